@@ -1,0 +1,31 @@
+"""The one seam between real and simulated boards.
+
+A host is where boards are plugged in: a pyusb backend that reaches them, and the folder where their device
+nodes appear. The system's own host has libusb and `/dev`; the simulator fills both places with its own.
+Above this line nothing knows which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where boards are plugged in.
+
+    Attributes:
+        label: What reports call it ("this host", "2 simulated boards").
+        backend: Makes the pyusb backend, once per process and when first needed. None: the system's libusb,
+            else the one that `libusb-package` ships.
+        dev: The folder where device nodes appear, with `serial/by-id` and `disk/by-id` in it.
+    """
+
+    label: str = "this host"
+    backend: Callable[[], Any] | None = field(default=None, compare=False)
+    dev: Path = Path("/dev")

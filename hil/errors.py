@@ -1,0 +1,272 @@
+"""Everything that can go wrong, as one tree.
+
+    HilError                         what happened, why, what to type next
+    |-- UnavailableError             hardware cannot be used; carries a verdict
+    |   |-- NoUsbBackendError        no_backend: libusb cannot be loaded
+    |   |-- BoardAbsentError         absent (also a FileNotFoundError)
+    |   |   `-- BoardInBootLoaderError
+    |   |-- BoardDeniedError         denied (also a PermissionError)
+    |   |-- BoardBusyError           busy
+    |   `-- BoardLostError           lost: was there, is gone or silent
+    |-- BoardFaultError              the board is there and did something wrong
+    |   |-- RequestStalledError      it refused a request
+    |   |-- BoardTimeoutError        it did not answer in time (also a TimeoutError)
+    |   |-- TransferError            a line error on the way
+    |   |-- BoardReplyError          it answered what no firmware says
+    |   `-- FirmwareTooOldError
+    |-- SettingError                 a value the board would cut or misread (also a ValueError)
+    |   `-- SequenceError            a power sequence that does not parse
+    |-- StorageError                 the stick
+    |   |-- StickMissingError        did not appear in time
+    |   |-- StickStayedError         did not go in time
+    |   |-- StickAmbiguousError      more than one disk followed the mux
+    |   `-- StickLostError           left the host while it was in use
+    |-- ConsoleError
+    |   |-- ConsoleMissingError      no tty (also a FileNotFoundError)
+    |   |-- ConsoleDeniedError       may not be opened (also a PermissionError)
+    |   |-- ConsoleBusyError         held by another process
+    |   |-- ConsoleLostError         went away while it was open
+    |   |-- ExpectError              what was awaited did not come
+    |   `-- ShellError               the board's own shell gave no usable answer
+    |-- UsageError                   an option or argument that cannot be understood
+    |-- UsbBlockedError              a no_hardware test touched USB
+    `-- SimulatorError               the simulated board's process
+
+Every error survives pickling, because xdist sends them between processes.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, ClassVar
+
+__all__ = [
+    "BoardAbsentError",
+    "BoardBusyError",
+    "BoardDeniedError",
+    "BoardFaultError",
+    "BoardInBootLoaderError",
+    "BoardLostError",
+    "BoardReplyError",
+    "BoardTimeoutError",
+    "ConsoleBusyError",
+    "ConsoleDeniedError",
+    "ConsoleError",
+    "ConsoleLostError",
+    "ConsoleMissingError",
+    "ExpectError",
+    "FirmwareTooOldError",
+    "HilError",
+    "NoUsbBackendError",
+    "RequestStalledError",
+    "SequenceError",
+    "SettingError",
+    "ShellError",
+    "SimulatorError",
+    "StickAmbiguousError",
+    "StickLostError",
+    "StickMissingError",
+    "StickStayedError",
+    "StorageError",
+    "TransferError",
+    "UnavailableError",
+    "UsageError",
+    "UsbBlockedError",
+    "Verdict",
+]
+
+
+class Verdict(enum.StrEnum):
+    """Why hardware can or cannot be used; `PRESENT` is the only one that lets a test's own error stand."""
+
+    NO_BACKEND = "no USB backend"
+    ABSENT = "absent"
+    DENIED = "denied"
+    BUSY = "busy"
+    LOST = "lost"
+    PRESENT = "present"
+
+
+class HilError(Exception):
+    """Something went wrong, told in three parts.
+
+    Args:
+        what: What happened, naming the hardware (a serial number, a path).
+        why: The cause, as far as it is known; may be empty.
+        remedy: What to do or type next; may be empty.
+        errno: The system's error number, where one is the cause.
+        serial: The board's serial number, where a board is concerned.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        remedy: str = "",
+        errno: int | None = None,
+        serial: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+        self.serial = serial
+        self.errno = errno
+
+    def __str__(self) -> str:
+        cause = f": {self.why}" if self.why else ""
+        remedy = f"\n  try: {self.remedy}" if self.remedy else ""
+        return f"{self.what}{cause}{remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {"why": self.why, "remedy": self.remedy, "errno": self.errno, "serial": self.serial}
+        return _rebuild, (type(self), self.what, facts)
+
+    @property
+    def parts(self) -> dict[str, str | int | None]:
+        """The error as plain data, for `--json` and for the ledger."""
+        return {
+            "error": type(self).__name__,
+            "what": self.what,
+            "why": self.why,
+            "remedy": self.remedy,
+            "errno": self.errno,
+            "serial": self.serial,
+        }
+
+
+def _rebuild(cls: type[HilError], what: str, facts: dict[str, Any]) -> HilError:
+    return cls(what, **facts)
+
+
+class UnavailableError(HilError):
+    """Hardware cannot be used; `verdict` says which of the five ways it is."""
+
+    verdict: ClassVar[Verdict]
+
+
+class NoUsbBackendError(UnavailableError):
+    """libusb cannot be loaded, so no board can be looked for."""
+
+    verdict = Verdict.NO_BACKEND
+
+
+class BoardAbsentError(UnavailableError, FileNotFoundError):
+    """No such board is on the bus."""
+
+    verdict = Verdict.ABSENT
+
+
+class BoardInBootLoaderError(BoardAbsentError):
+    """The board is on the bus, but in its boot loader: it cannot run tests."""
+
+
+class BoardDeniedError(UnavailableError, PermissionError):
+    """The board is on the bus and may not be opened by this user."""
+
+    verdict = Verdict.DENIED
+
+
+class BoardBusyError(UnavailableError):
+    """Somebody else holds the board (its lease, or an interface of it)."""
+
+    verdict = Verdict.BUSY
+
+
+class BoardLostError(UnavailableError):
+    """The board was there and is gone, or no longer answers."""
+
+    verdict = Verdict.LOST
+
+
+class BoardFaultError(HilError):
+    """The board is there, and something between it and us went wrong."""
+
+
+class RequestStalledError(BoardFaultError):
+    """The board refused a request with a STALL."""
+
+
+class BoardTimeoutError(BoardFaultError, TimeoutError):
+    """The board did not answer within the time limit of the request."""
+
+
+class TransferError(BoardFaultError):
+    """A transfer failed on the way, as line errors make it."""
+
+
+class BoardReplyError(BoardFaultError):
+    """The board answered something that its firmware never says."""
+
+
+class FirmwareTooOldError(BoardFaultError):
+    """The board's firmware lacks what is asked of it."""
+
+
+class SettingError(HilError, ValueError):
+    """A value that the board would cut or misread; nothing was sent."""
+
+
+class SequenceError(SettingError):
+    """A power sequence that does not mean what it seems to; nothing was sent."""
+
+
+class StorageError(HilError):
+    """The storage stick, or its way to host or DUT."""
+
+
+class StickMissingError(StorageError):
+    """The stick's device node did not appear in time."""
+
+
+class StickStayedError(StorageError):
+    """The stick's device node did not go in time."""
+
+
+class StickAmbiguousError(StorageError):
+    """More than one disk followed the mux, so none can be called the stick."""
+
+
+class StickLostError(StorageError):
+    """The stick left the host while it was in use."""
+
+
+class ConsoleError(HilError):
+    """The DUT's console."""
+
+
+class ConsoleMissingError(ConsoleError, FileNotFoundError):
+    """There is no tty for the console."""
+
+
+class ConsoleDeniedError(ConsoleError, PermissionError):
+    """The console's tty may not be opened by this user."""
+
+
+class ConsoleBusyError(ConsoleError):
+    """Another process holds the console's tty."""
+
+
+class ConsoleLostError(ConsoleError):
+    """The console's tty went away while it was open."""
+
+
+class ExpectError(ConsoleError):
+    """What was awaited on the console did not come."""
+
+
+class ShellError(ConsoleError):
+    """The board's own shell gave no usable answer."""
+
+
+class UsageError(HilError):
+    """An option, a setting of a run or an argument that cannot be understood."""
+
+
+class UsbBlockedError(HilError):
+    """A test that is marked `no_hardware` reached for USB."""
+
+
+class SimulatorError(HilError):
+    """The simulated boards' process could not be started, reached or told something."""

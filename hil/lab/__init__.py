@@ -1,0 +1,1 @@
+"""Places of a lab and the exclusive right to one."""

@@ -1,0 +1,66 @@
+"""Simulated time: real time times one factor, or time that a test advances by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+from hil.sim.ports import Timer
+
+__all__ = ["LoopClock", "ManualClock"]
+
+
+class LoopClock:
+    """The clock of a running simulator: an asyncio loop's, `speed` times as fast as real time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, speed: float = 1.0) -> None:
+        self._loop = loop
+        self._began = loop.time()
+        self.speed = speed
+
+    def now(self) -> float:
+        """Return simulated seconds since this clock was made."""
+        return (self._loop.time() - self._began) * self.speed
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *args: object) -> Timer:
+        """Call `callback(*args)` after `delay_s` simulated seconds."""
+        return self._loop.call_later(max(0.0, delay_s) / self.speed, callback, *args)
+
+
+class _ManualTimer:
+    def __init__(self, callback: Callable[..., None], args: tuple[object, ...]) -> None:
+        self.callback: Callable[..., None] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class ManualClock:
+    """Time stands still until a test calls `advance`."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._due: list[tuple[float, int, _ManualTimer]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        """Return simulated seconds since this clock was made."""
+        return self._now
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *args: object) -> Timer:
+        """Call `callback(*args)` once `advance` passes `delay_s` from now; equal times in order of asking."""
+        timer = _ManualTimer(callback, args)
+        heapq.heappush(self._due, (self._now + max(0.0, delay_s), next(self._order), timer))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass, calling everything that falls due, in order."""
+        end = self._now + seconds
+        while self._due and self._due[0][0] <= end:
+            self._now, _, timer = heapq.heappop(self._due)
+            if timer.callback is not None:
+                timer.callback(*timer.args)
+        self._now = end

@@ -1,0 +1,1 @@
+"""What pytest needs: selection by marker, availability verdicts, the ledger."""
