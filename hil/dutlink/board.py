@@ -1,0 +1,158 @@
+"""One DUTLink board: its nouns together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from hil.dutlink.console import Console
+from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
+from hil.dutlink.firmware import check_firmware
+from hil.dutlink.pins import Pins
+from hil.dutlink.power import OFF_AMPS, Power
+from hil.dutlink.requests import ConfigKey
+from hil.dutlink.settings import BoardSettings
+from hil.dutlink.storage import Storage
+from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
+from hil.dutlink.tty import Tty, find_tty, uart_of
+from hil.dutlink.wiring import Wiring
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from hil.dutlink.firmware import FirmwareVersion
+    from hil.dutlink.host import Host
+    from hil.dutlink.link import Link
+
+__all__ = ["Board", "open_board"]
+
+_POWER_SETTINGS = {
+    "power on": ConfigKey.POWER_ON,
+    "power off": ConfigKey.POWER_OFF,
+    "power rescue": ConfigKey.POWER_RESCUE,
+}
+
+
+class Board:
+    """An open board; `open_board` makes it.
+
+    Attributes:
+        serial: Its serial number.
+        firmware: Its version.
+        host: Where it is plugged in.
+        power: The DUT's supply and its meter.
+        storage: The stick and its mux.
+        pins: The control pins.
+        settings: What the board keeps in flash.
+        console: The DUT's console and the board's shell.
+    """
+
+    def __init__(self, link: Link, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
+        self.serial = link.serial
+        self.firmware = firmware
+        self.host = host
+        self.power = Power(link)
+        self.storage = Storage(link, host.dev, wiring.stick)
+        self.pins = Pins(link)
+        self.settings = BoardSettings(link)
+        self.console = Console(
+            link.serial,
+            self._find_tty,
+            uart_of(host.dev, link.serial),
+            unpowered=self._dut_is_unpowered,
+            allowance=self._busy_with,
+        )
+        self._link = link
+        self._wiring = wiring
+
+    def make_safe(self) -> None:
+        """Force the supply off, take the stick from everybody, leave all pins floating.
+
+        Then nothing can be disturbed any more, and a console that is open is brought back to console mode.
+
+        Raises:
+            HilError: The first of the errors; all of the steps are tried whatever happens to the others.
+        """
+        errors: list[HilError] = []
+        for step in (self.power.force_off, self.storage.off, self.pins.float_all):
+            try:
+                step()
+            except HilError as error:
+                errors.append(error)
+        if self.power.cut:
+            self.console.settle()
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """Let go of console and board; power, position and pins stay as they are."""
+        self.storage.close()
+        self.console.close()
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _find_tty(self) -> Tty:
+        """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""
+        usb_console = "" if self._wiring.console else self.settings.read().usb_console
+        return find_tty(self.host.dev, self.serial, usb_console, self._wiring)
+
+    def _dut_is_unpowered(self) -> bool:
+        """Whether the DUT has no power for certain: it was cut, or nothing is drawn."""
+        if self.power.cut:
+            return True
+        with suppress(HilError):
+            return abs(self.power.read().amps) < OFF_AMPS
+        return False
+
+    def _busy_with(self, command: str) -> float:
+        """Seconds that a command of the board's shell may keep it busy: the sequence behind `power on`."""
+        key = _POWER_SETTINGS.get(command.strip())
+        return stored_duration_s(self._link.stored(key)) * CLOCK_MARGIN if key is not None else 0.0
+
+
+def open_board(
+    host: Host,
+    serial: str | None = None,
+    wiring: Wiring | None = None,
+    *,
+    limit_s: float = ANSWER_LIMIT_S,
+    console: bool = True,
+) -> Board:
+    """Open a board.
+
+    Args:
+        host: Where it is plugged in.
+        serial: Which; None takes the first that can be used.
+        wiring: What the board cannot know about its bench.
+        limit_s: How long it may stay silent at first, in seconds: it may be working through a power
+            sequence that somebody else started.
+        console: Open the console too, if that is possible, so that nothing the DUT says is missed. If it is
+            not, its first use says why.
+
+    Raises:
+        NoUsbBackendError, BoardAbsentError, BoardInBootLoaderError, BoardDeniedError, BoardBusyError,
+            BoardLostError: It cannot be used.
+        FirmwareTooOldError: It lacks what this driver needs.
+    """
+    reached = reach(host, serial, limit_s)
+    sighting = reached.sighting
+    if reached.link is None or sighting.firmware is None:
+        raise sighting.error or HilError(f"board {serial} cannot be opened")
+    try:
+        check_firmware(sighting.firmware, reached.link.serial)
+    except HilError:
+        reached.let_go()
+        raise
+    board = Board(reached.link, sighting.firmware, host, wiring or Wiring())
+    if console:
+        with suppress(HilError):  # the first use tries again, and says why it cannot be
+            board.console.open(wait_s=0.0)
+    return board

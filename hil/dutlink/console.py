@@ -1,0 +1,215 @@
+"""The DUT's console: send, expect, the transcript of every byte, and the board's shell behind it."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Self
+
+from hil.dutlink.console_port import ConsolePort
+from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
+from hil.dutlink.transcript import Transcript
+from hil.dutlink.waiting import until
+from hil.errors import ConsoleError, ExpectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from hil.dutlink.expecting import Expected, Expecter, Pattern
+    from hil.dutlink.shell import ShellAnswer
+    from hil.dutlink.tty import Tty
+
+__all__ = ["Console"]
+
+_SHOWN_BYTES = 200
+_NODE_LIMIT_S = 3.0
+
+
+class Console:
+    """The DUT's console.
+
+    It opens by itself when it is first used, and then is drained until it is closed: open it before the DUT
+    gets power, or the start of the boot log is lost.
+
+    The board may have been left in its shell, where the DUT's output is dropped. It tells nobody, and can
+    only be asked by bytes that would reach the DUT if it was not. So the console finds out, and goes back to
+    console mode, when that disturbs nobody: on opening, if the DUT has no power; else once the DUT is made
+    safe, or just before the first bytes are sent to it. Whoever wants it sooner calls
+    `restore_console_mode()`. A console of the DUT's own (by wiring, or the board's `usb_console` setting)
+    has no such modes.
+
+    Args:
+        serial: The board's serial number.
+        find: Tells which tty it is, when it is opened.
+        uart: The board's own tty, where the shell is.
+        unpowered: Tells whether the DUT is without power for certain.
+        allowance: Tells how many seconds a shell command may keep the board busy.
+    """
+
+    def __init__(
+        self,
+        serial: str,
+        find: Callable[[], Tty],
+        uart: Tty,
+        *,
+        unpowered: Callable[[], bool] = lambda: False,
+        allowance: Callable[[str], float] = lambda _: 0.0,
+    ) -> None:
+        self.transcript = Transcript()
+        self._serial = serial
+        self._find = find
+        self._uart = uart
+        self._unpowered = unpowered
+        self._allowance = allowance
+        self._port: ConsolePort | None = None
+        self._expecter: Expecter | None = None
+        self._doubtful = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the tty is open (it may have gone away since)."""
+        return self._port is not None
+
+    @property
+    def tty(self) -> Tty:
+        """The tty that is open, or would be opened."""
+        return self._port.tty if self._port is not None else self._find()
+
+    def open(self, wait_s: float = _NODE_LIMIT_S) -> Self:
+        """Open the tty and begin to drain it; anew if it went away; harmless if it is open.
+
+        Args:
+            wait_s: How long to wait for its node: udev needs a moment after a board was plugged in.
+
+        Raises:
+            ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+        """
+        if self._port is not None and self._port.lost:
+            self.close()
+        if self._port is None:
+            self._start(wait_s)
+        return self
+
+    def close(self) -> None:
+        """Stop draining and close the tty; the transcript stays."""
+        port, self._port, self._expecter = self._port, None, None
+        if port is not None:
+            port.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def settle(self) -> None:
+        """Make sure that the board is in console mode, if that is open to doubt; never raises.
+
+        If the DUT has power, five Ctrl-B reach it.
+        """
+        if self._port is None or not self._doubtful:
+            return
+        with suppress(ConsoleError):  # a board that does not react says so when it is used
+            self.restore_console_mode()
+
+    def restore_console_mode(self) -> None:
+        """Bring the board into console mode; a DUT with power gets five Ctrl-B for it.
+
+        Raises:
+            ShellError: It does not react.
+        """
+        port = self._opened()
+        if port.tty.is_board:
+            restore_console_mode(port)
+        self._doubtful = False
+
+    def send(self, data: bytes | str) -> None:
+        """Send bytes (text as UTF-8) to the DUT; returns when the tty has taken all of them.
+
+        Raises:
+            ConsoleLostError: The tty went away.
+        """
+        port = self._opened()
+        self.settle()
+        self._doubtful = False  # once is enough: asking again and again would disturb the DUT
+        port.write(data.encode() if isinstance(data, str) else data)
+
+    def sendline(self, line: bytes | str = b"", end: bytes = b"\r") -> None:
+        """Send a line as a terminal does: the Enter key is CR."""
+        self.send((line.encode() if isinstance(line, str) else line) + end)
+
+    def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
+        """Wait until the DUT says something, and return the match.
+
+        Patterns are regular expressions, text or bytes; of several, the one that comes first. What came
+        before the call counts too, unless it was matched or discarded.
+
+        Raises:
+            ExpectError: It did not come in time; says what came instead.
+            ConsoleLostError: The tty went away.
+        """
+        port = self._opened()
+        outcome = self._expecting(port).wait_for(pattern, timeout_s)
+        if isinstance(outcome, bytes):
+            raise port.lost_error() if port.lost else self._not_come(pattern, timeout_s, outcome)
+        return outcome
+
+    def discard(self) -> None:
+        """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
+        self._expecting(self._opened()).forget()
+
+    def shell(self, command: str, timeout_s: float = 5.0) -> ShellAnswer:
+        """Run a command at the board's own prompt, then go back to console mode.
+
+        What the DUT says meanwhile is lost, and five Ctrl-B reach it. An answer ends at 512 bytes; its `cut`
+        tells.
+
+        Args:
+            command: One line, such as `meter read`.
+            timeout_s: Seconds for the answer; a power command's sequence comes on top of it.
+
+        Raises:
+            ShellError: No usable answer.
+            UsageError: The command is not one line of printable ASCII.
+        """
+        check_command(command)
+        port = self._opened()
+        limit_s = timeout_s + self._allowance(command)
+        if not port.tty.is_board:
+            with closing(ConsolePort(self._uart, self._serial, Transcript())) as uart:
+                return ask_shell(uart, command, limit_s)
+        self._doubtful = True  # until it has answered
+        answer = ask_shell(port, command, limit_s)
+        self._doubtful = False
+        return answer
+
+    def _opened(self) -> ConsolePort:
+        return self._port or self._start(_NODE_LIMIT_S)
+
+    def _start(self, wait_s: float) -> ConsolePort:
+        tty = self._find()
+        until(tty.path.exists, wait_s)
+        self._port = port = ConsolePort(tty, self._serial, self.transcript)
+        self._doubtful = tty.is_board
+        if self._doubtful and self._unpowered():
+            self.settle()
+        return port
+
+    def _expecting(self, port: ConsolePort) -> Expecter:
+        from hil.dutlink.expecting import Expecter  # noqa: PLC0415 - pexpect is loaded when first needed
+
+        if self._expecter is None:
+            self._expecter = Expecter(port.stream)
+        return self._expecter
+
+    def _not_come(self, pattern: Pattern | Sequence[Pattern], timeout_s: float, last: bytes) -> ExpectError:
+        return ExpectError(
+            f"{pattern!r} did not come on the console of board {self._serial} within {timeout_s:.1f} s",
+            why=f"last came {last[-_SHOWN_BYTES:]!r}" if last else "nothing came",
+            remedy="console.restore_console_mode(), if the board was left in its shell"
+            if self._doubtful
+            else "",
+            serial=self._serial,
+        )

@@ -1,0 +1,159 @@
+"""One open tty: a thread that reads it from open to close, and writing to it.
+
+The reader never stops while the tty is open: what the board cannot hand over within its 1024 bytes of buffer
+is lost (firmware: main.rs, usbserial.rs).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hil.dutlink.byte_stream import ByteStream
+from hil.dutlink.translate import Source, translate
+from hil.dutlink.tty import Tty, open_tty
+from hil.dutlink.waiting import Deadline
+from hil.errors import ConsoleError, ConsoleLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.transcript import Transcript
+
+__all__ = ["WRITE_LIMIT_S", "ConsolePort"]
+
+WRITE_LIMIT_S = 30.0
+"""Seconds until the board must have taken what is sent: it takes nothing during a power sequence."""
+
+_READ_BYTES = 65536
+
+
+class ConsolePort:
+    """An open console tty, always drained.
+
+    Args:
+        tty: Which.
+        serial: The board's serial number, for errors.
+        transcript: Where every byte is noted.
+
+    Raises:
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+    """
+
+    def __init__(self, tty: Tty, serial: str, transcript: Transcript) -> None:
+        self.tty = tty
+        self.stream = ByteStream()
+        self._serial = serial
+        self._transcript = transcript
+        self._sink = self.stream
+        self._routing = threading.Lock()
+        self._descriptor = open_tty(tty, serial)
+        self._wake, self._waker = os.pipe()
+        self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
+        self._reader.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the tty went away."""
+        return self.stream.ended
+
+    def lost_error(self) -> ConsoleLostError:
+        """Say that it went away."""
+        return ConsoleLostError(
+            f"the console {self.tty.path} went away while it was open",
+            why="the board was unplugged or reset, or the tty's driver let go of it",
+            remedy="plug the board in again and open it anew",
+            serial=self._serial,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send all of the bytes.
+
+        Raises:
+            ConsoleLostError: The tty went away.
+            ConsoleError: It took none for 30 s.
+        """
+        rest = memoryview(data)
+        deadline = Deadline(WRITE_LIMIT_S)
+        while rest:
+            if self.lost:
+                raise self.lost_error()
+            rest = rest[self._write_some(rest) :]
+            if rest and not self._writable(deadline):
+                raise ConsoleError(
+                    f"the console {self.tty.path} took no more bytes for {WRITE_LIMIT_S:.0f} s",
+                    why=f"{len(rest)} of {len(data)} are left; a hung board takes none",
+                    remedy="replug the board",
+                    serial=self._serial,
+                )
+
+    @contextmanager
+    def diverted(self) -> Iterator[ByteStream]:
+        """Have what comes go into a stream of its own meanwhile; what is left there comes back at the end."""
+        aside = ByteStream()
+        with self._routing:
+            if self.lost:
+                aside.end()
+            self._sink = aside
+        try:
+            yield aside
+        finally:
+            with self._routing:
+                self._give_back(aside)
+                self._sink = self.stream
+
+    def close(self) -> None:
+        """Stop reading and close the tty."""
+        os.write(self._waker, b"x")
+        self._reader.join()
+        for descriptor in (self._descriptor, self._wake, self._waker):
+            os.close(descriptor)
+
+    def _give_back(self, aside: ByteStream) -> None:
+        try:
+            self.stream.feed(aside.take(0))
+        except EOFError:
+            self.stream.end()
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            what = f"the console {self.tty.path} does not take bytes"
+            raise translate(error, Source.TTY, what, serial=self._serial) from error
+
+    def _writable(self, deadline: Deadline) -> bool:
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLOUT)
+        return bool(poller.poll(deadline.left_s * 1000))
+
+    def _drain(self) -> None:
+        """Run the reader's thread: until `close`, or until the tty goes away."""
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLIN)
+        poller.register(self._wake, select.POLLIN)
+        while all(descriptor != self._wake for descriptor, _ in poller.poll()):
+            data = self._read_some()
+            if data is None:
+                break
+            if data:
+                self._transcript.append(data)
+                with self._routing:
+                    self._sink.feed(data)
+        with self._routing:
+            self._sink.end()
+            self.stream.end()
+
+    def _read_some(self) -> bytes | None:
+        """What is there; None when the tty went away, which reads as an error or as nothing at all."""
+        try:
+            return os.read(self._descriptor, _READ_BYTES) or None
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return None

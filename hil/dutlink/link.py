@@ -1,0 +1,210 @@
+"""Control transfers to one board, with time limits that know about power sequences.
+
+The one module that imports pyusb to drive a board, and only when a board is first looked for.
+
+While a power sequence waits, the board answers nothing: it waits inside its USB interrupt (firmware: main.rs,
+ctlpins.rs). A link remembers how long the sequence that *it* started lasts, and lets the next request wait.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
+from hil.dutlink.stored import CLOCK_MARGIN
+from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, translate
+from hil.dutlink.waiting import Deadline, hold
+from hil.errors import BoardTimeoutError, NoUsbBackendError, TransferError
+
+if TYPE_CHECKING:
+    from hil.dutlink.host import Host
+
+__all__ = ["FOREIGN", "REQUEST_LIMIT_S", "Device", "Link", "backend_of", "let_go", "usb_devices"]
+
+REQUEST_LIMIT_S = 2.0
+"""Seconds for one request to a board that is not busy; erasing the settings' flash takes most of one."""
+
+FOREIGN = (OSError, ValueError, NotImplementedError)
+"""What pyusb raises: `USBError` is an `OSError`, the rest are bare."""
+
+Device: TypeAlias = Any  # pyusb ships no types
+Backend: TypeAlias = Any
+
+_SLICE_S = 10.0
+_PAUSE_S = 0.1
+_backends: dict[tuple[int, int], tuple[Host, Backend]] = {}
+
+
+def backend_of(host: Host) -> Backend:
+    """Return the host's pyusb backend, made once in each process.
+
+    Raises:
+        NoUsbBackendError: libusb cannot be loaded.
+    """
+    key = (os.getpid(), id(host.backend))
+    if key not in _backends:
+        _backends[key] = (host, _load_backend(host))
+    return _backends[key][1]
+
+
+def _load_backend(host: Host) -> Backend:
+    try:
+        backend = host.backend() if host.backend else _system_libusb() or _packaged_libusb()
+    except (ImportError, *FOREIGN) as error:
+        raise _no_backend(host, str(error)) from error
+    if backend is None:
+        raise _no_backend(host, "neither the system's libusb nor libusb-package's can be loaded")
+    return backend
+
+
+def _system_libusb() -> Backend:
+    return importlib.import_module("usb.backend.libusb1").get_backend()
+
+
+def _packaged_libusb() -> Backend:
+    """libusb-package's own library, which knows no udev: second choice."""
+    return importlib.import_module("libusb_package").get_libusb1_backend()
+
+
+def _no_backend(host: Host, why: str) -> NoUsbBackendError:
+    return NoUsbBackendError(f"{host.label} has no USB backend", why=why, remedy=NO_BACKEND_REMEDY)
+
+
+def usb_devices(host: Host) -> list[Device]:
+    """Return pyusb's devices with a board's vendor id, or the chip's; opens none of them.
+
+    Raises:
+        NoUsbBackendError: libusb cannot be loaded.
+        TransferError: The bus cannot be listed.
+    """
+    backend = backend_of(host)
+    core = importlib.import_module("usb.core")
+    wanted = (UsbId.VENDOR, UsbId.CHIP_VENDOR)
+    try:
+        return list(core.find(find_all=True, backend=backend, custom_match=lambda d: d.idVendor in wanted))
+    except FOREIGN as error:
+        raise translate(error, Source.USB, f"{host.label}: the USB bus cannot be listed") from error
+
+
+def let_go(device: Device) -> None:
+    """Close the handle that pyusb opened for a device; it opens a new one when the device is used again."""
+    importlib.import_module("usb.util").dispose_resources(device)
+
+
+class Link:
+    """An open board, as far as control requests go. Safe to use from several threads.
+
+    No interface is claimed: vendor requests work beside the kernel's cdc_acm.
+
+    Args:
+        device: pyusb's device.
+        interface: Number of the control interface, for `wIndex`.
+        serial: The board's serial number, for errors.
+    """
+
+    def __init__(self, device: Device, interface: int, serial: str) -> None:
+        self.serial = serial
+        self._device = device
+        self._interface = interface
+        self._busy_until: float | None = None
+        self._turn = threading.RLock()
+
+    def send(self, request: Request, value: int = 0, data: bytes = b"") -> None:
+        """Send a request; the answer means accepted, the work is done right after.
+
+        Raises:
+            BoardFaultError: Refused, silent, or failed on the way.
+            BoardLostError: The board is gone.
+        """
+        with self._turn:
+            self._wait_out_sequence()
+            self._transfer(VENDOR_OUT, request, value, data, REQUEST_LIMIT_S)
+
+    def ask(self, request: Request, value: int) -> bytes:
+        """Send a request that has a reply, and return the reply; raises what `send` raises."""
+        with self._turn:
+            self._wait_out_sequence()
+            return self._transfer(VENDOR_IN, request, value, REPLY_SIZE, REQUEST_LIMIT_S)
+
+    def ask_fresh(self, *questions: tuple[Request, int]) -> list[bytes]:
+        """Have the board take a snapshot, then ask: replies always come from the last snapshot."""
+        with self._turn:
+            self.send(Request.REFRESH)
+            return [self.ask(request, value) for request, value in questions]
+
+    def stored(self, key: ConfigKey) -> bytes:
+        """Return one setting as it is now, without the NULs that fill its field."""
+        (value,) = self.ask_fresh((Request.CONFIG, key))
+        return value.split(b"\0", 1)[0]
+
+    def expect_silence(self, duration_s: float) -> None:
+        """Remember that the board was just given a sequence of that many nominal seconds."""
+        self._busy_until = time.monotonic() + duration_s * CLOCK_MARGIN if duration_s > 0 else None
+
+    def answer(self, limit_s: float | None = None) -> bytes:
+        """Wait until the board answers, and return its version reply.
+
+        A long wait is made of several requests, so that Ctrl-C is heard in between.
+
+        Args:
+            limit_s: How long to wait; None: as long as the sequence that this link started may still take.
+
+        Raises:
+            BoardTimeoutError: It stayed silent.
+            BoardLostError: It is gone.
+        """
+        with self._turn:
+            deadline = Deadline(self._allowance_s() if limit_s is None else limit_s)
+            self._busy_until = None
+            while True:
+                try:
+                    return self._version(deadline)
+                except TransferError:
+                    if deadline.passed or deadline.spent_s > REQUEST_LIMIT_S:
+                        raise
+                    hold(_PAUSE_S)
+                except BoardTimeoutError as error:
+                    if deadline.passed:
+                        raise self._silent(deadline, error) from error
+                    hold(min(_PAUSE_S, deadline.left_s))
+
+    def close(self) -> None:
+        """Let go of the board; the link is of no use afterwards."""
+        let_go(self._device)
+
+    def _version(self, deadline: Deadline) -> bytes:
+        limit_s = min(max(deadline.left_s, _PAUSE_S), _SLICE_S)
+        return self._transfer(VENDOR_IN, Request.READ, ReadKey.VERSION, REPLY_SIZE, limit_s)
+
+    def _silent(self, deadline: Deadline, error: BoardTimeoutError) -> BoardTimeoutError:
+        return BoardTimeoutError(
+            f"board {self.serial} did not answer within {deadline.limit_s:.1f} s",
+            why="it hangs, or it works through a longer power sequence than this process knows of",
+            remedy=error.remedy,
+            errno=error.errno,
+            serial=self.serial,
+        )
+
+    def _allowance_s(self) -> float:
+        until = self._busy_until
+        return REQUEST_LIMIT_S + (max(0.0, until - time.monotonic()) if until is not None else 0.0)
+
+    def _wait_out_sequence(self) -> None:
+        """Let the board finish first, so that no request with an effect is ever given up half-way."""
+        if self._busy_until is not None:
+            self.answer()
+
+    def _transfer(
+        self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
+    ) -> bytes:
+        limit_ms = max(1, round(limit_s * 1000))
+        try:
+            reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
+        except FOREIGN as error:
+            what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
+            raise translate(error, Source.USB, what, serial=self.serial) from error
+        return bytes(reply) if kind == VENDOR_IN else b""

@@ -1,0 +1,90 @@
+"""The control pins of the DUT: CTL_A to CTL_D and RESET."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.requests import PinValue, Request, StateByte
+from hil.dutlink.waiting import hold
+from hil.errors import HilError, UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.link import Link
+
+__all__ = ["Level", "Pin", "Pins"]
+
+RESET_PULSE_S = 0.1
+
+
+class Pins:
+    """What the board does to the DUT's control pins.
+
+    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request, and
+    `UsageError` for a pin or level it has not got.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def set(self, pin: Pin | str, level: Level | str) -> None:
+        """Drive a pin `low` or `high`, or leave it `floating`.
+
+        While the supply is off, high is remembered and driven once the supply is on.
+        """
+        value = PinValue[_pin(pin).name]
+        state = StateByte[_level(level).name]
+        self._link.send(Request.SET_PIN, value, bytes([state]))
+
+    def low(self, pin: Pin | str) -> None:
+        """Drive a pin low."""
+        self.set(pin, Level.LOW)
+
+    def high(self, pin: Pin | str) -> None:
+        """Drive a pin high."""
+        self.set(pin, Level.HIGH)
+
+    def floating(self, pin: Pin | str) -> None:
+        """Leave a pin floating."""
+        self.set(pin, Level.FLOATING)
+
+    def float_all(self) -> None:
+        """Leave every pin floating; tries all of them, then raises the first error."""
+        errors: list[HilError] = []
+        for pin in Pin:
+            try:
+                self.floating(pin)
+            except HilError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def pulse_reset(self, duration_s: float = RESET_PULSE_S) -> None:
+        """Hold the reset pin low for that many seconds, then leave it floating, whatever happens between."""
+        try:
+            self.low(Pin.RESET)
+            hold(duration_s)
+        except BaseException:
+            self._release_reset_quietly()
+            raise
+        self.floating(Pin.RESET)
+
+    def _release_reset_quietly(self) -> None:
+        try:
+            self.floating(Pin.RESET)
+        except HilError:
+            return  # the error that led here says more
+
+
+def _pin(name: Pin | str) -> Pin:
+    try:
+        return Pin(name.lower())
+    except ValueError:
+        raise UsageError(f"there is no pin {name!r}", remedy=f"one of {', '.join(Pin)}") from None
+
+
+def _level(name: Level | str) -> Level:
+    try:
+        return Level(name.lower())
+    except ValueError:
+        raise UsageError(f"a pin cannot be {name!r}", remedy=f"one of {', '.join(Level)}") from None

@@ -1,0 +1,127 @@
+"""The DUT's supply and its meter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.dutlink.reading import PowerReading
+from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
+from hil.dutlink.stored import stored_duration_s
+from hil.dutlink.waiting import hold, until
+from hil.errors import BoardFaultError
+
+if TYPE_CHECKING:
+    from hil.dutlink.link import Link
+
+__all__ = ["OFF_AMPS", "Power"]
+
+OFF_AMPS = 0.05
+"""Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""
+
+_READ_EVERY_S = 0.1
+
+
+class Power:
+    """The DUT's supply, in the firmware's words.
+
+    `on`, `off` and `rescue` run the board's power sequences; a sequence that never says `p1` does not switch
+    the supply. `force_on` and `force_off` ignore the sequences. Nothing is left out because it was sent
+    before: the board may have been reset in between.
+
+    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._cut = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last power request of this object was `force_off`, and the board took it."""
+        return self._cut
+
+    def on(self, wait: bool = True) -> None:
+        """Run the `power_on` sequence, or switch the supply on where there is none.
+
+        Args:
+            wait: Return when the board answers again, that is, when the sequence is over. Otherwise return
+                at once; the next request of this process then waits as long as the sequence may take.
+
+        Raises:
+            BoardTimeoutError: It does not answer a good while after the sequence should be over.
+        """
+        self._run(PowerAction.ON, ConfigKey.POWER_ON, wait)
+
+    def off(self, wait: bool = True) -> None:
+        """Run the `power_off` sequence, or switch the supply off where there is none; `wait` as in `on`."""
+        self._run(PowerAction.OFF, ConfigKey.POWER_OFF, wait)
+
+    def rescue(self, wait: bool = True) -> None:
+        """Run the `power_rescue` sequence, the way on runs `power_on`; `wait` as in `on`."""
+        self._run(PowerAction.RESCUE, ConfigKey.POWER_RESCUE, wait)
+
+    def force_on(self) -> None:
+        """Switch the supply on at once."""
+        self._cut = False
+        self._link.send(Request.POWER, PowerAction.FORCE_ON)
+
+    def force_off(self) -> None:
+        """Switch the supply off at once; pins that were set high are left floating."""
+        self._cut = False
+        self._link.send(Request.POWER, PowerAction.FORCE_OFF)
+        self._cut = True
+
+    def cycle(self, wait_s: float = 2.0) -> None:
+        """Off, wait that many seconds, on; with the board's sequences."""
+        self.off()
+        hold(wait_s)
+        self.on()
+
+    def read(self) -> PowerReading:
+        """Have the board take a snapshot, and return it.
+
+        Raises:
+            BoardReplyError: It answered something else.
+        """
+        (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
+        return PowerReading.parse(reply)
+
+    def wait_until_off(
+        self, timeout_s: float = 5.0, offset_amps: float = 0.0, tolerance_amps: float = OFF_AMPS
+    ) -> PowerReading:
+        """Wait until the DUT draws no current any more, and return that reading.
+
+        Judged by current alone: the firmware leaves open whether voltage is taken before or behind the
+        switch. A reading settles within two seconds.
+
+        Args:
+            timeout_s: How long to wait, in seconds.
+            offset_amps: What this board reads when nothing is drawn.
+            tolerance_amps: How far from it still counts as nothing.
+
+        Raises:
+            BoardFaultError: It still draws.
+        """
+
+        def off() -> PowerReading | None:
+            reading = self.read()
+            return reading if abs(reading.amps - offset_amps) <= tolerance_amps else None
+
+        reading = until(off, timeout_s, _READ_EVERY_S)
+        if reading is None:
+            raise BoardFaultError(
+                f"board {self._link.serial}: the DUT is not off after {timeout_s:.1f} s",
+                why=f"it draws {self.read().amps:.2f} A",
+                remedy="power.force_off() ignores the power_off sequence",
+                serial=self._link.serial,
+            )
+        return reading
+
+    def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
+        """Send an action whose time is in a setting, read afresh: another process may have changed it."""
+        self._cut = False
+        duration_s = stored_duration_s(self._link.stored(setting))
+        self._link.send(Request.POWER, action)
+        self._link.expect_silence(duration_s)
+        if wait:
+            self._link.answer()

@@ -1,0 +1,132 @@
+"""What goes over the wire: ids, request numbers and field sizes, each as the firmware writes them.
+
+Sources: control.rs (requests, values), config.rs (field sizes), main.rs and the boot loader's main.rs (ids).
+"""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = [
+    "CONTROL_INTERFACE",
+    "DFU_INTERFACE",
+    "FIELD_SIZES",
+    "REPLY_SIZE",
+    "VENDOR_IN",
+    "VENDOR_OUT",
+    "ConfigKey",
+    "PinValue",
+    "PowerAction",
+    "ReadKey",
+    "Request",
+    "StateByte",
+    "StorageAction",
+    "UsbId",
+]
+
+VENDOR_OUT = 0x41
+"""`bmRequestType` of a vendor request to an interface, host to device."""
+
+VENDOR_IN = 0xC1
+"""`bmRequestType` of a vendor request to an interface, device to host."""
+
+CONTROL_INTERFACE = (0xFF, 0x01, 0x01)
+"""Class, subclass, protocol of the interface that takes the requests (firmware: control.rs)."""
+
+DFU_INTERFACE = (0xFE, 0x01, 0x02)
+"""Class, subclass, protocol of a boot loader; the running firmware's DFU interface ends in 01 instead."""
+
+REPLY_SIZE = 512
+"""Bytes asked for in every IN request.
+
+More than any reply, on purpose: the board's USB stack ends a reply of whole 64-byte packets with an empty
+packet even when exactly that many bytes were asked for, and a host that stops early leaves it in the queue.
+"""
+
+
+class UsbId(enum.IntEnum):
+    """Vendor and product ids that a board, or what is left of one, shows on the bus."""
+
+    VENDOR = 0x2B23
+    FIRMWARE = 0x1012
+    BOOT_LOADER = 0xE012
+    CHIP_VENDOR = 0x0483
+    CHIP_BOOT_LOADER = 0xDF11
+
+
+class Request(enum.IntEnum):
+    """`bRequest`."""
+
+    REFRESH = 0
+    POWER = 1
+    STORAGE = 2
+    CONFIG = 3
+    READ = 4
+    SET_PIN = 5
+
+
+class PowerAction(enum.IntEnum):
+    """`wValue` of `Request.POWER`."""
+
+    OFF = 0
+    ON = 1
+    FORCE_OFF = 2
+    FORCE_ON = 3
+    RESCUE = 4
+
+
+class StorageAction(enum.IntEnum):
+    """`wValue` of `Request.STORAGE`."""
+
+    OFF = 0
+    HOST = 1
+    DUT = 2
+
+
+class ConfigKey(enum.IntEnum):
+    """`wValue` of `Request.CONFIG`; the seventh field in flash, `json`, has no request."""
+
+    NAME = 0
+    TAGS = 1
+    USB_CONSOLE = 2
+    POWER_ON = 3
+    POWER_OFF = 4
+    POWER_RESCUE = 5
+
+
+class ReadKey(enum.IntEnum):
+    """`wValue` of `Request.READ`."""
+
+    VERSION = 0
+    POWER = 1
+    VOLTAGE = 2
+    CURRENT = 3
+
+
+class PinValue(enum.IntEnum):
+    """`wValue` of `Request.SET_PIN`."""
+
+    RESET = 0
+    A = 1
+    B = 2
+    C = 3
+    D = 4
+
+
+class StateByte(enum.IntEnum):
+    """The data byte of `Request.SET_PIN`."""
+
+    LOW = 0
+    HIGH = 1
+    FLOATING = 2
+
+
+FIELD_SIZES = {
+    ConfigKey.NAME: 64,
+    ConfigKey.TAGS: 256,
+    ConfigKey.USB_CONSOLE: 64,
+    ConfigKey.POWER_ON: 32,
+    ConfigKey.POWER_OFF: 32,
+    ConfigKey.POWER_RESCUE: 32,
+}
+"""Bytes that each setting may have; the board cuts what is longer without a word (firmware: config.rs)."""

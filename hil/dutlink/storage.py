@@ -1,0 +1,195 @@
+"""The storage stick: who sees it, and its device node on the host."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from hil.dutlink.disks import Watch, size_bytes
+from hil.dutlink.requests import Request, StorageAction
+from hil.dutlink.waiting import hold, until
+from hil.errors import StickMissingError, StickStayedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.link import Link
+
+__all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "Position", "Storage"]
+
+APPEARS_WITHIN_S = 15.0
+"""Seconds until the stick's node must be there after `host`; 3.4 to 3.7 were measured."""
+
+GOES_WITHIN_S = 5.0
+"""Seconds until it must be gone after `dut` or `off`; 0.1 to 0.5 were measured."""
+
+_LEAVES_WITHIN_S = 1.0
+_RIVAL_S = 0.3
+
+
+class Position(enum.StrEnum):
+    """Who sees the stick."""
+
+    OFF = "off"
+    HOST = "host"
+    DUT = "dut"
+
+
+class Storage:
+    """The stick and its mux.
+
+    Where the wiring does not name the stick's node, it is found by following the mux: it is the one USB disk
+    that appears after `host()`. Other boards of this host that look for theirs wait for each other meanwhile;
+    the turn ends with `wait_for_node`, with any other position, or after the time a stick needs at most.
+
+    Args:
+        link: The board.
+        dev: The host's device folder.
+        stick: The node's path, where it is known.
+    """
+
+    def __init__(self, link: Link, dev: Path, stick: Path | None = None) -> None:
+        self._link = link
+        self._dev = dev
+        self._wired = stick
+        self._found: Path | None = None
+        self._watch: Watch | None = None
+        self._turn_ends: threading.Timer | None = None
+        self._position: Position | None = None
+        self._turned_s = 0.0
+
+    @property
+    def position(self) -> Position | None:
+        """The position as this object last set it; None before that, or when setting it failed."""
+        return self._position
+
+    @property
+    def node(self) -> Path | None:
+        """The stick's device node, where it is wired or was found already."""
+        return self._wired or self._found
+
+    def host(self) -> None:
+        """Give the stick to the host; `wait_for_node` tells when it can be used.
+
+        Raises:
+            BoardFaultError, BoardLostError: The board did not take the request.
+            StorageError: Another process has been looking for its stick for too long.
+            StickStayedError: The node is still there from the last time, so it does not follow the mux.
+        """
+        if self.node is None:
+            self._start_watching()
+        elif self._position in (Position.OFF, Position.DUT):
+            self.wait_until_gone()
+        self._set(Position.HOST)
+
+    def dut(self) -> None:
+        """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it."""
+        self._set(Position.DUT)
+        self._stop_watching()
+
+    def off(self) -> None:
+        """Give the stick to nobody, and cut its power."""
+        self._set(Position.OFF)
+        self._stop_watching()
+
+    def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
+        """Wait until the stick's node is there and has a size, and return its path.
+
+        Call it after `host()`. If nobody followed the stick when it came, it is taken away and given again.
+
+        Raises:
+            StickMissingError: It did not appear in time.
+            StickAmbiguousError: Several disks appeared, so that none can be called the stick.
+        """
+        if self.node is None and self._watch is None:
+            self.host()
+        self._keep_turn()
+        try:
+            node = until(self._usable, timeout_s)
+            if node is not None and self.node is None:
+                hold(_RIVAL_S)
+                node = self._usable()
+        finally:
+            self._stop_watching()
+        if node is None:
+            self._found = None
+            raise self._missing(timeout_s)
+        if self._wired is None:
+            self._found = node
+        return node
+
+    def wait_until_gone(self, timeout_s: float = GOES_WITHIN_S) -> None:
+        """Wait until the stick's node is gone, after `dut()` or `off()`.
+
+        Returns at once where the node is not known: what was never seen on the host cannot be missed.
+
+        Raises:
+            StickStayedError: It is still there.
+        """
+        node = self.node
+        if node is None or until(lambda: not node.exists(), timeout_s):
+            return
+        self._found = None
+        raise StickStayedError(
+            f"{node} is still there {timeout_s:.1f} s after the storage was turned to {self._position}",
+            why="it is not this board's stick, or the mux did not turn",
+            remedy="see which disk follows the board: hil storage host, then off",
+            serial=self._link.serial,
+        )
+
+    def close(self) -> None:
+        """Stop looking for the stick; the position stays."""
+        self._stop_watching()
+
+    def _set(self, position: Position) -> None:
+        self._position = None
+        try:
+            self._link.send(Request.STORAGE, StorageAction[position.name])
+        except BaseException:
+            self._stop_watching()
+            raise
+        self._position = position
+        self._turned_s = time.monotonic()
+
+    def _start_watching(self) -> None:
+        """Take the turn, and see to it that the stick is not on the host already."""
+        self._stop_watching()
+        self._watch = watch = Watch(self._dev)
+        self._turn_ends = threading.Timer(APPEARS_WITHIN_S + _LEAVES_WITHIN_S, self._stop_watching)
+        self._turn_ends.daemon = True
+        self._turn_ends.start()
+        if self._position not in (Position.OFF, Position.DUT):
+            self._set(Position.OFF)
+        watch.wait_for_change(_LEAVES_WITHIN_S - (time.monotonic() - self._turned_s))
+        watch.begin()
+
+    def _keep_turn(self) -> None:
+        """Let the turn last as long as the wait that now begins."""
+        if self._turn_ends is not None:
+            self._turn_ends.cancel()
+
+    def _stop_watching(self) -> None:
+        timer, self._turn_ends = self._turn_ends, None
+        watch, self._watch = self._watch, None
+        if timer is not None:
+            timer.cancel()
+        if watch is not None:
+            watch.end()
+
+    def _usable(self) -> Path | None:
+        """The node, once it has a size."""
+        node = self.node
+        watch = self._watch
+        if node is None and watch is not None:
+            node = watch.only()
+        return node if node is not None and size_bytes(node) > 0 else None
+
+    def _missing(self, timeout_s: float) -> StickMissingError:
+        return StickMissingError(
+            f"board {self._link.serial}: no stick on the host {timeout_s:.1f} s after it was turned there",
+            why=f"{self._wired} is not there" if self._wired else "no USB disk appeared",
+            remedy="see whether a stick is plugged into the board, and lsblk",
+            serial=self._link.serial,
+        )

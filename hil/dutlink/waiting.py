@@ -1,0 +1,72 @@
+"""Waiting with an end: deadlines, and looking again until then.
+
+Device nodes and other processes announce nothing that the standard library could await, so they are looked
+at every few milliseconds, always against a deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LOOK_EVERY_S", "Deadline", "hold", "until"]
+
+LOOK_EVERY_S = 0.05
+"""How often to look again, in seconds."""
+
+Found = TypeVar("Found")
+
+
+class Deadline:
+    """A point in time that a wait must not pass.
+
+    Args:
+        limit_s: Seconds from now; negative counts as none.
+    """
+
+    __slots__ = ("_began", "limit_s")
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = max(0.0, limit_s)
+        self._began = time.monotonic()
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since it was set."""
+        return time.monotonic() - self._began
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it passes; 0 afterwards."""
+        return max(0.0, self.limit_s - self.spent_s)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is left."""
+        return self.left_s <= 0.0
+
+
+def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOOK_EVERY_S) -> Found | None:
+    """Call `look` until it finds something other than None or False, or `limit_s` is over.
+
+    Returns:
+        What it found; None when time ran out. `look` is called once more at the very end, so that a
+        machine that was busy for the whole wait still gets its answer.
+    """
+    deadline = Deadline(limit_s)
+    while True:
+        last = deadline.passed
+        found = look()
+        if found is not None and found is not False:
+            return found
+        if last:
+            return None
+        hold(min(every_s, deadline.left_s))
+
+
+def hold(duration_s: float) -> None:
+    """Let time pass where time itself is wanted: a pulse's length, a pause between two looks."""
+    time.sleep(max(0.0, duration_s))

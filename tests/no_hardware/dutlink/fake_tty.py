@@ -1,0 +1,81 @@
+"""A pty with a fake board at its other end: console mode, five Ctrl-B, a prompt, canned answers."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import threading
+import tty
+from pathlib import Path
+
+PROMPT = b"#> "
+
+
+class FakeTty:
+    """The other end runs in a thread; `dut` collects what would reach the DUT."""
+
+    def __init__(self, *, console_mode: bool = True, answers: dict[str, bytes] | None = None) -> None:
+        self.console_mode = console_mode
+        self.answers = {"version": b"0.09 git-ref: 1a2b3c4"} | (answers or {})
+        self.dut = bytearray()
+        self.line = bytearray()
+        self.silent = False
+        self._escapes = 0
+        self._board, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.path = Path(os.ttyname(self._slave))
+        self._wake, self._waker = os.pipe()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def say(self, data: bytes) -> None:
+        """The DUT, or the board, says something."""
+        os.write(self._board, data)
+
+    def unplug(self) -> None:
+        if self._thread.is_alive():
+            os.write(self._waker, b"x")
+            self._thread.join()
+            for descriptor in (self._board, self._slave, self._wake, self._waker):
+                os.close(descriptor)
+
+    def _run(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._board, self._wake], [], [])
+            if self._wake in ready:
+                return
+            for byte in os.read(self._board, 4096):
+                if not self.silent:
+                    self._take(byte)
+
+    def _take(self, byte: int) -> None:
+        if not self.console_mode:
+            self._edit(byte)
+            return
+        self.dut.append(byte)
+        self._escapes = self._escapes + 1 if byte == 2 else 0
+        if self._escapes == 5:
+            self._escapes = 0
+            self.console_mode = False
+            self.say(b"\r\nExiting console mode\r\n" + PROMPT)
+
+    def _edit(self, byte: int) -> None:
+        if byte == 0x0D:
+            line, self.line = self.line.decode(), bytearray()
+            self._run_line(line)
+        elif byte == 0x7F:
+            self.say(b"\x08 \x08" if self.line else b"\x07")
+            del self.line[-1:]
+        elif byte >= 0x20:
+            self.line.append(byte)
+            self.say(bytes([byte]))
+
+    def _run_line(self, line: str) -> None:
+        if line == "console":
+            self.console_mode = True
+            self.say(b"\r\nEntering console mode, type CTRL+B 5 times to exit\r\n")
+            return
+        text = self.answers.get(line, b"")
+        response = b"\r\n" + text + (b"\r\n" if text else b"") + PROMPT
+        self.say(response[:512])

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_bus import FakeBackend, FakeBoard, host_with
+
+from hil import errors
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.firmware import FirmwareVersion
+from hil.dutlink.host import Host
+from hil.errors import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DFU = [(0xFE, 1, 2)]
+
+
+def test_a_board_that_answers_is_present_with_serial_and_firmware(host: Host) -> None:
+    sighting = look(host)
+
+    assert sighting.verdict is Verdict.PRESENT
+    assert sighting.serial == "5a1c0e01"
+    assert sighting.firmware == FirmwareVersion(0, 9, "1a2b3c4")
+    assert sighting.error is None
+
+
+def test_a_look_leaves_nothing_open(host: Host, fake: FakeBoard) -> None:
+    look(host)
+    list_boards(host)
+
+    assert fake.opened == 0
+
+
+def test_nothing_on_the_bus_is_absent_and_a_missing_file(dev: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        open_board(host_with(dev=dev))
+
+    assert type(caught.value) is errors.BoardAbsentError
+
+
+def test_an_unknown_serial_number_is_absent_though_others_are_there(host: Host) -> None:
+    sighting = look(host, "ffffffff")
+
+    assert sighting.verdict is Verdict.ABSENT
+    assert "only other boards" in str(sighting.error)
+
+
+@pytest.mark.parametrize(("product_id", "bcd_device"), [(0xE012, 0x0001), (0x1012, 0x0001)])
+def test_a_boot_loader_is_told_by_its_interfaces(dev: Path, product_id: int, bcd_device: int) -> None:
+    fake = FakeBoard(product_id=product_id, bcd_device=bcd_device, interfaces=DFU)
+
+    with pytest.raises(errors.BoardInBootLoaderError, match="5a1c0e01"):
+        open_board(host_with(fake, dev=dev))
+
+
+def test_a_boot_loader_is_listed_as_absent_with_its_serial_number(dev: Path) -> None:
+    (sighting,) = list_boards(host_with(FakeBoard(product_id=0xE012, interfaces=DFU), dev=dev))
+
+    assert (sighting.verdict, sighting.serial) == (Verdict.ABSENT, "5a1c0e01")
+    assert isinstance(sighting.error, errors.BoardInBootLoaderError)
+
+
+def test_the_boot_loader_of_another_board_does_not_matter(dev: Path) -> None:
+    host = host_with(FakeBoard(interfaces=DFU), FakeBoard("00000002"), dev=dev)
+
+    assert look(host, "00000002").verdict is Verdict.PRESENT
+
+
+def test_the_chip_in_its_factory_boot_loader_is_hinted_at(dev: Path) -> None:
+    chip = FakeBoard(vendor_id=0x0483, product_id=0xDF11, interfaces=DFU)
+
+    assert "0483:df11" in str(look(host_with(chip, dev=dev)).error)
+
+
+def test_a_board_that_may_not_be_opened_is_denied_without_serial(host: Host, fake: FakeBoard) -> None:
+    fake.open_always = errno.EACCES
+
+    sighting = look(host)
+
+    assert (sighting.verdict, sighting.serial) == (Verdict.DENIED, None)
+    assert "udev" in str(sighting.error)
+
+
+def test_a_denied_board_may_be_the_wanted_one(host: Host, fake: FakeBoard) -> None:
+    fake.open_always = errno.EACCES
+
+    assert look(host, "ffffffff").verdict is Verdict.DENIED
+
+
+def test_a_board_that_udev_has_not_seen_yet_is_given_a_moment(host: Host, fake: FakeBoard) -> None:
+    fake.open_errors.extend([errno.EACCES, errno.EACCES])
+
+    assert look(host).verdict is Verdict.PRESENT
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV])
+def test_a_board_that_leaves_while_it_is_looked_at_is_absent(dev: Path, number: int) -> None:
+    class Leaving(FakeBackend):
+        looks = 0
+
+        def enumerate_devices(self) -> Any:
+            self.looks += 1
+            return iter(self.boards if self.looks < 3 else [])
+
+    backend = Leaving([FakeBoard(open_always=number)])
+
+    assert look(Host(backend=lambda: backend, dev=dev)).verdict is Verdict.ABSENT
+
+
+def test_a_board_that_is_listed_and_never_opens_is_lost(host: Host, fake: FakeBoard) -> None:
+    fake.open_always = errno.EIO
+
+    assert look(host).verdict is Verdict.LOST
+
+
+def test_one_line_error_does_not_hide_a_board_from_the_list(host: Host, fake: FakeBoard) -> None:
+    fake.open_errors.append(errno.EIO)
+
+    (sighting,) = list_boards(host)
+
+    assert sighting.verdict is Verdict.PRESENT
+
+
+def test_a_silent_board_is_lost(host: Host, fake: FakeBoard) -> None:
+    fake.always = errno.ETIMEDOUT
+
+    sighting = look(host, limit_s=0.2)
+
+    assert sighting.verdict is Verdict.LOST
+    assert isinstance(sighting.error, errors.BoardLostError)
+
+
+def test_a_silent_neighbour_does_not_hold_up_the_way(dev: Path) -> None:
+    busy = FakeBoard("00000001", string_error=errno.ETIMEDOUT)
+    host = host_with(busy, FakeBoard("00000002"), dev=dev)
+
+    assert look(host, "00000002").verdict is Verdict.PRESENT
+    assert look(host).serial == "00000002"
+
+
+def test_a_stalled_answer_is_an_answer(host: Host, fake: FakeBoard) -> None:
+    fake.errors.append(errno.EPIPE)
+
+    sighting = look(host)
+
+    assert sighting.verdict is Verdict.PRESENT
+    assert sighting.firmware == FirmwareVersion(0, 9)
+
+
+def test_no_backend_is_a_finding_of_a_look(dev: Path) -> None:
+    assert look(Host(backend=lambda: None, dev=dev)).verdict is Verdict.NO_BACKEND
+
+
+def test_no_backend_is_an_error_of_a_list(dev: Path) -> None:
+    with pytest.raises(errors.NoUsbBackendError):
+        list_boards(Host(backend=lambda: None, dev=dev))
+
+
+def test_firmware_that_is_too_old_is_refused_and_let_go(host: Host, fake: FakeBoard) -> None:
+    fake.version = b"0.06 git-ref: old"
+
+    with pytest.raises(errors.FirmwareTooOldError):
+        open_board(host)
+
+    assert fake.opened == 0
+
+
+def test_a_board_is_opened_by_its_serial_number(dev: Path) -> None:
+    host = host_with(FakeBoard("00000001"), FakeBoard("00000002"), dev=dev)
+
+    with open_board(host, "00000002", console=False) as board:
+        assert board.serial == "00000002"

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink.firmware import FirmwareVersion, check_firmware
+from hil.errors import BoardReplyError, FirmwareTooOldError
+
+refs = st.text("0123456789abcdef", min_size=7, max_size=40)
+
+
+@given(st.builds(FirmwareVersion, st.integers(0, 99), st.integers(0, 99), refs))
+def test_format_and_parse_are_inverses(version: FirmwareVersion) -> None:
+    assert FirmwareVersion.parse(version.format().encode()) == version
+
+
+def test_the_device_descriptor_tells_the_same_version() -> None:
+    assert FirmwareVersion.from_bcd(0x0009) == FirmwareVersion(0, 9)
+    assert FirmwareVersion.from_bcd(0x0110) == FirmwareVersion(1, 10)
+
+
+def test_a_version_reads_as_the_release_is_called() -> None:
+    assert str(FirmwareVersion(0, 9, "abc")) == "0.09"
+
+
+def test_garbage_is_a_reply_error() -> None:
+    with pytest.raises(BoardReplyError):
+        FirmwareVersion.parse(b"\xff\xfe")
+
+
+def test_firmware_older_than_0_07_is_refused_with_both_versions() -> None:
+    with pytest.raises(FirmwareTooOldError, match=r"0\.06") as caught:
+        check_firmware(FirmwareVersion(0, 6), "5a1c0e01")
+
+    assert "0.07" in caught.value.why
+
+
+def test_firmware_0_10_is_newer_than_0_07() -> None:
+    check_firmware(FirmwareVersion(0, 10), "5a1c0e01")

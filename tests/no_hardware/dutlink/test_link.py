@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import errno
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import usb.core
+from fake_bus import FakeBackend, FakeBoard, host_with
+
+from hil import errors
+from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
+from hil.dutlink.link import backend_of, usb_devices
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.board import Board
+
+
+def test_the_backend_of_a_host_is_made_once(fake: FakeBoard) -> None:
+    made = itertools.count()
+
+    def make() -> FakeBackend:
+        next(made)
+        return FakeBackend([fake])
+
+    host = Host(backend=make)
+
+    assert backend_of(host) is backend_of(host)
+    assert next(made) == 1
+
+
+def nothing() -> None:
+    return None
+
+
+def not_loadable() -> Any:
+    raise usb.core.NoBackendError("No backend available")
+
+
+@pytest.mark.parametrize("make", [nothing, not_loadable])
+def test_a_backend_that_cannot_be_loaded_is_named_with_its_remedy(make: Any) -> None:
+    with pytest.raises(errors.NoUsbBackendError) as caught:
+        usb_devices(Host("a fake host", backend=make))
+
+    assert "a fake host" in caught.value.what
+    assert "libusb" in caught.value.remedy
+
+
+def test_the_control_interface_is_found_by_class_wherever_it_is(dev: Path) -> None:
+    fake = FakeBoard(interfaces=[(0xFF, 0, 0), (0xFF, 1, 1), (2, 2, 0)])
+
+    with open_board(host_with(fake, dev=dev), console=False) as board:
+        board.power.force_on()
+
+    assert fake.done[-1][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EPIPE, errors.RequestStalledError),
+        (errno.ETIMEDOUT, errors.BoardTimeoutError),
+        (errno.ENODEV, errors.BoardLostError),
+        (errno.EIO, errors.TransferError),
+        (errno.EACCES, errors.BoardDeniedError),
+    ],
+)
+def test_a_failed_request_names_board_and_request(
+    board: Board, fake: FakeBoard, number: int, kind: type[errors.HilError]
+) -> None:
+    fake.errors.append(number)
+
+    with pytest.raises(kind) as caught:
+        board.power.force_on()
+
+    assert caught.value.serial == fake.serial
+    assert "power request" in caught.value.what
+
+
+def test_a_request_gets_two_seconds(board: Board, fake: FakeBoard) -> None:
+    board.power.force_on()
+
+    assert fake.limits_ms[-1] == 2000
+
+
+def test_after_a_sequence_was_started_the_board_is_waited_for_as_long_as_it_may_take(
+    board: Board, fake: FakeBoard
+) -> None:
+    fake.settings[3] = b"p1,w40"
+    board.power.on(wait=False)
+
+    board.power.force_off()
+
+    assert 6500 < fake.limits_ms[-2] <= 7000
+    assert fake.limits_ms[-1] == 2000
+
+
+def test_a_board_that_answered_is_not_waited_for_again(board: Board, fake: FakeBoard) -> None:
+    fake.settings[3] = b"p1,w40"
+    board.power.on()
+    fake.limits_ms.clear()
+
+    board.power.force_off()
+
+    assert fake.limits_ms == [2000]
+
+
+def test_a_line_error_while_waiting_for_the_answer_is_tried_again(board: Board, fake: FakeBoard) -> None:
+    fake.settings[3] = b"p1,w1"
+    board.power.on(wait=False)
+    fake.errors.append(errno.EIO)
+
+    board.power.force_off()
+
+    assert fake.done[-1] == (1, 2, b"")
+
+
+def test_a_board_that_stays_silent_is_a_timeout_that_says_how_long(board: Board, fake: FakeBoard) -> None:
+    fake.settings[3] = b"p1,w4"
+    board.power.on(wait=False)
+    fake.always = errno.ETIMEDOUT
+
+    with pytest.raises(errors.BoardTimeoutError, match=r"within 2\.5 s"):
+        board._link.answer()
+
+
+def test_closing_lets_go_of_the_device(board: Board, fake: FakeBoard) -> None:
+    board.close()
+
+    assert fake.opened == 0

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.reading import PowerReading
+from hil.errors import BoardFaultError, BoardReplyError, BoardTimeoutError
+
+if TYPE_CHECKING:
+    from fake_bus import FakeBoard
+
+    from hil.dutlink.board import Board
+
+
+@pytest.mark.parametrize(
+    ("verb", "value"), [("off", 0), ("on", 1), ("force_off", 2), ("force_on", 3), ("rescue", 4)]
+)
+def test_each_verb_sends_its_request(board: Board, fake: FakeBoard, verb: str, value: int) -> None:
+    getattr(board.power, verb)()
+
+    assert fake.done == [(1, value, b"")]
+
+
+def test_the_same_request_is_sent_again(board: Board, fake: FakeBoard) -> None:
+    board.power.on()
+    board.power.on()
+
+    assert fake.done == [(1, 1, b"")] * 2
+
+
+def test_a_reading_is_taken_from_a_fresh_snapshot(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"5.35W 5.10V 1.05A"
+
+    reading = board.power.read()
+
+    assert reading == PowerReading(volts=5.10, amps=1.05, watts=5.35)
+    assert fake.requests == [(0, 0, b"")]
+
+
+def test_a_garbled_reading_is_a_reply_error(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"\xff\xff"
+
+    with pytest.raises(BoardReplyError):
+        board.power.read()
+
+
+def test_cycle_is_off_then_on(board: Board, fake: FakeBoard) -> None:
+    board.power.cycle(wait_s=0.0)
+
+    assert fake.done == [(1, 0, b""), (1, 1, b"")]
+
+
+def test_a_sequence_that_somebody_else_stored_sets_the_limit(board: Board, fake: FakeBoard) -> None:
+    board.settings.read()
+    fake.settings[3] = b"p1,bL,w150,bZ"
+
+    board.power.on()
+
+    assert 10_000 <= fake.limits_ms[-1] <= 20_750
+
+
+def test_a_board_that_hangs_in_its_sequence_is_a_timeout(board: Board, fake: FakeBoard) -> None:
+    def hang(request: int, _: int) -> None:
+        if request == 1:
+            fake.always = errno.ETIMEDOUT
+
+    fake.on_request = hang
+
+    with pytest.raises(BoardTimeoutError, match=r"within 2\.0 s"):
+        board.power.on()
+
+
+def test_off_is_judged_by_current(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"0.05W 5.10V -0.01A"
+
+    assert board.power.wait_until_off(timeout_s=0.0).amps == -0.01
+
+
+def test_a_dut_that_still_draws_is_named_with_its_current(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"5.35W 5.10V 1.05A"
+
+    with pytest.raises(BoardFaultError, match=r"1\.05 A"):
+        board.power.wait_until_off(timeout_s=0.0)
+
+
+def test_the_boards_own_offset_counts(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"0.51W 5.10V 0.10A"
+
+    assert board.power.wait_until_off(timeout_s=0.0, offset_amps=0.1)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink.reading import PowerReading
+from hil.errors import BoardReplyError
+
+values = st.integers(-99999, 99999).map(lambda hundredths: hundredths / 100)
+
+
+@given(values, values, values)
+def test_format_and_parse_are_inverses(volts: float, amps: float, watts: float) -> None:
+    reading = PowerReading(volts, amps, watts)
+
+    assert PowerReading.parse(reading.format().encode()) == reading
+
+
+def test_each_number_goes_to_its_unit() -> None:
+    assert PowerReading.parse(b"5.35W 5.10V 1.05A") == PowerReading(volts=5.10, amps=1.05, watts=5.35)
+
+
+def test_minus_nothing_is_kept_as_the_board_says_it() -> None:
+    reading = PowerReading.parse(b"-0.00W 5.10V -0.00A")
+
+    assert math.copysign(1, reading.amps) < 0
+    assert reading.format() == "-0.00W 5.10V -0.00A"
+
+
+@pytest.mark.parametrize("reply", [b"", b"garbage", b"1.05A 5.10V 5.35W", b"nanW 5.10V 1.05A"])
+def test_anything_else_is_a_reply_error(reply: bytes) -> None:
+    with pytest.raises(BoardReplyError) as caught:
+        PowerReading.parse(reply)
+
+    assert repr(reply) in caught.value.what

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink.settings import Settings, encode
+from hil.errors import BoardReplyError, SequenceError, SettingError
+
+if TYPE_CHECKING:
+    from fake_bus import FakeBoard
+
+    from hil.dutlink.board import Board
+
+
+def test_settings_are_read_afresh_and_without_their_padding(board: Board, fake: FakeBoard) -> None:
+    board.settings.read()
+    fake.settings[0] = b"left bench"
+
+    assert board.settings.read().name == "left bench"
+
+
+def test_a_field_may_be_full(board: Board, fake: FakeBoard) -> None:
+    fake.settings[1] = b"t" * 256
+
+    assert board.settings.read().tags == "t" * 256
+
+
+def test_bytes_that_are_no_text_neither_fail_nor_vanish(board: Board, fake: FakeBoard) -> None:
+    fake.settings[0] = b"caf\xe9"
+
+    assert board.settings.read().name.encode(errors="surrogateescape") == b"caf\xe9"
+
+
+def test_only_what_differs_is_written(board: Board, fake: FakeBoard) -> None:
+    fake.settings[0] = b"left bench"
+
+    settings = board.settings.write(name="left bench", power_on="p1,w5")
+
+    assert fake.done == [(3, 3, b"p1,w5")]
+    assert settings == Settings(name="left bench", power_on="p1,w5")
+
+
+def test_an_empty_value_clears_a_setting(board: Board, fake: FakeBoard) -> None:
+    fake.settings[4] = b"p0"
+
+    assert board.settings.write(power_off="").power_off == ""
+    assert fake.done == [(3, 4, b"")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"name": "n" * 65}, SettingError, "64"),
+        ({"name": "\u00e9" * 33}, SettingError, "66 bytes"),
+        ({"tags": "t" * 257}, SettingError, "256"),
+        ({"usb_console": "a\0b"}, SettingError, "NUL"),
+        ({"json": "{}"}, SettingError, "power_rescue"),
+        ({"name": "\ud800"}, SettingError, "stored"),
+        ({"power_on": "p1,w9999"}, SequenceError, "overflows"),
+        ({"power_rescue": "p1 w5"}, SequenceError, "character 3"),
+        ({"name": 5}, SettingError, "text"),
+    ],
+)
+def test_what_the_board_would_cut_or_misread_is_refused_before_anything_is_sent(
+    board: Board, fake: FakeBoard, changes: dict, kind: type[SettingError], words: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        board.settings.write(**{"tags": "fine"} | changes)
+
+    assert words in str(caught.value)
+    assert fake.requests == []
+
+
+def test_what_the_board_did_not_keep_is_a_reply_error(board: Board, fake: FakeBoard) -> None:
+    fake.keeps = False
+
+    with pytest.raises(BoardReplyError, match="did not keep name"):
+        board.settings.write(name="left bench")
+
+
+@given(st.text(max_size=64))
+def test_what_can_be_stored_reads_back_as_it_was(text: str) -> None:
+    try:
+        stored = encode("name", text)
+    except SettingError:
+        return
+
+    assert len(stored) <= 64
+    assert stored.decode() == text
+
+
+def test_tags_come_apart_at_commas_and_spaces() -> None:
+    assert Settings(tags="arm64, usb3 lab=2").tag_list == ["arm64", "usb3", "lab=2"]

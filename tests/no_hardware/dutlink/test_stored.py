@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink.sequence import Sequence
+from hil.dutlink.stored import stored_duration_s
+from hil.errors import SequenceError
+
+
+@given(st.text("abcdrhlzwp0123,", max_size=32))
+def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: str) -> None:
+    try:
+        sequence = Sequence.parse(text)
+    except SequenceError:
+        return
+
+    assert stored_duration_s(text.encode()) == pytest.approx(sequence.duration_s)
+
+
+@given(st.binary(max_size=40))
+def test_it_takes_any_bytes(stored: bytes) -> None:
+    assert stored_duration_s(stored) >= 0
+
+
+@pytest.mark.parametrize(
+    ("stored", "duration_s"),
+    [
+        (b"", 0.0),
+        (b"w5\0w9", 0.5),
+        (b"p1 w5;x", 0.5),
+        (b"\xffw10", 1.0),
+        (b"aw5", 0.0),
+        (b"w1302", (1302 * 3_300_000 % 2**32) / 33e6),
+        (b"w4294967297", 0.1),
+        (b",".ljust(31, b",") + b"w", 0.0),
+        (b",".ljust(30, b",") + b"w5", 0.5),
+        (b",".ljust(31, b",") + b"w5", 0.0),
+    ],
+)
+def test_it_follows_the_firmware_through_slips(stored: bytes, duration_s: float) -> None:
+    assert stored_duration_s(stored) == pytest.approx(duration_s)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import errno
+import pickle
+import subprocess
+import sys
+import termios
+from typing import Any
+
+import pytest
+import usb.core
+import usb.util
+
+from hil import errors
+from hil.dutlink.translate import Source, classify, translate
+
+USB_ROWS = [
+    (errno.EPIPE, errors.RequestStalledError),
+    (errno.ETIMEDOUT, errors.BoardTimeoutError),
+    (errno.ENODEV, errors.BoardLostError),
+    (errno.EIO, errors.TransferError),
+    (errno.EBUSY, errors.BoardBusyError),
+    (errno.EACCES, errors.BoardDeniedError),
+    (None, errors.TransferError),
+]
+TTY_ROWS = [
+    (None, errors.ConsoleLostError),
+    (errno.EIO, errors.ConsoleLostError),
+    (errno.ENOENT, errors.ConsoleMissingError),
+    (errno.EACCES, errors.ConsoleDeniedError),
+    (errno.EAGAIN, errors.ConsoleBusyError),
+]
+STICK_ROWS = [
+    (errno.ENOSPC, errors.StickLostError),
+    (errno.EIO, errors.StickLostError),
+    (errno.ENOENT, errors.StickLostError),
+]
+
+
+def serial_error(number: int | None) -> OSError:
+    """An exception as pyserial raises it; the package need not be installed for that."""
+    module = type(sys)("serial")
+    module.SerialException = type("SerialException", (OSError,), {"__module__": "serial"})  # type: ignore[attr-defined]
+    sys.modules.setdefault("serial", module)
+    kind = sys.modules["serial"].SerialException
+    return kind(number, "words") if number is not None else kind("words")
+
+
+@pytest.mark.parametrize(("number", "kind"), USB_ROWS)
+def test_every_row_of_usb_faults_is_translated(number: int | None, kind: type) -> None:
+    error = translate(usb.core.USBError("words", None, number), Source.USB, "what", serial="5a1c0e01")
+
+    assert type(error) is kind
+    assert (error.errno, error.serial) == (number, "5a1c0e01")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV, errno.ENOENT])
+def test_a_board_that_is_gone_when_it_is_opened_is_absent(number: int) -> None:
+    assert classify(usb.core.USBError("", None, number), Source.USB_OPEN) is errors.BoardAbsentError
+
+
+def test_a_timeout_is_known_by_its_class() -> None:
+    assert classify(usb.core.USBTimeoutError("", -7, None)) is errors.BoardTimeoutError
+
+
+def test_no_backend_is_known_by_its_class() -> None:
+    assert classify(usb.core.NoBackendError("No backend available")) is errors.NoUsbBackendError
+
+
+def test_a_missing_langid_is_known_by_where_it_was_raised() -> None:
+    class Silent:
+        langids = ()
+
+    with pytest.raises(ValueError, match="langid") as caught:
+        usb.util.get_string(Silent(), 3)
+
+    assert classify(caught.value) is errors.BoardDeniedError
+
+
+def test_a_value_error_of_somebody_else_is_no_sign() -> None:
+    with pytest.raises(ValueError, match="invalid") as caught:
+        int("no langid")
+
+    assert classify(caught.value) is None
+
+
+@pytest.mark.parametrize(("number", "kind"), TTY_ROWS)
+@pytest.mark.parametrize("source", [Source.UNKNOWN, Source.TTY])
+def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, source: Source) -> None:
+    assert classify(serial_error(number), source) is kind
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOENT, errors.ConsoleMissingError),
+        (errno.EIO, errors.ConsoleMissingError),
+        (errno.EACCES, errors.ConsoleDeniedError),
+        (errno.EAGAIN, errors.ConsoleBusyError),
+        (errno.EBUSY, errors.ConsoleBusyError),
+    ],
+)
+def test_opening_a_tty_fails_by_name(number: int, kind: type) -> None:
+    assert classify(OSError(number, "words"), Source.TTY_OPEN) is kind
+
+
+def test_termios_keeps_its_number_in_its_arguments() -> None:
+    assert classify(termios.error(errno.EIO, "words"), Source.TTY) is errors.ConsoleLostError
+
+
+@pytest.mark.parametrize(("number", "kind"), STICK_ROWS)
+def test_every_row_of_stick_faults_is_translated(number: int, kind: type) -> None:
+    assert classify(OSError(number, "words"), Source.STICK) is kind
+
+
+def test_a_bare_missing_file_is_a_sign_of_an_absent_board() -> None:
+    assert classify(FileNotFoundError(errno.ENOENT, "words")) is errors.BoardAbsentError
+
+
+@pytest.mark.parametrize("error", [AssertionError(), KeyError(1), ConnectionResetError(104, "words")])
+def test_other_errors_are_no_sign(error: Exception) -> None:
+    assert classify(error) is None
+
+
+def test_our_own_errors_stand_for_themselves() -> None:
+    error = errors.BoardLostError("gone")
+
+    assert classify(error) is errors.BoardLostError
+    assert translate(error, Source.USB, "what") is error
+
+
+@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize(
+    "number", [None, *sorted({row[0] for row in USB_ROWS + TTY_ROWS + STICK_ROWS if row[0]})]
+)
+def test_what_is_translated_survives_pickling(source: Source, number: int | None) -> None:
+    error = translate(OSError(number, "words"), source, "what", serial="5a1c0e01")
+
+    copy: Any = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+
+    assert (type(copy), copy.parts, str(copy)) == (type(error), error.parts, str(error))
+
+
+def test_neither_pyusb_nor_pexpect_is_imported_before_a_board_is_looked_for() -> None:
+    code = "import sys, hil.dutlink.board; print({'usb', 'serial', 'pexpect'} & set(sys.modules))"
+
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert printed.strip() == "set()"
