@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from hil.sim.ports import Timer
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from hil.sim.ports import Timer
 
 __all__ = ["LoopClock", "ManualClock"]
 

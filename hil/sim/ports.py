@@ -7,13 +7,15 @@ voltages volts, times seconds of simulated time, levels are pin levels as a volt
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
-    "BoardSide",
     "BlockStore",
+    "BoardSide",
     "Clock",
     "Dut",
     "Level",

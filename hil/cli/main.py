@@ -1,0 +1,102 @@
+"""The command line: `hil NOUN ...`. Verbs return data; here it is printed, and here every error ends up.
+
+Exit status: 0, 1 for what went wrong, 2 for what was typed wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.sim import sim
+from hil.cli.udev import udev
+from hil.errors import HilError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["cli", "main", "run"]
+
+_MISUSE = 2
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
+@click.version_option(package_name="hil")
+def cli(as_json: bool) -> None:
+    """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
+
+
+cli.add_command(sim)
+cli.add_command(udev)
+
+
+@cli.result_callback()
+def _print(value: Any, *, as_json: bool) -> None:  # noqa: ANN401 - whatever a verb returns
+    if value is None:
+        return
+    click.echo(json.dumps(value) if as_json else _as_text(value))
+
+
+def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
+    if isinstance(value, dict):
+        return "\n".join(_line(key, item, indent) for key, item in value.items())
+    if isinstance(value, list):
+        return "\n".join(_row(item) if isinstance(item, dict) else f"{indent}{item}" for item in value)
+    return f"{indent}{value}"
+
+
+def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
+    if isinstance(item, dict) and item:
+        return f"{indent}{key}:\n{_as_text(item, indent + '  ')}"
+    return f"{indent}{key}: {item if item != {} else '-'}"
+
+
+def _row(item: dict[str, Any]) -> str:
+    if any(isinstance(part, dict) for part in item.values()):
+        return _as_text(item)
+    return "  ".join(f"{key}={part}" for key, part in item.items())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = cli.main(given, prog_name="hil", standalone_mode=False)
+    except (click.ClickException, HilError) as error:
+        return _complain(error, as_json=given[:1] == ["--json"])
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return _MISUSE
+    told = _told(error) if isinstance(error, click.ClickException) else error
+    click.echo(json.dumps(told.parts) if as_json else f"hil: {told}", err=True)
+    return _MISUSE if isinstance(told, UsageError) else 1
+
+
+def _told(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "hil"
+    return UsageError(error.format_message(), why="it cannot be understood", remedy=f"{command} --help")
+
+
+def main() -> None:
+    """Run as a program."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

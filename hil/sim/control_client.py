@@ -1,0 +1,99 @@
+"""Talks to the control port of a running simulator."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import Any, Self
+
+from hil.errors import SimulatorError
+
+__all__ = ["ControlClient"]
+
+_LOOPBACK = "127.0.0.1"
+_ANSWER_LIMIT_S = 20.0
+
+
+class ControlClient:
+    """The truth about simulated boards, and their faults.
+
+    Safe for threads: one request at a time. A `with` block closes it.
+
+    Args:
+        port: The control port, from the ready line.
+
+    Raises:
+        SimulatorError: Nobody listens there, or nobody answers; from every method too.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._lock = threading.Lock()
+        try:
+            self._socket = socket.create_connection((_LOOPBACK, port), timeout=_ANSWER_LIMIT_S)
+        except (OSError, OverflowError) as error:
+            raise SimulatorError(
+                f"no simulator answers at control port {port}",
+                why=getattr(error, "strerror", None) or str(error),
+                remedy="start one with `hil sim`, and use the control_port of the line that it prints",
+            ) from error
+        self._lines = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hello(self) -> dict[str, Any]:
+        """Return the ready line's object."""
+        return self._ask({"do": "hello"})
+
+    def state(self, serial: str) -> dict[str, Any]:
+        """Return the truth about one board, its DUT and its stick."""
+        boards: list[dict[str, Any]] = self._ask({"do": "state", "board": serial})["boards"]
+        return boards[0]
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return the truth about all boards."""
+        boards: list[dict[str, Any]] = self._ask({"do": "state"})["boards"]
+        return boards
+
+    def fault(self, serial: str, name: str, **arguments: Any) -> None:  # noqa: ANN401 - as the fault takes them
+        """Begin a fault, or end one by its arguments."""
+        self._ask({"do": "fault", "board": serial, "fault": name, **arguments})
+
+    def clear(self, serial: str) -> None:
+        """End every fault of a board; it is plugged in again if it was not."""
+        self._ask({"do": "clear", "board": serial})
+
+    def log(self, serial: str, since: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Return the control requests from index `since` on, and the index to ask for next."""
+        answer = self._ask({"do": "log", "board": serial, "since": since})
+        return answer["requests"], answer["next"]
+
+    def quit(self) -> None:
+        """End the simulator."""
+        self._ask({"do": "quit"})
+
+    def close(self) -> None:
+        """Hang up; the simulator goes on."""
+        self._lines.close()
+        self._socket.close()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with self._lock:
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
+                line = self._lines.readline()
+            answer = json.loads(line)
+        except (OSError, ValueError) as error:
+            raise SimulatorError(
+                f"the simulator at control port {self.port} does not answer",
+                why=str(error),
+                remedy="see whether it still runs, and start it again with `hil sim`",
+            ) from error
+        if not answer.pop("ok"):
+            raise SimulatorError(**answer["error"])
+        return answer  # type: ignore[no-any-return]  # JSON says nothing about types

@@ -1,0 +1,94 @@
+"""The `/dev`-like folder of the simulated host: nodes that appear and vanish, with their `by-id` names."""
+
+from __future__ import annotations
+
+import os
+import string
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["DevFolder", "Node"]
+
+
+class Node:
+    """One device node and the `by-id` link to it.
+
+    Args:
+        path: The node, `dev/ttyACM0` or `dev/sda`.
+        by_id: The link that udev would make, `dev/serial/by-id/...`.
+    """
+
+    def __init__(self, path: Path, by_id: Path) -> None:
+        self.path = path
+        self.by_id = by_id
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there now."""
+        return os.path.lexists(self.path)
+
+    def show_link(self, target: str) -> None:
+        """Let it appear as a link to a device of this machine (a pty)."""
+        self._replace(lambda path: path.symlink_to(target))
+
+    def show_file(self, file: Path) -> None:
+        """Let it appear as `file` itself, under a second name where the file system allows."""
+        self._replace(lambda path: _link(file, path))
+
+    def show_nothing(self, size_bytes: int) -> None:
+        """Keep it, with nothing behind: what udev leaves for a moment after a disk is gone."""
+
+        def make(path: Path) -> None:
+            path.touch(mode=0o600)
+            os.truncate(path, size_bytes)
+
+        self._replace(make)
+
+    def hide(self) -> None:
+        """Let it vanish; harmless when it is not there."""
+        self.by_id.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def _replace(self, make: Callable[[Path], None]) -> None:
+        fresh = self.path.with_name(f".{self.path.name}.new")
+        fresh.unlink(missing_ok=True)
+        make(fresh)
+        fresh.replace(self.path)
+        if not os.path.lexists(self.by_id):
+            self.by_id.symlink_to(os.path.relpath(self.path, self.by_id.parent))
+
+
+def _link(file: Path, path: Path) -> None:
+    """A second name for the inode, so that a path that was resolved while it was there is gone with it."""
+    try:
+        path.hardlink_to(file)
+    except OSError:
+        path.symlink_to(file)
+
+
+class DevFolder:
+    """The folder, empty at first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in ("serial", "disk"):
+            (root / folder / "by-id").mkdir(parents=True)
+
+    def tty(self, index: int, serial: str) -> Node:
+        """Return the node of a board's console, as Linux and udev would name it."""
+        by_id = self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{serial}-if00"
+        return Node(self.root / f"ttyACM{index}", by_id)
+
+    def disk(self, index: int, serial: str) -> Node:
+        """Return the node of a stick."""
+        by_id = self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick_{serial}-0:0"
+        return Node(self.root / f"sd{_letters(index)}", by_id)
+
+
+def _letters(index: int) -> str:
+    """Count as Linux names disks: a to z, then aa."""
+    letter = string.ascii_lowercase[index % 26]
+    return letter if index < 26 else _letters(index // 26 - 1) + letter  # noqa: PLR2004 - the alphabet

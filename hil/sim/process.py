@@ -1,0 +1,130 @@
+"""Starts simulated boards in a process of their own, and makes sure that it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import hil
+from hil.errors import SimulatorError
+from hil.sim.control_client import ControlClient
+
+__all__ = ["SimulatorProcess"]
+
+_READY_LIMIT_S = 30.0
+_END_LIMIT_S = 5.0
+_SHOWN_BYTES = 2000
+
+
+class SimulatorProcess:
+    """A running simulator; a `with` block ends it.
+
+    It also ends when this process does, however that happens, because its standard input ends then.
+
+    Args:
+        boards: How many.
+        speed: Simulated seconds per real second.
+        state: Folder that keeps settings and sticks; None: nothing is kept.
+        stick_bytes: Size of each stick; None: the simulator's default.
+
+    Attributes:
+        ready: The object of its ready line.
+        control: A client of its control port.
+
+    Raises:
+        SimulatorError: It did not start; what it wrote to its standard error is told.
+    """
+
+    def __init__(
+        self,
+        boards: int = 2,
+        *,
+        speed: float = 1.0,
+        state: Path | None = None,
+        stick_bytes: int | None = None,
+    ) -> None:
+        options = ["--boards", str(boards), "--speed", str(speed), "--port", "0", "--end-with-stdin"]
+        options += ["--state", str(state)] if state is not None else []
+        options += ["--stick-size", str(stick_bytes)] if stick_bytes is not None else []
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read when it fails to start
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hil.cli.main", "sim", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={**os.environ, "PYTHONPATH": _same_package()},
+            start_new_session=True,  # Ctrl-C is for the tests, whose fixtures still need the boards
+        )
+        try:
+            self.ready: dict[str, Any] = self._read_ready_line()
+            self.control = ControlClient(self.ready["control_port"])
+        except BaseException:
+            self._end()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def serials(self) -> list[str]:
+        """Return its boards' serial numbers, in order of their bus ids."""
+        return [board["serial"] for board in self.ready["boards"]]
+
+    def close(self) -> None:
+        """End it, cleanly if it can; when this returns the process is gone."""
+        self.control.close()
+        self._end()
+
+    def _read_ready_line(self) -> dict[str, Any]:
+        stdout = self._process.stdout
+        line = b""
+        deadline = time.monotonic() + _READY_LIMIT_S
+        while stdout is not None and not line.endswith(b"\n"):
+            readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+            piece = stdout.read1() if readable else b""  # type: ignore[attr-defined]  # a BufferedReader
+            if not piece:
+                raise self._failure("said nothing in time" if not readable else "ended at once")
+            line += piece
+        ready: dict[str, Any] = json.loads(line)
+        return ready
+
+    def _failure(self, why: str) -> SimulatorError:
+        self._end()
+        self._stderr.seek(0)
+        said = self._stderr.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
+        return SimulatorError(
+            "the simulated boards did not start",
+            why=f"their process {why}" + (f": {said}" if said else ""),
+            remedy="`hil sim --boards 1` shows what is wrong",
+        )
+
+    def _end(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(_END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _same_package() -> str:
+    """Let the child find the very package that we are, installed or not."""
+    return os.pathsep.join(
+        filter(None, [str(Path(hil.__file__).parent.parent), os.environ.get("PYTHONPATH")])
+    )

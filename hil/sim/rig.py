@@ -1,0 +1,158 @@
+"""One simulated board with all that belongs to it: stick, DUT, tty, faults, and the truth about them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hil.sim.dut import SimulatedDut
+from hil.sim.faults import ConsoleNoise, FaultyPath, PathFaults
+from hil.sim.firmware import BootLoader, SimulatedBoard
+from hil.sim.flash import SettingsFlash
+from hil.sim.ports import Position
+from hil.sim.request_log import RequestLog
+from hil.sim.stick import Stick
+from hil.sim.stick_file import StickFile
+from hil.sim.tty import Tty
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from hil.sim.bus import Bus
+    from hil.sim.nodes import DevFolder
+    from hil.sim.open_watch import OpenWatch
+    from hil.sim.ports import Clock, UsbDevice
+
+__all__ = ["Rig", "Surroundings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all rigs of a simulator share.
+
+    Attributes:
+        bus: Where boards and sticks are plugged in.
+        clock: Simulated time.
+        loop: The event loop of it all.
+        watch: Tells when a tty is opened.
+        dev: The `/dev`-like folder.
+        state: Where settings and sticks are kept.
+        stick_bytes: How large each stick is.
+    """
+
+    bus: Bus
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    watch: OpenWatch
+    dev: DevFolder
+    state: Path
+    stick_bytes: int
+
+
+class Rig:
+    """The `index`-th board, at `1-N` where N is one more; its stick is at `2-N`."""
+
+    def __init__(self, index: int, serial: str, around: Surroundings) -> None:
+        self.serial = serial
+        self.bus = around.bus
+        self.clock = around.clock
+        self.port = around.bus.add_port(f"1-{index + 1}")
+        self.stick_port = around.bus.add_port(f"2-{index + 1}")
+        self.path_faults = PathFaults()
+        self.noise = ConsoleNoise()
+        self.log = RequestLog(around.clock)
+        self.in_boot_loader = False
+        self._path: FaultyPath | None = None
+        self.tty = Tty(self.port, around.dev.tty(index, serial), around.watch, around.loop)
+        self.dut = SimulatedDut(around.clock)
+        self.stick = self._make_stick(index, around)
+        self.board = self._make_board(around)
+
+    @property
+    def plugged(self) -> bool:
+        """Whether the board is on the bus, be it as its boot loader."""
+        return self.port.device is not None
+
+    def plug(self) -> None:
+        """Plug the board in; it starts anew."""
+        self.unplug()
+        self.board.power_up()
+        self._plug(self.board)
+
+    def unplug(self) -> None:
+        """Pull the board out, power and all."""
+        if self.port.device is not None:
+            self.port.unplug()
+            if not self.in_boot_loader:
+                self.board.power_loss()
+                self.stick.move(Position.OFF)
+        self.in_boot_loader = False
+
+    def enter_boot_loader(self, product_id: int = 0xE012) -> None:
+        """The board restarts as its DFU boot loader."""
+        self.unplug()
+        self.in_boot_loader = True
+        self._plug(BootLoader(self.serial, product_id=product_id))
+
+    def resume(self) -> None:
+        """A hang is over."""
+        if self._path is not None:
+            self._path.resume()
+
+    def truth(self) -> dict[str, Any]:
+        """Everything about the board, its DUT and its stick, as plain data."""
+        return {
+            **self.board.state(),
+            "serial": self.serial,
+            "busid": self.port.busid,
+            "plugged": self.plugged,
+            "boot_loader": self.in_boot_loader,
+            "dut": self.dut.state(),
+            "stick": self.stick.state(),
+        }
+
+    def close(self) -> None:
+        """The simulator ends; settings and the stick's bytes stay."""
+        self.unplug()
+        self.tty.close()
+        self.stick.close()
+
+    def _detached(self) -> None:
+        # not within the transfer that asked for it
+        self.clock.call_later(0, self.enter_boot_loader)
+
+    def _plug(self, device: UsbDevice) -> None:
+        self._path = FaultyPath(device, self.clock, self.path_faults, self.log)
+        self.port.plug(self._path)
+
+    def _make_stick(self, index: int, around: Surroundings) -> Stick:
+        folder = around.state / "sticks"
+        folder.mkdir(exist_ok=True)
+        serial = hashlib.sha256(f"stick of {self.serial}".encode()).hexdigest()[:12].upper()
+        return Stick(
+            serial,
+            StickFile(folder / f"{self.serial}.img", around.stick_bytes),
+            port=self.stick_port,
+            node=around.dev.disk(index, serial),
+            clock=around.clock,
+            rng=random.Random(serial),  # noqa: S311 - delays, no secrets
+            give_dut=self.dut.stick,
+        )
+
+    def _make_board(self, around: Surroundings) -> SimulatedBoard:
+        folder = around.state / "settings"
+        folder.mkdir(exist_ok=True)
+        board = SimulatedBoard(
+            self.serial,
+            around.clock,
+            SettingsFlash(folder / f"{self.serial}.bin"),
+            self.dut,
+            self.stick.move,
+            rng=random.Random(self.serial),  # noqa: S311 - noise, no secrets
+        )
+        board.console_filter = self.noise
+        board.on_detach = self._detached
+        return board

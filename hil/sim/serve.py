@@ -1,0 +1,81 @@
+"""Runs a simulator until it is told to end: by a signal, by its control port, or by the end of its input."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hil.sim.control_port import ControlPort
+from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["serve"]
+
+_INPUT_BYTES = 4096
+
+
+def serve(
+    options: SimulatorOptions, announce: Callable[[dict[str, Any]], None], *, end_with_stdin: bool = False
+) -> None:
+    """Serve simulated boards until somebody ends it.
+
+    Args:
+        options: What it is asked to be.
+        announce: Called once with the ready line's object, when everything can be used.
+        end_with_stdin: End also when standard input ends, so that it never outlives who started it.
+
+    Raises:
+        SimulatorError: A port or the state folder cannot be had.
+    """
+    with open_folders(options.state) as (state, dev):
+        asyncio.run(_serve(options, (state, dev), announce, end_with_stdin=end_with_stdin))
+
+
+async def _serve(
+    options: SimulatorOptions,
+    folders: tuple[Path, Path],
+    announce: Callable[[dict[str, Any]], None],
+    *,
+    end_with_stdin: bool,
+) -> None:
+    simulator = Simulator(options, *folders)
+    control = ControlPort(simulator)
+    _end_on_signals(simulator.ended)
+    try:
+        await simulator.begin()
+        await control.listen()
+        if end_with_stdin:
+            _end_with_stdin(simulator.ended)
+        announce(simulator.ready(control.number))
+        await simulator.ended.wait()
+    finally:
+        await control.close()
+        await simulator.end()
+        await asyncio.sleep(0)  # closing connections need one turn of the loop
+
+
+def _end_on_signals(ended: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+
+
+def _end_with_stdin(ended: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    stdin = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(stdin, _INPUT_BYTES):
+            loop.remove_reader(stdin)
+            ended.set()
+
+    try:
+        loop.add_reader(stdin, read)
+    except PermissionError:  # a plain file or /dev/null: it has an end already
+        ended.set()

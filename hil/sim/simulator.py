@@ -1,0 +1,169 @@
+"""Everything together: some simulated boards, their bus and their folder of nodes, in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import SimulatorError
+from hil.sim.bus import Bus
+from hil.sim.clock import LoopClock
+from hil.sim.fault_desk import FaultDesk
+from hil.sim.nodes import DevFolder
+from hil.sim.open_watch import OpenWatch
+from hil.sim.rig import Rig, Surroundings
+from hil.sim.usbip_server import UsbIpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOOPBACK", "ServedBoard", "Simulator", "SimulatorOptions", "open_folders"]
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """What a simulator is asked to be.
+
+    Attributes:
+        boards: How many; 1 to 99.
+        port: For USB/IP; 0 is any free one.
+        speed: Simulated seconds per real second.
+        state: Folder that keeps settings and sticks; None: one that goes with the simulator.
+        bind: Address for USB/IP.
+        stick_bytes: Size of each stick.
+    """
+
+    boards: int = 1
+    port: int = 0
+    speed: float = 1.0
+    state: Path | None = None
+    bind: str = LOOPBACK
+    stick_bytes: int = 64 << 20
+
+
+@contextlib.contextmanager
+def open_folders(state: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Yield the state folder and the folder of nodes, the state locked; tidy up afterwards.
+
+    Raises:
+        SimulatorError: Another simulator uses the state folder, or it cannot be used.
+    """
+    root = Path(tempfile.mkdtemp(prefix="hil-sim-")) if state is None else state.absolute()
+    kept = root / "state" if state is None else root
+    dev = root / "dev"
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        with (kept / "lock").open("w") as lock:
+            _hold(lock.fileno(), kept)
+            shutil.rmtree(dev, ignore_errors=True)
+            yield kept, dev
+            shutil.rmtree(dev, ignore_errors=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SimulatorError(
+            f"the state folder {kept} cannot be used", why=why, remedy="another --state"
+        ) from error
+    finally:
+        if state is None:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _hold(fd: int, folder: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SimulatorError(
+            f"the state folder {folder} is in use",
+            why="another simulator has it",
+            remedy="another --state, or end the other simulator",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBoard:
+    """One board with its rig, and the desk where its faults are ordered."""
+
+    rig: Rig
+    desk: FaultDesk
+
+    def truth(self) -> dict[str, Any]:
+        """Everything about it, as plain data."""
+        return {**self.rig.truth(), "faults": self.desk.active()}
+
+
+class Simulator:
+    """Simulated boards that run in the current event loop, between `begin` and `end`."""
+
+    def __init__(self, options: SimulatorOptions, state: Path, dev: Path) -> None:
+        self.ended = asyncio.Event()
+        self._options = options
+        self._state = state
+        self._dev = dev
+        loop = asyncio.get_running_loop()
+        clock = LoopClock(loop, options.speed)
+        self._bus = Bus(clock)
+        self._server = UsbIpServer(self._bus)
+        self._watch = OpenWatch(loop)
+        around = Surroundings(
+            bus=self._bus,
+            clock=clock,
+            loop=loop,
+            watch=self._watch,
+            dev=DevFolder(dev),
+            state=state,
+            stick_bytes=options.stick_bytes,
+        )
+        rigs = [Rig(index, _serial(state, index), around) for index in range(options.boards)]
+        self.boards = {rig.serial: ServedBoard(rig, FaultDesk(rig)) for rig in rigs}
+        self._usbip_port = 0
+
+    async def begin(self) -> None:
+        """Plug the boards in and listen; raises SimulatorError where the port cannot be had."""
+        try:
+            self._usbip_port = await self._server.listen(self._options.bind, self._options.port)
+        except (OSError, OverflowError) as error:
+            raise SimulatorError(
+                f"cannot listen on {self._options.bind}, port {self._options.port}",
+                why=getattr(error, "strerror", None) or str(error),
+                remedy="another --port (0 is any free one), or an address of this machine with --bind",
+            ) from error
+        for board in self.boards.values():
+            board.rig.plug()
+
+    async def end(self) -> None:
+        """Unplug everything; settings and sticks are in the state folder."""
+        await self._server.close()
+        for board in self.boards.values():
+            board.rig.close()
+        self._watch.close()
+
+    def ready(self, control_port: int) -> dict[str, Any]:
+        """What somebody must know to use it."""
+        return {
+            "pid": os.getpid(),
+            "usbip_port": self._usbip_port,
+            "control_port": control_port,
+            "bind": self._options.bind,
+            "speed": self._options.speed,
+            "dev": str(self._dev),
+            "state": str(self._state),
+            "boards": [
+                {"serial": serial, "busid": one.rig.port.busid, "stick_busid": one.rig.stick_port.busid}
+                for serial, one in self.boards.items()
+            ],
+        }
+
+
+def _serial(state: Path, index: int) -> str:
+    """Eight hex digits that belong to this state folder, on every start."""
+    return hashlib.sha256(f"{state.resolve()} {index}".encode()).hexdigest()[:8]

@@ -1,0 +1,136 @@
+"""The stick and the mux: who sees it, and how long that takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.sim.ports import BlockStore, Clock, NoTimer, Position, Timer
+from hil.sim.stick_file import FaultyStore, StickFaults, StickFile
+from hil.sim.stick_usb import StickUsb
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from hil.sim.bus import Port
+    from hil.sim.nodes import Node
+
+__all__ = ["Stick"]
+
+ON_BUS_AFTER_S = 1.0
+NODE_AFTER_S = (3.4, 3.7)
+NODE_GONE_AFTER_S = (0.1, 0.5)
+"""Measured on Linux with a real stick: its node comes long after the mux has moved, and goes a bit late."""
+
+
+class Stick:
+    """One board's stick.
+
+    Args:
+        serial: Its own serial number.
+        file: Its bytes.
+        port: Where it appears on the bus.
+        node: Its device node on the simulated host.
+        clock: Simulated time.
+        rng: How long the host takes, each time.
+        give_dut: Called with the bytes when the DUT gets the stick, with None when it loses it.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a stick is wired to, by name
+        self,
+        serial: str,
+        file: StickFile,
+        *,
+        port: Port,
+        node: Node,
+        clock: Clock,
+        rng: random.Random,
+        give_dut: Callable[[BlockStore | None], None],
+    ) -> None:
+        self.position = Position.OFF
+        self.faults = StickFaults()
+        self.serial = serial
+        self._file = file
+        self._port = port
+        self._node = node
+        self._clock = clock
+        self._rng = rng
+        self._give_dut = give_dut
+        self._store = FaultyStore(file, self.faults)
+        self._usb = StickUsb(serial, self._store)
+        self._node_due = False
+        self._plug_timer: Timer = NoTimer()
+        self._node_timer: Timer = NoTimer()
+        port.listeners.append(self._show_or_hide)
+
+    def move(self, position: Position) -> None:
+        """The mux moves; the DUT notices at once, the host after a while."""
+        before, self.position = self.position, position
+        if before is position:
+            return
+        if before is Position.HOST:
+            self._leave_host()
+        if before is Position.DUT:
+            self._give_dut(None)
+        if position is Position.HOST:
+            self._enter_host()
+        if position is Position.DUT:
+            self._give_dut(self._store)
+
+    def refresh(self) -> None:
+        """A fault began or ended: a stick that is missing leaves the host, one that is found comes back."""
+        if self.position is Position.HOST:
+            self._leave_host()
+            self._enter_host()
+
+    def close(self) -> None:
+        """The simulator ends; the bytes stay."""
+        self._leave_host()
+        self._node_timer.cancel()
+        self._node.hide()
+        self._file.close()
+
+    def state(self) -> dict[str, Any]:
+        """The truth about it, as plain data."""
+        return {
+            "serial": self.serial,
+            "path": str(self._file.path),
+            "size_bytes": self._file.size_bytes,
+            "position": self.position.value,
+            "on_bus": self._port.device is not None,
+            "node": str(self._node.path),
+            "node_present": self._node.present,
+        }
+
+    def _enter_host(self) -> None:
+        if self.faults.missing:
+            return
+        self._node_timer.cancel()
+        self._node.hide()
+        self._plug_timer = self._clock.call_later(ON_BUS_AFTER_S, self._port.plug, self._usb)
+        self._node_timer = self._clock.call_later(self._rng.uniform(*NODE_AFTER_S), self._make_node_due)
+
+    def _leave_host(self) -> None:
+        self._plug_timer.cancel()
+        self._node_timer.cancel()
+        self._node_due = False
+        if self._node.present:
+            self._node.show_nothing(self._file.size_bytes)
+            gone_after_s = self._rng.uniform(*NODE_GONE_AFTER_S)
+            self._node_timer = self._clock.call_later(gone_after_s, self._node.hide)
+        if self._port.device is not None:
+            self._port.unplug()
+        self._file.take_from_host()
+
+    def _make_node_due(self) -> None:
+        self._node_due = True
+        self._show_or_hide()
+
+    def _show_or_hide(self) -> None:
+        """The host may have lost the stick to a stock client, or its driver may have been detached."""
+        if not self._node_due:
+            return
+        if self._port.has_driver(0):
+            self._node.show_file(self._file.path)
+        else:
+            self._node.hide()

@@ -1,0 +1,159 @@
+"""The bytes of a simulated stick: a sparse file, and who may write to it.
+
+The host's device node is this very file, so a process that keeps it open could go on writing after the
+mux has moved, which no real stick allows. When the host loses the stick the file is therefore handed over:
+the DUT goes on with a new file of the same bytes, and whoever kept the old one open writes what nobody reads.
+
+What a plain file cannot show: a write that is under way when the mux moves succeeds here, where Linux
+answers ENOSPC (or EIO with O_DIRECT); and a stick that fails or flips bits (`StickFaults`) does so for the
+DUT and on the USB bus, but not for a process that uses the file. Both need a kernel's usb-storage behind
+USB/IP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["BLOCK_BYTES", "FaultyStore", "StickFaults", "StickFile"]
+
+BLOCK_BYTES = 512
+_FICLONE = 0x40049409
+
+
+class StickFile:
+    """The stick's bytes, a `BlockStore`.
+
+    Args:
+        path: Of the file; it is made, or cut or grown to `size_bytes`, and kept when the simulator ends.
+        size_bytes: A multiple of 512.
+    """
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self.path = path
+        self.size_bytes = size_bytes
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(self._fd, size_bytes)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read up to `length` bytes; fewer at the end."""
+        return os.pread(self._fd, length, offset)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write; raises OSError (ENOSPC) beyond the end, as a disk does."""
+        if offset + len(data) > self.size_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.pwrite(self._fd, data, offset)
+
+    def take_from_host(self) -> None:
+        """Make sure that nobody but us can change the bytes from now on.
+
+        A host process may also have made the file longer or shorter, which no stick lets it do.
+        """
+        if not _is_ours_alone(self._fd):
+            self._move_to_new_file()
+        os.ftruncate(self._fd, self.size_bytes)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+    def _move_to_new_file(self) -> None:
+        fresh = self.path.with_suffix(".new")
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        _copy(self._fd, fd)
+        fresh.replace(self.path)
+        os.close(self._fd)
+        self._fd = fd
+
+
+def _is_ours_alone(fd: int) -> bool:
+    """Whether no other process has the file open: only then does Linux grant a write lease on it."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        return False
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
+
+
+def _copy(source: int, target: int) -> None:
+    """Copy a file, its holes included; in no time where the file system can share blocks."""
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(target, _FICLONE, source)
+        return
+    size = os.fstat(source).st_size
+    os.ftruncate(target, size)
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+        except OSError:  # ENXIO: only a hole is left
+            return
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        os.lseek(target, at, os.SEEK_SET)
+        while at < end:
+            at += os.sendfile(target, source, at, end - at)
+
+
+class StickFaults:
+    """What is wrong with one stick, for whoever it is connected to.
+
+    Attributes:
+        failing: Reads and writes fail with EIO, from `after_bytes` more bytes on.
+        after_bytes: So many bytes still pass while it is failing.
+        flip_every: Every so many written bytes one bit is flipped; 0 is never.
+        missing: The stick never appears on the host.
+    """
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.after_bytes = 0
+        self.flip_every = 0
+        self.missing = False
+        self._written = 0
+
+    def spend(self, length: int) -> None:
+        """Account for `length` bytes; raises OSError (EIO) once the stick fails."""
+        if not self.failing:
+            return
+        if length > self.after_bytes:
+            self.after_bytes = 0
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.after_bytes -= length
+
+    def flipped(self, data: bytes) -> bytes:
+        """Return `data` as it reaches the flash cells."""
+        if not self.flip_every:
+            return data
+        first = self.flip_every - 1 - self._written % self.flip_every
+        self._written += len(data)
+        spoiled = bytearray(data)
+        for at in range(first, len(data), self.flip_every):
+            spoiled[at] ^= 1
+        return bytes(spoiled)
+
+
+class FaultyStore:
+    """A stick's bytes with its faults: a `BlockStore`."""
+
+    def __init__(self, store: StickFile, faults: StickFaults) -> None:
+        self.size_bytes = store.size_bytes
+        self._store = store
+        self._faults = faults
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read; raises OSError (EIO) where the stick errs."""
+        self._faults.spend(length)
+        return self._store.read(offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write; raises OSError (EIO) where the stick errs."""
+        self._faults.spend(len(data))
+        self._store.write(offset, self._faults.flipped(data))

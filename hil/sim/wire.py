@@ -1,0 +1,194 @@
+"""USB/IP before a device is imported: its structures as frozen values; parse and format are inverses.
+
+Source: the Linux kernel's Documentation/usb/usbip_protocol.rst, version 1.1.1. Every number is big-endian.
+Two things are ours, and no stock client ever meets them: the host listing (what a host's own libusb would
+see, with the descriptors that Linux keeps in sysfs) and two statuses.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+from hil.sim.ports import UsbIdentity
+
+__all__ = [
+    "IMPORT_REQUEST_BYTES",
+    "OPERATION_BYTES",
+    "RECORD_BYTES",
+    "DeviceRecord",
+    "ImportRequest",
+    "ImportStatus",
+    "Operation",
+    "OperationHeader",
+    "WireError",
+    "format_list",
+    "parse_list",
+]
+
+
+VERSION = 0x0111
+_OPERATION = struct.Struct(">HHI")
+_RECORD = struct.Struct(">256s32sIIIHHHBBBBBB")
+_COUNT = struct.Struct(">I")
+_BLOB = struct.Struct(">H")
+
+OPERATION_BYTES = _OPERATION.size
+RECORD_BYTES = _RECORD.size
+IMPORT_REQUEST_BYTES = 32
+
+
+class WireError(ValueError):
+    """Bytes that are not USB/IP, or that ask for what no device here has; the connection cannot go on."""
+
+
+class Operation(enum.IntEnum):
+    """Before a device is imported: what is asked for, and its answer."""
+
+    REQUEST_DEVICE_LIST = 0x8005
+    REPLY_DEVICE_LIST = 0x0005
+    REQUEST_IMPORT = 0x8003
+    REPLY_IMPORT = 0x0003
+    REQUEST_HOST_LIST = 0x8068
+    REPLY_HOST_LIST = 0x0068
+
+
+class ImportStatus(enum.IntEnum):
+    """The status of an answer; 0 to 5 as the usbip tools name them, the others are ours."""
+
+    OK = 0
+    BUSY = 2
+    NO_DEVICE = 4
+    ERROR = 5
+    DENIED = 0x6801
+    NO_BACKEND = 0x6802
+
+
+@dataclass(frozen=True, slots=True)
+class OperationHeader:
+    """The eight bytes that begin every request and answer before an import."""
+
+    code: int
+    status: int = 0
+
+    def format(self) -> bytes:
+        """Return its bytes."""
+        return _OPERATION.pack(VERSION, self.code, self.status)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> OperationHeader:
+        """Read it back; raises WireError for another protocol version."""
+        version, code, status = _OPERATION.unpack(raw)
+        if version != VERSION:
+            message = f"USB/IP version {version:#06x}, not {VERSION:#06x}"
+            raise WireError(message)
+        return cls(code, status)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """Which device a client wants.
+
+    Attributes:
+        busid: As a device list names it.
+        sharer: Process id of a client that shares the device with others; None for a stock client. It follows
+            the NUL of the bus id, where a stock server never looks.
+    """
+
+    busid: str
+    sharer: int | None = None
+
+    def format(self) -> bytes:
+        """Return the 32 bytes after the header."""
+        tail = b"" if self.sharer is None else b"\0hil:%d" % self.sharer
+        return (self.busid.encode() + tail).ljust(IMPORT_REQUEST_BYTES, b"\0")
+
+    @classmethod
+    def parse(cls, raw: bytes) -> ImportRequest:
+        """Read it back; whatever else follows the NUL is ignored, as a stock server does."""
+        busid, _, tail = raw.partition(b"\0")
+        mark, _, number = tail.rstrip(b"\0").partition(b":")
+        sharer = int(number) if mark == b"hil" and number.isdigit() else None
+        return cls(busid.decode("utf-8", "replace"), sharer)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """One device as a list or an import names it.
+
+    Attributes:
+        busid: Its place on the bus, "1-1".
+        busnum: Number of the bus.
+        devnum: Its address; a device that is plugged in again gets a new one.
+        identity: What the list says about it.
+        descriptors: Device and configuration descriptor, only in a host listing.
+    """
+
+    busid: str
+    busnum: int
+    devnum: int
+    identity: UsbIdentity
+    descriptors: bytes = b""
+
+    def format(self) -> bytes:
+        """Return the 312 bytes of an import's answer."""
+        who = self.identity
+        path = f"/sys/devices/pci0000:00/0000:00:14.0/usb{self.busnum}/{self.busid}".encode()
+        numbers = (self.busnum, self.devnum, who.speed, who.vendor_id, who.product_id, who.bcd_device)
+        counts = (who.configuration_value, 1, len(who.interfaces))
+        return _RECORD.pack(path, self.busid.encode(), *numbers, *who.device_class, *counts)
+
+    def format_interfaces(self) -> bytes:
+        """Return what follows the record in a list: four bytes for each interface."""
+        return b"".join(bytes((*triple, 0)) for triple in self.identity.interfaces)
+
+    @classmethod
+    def parse(cls, raw: bytes, interfaces: bytes = b"", descriptors: bytes = b"") -> DeviceRecord:
+        """Read it back; `interfaces` are the bytes that follow it in a list."""
+        _, busid, bus, dev, speed, vendor, product, bcd, *rest = _RECORD.unpack(raw)
+        triples = tuple(
+            (base, sub, protocol) for base, sub, protocol, _ in struct.iter_unpack("4B", interfaces)
+        )
+        who = UsbIdentity(vendor, product, bcd, tuple(rest[:3]), triples, speed, rest[3])
+        return cls(busid.rstrip(b"\0").decode("utf-8", "replace"), bus, dev, who, descriptors)
+
+
+def format_list(records: list[DeviceRecord], *, for_host: bool = False) -> bytes:
+    """Return a whole device list after its header; a host listing carries the descriptors too."""
+    parts = [_COUNT.pack(len(records))]
+    for record in records:
+        parts += [record.format(), record.format_interfaces()]
+        if for_host:
+            parts += [_BLOB.pack(len(record.descriptors)), record.descriptors]
+    return b"".join(parts)
+
+
+def parse_list(raw: bytes, *, for_host: bool = False) -> list[DeviceRecord]:
+    """Read a device list back; raises WireError where it ends too early."""
+    try:
+        return _parse_list(raw, for_host=for_host)
+    except (struct.error, IndexError) as error:
+        message = f"a device list of {len(raw)} bytes ends too early"
+        raise WireError(message) from error
+
+
+def _parse_list(raw: bytes, *, for_host: bool) -> list[DeviceRecord]:
+    (count,) = _COUNT.unpack_from(raw)
+    at = _COUNT.size
+    records = []
+    for _ in range(count):
+        record = raw[at : at + RECORD_BYTES]
+        at += RECORD_BYTES
+        interfaces = raw[at : at + 4 * record[-1]]
+        at += 4 * record[-1]
+        descriptors = b""
+        if for_host:
+            (length,) = _BLOB.unpack_from(raw, at)
+            at += _BLOB.size
+            descriptors = raw[at : at + length]
+            at += length
+        records.append(DeviceRecord.parse(record, interfaces, descriptors))
+    if at > len(raw):
+        raise IndexError(at)
+    return records

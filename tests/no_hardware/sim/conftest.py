@@ -1,0 +1,67 @@
+"""What tests of the simulator's outer parts share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import usb.core
+import usb.util
+from usbip_bench import FakeDevice, ServerBench, serving
+
+from hil.sim.backend import SimulatedHost, simulated_host
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.sim.bus import Port
+
+
+@pytest.fixture
+def bench() -> Iterator[ServerBench]:
+    """A USB/IP server with nothing plugged in."""
+    with serving() as bench:
+        yield bench
+
+
+@pytest.fixture
+def device() -> FakeDevice:
+    """A device to plug in."""
+    return FakeDevice()
+
+
+@pytest.fixture
+def port(bench: ServerBench, device: FakeDevice) -> Port:
+    """The port where the fake device is plugged in."""
+    return bench.plug("1-1", device)
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[SimulatorProcess]:
+    """Two simulated boards, twenty times as fast as real ones."""
+    with SimulatorProcess(boards=2, speed=20) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def serial(simulator: SimulatorProcess) -> Iterator[str]:
+    """The first board's serial number; its faults end with the test."""
+    serial = simulator.serials()[0]
+    simulator.control.clear(serial)
+    yield serial
+    simulator.control.clear(serial)
+
+
+@pytest.fixture
+def host(simulator: SimulatorProcess) -> SimulatedHost:
+    """The host where the simulated boards are plugged in."""
+    return simulated_host(simulator.ready)
+
+
+@pytest.fixture
+def board(host: SimulatedHost, serial: str) -> Iterator[Any]:
+    """The first board, as pyusb finds it."""
+    board = usb.core.find(backend=host.backend(), serial_number=serial)
+    yield board
+    usb.util.dispose_resources(board)

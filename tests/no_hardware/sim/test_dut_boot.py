@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_bench import Bench, MemoryStick, bootable_stick
+
+from hil.sim.dut import SimulatedDut
+from hil.sim.dut_uart import BYTES_PER_S
+from hil.sim.ports import Level, Pin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STAMP = re.compile(r"^\[ *(\d+\.\d{6})\] ", re.MULTILINE)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(bootable_stick(tmp_path))
+
+
+def test_it_boots_what_is_on_the_stick_to_a_login(bench: Bench) -> None:
+    log = bench.boot()
+
+    assert log.endswith("\r\nhil-dut login: ")
+
+
+def test_the_boot_log_names_the_image(bench: Bench) -> None:
+    log = bench.boot()
+
+    assert f"image: {bench.dut.state()['image']}\r\n" in log
+
+
+def test_the_boot_log_is_as_long_as_a_small_kernels(bench: Bench) -> None:
+    log = bench.boot()
+
+    assert 60 <= len(STAMP.findall(log)) <= 100
+
+
+def test_stamps_never_go_back(bench: Bench) -> None:
+    stamps = [float(stamp) for stamp in STAMP.findall(bench.boot())]
+
+    assert stamps == sorted(stamps)
+
+
+def test_a_boot_takes_about_two_seconds(bench: Bench) -> None:
+    bench.boot()
+
+    assert 1.8 < bench.clock.now() < 2.2
+
+
+def test_the_boot_log_never_outruns_the_line(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+    bench.clock.advance(0.5)
+
+    assert len(bench.printed) <= 0.5 * BYTES_PER_S
+
+
+def test_lines_end_in_cr_lf(bench: Bench) -> None:
+    log = bench.boot()
+
+    assert log.count("\n") == log.count("\r\n") > 0
+
+
+def test_what_is_typed_during_the_boot_is_lost(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+    bench.clock.advance(0.5)
+    bench.type("root\r")
+
+    assert bench.wait_for("login: ", 3.0).count("root\r\n") == 0
+
+
+def test_boots_differ_in_time_when_luck_is_given(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.dut = SimulatedDut(bench.clock, Random(7))  # noqa: S311 - luck, no secret
+    bench.dut.connect(bench)
+    bench.dut.stick(bootable_stick(tmp_path))
+
+    first = STAMP.findall(bench.boot())
+    bench.dut.supply(on=False)
+    second = STAMP.findall(bench.boot())
+
+    assert first != second
+
+
+def test_without_a_stick_it_says_so(bench: Bench) -> None:
+    bench.dut.stick(None)
+
+    bench.dut.supply(on=True)
+
+    assert "sda: no stick\r\n" in bench.wait_for("boot> ")
+
+
+def test_with_nothing_bootable_on_the_stick_it_says_so() -> None:
+    bench = Bench(MemoryStick())
+
+    bench.dut.supply(on=True)
+
+    assert "sda: no bootable image\r\n" in bench.wait_for("boot> ")
+
+
+def test_with_a_stick_that_errs_it_says_so(tmp_path: Path) -> None:
+    stick = bootable_stick(tmp_path)
+    stick.broken = True
+    bench = Bench(stick)
+
+    bench.dut.supply(on=True)
+
+    assert "sda: I/O error\r\n" in bench.wait_for("boot> ")
+
+
+@pytest.mark.parametrize("typed", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_the_boot_prompt_asks_again(typed: str) -> None:
+    bench = Bench()
+    bench.dut.supply(on=True)
+    bench.wait_for("boot> ")
+
+    bench.type(typed)
+
+    assert "Press Enter" in bench.wait_for("boot> ")
+
+
+def test_enter_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) -> None:
+    bench.dut.stick(None)
+    bench.dut.supply(on=True)
+    bench.wait_for("boot> ")
+    bench.dut.stick(bootable_stick(tmp_path))
+
+    bench.type("\r")
+
+    assert "image: demo-1" in bench.wait_for("login: ")
+
+
+def test_a_stick_that_comes_late_is_not_booted_by_itself(bench: Bench, tmp_path: Path) -> None:
+    bench.dut.stick(None)
+    bench.dut.supply(on=True)
+    bench.wait_for("boot> ")
+
+    bench.dut.stick(bootable_stick(tmp_path))
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "boot prompt"
+
+
+def test_a_reset_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) -> None:
+    bench.dut.stick(None)
+    bench.dut.supply(on=True)
+    bench.wait_for("boot> ")
+    bench.dut.stick(bootable_stick(tmp_path))
+
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(Pin.RESET, Level.FLOATING)
+
+    assert "image: demo-1" in bench.wait_for("login: ")
+
+
+def test_a_stick_taken_from_a_running_system_is_an_error_once(bench: Bench, tmp_path: Path) -> None:
+    bench.boot()
+
+    bench.dut.stick(None)
+    bench.dut.stick(bootable_stick(tmp_path))
+    bench.dut.stick(None)
+    bench.clock.advance(1.0)
+
+    assert bench.printed.count("sda: I/O error\r\n") == 1
+
+
+def test_a_stick_taken_in_the_middle_of_the_boot_is_the_end_of_it(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+    bench.wait_for("smp: Bringing up")
+
+    bench.dut.stick(None)
+    bench.clock.advance(10.0)
+
+    assert bench.printed.endswith("no root file system\r\n")
+    assert bench.phase == "hung"
+
+
+def test_a_stick_taken_before_the_rom_looks_is_no_stick(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+
+    bench.dut.stick(None)
+
+    assert "sda: no stick" in bench.wait_for("boot> ")
+
+
+def test_a_stick_that_is_given_again_is_not_taken(bench: Bench, tmp_path: Path) -> None:
+    stick = bootable_stick(tmp_path)
+    bench.dut.stick(stick)
+    bench.boot()
+
+    bench.dut.stick(stick)
+    bench.clock.advance(1.0)
+
+    assert "I/O error" not in bench.printed
+
+
+def test_a_dut_that_hangs_in_boot_stops_half_way(bench: Bench) -> None:
+    bench.dut.fault("hang_in_boot", {})
+
+    bench.dut.supply(on=True)
+    bench.clock.advance(10.0)
+
+    assert 30 <= len(STAMP.findall(bench.printed)) <= 50
+    assert bench.phase == "hung"
+
+
+def test_a_dut_that_hangs_boots_after_fault_and_reset(bench: Bench) -> None:
+    bench.dut.fault("hang_in_boot", {"on": True})
+    bench.dut.supply(on=True)
+    bench.clock.advance(10.0)
+    bench.dut.fault("hang_in_boot", {"on": False})
+
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(Pin.RESET, Level.FLOATING)
+
+    assert bench.wait_for("login: ")
+
+
+def test_a_dut_that_hangs_stays_so_when_the_fault_ends(bench: Bench) -> None:
+    bench.dut.fault("hang_in_boot", {})
+    bench.dut.supply(on=True)
+    bench.clock.advance(10.0)
+
+    bench.dut.fault("hang_in_boot", {"on": False})
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "hung"

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_bench import Bench, bootable_stick
+
+from hil.sim.dut_draw import DRAW_AMPS, Phase
+from hil.sim.ports import Level, Pin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(bootable_stick(tmp_path))
+
+
+def _hold_button(bench: Bench, seconds: float) -> None:
+    bench.pin(Pin.B, Level.LOW)
+    bench.clock.advance(seconds)
+    bench.pin(Pin.B, Level.FLOATING)
+
+
+def _rest(bench: Bench) -> None:
+    """Bring it to standby."""
+    bench.log_in()
+    bench.type("poweroff\r")
+    bench.wait_for("Power down\r\n")
+    bench.clock.advance(0.1)
+
+
+def test_reset_low_silences_it(bench: Bench) -> None:
+    bench.boot()
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.printed = ""
+
+    bench.clock.advance(10.0)
+
+    assert bench.printed == ""
+
+
+def test_reset_low_draws_little(bench: Bench) -> None:
+    bench.boot()
+
+    bench.pin(Pin.RESET, Level.LOW)
+
+    assert bench.draws[-1][0] == DRAW_AMPS[Phase.RESET]
+
+
+@pytest.mark.parametrize("released", [Level.HIGH, Level.FLOATING])
+def test_the_end_of_reset_boots(bench: Bench, released: Level) -> None:
+    bench.boot()
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.clock.advance(0.1)
+
+    bench.pin(Pin.RESET, released)
+
+    assert "image: demo-1" in bench.wait_for("login: ")
+
+
+def test_reset_from_floating_to_high_is_no_reset(bench: Bench) -> None:
+    bench.boot()
+
+    bench.pin(Pin.RESET, Level.HIGH)
+
+    assert bench.phase == "idle"
+
+
+def test_a_supply_that_comes_during_reset_waits_for_its_end(bench: Bench) -> None:
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.dut.supply(on=True)
+    bench.clock.advance(10.0)
+
+    assert (bench.phase, bench.printed) == ("reset", "")
+
+
+def test_bytes_typed_during_reset_are_not_received(bench: Bench) -> None:
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.dut.supply(on=True)
+
+    bench.type("hello")
+
+    assert bench.dut.state()["uart_received_bytes"] == 0
+
+
+def test_reset_logs_out(bench: Bench) -> None:
+    bench.log_in()
+
+    bench.pin(Pin.RESET, Level.LOW)
+
+    assert bench.dut.state()["logged_in"] is False
+
+
+def test_pin_a_low_when_the_supply_comes_means_rescue_mode(bench: Bench) -> None:
+    bench.pin(Pin.A, Level.LOW)
+
+    bench.dut.supply(on=True)
+
+    assert "rescue mode\r\n" in bench.wait_for("rescue> ")
+
+
+def test_pin_a_low_when_reset_ends_means_rescue_mode(bench: Bench) -> None:
+    bench.boot()
+    bench.pin(Pin.A, Level.LOW)
+    bench.pin(Pin.RESET, Level.LOW)
+
+    bench.pin(Pin.RESET, Level.FLOATING)
+
+    assert bench.wait_for("rescue> ")
+
+
+def test_pin_a_alone_disturbs_no_running_system(bench: Bench) -> None:
+    bench.boot()
+
+    bench.pin(Pin.A, Level.LOW)
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "idle"
+
+
+def test_pin_a_high_is_no_rescue_mode(bench: Bench) -> None:
+    bench.pin(Pin.A, Level.HIGH)
+
+    assert bench.boot()
+
+
+@pytest.fixture
+def rescued(bench: Bench) -> Bench:
+    bench.pin(Pin.A, Level.LOW)
+    bench.dut.supply(on=True)
+    bench.wait_for("rescue> ")
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("version", "hil boot ROM 1.0"),
+        ("help", "boot what is on the stick"),
+        ("fly", "unknown command: fly"),
+    ],
+)
+def test_rescue_mode_answers(rescued: Bench, typed: str, answer: str) -> None:
+    rescued.type(f"{typed}\r")
+
+    assert answer in rescued.wait_for("rescue> ")
+
+
+@pytest.mark.parametrize("typed", ["\r", "\x03", "\x04"], ids=["enter", "ctrl-c", "ctrl-d"])
+def test_rescue_mode_asks_again(rescued: Bench, typed: str) -> None:
+    rescued.type(typed)
+
+    assert rescued.wait_for("rescue> ")
+
+
+def test_rescue_mode_boots_when_told_though_the_pin_is_still_low(rescued: Bench) -> None:
+    rescued.type("boot\r")
+
+    assert "image: demo-1" in rescued.wait_for("login: ")
+
+
+def test_what_is_typed_behind_boot_is_lost(rescued: Bench) -> None:
+    rescued.type("boot\r\x03version\r")
+
+    assert "rescue>" not in rescued.wait_for("login: ")
+
+
+def test_the_power_button_shuts_a_running_system_down(bench: Bench) -> None:
+    bench.boot()
+
+    _hold_button(bench, 0.5)
+
+    assert bench.wait_for("Power down\r\n")
+    bench.clock.advance(0.1)
+    assert bench.draws[-1][0] == DRAW_AMPS[Phase.STANDBY]
+
+
+def test_a_bounce_of_the_power_button_does_nothing(bench: Bench) -> None:
+    bench.boot()
+
+    _hold_button(bench, 0.1)
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "idle"
+
+
+def test_the_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+
+    _hold_button(bench, 0.5)
+
+    assert bench.wait_for("login: ")
+
+
+def test_the_power_button_wakes_it_from_standby(bench: Bench) -> None:
+    _rest(bench)
+
+    _hold_button(bench, 0.5)
+
+    assert bench.wait_for("login: ")
+
+
+def test_four_seconds_of_the_power_button_end_even_a_hung_boot(bench: Bench) -> None:
+    bench.dut.fault("hang_in_boot", {})
+    bench.dut.supply(on=True)
+    bench.clock.advance(5.0)
+
+    _hold_button(bench, 4.5)
+
+    assert bench.phase == "standby"
+
+
+def test_four_seconds_of_the_power_button_do_nothing_during_reset(bench: Bench) -> None:
+    bench.dut.supply(on=True)
+    bench.pin(Pin.RESET, Level.LOW)
+
+    _hold_button(bench, 4.5)
+
+    assert bench.phase == "reset"
+
+
+def test_a_button_held_before_the_supply_comes_counts_from_then(bench: Bench) -> None:
+    bench.pin(Pin.B, Level.LOW)
+    bench.clock.advance(10.0)
+
+    bench.dut.supply(on=True)
+    bench.clock.advance(3.9)
+    before = bench.phase
+    bench.clock.advance(0.2)
+
+    assert (before, bench.phase) == ("idle", "standby")
+
+
+def test_a_button_forgets_its_press_with_the_supply(bench: Bench) -> None:
+    bench.boot()
+    bench.pin(Pin.B, Level.LOW)
+    bench.dut.supply(on=False)
+
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "off"
+
+
+def test_reset_wakes_it_from_standby(bench: Bench) -> None:
+    _rest(bench)
+
+    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(Pin.RESET, Level.FLOATING)
+
+    assert bench.wait_for("login: ")
+
+
+@pytest.mark.parametrize("pin", [Pin.C, Pin.D])
+@pytest.mark.parametrize("level", [Level.LOW, Level.HIGH])
+def test_pins_c_and_d_lead_nowhere(bench: Bench, pin: Pin, level: Level) -> None:
+    bench.boot()
+
+    bench.pin(pin, level)
+    bench.clock.advance(10.0)
+
+    assert bench.phase == "idle"

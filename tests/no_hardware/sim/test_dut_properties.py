@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from dut_bench import Bench, MemoryStick, bootable_stick
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.sim.dut_uart import BYTES_PER_S
+from hil.sim.ports import Level, Pin
+
+TYPED = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.sampled_from(
+            [
+                b"\r",
+                b"\x03",
+                b"\x04",
+                b"root\r",
+                b"hil\r",
+                b"reboot\r",
+                b"poweroff\r",
+                b"load 1\r",
+                b"dmesg\r",
+            ]
+        ),
+    ),
+    max_size=12,
+)
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("supply"), st.booleans()),
+        st.tuples(st.just("pin"), st.tuples(st.sampled_from(Pin), st.sampled_from(Level))),
+        st.tuples(st.just("stick"), st.booleans()),
+        st.tuples(st.just("type"), st.sampled_from([b"\r", b"root\rhil\r", b"load 9\r", b"boot\r", b"\x03"])),
+        st.tuples(st.just("wait"), st.floats(0.0, 3.0)),
+    ),
+    max_size=15,
+)
+
+
+@pytest.fixture(scope="module")
+def stick(tmp_path_factory: pytest.TempPathFactory) -> MemoryStick:
+    return bootable_stick(tmp_path_factory.mktemp("image"))
+
+
+def _act(bench: Bench, stick: MemoryStick, what: str, how: object) -> None:
+    match what, how:
+        case "supply", bool(on):
+            bench.dut.supply(on)
+        case "pin", (Pin() as pin, Level() as level):
+            bench.dut.pin(pin, level)
+        case "stick", bool(given_):
+            bench.dut.stick(stick if given_ else None)
+        case "type", bytes(data):
+            bench.dut.uart_to_dut(data)
+        case "wait", float(seconds):
+            bench.clock.advance(seconds)
+
+
+@given(typed=TYPED)
+@settings(max_examples=40, deadline=None)
+def test_nothing_that_is_typed_upsets_it(stick: MemoryStick, typed: list[bytes]) -> None:
+    bench = Bench(stick)
+    bench.boot()
+
+    for data in typed:
+        bench.dut.uart_to_dut(data)
+        bench.clock.advance(0.3)
+
+    bench.dut.supply(on=False)
+    assert bench.boot()
+
+
+@given(acts=ACTS)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happened_a_power_cycle_brings_it_up(
+    stick: MemoryStick, acts: list[tuple[str, object]]
+) -> None:
+    bench = Bench(stick)
+    for what, how in acts:
+        _act(bench, stick, what, how)
+    for pin in Pin:
+        bench.dut.pin(pin, Level.FLOATING)
+    bench.dut.stick(stick)
+    bench.dut.supply(on=False)
+    bench.printed = ""
+
+    assert bench.boot()
+
+
+@given(acts=ACTS)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_the_line_is_never_outrun(
+    stick: MemoryStick, acts: list[tuple[str, object]]
+) -> None:
+    bench = Bench(stick)
+
+    for what, how in acts:
+        _act(bench, stick, what, how)
+
+    assert len(bench.printed) <= bench.clock.now() * BYTES_PER_S + 1
+
+
+@given(acts=ACTS)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_the_draw_told_last_is_the_truth(
+    stick: MemoryStick, acts: list[tuple[str, object]]
+) -> None:
+    bench = Bench(stick)
+
+    for what, how in acts:
+        _act(bench, stick, what, how)
+
+    state = bench.dut.state()
+    assert (state["draw_amps"], state["volts"]) == (bench.draws or [(0.0, 0.0)])[-1]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_bench import Bench, bootable_stick
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def booted(tmp_path: Path) -> Bench:
+    bench = Bench(bootable_stick(tmp_path))
+    bench.boot()
+    bench.clock.advance(0.1)
+    return bench
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Bench:
+    bench = Bench(bootable_stick(tmp_path))
+    bench.log_in()
+    return bench
+
+
+def test_the_right_password_opens_a_shell(booted: Bench) -> None:
+    booted.type("root\r")
+    booted.wait_for("Password: ")
+    booted.type("hil\r")
+
+    assert "Welcome" in booted.wait_for("# ")
+    assert booted.dut.state()["logged_in"] is True
+
+
+@pytest.mark.parametrize(("user", "password"), [("root", "guess"), ("guest", "hil"), ("root", "")])
+def test_a_wrong_login_is_refused_and_asked_again(booted: Bench, user: str, password: str) -> None:
+    booted.type(f"{user}\r")
+    booted.wait_for("Password: ")
+    booted.type(f"{password}\r")
+
+    assert "Login incorrect\r\n" in booted.wait_for("login: ")
+    assert booted.dut.state()["logged_in"] is False
+
+
+def test_an_empty_name_is_asked_again(booted: Bench) -> None:
+    booted.type("\r")
+
+    assert "Password" not in booted.wait_for("login: ")
+
+
+def test_the_name_is_echoed(booted: Bench) -> None:
+    booted.type("root")
+
+    assert booted.wait_for("root") == "root"
+
+
+def test_the_password_is_not_echoed(booted: Bench) -> None:
+    booted.type("root\r")
+    booted.wait_for("Password: ")
+    booted.type("hix\x7fl\r")
+
+    assert booted.wait_for("# ").startswith("\r\nWelcome")
+
+
+def test_name_and_password_may_be_typed_ahead(booted: Bench) -> None:
+    booted.type("root\rhil\r")
+
+    assert booted.wait_for("# ")
+
+
+def test_cr_lf_is_enter_twice_as_on_a_tty(booted: Bench) -> None:
+    booted.type("root\r\n")
+
+    assert "Login incorrect" in booted.wait_for("login: ")
+
+
+def test_ctrl_c_at_the_password_asks_for_the_name(booted: Bench) -> None:
+    booted.type("root\r")
+    booted.wait_for("Password: ")
+
+    booted.type("\x03")
+
+    assert booted.wait_for("login: ")
+
+
+def test_ctrl_d_at_the_login_asks_again(booted: Bench) -> None:
+    booted.type("\x04")
+
+    assert booted.wait_for("login: ")
+
+
+def test_ctrl_d_at_the_prompt_logs_out(shell: Bench) -> None:
+    shell.type("\x04")
+
+    assert "logout\r\n" in shell.wait_for("login: ")
+    assert shell.dut.state()["logged_in"] is False
+
+
+def test_ctrl_d_in_a_line_does_nothing(shell: Bench) -> None:
+    assert shell.run("echo a\x04b") == "ab\r\n"
+
+
+@pytest.mark.parametrize("erase", ["\x7f", "\b"], ids=["delete", "backspace"])
+def test_an_erased_character_is_not_part_of_the_line(shell: Bench, erase: str) -> None:
+    assert shell.run(f"echo hix{erase}l") == "hil\r\n"
+
+
+def test_an_erased_character_is_wiped_from_the_screen(shell: Bench) -> None:
+    shell.type("x\x7f")
+
+    assert shell.wait_for("x\b \b")
+
+
+def test_nothing_is_erased_in_front_of_the_line(shell: Bench) -> None:
+    shell.type("\x7f\x7f")
+    shell.clock.advance(0.1)
+
+    assert shell.printed == ""
+
+
+def test_ctrl_u_erases_the_line(shell: Bench) -> None:
+    assert shell.run("rm -rf /\x15echo safe") == "safe\r\n"
+
+
+def test_other_control_bytes_are_ignored(shell: Bench) -> None:
+    assert shell.run("echo\x02\x02\x02\x02\x02 a\x1bb") == "ab\r\n"
+
+
+def test_ctrl_c_gives_a_line_up(shell: Bench) -> None:
+    shell.type("reboot\x03")
+
+    assert shell.wait_for("# ") == "^C\r\n# "
+
+
+def test_ctrl_c_ends_a_command(shell: Bench) -> None:
+    shell.type("sleep 100\r")
+    shell.clock.advance(1.0)
+
+    shell.type("\x03")
+
+    assert "^C\r\n" in shell.wait_for("# ", within_s=0.1)
+    assert shell.run("echo $?") == "130\r\n"
+
+
+def test_ctrl_c_cuts_long_output(shell: Bench) -> None:
+    shell.type("dmesg\r")
+    shell.clock.advance(0.1)
+
+    shell.type("\x03")
+
+    assert "init: running" not in shell.wait_for("# ")
+
+
+def test_what_is_typed_during_a_command_comes_after_it(shell: Bench) -> None:
+    shell.type("sleep 2\r")
+    shell.clock.advance(1.0)
+    shell.type("echo early\r")
+
+    assert shell.wait_for("\r\nearly\r\n")
+
+
+def test_endless_typing_during_a_command_is_cut(shell: Bench) -> None:
+    shell.type("sleep 1\r")
+    shell.clock.advance(0.1)
+
+    shell.type("x" * 5000)
+    shell.clock.advance(5.0)
+
+    assert shell.printed.count("x") == 1024
+
+
+def test_a_line_has_an_end(shell: Bench) -> None:
+    shell.type("y" * 5000)
+    shell.clock.advance(5.0)
+
+    assert shell.printed.count("y") == 1024
+
+
+def test_many_empty_lines_are_as_many_prompts(shell: Bench) -> None:
+    shell.type("\r" * 900)
+    shell.clock.advance(5.0)
+
+    assert shell.printed.count("# ") == 900
+
+
+def test_an_error_line_may_come_between_prompt_and_answer(shell: Bench) -> None:
+    shell.dut.stick(None)
+
+    assert shell.wait_for("sda: I/O error\r\n")
+    assert shell.run("echo alive") == "alive\r\n"

@@ -1,0 +1,180 @@
+"""The meter: steps, averages, and how it writes them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
+
+from hil.sim.clock import ManualClock
+from hil.sim.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, Reading
+from hil.sim.ticker import Ticker
+
+
+class Quiet(random.Random):
+    """No noise, and no offset but a given one."""
+
+    def __init__(self, offset_steps: int = 0) -> None:
+        super().__init__()
+        self._offset_steps = offset_steps
+
+    def randint(self, _a: int, _b: int) -> int:
+        return self._offset_steps
+
+    def choices(self, _population: object, *_: object, k: int = 1, **__: object) -> list[int]:  # type: ignore[override]
+        return [0] * k
+
+
+def quiet_meter(offset_steps: int = 0) -> tuple[ManualClock, Ticker, Meter]:
+    clock = ManualClock()
+    ticker = Ticker(clock)
+    return clock, ticker, Meter(ticker, Quiet(offset_steps), Quiet())
+
+
+def test_a_reading_settles_after_two_seconds() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(1.0, 5.0)
+
+    clock.advance(2.0)
+
+    assert meter.read().amps == pytest.approx(1.0, abs=AMPS_PER_STEP / 2)
+    assert meter.read().volts == pytest.approx(5.0, abs=VOLTS_PER_STEP / 2)
+
+
+def test_half_way_a_reading_is_half_of_the_change() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(1.0, 5.0)
+
+    clock.advance(1.0)
+
+    assert meter.read().amps == pytest.approx(0.5, abs=AMPS_PER_STEP)
+
+
+def test_a_short_pulse_counts_with_its_samples() -> None:
+    clock, _, meter = quiet_meter()
+    clock.advance(5.0)
+    meter.signal(1.0, 0.0)
+    clock.advance(0.1)
+
+    meter.signal(0.0, 0.0)
+    clock.advance(1.0)
+
+    assert meter.read().amps == pytest.approx(10 / 200, abs=AMPS_PER_STEP)
+
+
+def test_between_two_samples_nothing_changes() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(1.0, 5.0)
+    clock.advance(0.01)
+    before = meter.read()
+
+    clock.advance(0.009)
+
+    assert meter.read() == before
+
+
+def test_power_is_the_product_of_the_averages() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(1.0, 5.0)
+
+    clock.advance(1.0)
+
+    assert meter.read().watts == pytest.approx(meter.read().amps * meter.read().volts, rel=1e-6)
+
+
+def test_a_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(0.004, 0.0)
+
+    clock.advance(3.0)
+
+    assert meter.read().amps == pytest.approx(0.00305, abs=1e-5)
+
+
+def test_what_is_beyond_the_converter_is_clipped() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(100.0, 100.0)
+
+    clock.advance(3.0)
+
+    assert meter.read().amps == pytest.approx(6.25, abs=0.01)
+    assert meter.read().volts == pytest.approx(20.15, abs=0.01)
+
+
+def test_an_offset_can_make_a_reading_negative() -> None:
+    clock, _, meter = quiet_meter(offset_steps=-2)
+
+    clock.advance(3.0)
+
+    assert meter.read().amps_text() == "-0.01A"
+
+
+def test_a_small_negative_reading_keeps_its_sign() -> None:
+    assert Reading(amps=-0.003, watts=-0.0).amps_text() == "-0.00A"
+
+
+def test_the_sum_of_many_samples_does_not_drift() -> None:
+    clock, _, meter = quiet_meter()
+    meter.signal(3.0, 12.0)
+    clock.advance(3600.0)
+
+    meter.signal(0.0, 0.0)
+    clock.advance(3.0)
+
+    assert meter.read() == Reading(0.0, 0.0, 0.0)
+
+
+def test_two_boards_have_offsets_of_their_own_that_stay() -> None:
+    def offset(serial: str) -> float:
+        bench = Bench(serial=serial, rng=Quiet())
+        bench.clock.advance(3.0)
+        return float(bench.read(READ, 3).rstrip(b"A"))
+
+    assert {offset("5a1c0e01"), offset("5a1c0e02"), offset("5a1c0e03"), offset("5a1c0e04")} != {0.0}
+    assert offset("5a1c0e03") == offset("5a1c0e03")
+
+
+def test_the_power_request_writes_watts_volts_and_amperes() -> None:
+    bench = Bench(rng=Quiet())
+    bench.board.draw_changed(1.05, 5.1)
+    bench.clock.advance(3.0)
+
+    watts, volts, amps = bench.read(READ, 1).decode().split(" ")
+
+    assert (watts[-1], volts, amps[-1]) == ("W", "5.10V", "A")
+    assert float(amps[:-1]) == pytest.approx(1.05, abs=0.02)
+
+
+def test_readings_stay_as_they_were_at_the_refresh() -> None:
+    bench = Bench()
+    bench.control(OUT, REFRESH)
+    bench.board.draw_changed(1.0, 5.0)
+
+    bench.clock.advance(3.0)
+
+    assert bench.control(IN, READ, 2, data=64).data == b"0.00V"
+
+
+def test_the_meter_stands_still_while_a_program_waits() -> None:
+    bench = Bench(rng=Quiet())
+    bench.set_config(3, b"w200")
+    bench.clock.advance(3.0)
+    bench.control(OUT, POWER, POWER_ON)
+    bench.board.draw_changed(1.0, 5.0)
+
+    bench.clock.advance(20.0)
+
+    assert float(bench.read(READ, 2).rstrip(b"V")) == pytest.approx(5.0 / 200, abs=0.02)
+
+
+def test_the_meter_begins_at_zero_after_the_power_was_gone() -> None:
+    bench = Bench()
+    bench.board.draw_changed(1.0, 5.0)
+    bench.clock.advance(3.0)
+
+    bench.board.power_loss()
+    bench.board.power_up()
+
+    assert bench.read(READ, 2) == b"0.00V"
+    assert bench.control(IN, CONFIG, 0, data=4).data == bytes(4)
