@@ -6,7 +6,6 @@ Exit status: 0, 1 for what went wrong, 2 for what was typed wrong.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +71,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, as_json=given[:1] == ["--json"])
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return result if isinstance(result, int) else 0
 
 

@@ -15,7 +15,6 @@ __all__ = ["sim"]
 _BLOCK_BYTES = 512
 _SMALLEST_STICK_BYTES = 8 << 20
 _UNITS = {"K": 10, "M": 20, "G": 30}
-_SPEEDS = (0.01, 1000.0)
 
 
 def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
@@ -30,6 +29,13 @@ def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
     return size_bytes
 
 
+def _speed(_context: click.Context, _option: click.Parameter, speed: float) -> float:
+    """Return a factor between a hundredth and a thousand."""
+    if not 0.01 <= speed <= 1000:  # noqa: PLR2004 - as the message says; it refuses what is no number, too
+        raise click.BadParameter(f"{speed} is out of range: 0.01 to 1000")
+    return speed
+
+
 _CONTROL = click.option(
     "--control", "port", type=click.IntRange(1, 65535), required=True, help="control_port of the ready line."
 )
@@ -38,9 +44,7 @@ _CONTROL = click.option(
 @click.group(invoke_without_command=True)
 @click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="How many.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="For USB/IP. [default: any free one]")
-@click.option(
-    "--speed", type=click.FloatRange(*_SPEEDS), default=1.0, show_default=True, help="Times real time."
-)
+@click.option("--speed", type=float, callback=_speed, default=1.0, show_default=True, help="Times real time.")
 @click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False), help="Keep settings and sticks here."
 )

@@ -113,9 +113,17 @@ class Board:
         return False
 
     def _busy_with(self, command: str) -> float:
-        """Seconds that a command of the board's shell may keep it busy: the sequence behind `power on`."""
+        """Seconds that a command of the board's shell may keep it busy: the sequence behind `power on`.
+
+        A sequence that is still running is waited out first: the shell would not answer.
+        """
+        self._link.wait_out_sequence()
         key = _POWER_SETTINGS.get(command.strip())
-        return stored_duration_s(self._link.stored(key)) * CLOCK_MARGIN if key is not None else 0.0
+        if key is None:
+            return 0.0
+        duration_s = stored_duration_s(self._link.stored(key))
+        self._link.expect_silence(duration_s)
+        return duration_s * CLOCK_MARGIN
 
 
 def open_board(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from hil.dutlink.byte_stream import ByteStream
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.tty import Tty, open_tty
-from hil.dutlink.waiting import Deadline
 from hil.errors import ConsoleError, ConsoleLostError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["WRITE_LIMIT_S", "ConsolePort"]
 
 WRITE_LIMIT_S = 30.0
-"""Seconds until the board must have taken what is sent: it takes nothing during a power sequence."""
+"""Seconds for which the board may take none of what is sent, as it does during a power sequence."""
 
 _READ_BYTES = 65536
 
@@ -77,12 +76,11 @@ class ConsolePort:
             ConsoleError: It took none for 30 s.
         """
         rest = memoryview(data)
-        deadline = Deadline(WRITE_LIMIT_S)
         while rest:
             if self.lost:
                 raise self.lost_error()
             rest = rest[self._write_some(rest) :]
-            if rest and not self._writable(deadline):
+            if rest and not self._writable(WRITE_LIMIT_S):
                 raise ConsoleError(
                     f"the console {self.tty.path} took no more bytes for {WRITE_LIMIT_S:.0f} s",
                     why=f"{len(rest)} of {len(data)} are left; a hung board takes none",
@@ -127,10 +125,10 @@ class ConsolePort:
             what = f"the console {self.tty.path} does not take bytes"
             raise translate(error, Source.TTY, what, serial=self._serial) from error
 
-    def _writable(self, deadline: Deadline) -> bool:
+    def _writable(self, limit_s: float) -> bool:
         poller = select.poll()
         poller.register(self._descriptor, select.POLLOUT)
-        return bool(poller.poll(deadline.left_s * 1000))
+        return bool(poller.poll(limit_s * 1000))
 
     def _drain(self) -> None:
         """Run the reader's thread: until `close`, or until the tty goes away."""

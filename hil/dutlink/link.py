@@ -87,7 +87,7 @@ def usb_devices(host: Host) -> list[Device]:
     try:
         return list(core.find(find_all=True, backend=backend, custom_match=lambda d: d.idVendor in wanted))
     except FOREIGN as error:
-        raise translate(error, Source.USB, f"{host.label}: the USB bus cannot be listed") from error
+        raise translate(error, Source.USB, f"{host.label}: boards cannot be looked for") from error
 
 
 def let_go(device: Device) -> None:
@@ -121,13 +121,13 @@ class Link:
             BoardLostError: The board is gone.
         """
         with self._turn:
-            self._wait_out_sequence()
+            self.wait_out_sequence()
             self._transfer(VENDOR_OUT, request, value, data, REQUEST_LIMIT_S)
 
     def ask(self, request: Request, value: int) -> bytes:
         """Send a request that has a reply, and return the reply; raises what `send` raises."""
         with self._turn:
-            self._wait_out_sequence()
+            self.wait_out_sequence()
             return self._transfer(VENDOR_IN, request, value, REPLY_SIZE, REQUEST_LIMIT_S)
 
     def ask_fresh(self, *questions: tuple[Request, int]) -> list[bytes]:
@@ -145,10 +145,19 @@ class Link:
         """Remember that the board was just given a sequence of that many nominal seconds."""
         self._busy_until = time.monotonic() + duration_s * CLOCK_MARGIN if duration_s > 0 else None
 
+    def wait_out_sequence(self) -> None:
+        """Let the board finish what this link started, if anything: every request does so first.
+
+        So no request that has an effect is ever given up half-way.
+        """
+        if self._busy_until is not None:
+            self.answer()
+
     def answer(self, limit_s: float | None = None) -> bytes:
         """Wait until the board answers, and return its version reply.
 
-        A long wait is made of several requests, so that Ctrl-C is heard in between.
+        A long wait is made of several requests, so that Ctrl-C is heard in between. What is remembered of
+        the sequence survives it: the board must still be made safe, and that waits for the sequence too.
 
         Args:
             limit_s: How long to wait; None: as long as the sequence that this link started may still take.
@@ -159,18 +168,21 @@ class Link:
         """
         with self._turn:
             deadline = Deadline(self._allowance_s() if limit_s is None else limit_s)
-            self._busy_until = None
             while True:
                 try:
-                    return self._version(deadline)
+                    reply = self._version(deadline)
                 except TransferError:
                     if deadline.passed or deadline.spent_s > REQUEST_LIMIT_S:
                         raise
                     hold(_PAUSE_S)
                 except BoardTimeoutError as error:
                     if deadline.passed:
+                        self._busy_until = None
                         raise self._silent(deadline, error) from error
                     hold(min(_PAUSE_S, deadline.left_s))
+                else:
+                    self._busy_until = None
+                    return reply
 
     def close(self) -> None:
         """Let go of the board; the link is of no use afterwards."""
@@ -192,11 +204,6 @@ class Link:
     def _allowance_s(self) -> float:
         until = self._busy_until
         return REQUEST_LIMIT_S + (max(0.0, until - time.monotonic()) if until is not None else 0.0)
-
-    def _wait_out_sequence(self) -> None:
-        """Let the board finish first, so that no request with an effect is ever given up half-way."""
-        if self._busy_until is not None:
-            self.answer()
 
     def _transfer(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float

@@ -6,11 +6,11 @@ dropped. The mode outlives the program that set it (firmware: main.rs, shell.rs)
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.waiting import Deadline
-from hil.errors import ConsoleError, ConsoleLostError, ShellError, UsageError
+from hil.errors import ConsoleError, ShellError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,11 +108,8 @@ def _in_shell(port: ConsolePort) -> Iterator[_Conversation]:
         said = b""
         try:
             said = talk.leave_console_mode()
-            yield talk
-            talk.enter_console_mode()
-        except BaseException:
-            talk.enter_console_mode_quietly()
-            raise
+            with talk.going_back():
+                yield talk
         finally:
             stream.put_back(said + talk.rest)
 
@@ -156,12 +153,16 @@ class _Conversation:
         if self._until(_ENTERED, _REACTION_S) is None:
             raise self._no_answer("console", _REACTION_S)
 
-    def enter_console_mode_quietly(self) -> None:
-        """Go back if possible; the error that led here says more than one from here would."""
+    @contextmanager
+    def going_back(self) -> Iterator[None]:
+        """Go back to console mode at the end; after an error too, which says more than one from here."""
         try:
-            self.enter_console_mode()
-        except ConsoleError:
-            return
+            yield
+        except BaseException:
+            with suppress(ConsoleError):
+                self.enter_console_mode()
+            raise
+        self.enter_console_mode()
 
     def ask(self, command: str, timeout_s: float) -> ShellAnswer:
         """Run a command and return its answer."""
@@ -171,7 +172,8 @@ class _Conversation:
             raise self._no_answer(command, timeout_s)
         while _END not in self.rest:
             cut = len(self.rest) >= _CUT_BYTES
-            if not self._receive(min(_CUT_QUIET_S, deadline.left_s) if cut else deadline.left_s):
+            quiet_s = min(_CUT_QUIET_S, deadline.left_s) if cut else deadline.left_s
+            if deadline.passed or not self._receive(quiet_s):
                 if not cut:
                     raise self._no_answer(command, timeout_s)
                 answer, self.rest = self.rest, b""
@@ -183,7 +185,7 @@ class _Conversation:
         """Receive until `wanted` came, and return all up to its end; None when it does not come in time."""
         deadline = Deadline(limit_s)
         while wanted not in self.rest:
-            if not self._receive(deadline.left_s):
+            if deadline.passed or not self._receive(deadline.left_s):
                 return None
         before, found, self.rest = self.rest.partition(wanted)
         return before + found
@@ -198,12 +200,9 @@ class _Conversation:
         try:
             data = self._stream.take(limit_s)
         except EOFError:
-            raise self._lost() from None
+            raise self._port.lost_error() from None
         self.rest += data
         return bool(data)
-
-    def _lost(self) -> ConsoleLostError:
-        return self._port.lost_error()
 
     def _no_answer(self, asked: str, limit_s: float) -> ShellError:
         return ShellError(

@@ -101,6 +101,7 @@ class Storage:
 
         Raises:
             StickMissingError: It did not appear in time.
+            BoardLostError, BoardTimeoutError: Nor does the board answer any more.
             StickAmbiguousError: Several disks appeared, so that none can be called the stick.
         """
         if self.node is None and self._watch is None:
@@ -115,6 +116,7 @@ class Storage:
             self._stop_watching()
         if node is None:
             self._found = None
+            self._link.answer()
             raise self._missing(timeout_s)
         if self._wired is None:
             self._found = node

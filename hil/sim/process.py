@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, Any, Self
 
 import hil
 from hil.errors import SimulatorError
@@ -103,7 +103,8 @@ class SimulatorProcess:
         return ready
 
     def _failure(self, why: str) -> SimulatorError:
-        self._end()
+        self._process.kill()
+        self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
         return SimulatorError(
@@ -121,6 +122,7 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._stderr.close()
 
 
 def _same_package() -> str:

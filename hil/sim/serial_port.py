@@ -51,11 +51,6 @@ class SerialPort:
         self.dtr = False
         self.rts = False
 
-    @property
-    def has_unread(self) -> bool:
-        """Whether bytes from the host wait in the buffer."""
-        return bool(self._read)
-
     def read(self, most_bytes: int) -> bytes:
         """Return what the host sent, no more than asked for; take in a packet first if one has room."""
         if self._from_host.packet is not None and BUFFER_BYTES - len(self._read) >= PACKET_BYTES:

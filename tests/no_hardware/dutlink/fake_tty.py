@@ -21,6 +21,7 @@ class FakeTty:
         self.dut = bytearray()
         self.line = bytearray()
         self.silent = False
+        self.stuck = False
         self._escapes = 0
         self._board, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -44,6 +45,9 @@ class FakeTty:
         while True:
             ready, _, _ = select.select([self._board, self._wake], [], [])
             if self._wake in ready:
+                return
+            if self.stuck:
+                select.select([self._wake], [], [])
                 return
             for byte in os.read(self._board, 4096):
                 if not self.silent:

@@ -12,6 +12,7 @@ import pytest
 from fake_tty import FakeTty
 
 from hil import errors
+from hil.dutlink import console_port
 from hil.dutlink.console import Console
 from hil.dutlink.tty import Tty
 from hil.dutlink.waiting import until
@@ -42,78 +43,78 @@ def make() -> Iterator[Callable[..., Console]]:
 
 
 @pytest.fixture
-def console(other_end: FakeTty, make: Callable[..., Console]) -> Console:
+def opened(other_end: FakeTty, make: Callable[..., Console]) -> Console:
     return make(other_end, is_board=False).open()
 
 
-def test_what_the_dut_says_can_be_expected(console: Console, other_end: FakeTty) -> None:
+def test_what_the_dut_says_can_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Linux 6.1\r\nlogin: ")
 
-    expected = console.expect(r"Linux ([0-9.]+).*login: ", timeout_s=5)
+    expected = opened.expect(r"Linux ([0-9.]+).*login: ", timeout_s=5)
 
     assert (expected.text(1), expected.before, expected.index) == ("6.1", b"", 0)
 
 
-def test_of_several_patterns_the_one_that_came_is_told(console: Console, other_end: FakeTty) -> None:
+def test_of_several_patterns_the_one_that_came_is_told(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Kernel panic")
 
-    assert console.expect(["login: ", rb"panic", re.compile("PANIC")], timeout_s=5).index == 1
+    assert opened.expect(["login: ", rb"panic", re.compile("PANIC")], timeout_s=5).index == 1
 
 
-def test_a_compiled_pattern_keeps_its_flags(console: Console, other_end: FakeTty) -> None:
+def test_a_compiled_pattern_keeps_its_flags(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"LOGIN: ")
 
-    assert console.expect(re.compile("login: ", re.IGNORECASE), timeout_s=5).group() == b"LOGIN: "
+    assert opened.expect(re.compile("login: ", re.IGNORECASE), timeout_s=5).group() == b"LOGIN: "
 
 
-def test_what_comes_behind_a_match_is_kept_for_the_next(console: Console, other_end: FakeTty) -> None:
+def test_what_comes_behind_a_match_is_kept_for_the_next(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"one two")
-    console.expect("one", timeout_s=5)
+    opened.expect("one", timeout_s=5)
 
-    assert console.expect("two", timeout_s=5).before == b" "
+    assert opened.expect("two", timeout_s=5).before == b" "
 
 
-def test_what_did_not_come_is_named_with_what_came_instead(console: Console, other_end: FakeTty) -> None:
+def test_what_did_not_come_is_named_with_what_came_instead(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"U-Boot\x1b")
-    console.expect("Boot", timeout_s=5)
+    opened.expect("Boot", timeout_s=5)
 
     with pytest.raises(errors.ExpectError) as caught:
-        console.expect("login: ", timeout_s=0.1)
+        opened.expect("login: ", timeout_s=0.1)
 
     assert "'login: '" in caught.value.what
     assert "0.1 s" in caught.value.what
     assert r"\x1b" in caught.value.why
 
 
-def test_what_was_discarded_cannot_be_expected(console: Console, other_end: FakeTty) -> None:
+def test_what_was_discarded_cannot_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
-    until(lambda: len(console.transcript) == 7, 5)
+    until(lambda: len(opened.transcript) == 7, 5)
 
-    console.discard()
+    opened.discard()
 
     with pytest.raises(errors.ExpectError, match="nothing came"):
-        console.expect("login: ", timeout_s=0.1)
+        opened.expect("login: ", timeout_s=0.1)
 
 
-def test_every_byte_is_in_the_transcript_though_nobody_looked(console: Console, other_end: FakeTty) -> None:
+def test_every_byte_is_in_the_transcript_though_nobody_looked(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"first ")
-    until(lambda: len(console.transcript) == 6, 5)
+    until(lambda: len(opened.transcript) == 6, 5)
     other_end.say(b"second")
 
-    assert until(lambda: console.transcript.text == "first second", 5)
-    assert console.transcript.chunks[0].monotonic_s <= console.transcript.chunks[1].monotonic_s
+    assert until(lambda: opened.transcript.text == "first second", 5)
+    assert opened.transcript.chunks[0].monotonic_s <= opened.transcript.chunks[1].monotonic_s
 
 
-def test_all_bytes_are_sent_however_many(console: Console, other_end: FakeTty) -> None:
+def test_all_bytes_are_sent_however_many(opened: Console, other_end: FakeTty) -> None:
     data = bytes(range(3, 128)) * 1000
 
-    console.send(data)
+    opened.send(data)
 
     assert until(lambda: bytes(other_end.dut) == data, 10)
 
 
-def test_a_line_ends_as_the_enter_key_does(console: Console, other_end: FakeTty) -> None:
-    console.sendline("root")
+def test_a_line_ends_as_the_enter_key_does(opened: Console, other_end: FakeTty) -> None:
+    opened.sendline("root")
 
     assert until(lambda: bytes(other_end.dut) == b"root\r", 5)
 
@@ -127,17 +128,17 @@ def test_a_tty_in_its_default_mode_is_made_raw_before_it_is_read(
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
     os.close(slave)
 
-    console = make(other_end, is_board=False).open()
+    opened = make(other_end, is_board=False).open()
     other_end.say(b"no line end")
 
-    assert console.expect("end", timeout_s=5)
+    assert opened.expect("end", timeout_s=5)
     assert not other_end.dut
 
 
 def test_a_second_opener_is_told_that_it_is_busy(
-    console: Console, other_end: FakeTty, make: Callable[..., Console]
+    opened: Console, other_end: FakeTty, make: Callable[..., Console]
 ) -> None:
-    assert console.is_open
+    assert opened.is_open
 
     with pytest.raises(errors.ConsoleBusyError, match=re.escape(str(other_end.path))):
         make(other_end).open()
@@ -154,56 +155,84 @@ def test_a_tty_that_somebody_locked_is_busy(other_end: FakeTty, make: Callable[.
 
 
 def test_a_tty_that_is_not_there_is_missing_and_a_missing_file(tmp_path: Path) -> None:
-    console = Console("5a1c0e01", lambda: Tty(tmp_path / "none"), Tty(tmp_path / "none"))
+    opened = Console("5a1c0e01", lambda: Tty(tmp_path / "none"), Tty(tmp_path / "none"))
 
     with pytest.raises(FileNotFoundError) as caught:
-        console.open(wait_s=0.0)
+        opened.open(wait_s=0.0)
 
     assert isinstance(caught.value, errors.ConsoleMissingError)
 
 
 def test_a_tty_that_appears_soon_is_waited_for(tmp_path: Path, other_end: FakeTty) -> None:
     link = tmp_path / "tty"
-    console = Console("5a1c0e01", lambda: Tty(link, is_board=False), Tty(link))
+    opened = Console("5a1c0e01", lambda: Tty(link, is_board=False), Tty(link))
     threading.Timer(0.2, link.symlink_to, [other_end.path]).start()
 
-    with console:
-        assert console.is_open
+    with opened:
+        assert opened.is_open
 
 
-def test_unplugging_ends_a_wait_at_once(console: Console, other_end: FakeTty) -> None:
+def test_unplugging_ends_a_wait_at_once(opened: Console, other_end: FakeTty) -> None:
     threading.Timer(0.1, other_end.unplug).start()
 
     with pytest.raises(errors.ConsoleLostError):
-        console.expect("login: ", timeout_s=20)
+        opened.expect("login: ", timeout_s=20)
 
 
-def test_what_came_before_it_was_lost_can_still_be_expected(console: Console, other_end: FakeTty) -> None:
+def test_what_came_before_it_was_lost_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Oops")
-    until(lambda: len(console.transcript) == 4, 5)
+    until(lambda: len(opened.transcript) == 4, 5)
     other_end.unplug()
 
-    assert console.expect("Oops", timeout_s=5)
+    assert opened.expect("Oops", timeout_s=5)
 
 
-def test_sending_to_a_lost_console_says_so(console: Console, other_end: FakeTty) -> None:
+def test_sending_to_a_lost_console_says_so(opened: Console, other_end: FakeTty) -> None:
     other_end.unplug()
 
     with pytest.raises(errors.ConsoleLostError):
-        console.expect("anything", timeout_s=5)
+        opened.expect("anything", timeout_s=5)
     with pytest.raises(errors.ConsoleLostError):
-        console.send(b"x")
+        opened.send(b"x")
 
 
-def test_a_lost_console_can_be_opened_again(console: Console, other_end: FakeTty) -> None:
+def test_a_lost_console_can_be_opened_again(opened: Console, other_end: FakeTty) -> None:
     other_end.unplug()
     with pytest.raises(errors.ConsoleLostError):
-        console.expect("anything", timeout_s=5)
+        opened.expect("anything", timeout_s=5)
     another = FakeTty()
-    console._find = lambda: Tty(another.path, is_board=False)
+    opened._find = lambda: Tty(another.path, is_board=False)
 
-    console.open()
+    opened.open()
     another.say(b"login: ")
 
-    assert console.expect("login: ", timeout_s=5)
+    assert opened.expect("login: ", timeout_s=5)
     another.unplug()
+
+
+def test_a_tty_that_takes_nothing_more_is_named(
+    opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_port, "WRITE_LIMIT_S", 0.2)
+    other_end.stuck = True
+
+    with pytest.raises(errors.ConsoleError, match="took no more bytes"):
+        opened.send(b"x" * 1_000_000)
+
+
+def test_the_transcript_stays_after_closing(opened: Console, other_end: FakeTty) -> None:
+    other_end.say(b"login: ")
+    opened.expect("login: ", timeout_s=5)
+
+    opened.close()
+
+    assert opened.transcript.text == "login: "
+    assert not opened.is_open
+
+
+def test_the_tty_is_told_open_or_not(opened: Console, other_end: FakeTty) -> None:
+    while_open = opened.tty.path
+
+    opened.close()
+
+    assert while_open == opened.tty.path == other_end.path

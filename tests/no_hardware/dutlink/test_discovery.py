@@ -4,7 +4,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_bus import FakeBackend, FakeBoard, host_with
+from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 from hil import errors
 from hil.dutlink.board import open_board
@@ -174,3 +174,31 @@ def test_a_board_is_opened_by_its_serial_number(dev: Path) -> None:
 
     with open_board(host, "00000002", console=False) as board:
         assert board.serial == "00000002"
+
+
+def test_a_serial_number_that_is_none_is_not_believed(host: Host, fake: FakeBoard) -> None:
+    fake.serial = "??"
+
+    sighting = look(host)
+
+    assert (sighting.verdict, sighting.serial) == (Verdict.LOST, None)
+
+
+def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoard) -> None:
+    fake.interfaces = []
+
+    class Gone(list):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            raise usb_error(errno.ENODEV)
+
+    fake.interfaces = Gone()
+
+    assert look(host).verdict is Verdict.ABSENT
+
+
+def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
+    class Broken(FakeBackend):
+        def enumerate_devices(self) -> Any:
+            raise usb_error(errno.EIO)
+
+    assert look(Host(backend=lambda: Broken([]), dev=dev)).verdict is Verdict.LOST

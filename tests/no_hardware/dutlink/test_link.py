@@ -127,6 +127,24 @@ def test_a_board_that_stays_silent_is_a_timeout_that_says_how_long(board: Board,
         board._link.answer()
 
 
+def test_a_wait_that_is_interrupted_leaves_the_next_request_its_time(
+    board: Board, fake: FakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.settings[3] = b"p1,w40"
+
+    def interrupt(_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(board._link, "_version", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            board.power.on()
+
+    board.power.force_off()
+
+    assert fake.limits_ms[-2] > 6500
+
+
 def test_closing_lets_go_of_the_device(board: Board, fake: FakeBoard) -> None:
     board.close()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ def other_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTty]:
 
 
 @pytest.fixture
-def console(other_end: FakeTty) -> Iterator[Console]:
+def opened(other_end: FakeTty) -> Iterator[Console]:
     tty = Tty(other_end.path)
     with Console("5a1c0e01", lambda: tty, tty) as console:
         yield console
@@ -44,98 +45,98 @@ def unpowered(other_end: FakeTty) -> Console:
     return Console("5a1c0e01", lambda: tty, tty, unpowered=lambda: True)
 
 
-def test_a_command_is_answered_and_console_mode_is_back(console: Console, other_end: FakeTty) -> None:
-    answer = console.shell("version")
+def test_a_command_is_answered_and_console_mode_is_back(opened: Console, other_end: FakeTty) -> None:
+    answer = opened.shell("version")
 
     assert answer == "0.09 git-ref: 1a2b3c4"
     assert not answer.cut
     assert other_end.console_mode
 
 
-def test_nothing_but_the_five_escapes_reaches_the_dut(console: Console, other_end: FakeTty) -> None:
-    console.shell("version")
+def test_nothing_but_the_five_escapes_reaches_the_dut(opened: Console, other_end: FakeTty) -> None:
+    opened.shell("version")
 
     assert bytes(other_end.dut) == ESCAPE
 
 
-def test_an_answer_may_have_lines_or_nothing(console: Console, other_end: FakeTty) -> None:
+def test_an_answer_may_have_lines_or_nothing(opened: Console, other_end: FakeTty) -> None:
     other_end.answers["get-config"] = b"name: a\r\ntags: b"
 
-    assert console.shell("get-config") == "name: a\ntags: b"
-    assert console.shell("send hello") == ""
+    assert opened.shell("get-config") == "name: a\ntags: b"
+    assert opened.shell("send hello") == ""
 
 
 @pytest.mark.parametrize("length", [505, 506, 508, 600])
 def test_an_answer_that_is_cut_before_the_prompt_says_so(
-    console: Console, other_end: FakeTty, length: int
+    opened: Console, other_end: FakeTty, length: int
 ) -> None:
     other_end.answers["get-config"] = b"x" * length
 
-    answer = console.shell("get-config")
+    answer = opened.shell("get-config")
 
     assert answer.cut is (length > 505)
     assert set(answer.replace("\n", "").removesuffix("#>").removesuffix("#")) == {"x"}
     assert other_end.console_mode
 
 
-def test_what_the_dut_said_before_can_still_be_expected(console: Console, other_end: FakeTty) -> None:
+def test_what_the_dut_said_before_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
 
-    console.shell("version")
+    opened.shell("version")
     other_end.say(b"after")
 
-    assert console.expect("after", timeout_s=5).before.endswith(b"login: ")
+    assert opened.expect("after", timeout_s=5).before.endswith(b"login: ")
 
 
-def test_the_shells_words_are_in_the_transcript_and_not_expected(console: Console) -> None:
-    console.shell("version")
+def test_the_shells_words_are_in_the_transcript_and_not_expected(opened: Console) -> None:
+    opened.shell("version")
 
-    assert "git-ref" in console.transcript.text
+    assert "git-ref" in opened.transcript.text
     with pytest.raises(errors.ExpectError):
-        console.expect("git-ref", timeout_s=0.1)
+        opened.expect("git-ref", timeout_s=0.1)
 
 
-def test_a_board_that_was_left_in_its_shell_is_asked_there(console: Console, other_end: FakeTty) -> None:
+def test_a_board_that_was_left_in_its_shell_is_asked_there(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
-    assert console.shell("version").startswith("0.09")
+    assert opened.shell("version").startswith("0.09")
     assert other_end.console_mode
 
 
 def test_half_a_command_in_the_shells_line_is_rubbed_out_and_not_run(
-    console: Console, other_end: FakeTty
+    opened: Console, other_end: FakeTty
 ) -> None:
     other_end.console_mode = False
     other_end.line += b"power on"
     other_end.answers["power on"] = b"Device powered on"
 
-    console.restore_console_mode()
+    opened.restore_console_mode()
 
-    assert "powered on" not in console.transcript.text
+    assert "powered on" not in opened.transcript.text
     assert other_end.console_mode
 
 
-def test_a_board_that_does_not_answer_is_a_shell_error(console: Console, other_end: FakeTty) -> None:
+def test_a_board_that_does_not_answer_is_a_shell_error(opened: Console, other_end: FakeTty) -> None:
     other_end.silent = True
 
     with pytest.raises(errors.ShellError, match="did not answer"):
-        console.shell("version", timeout_s=0.2)
+        opened.shell("version", timeout_s=0.2)
 
 
 def test_console_mode_is_restored_after_an_answer_that_does_not_come(
-    console: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
+    opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_line = other_end._run_line
     monkeypatch.setattr(other_end, "_run_line", lambda line: None if line == "version" else run_line(line))
 
     with pytest.raises(errors.ShellError):
-        console.shell("version", timeout_s=0.2)
+        opened.shell("version", timeout_s=0.2)
 
     assert until(lambda: other_end.console_mode, 5)
 
 
-def test_the_console_command_ends_in_console_mode(console: Console, other_end: FakeTty) -> None:
-    assert "Entering console mode" in console.shell("console")
+def test_the_console_command_ends_in_console_mode(opened: Console, other_end: FakeTty) -> None:
+    assert "Entering console mode" in opened.shell("console")
     assert other_end.console_mode
 
 
@@ -148,35 +149,35 @@ def test_opening_restores_console_mode_while_the_dut_has_no_power(
         assert other_end.console_mode
 
 
-def test_opening_sends_nothing_to_a_dut_with_power(console: Console, other_end: FakeTty) -> None:
+def test_opening_sends_nothing_to_a_dut_with_power(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"up")
-    console.expect("up", timeout_s=5)
+    opened.expect("up", timeout_s=5)
 
     assert not other_end.dut
 
 
 def test_the_first_bytes_for_the_dut_reach_it_though_the_board_was_left_in_its_shell(
-    console: Console, other_end: FakeTty
+    opened: Console, other_end: FakeTty
 ) -> None:
     other_end.console_mode = False
 
-    console.send(b"root\r")
+    opened.send(b"root\r")
 
     assert until(lambda: bytes(other_end.dut) == b"root\r", 5)
 
 
-def test_a_silent_console_of_a_board_in_doubt_names_the_shell(console: Console, other_end: FakeTty) -> None:
+def test_a_silent_console_of_a_board_in_doubt_names_the_shell(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
     with pytest.raises(errors.ExpectError, match=re.escape("restore_console_mode()")):
-        console.expect("login: ", timeout_s=0.1)
+        opened.expect("login: ", timeout_s=0.1)
 
 
 def test_a_console_of_the_duts_own_asks_at_the_boards_port(other_end: FakeTty) -> None:
     own = FakeTty()
 
-    with Console("5a1c0e01", lambda: Tty(own.path, is_board=False), Tty(other_end.path)) as console:
-        answer = console.shell("version")
+    with Console("5a1c0e01", lambda: Tty(own.path, is_board=False), Tty(other_end.path)) as opened:
+        answer = opened.shell("version")
 
     assert answer.startswith("0.09")
     assert not own.dut
@@ -193,8 +194,8 @@ def test_a_sequence_behind_a_command_adds_to_its_time(
     )
     tty = Tty(other_end.path)
 
-    with Console("5a1c0e01", lambda: tty, tty, allowance=lambda _: 20.0) as console:
-        console.shell("power on", timeout_s=5.0)
+    with Console("5a1c0e01", lambda: tty, tty, allowance=lambda _: 20.0) as opened:
+        opened.shell("power on", timeout_s=5.0)
 
     assert asked == [("power on", 25.0)]
 
@@ -212,3 +213,44 @@ def test_any_bytes_make_an_answer_that_survives_pickling(raw: bytes, cut: bool) 
     copy = pickle.loads(pickle.dumps(answer))  # noqa: S301 - our own bytes
 
     assert (copy, copy.cut) == (answer, cut)
+
+
+def test_a_board_that_is_unplugged_meanwhile_is_a_lost_console(
+    opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_end, "_run_line", lambda _: None)
+    threading.Timer(0.3, other_end.unplug).start()
+
+    with pytest.raises(errors.ConsoleLostError):
+        opened.shell("version", timeout_s=10)
+
+
+def test_a_garbled_farewell_is_asked_for_again(
+    opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = other_end.say
+    garbled = iter([b"\r\nEnt?ring console mode\r\n"])
+    monkeypatch.setattr(
+        other_end, "say", lambda data: say(next(garbled, data) if b"Entering" in data else data)
+    )
+
+    assert opened.shell("version").startswith("0.09")
+    assert other_end.console_mode
+
+
+def test_a_dut_that_never_pauses_does_not_hold_up_the_time_limit(opened: Console, other_end: FakeTty) -> None:
+    other_end.silent = True
+    over = threading.Event()
+
+    def chatter() -> None:
+        while not over.wait(0.001):
+            other_end.say(b"noise ")
+
+    thread = threading.Thread(target=chatter)
+    thread.start()
+    with pytest.raises(errors.ShellError):
+        opened.shell("version", timeout_s=0.2)
+    over.set()
+    thread.join()
+
+    assert opened.expect("noise", timeout_s=5)

@@ -99,6 +99,14 @@ def test_a_stick_that_never_appears_is_missing(board: Board) -> None:
         board.storage.wait_for_node(0.1)
 
 
+def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(board: Board, fake: FakeBoard) -> None:
+    board.storage.host()
+    fake.always = errno.ENODEV
+
+    with pytest.raises(errors.BoardLostError):
+        board.storage.wait_for_node(0.1)
+
+
 @pytest.mark.usefixtures("stick")
 def test_two_disks_at_once_are_ambiguous(board: Board, by_id: Path) -> None:
     board.storage.host()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil.sim.clock import ManualClock
 from hil.sim.firmware import SimulatedBoard
 from hil.sim.flash import SettingsFlash
 from hil.sim.ports import BlockStore, BoardSide, Level, Pin, Position, Urb
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STALL = -32
 OUT, IN = 0x41, 0xC1

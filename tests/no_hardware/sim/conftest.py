@@ -46,9 +46,10 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
-    """The first board's serial number; its faults end with the test."""
+    """The first board's serial number: freshly plugged in, and without a fault before and after the test."""
     serial = simulator.serials()[0]
     simulator.control.clear(serial)
+    simulator.control.fault(serial, "replug")
     yield serial
     simulator.control.clear(serial)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_a_driver_that_is_not_there_cannot_be_detached(board: Any) -> None:
     assert error_of(board.detach_kernel_driver, 3) == NOT_FOUND
 
 
-def test_an_interface_that_was_not_claimed_cannot_be_released(host: SimulatedHost, board: Any) -> None:
+def test_an_interface_that_was_not_claimed_cannot_be_released(host: SimulatedHost) -> None:
     backend = host.backend()
     handle = backend.open_device(next(iter(backend.enumerate_devices())))
     try:
@@ -187,14 +188,12 @@ def test_a_waiting_read_does_not_hold_up_another_thread(board: Any) -> None:
     assert took_s < 0.3
 
 
-def test_processes_share_a_board(host: SimulatedHost, simulator: SimulatorProcess, board: Any) -> None:
+def test_processes_share_a_board(simulator: SimulatorProcess, board: Any) -> None:
     program = (
         "import json, sys, usb.core; from hil.sim.backend import simulated_host;"
         "backend = simulated_host(json.loads(sys.argv[1])).backend();"
         "print(usb.core.find(backend=backend, idProduct=0x1012).product)"
     )
-    import json  # noqa: PLC0415 - only here
-
     read_version(board)
     said = subprocess.run(
         [sys.executable, "-c", program, json.dumps(simulator.ready)],

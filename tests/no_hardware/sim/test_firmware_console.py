@@ -206,6 +206,37 @@ def test_the_mode_outlives_a_bus_reset_and_ends_with_the_power() -> None:
     assert (after_reset, bench.state["console_mode"]) == (False, True)
 
 
+def test_plugging_in_a_board_that_has_power_changes_nothing() -> None:
+    bench = Bench()
+    bench.enter_shell()
+
+    bench.board.power_up()
+
+    assert not bench.state["console_mode"]
+
+
+def test_a_filter_set_while_unplugged_counts_afterwards() -> None:
+    bench = Bench()
+    bench.board.power_loss()
+    bench.board.console_filter = bytes.upper
+
+    bench.board.power_up()
+    bench.board.uart_from_dut(b"garbled")
+
+    assert bench.drain() == b"GARBLED"
+
+
+def test_an_unplugged_board_tells_that_everything_is_off() -> None:
+    bench = Bench()
+    bench.control(OUT, 2, 1)
+
+    bench.board.power_loss()
+
+    state = bench.state
+    assert (state["supply"], state["mux"], state["busy_s"]) == (False, "off", 0.0)
+    assert set(state["pins"].values()) == {"floating"}
+
+
 def test_a_filter_sees_every_byte_towards_the_host() -> None:
     bench = Bench()
     bench.board.console_filter = bytes.upper

@@ -44,9 +44,7 @@ def test_a_reply_is_cut_to_what_was_asked_for() -> None:
     assert Bench().control(IN, READ, 0, data=4).data == b"0.09"
 
 
-@pytest.mark.parametrize(
-    ("key", "size"), [(0, 64), (1, 256), (2, 64), (3, 32), (4, 32), (5, 32)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("key", "size"), [(0, 64), (1, 256), (2, 64), (3, 32), (4, 32), (5, 32)], ids=str)
 def test_a_setting_reads_back_padded_to_its_whole_field(key: int, size: int) -> None:
     bench = Bench()
 
@@ -160,7 +158,7 @@ def test_a_position_that_is_there_already_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("value", "pin"),
     [(0, Pin.RESET), (1, Pin.A), (2, Pin.B), (3, Pin.C), (4, Pin.D)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_pin_requests_drive_the_pin_that_they_name(value: int, pin: Pin) -> None:
     bench = Bench()

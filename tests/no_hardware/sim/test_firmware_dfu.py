@@ -126,5 +126,22 @@ def test_an_unplugged_boot_loader_is_gone() -> None:
     assert ask(loader, "80 06 0001 0000 1200").status == -108
 
 
+def test_a_boot_loader_plugged_in_again_answers() -> None:
+    loader = BootLoader("5a1c0e01")
+    loader.power_loss()
+
+    loader.power_up()
+    loader.reset()
+
+    assert ask(loader, "80 00 0000 0000 0200").data == b"\0\0"
+
+
+def test_nothing_ever_waits_in_a_boot_loader() -> None:
+    loader = BootLoader("5a1c0e01")
+    urb = Urb(0, True, bytes(8), b"", 0, "test", lambda _status, _data: None)
+
+    assert not loader.cancel(urb)
+
+
 def test_a_boot_loader_has_no_other_endpoint() -> None:
     assert ask(BootLoader("5a1c0e01"), "00 00 0000 0000 0000", endpoint=1).status == -71

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from board_bench import Bench
@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.sim.flash import BLOCK_BYTES, FLASH_BYTES, Block, Field, SettingsFlash
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAGIC = bytes.fromhex("efbe1d60")
 

@@ -70,6 +70,14 @@ def test_a_halt_shows_in_the_endpoint_status() -> None:
     assert bench.send(b"x").status == STALL
 
 
+def test_endpoint_zero_recovers_from_a_halt_by_itself() -> None:
+    bench = Bench()
+
+    bench.control(0x02, SET_FEATURE, 0, 0x00)
+
+    assert bench.control(0x82, GET_STATUS, 0, 0x00, 2).data == b"\x00\x00"
+
+
 def test_endpoints_that_the_controller_lacks_count_as_halted() -> None:
     assert Bench().control(0x82, GET_STATUS, 0, 0x05, 2).data == b"\x01\x00"
 

@@ -78,7 +78,7 @@ def test_a_wait_in_send_delays_what_follows_by_a_second() -> None:
 
     times = [at_s - began_s for at_s, _ in bench.dut.arrivals]
     assert bench.dut.received == b"ab"
-    assert times == pytest.approx([FRAME_S, 1 + FRAME_S])
+    assert times == pytest.approx([FRAME_S, 1 + FRAME_S], abs=0.005)
 
 
 def test_a_wait_in_send_keeps_nobody_else_waiting() -> None:
@@ -102,6 +102,20 @@ def test_a_wait_at_the_end_of_send_delays_what_comes_next() -> None:
     bench.clock.advance(0.2)
 
     assert (early, bench.dut.received) == (b"", b"x")
+
+
+def test_a_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
+    bench = Bench()
+    bench.enter_shell()
+    bench.set_config(3, b"w10")
+    began_s = bench.clock.now()
+
+    bench.shell(r"send \wx")
+    bench.control(OUT, POWER, POWER_ON)
+    bench.clock.advance(3)
+
+    at_s, data = bench.dut.arrivals[-1]
+    assert (at_s - began_s, data) == (pytest.approx(2.0, abs=0.005), b"x")
 
 
 def test_what_does_not_fit_the_queue_is_lost() -> None:

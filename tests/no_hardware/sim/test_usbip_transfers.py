@@ -148,7 +148,7 @@ def test_the_sender_of_a_shared_transfer_is_its_process(
         client.submit(Submit(1, True, 0, 2, GET_STATUS))
         client.reply()
 
-    assert device.senders[-1] == "pid 4711"
+        assert device.senders[-1] == "pid 4711"
 
 
 def test_the_sender_of_a_stock_transfer_is_its_address(
@@ -160,7 +160,7 @@ def test_the_sender_of_a_stock_transfer_is_its_address(
         client.submit(Submit(1, True, 0, 2, GET_STATUS))
         client.reply()
 
-    assert device.senders[-1] == f"usbip 127.0.0.1:{own_port}"
+        assert device.senders[-1] == f"usbip 127.0.0.1:{own_port}"
 
 
 @pytest.mark.usefixtures("port")

@@ -1,0 +1,75 @@
+"""What a test sees of hil: options, markers, the runtest hook and the board's fixtures.
+
+It decides nothing; `hil.suite` does. A second repository copies this file as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.suite import options, selection, session
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.dutlink.console import Console
+    from hil.dutlink.pins import Pins
+    from hil.dutlink.power import Power
+    from hil.dutlink.storage import Storage
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --hil-boards, --hil-require, --hil-wait and --hil-silence."""
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options and take part in the run."""
+    selection.register_markers(config)
+    session.begin(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test hardware, mixed or no_hardware, before -m selects by it."""
+    selection.sort_tests(items)
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Turn the error of a test whose hardware is proven unusable into a skip; the report is pytest's to make.
+
+    Called once after set-up, body and tear-down each, when unittest's error is known and before xfail, reruns
+    and --pdb look at it.
+    """
+    session.run_of(item.config).judge(item, call)
+
+
+@pytest.fixture(scope="session")
+def dutlink(pytestconfig: pytest.Config) -> Board:
+    """The board: held by this worker alone, safe when the first test gets it and again after the last."""
+    return session.run_of(pytestconfig).board()
+
+
+@pytest.fixture(scope="session")
+def power(dutlink: Board) -> Power:
+    """The DUT's supply: on, off, force_on, force_off, rescue, cycle, read."""
+    return dutlink.power
+
+
+@pytest.fixture(scope="session")
+def storage(dutlink: Board) -> Storage:
+    """The storage stick: host, dut, off, and its node on the host."""
+    return dutlink.storage
+
+
+@pytest.fixture(scope="session")
+def console(dutlink: Board) -> Console:
+    """The DUT's console: send, sendline, expect, shell."""
+    return dutlink.console
+
+
+@pytest.fixture(scope="session")
+def pins(dutlink: Board) -> Pins:
+    """The control pins: low, high, floating, pulse_reset."""
+    return dutlink.pins

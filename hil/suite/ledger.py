@@ -1,0 +1,152 @@
+"""What was planned, ran and was skipped, and why: the tally of a run's hardware and mixed tests.
+
+Facts travel as each test's user properties, which JUnit keeps and xdist carries to the first process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hil.suite.selection import KIND, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+    from hil.suite.boards import Held
+    from hil.suite.verdicts import Judgement
+
+__all__ = ["Ledger", "TestRecord", "describe_board", "describe_judgement", "describe_test", "planned"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BoardUsed:
+    """A board that tests ran on, and whether it is a simulated one."""
+
+    serial: str
+    firmware: str
+    simulated: bool
+
+    def __str__(self) -> str:
+        return f"board {self.serial}, firmware {self.firmware}, {'SIMULATED' if self.simulated else 'real'}"
+
+
+@dataclass(slots=True)
+class TestRecord:
+    """What became of one test.
+
+    Attributes:
+        kind: Hardware or mixed.
+        ran: Its body began.
+        failed: In any phase.
+        skipped: In any phase.
+        reason: Why its hardware could not be used, as the skip says it; empty if it could.
+        verdict: In which way.
+        headline: How the reason begins.
+        board: What it ran on, if a board was held.
+    """
+
+    __test__ = False  # pytest would take the name for a test class
+
+    kind: Kind
+    ran: bool = False
+    failed: bool = False
+    skipped: bool = False
+    reason: str = ""
+    verdict: str = ""
+    headline: str = ""
+    board: BoardUsed | None = None
+
+    @property
+    def was_tested(self) -> bool:
+        """Whether its outcome says something about a board."""
+        return self.ran and self.board is not None and not self.verdict and not self.skipped
+
+
+def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
+    """Count the tests of each kind."""
+    return Counter(item.stash[KIND] for item in items)
+
+
+def describe_test(item: pytest.Item, kind: Kind) -> None:
+    """Note what a test is."""
+    _note(item, {"hil_kind": kind.value})
+
+
+def describe_board(item: pytest.Item, held: Held) -> None:
+    """Note which board a test has."""
+    used = "simulated" if held.simulated else "real"
+    facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
+    _note(item, facts)
+
+
+def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
+    """Note why a test's hardware could not be used."""
+    facts = {"hil_verdict": judgement.verdict.value, "hil_remedy": judgement.remedy}
+    _note(item, facts | {"hil_headline": headline, "hil_reason": judgement.reason})
+
+
+def _note(item: pytest.Item, facts: dict[str, str]) -> None:
+    """Set user properties; a second look at the same test replaces what the first one said."""
+    kept = [(name, value) for name, value in item.user_properties if name not in facts]
+    item.user_properties[:] = [*kept, *facts.items()]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The tally of a run, kept by its first process.
+
+    Attributes:
+        planned: How many tests of each kind were collected and selected.
+        records: What became of each, by node id.
+        trouble: Boards that could not be made safe at the end.
+    """
+
+    planned: Counter[Kind] = field(default_factory=Counter)
+    records: dict[str, TestRecord] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one phase of one test into account."""
+        if not report.user_properties:
+            return
+        facts = {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}
+        if "hil_kind" not in facts:
+            return
+        record = self.records.setdefault(report.nodeid, TestRecord(Kind(facts["hil_kind"])))
+        expected = hasattr(report, "wasxfail")
+        record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
+        record.failed = report.failed or (record.failed and report.when != "setup")
+        record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
+        record.verdict = facts.get("hil_verdict", "")
+        record.headline = facts.get("hil_headline", "")
+        record.reason = facts.get("hil_reason", "")
+        if "hil_board" in facts:
+            simulated = facts["hil_board_is"] == "simulated"
+            record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
+
+    def of(self, kind: Kind) -> list[TestRecord]:
+        """Return the records of one kind."""
+        return [record for record in self.records.values() if record.kind is kind]
+
+    def boards(self) -> dict[BoardUsed, int]:
+        """Count the tests that ran on each board."""
+        used = Counter(record.board for record in self.records.values() if record.board and record.was_tested)
+        return dict(sorted(used.items()))
+
+    def reasons(self) -> Counter[str]:
+        """Count the distinct reasons for which hardware could not be used."""
+        return Counter(record.reason for record in self.records.values() if record.verdict)
+
+    def counts(self, kind: Kind) -> dict[str, int]:
+        """Count the tests of one kind by what became of them."""
+        records = self.of(kind)
+        return {
+            "planned": max(self.planned[kind], len(records)),
+            "ran": sum(record.was_tested for record in records),
+            "failed": sum(record.failed for record in records),
+            "skipped": sum(record.skipped for record in records),
+        }

@@ -1,0 +1,81 @@
+"""The ledger as people and machines read it: pytest's summary and JUnit properties."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from hil.suite.selection import Kind
+
+if TYPE_CHECKING:
+    import pytest
+
+    from hil.suite.ledger import Ledger
+
+__all__ = ["junit_properties", "loud_line", "summary_lines", "write_summary"]
+
+_WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
+
+
+def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
+    """Write the ledger into pytest's closing summary; the loud line last."""
+    lines = summary_lines(ledger)
+    if lines:
+        terminal.write_sep("=", "hil: hardware ledger")
+    for line in lines:
+        terminal.write_line(line)
+    for trouble in ledger.trouble:
+        terminal.write_line(f"NOT MADE SAFE: {trouble}", red=True, bold=True)
+    loud = loud_line(ledger)
+    if loud:
+        terminal.write_line(loud, yellow=True, bold=True)
+
+
+def summary_lines(ledger: Ledger) -> list[str]:
+    """Return boards, counts and reasons; nothing where no test wanted a board."""
+    lines = [f"{board}: {number} tests ran" for board, number in ledger.boards().items()]
+    for kind in _WITH_BOARD:
+        counts = ledger.counts(kind)
+        if counts["planned"]:
+            lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
+    return lines
+
+
+def loud_line(ledger: Ledger) -> str:
+    """Return one line for a run in which no hardware test ran; empty for any other."""
+    counts = ledger.counts(Kind.HARDWARE)
+    if counts["ran"]:
+        return ""
+    mixed = sum(record.was_tested for record in ledger.of(Kind.MIXED))
+    aside = f"; {mixed} mixed tests ran on {_their_boards(ledger)} boards" if mixed else ""
+    if not counts["planned"]:
+        return f"NO HARDWARE TEST RAN: none was planned{aside}"
+    headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
+    why = ", ".join(headline for headline, _ in headlines.most_common())
+    skipped = f"{counts['planned']} planned, {counts['skipped']} skipped, {counts['failed']} failed"
+    return f"NO HARDWARE TEST RAN: {skipped}{f' ({why})' if why else ''}{aside}"
+
+
+def junit_properties(ledger: Ledger) -> dict[str, str]:
+    """Return the ledger as properties of the whole JUnit suite."""
+    properties = {
+        f"hil_{kind.value}_{what}": str(number)
+        for kind in _WITH_BOARD
+        for what, number in ledger.counts(kind).items()
+    }
+    boards = "; ".join(map(str, ledger.boards()))
+    reasons = "; ".join(f"{number} x {reason}" for reason, number in ledger.reasons().most_common())
+    return properties | {
+        "hil_boards": boards,
+        "hil_reasons": reasons,
+        "hil_no_hardware_ran": loud_line(ledger),
+    }
+
+
+def _their_boards(ledger: Ledger) -> str:
+    boards = [record.board for record in ledger.of(Kind.MIXED) if record.was_tested and record.board]
+    simulated = sum(board.simulated for board in boards)
+    if simulated == len(boards):
+        return "SIMULATED"
+    return "real and SIMULATED" if simulated else "real"

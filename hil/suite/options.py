@@ -1,0 +1,143 @@
+"""What a run was asked for: `--hil-boards` and its companions, or `HIL_BOARDS`."""
+
+from __future__ import annotations
+
+import enum
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BoardsOption", "RunOptions", "Where", "add_options", "parse_boards", "read_options"]
+
+DEFAULT_WAIT_S = 600.0
+DEFAULT_SILENCE_S = 30.0
+LAST_PORT = 65535
+
+
+class Where(enum.Enum):
+    """Where a run looks for its boards."""
+
+    USB = "this host's USB"
+    STARTED = "a simulator started for the run"
+    RUNNING = "a simulator that runs already"
+    NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True, slots=True)
+class BoardsOption:
+    """The value of `--hil-boards`.
+
+    Attributes:
+        where: Where to look for boards.
+        number: How many to start, or the control port of those that run; else 0.
+        text: As it was written.
+    """
+
+    where: Where
+    number: int = 0
+    text: str = "usb"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether hardware tests run on simulated boards, because somebody asked for it."""
+        return self.where in {Where.STARTED, Where.RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Every option of a run.
+
+    Attributes:
+        boards: Where its boards are.
+        require: Missing hardware is a failure, not a skip.
+        wait_s: How long to wait, altogether, for boards that others hold.
+        silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
+    """
+
+    boards: BoardsOption
+    require: bool
+    wait_s: float
+    silence_s: float
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("hil", "hardware in the loop")
+    group.addoption(
+        "--hil-boards",
+        metavar="WHERE",
+        help="usb (default), sim:N (start N simulated boards), sim@PORT (running ones, by control port), "
+        "none; or the environment variable HIL_BOARDS",
+    )
+    group.addoption("--hil-require", action="store_true", help="missing hardware is a failure, not a skip")
+    group.addoption(
+        "--hil-wait",
+        metavar="SECONDS",
+        default=f"{DEFAULT_WAIT_S:g}",
+        help="how long to wait for a board that others hold (default: %(default)s)",
+    )
+    group.addoption(
+        "--hil-silence",
+        metavar="SECONDS",
+        default=f"{DEFAULT_SILENCE_S:g}",
+        help="how long a board may be silent before it counts as lost; more than your longest power sequence "
+        "(default: %(default)s)",
+    )
+
+
+def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> RunOptions:
+    """Read the options of a run.
+
+    Raises:
+        pytest.UsageError: One of them cannot be understood.
+    """
+    asked: str | None = config.getoption("hil_boards")
+    try:
+        return RunOptions(
+            boards=parse_boards(asked if asked is not None else environ.get("HIL_BOARDS") or "usb"),
+            require=config.getoption("hil_require"),
+            wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
+            silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
+        )
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def parse_boards(text: str) -> BoardsOption:
+    """Read a value of `--hil-boards`.
+
+    Raises:
+        UsageError: It is none.
+    """
+    plain = {"usb": Where.USB, "none": Where.NOWHERE}
+    if text in plain:
+        return BoardsOption(plain[text], text=text)
+    for prefix, where, last in (("sim:", Where.STARTED, 99), ("sim@", Where.RUNNING, LAST_PORT)):
+        digits = text.removeprefix(prefix)
+        if text.startswith(prefix) and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= last:
+            return BoardsOption(where, int(digits), text)
+    raise UsageError(
+        f"--hil-boards {text!r} is not understood",
+        why="it is usb, sim:N with N from 1 to 99, sim@PORT, or none",
+        remedy="--hil-boards sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
+    )
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    raise UsageError(
+        f"{option} {text!r} is not understood", why="it is a number of seconds", remedy=f"{option} 60"
+    )

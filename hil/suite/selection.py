@@ -1,0 +1,92 @@
+"""Which tests use a board: `hardware` needs one, `mixed` takes one if it can, `no_hardware` must not."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["BOARD_FIXTURES", "KIND", "Kind", "kind_of", "register_markers", "sort_tests", "uses_board"]
+
+BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins"})
+
+
+class Kind(enum.StrEnum):
+    """What a test needs; the values are the markers' names."""
+
+    HARDWARE = "hardware"
+    MIXED = "mixed"
+    NO_HARDWARE = "no_hardware"
+
+
+KIND = pytest.StashKey[Kind]()
+_MARKERS = {kind.value: kind for kind in Kind}
+_MEANINGS = {
+    Kind.HARDWARE: "needs a board; skipped where there is none",
+    Kind.MIXED: "uses a board if there is one, else a simulated one; never skipped",
+    Kind.NO_HARDWARE: "must not touch a board: USB is blocked",
+}
+
+
+def register_markers(config: pytest.Config) -> None:
+    """Declare the markers, so that `--strict-markers` knows them."""
+    for kind, meaning in _MEANINGS.items():
+        config.addinivalue_line("markers", f"{kind.value}: {meaning}")
+
+
+def sort_tests(items: Iterable[pytest.Item]) -> None:
+    """Give each test its kind, and the marker of that kind if it has none.
+
+    Raises:
+        pytest.UsageError: A test contradicts itself.
+    """
+    decorators = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
+    for item in items:
+        marked = [mark.name for mark in item.iter_markers() if mark.name in _MARKERS]
+        try:
+            item.stash[KIND] = kind = kind_of(item, marked)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        if not marked:
+            item.add_marker(decorators[kind])
+
+
+def kind_of(item: pytest.Item, marked: list[str]) -> Kind:
+    """Decide by markers, and by fixtures where there are none.
+
+    Raises:
+        UsageError: Two markers, or `no_hardware` and a board's fixture.
+    """
+    with_board = uses_board(item)
+    if not marked:
+        return Kind.HARDWARE if with_board else Kind.NO_HARDWARE
+    if len(set(marked)) > 1:
+        raise UsageError(
+            f"{item.nodeid} is marked {' and '.join(sorted(set(marked)))}",
+            why="a test is one of hardware, mixed and no_hardware",
+            remedy="keep one of the markers (a class or module may add one, too)",
+        )
+    kind = _MARKERS[marked[0]]
+    if with_board and kind is Kind.NO_HARDWARE:
+        names = ", ".join(sorted(BOARD_FIXTURES.intersection(_fixtures(item))))
+        raise UsageError(
+            f"{item.nodeid} is marked no_hardware and asks for {names}",
+            why="these fixtures hold a board",
+            remedy="mark it hardware or mixed, or drop the fixture",
+        )
+    return kind
+
+
+def uses_board(item: pytest.Item) -> bool:
+    """Whether one of the board's fixtures is among those that the test asks for, directly or not."""
+    return not BOARD_FIXTURES.isdisjoint(_fixtures(item))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])

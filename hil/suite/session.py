@@ -1,0 +1,213 @@
+"""One process's part of a test run, as a pytest plugin: it joins the other modules and decides nothing.
+
+Under xdist the first process starts simulated boards and keeps the ledger, and each worker holds a board.
+Everything that needs the driver is imported when the first test that uses a board comes along.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
+from hil.suite.ledger_report import junit_properties, write_summary
+from hil.suite.options import Where, read_options
+from hil.suite.selection import BOARD_FIXTURES, KIND, Kind, uses_board
+from hil.suite.time_limit import TimeLimitPause
+from hil.suite.usb_block import UsbBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.dutlink.board import Board
+    from hil.sim.process import SimulatorProcess
+    from hil.suite.boards import BoardKeeper
+    from hil.suite.hosts import Hosts
+
+__all__ = ["Run", "begin", "run_of"]
+
+_RUN = pytest.StashKey["Run"]()
+_FROM_FIRST = "hil_simulated_boards"
+_FROM_WORKER = "hil_ledger"
+
+
+def begin(config: pytest.Config) -> Run:
+    """Read the options and take part in the run.
+
+    Raises:
+        pytest.UsageError: An option cannot be understood.
+    """
+    run = config.stash[_RUN] = Run(config)
+    config.pluginmanager.register(run, "hil-run")
+    config.pluginmanager.register(JunitLedger(), "hil-junit")
+    config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
+    return run
+
+
+def run_of(config: pytest.Config) -> Run:
+    """Return what `begin` made."""
+    return config.stash[_RUN]
+
+
+class Run:
+    """The plugin. `keeper` is the worker's board; everything else is called by pytest."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.options = read_options(config)
+        self.ledger = Ledger()
+        self._config = config
+        self._worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._block = UsbBlock.install()
+        self._keeper: BoardKeeper | None = None
+        self._hosts: Hosts | None = None
+        self._started: SimulatorProcess | None = None
+
+    @property
+    def keeper(self) -> BoardKeeper:
+        """This worker's board, and the driver with it."""
+        if self._keeper is None:
+            from hil.suite.boards import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
+            from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
+
+            ready = (self._worker_input or {}).get(_FROM_FIRST)
+            self._hosts = Hosts(self.options.boards, ready)
+            self._keeper = BoardKeeper(self._hosts, self.options)
+        return self._keeper
+
+    def board(self) -> Board:
+        """Return the board of the present test, or raise why it has none."""
+        return self.keeper.board()
+
+    def pytest_report_header(self) -> str:
+        """Say in plain sight where the boards are."""
+        boards = self.options.boards
+        if not boards.simulated:
+            return f"hil: boards from {boards.where.value}"
+        number = f"{boards.number} " if boards.where is Where.STARTED else ""
+        return f"hil: {number}SIMULATED boards (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count what is planned, after all deselection."""
+        self.ledger.planned = planned(session.items)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+        """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
+        kind = item.stash[KIND]
+        if kind is Kind.NO_HARDWARE:
+            self._block.active = True
+            try:
+                return (yield)
+            finally:
+                self._block.active = False
+        describe_test(item, kind)
+        if item.get_closest_marker("skip") is None:
+            self.keeper.prepare(kind, item.nodeid)
+            if self.keeper.held is not None and self.keeper.error is None:
+                describe_board(item, self.keeper.held)
+        return (yield)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
+        if item.stash[KIND] is Kind.NO_HARDWARE or self.keeper.error is None:
+            return
+        if uses_board(item) or not self.keeper.may_run_without:
+            raise self.keeper.error
+
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Refuse a board's fixture to a test that was not counted among those that use one.
+
+        Here, because what a session fixture raises itself would be kept for all tests to come.
+        """
+        if fixturedef.argname in BOARD_FIXTURES and self._block.active:
+            self._block.check(f"the fixture {fixturedef.argname}")
+
+    def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
+        if call.excinfo is None or item.stash[KIND] is Kind.NO_HARDWARE:
+            return
+        from hil.suite.verdicts import REASONS, judge  # noqa: PLC0415 - for errors of tests that use boards
+
+        with TimeLimitPause.paused(item):
+            judgement = judge(
+                call.excinfo.value,
+                kind=item.stash[KIND],
+                phase=call.when,
+                proven=self.keeper.error,
+                prove=self.keeper.prove,
+            )
+        if judgement is not None:
+            describe_judgement(item, judgement, REASONS[judgement.verdict])
+            call.excinfo = _outcome(
+                judgement.reason, required=self.options.require or item.stash[KIND] is Kind.MIXED
+            )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take each phase of each test into the ledger."""
+        self.ledger.add(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Make the board safe and give it back, after every fixture is gone."""
+        trouble = self._keeper.release() if self._keeper else ""
+        if trouble:
+            self.ledger.trouble.append(trouble)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        if self._worker_input is not None:
+            counts = {kind.value: number for kind, number in self.ledger.planned.items()}
+            output = {"planned": counts, "trouble": self.ledger.trouble}
+            self._config.workeroutput[_FROM_WORKER] = output  # type: ignore[attr-defined]  # xdist's
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the ledger."""
+        write_summary(self.ledger, terminalreporter)
+
+    def pytest_unconfigure(self) -> None:
+        """End the simulated boards that this process started."""
+        if self._hosts is not None:
+            self._hosts.close()
+        if self._started is not None:
+            self._started.close()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Start the simulated boards of a parallel run once, and tell each worker where they are."""
+        if self.options.boards.where is Where.STARTED:
+            if self._started is None:
+                from hil.suite.hosts import start_boards  # noqa: PLC0415 - only runs that ask for it pay
+
+                self._started = start_boards(self.options.boards.number)
+            node.workerinput[_FROM_FIRST] = self._started.ready
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Take over what a worker counted; every worker collects the same tests."""
+        output = getattr(node, "workeroutput", {}).get(_FROM_WORKER, {})
+        for kind, number in output.get("planned", {}).items():
+            self.ledger.planned[Kind(kind)] = max(self.ledger.planned[Kind(kind)], number)
+        self.ledger.trouble += output.get("trouble", [])
+
+
+class JunitLedger:
+    """Puts the ledger into the JUnit file; before pytest writes that, and so apart from `Run`."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Add the suite's properties."""
+        for plugin in session.config.pluginmanager.get_plugins():
+            add = getattr(plugin, "add_global_property", None)
+            if callable(add):
+                for name, value in junit_properties(run_of(session.config).ledger).items():
+                    add(name, value)
+
+
+def _outcome(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
+    """Raise pytest's own skip or failure and catch it, as pytest makes excinfo of anything."""
+
+    def leave() -> None:
+        if required:
+            pytest.fail(reason, pytrace=False)
+        raise pytest.skip.Exception(reason, _use_item_location=True)
+
+    return pytest.CallInfo.from_call(leave, "call").excinfo

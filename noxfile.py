@@ -1,0 +1,192 @@
+"""What can be run: one session, one command.
+
+`nox` alone runs `sim`, then `no_hardware`. What follows `--` goes to pytest: `nox -s hil -- -k power -x`.
+The environment variable HIL_BOARDS chooses the boards where a session leaves the choice open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nox
+from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+nox.needs_version = ">=2025.2.9"  # dependency groups, several backends to choose from
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["sim", "no_hardware"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+TEST_GROUP = nox.project.dependency_groups(PYPROJECT, "test")
+LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
+# The tests build the wheel and read this file.
+FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
+
+ON_BOARDS = ("-m", "hardware or mixed")
+WITHOUT_BOARDS = ("-m", "no_hardware", "-n", "auto", "--maxprocesses", "4")
+SIMULATED = ("--hil-boards", "sim:2", "-n", "2")
+
+# After Ctrl-C pytest switches boards off before it ends: a power-off sequence may take 20 s.
+PATIENCE_S = 30.0
+
+
+@nox.session
+def hil(session: nox.Session) -> None:
+    """Run every test that wants a board on the boards of this host."""
+    _install(session)
+    _pytest(session, *ON_BOARDS)
+
+
+@nox.session
+def hardware(session: nox.Session) -> None:
+    """Run the tests that need a board."""
+    _install(session)
+    _pytest(session, "-m", "hardware")
+
+
+@nox.session
+def mixed(session: nox.Session) -> None:
+    """Run the tests that take a board where there is one, and a simulated one elsewhere."""
+    _install(session)
+    _pytest(session, "-m", "mixed")
+
+
+@nox.session
+def no_hardware(session: nox.Session) -> None:
+    """Run the tests that must not touch a board."""
+    _install(session)
+    _pytest(session, *WITHOUT_BOARDS)
+
+
+@nox.session
+def sim(session: nox.Session) -> None:
+    """Run every test that wants a board on two simulated ones, in parallel."""
+    _install(session)
+    _pytest(session, *ON_BOARDS, *SIMULATED)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Require hardware, and keep what happened in a folder of its own under `nightly/`."""
+    _install(session)
+    kept = _new_folder(ROOT / "nightly")
+    session.log(f"this night is kept in {kept}")
+    with _copied_to(kept / "console.txt") as pipe:
+        _pytest(session, *ON_BOARDS, "--hil-require", f"--junit-xml={kept / 'junit.xml'}", stdout=pipe)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what the suite and the driver cost, against their goals."""
+    _install(session)
+    session.run("python", "tests/bench/suite_cost.py")
+    session.run("python", "tests/bench/request_cost.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, lint, types and the walls between the packages."""
+    _install(session, *LINT_GROUP)
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run every test, the boards simulated, and measure lines and branches of `hil`."""
+    _install(session)
+    session.run("coverage", "erase")
+    _pytest(session, *SIMULATED, start=("coverage", "run", "-m", "pytest"))
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", "--fail-under=95")
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """Run every test, the boards simulated, on the oldest versions that pyproject.toml allows."""
+    oldest = [_oldest(line) for line in [*PYPROJECT["project"]["dependencies"], *TEST_GROUP]]
+    session.install("-e", ".", *oldest, *FRAME_TOOLS)
+    _pytest(session, *SIMULATED)
+
+
+def _install(session: nox.Session, *more: str) -> None:
+    session.install("-e", ".", *TEST_GROUP, *FRAME_TOOLS, *more)
+
+
+def _pytest(
+    session: nox.Session,
+    *arguments: str,
+    start: tuple[str, ...] = ("pytest",),
+    stdout: int | None = None,
+) -> None:
+    """Run pytest with what the user typed after `--`, and time to make the boards safe after Ctrl-C."""
+    session.run(
+        *start,
+        *arguments,
+        *session.posargs,
+        stdout=stdout,
+        interrupt_timeout=PATIENCE_S,
+        terminate_timeout=PATIENCE_S,
+    )
+
+
+def _oldest(line: str) -> str:
+    """Return the requirement `line` with its lower bound as the only version allowed.
+
+    Raises:
+        ValueError: The line has no lower bound, so "oldest" means nothing.
+    """
+    requirement = Requirement(line)
+    bounds = [bound.version for bound in requirement.specifier if bound.operator == ">="]
+    if len(bounds) != 1:
+        message = f"pyproject.toml: {line!r} needs exactly one lower bound (`>=`)"
+        raise ValueError(message)
+    return f"{requirement.name}=={bounds[0]}"
+
+
+def _new_folder(parent: Path) -> Path:
+    """Make a folder named by the UTC time; a second one of the same second gets a number."""
+    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    parent.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()  # atomic: of two runs that try the same name one fails
+            return folder
+    raise AssertionError  # pragma: no cover  # count() does not end
+
+
+@contextlib.contextmanager
+def _copied_to(path: Path) -> Iterator[int]:
+    """Give a pipe whose bytes go to this terminal and to `path`."""
+    read_end, write_end = os.pipe()
+
+    def copy() -> None:
+        with path.open("xb") as kept, os.fdopen(read_end, "rb", buffering=0) as pipe:
+            while chunk := pipe.read(65536):
+                kept.write(chunk)
+                kept.flush()
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+
+    copier = threading.Thread(target=copy, name="console copy", daemon=True)
+    copier.start()
+    try:
+        yield write_end
+    finally:
+        os.close(write_end)
+        copier.join(timeout=PATIENCE_S)  # a process left behind may still hold the pipe

@@ -1,0 +1,67 @@
+"""A measured pair, its goal, and the table that shows both."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Ratio", "interleaved", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """What one thing costs against another.
+
+    Attributes:
+        name: What was measured.
+        bare_s: Seconds without our code, one entry for each repeat.
+        ours_s: Seconds with it, measured right after the entry of the same index.
+        goal: The ratio that is good enough.
+    """
+
+    name: str
+    bare_s: tuple[float, ...]
+    ours_s: tuple[float, ...]
+    goal: float
+
+    @property
+    def value(self) -> float:
+        """The median of the pairs' ratios: noise that lasts longer than a pair hits both of its halves."""
+        pairs = zip(self.bare_s, self.ours_s, strict=True)
+        return statistics.median(ours / bare for bare, ours in pairs)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the goal is met."""
+        return self.value <= self.goal
+
+
+def interleaved(
+    bare: Callable[[], float], ours: Callable[[], float], repeats: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measure both in turn, `repeats` times, after one turn that does not count; seconds of each."""
+    bare()
+    ours()
+    pairs = [(bare(), ours()) for _ in range(repeats)]
+    return tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+
+
+def table(ratios: list[Ratio]) -> str:
+    """Return the ratios as lines of text, times as medians in the unit that fits them."""
+    lines = [f"{'measured':<44} {'bare':>10} {'hil':>10} {'ratio':>7} {'goal':>6}"]
+    for ratio in ratios:
+        bare, ours = statistics.median(ratio.bare_s), statistics.median(ratio.ours_s)
+        verdict = "holds" if ratio.holds else "MISSED"
+        times = f"{_time(bare):>10} {_time(ours):>10}"
+        lines.append(f"{ratio.name:<44} {times} {ratio.value:>6.3f}x {ratio.goal:>5.2f}x {verdict}")
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 0.1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e6:.0f} us"

@@ -1,0 +1,226 @@
+"""What a fake cannot show: the driver against the firmware's own order of things, at ten times its pace."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil import errors
+from hil.dutlink.board import Board, open_board
+from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.host import Host
+from hil.errors import Verdict
+from hil.sim.backend import simulated_host
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.sim.control_client import ControlClient
+
+SPEED = 10.0
+SETTINGS = {"name": "", "tags": "", "usb_console": "", "power_on": "", "power_off": "", "power_rescue": ""}
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(2, speed=SPEED) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def sim_host(simulator: SimulatorProcess) -> Host:
+    simulated = simulated_host(simulator.ready)
+    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev)
+
+
+@pytest.fixture
+def serial(simulator: SimulatorProcess) -> Iterator[str]:
+    serial = simulator.serials()[0]
+    yield serial
+    simulator.control.clear(serial)
+    simulator.control.fault(serial, "replug")
+
+
+@pytest.fixture
+def truth(simulator: SimulatorProcess) -> ControlClient:
+    return simulator.control
+
+
+@pytest.fixture
+def board(sim_host: Host, serial: str) -> Iterator[Board]:
+    with open_board(sim_host, serial) as board:
+        board.make_safe()
+        board.settings.write(**SETTINGS)
+        yield board
+
+
+def test_all_boards_are_listed(sim_host: Host, simulator: SimulatorProcess) -> None:
+    assert {sighting.serial for sighting in list_boards(sim_host)} == set(simulator.serials())
+
+
+def test_on_returns_when_its_sequence_is_over(board: Board, truth: ControlClient) -> None:
+    board.settings.write(power_on="aL,w30,p1")
+    began = time.monotonic()
+
+    board.power.on()
+
+    assert time.monotonic() - began >= 3.0 / SPEED
+    assert truth.state(board.serial)["supply"]
+
+
+def test_a_request_after_on_without_waiting_is_done_after_the_sequence(
+    board: Board, truth: ControlClient
+) -> None:
+    board.settings.write(power_on="w30,p1")
+    board.power.on(wait=False)
+
+    board.power.force_off()
+
+    assert not truth.state(board.serial)["supply"]
+
+
+def test_a_sequence_that_never_says_p1_does_not_switch_the_supply(board: Board, truth: ControlClient) -> None:
+    board.settings.write(power_on="bL,w1,bZ")
+
+    board.power.on()
+
+    assert not truth.state(board.serial)["supply"]
+
+
+def test_somebody_elses_sequence_is_waited_out_on_opening(board: Board, sim_host: Host) -> None:
+    board.settings.write(power_on="w200,p1")
+    board.power.on(wait=False)
+
+    with open_board(sim_host, board.serial, console=False) as another:
+        assert another.power.read()
+
+
+def test_a_busy_neighbour_does_not_hold_up_the_way(
+    board: Board, sim_host: Host, simulator: SimulatorProcess
+) -> None:
+    board.settings.write(power_on="w400")
+    board.power.on(wait=False)
+    began = time.monotonic()
+
+    sighting = look(sim_host, simulator.serials()[1])
+
+    assert sighting.verdict is Verdict.PRESENT
+    assert time.monotonic() - began < 3.0
+
+
+def test_a_board_that_hangs_is_lost_after_the_limit(
+    sim_host: Host, serial: str, truth: ControlClient
+) -> None:
+    truth.fault(serial, "hang", on=True)
+
+    assert look(sim_host, serial, limit_s=1.2).verdict is Verdict.LOST
+
+
+def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
+    board: Board, sim_host: Host, truth: ControlClient
+) -> None:
+    truth.fault(board.serial, "unplug")
+
+    with pytest.raises(errors.BoardLostError):
+        board.power.read()
+    assert look(sim_host, board.serial).verdict is Verdict.ABSENT
+
+
+@pytest.mark.parametrize("product_id", [0xE012, 0x1012])
+def test_a_board_in_its_boot_loader_is_named(
+    sim_host: Host, serial: str, truth: ControlClient, product_id: int
+) -> None:
+    truth.fault(serial, "boot_loader", product_id=product_id)
+
+    sighting = look(sim_host, serial)
+
+    assert isinstance(sighting.error, errors.BoardInBootLoaderError)
+    assert sighting.serial == serial
+
+
+def test_settings_keep_what_was_written(board: Board) -> None:
+    board.settings.write(name="n" * 64, tags="t" * 256, power_rescue="aL,p1,w1,aZ")
+
+    assert board.settings.read().tags == "t" * 256
+    assert board.settings.read().name == "n" * 64
+
+
+def test_the_shell_answers_and_console_mode_is_back(board: Board, truth: ControlClient) -> None:
+    answer = board.console.shell("version")
+
+    assert answer.startswith("0.09 git-ref: ")
+    assert truth.state(board.serial)["console_mode"]
+
+
+def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ControlClient) -> None:
+    board.settings.write(tags="t" * 256)
+    board.console.shell("set-config json " + "j" * 300)
+
+    answer = board.console.shell("get-config")
+
+    assert answer.cut
+    assert truth.state(board.serial)["console_mode"]
+
+
+def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: ControlClient) -> None:
+    board.settings.write(power_on="w50,p1")
+
+    answer = board.console.shell("power on", timeout_s=0.3)
+
+    assert answer == "Device powered on"
+    assert truth.state(board.serial)["supply"]
+
+
+def test_console_mode_is_restored_for_the_next_to_open(
+    board: Board, sim_host: Host, truth: ControlClient
+) -> None:
+    board.console.send(b"\x02" * 5)
+    board.console.expect("Exiting console mode", timeout_s=5)
+    board.close()
+
+    with open_board(sim_host, board.serial):
+        assert truth.state(board.serial)["console_mode"]
+
+
+def test_the_boot_log_is_heard_from_its_start(board: Board) -> None:
+    board.power.on()
+
+    assert board.console.expect("boot ROM.*boot> ", timeout_s=10)
+
+
+def test_the_stick_of_each_board_is_found_when_all_turn_at_once(
+    sim_host: Host, simulator: SimulatorProcess
+) -> None:
+    def find(serial: str) -> str:
+        with open_board(sim_host, serial, console=False) as board:
+            board.storage.off()
+            board.storage.host()
+            node = board.storage.wait_for_node().resolve()
+            board.storage.off()
+            board.storage.wait_until_gone()
+            return str(node)
+
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(simulator.serials(), pool.map(find, simulator.serials()), strict=True))
+
+    own = {serial: simulator.control.state(serial)["stick"]["node"] for serial in simulator.serials()}
+    assert found == own
+
+
+def test_a_stick_that_never_appears_is_missing(board: Board, truth: ControlClient) -> None:
+    truth.fault(board.serial, "stick_missing", on=True)
+    board.storage.host()
+
+    with pytest.raises(errors.StickMissingError):
+        board.storage.wait_for_node(timeout_s=1.0)
+
+
+def test_off_is_seen_by_the_current(board: Board) -> None:
+    board.power.on()
+    board.power.force_off()
+
+    assert board.power.wait_until_off().amps <= 0.05

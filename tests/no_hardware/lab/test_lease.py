@@ -1,0 +1,188 @@
+"""The exclusive right to a board: held once, given back by whatever ends its holder."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.errors import BoardBusyError, UsageError
+from hil.lab.lease import Holder, hold, hold_any
+from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
+
+HOLD_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from hil.lab.lease import hold
+lease = hold("5a1c0e01", test="theirs.py::test_long", folder=Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_UNTIL_KILLED, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_free_board_is_held_at_once(tmp_path: Path) -> None:
+    with hold("5a1c0e01", folder=tmp_path) as lease:
+        assert lease.serial == "5a1c0e01"
+
+
+def test_a_held_board_is_refused(tmp_path: Path) -> None:
+    with hold("5a1c0e01", folder=tmp_path), pytest.raises(BoardBusyError):
+        hold("5a1c0e01", folder=tmp_path)
+
+
+def test_a_board_given_back_can_be_held_again(tmp_path: Path) -> None:
+    hold("5a1c0e01", folder=tmp_path).release()
+
+    with hold("5a1c0e01", folder=tmp_path) as again:
+        assert again.serial == "5a1c0e01"
+
+
+def test_the_first_free_one_of_several_boards_is_taken(tmp_path: Path) -> None:
+    with hold("5a1c0e01", folder=tmp_path), hold_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second:
+        assert second.serial == "5a1c0e02"
+
+
+def test_boards_that_were_not_taken_stay_free(tmp_path: Path) -> None:
+    with (
+        hold_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path),
+        hold("5a1c0e02", folder=tmp_path) as other,
+    ):
+        assert other.serial == "5a1c0e02"
+
+
+def test_a_busy_board_names_its_holder(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(BoardBusyError) as caught:
+        hold("5a1c0e01", folder=tmp_path)
+
+    assert str(other_holder.pid) in caught.value.why
+    assert "theirs.py::test_long" in caught.value.why
+
+
+def test_a_killed_holder_frees_the_board(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
+    other_holder.kill()
+    other_holder.wait()
+
+    with hold("5a1c0e01", folder=tmp_path) as lease:
+        assert lease.holder.pid == os.getpid()
+
+
+def test_waiting_ends_when_the_board_is_given_back(tmp_path: Path) -> None:
+    first = hold("5a1c0e01", folder=tmp_path)
+    threading.Timer(0.1, first.release).start()
+
+    with hold("5a1c0e01", wait_s=10, folder=tmp_path) as lease:
+        assert lease.serial == "5a1c0e01"
+
+
+@pytest.fixture
+def fork_that_lives_on() -> Iterator[Callable[[], None]]:
+    """Forks a child that lives until the test is over; the pipe's end tells it."""
+    until, keep_open = os.pipe()
+    children: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            os.close(keep_open)
+            os.read(until, 1)
+            os._exit(0)
+        children.append(child)
+
+    yield fork
+    os.close(keep_open)
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(until)
+
+
+def test_a_forked_child_does_not_keep_the_board_beyond_its_parent(
+    tmp_path: Path, fork_that_lives_on: Callable[[], None]
+) -> None:
+    lease = hold("5a1c0e01", folder=tmp_path)
+    fork_that_lives_on()
+    lease.release()
+
+    with hold("5a1c0e01", wait_s=10, folder=tmp_path) as again:
+        assert again.serial == "5a1c0e01"
+
+
+def test_the_lock_file_says_which_test_runs_now(tmp_path: Path) -> None:
+    with hold("5a1c0e01", test="first", folder=tmp_path) as lease:
+        lease.note("second")
+
+        assert Holder.from_json((tmp_path / "hil-board-5a1c0e01.lock").read_bytes()) == lease.holder
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"user": "a"}', b"\xff"])
+def test_a_record_that_is_no_record_is_nobody(record: bytes) -> None:
+    assert Holder.from_json(record) is None
+
+
+def test_a_link_in_place_of_a_lock_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hil-board-5a1c0e01.lock").symlink_to(tmp_path / "precious")
+
+    with pytest.raises(UsageError, match="it is a link"):
+        hold("5a1c0e01", folder=tmp_path)
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    os.link(tmp_path / "precious", tmp_path / "hil-board-5a1c0e01.lock")
+
+    with pytest.raises(UsageError, match="plain file"):
+        hold("5a1c0e01", folder=tmp_path)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_named_folder_is_made_for_everybody_with_the_sticky_bit(tmp_path: Path) -> None:
+    folder = lock_folder({"HIL_LOCK_DIR": str(tmp_path / "locks")})
+
+    assert folder.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    with pytest.raises(UsageError, match="HIL_LOCK_DIR"):
+        lock_folder({"HIL_LOCK_DIR": str(tmp_path / "link")})
+
+
+def test_a_folder_where_everybody_may_delete_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(UsageError, match="sticky"):
+        lock_folder({"HIL_LOCK_DIR": str(tmp_path)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, -1)
+
+    with pytest.raises(UsageError, match="another user"):
+        lock_folder({"HIL_LOCK_DIR": str(tmp_path)})
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be made"):
+        lock_folder({"HIL_LOCK_DIR": str(tmp_path / "no" / "such")})
+
+
+def test_without_a_named_folder_a_system_folder_is_used() -> None:
+    assert str(lock_folder({})) in SYSTEM_FOLDERS

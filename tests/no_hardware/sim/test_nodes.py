@@ -1,0 +1,278 @@
+"""The `/dev`-like folder, and the console's tty in it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import stat
+import struct
+import termios
+import time
+import tty
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import usb.core
+import usb.util
+
+from hil.sim.nodes import DevFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.sim.backend import SimulatedHost
+    from hil.sim.process import SimulatorProcess
+
+FORCE_ON = (0x41, 1, 3, 3)
+LIMIT_S = 5.0
+PROMPT = b"boot> "
+CTRL_B = b"\x02"
+
+
+def test_an_empty_folder_has_the_by_id_folders(tmp_path: Path) -> None:
+    DevFolder(tmp_path / "dev")
+
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("by-id")) == [
+        "dev/disk/by-id",
+        "dev/serial/by-id",
+    ]
+
+
+@pytest.mark.parametrize(("index", "name"), [(0, "sda"), (25, "sdz"), (26, "sdaa"), (52, "sdba")])
+def test_disks_are_named_as_linux_names_them(tmp_path: Path, index: int, name: str) -> None:
+    assert DevFolder(tmp_path / "dev").disk(index, "AB").path.name == name
+
+
+def test_a_by_id_name_is_a_relative_link_to_its_node(tmp_path: Path) -> None:
+    node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
+    node.show_link("/dev/null")
+
+    assert node.by_id.readlink() == Path("../../ttyACM0")
+    assert node.by_id.name == "usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00"
+
+
+def test_a_node_that_is_hidden_leaves_nothing(tmp_path: Path) -> None:
+    node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
+    node.show_link("/dev/null")
+    node.hide()
+
+    assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
+
+
+def test_hiding_twice_is_harmless(tmp_path: Path) -> None:
+    node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
+    node.hide()
+    node.hide()
+
+    assert not node.present
+
+
+def test_a_file_that_cannot_be_linked_is_shown_by_a_symbolic_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    node = DevFolder(tmp_path / "dev").disk(0, "AB")
+    (tmp_path / "stick.img").write_bytes(b"bytes")
+    node.show_file(tmp_path / "stick.img")
+
+    assert node.by_id.read_bytes() == b"bytes"
+
+
+# the tty
+
+
+def path_of(host: SimulatedHost, serial: str) -> Path:
+    return host.dev / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{serial}-if00"
+
+
+@contextmanager
+def opened(host: SimulatedHost, serial: str, *, raw: bool = True) -> Iterator[int]:
+    fd = os.open(path_of(host, serial), os.O_RDWR | os.O_NOCTTY)
+    try:
+        if raw:
+            tty.setraw(fd)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read_until(fd: int, wanted: bytes, limit_s: float = LIMIT_S) -> bytes:
+    """Read until `wanted` came; whatever came when time is over."""
+    deadline = time.monotonic() + limit_s
+    came = b""
+    while wanted not in came and select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        came += os.read(fd, 1024)
+    return came
+
+
+def wait_for_unread(fd: int, length: int) -> None:
+    """Wait until so many bytes wait in the tty, and read none of them."""
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        (unread,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+        if unread >= length:
+            return
+        time.sleep(0.005)  # a tty wakes nobody for its second byte
+
+
+def test_every_board_has_a_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+    ttys = [path_of(host, one) for one in simulator.serials()]
+
+    assert serial in str(ttys[0])
+    assert all(stat.S_ISCHR(path.stat().st_mode) for path in ttys)
+
+
+def test_the_duts_output_comes_out_of_the_tty(host: SimulatedHost, serial: str, board: Any) -> None:
+    with opened(host, serial) as fd:
+        board.ctrl_transfer(*FORCE_ON)
+
+        assert PROMPT in read_until(fd, PROMPT)
+
+
+def test_what_is_typed_reaches_the_dut(host: SimulatedHost, serial: str, board: Any) -> None:
+    with opened(host, serial) as fd:
+        board.ctrl_transfer(*FORCE_ON)
+        read_until(fd, PROMPT)
+        os.write(fd, b"\r")
+
+        assert PROMPT in read_until(fd, PROMPT)
+
+
+def test_the_boards_shell_answers(host: SimulatedHost, serial: str) -> None:
+    with opened(host, serial) as fd:
+        os.write(fd, CTRL_B * 5)
+
+        assert b"Exiting console mode" in read_until(fd, b"#> ")
+
+
+def test_old_output_waits_for_the_next_one_to_open(
+    simulator: SimulatorProcess, host: SimulatedHost, serial: str, board: Any
+) -> None:
+    board.ctrl_transfer(*FORCE_ON)
+    deadline = time.monotonic() + LIMIT_S
+    while simulator.control.state(serial)["dut"]["phase"] != "boot prompt" and time.monotonic() < deadline:
+        time.sleep(0.005)  # the DUT takes its own time
+
+    with opened(host, serial) as fd:
+        assert PROMPT in read_until(fd, PROMPT)
+
+
+def test_what_one_reader_left_is_not_for_the_next(host: SimulatedHost, serial: str) -> None:
+    with opened(host, serial) as fd:
+        os.write(fd, CTRL_B * 5)
+        read_until(fd, b"#> ")
+        os.write(fd, b"about\r")
+        answer_bytes = len(read_until(fd, b"#> "))
+        os.write(fd, b"about\r")
+        wait_for_unread(fd, answer_bytes)
+
+    with opened(host, serial) as fd:
+        os.write(fd, b"version\r")
+
+        assert b"Jumpstarter" not in read_until(fd, b"0.09")
+
+
+def test_a_fresh_tty_echoes_as_on_linux(
+    host: SimulatedHost, serial: str, simulator: SimulatorProcess
+) -> None:
+    simulator.control.fault(serial, "replug")
+
+    with opened(host, serial, raw=False) as fd:
+        local_modes = termios.tcgetattr(fd)[3]
+
+    assert local_modes & termios.ECHO
+
+
+def test_a_second_opener_is_served_too(host: SimulatedHost, serial: str) -> None:
+    with opened(host, serial) as first:
+        os.write(first, CTRL_B * 5)
+        read_until(first, b"#> ")
+    with opened(host, serial) as second:
+        os.write(second, b"version\r")
+
+        assert b"0.09" in read_until(second, b"0.09")
+
+
+def test_unplugging_hangs_up_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+    with opened(host, serial) as fd:
+        simulator.control.fault(serial, "unplug")
+
+        assert os.read(fd, 1) == b""
+        with pytest.raises(OSError, match="Input/output error"):
+            os.write(fd, b"x")
+
+
+def test_unplugging_takes_the_tty_away(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+    simulator.control.fault(serial, "unplug")
+
+    assert not os.path.lexists(path_of(host, serial))
+
+
+def test_a_boot_loader_has_no_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+    simulator.control.fault(serial, "boot_loader")
+
+    assert not os.path.lexists(path_of(host, serial))
+
+
+def test_a_tty_that_is_denied_is_for_root_alone(
+    simulator: SimulatorProcess, host: SimulatedHost, serial: str
+) -> None:
+    before = path_of(host, serial).stat().st_mode & 0o777
+    simulator.control.fault(serial, "deny_tty")
+    denied = path_of(host, serial).stat().st_mode & 0o777
+    simulator.control.fault(serial, "replug")
+
+    assert (before, denied, path_of(host, serial).stat().st_mode & 0o777) == (0o660, 0, 0)
+
+
+def test_detaching_the_kernels_driver_takes_the_tty_away(
+    host: SimulatedHost, serial: str, board: Any
+) -> None:
+    board.detach_kernel_driver(1)
+    away = os.path.lexists(path_of(host, serial))
+    board.attach_kernel_driver(1)
+
+    assert (away, os.path.lexists(path_of(host, serial))) == (False, True)
+
+
+def test_opening_raises_dtr(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+    _, since = simulator.control.log(serial)
+
+    with opened(host, serial) as fd:
+        os.write(fd, CTRL_B * 5)
+        read_until(fd, b"#> ")
+
+    requests, _ = simulator.control.log(serial, since)
+    assert (requests[0]["sender"], requests[0]["bRequest"], requests[0]["wValue"]) == ("cdc_acm", 0x22, 3)
+
+
+@pytest.mark.parametrize("fault", ["garble", "drop"])
+def test_console_bytes_can_be_spoilt(
+    simulator: SimulatorProcess, host: SimulatedHost, serial: str, board: Any, fault: str
+) -> None:
+    simulator.control.fault(serial, fault, every=3)
+
+    with opened(host, serial) as fd:
+        board.ctrl_transfer(*FORCE_ON)
+
+        assert PROMPT not in read_until(fd, PROMPT, limit_s=0.5)
+
+
+def test_a_reader_that_does_not_read_holds_up_no_other_board(
+    host: SimulatedHost, simulator: SimulatorProcess, serial: str
+) -> None:
+    other = usb.core.find(backend=host.backend(), serial_number=simulator.serials()[1])
+    with opened(host, serial) as fd:
+        os.write(fd, CTRL_B * 5)
+        for _ in range(40):
+            os.write(fd, b"help\r" * 20)
+
+        assert other.ctrl_transfer(0xC1, 4, 0, 3, 64) is not None
+    usb.util.dispose_resources(other)

@@ -1,0 +1,171 @@
+"""A simulator in a process of its own: started, ended, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import SimulatorError
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT_S = 10.0
+COMMAND = [sys.executable, "-m", "hil.cli.main", "sim"]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(what: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + LIMIT_S
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.01)  # another process's end is no event of ours
+    return what()
+
+
+def start(*options: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [*COMMAND, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b'{"pid"')
+    return process
+
+
+def finish(process: subprocess.Popen[bytes]) -> int:
+    with process:
+        return process.wait(LIMIT_S)
+
+
+def test_a_process_that_is_closed_is_gone() -> None:
+    simulator = SimulatorProcess(boards=1)
+    simulator.close()
+
+    assert not is_running(simulator.pid)
+
+
+def test_it_leaves_no_folder_behind() -> None:
+    with SimulatorProcess(boards=1) as simulator:
+        root = Path(simulator.ready["dev"]).parent
+        there = root.is_dir()
+
+    assert (there, root.exists()) == (True, False)
+
+
+def test_it_is_at_the_speed_that_was_asked_for() -> None:
+    with SimulatorProcess(boards=1, speed=2.5) as simulator:
+        assert simulator.control.hello()["speed"] == 2.5
+
+
+def test_two_simulators_share_no_serial_number() -> None:
+    with SimulatorProcess(boards=2) as one, SimulatorProcess(boards=2) as other:
+        assert not set(one.serials()) & set(other.serials())
+
+
+def test_a_state_folder_keeps_serial_numbers_and_settings(tmp_path: Path) -> None:
+    with SimulatorProcess(boards=1, state=tmp_path) as first:
+        serials = first.serials()
+    with SimulatorProcess(boards=1, state=tmp_path) as again:
+        assert again.serials() == serials
+
+
+def test_only_settings_and_sticks_survive_in_a_state_folder(tmp_path: Path) -> None:
+    with SimulatorProcess(boards=1, state=tmp_path):
+        pass
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "settings", "sticks"]
+
+
+def test_a_state_folder_is_for_one_simulator(tmp_path: Path) -> None:
+    with (
+        SimulatorProcess(boards=1, state=tmp_path),
+        pytest.raises(SimulatorError, match="is in use"),
+    ):
+        SimulatorProcess(boards=1, state=tmp_path)
+
+
+def test_why_it_did_not_start_is_told() -> None:
+    with pytest.raises(SimulatorError, match=r"ended at once.*--boards"):
+        SimulatorProcess(boards=0)
+
+
+def test_sticks_have_the_size_that_was_asked_for() -> None:
+    with SimulatorProcess(boards=1, stick_bytes=16 << 20) as simulator:
+        assert simulator.control.states()[0]["stick"]["size_bytes"] == 16 << 20
+
+
+def test_it_ends_when_its_parent_is_killed() -> None:
+    program = (
+        "import os, signal; from hil.sim.process import SimulatorProcess;"
+        "print(SimulatorProcess(boards=1).pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, check=False
+    )
+
+    assert wait_until(lambda: not is_running(int(parent.stdout)))
+
+
+def test_a_simulator_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.sim.process._END_LIMIT_S", 0.1)
+    simulator = SimulatorProcess(boards=1)
+    os.kill(simulator.pid, signal.SIGSTOP)
+    simulator.close()
+
+    assert not is_running(simulator.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
+    process = start("--boards", "1")
+    process.send_signal(number)
+
+    assert finish(process) == 0
+
+
+def test_quit_ends_it() -> None:
+    with SimulatorProcess(boards=1) as simulator:
+        simulator.control.quit()
+
+        assert wait_until(
+            lambda: os.waitid(os.P_PID, simulator.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        )
+
+
+def test_without_being_asked_it_outlives_its_input() -> None:
+    process = start("--boards", "1")
+    assert process.stdin is not None
+    process.stdin.close()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+
+    process.terminate()
+    assert finish(process) == 0
+
+
+def test_idle_boards_cost_next_to_nothing() -> None:
+    def spent_s(pid: int) -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    with SimulatorProcess(boards=4) as simulator:
+        before_s = spent_s(simulator.pid)
+        time.sleep(1)  # idling is what is measured
+
+        assert spent_s(simulator.pid) - before_s <= 0.05

@@ -1,0 +1,192 @@
+"""The stick and its mux: who sees it, and when."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.sim.bus import Bus
+from hil.sim.clock import ManualClock
+from hil.sim.nodes import DevFolder
+from hil.sim.ports import BlockStore, Position
+from hil.sim.stick import Stick
+from hil.sim.stick_file import StickFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZE_BYTES = 8 << 20
+
+
+class StickBench:
+    """A stick with its port and its node; time is advanced by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.bus = Bus(self.clock)
+        self.port = self.bus.add_port("2-1")
+        self.node = DevFolder(folder / "dev").disk(0, "AB12")
+        self.dut: BlockStore | None = None
+        self.file = StickFile(folder / "stick.img", SIZE_BYTES)
+        self.stick = Stick(
+            "AB12",
+            self.file,
+            port=self.port,
+            node=self.node,
+            clock=self.clock,
+            rng=random.Random(1),  # noqa: S311 - delays, no secrets
+            give_dut=self._give_dut,
+        )
+
+    def _give_dut(self, store: BlockStore | None) -> None:
+        self.dut = store
+
+    def move(self, position: Position, wait_s: float = 0.0) -> None:
+        self.stick.move(position)
+        self.clock.advance(wait_s)
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Iterator[StickBench]:
+    bench = StickBench(tmp_path)
+    yield bench
+    bench.stick.close()
+
+
+def test_at_first_nobody_sees_the_stick(stick: StickBench) -> None:
+    stick.clock.advance(10)
+
+    assert (stick.port.device, stick.node.present, stick.dut) == (None, False, None)
+
+
+def test_the_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) -> None:
+    stick.move(Position.HOST, 0.9)
+    too_early = stick.bus.stock_list()
+    stick.clock.advance(0.2)
+
+    assert (too_early, [record.busid for record in stick.bus.stock_list()]) == ([], ["2-1"])
+
+
+def test_its_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> None:
+    stick.move(Position.HOST, 3.39)
+    too_early = stick.node.present
+    stick.clock.advance(0.32)
+
+    assert (too_early, stick.node.present) == (False, True)
+
+
+def test_its_node_has_the_sticks_size(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+
+    assert stick.node.by_id.stat().st_size == SIZE_BYTES
+
+
+@pytest.mark.parametrize("position", [Position.DUT, Position.OFF])
+def test_the_host_loses_the_stick_at_once_and_its_node_a_little_later(
+    stick: StickBench, position: Position
+) -> None:
+    stick.move(Position.HOST, 4)
+    stick.move(position, 0.09)
+    lingering = stick.node.present
+    stick.clock.advance(0.42)
+
+    assert (stick.port.device, lingering, stick.node.present) == (None, True, False)
+
+
+def test_a_mux_that_moves_on_in_time_never_shows_the_node(stick: StickBench) -> None:
+    stick.move(Position.HOST, 3)
+    stick.move(Position.DUT, 10)
+
+    assert (stick.node.present, stick.port.device) == (False, None)
+
+
+def test_the_dut_has_the_stick_at_once(stick: StickBench) -> None:
+    stick.move(Position.DUT)
+
+    assert stick.dut is not None
+    assert stick.dut.size_bytes == SIZE_BYTES
+
+
+@pytest.mark.parametrize("position", [Position.HOST, Position.OFF])
+def test_the_dut_loses_the_stick_at_once(stick: StickBench, position: Position) -> None:
+    stick.move(Position.DUT)
+    stick.move(position)
+
+    assert stick.dut is None
+
+
+def test_the_dut_reads_what_the_host_wrote(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+    with stick.node.by_id.open("r+b") as node:
+        node.write(b"flashed")
+
+    stick.move(Position.DUT)
+
+    assert stick.dut is not None
+    assert stick.dut.read(0, 7) == b"flashed"
+
+
+def test_a_host_that_opens_the_lingering_node_writes_to_nowhere(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+    stick.move(Position.DUT)
+    with stick.node.by_id.open("r+b") as node:
+        node.write(b"too late")
+
+    assert stick.dut is not None
+    assert stick.dut.read(0, 8) == bytes(8)
+
+
+def test_a_path_that_was_resolved_is_gone_with_the_node(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+    resolved = stick.node.by_id.resolve()
+    stick.move(Position.DUT, 1)
+
+    assert not resolved.exists()
+
+
+def test_a_second_order_for_the_same_position_changes_nothing(stick: StickBench) -> None:
+    stick.move(Position.HOST, 2)
+    stick.move(Position.HOST, 1.8)
+
+    assert stick.node.present
+
+
+def test_a_stick_that_is_missing_never_appears(stick: StickBench) -> None:
+    stick.stick.faults.missing = True
+    stick.move(Position.HOST, 10)
+
+    assert (stick.node.present, stick.port.device) == (False, None)
+
+
+def test_a_stick_that_is_found_again_appears(stick: StickBench) -> None:
+    stick.stick.faults.missing = True
+    stick.move(Position.HOST, 10)
+    stick.stick.faults.missing = False
+    stick.stick.refresh()
+    stick.clock.advance(4)
+
+    assert stick.node.present
+
+
+def test_the_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -> None:
+    class StockClient:
+        def detach(self) -> None: ...
+
+    client = StockClient()
+    stick.move(Position.HOST, 4)
+    stick.port.import_stock(client)
+    away = stick.node.present
+    stick.port.release(client)
+
+    assert (away, stick.node.present) == (False, True)
+
+
+def test_the_truth_about_a_stick(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+
+    truth = stick.stick.state()
+
+    assert (truth["position"], truth["on_bus"], truth["node_present"]) == ("host", True, True)

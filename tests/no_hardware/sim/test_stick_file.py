@@ -1,0 +1,125 @@
+"""The bytes of a simulated stick: who may change them, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.sim.stick_file import FaultyStore, StickFaults, StickFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZE_BYTES = 8 << 20
+
+
+@pytest.fixture
+def stick_file(tmp_path: Path) -> Iterator[StickFile]:
+    stick_file = StickFile(tmp_path / "stick.img", SIZE_BYTES)
+    yield stick_file
+    stick_file.close()
+
+
+def test_a_fresh_stick_takes_no_room(stick_file: StickFile) -> None:
+    status = stick_file.path.stat()
+
+    assert (status.st_size, status.st_blocks) == (SIZE_BYTES, 0)
+
+
+def test_what_was_written_is_read(stick_file: StickFile) -> None:
+    stick_file.write(4096, b"image")
+
+    assert stick_file.read(4095, 7) == b"\0image\0"
+
+
+def test_a_write_beyond_the_end_is_refused(stick_file: StickFile) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        stick_file.write(SIZE_BYTES - 1, b"12")
+
+
+def test_bytes_survive_a_restart(tmp_path: Path, stick_file: StickFile) -> None:
+    stick_file.write(0, b"kept")
+    again = StickFile(tmp_path / "stick.img", SIZE_BYTES)
+
+    assert again.read(0, 4) == b"kept"
+    again.close()
+
+
+def test_what_the_host_wrote_is_there_after_it_lost_the_stick(stick_file: StickFile) -> None:
+    with stick_file.path.open("r+b") as host:
+        host.write(b"flashed")
+
+    stick_file.take_from_host()
+
+    assert stick_file.read(0, 7) == b"flashed"
+
+
+def test_a_host_that_kept_the_file_open_cannot_change_it_any_more(stick_file: StickFile) -> None:
+    with stick_file.path.open("r+b", buffering=0) as host:
+        host.write(b"flashed")
+        stick_file.take_from_host()
+        host.seek(0)
+        host.write(b"too late")
+
+    assert stick_file.read(0, 8) == b"flashed\0"
+
+
+def test_a_host_that_let_go_costs_no_copy(stick_file: StickFile) -> None:
+    before = stick_file.path.stat().st_ino
+
+    stick_file.take_from_host()
+
+    assert stick_file.path.stat().st_ino == before
+
+
+def test_holes_stay_holes_when_the_file_is_handed_over(stick_file: StickFile) -> None:
+    with stick_file.path.open("r+b", buffering=0) as host:
+        host.seek(SIZE_BYTES // 2)
+        host.write(b"middle")
+        stick_file.take_from_host()
+
+    assert stick_file.path.stat().st_blocks * 512 <= 64 << 10
+    assert stick_file.read(SIZE_BYTES // 2, 6) == b"middle"
+
+
+@pytest.mark.parametrize("length", [0, SIZE_BYTES * 2])
+def test_a_host_cannot_change_the_sticks_size(stick_file: StickFile, length: int) -> None:
+    os.truncate(stick_file.path, length)
+
+    stick_file.take_from_host()
+
+    assert stick_file.path.stat().st_size == SIZE_BYTES
+
+
+def test_a_stick_that_fails_reads_nothing(stick_file: StickFile) -> None:
+    faults = StickFaults()
+    faults.failing = True
+
+    with pytest.raises(OSError, match="Input/output error"):
+        FaultyStore(stick_file, faults).read(0, 512)
+
+
+def test_a_stick_may_fail_after_a_while(stick_file: StickFile) -> None:
+    faults = StickFaults()
+    store = FaultyStore(stick_file, faults)
+    faults.failing, faults.after_bytes = True, 1024
+    store.write(0, bytes(1024))
+
+    with pytest.raises(OSError, match="Input/output error"):
+        store.write(1024, b"x")
+
+
+@given(st.integers(1, 50), st.lists(st.binary(max_size=60), max_size=8))
+def test_every_nth_written_byte_gets_one_bit_flipped(every: int, pieces: list[bytes]) -> None:
+    faults = StickFaults()
+    faults.flip_every = every
+
+    spoiled = b"".join(faults.flipped(piece) for piece in pieces)
+
+    expected = bytes(byte ^ ((at + 1) % every == 0) for at, byte in enumerate(b"".join(pieces)))
+    assert spoiled == expected

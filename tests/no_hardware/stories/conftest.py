@@ -1,0 +1,67 @@
+"""One simulated board with its DUT, in a process of its own and five times as fast as a real one.
+
+The stories know this DUT: what it prints, what it takes for a password, what its pins do. They tell the
+driver's whole way from an image file to a logged-in system, without any USB of this machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_story import IMAGE_BYTES, IMAGE_NAME, SPEED, put_on_stick
+
+from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
+from hil.sim.backend import simulated_host
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.dutlink.board import Board
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=SPEED, stick_bytes=IMAGE_BYTES) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def opened(simulator: SimulatorProcess) -> Iterator[Board]:
+    simulated = simulated_host(simulator.ready)
+    host = Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev)
+    with open_board(host) as board:
+        yield board
+
+
+@pytest.fixture
+def board(opened: Board, simulator: SimulatorProcess) -> Iterator[Board]:
+    """The board: safe, nothing on its console yet, and without settings or faults afterwards."""
+    opened.make_safe()
+    opened.console.discard()
+    yield opened
+    simulator.control.clear(opened.serial)
+    opened.settings.write(tags="", power_on="", power_off="", power_rescue="")
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("image") / f"{IMAGE_NAME}.img"
+    build_image(path, IMAGE_NAME, IMAGE_BYTES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def _stick_with_image(opened: Board, image: Path) -> None:
+    put_on_stick(opened.storage, image)
+
+
+@pytest.fixture
+def bootable(board: Board, _stick_with_image: None) -> Board:
+    """A board whose DUT has a stick with the image on it, and no power yet."""
+    board.storage.dut()
+    return board

@@ -1,0 +1,63 @@
+"""What happens in most stories: an image goes onto the stick, the DUT boots, somebody logs in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hil.dutlink.waiting import until
+from hil.sim.dut_session import PASSWORD, USER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.board import Board
+    from hil.dutlink.console import Console
+    from hil.dutlink.power import Power
+    from hil.dutlink.storage import Storage
+
+SPEED = 5.0
+IMAGE_BYTES = 8 << 20
+"""Of the stick and of every image here, so that one is the other byte for byte."""
+
+IMAGE_NAME = "story-1"
+PROMPT = r"\r\n# "
+LIMIT_S = 15.0
+"""For anything that the DUT does: far longer than it takes, on a machine that is busy."""
+
+
+def put_on_stick(storage: Storage, image: Path) -> None:
+    """Write an image to the stick, and give the stick to the DUT."""
+    storage.host()
+    with storage.wait_for_node().open("r+b") as stick:
+        stick.write(image.read_bytes())
+    storage.dut()
+    storage.wait_until_gone()
+
+
+def log_in(console: Console) -> None:
+    """Wait for the login prompt and log in."""
+    console.expect("login: ", LIMIT_S)
+    console.sendline(USER)
+    console.expect("Password: ", LIMIT_S)
+    console.sendline(PASSWORD)
+    console.expect(PROMPT, LIMIT_S)
+
+
+def boot_and_log_in(board: Board) -> Console:
+    """Switch the DUT on and log in; returns its console."""
+    board.power.on()
+    log_in(board.console)
+    return board.console
+
+
+def answer(console: Console, command: str) -> str:
+    """Run a command on the DUT and return what it printed."""
+    console.sendline(command)
+    console.expect(re.escape(command) + r"\r\n", LIMIT_S)
+    return console.expect(PROMPT, LIMIT_S).before.decode()
+
+
+def comes_to_draw(power: Power, least_amps: float, most_amps: float) -> bool:
+    """Whether the DUT comes to draw a current between these; a reading follows within two of its seconds."""
+    return until(lambda: least_amps <= power.read().amps <= most_amps, LIMIT_S) is not None

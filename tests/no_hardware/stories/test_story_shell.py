@@ -1,0 +1,67 @@
+"""What the board's own shell does to the DUT's console and to long answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_story import LIMIT_S, answer, boot_and_log_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.board import Board
+    from hil.dutlink.console import Console
+    from hil.sim.process import SimulatorProcess
+
+
+@pytest.fixture
+def talkative(board: Board) -> Iterator[Console]:
+    """The console of a board whose settings do not fit into one answer."""
+    board.settings.write(tags="t" * 256)
+    board.console.shell("set-config json " + "j" * 300)
+    yield board.console
+    board.console.shell("set-config json")
+
+
+@pytest.fixture
+def metering(bootable: Board) -> Iterator[Console]:
+    """The console of a DUT, somebody logged in, that the board's meter writes on."""
+    console = boot_and_log_in(bootable)
+    console.shell("meter on")
+    yield console
+    console.shell("meter off")
+
+
+def test_an_answer_that_was_cut_says_so(talkative: Console) -> None:
+    assert talkative.shell("get-config").cut
+
+
+def test_a_cut_answer_leaves_the_console_as_usable_as_before(talkative: Console) -> None:
+    talkative.shell("get-config")
+
+    assert talkative.shell("version").endswith("git-ref: 1a2b3c4")
+
+
+def test_the_meter_writes_power_between_the_lines_of_the_dut(metering: Console) -> None:
+    metering.sendline("dmesg")
+
+    assert metering.expect(r"\r\d+\.\d\dW> ", LIMIT_S)
+
+
+def test_a_login_outlives_a_visit_to_the_shell(bootable: Board) -> None:
+    console = boot_and_log_in(bootable)
+
+    console.shell("version")
+
+    console.send(b"\x03")  # the five Ctrl-B of the visit stand in the DUT's line
+    console.expect("# ", LIMIT_S)
+    assert answer(console, "echo here") == "here"
+
+
+def test_the_board_is_in_console_mode_after_a_visit_to_the_shell(
+    board: Board, simulator: SimulatorProcess
+) -> None:
+    board.console.shell("status")
+
+    assert simulator.control.state(board.serial)["console_mode"] is True

@@ -1,0 +1,48 @@
+"""The benchmarks run, and say whether their goals are met; whether they are is theirs to find out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "tests" / "bench"
+
+
+def run(script: str, *arguments: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.check_output(
+        [sys.executable, str(BENCH / script), *arguments], text=True, env=environment
+    )
+
+
+def test_the_cost_of_the_suite_is_measured_for_the_run_and_for_its_start() -> None:
+    lines = run("suite_cost.py", "--tests", "10", "--repeats", "1").splitlines()
+
+    assert [line.split(":")[1].split("  ")[0].strip() for line in lines[1:]] == [
+        "whole run",
+        "start and collection",
+    ]
+
+
+def test_the_cost_of_a_control_request_is_measured() -> None:
+    lines = run("request_cost.py", "--requests", "5", "--repeats", "1").splitlines()
+
+    assert lines[1].startswith("a control request")
+
+
+@pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
+def test_the_table_says_whether_a_goal_is_met(
+    monkeypatch: pytest.MonkeyPatch, ours_s: float, verdict: str
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    ratios = importlib.import_module("ratios")
+
+    text = ratios.table([ratios.Ratio("a thing", (1.0,), (ours_s,), 1.1)])
+
+    assert text.endswith(verdict)

@@ -1,0 +1,158 @@
+"""The README, and the pages behind it, held against what is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.sim.fault_desk import FAULT_NAMES
+from hil.suite.verdicts import REASONS
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language, their common indentation taken away."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text(page), flags=re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The command lines that a page tells its reader to type, pipes taken apart."""
+    lines = "\n".join(blocks(page, "console")).splitlines()
+    return [shlex.split(part) for line in lines for part in line.split(" | ") if part.strip()]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table behind a heading of the README, without its head."""
+    section = text(README).partition(f"## {heading}\n")[2]
+    table = section.partition("\n|")[2].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def run(*command: str, folder: Path = ROOT) -> str:
+    """Run a program of this environment; its output, both streams."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "HIL_"))
+    }
+    environment |= {"COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+        check=False,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return ran.stdout
+
+
+def test_the_sessions_listed_are_the_sessions_there_are() -> None:
+    pytest.importorskip("nox")
+    there_are = re.findall(r"^[-*] (\w+) ->", run("nox", "--list"), flags=re.MULTILINE)
+
+    listed = [row[0].strip("`").removeprefix("nox -s ") for row in rows("Sessions")]
+
+    assert sorted(listed) == sorted(["nox", *there_are])
+
+
+def test_plain_nox_runs_what_the_readme_says() -> None:
+    pytest.importorskip("nox")
+    listing = run("nox", "--list")
+
+    selected = re.findall(r"^[*] (\w+) ->", listing, flags=re.MULTILINE)
+
+    assert sorted(re.findall(r"`(\w+)`", rows("Sessions")[0][1])) == sorted(selected)
+
+
+def test_ci_types_the_two_commands_of_the_readme() -> None:
+    two_commands = blocks(README, "console")[0].split("\n")
+    typed = ROOT.joinpath(".ci", "run").read_text(encoding="utf-8").replace(" --quiet", "").splitlines()
+
+    assert [line for line in typed if line in two_commands[:2]] == two_commands[:2]
+
+
+def test_the_first_test_is_ten_lines() -> None:
+    (first_test,) = blocks(README, "python")
+
+    assert len(first_test.splitlines()) <= 10
+
+
+def test_the_first_test_passes_on_a_simulated_board(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    tmp_path.joinpath("test_first.py").write_text(blocks(README, "python")[0], encoding="utf-8")
+
+    output = run("pytest", "-p", "no:cacheprovider", "--hil-boards", "sim:1", folder=tmp_path)
+
+    assert "1 passed" in output, output
+
+
+def test_every_skip_is_explained() -> None:
+    explained = [row[1].strip("`") for row in rows("What a skip means")]
+
+    assert explained == list(REASONS.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text(page))
+
+    missing = [link for link in links if not (page.parent / link).exists()]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_hil_command_of_a_page_exists(page: Path) -> None:
+    verbs = {tuple(words_of_verb(command)) for command in commands(page) if command[0] == "hil"}
+
+    unknown = [verb for verb in verbs if "Usage:" not in run("hil.cli.main", *verb, "--help")]
+
+    assert unknown == []
+
+
+def words_of_verb(command: list[str]) -> list[str]:
+    """`hil sim fault --control 40001 ...` -> sim, fault."""
+    words = command[1:]
+    options = [number for number, word in enumerate(words) if word.startswith("-")]
+    return words[: options[0]] if options else words
+
+
+def test_every_option_of_the_suite_that_a_page_names_exists() -> None:
+    named = {option for page in PAGES for option in re.findall(r"--hil-[a-z]+", text(page))}
+
+    offered = set(re.findall(r"--hil-[a-z]+", run("pytest", "--help")))
+
+    assert named == offered
+
+
+def test_every_option_of_hil_sim_is_explained() -> None:
+    page = text(ROOT / "docs" / "simulated-boards.md")
+    offered = set(re.findall(r"^ +(--[a-z-]+)", run("hil.cli.main", "sim", "--help"), flags=re.MULTILINE))
+
+    explained = set(re.findall(r"^\| `(--[a-z-]+)", page, flags=re.MULTILINE))
+
+    assert explained == offered - {"--help"}
+
+
+def test_every_fault_is_explained() -> None:
+    table = text(ROOT / "docs" / "simulated-boards.md").partition("| fault |")[2].partition("\n\n")[0]
+
+    explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+    assert explained == set(FAULT_NAMES)
