@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,8 +63,10 @@ class SimulatorProcess:
             env={**os.environ, "PYTHONPATH": _same_package()},
             start_new_session=True,  # Ctrl-C is for the tests, whose fixtures still need the boards
         )
+        self._keeps_state = state is not None
+        self.ready: dict[str, Any] = {}
         try:
-            self.ready: dict[str, Any] = self._read_ready_line()
+            self.ready = self._read_ready_line()
             self.control = ControlClient(self.ready["control_port"])
         except BaseException:
             self._end()
@@ -122,7 +125,13 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            self._tidy_up()
         self._stderr.close()
+
+    def _tidy_up(self) -> None:
+        """Do what a simulator that was killed could not: remove the folder that goes with it."""
+        if not self._keeps_state and self.ready:
+            shutil.rmtree(Path(self.ready["dev"]).parent, ignore_errors=True)
 
 
 def _same_package() -> str:

@@ -29,6 +29,9 @@ __all__ = ["LOOPBACK", "ServedBoard", "Simulator", "SimulatorOptions", "open_fol
 
 LOOPBACK = "127.0.0.1"
 
+_DEV_NAME = "hil-dev"
+"""The folder of nodes within a state folder; it is deleted, so it must be nobody else's (`--state /`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
@@ -58,24 +61,29 @@ def open_folders(state: Path | None) -> Iterator[tuple[Path, Path]]:
     Raises:
         SimulatorError: Another simulator uses the state folder, or it cannot be used.
     """
-    root = Path(tempfile.mkdtemp(prefix="hil-sim-")) if state is None else state.absolute()
-    kept = root / "state" if state is None else root
-    dev = root / "dev"
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
-        with (kept / "lock").open("w") as lock:
-            _hold(lock.fileno(), kept)
-            shutil.rmtree(dev, ignore_errors=True)
-            yield kept, dev
-            shutil.rmtree(dev, ignore_errors=True)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise SimulatorError(
-            f"the state folder {kept} cannot be used", why=why, remedy="another --state"
-        ) from error
-    finally:
+    with contextlib.ExitStack() as stack:
         if state is None:
-            shutil.rmtree(root, ignore_errors=True)
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hil-sim-")))
+            kept, dev = root / "state", root / "dev"
+        else:
+            kept, dev = state.absolute(), state.absolute() / _DEV_NAME
+        _lock(kept, stack)
+        shutil.rmtree(dev, ignore_errors=True)  # of a simulator that was killed
+        stack.callback(shutil.rmtree, dev, ignore_errors=True)
+        yield kept, dev
+
+
+def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = stack.enter_context((folder / "lock").open("w"))
+    except OSError as error:
+        raise SimulatorError(
+            f"the state folder {folder} cannot be used",
+            why=error.strerror or str(error),
+            remedy="another --state, a folder that you may write to",
+        ) from error
+    _hold(lock.fileno(), folder)
 
 
 def _hold(fd: int, folder: Path) -> None:

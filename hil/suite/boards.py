@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardKeeper", "Held"]
 
-GLANCE_S = 0.5
+GLANCE_S = 0.25
 """Seconds that a board gets that was silent before: later tests must not wait for it again."""
+
+LISTING_S = 1.0
+"""Seconds that each board gets when all are listed: one that is silent must not hold up the others."""
 
 
 @dataclass(slots=True)
@@ -134,25 +137,24 @@ class BoardKeeper:
         held.lost = _lost(held.board.serial, sighting)
         return Sighting(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
 
-    def release(self) -> str:
-        """Make the board safe and give it back.
+    def release(self) -> None:
+        """Make the board safe and give it back, whatever fails on the way.
 
-        Returns:
-            What went wrong, for the summary; empty when the board is known to be safe.
+        Raises:
+            BoardLostError: It is lost, and was left as it is.
+            HilError: It could not be made safe; its DUT may have power.
         """
-        held, self.held = self.held, None
+        held = self.held
         if held is None:
-            return ""
-        trouble = ""
+            return
         with ExitStack() as ending:
+            ending.callback(setattr, self, "held", None)
             if held.lease is not None:
                 ending.callback(held.lease.release)
             ending.callback(held.board.close)
-            try:
-                held.board.make_safe()
-            except (HilError, OSError) as error:
-                trouble = f"board {held.board.serial} could not be made safe, its DUT may have power: {error}"
-        return "" if held.is_fallback else trouble
+            if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
+                raise held.lost
+            held.board.make_safe()
 
     def _prepare(self, kind: Kind, test: str) -> None:
         if self.held is None:
@@ -200,7 +202,7 @@ class BoardKeeper:
         One that is silent may be working through somebody's power sequence, so its serial number may
         still be unknown: then it is waited for.
         """
-        seen = list_boards(host)
+        seen = list_boards(host, min(LISTING_S, self._silence_s))
         useful = (Verdict.PRESENT, Verdict.LOST)
         seen = sorted(
             (s for s in seen if s.verdict in useful and s.serial), key=lambda s: useful.index(s.verdict)

@@ -25,7 +25,7 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
     for line in lines:
         terminal.write_line(line)
     for trouble in ledger.trouble:
-        terminal.write_line(f"NOT MADE SAFE: {trouble}", red=True, bold=True)
+        terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
     loud = loud_line(ledger)
     if loud:
         terminal.write_line(loud, yellow=True, bold=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import BoardLostError, HilError
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
@@ -150,10 +151,13 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the board safe and give it back, after every fixture is gone."""
-        trouble = self._keeper.release() if self._keeper else ""
-        if trouble:
-            self.ledger.trouble.append(trouble)
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        try:
+            if self._keeper is not None:
+                self._keeper.release()
+        except HilError as error:
+            self.ledger.trouble.append(str(error))
+            if not isinstance(error, BoardLostError):  # its tests have told, as skips
+                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         if self._worker_input is not None:
             counts = {kind.value: number for kind, number in self.ledger.planned.items()}
             output = {"planned": counts, "trouble": self.ledger.trouble}

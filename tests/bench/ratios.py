@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Ratio", "interleaved", "table"]
+
+
+Cost = TypeVar("Cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Ratio:
     ours_s: tuple[float, ...]
     goal: float
 
+    @classmethod
+    def of(cls, name: str, pairs: Iterable[tuple[float, float]], goal: float) -> Self:
+        """Make one from pairs of seconds, bare and ours."""
+        bare_s, ours_s = zip(*pairs, strict=True)
+        return cls(name, bare_s, ours_s, goal)
+
     @property
     def value(self) -> float:
         """The median of the pairs' ratios: noise that lasts longer than a pair hits both of its halves."""
@@ -40,14 +49,11 @@ class Ratio:
         return self.value <= self.goal
 
 
-def interleaved(
-    bare: Callable[[], float], ours: Callable[[], float], repeats: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure both in turn, `repeats` times, after one turn that does not count; seconds of each."""
+def interleaved(bare: Callable[[], Cost], ours: Callable[[], Cost], repeats: int) -> list[tuple[Cost, Cost]]:
+    """Measure both in turn, `repeats` times, after one turn that does not count."""
     bare()
     ours()
-    pairs = [(bare(), ours()) for _ in range(repeats)]
-    return tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+    return [(bare(), ours()) for _ in range(repeats)]
 
 
 def table(ratios: list[Ratio]) -> str:

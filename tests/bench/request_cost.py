@@ -31,8 +31,8 @@ GOAL = 1.10
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=200, help="how many requests a turn sends")
-    parser.add_argument("--repeats", type=int, default=15, help="how many pairs of turns count")
+    parser.add_argument("--requests", type=int, default=50, help="how many requests a turn sends")
+    parser.add_argument("--repeats", type=int, default=80, help="how many pairs of turns count")
     options = parser.parse_args()
     with SimulatorProcess(boards=1) as simulator:
         there = simulated_host(simulator.ready)
@@ -52,9 +52,9 @@ def _measure(host: Host, requests: int, repeats: int) -> list[Ratio]:
     if link is None:
         raise reached.sighting.error or LookupError(host.label)
     ours = partial(link.ask, Request.READ, ReadKey.VERSION)
-    times = interleaved(partial(_seconds, bare, requests), partial(_seconds, ours, requests), repeats)
+    pairs = interleaved(partial(_seconds, bare, requests), partial(_seconds, ours, requests), repeats)
     link.close()
-    return [Ratio("a control request", *times, GOAL)]
+    return [Ratio.of("a control request", pairs, GOAL)]
 
 
 def _bare_request(host: Host) -> Callable[[], object]:

@@ -69,6 +69,9 @@ def test_force_off_cuts_the_current(power: Power, meter: Meter) -> None:
 
 
 def test_forcing_the_supply_off_twice_is_harmless(power: Power, meter: Meter) -> None:
+    power.force_on()
+    assert meter.draws()
+
     power.force_off()
     power.force_off()
 

@@ -8,7 +8,9 @@ import pytest
 
 from hil.dutlink.board import open_board
 from hil.dutlink.pin_names import Pin
+from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.storage import Position
+from hil.dutlink.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.mixed
 
-OFF_AMPS = 0.1
-"""No DUT that has power draws as little, but for one in standby; no sensor's offset is as large."""
+SETTLES_WITHIN_S = 8.0
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,18 @@ def _safe_after(dutlink: Board) -> Iterator[None]:
     dutlink.make_safe()
 
 
-def test_a_board_that_is_made_safe_gives_its_dut_no_current(dutlink: Board) -> None:
+@pytest.fixture
+def powered(dutlink: Board) -> Board:
+    """A board whose DUT draws current, as its meter has noticed."""
     dutlink.power.force_on()
+    assert until(lambda: dutlink.power.read().amps > OFF_AMPS, SETTLES_WITHIN_S)
+    return dutlink
 
-    dutlink.make_safe()
 
-    assert dutlink.power.wait_until_off(timeout_s=8.0, tolerance_amps=OFF_AMPS)
+def test_a_board_that_is_made_safe_gives_its_dut_no_current(powered: Board) -> None:
+    powered.make_safe()
+
+    assert powered.power.wait_until_off(SETTLES_WITHIN_S)
 
 
 def test_a_board_that_is_made_safe_gives_its_stick_to_nobody(dutlink: Board) -> None:
@@ -90,10 +97,10 @@ def test_closing_one_opening_leaves_the_other_at_work(dutlink: Board) -> None:
     assert dutlink.power.read()
 
 
-def test_a_command_of_the_shell_and_a_request_come_to_the_same(dutlink: Board) -> None:
-    dutlink.console.shell("power force-off")
+def test_a_command_of_the_shell_and_a_request_come_to_the_same(powered: Board) -> None:
+    powered.console.shell("power force-off")
 
-    assert dutlink.power.wait_until_off(timeout_s=8.0, tolerance_amps=OFF_AMPS)
+    assert powered.power.wait_until_off(SETTLES_WITHIN_S)
 
 
 def test_a_console_keeps_its_transcript_when_it_is_closed(dutlink: Board) -> None:

@@ -40,6 +40,18 @@ def _error_of(act: Callable[[], object]) -> HilError:
     return caught.value
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_stored(dutlink: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep settings that ought to be refused away from the flash of a real board, should they not be."""
+    send = dutlink._link.send
+
+    def guarded(request: Request, value: int = 0, data: bytes = b"") -> None:
+        assert request is not Request.CONFIG, "a setting was about to be written"
+        send(request, value, data)
+
+    monkeypatch.setattr(dutlink._link, "send", guarded)
+
+
 @pytest.fixture
 def stall(dutlink: Board) -> HilError:
     """The error of a request that the board refuses."""

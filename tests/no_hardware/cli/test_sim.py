@@ -9,9 +9,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import usb.core
+import usb.util
 
 from hil.cli import sim as sim_module
 from hil.cli.main import cli, run
+from hil.sim.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -90,8 +93,9 @@ def test_clear_ends_faults(simulator: SimulatorProcess, port: str, serial: str) 
 def test_log_is_one_line_for_each_request(
     simulator: SimulatorProcess, port: str, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open(f"{simulator.ready['dev']}/ttyACM0", "rb", buffering=0):  # noqa: PTH123 - a tty, opened and closed
-        pass
+    board = usb.core.find(backend=simulated_host(simulator.ready).backend())
+    assert board.product == "Dutlink"
+    usb.util.dispose_resources(board)
     run(["sim", "log", "--control", port, serial])
 
     lines = capsys.readouterr().out.splitlines()

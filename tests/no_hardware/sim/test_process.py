@@ -99,6 +99,22 @@ def test_a_state_folder_is_for_one_simulator(tmp_path: Path) -> None:
         SimulatorProcess(boards=1, state=tmp_path)
 
 
+def test_a_state_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SimulatorError, match=r"cannot be used: Not a directory"):
+        SimulatorProcess(boards=1, state=tmp_path / "file" / "state")
+
+
+def test_a_state_folder_keeps_what_is_not_the_simulators(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "precious").touch()
+    with SimulatorProcess(boards=1, state=tmp_path):
+        pass
+
+    assert (tmp_path / "dev" / "precious").exists()
+
+
 def test_why_it_did_not_start_is_told() -> None:
     with pytest.raises(SimulatorError, match=r"ended at once.*--boards"):
         SimulatorProcess(boards=0)
@@ -129,6 +145,7 @@ def test_a_simulator_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch
     simulator.close()
 
     assert not is_running(simulator.pid)
+    assert not Path(simulator.ready["dev"]).parent.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -37,6 +37,7 @@ def test_a_rescue_sequence_reaches_rescue_mode_and_lets_go_of_the_pin(
 
     bootable.power.rescue(wait=True)
 
+    bootable.console.sendline()  # what it said while the sequence waited is lost
     bootable.console.expect("rescue> ", LIMIT_S)
     assert simulator.control.state(bootable.serial)["pins"]["a"] == "floating"
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from conftest import InnerRun, RunSuite
-from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from hil.sim.process import SimulatorProcess
 
 pytest_plugins = "pytester"
 

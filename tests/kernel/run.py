@@ -1,0 +1,128 @@
+"""`nox -s kernel`: the tests that need Linux' own USB stack, on simulated boards that it attaches over USB/IP.
+
+Where this machine has vhci_hcd and this user is root the boards are attached here; anywhere else in a small
+virtual machine, built when it is first needed. The simulated boards run outside of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from vm import images, packages
+from vm.cache import Cache, builder_digest, cache_folder
+from vm.machine import HOST_ADDRESS, Machine
+from vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
+from vm.steps import BuildError, say
+
+from hil.sim.process import SimulatorProcess
+
+ROOT = Path(__file__).parents[2]
+JOB = ROOT / "tests" / "kernel" / "guest" / "job.py"
+LIMIT_S = 780.0
+BOARDS = 2
+JUMPSTARTER = ("jumpstarter-driver-dutlink==0.9.0",)
+VHCI = Path("/sys/devices/platform/vhci_hcd.0/attach")
+
+
+def main() -> int:
+    """Run the session; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "kernel", help="where results go")
+    parser.add_argument(
+        "--vm", action="store_true", help="take the virtual machine even where none is needed"
+    )
+    options, pytest_arguments = parser.parse_known_args()
+    in_ci = bool(os.environ.get("CI"))
+    try:
+        if may_attach_here() and not options.vm:
+            return _run_here(options.results, pytest_arguments)
+        check_tools(TO_RUN)
+        machine = _machine(options.results)
+        return _run_in(machine, pytest_arguments)
+    except BuildError as error:
+        say(str(error) if error.why else f"{error.what}: {error.remedy}")
+        without_qemu = not error.why and not in_ci
+        if without_qemu:
+            say("SKIPPED, nothing was tested (with CI=true this fails)")
+        return 0 if without_qemu else 1
+
+
+def may_attach_here() -> bool:
+    """Whether this user may attach boards to this machine's own kernel."""
+    if os.geteuid() == 0 and not VHCI.exists() and shutil.which("modprobe"):
+        subprocess.run(["modprobe", "vhci-hcd"], check=False, capture_output=True)
+    return os.access(VHCI, os.W_OK)
+
+
+def _machine(results: Path) -> Machine:
+    """Return the machine, built or from the cache."""
+    cache = Cache(cache_folder())
+    check_tools(TO_BUILD)
+    guest = (images.GUEST_FOLDER / "init", images.GUEST_FOLDER / "start")
+    path = images.images_path(cache, builder_digest(*guest))
+    if not path.exists():
+        check_user(path)
+    built = cache.get(path, images.build_images)
+    return Machine(built, ROOT, cache.folder, _fresh(results))
+
+
+def _run_in(machine: Machine, pytest_arguments: list[str]) -> int:
+    version = machine.images.joinpath(images.PYTHON_VERSION).read_text("utf-8")
+    with SimulatorProcess(boards=BOARDS) as simulator:
+        job = {
+            "address": HOST_ADDRESS,
+            "own_machine": True,
+            "packages": str(_packages(machine.cache, "packages", _requirements(), version)),
+            "jumpstarter": str(_packages(machine.cache, "jumpstarter", JUMPSTARTER, version)),
+        }
+        _write_job(machine.results, job, simulator, pytest_arguments)
+        say("starting the virtual machine")
+        return machine.run(LIMIT_S)
+
+
+def _run_here(results: Path, pytest_arguments: list[str]) -> int:
+    """Attach the boards to this machine's kernel; tests that would change the machine are left out."""
+    fresh = _fresh(results)
+    with SimulatorProcess(boards=BOARDS) as simulator:
+        job = {"address": "127.0.0.1", "own_machine": False, "packages": None, "jumpstarter": None}
+        _write_job(fresh, job, simulator, pytest_arguments)
+        say("attaching boards to this machine's own kernel")
+        ran = subprocess.run([sys.executable, JOB, fresh], cwd=ROOT, check=False, timeout=LIMIT_S)
+    return ran.returncode
+
+
+def _write_job(
+    results: Path, job: dict[str, object], simulator: SimulatorProcess, pytest_arguments: list[str]
+) -> None:
+    job |= {"ready": simulator.ready, "pytest": pytest_arguments, "project": str(ROOT)}
+    results.joinpath("job.json").write_text(json.dumps(job, indent=2), "utf-8")
+
+
+def _requirements() -> tuple[str, ...]:
+    """What the suite and its tests need, as pyproject.toml says."""
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))
+    return (*project["project"]["dependencies"], *project["dependency-groups"]["test"])
+
+
+def _packages(folder: Path, kind: str, requirements: tuple[str, ...], version: str) -> Path:
+    cache = Cache(folder)
+    path = cache.path(kind, version, *requirements)
+    return cache.get(path, lambda unfinished: packages.install(requirements, version, unfinished)) / "site"
+
+
+def _fresh(folder: Path) -> Path:
+    """Return the folder, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder.absolute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A small virtual machine with Debian's kernel: built from packages, kept between runs, run by QEMU."""

@@ -1,0 +1,119 @@
+"""The virtual machine's three files: kernel, first file system and root image."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vm import debian
+from vm.kernel import START_MODULES, copy_modules, module_files, uncompressed
+from vm.steps import BuildError, say, step
+
+if TYPE_CHECKING:
+    from vm.cache import Cache
+
+__all__ = ["GUEST_FOLDER", "INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path"]
+
+KERNEL = "vmlinux"
+INITRD = "initrd.gz"
+ROOT_IMAGE = "root.img"
+PYTHON_VERSION = "python-version"
+GUEST_FOLDER = Path(__file__).parents[1] / "guest"
+
+_PACKAGES = ("udev", "libusb-1.0-0", "python3", "kmod", "procps", "iproute2")
+_BUSYBOX = "busybox-static"
+_IMAGE_BYTES = 600 << 20
+_DEBOOTSTRAP_LIMIT_S = 400.0
+_IMAGE_LIMIT_S = 120.0
+
+
+def images_path(cache: Cache, digest: str) -> Path:
+    """Where the images are kept that would be built now: by kernel, package versions and builder."""
+    source = debian.mirror()
+    kernel = debian.kernel_package()
+    return cache.path("images", source.release, debian.versions(kernel, _BUSYBOX, *_PACKAGES), digest)
+
+
+def build_images(folder: Path) -> None:
+    """Build all three files into `folder`; takes two to four minutes.
+
+    Raises:
+        BuildError: A step failed.
+    """
+    work = folder / "work"
+    work.mkdir()
+    package = debian.download(debian.kernel_package(), work)
+    (tree,) = package.glob("lib/modules/*")
+    folder.joinpath(KERNEL).write_bytes(uncompressed(next(package.glob("boot/vmlinuz-*"))))
+    step("listing the kernel's modules", "depmod", "-b", package, tree.name, limit_s=_IMAGE_LIMIT_S)
+    folder.joinpath(INITRD).write_bytes(_initrd(work, tree))
+    root = _root_folder(work / "root")
+    copy_modules(tree, root)
+    folder.joinpath(PYTHON_VERSION).write_text(_python_version(root), "utf-8")
+    _root_image(root, folder / ROOT_IMAGE)
+    shutil.rmtree(work)
+
+
+def _initrd(work: Path, tree: Path) -> bytes:
+    """Return a file system with busybox, the modules that find the root image, and `init`."""
+    start = work / "start"
+    (start / "modules").mkdir(parents=True)
+    busybox = debian.download(_BUSYBOX, work)
+    shutil.copy(next(busybox.glob("**/bin/busybox")), start / "busybox")
+    shutil.copy(GUEST_FOLDER / "init", start / "init")
+    start.joinpath("init").chmod(0o755)
+    files = module_files(tree, START_MODULES)
+    for file in files:
+        shutil.copy(tree / file, start / "modules" / file.name)
+    start.joinpath("modules", "order").write_text("".join(f"{file.name}\n" for file in files), "utf-8")
+    names = "\n".join(str(path.relative_to(start)) for path in sorted(start.rglob("*")))
+    packed = subprocess.run(
+        ["cpio", "--create", "--format=newc", "--owner=0:0", "--quiet"],
+        cwd=start,
+        input=names.encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=_IMAGE_LIMIT_S,
+    )
+    return gzip.compress(packed.stdout, compresslevel=6, mtime=0)
+
+
+def _root_folder(root: Path) -> Path:
+    source = debian.mirror()
+    say("debootstrap takes a minute or two")
+    step(
+        "debootstrap",
+        *("debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", source.release, root),
+        source.url,
+        limit_s=_DEBOOTSTRAP_LIMIT_S,
+    )
+    shutil.copy(GUEST_FOLDER / "start", root / "sbin" / "hil-start")
+    root.joinpath("sbin", "hil-start").chmod(0o755)
+    for unneeded in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
+        shutil.rmtree(root / unneeded, ignore_errors=True)
+    return root
+
+
+def _python_version(root: Path) -> str:
+    """Return the guest's Python version, "3.11".
+
+    Raises:
+        BuildError: It has none.
+    """
+    versions = [path.name.removeprefix("python") for path in root.glob("usr/bin/python3.*")]
+    if not versions:
+        raise BuildError("the guest has got no python3", why="debootstrap did not install it")
+    return min(versions, key=len)
+
+
+def _root_image(root: Path, image: Path) -> None:
+    with image.open("wb") as file:
+        file.truncate(_IMAGE_BYTES)
+    step(
+        "making the root image",
+        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, image),
+        limit_s=_IMAGE_LIMIT_S,
+    )

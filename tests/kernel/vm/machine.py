@@ -1,0 +1,95 @@
+"""Runs the virtual machine: QEMU without KVM, the project and the results shared over 9p."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vm.images import INITRD, KERNEL, ROOT_IMAGE
+from vm.steps import BuildError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["HOST_ADDRESS", "Machine"]
+
+HOST_ADDRESS = "10.0.2.2"
+"""This machine's loopback as QEMU's user network shows it to the guest."""
+
+_CPUS = 2
+_MEMORY_MIB = 2048
+_SHOWN_LINES = 40
+_KERNEL_WORDS = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A virtual machine that runs one job and ends.
+
+    Attributes:
+        images: The folder with its kernel, first file system and root image.
+        project: Shared read-only, seen in the guest under the path that it has here.
+        cache: The same, for packages.
+        results: Shared; what the job leaves.
+    """
+
+    images: Path
+    project: Path
+    cache: Path
+    results: Path
+
+    @property
+    def console(self) -> Path:
+        """What the guest's kernel and its start said."""
+        return self.results / "guest-console.txt"
+
+    def run(self, limit_s: float) -> int:
+        """Run the job, whose output goes to this process's own; returns its status.
+
+        Raises:
+            BuildError: It took too long or never ended by itself; the end of the guest's console is told.
+        """
+        self.results.joinpath("project").write_text(f"{self.project}\n", "utf-8")
+        self.results.joinpath("cache").write_text(f"{self.cache}\n", "utf-8")
+        status = self.results / "status"
+        status.unlink(missing_ok=True)
+        try:
+            subprocess.run(self.command(), stdin=subprocess.DEVNULL, timeout=limit_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise self._failure(f"it took more than {limit_s:.0f} s") from error
+        if not status.exists():
+            raise self._failure("it ended before its job did")
+        return int(status.read_text("utf-8"))
+
+    def command(self) -> list[str]:
+        """How QEMU is called: the second serial port is the job's output."""
+        return [
+            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", f"{_CPUS}"),
+            *("-m", f"{_MEMORY_MIB}", "-display", "none", "-no-reboot", "-nodefaults"),
+            *("-kernel", str(self.images / KERNEL), "-initrd", str(self.images / INITRD)),
+            *("-append", _KERNEL_WORDS),
+            *("-drive", f"file={self.images / ROOT_IMAGE},if=virtio,format=raw,readonly=on"),
+            *("-serial", f"file:{self.console}", "-serial", "stdio"),
+            *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
+            *_share("project", self.project, "readonly=on"),
+            *_share("cache", self.cache, "readonly=on"),
+            *_share("results", self.results, "readonly=off"),
+        ]
+
+    def _failure(self, why: str) -> BuildError:
+        said = self.console.read_text("utf-8", errors="replace") if self.console.exists() else ""
+        end = "\n    ".join(said.splitlines()[-_SHOWN_LINES:])
+        return BuildError(
+            "the virtual machine did not do its job",
+            why=f"{why}; its console said last:\n    {end or '(nothing)'}",
+            remedy=f"see {self.results}",
+        )
+
+
+def _share(tag: str, folder: Path, access: str) -> tuple[str, ...]:
+    path = str(folder).replace(",", ",,")
+    return (
+        *("-fsdev", f"local,id={tag},path={path},security_model=none,{access}"),
+        *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
+    )

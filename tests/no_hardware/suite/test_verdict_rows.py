@@ -1,0 +1,295 @@
+"""Each row of the verdict table, by a real fault of a simulated host, in one process and in two."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from hil.lab.lease import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import InnerRun, RunSuite
+    from hil.sim.process import SimulatorProcess
+
+pytest_plugins = "pytester"
+
+READS = """
+def test_reads(power):
+    power.read()
+"""
+MIXED = """
+import pytest
+
+@pytest.mark.mixed
+def test_mixed(power):
+    power.read()
+"""
+LOSES = """
+import os, pytest, usb.core
+from hil.sim.control_client import ControlClient
+
+def fault(name, **arguments):
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], name, **arguments)
+
+def test_1_loses_the_board(power):
+    fault({fault})
+    power.read()
+
+def test_2_comes_later(power):
+    power.read()
+
+def test_3_comes_later_still(power):
+    power.read()
+"""
+LOSES_AT_THE_END = """
+import os, pytest
+from hil.sim.control_client import ControlClient
+
+@pytest.fixture
+def switched_off_afterwards(power):
+    yield
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "unplug")
+    power.force_off()
+
+def test_passes(switched_off_afterwards):
+    pass
+"""
+WAITS_OUT = """
+import pytest, usb.core
+
+def test_times_out_in_a_sequence(dutlink):
+    dutlink.settings.write(power_on="p1,w10")
+    dutlink.power.on(wait=False)
+    raise usb.core.USBTimeoutError("Operation timed out", -7, 110)
+
+def test_comes_later(dutlink):
+    dutlink.settings.write(power_on="")
+"""
+LATER = """def test_2_comes_later(power):
+    power.read()"""
+HELD_ELSEWHERE = "elsewhere.py::test_long"
+
+RunOnSimulator: TypeAlias = "Callable[..., InnerRun]"
+
+
+@pytest.fixture(params=[(), ("-n", "2")], ids=["alone", "in two processes"])
+def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def run(
+    simulator: SimulatorProcess, serial: str, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> RunOnSimulator:
+    """Runs a suite on the simulated host, whose faults are this test's."""
+    port = simulator.ready["control_port"]
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+    monkeypatch.setenv("INNER_SERIAL", serial)
+    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+
+
+FAULTS = {
+    "no_backend": "No USB backend: ",
+    "unplug": "DUTLink not available: ",
+    "boot_loader": "DUTLink not available: ",
+    "deny": "USB not available: ",
+    "hang": "DUTLink lost: ",
+}
+_runs: dict[tuple[str, ...], InnerRun] = {}
+
+
+@pytest.fixture
+def run_with_fault(run: RunOnSimulator, simulator: SimulatorProcess, serial: str) -> RunOnSimulator:
+    """Runs a hardware and a mixed test with a fault, once for each way to run them, and remembers."""
+
+    def run_once(fault: str, *arguments: str) -> InnerRun:
+        key = (fault, *arguments)
+        if key not in _runs:
+            simulator.control.fault(serial, fault)
+            _runs[key] = run(MIXED + READS, *arguments)
+        return _runs[key]
+
+    return run_once
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_before_the_test_is_skipped_by_its_name(
+    fault: str, run_with_fault: RunOnSimulator, workers: tuple[str, ...]
+) -> None:
+    reads = run_with_fault(fault, *workers).outcomes["test_reads"]
+
+    assert (reads.result, reads.message[: len(FAULTS[fault])]) == ("skipped", FAULTS[fault])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_skip_has_a_remedy(fault: str, run_with_fault: RunOnSimulator) -> None:
+    reads = run_with_fault(fault).outcomes["test_reads"]
+
+    assert reads.properties["hil_remedy"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_mixed_test_is_never_skipped(
+    fault: str, run_with_fault: RunOnSimulator, workers: tuple[str, ...]
+) -> None:
+    mixed = run_with_fault(fault, *workers).outcomes["test_mixed"]
+
+    assert mixed.result == "passed"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_same_text_is_a_failure_where_hardware_is_required(
+    fault: str, run_with_fault: RunOnSimulator
+) -> None:
+    inner = run_with_fault(fault, "--hil-require")
+
+    assert inner.status == pytest.ExitCode.TESTS_FAILED
+    assert f"\n{FAULTS[fault]}" in inner.text
+
+
+def test_a_mixed_test_fails_too_where_hardware_is_required(run_with_fault: RunOnSimulator) -> None:
+    inner = run_with_fault("unplug", "--hil-require")
+
+    assert inner.outcomes["test_mixed"].result == "error"
+
+
+def test_a_board_in_its_boot_loader_is_named_as_such(
+    run: RunOnSimulator, simulator: SimulatorProcess, serial: str
+) -> None:
+    simulator.control.fault(serial, "boot_loader")
+
+    inner = run(READS)
+
+    assert "boot loader" in inner.outcomes["test_reads"].message
+
+
+def test_a_busy_board_is_skipped_and_its_holder_named(
+    run: RunOnSimulator, serial: str, workers: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    with hold(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
+        inner = run(READS, "--hil-wait=0.2", *workers)
+
+    message = inner.outcomes["test_reads"].message
+    assert (message.startswith("DUTLink busy: "), HELD_ELSEWHERE in message) == (True, True)
+
+
+def test_a_test_without_fixtures_never_touches_a_busy_board(
+    run: RunOnSimulator, serial: str, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    touched = tmp_path / "touched"
+    source = f"""
+import pytest, pathlib
+
+@pytest.mark.hardware
+def test_opens_the_board_itself():
+    pathlib.Path({str(touched)!r}).touch()
+"""
+
+    with hold(serial, folder=pytester.path / "locks"):
+        run(source, "--hil-wait=0")
+
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize("fault", ['"unplug"', '"hang"'])
+def test_a_board_lost_in_the_middle_skips_the_test_and_the_later_ones(
+    fault: str, run: RunOnSimulator
+) -> None:
+    inner = run(LOSES.format(fault=fault))
+
+    assert set(inner.results().values()) == {"skipped"}, inner.text
+
+
+@pytest.mark.parametrize("fault", ['"unplug"', '"hang"'])
+def test_a_board_lost_in_the_middle_fails_no_test_of_several_workers(fault: str, run: RunOnSimulator) -> None:
+    inner = run(LOSES.format(fault=fault), "-n", "2")
+
+    assert inner.status == pytest.ExitCode.OK, inner.text
+
+
+def test_a_lost_board_is_called_lost(run: RunOnSimulator) -> None:
+    inner = run(LOSES.format(fault='"unplug"'))
+
+    assert {outcome.message[:12] for outcome in inner.outcomes.values()} == {"DUTLink lost"}
+
+
+def test_later_tests_do_not_wait_for_a_silent_board_again(run: RunOnSimulator) -> None:
+    began = time.monotonic()
+    inner = run(LOSES.format(fault='"hang"'), "--hil-silence=4")
+    took_s = time.monotonic() - began
+
+    assert "DUTLink lost" in inner.outcomes["test_3_comes_later_still"].message
+    assert took_s < 4 * 3
+
+
+def test_a_board_that_works_through_a_sequence_is_waited_for(
+    run: RunOnSimulator, workers: tuple[str, ...]
+) -> None:
+    inner = run(WAITS_OUT, "--hil-silence=10", *workers)
+
+    assert inner.results() == {"test_times_out_in_a_sequence": "failed", "test_comes_later": "passed"}
+
+
+def test_a_board_lost_in_teardown_skips_there(run: RunOnSimulator, workers: tuple[str, ...]) -> None:
+    inner = run(LOSES_AT_THE_END, *workers)
+
+    assert inner.outcomes["test_passes"].result == "skipped", inner.text
+
+
+def test_a_board_that_answers_again_is_used_again(run: RunOnSimulator) -> None:
+    source = LOSES.format(fault='"hang"').replace(
+        LATER, "def test_2_wakes_it():\n    fault('hang', on=False)"
+    )
+
+    inner = run(source)
+
+    assert inner.outcomes["test_3_comes_later_still"].result == "passed"
+
+
+def test_a_board_that_was_plugged_in_again_is_for_the_next_run(run: RunOnSimulator) -> None:
+    source = LOSES.format(fault='"unplug"').replace(LATER, "def test_2_replugs():\n    fault('replug')")
+
+    inner = run(source)
+
+    assert "run again" in inner.outcomes["test_3_comes_later_still"].message
+
+
+def test_a_lost_board_does_not_open_the_debugger(run: RunOnSimulator) -> None:
+    inner = run(LOSES.format(fault='"unplug"'), "--pdb")
+
+    assert "(Pdb)" not in inner.text
+    assert set(inner.results().values()) == {"skipped"}
+
+
+def test_a_mixed_test_takes_the_board_if_there_is_one(run: RunOnSimulator, serial: str) -> None:
+    inner = run(MIXED)
+
+    assert inner.outcomes["test_mixed"].properties["hil_board"] == serial
+
+
+def test_a_mixed_test_that_loses_its_board_fails(run: RunOnSimulator) -> None:
+    source = LOSES.format(fault='"unplug"').replace("def test_1", "@pytest.mark.mixed\ndef test_1")
+
+    inner = run(source)
+
+    assert inner.outcomes["test_1_loses_the_board"].result == "failed"
+
+
+def test_a_real_board_after_a_simulated_one_is_no_reason_to_skip(
+    run: RunOnSimulator, simulator: SimulatorProcess, serial: str
+) -> None:
+    simulator.control.fault(serial, "unplug")
+    prelude, _ = LOSES.split("def test_1")
+    source = f"{prelude}{MIXED}\ndef test_replugs():\n    fault('replug')\n{READS}"
+
+    inner = run(source)
+
+    assert inner.outcomes["test_reads"].result == "error"
+    assert "already use a simulated one" in inner.text
