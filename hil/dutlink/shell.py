@@ -33,6 +33,8 @@ _RUB_OUT_LINE = b"\x7f" * LONGEST_COMMAND
 _REACTION_S = 1.0
 _PAUSE_S = 0.05
 _CUT_BYTES = 510
+_LISTING = "get-config"
+_LAST_LISTED = b"\r\npower_rescue: "
 _CUT_QUIET_S = 0.5
 _SHOWN = 80
 
@@ -41,7 +43,9 @@ class ShellAnswer(str):
     """What the shell answered, without echo and prompt, lines ended by LF.
 
     Attributes:
-        cut: The answer was longer than the 512 bytes that the board has for one: its end is missing.
+        cut: The answer was longer than the 512 bytes that the board has for one, and something is missing:
+            its end with the prompt, or (in a listing of the settings) a line that did not fit whole while the
+            shorter prompt behind it did (firmware: shell.rs).
     """
 
     __slots__ = ("cut",)
@@ -179,7 +183,7 @@ class _Conversation:
                 answer, self.rest = self.rest, b""
                 return ShellAnswer.of(answer, cut=True)
         answer, _, self.rest = self.rest.partition(_END)
-        return ShellAnswer.of(answer, cut=False)
+        return ShellAnswer.of(answer, cut=command == _LISTING and _LAST_LISTED not in answer)
 
     def _until(self, wanted: bytes, limit_s: float) -> bytes | None:
         """Receive until `wanted` came, and return all up to its end; None when it does not come in time."""

@@ -70,13 +70,22 @@ def test_an_answer_may_have_lines_or_nothing(opened: Console, other_end: FakeTty
 def test_an_answer_that_is_cut_before_the_prompt_says_so(
     opened: Console, other_end: FakeTty, length: int
 ) -> None:
-    other_end.answers["get-config"] = b"x" * length
+    other_end.answers["get-config tags"] = b"x" * length
 
-    answer = opened.shell("get-config")
+    answer = opened.shell("get-config tags")
 
     assert answer.cut is (length > 505)
     assert set(answer.replace("\n", "").removesuffix("#>").removesuffix("#")) == {"x"}
     assert other_end.console_mode
+
+
+@pytest.mark.parametrize("listed", [b"", b"\r\npower_rescue: aL"])
+def test_a_listing_that_lost_its_last_line_is_cut_though_the_prompt_came(
+    opened: Console, other_end: FakeTty, listed: bytes
+) -> None:
+    other_end.answers["get-config"] = b"name: a" + listed
+
+    assert opened.shell("get-config").cut is (not listed)
 
 
 def test_what_the_dut_said_before_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
