@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import sys
 import threading
 from datetime import UTC, datetime
@@ -83,8 +84,19 @@ def nightly(session: nox.Session) -> None:
     _install(session)
     kept = _new_folder(ROOT / "nightly")
     session.log(f"this night is kept in {kept}")
-    with _copied_to(kept / "console.txt") as pipe:
-        _pytest(session, *ON_BOARDS, "--hil-require", f"--junit-xml={kept / 'junit.xml'}", stdout=pipe)
+    try:
+        with _copied_to(kept / "console.txt") as pipe:
+            _pytest(session, *ON_BOARDS, "--hil-require", f"--junit-xml={kept / 'junit.xml'}", stdout=pipe)
+    finally:
+        ledger = _ledger((kept / "console.txt").read_text(encoding="utf-8", errors="replace"))
+        (kept / "ledger.txt").write_text(ledger, encoding="utf-8")
+
+
+@nox.session
+def kernel(session: nox.Session) -> None:
+    """Run the suite on Linux' own USB stack, to which simulated boards are attached; see docs/kernel.md."""
+    _install(session)
+    session.run("python", "tests/kernel/run.py", *session.posargs, interrupt_timeout=PATIENCE_S)
 
 
 @nox.session
@@ -156,6 +168,13 @@ def _oldest(line: str) -> str:
         message = f"pyproject.toml: {line!r} needs exactly one lower bound (`>=`)"
         raise ValueError(message)
     return f"{requirement.name}=={bounds[0]}"
+
+
+def _ledger(console: str) -> str:
+    """Return the ledger's lines of what pytest printed; a run that never got that far has none."""
+    behind_title = re.split(r"^=+ hil: hardware ledger =+$", console, maxsplit=1, flags=re.MULTILINE)[1:]
+    lines = "".join(behind_title).lstrip().splitlines(keepends=True)
+    return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or "no ledger\n"
 
 
 def _new_folder(parent: Path) -> Path:

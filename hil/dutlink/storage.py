@@ -78,10 +78,13 @@ class Storage:
             StorageError: Another process has been looking for its stick for too long.
             StickStayedError: The node is still there from the last time, so it does not follow the mux.
         """
-        if self.node is None:
-            self._start_watching()
-        elif self._position in (Position.OFF, Position.DUT):
+        node = self.node
+        if node is not None and self._position in (Position.OFF, Position.DUT):
             self.wait_until_gone()
+        if node is None:
+            self._start_watching()
+        elif not node.exists():
+            self._take_turn()  # others, who look for theirs, must not see this one come
         self._set(Position.HOST)
 
     def dut(self) -> None:
@@ -155,13 +158,18 @@ class Storage:
         self._position = position
         self._turned_s = time.monotonic()
 
-    def _start_watching(self) -> None:
-        """Take the turn, and see to it that the stick is not on the host already."""
+    def _take_turn(self) -> Watch:
+        """Keep others from looking for their sticks while this one comes, but no longer than that takes."""
         self._stop_watching()
         self._watch = watch = Watch(self._dev)
         self._turn_ends = threading.Timer(APPEARS_WITHIN_S + _LEAVES_WITHIN_S, self._stop_watching)
         self._turn_ends.daemon = True
         self._turn_ends.start()
+        return watch
+
+    def _start_watching(self) -> None:
+        """Take the turn, and see to it that the stick is not on the host already."""
+        watch = self._take_turn()
         if self._position not in (Position.OFF, Position.DUT):
             self._set(Position.OFF)
         watch.wait_for_change(_LEAVES_WITHIN_S - (time.monotonic() - self._turned_s))

@@ -1,75 +1,59 @@
 """The exclusive right to one board, on this machine, for as long as a process holds it.
 
-Not in the firmware: the board answers whoever asks. The right is a lock file for each serial number; what its
-holder wrote into it tells others whom to ask.
+Not in the firmware: the board answers whoever asks. The right is a kernel lock for each serial number, and a
+line of those who wait for one: first come, first served. A lease of several boards takes any that is free and
+that nobody earlier in line could take.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
-import sys
 import time
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, UsageError
+from hil.lab.bell import Bell, Pauses
+from hil.lab.holder import Holder
 from hil.lab.lock_file import LockFile, lock_folder
+from hil.lab.waiting_line import PlaceInLine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Holder", "Lease", "hold", "hold_any"]
+    from hil.lab.waiting_line import Ticket
 
-POLL_S = 0.05  # flock tells nobody when it is given up
+__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "lock_path"]
+
+DECIDE_S = 0.1
+"""How long those ahead may take to decide before somebody who will not wait is turned away."""
+
+PATIENCE_S = 3.0
+"""Whoever leaves a free board lying for so long, though it is their turn, is stopped or stuck: pass them."""
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no entry in the password database, as in containers
-        return f"uid {os.getuid()}"
+def lock_path(folder: Path, serial: str) -> Path:
+    """Where a board's lock file is."""
+    return folder / f"hil-board-{serial}.lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a board, as its lock file says it.
+class Waiting:
+    """What somebody in line may want to know.
 
     Attributes:
-        user: Login name.
-        pid: Process id.
-        command: The command line, shortened.
-        since: UTC, ISO 8601, when it began to hold it.
-        test: Node id of the test that runs, or what else it is held for.
+        holders: Each board that would do, and who holds it (None: it does not say).
+        ahead: Who came earlier and could take one of them, the earliest first.
     """
 
-    user: str = field(default_factory=_user)
-    pid: int = field(default_factory=os.getpid)
-    command: str = field(default_factory=lambda: " ".join(sys.argv)[:200])
-    since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    test: str = ""
+    holders: tuple[tuple[str, Holder | None], ...]
+    ahead: tuple[Holder, ...]
 
     def __str__(self) -> str:
-        test = f" for {self.test}" if self.test else ""
-        return f"held by {self.user} (pid {self.pid}, {self.command!r}) since {self.since}{test}"
-
-    def to_json(self) -> bytes:
-        """The record as it is written into a lock file."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, record: bytes) -> Holder | None:
-        """Read a record; None where a lock file has none, or one that is only half written."""
-        try:
-            facts = json.loads(record)
-            words = {name: str(facts[name]) for name in ("user", "command", "since", "test")}
-            return cls(pid=int(facts["pid"]), **words)
-        except (ValueError, TypeError, KeyError):
-            return None
+        boards = "; ".join(f"board {serial} is {holder or 'in use'}" for serial, holder in self.holders)
+        first = f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
+        return boards + first
 
 
 class Lease:
@@ -81,17 +65,17 @@ class Lease:
     def __init__(self, serial: str, lock: LockFile, holder: Holder) -> None:
         self.serial = serial
         self.holder = holder
-        self._lock = lock
+        self.lock = lock
         lock.write(holder.to_json())
 
     def note(self, test: str) -> None:
         """Say in the lock file what the board is used for now."""
-        self.holder = Holder(since=self.holder.since, test=test)
-        self._lock.write(self.holder.to_json())
+        self.holder = replace(self.holder, test=test)
+        self.lock.write(self.holder.to_json())
 
     def release(self) -> None:
         """Give the board back; harmless when repeated."""
-        self._lock.close()
+        self.lock.unlock()
 
     def __enter__(self) -> Self:
         return self
@@ -102,50 +86,136 @@ class Lease:
         self.release()
 
 
-def hold(serial: str, *, wait_s: float = 0.0, test: str = "", folder: Path | None = None) -> Lease:
+def hold(
+    serial: str,
+    *,
+    wait_s: float = 0.0,
+    test: str = "",
+    on_wait: Callable[[Waiting], None] | None = None,
+    folder: Path | None = None,
+) -> Lease:
     """Hold one board; see `hold_any`."""
-    return hold_any([serial], wait_s=wait_s, test=test, folder=folder)
+    return hold_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder)
 
 
 def hold_any(
-    serials: Sequence[str], *, wait_s: float = 0.0, test: str = "", folder: Path | None = None
+    serials: Sequence[str],
+    *,
+    wait_s: float = 0.0,
+    test: str = "",
+    on_wait: Callable[[Waiting], None] | None = None,
+    folder: Path | None = None,
 ) -> Lease:
-    """Hold the first of these boards that is free, waiting `wait_s` seconds for one if none is.
+    """Hold the first of these boards that is free, waiting in line up to `wait_s` seconds if none is.
+
+    Args:
+        serials: The boards that would do, the preferred one first.
+        wait_s: How long to wait.
+        test: What it is held for, for others to read.
+        on_wait: Called when the wait begins, and whenever those change who are waited for.
+        folder: Where the locks are; None: the machine's own folder.
 
     Raises:
-        BoardBusyError: All stayed held; it names who holds the first of them.
-        UsageError: The folder of the lock files cannot be used.
+        BoardBusyError: All stayed held; it names who holds them.
+        UsageError: The folder of the lock files cannot be used, or no board was named.
     """
-    where = folder or lock_folder()
-    locks = {serial: LockFile(where / f"hil-board-{serial}.lock") for serial in serials}
-    taken: str | None = None
+    if not serials:
+        raise UsageError("no board to hold", why="the list of serial numbers is empty")
+    wait = _Wait(folder or lock_folder(), serials, Holder(test=test))
     try:
-        taken = _first_free(locks, wait_s)
-        return Lease(taken, locks[taken], Holder(test=test))
+        serial = wait.take(wait_s, on_wait)
+        return Lease(serial, wait.locks.pop(serial), Holder(test=test))
     finally:
-        for serial, lock in locks.items():
-            if serial != taken:
-                lock.close()
+        wait.close()
 
 
-def _first_free(locks: dict[str, LockFile], wait_s: float) -> str:
-    deadline = time.monotonic() + wait_s
-    while True:
-        for serial, lock in locks.items():
-            if lock.try_lock():
+class _Wait:
+    """One wait, from joining the line to leaving it."""
+
+    def __init__(self, folder: Path, serials: Sequence[str], who: Holder) -> None:
+        self.locks: dict[str, LockFile] = {}
+        self._bell: Bell | None = None
+        self._ahead: list[Ticket] = []
+        self._quiet_since: dict[int, float] = {}
+        self._line = PlaceInLine(folder, serials, who)
+        try:
+            for serial in serials:
+                self.locks[serial] = LockFile(lock_path(folder, serial))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the line, and those boards that were not taken."""
+        for held in (self._bell, *self.locks.values(), self._line):
+            if held is not None:
+                held.close()
+
+    def take(self, wait_s: float, on_wait: Callable[[Waiting], None] | None) -> str:
+        """Return the serial number of the board whose lock was taken."""
+        began = time.monotonic()
+        pauses, told = Pauses(), None
+        while (serial := self._try()) is None:
+            left_s = began + max(wait_s, DECIDE_S if self._blocked() else 0.0) - time.monotonic()
+            if left_s <= 0:
+                raise self._busy(wait_s)
+            if on_wait is not None and wait_s > 0 and (news := self._news()) != told:
+                told = news
+                on_wait(news)
+            if self._listen(min(left_s, pauses.next())):
+                pauses.rang()
+        return serial
+
+    def _listen(self, limit_s: float) -> bool:
+        """Sleep until a bell; at once True when there was none yet: what came before it went unheard."""
+        if self._bell is None:
+            self._bell = Bell([self._line.descriptor, *(lock.descriptor for lock in self.locks.values())])
+            return True
+        rung = self._bell.wait(limit_s)
+        self._quiet_since.update(dict.fromkeys(rung, time.monotonic()))
+        return bool(rung)
+
+    def _try(self) -> str | None:
+        self._ahead = self._line.ahead()
+        for serial, lock in self.locks.items():
+            take = self._try_left_lying if self._is_promised(serial) else LockFile.try_lock
+            if take(lock):
                 return serial
-        if time.monotonic() >= deadline:
-            raise _busy(locks, wait_s)
-        time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+        return None
 
+    def _is_promised(self, serial: str) -> bool:
+        return any(serial in ticket.serials for ticket in self._ahead)
 
-def _busy(locks: dict[str, LockFile], wait_s: float) -> BoardBusyError:
-    serial, lock = next(iter(locks.items()))
-    holder = Holder.from_json(lock.read())
-    others = f" (and {len(locks) - 1} more boards are held)" if len(locks) > 1 else ""
-    return BoardBusyError(
-        f"board {serial} is in use{others}",
-        why=f"{holder or 'held by a process that did not say who it is'}; waited {wait_s:g} s",
-        remedy="wait longer (--hil-wait SECONDS), or ask them to end that run",
-        serial=serial,
-    )
+    def _try_left_lying(self, lock: LockFile) -> bool:
+        """Lock a board that is promised to somebody ahead, if it was free for so long that they are stopped.
+
+        The bell rings before a lock is given up: silence means that the board was free all the time.
+        """
+        if self._bell is None or self._bell.polls:
+            return False
+        now = time.monotonic()
+        if now - self._quiet_since.setdefault(lock.descriptor, now) < PATIENCE_S or not lock.try_lock():
+            return False
+        if lock.descriptor not in self._bell.wait(0):
+            return True
+        self._quiet_since[lock.descriptor] = now
+        lock.give_back()
+        return False
+
+    def _blocked(self) -> bool:
+        return any(self._is_promised(serial) for serial in self.locks)
+
+    def _news(self) -> Waiting:
+        holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
+        ahead = (ticket.who for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
+        return Waiting(holders, tuple(ahead))
+
+    def _busy(self, wait_s: float) -> BoardBusyError:
+        news = self._news()
+        serials = ", ".join(self.locks)
+        return BoardBusyError(
+            f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
+            why=f"{news}; waited {wait_s:g} s",
+            remedy="wait longer (--hil-wait SECONDS), or ask them to end that run",
+            serial=next(iter(self.locks)),
+        )

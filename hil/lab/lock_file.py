@@ -1,64 +1,32 @@
-"""One lock file in a folder that every user of the machine shares.
+"""One lock file, which the kernel holds for whoever locked it first.
 
-The kernel holds the lock (`flock`), so it ends with the process that holds it, however that dies. The file
-stays: removing a lock file lets two processes lock two files of one name. Whoever may write to the folder may
-also prepare it, so neither the folder nor the file is trusted before it was looked at.
+The lock (`flock`) belongs to the open file, not to the process: it ends when the last process that shares the
+open file has closed it, however that process ends. That is what lets a guard take part in its holder's lock.
+The file stays: removing a lock file lets two processes lock two files of one name.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
-from hil.errors import UsageError
+from hil.lab.shared_folder import (
+    SYSTEM_FOLDERS,
+    checked_folder,
+    forget_on_fork,
+    lock_folder,
+    open_shared,
+    unusable,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["LockFile", "checked_folder", "lock_folder"]
+__all__ = ["SYSTEM_FOLDERS", "LockFile", "checked_folder", "lock_folder"]
 
-SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
-ELSEWHERE = "name another folder with HIL_LOCK_DIR, the same one for everybody on this machine"
-
-
-def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of this machine's lock files: `HIL_LOCK_DIR`, `/run/lock` or `/tmp`.
-
-    The choice rests on what the folder is, not on who asks: two users must never lock in two folders.
-
-    Raises:
-        UsageError: `HIL_LOCK_DIR` cannot be used, or may be tampered with by another user.
-    """
-    named = environ.get("HIL_LOCK_DIR")
-    if named:
-        folder = Path(named)
-        _make(folder)
-        return checked_folder(folder)
-    first, *others = map(Path, SYSTEM_FOLDERS)
-    return next((folder for folder in (first, *others) if _is_for_everybody(folder)), others[-1])
-
-
-def checked_folder(folder: Path) -> Path:
-    """Return `folder` if nobody but root and this user can swap files in it.
-
-    Raises:
-        UsageError: It is a link, is another user's, or is world-writable without the sticky bit.
-    """
-    facts = folder.lstat()
-    if not stat.S_ISDIR(facts.st_mode):
-        raise _unusable(folder, "it is a link or a file, not a folder")
-    if facts.st_uid not in {0, os.geteuid()}:
-        raise _unusable(
-            folder, f"it belongs to another user (uid {facts.st_uid}), who could swap the locks in it"
-        )
-    if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
-        raise _unusable(folder, "everybody may delete files in it: it lacks the sticky bit (chmod +t)")
-    return folder
+CONTENT_BYTES = 2048
+"""A lock file's content is padded to this size: one write replaces it, and no reader sees half of it."""
 
 
 class LockFile:
@@ -66,12 +34,18 @@ class LockFile:
 
     Args:
         path: Where it is, or will be made; readable and writable for everybody.
+        descriptor: It is open already: another process locked it and passed it on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
         self.path = path
-        self._descriptor = _open(path)
-        _OPEN.add(self)
+        self._descriptor = open_shared(path) if descriptor is None else descriptor
+        forget_on_fork(self)
+
+    @property
+    def descriptor(self) -> int:
+        """The open file, for whoever watches it or takes part in its lock; -1 when it is closed."""
+        return self._descriptor
 
     def try_lock(self) -> bool:
         """Lock it if nobody holds it; never waits.
@@ -79,94 +53,62 @@ class LockFile:
         Raises:
             UsageError: The folder's file system knows no locks.
         """
+        if not self._lock():
+            return False
+        while not self._is_the_one_of_its_name():  # a cleaner of old files removed it since it was opened
+            self.close()
+            self._descriptor = open_shared(self.path)
+            if not self._lock():
+                return False
+        return True
+
+    def unlock(self) -> None:
+        """Give it up, also for those who share it, and let its watchers know; harmless when repeated.
+
+        Its content goes first. The kernel announces the closing of a file before it takes the lock away, so
+        the touch behind the unlocking is the bell that a watcher can trust.
+        """
+        try:
+            if self._descriptor >= 0:
+                os.ftruncate(self._descriptor, 0)
+                self.give_back()
+        finally:
+            self.close()
+
+    def give_back(self) -> None:
+        """Give the lock up and keep the file open."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        os.utime(self._descriptor)
+
+    def read(self) -> bytes:
+        """Return what its holder wrote; anybody may ask."""
+        return os.pread(self._descriptor, 2 * CONTENT_BYTES, 0)
+
+    def write(self, content: bytes) -> None:
+        """Replace its content. Only for its holder."""
+        os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
+
+    def close(self) -> None:
+        """Have no part in it any more; harmless when repeated.
+
+        The lock ends with it, unless another process (a guard) shares it.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _lock(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:
-            raise _unusable(self.path, f"its file system gives no locks ({error.strerror})") from error
+            raise unusable(self.path, f"its file system gives no locks ({error.strerror})") from error
         return True
 
-    def read(self) -> bytes:
-        """Return what its holder wrote, at most 4 KiB; anybody may ask."""
-        return os.pread(self._descriptor, 4096, 0)
-
-    def write(self, content: bytes) -> None:
-        """Replace its content. Only for its holder."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, content, 0)
-
-    def close(self) -> None:
-        """Give the lock up, if it was held; harmless when repeated."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-_OPEN: WeakSet[LockFile] = WeakSet()
-
-
-def _forget_all() -> None:
-    """A forked child shares the open file, and would hold the lock beyond its parent's end."""
-    for lock in list(_OPEN):
-        lock.close()
-
-
-os.register_at_fork(after_in_child=_forget_all)
-
-
-def _is_for_everybody(folder: Path) -> bool:
-    try:
-        mode = checked_folder(folder).stat().st_mode
-    except (OSError, UsageError):
-        return False
-    return mode & 0o1777 == 0o1777  # noqa: PLR2004 - the one mode that lets everybody make a file and none delete
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise _unusable(folder, f"it cannot be made ({error.strerror})") from error
-    folder.chmod(0o1777)
-
-
-def _open(path: Path) -> int:
-    """Open, or make, a lock file.
-
-    Linux refuses O_CREAT for another user's file in a sticky folder (fs.protected_regular), so it is opened
-    without it first.
-    """
-    while True:
+    def _is_the_one_of_its_name(self) -> bool:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            named = self.path.lstat()
         except FileNotFoundError:
-            _create(path)
-        except OSError as error:
-            why = "it is a link" if error.errno == errno.ELOOP else str(error.strerror)
-            raise _unusable(path, why) from error
-        else:
-            break
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-        os.close(descriptor)
-        raise _unusable(path, "it is not a plain file of one name")
-    return descriptor
-
-
-def _create(path: Path) -> None:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise _unusable(path, f"it cannot be made ({error.strerror})") from error
-    os.fchmod(descriptor, 0o666)
-    os.close(descriptor)
-
-
-def _unusable(path: Path, why: str) -> UsageError:
-    return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
+            return False
+        return os.path.samestat(named, os.fstat(self._descriptor))

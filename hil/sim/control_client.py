@@ -22,16 +22,17 @@ class ControlClient:
 
     Args:
         port: The control port, from the ready line.
+        address: Of the machine that simulates; a virtual machine has its host at another one than loopback.
 
     Raises:
         SimulatorError: Nobody listens there, or nobody answers; from every method too.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = _LOOPBACK) -> None:
         self.port = port
         self._lock = threading.Lock()
         try:
-            self._socket = socket.create_connection((_LOOPBACK, port), timeout=_ANSWER_LIMIT_S)
+            self._socket = socket.create_connection((address, port), timeout=_ANSWER_LIMIT_S)
         except (OSError, OverflowError) as error:
             raise SimulatorError(
                 f"no simulator answers at control port {port}",

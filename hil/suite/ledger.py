@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hil.suite.boards import Held
+    from hil.suite.finder import Held
     from hil.suite.verdicts import Judgement
 
 __all__ = ["Ledger", "TestRecord", "describe_board", "describe_judgement", "describe_test", "planned"]

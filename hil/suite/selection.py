@@ -84,8 +84,12 @@ def kind_of(item: pytest.Item, marked: list[str]) -> Kind:
 
 
 def uses_board(item: pytest.Item) -> bool:
-    """Whether one of the board's fixtures is among those that the test asks for, directly or not."""
-    return not BOARD_FIXTURES.isdisjoint(_fixtures(item))
+    """Whether the test asks for the board, directly or by a fixture that needs it.
+
+    All of the board's fixtures need `dutlink`; a fixture of the user's own that is called `console`, say,
+    and does not, makes no hardware test.
+    """
+    return "dutlink" in _fixtures(item)
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

@@ -78,6 +78,7 @@ class Run:
 
     def board(self) -> Board:
         """Return the board of the present test, or raise why it has none."""
+        self._block.check("the fixture dutlink")
         return self.keeper.board()
 
     def pytest_report_header(self) -> str:
@@ -116,13 +117,19 @@ class Run:
         if uses_board(item) or not self.keeper.may_run_without:
             raise self.keeper.error
 
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Refuse a board's fixture to a test that was not counted among those that use one.
-
-        Here, because what a session fixture raises itself would be kept for all tests to come.
-        """
-        if fixturedef.argname in BOARD_FIXTURES and self._block.active:
-            self._block.check(f"the fixture {fixturedef.argname}")
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self,
+        fixturedef: pytest.FixtureDef[Any],
+        request: Any,  # noqa: ANN401 - pytest does not export its type
+    ) -> Generator[None, object, object]:
+        """Forget the error of a board's fixture: pytest would keep it for every test of the session."""
+        try:
+            return (yield)
+        except BaseException:
+            if fixturedef.argname in BOARD_FIXTURES:
+                fixturedef.finish(request)
+            raise
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""

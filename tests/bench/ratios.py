@@ -50,9 +50,7 @@ class Ratio:
 
 
 def interleaved(bare: Callable[[], Cost], ours: Callable[[], Cost], repeats: int) -> list[tuple[Cost, Cost]]:
-    """Measure both in turn, `repeats` times, after one turn that does not count."""
-    bare()
-    ours()
+    """Measure both in turn, `repeats` times; a slow first pair does not move a median."""
     return [(bare(), ours()) for _ in range(repeats)]
 
 

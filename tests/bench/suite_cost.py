@@ -26,7 +26,7 @@ START_GOAL = 1.15
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What one run took, in seconds: by the clock, and of the processor, which a busy neighbour does not use."""
+    """Seconds that one run took: by the clock, and of the processor (a busy neighbour costs none)."""
 
     wall_s: float
     cpu_s: float

@@ -1,4 +1,4 @@
-"""`nox -s kernel`: the tests that need Linux' own USB stack, on simulated boards that it attaches over USB/IP.
+"""`nox -s kernel`: tests on Linux' own USB stack, with simulated boards that it attaches over USB/IP.
 
 Where this machine has vhci_hcd and this user is root the boards are attached here; anywhere else in a small
 virtual machine, built when it is first needed. The simulated boards run outside of it.
@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 from vm import images, packages
-from vm.cache import Cache, builder_digest, cache_folder
+from vm.cache import Cache, cache_folder
 from vm.machine import HOST_ADDRESS, Machine
 from vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
 from vm.steps import BuildError, say
@@ -28,6 +28,7 @@ JOB = ROOT / "tests" / "kernel" / "guest" / "job.py"
 LIMIT_S = 780.0
 BOARDS = 2
 JUMPSTARTER = ("jumpstarter-driver-dutlink==0.9.0",)
+PYSERIAL = "pyserial>=3.5"  # some rows of the table of faults are its errors
 VHCI = Path("/sys/devices/platform/vhci_hcd.0/attach")
 
 
@@ -38,14 +39,17 @@ def main() -> int:
     parser.add_argument(
         "--vm", action="store_true", help="take the virtual machine even where none is needed"
     )
+    parser.add_argument("--stage", action="append", help="run this stage alone: kernel, faults or suite")
     options, pytest_arguments = parser.parse_known_args()
+    chosen: dict[str, object] = {"stages": options.stage, "pytest": pytest_arguments}
+    os.umask(0o022)  # other users of the guest read what is built here
     in_ci = bool(os.environ.get("CI"))
     try:
         if may_attach_here() and not options.vm:
-            return _run_here(options.results, pytest_arguments)
+            return _run_here(options.results, chosen)
         check_tools(TO_RUN)
         machine = _machine(options.results)
-        return _run_in(machine, pytest_arguments)
+        return _run_in(machine, chosen)
     except BuildError as error:
         say(str(error) if error.why else f"{error.what}: {error.remedy}")
         without_qemu = not error.why and not in_ci
@@ -65,50 +69,48 @@ def _machine(results: Path) -> Machine:
     """Return the machine, built or from the cache."""
     cache = Cache(cache_folder())
     check_tools(TO_BUILD)
-    guest = (images.GUEST_FOLDER / "init", images.GUEST_FOLDER / "start")
-    path = images.images_path(cache, builder_digest(*guest))
+    path = images.images_path(cache)
     if not path.exists():
         check_user(path)
     built = cache.get(path, images.build_images)
     return Machine(built, ROOT, cache.folder, _fresh(results))
 
 
-def _run_in(machine: Machine, pytest_arguments: list[str]) -> int:
+def _run_in(machine: Machine, chosen: dict[str, object]) -> int:
     version = machine.images.joinpath(images.PYTHON_VERSION).read_text("utf-8")
     with SimulatorProcess(boards=BOARDS) as simulator:
-        job = {
+        job = chosen | {
             "address": HOST_ADDRESS,
             "own_machine": True,
             "packages": str(_packages(machine.cache, "packages", _requirements(), version)),
             "jumpstarter": str(_packages(machine.cache, "jumpstarter", JUMPSTARTER, version)),
         }
-        _write_job(machine.results, job, simulator, pytest_arguments)
+        _write_job(machine.results, job, simulator)
         say("starting the virtual machine")
         return machine.run(LIMIT_S)
 
 
-def _run_here(results: Path, pytest_arguments: list[str]) -> int:
+def _run_here(results: Path, chosen: dict[str, object]) -> int:
     """Attach the boards to this machine's kernel; tests that would change the machine are left out."""
     fresh = _fresh(results)
     with SimulatorProcess(boards=BOARDS) as simulator:
-        job = {"address": "127.0.0.1", "own_machine": False, "packages": None, "jumpstarter": None}
-        _write_job(fresh, job, simulator, pytest_arguments)
+        without = {"own_machine": False, "packages": None, "jumpstarter": None}
+        job = chosen | without | {"address": "127.0.0.1"}
+        _write_job(fresh, job, simulator)
         say("attaching boards to this machine's own kernel")
         ran = subprocess.run([sys.executable, JOB, fresh], cwd=ROOT, check=False, timeout=LIMIT_S)
     return ran.returncode
 
 
-def _write_job(
-    results: Path, job: dict[str, object], simulator: SimulatorProcess, pytest_arguments: list[str]
-) -> None:
-    job |= {"ready": simulator.ready, "pytest": pytest_arguments, "project": str(ROOT)}
+def _write_job(results: Path, job: dict[str, object], simulator: SimulatorProcess) -> None:
+    job |= {"ready": simulator.ready, "project": str(ROOT)}
     results.joinpath("job.json").write_text(json.dumps(job, indent=2), "utf-8")
 
 
 def _requirements() -> tuple[str, ...]:
     """What the suite and its tests need, as pyproject.toml says."""
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))
-    return (*project["project"]["dependencies"], *project["dependency-groups"]["test"])
+    return (*project["project"]["dependencies"], *project["dependency-groups"]["test"], PYSERIAL)
 
 
 def _packages(folder: Path, kind: str, requirements: tuple[str, ...], version: str) -> Path:

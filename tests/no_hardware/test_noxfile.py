@@ -138,6 +138,35 @@ def test_a_night_keeps_what_the_terminal_showed(noxfile: ModuleType, tmp_path: P
     assert console.read_bytes() == b"12 passed\n"
 
 
+@pytest.mark.parametrize(
+    ("printed", "ledger"),
+    [
+        (
+            "2 failed\n=== hil: hardware ledger ===\nboard 1\nno board 2\n=== summary ===\nF\n",
+            "board 1\nno board 2\n",
+        ),
+        ("ended at once\n", "no ledger\n"),
+    ],
+    ids=["reported", "ended early"],
+)
+def test_a_night_keeps_its_ledger_apart(noxfile: ModuleType, printed: str, ledger: str) -> None:
+    assert noxfile._ledger(printed) == ledger
+
+
+def test_a_failed_night_keeps_its_ledger_too(noxfile: ModuleType, tmp_path: Path) -> None:
+    class FailingSession(FakeSession):
+        def run(self, *command: str, **options: Any) -> None:
+            super().run(*command, **options)
+            os.write(options["stdout"], b"=== hil: hardware ledger ===\nno board\n=== 1 failed ===\n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        noxfile.nightly(FailingSession())
+
+    (kept,) = tmp_path.glob("nightly/*/ledger.txt")
+    assert kept.read_text(encoding="utf-8") == "no board\n"
+
+
 def test_a_night_shows_on_the_terminal_what_it_keeps(
     noxfile: ModuleType, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

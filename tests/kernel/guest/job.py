@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ATTACH_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -39,8 +42,12 @@ class Stage:
 
 
 STAGES = (
-    Stage("kernel", ("--confcutdir=tests/kernel", "--timeout=90", "tests/kernel"), 400.0),
-    Stage("faults", ("--confcutdir=tests/faults", "--timeout=60", "tests/faults"), 200.0),
+    Stage(
+        "kernel",
+        ("--confcutdir=tests/kernel", "--timeout=90", "-o", "pythonpath=tests/bench", "-rs", "tests/kernel"),
+        500.0,
+    ),
+    Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 200.0),
     Stage(
         "suite",
         ("-n", "2", "--hil-boards", "usb", "--hil-require", "tests/hardware", "tests/mixed"),
@@ -55,8 +62,9 @@ def main() -> int:
     results = Path(sys.argv[1])
     job = json.loads(results.joinpath("job.json").read_text("utf-8"))
     with plugged_in(job, results):
-        statuses = {stage.name: run(stage, job, results) for stage in STAGES}
-    print("kernel:", ", ".join(f"{name}: {verdict(status)}" for name, status in statuses.items()))
+        chosen = job["stages"] or [stage.name for stage in STAGES]
+        statuses = {stage.name: run(stage, job, results) for stage in STAGES if stage.name in chosen}
+    say(", ".join(f"{name} {verdict(status)}" for name, status in statuses.items()))
     return int(any(verdict(status) == "FAILED" for status in statuses.values()))
 
 
@@ -88,16 +96,27 @@ def wait_for_boards(serials: Iterator[str]) -> None:
 
 def run(stage: Stage, job: dict[str, Any], results: Path) -> int:
     """Run one stage under coverage, time limited; returns pytest's exit status."""
-    print(f"kernel: stage {stage.name}", flush=True)
-    chosen = [word for word in job["pytest"] if word != "--"]
+    say(f"stage {stage.name}")
+    chosen = job["pytest"]
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     command += [f"--junit-xml={results / stage.name}.xml", *stage.arguments, *chosen]
+    with subprocess.Popen(command, env=environment(job, results)) as tests:
+        try:
+            status = tests.wait(stage.limit_s)
+        except subprocess.TimeoutExpired:
+            say(f"stage {stage.name} took more than {stage.limit_s:.0f} s")
+            tests.send_signal(signal.SIGINT)  # pytest then tells what it has so far
+            status = interrupted(tests)
+    return 0 if chosen and status == NO_TESTS else status
+
+
+def interrupted(tests: subprocess.Popen[bytes]) -> int:
+    """Give pytest a moment to report; a status that is not 0 in any case."""
     try:
-        ran = subprocess.run(command, env=environment(job, results), timeout=stage.limit_s, check=False)
+        return tests.wait(END_LIMIT_S) or 1
     except subprocess.TimeoutExpired:
-        print(f"kernel: stage {stage.name} took more than {stage.limit_s:.0f} s", flush=True)
+        tests.kill()
         return 1
-    return 0 if chosen and ran.returncode == NO_TESTS else ran.returncode
 
 
 def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
@@ -108,7 +127,13 @@ def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(added),
         "COVERAGE_FILE": str(results / ".coverage"),
         "HIL_KERNEL_JOB": str(results / "job.json"),
+        "NO_COLOR": "1",
     }
+
+
+def say(text: str) -> None:
+    """Tell whoever watches the session; with the time, since stages are long."""
+    print(f"kernel: {time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201 - the session's own output
 
 
 def verdict(status: int) -> str:

@@ -16,7 +16,7 @@ from vm.steps import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Cache", "builder_digest", "cache_folder"]
+__all__ = ["Cache", "cache_folder"]
 
 _KEPT_S = 7 * 24 * 3600.0
 
@@ -26,12 +26,6 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     named = environ.get("HIL_CACHE_DIR")
     users = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return (Path(named) if named else users / "hil").absolute() / "kernel"
-
-
-def builder_digest(*more: Path) -> str:
-    """Digest of the files that say how things are built: this package's, and `more`."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), *more]
-    return _digest(*(file.read_bytes() for file in files))
 
 
 class Cache:

@@ -15,13 +15,15 @@ from vm.steps import BuildError, say, step
 if TYPE_CHECKING:
     from vm.cache import Cache
 
-__all__ = ["GUEST_FOLDER", "INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path"]
+__all__ = ["INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path"]
 
 KERNEL = "vmlinux"
 INITRD = "initrd.gz"
 ROOT_IMAGE = "root.img"
 PYTHON_VERSION = "python-version"
-GUEST_FOLDER = Path(__file__).parents[1] / "guest"
+_HERE = Path(__file__).parent
+_INIT = _HERE.parent / "guest" / "init"
+_BUILDERS = (Path(__file__), _HERE / "kernel.py", _HERE / "debian.py", _INIT)
 
 _PACKAGES = ("udev", "libusb-1.0-0", "python3", "kmod", "procps", "iproute2")
 _BUSYBOX = "busybox-static"
@@ -30,11 +32,12 @@ _DEBOOTSTRAP_LIMIT_S = 400.0
 _IMAGE_LIMIT_S = 120.0
 
 
-def images_path(cache: Cache, digest: str) -> Path:
+def images_path(cache: Cache) -> Path:
     """Where the images are kept that would be built now: by kernel, package versions and builder."""
     source = debian.mirror()
     kernel = debian.kernel_package()
-    return cache.path("images", source.release, debian.versions(kernel, _BUSYBOX, *_PACKAGES), digest)
+    versions = debian.versions(kernel, _BUSYBOX, *_PACKAGES)
+    return cache.path("images", source.release, versions, *(file.read_text("utf-8") for file in _BUILDERS))
 
 
 def build_images(folder: Path) -> None:
@@ -63,7 +66,7 @@ def _initrd(work: Path, tree: Path) -> bytes:
     (start / "modules").mkdir(parents=True)
     busybox = debian.download(_BUSYBOX, work)
     shutil.copy(next(busybox.glob("**/bin/busybox")), start / "busybox")
-    shutil.copy(GUEST_FOLDER / "init", start / "init")
+    shutil.copy(_INIT, start / "init")
     start.joinpath("init").chmod(0o755)
     files = module_files(tree, START_MODULES)
     for file in files:
@@ -90,8 +93,6 @@ def _root_folder(root: Path) -> Path:
         source.url,
         limit_s=_DEBOOTSTRAP_LIMIT_S,
     )
-    shutil.copy(GUEST_FOLDER / "start", root / "sbin" / "hil-start")
-    root.joinpath("sbin", "hil-start").chmod(0o755)
     for unneeded in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
         shutil.rmtree(root / unneeded, ignore_errors=True)
     return root

@@ -14,13 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GUEST_MODULES", "START_MODULES", "copy_modules", "module_files", "uncompressed"]
 
-START_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "overlay")
-"""What finds the root image, in the order of loading."""
+START_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "overlay", "9p", "9pnet_virtio")
+"""What finds the root image and the host's folders, in the order of loading."""
 
-GUEST_MODULES = (
-    *("vhci-hcd", "cdc-acm", "usb-storage", "sd_mod"),
-    *("9p", "9pnet_virtio", "virtio_net", "nls_utf8"),
-)
+GUEST_MODULES = ("vhci-hcd", "cdc-acm", "usb-storage", "sd_mod", "virtio_net")
 """What the guest loads when it runs."""
 
 _XZ = b"\xfd7zXZ\x00"

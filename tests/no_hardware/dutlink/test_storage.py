@@ -187,6 +187,19 @@ def test_only_one_board_of_a_host_looks_for_its_stick_at_a_time(board: Board, de
     assert (free_meanwhile, turn_is_free(dev)) == (False, True)
 
 
+@pytest.mark.usefixtures("stick")
+def test_a_stick_that_is_known_comes_in_its_turn_too(board: Board, dev: Path) -> None:
+    board.storage.host()
+    board.storage.wait_for_node(1.0)
+    board.storage.off()
+
+    board.storage.host()
+    free_meanwhile = turn_is_free(dev)
+
+    board.storage.wait_for_node(1.0)
+    assert (free_meanwhile, turn_is_free(dev)) == (False, True)
+
+
 @pytest.mark.parametrize("verb", ["off", "dut", "close"])
 def test_the_turn_ends_with_any_other_position(board: Board, dev: Path, verb: str) -> None:
     board.storage.host()

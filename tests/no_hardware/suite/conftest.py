@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,15 @@ import hil
 from hil.sim.process import SimulatorProcess
 
 REPOSITORY = Path(hil.__file__).parents[1]
+OPTIONS = [
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:hypothesispytest",
+    "-ra",
+    "--junitxml=inner.xml",
+    "--hil-silence=1.5",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,14 @@ class InnerRun:
 
     def results(self) -> dict[str, str]:
         return {name: outcome.result for name, outcome in self.outcomes.items()}
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this host where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 RunSuite: TypeAlias = Callable[..., InnerRun]
@@ -69,16 +87,8 @@ def run_suite(
 
     def run(source: str, *arguments: str) -> InnerRun:
         pytester.makepyfile(test_inner=source)
-        options = (
-            "-p",
-            "no:asyncio",
-            "-p",
-            "no:cacheprovider",
-            "-ra",
-            "--junitxml=inner.xml",
-            "--hil-silence=1.5",
-        )
-        result = pytester.runpytest_subprocess(*options, *arguments)
+        asyncio = [] if any("asyncio" in argument for argument in arguments) else ["-p", "no:asyncio"]
+        result = pytester.runpytest_subprocess(*OPTIONS, *asyncio, *arguments)
         return read_run(result, pytester.path / "inner.xml")
 
     return run

@@ -1,0 +1,64 @@
+"""A worker that stops at once when the process it works for is gone."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["GONE_STATUS", "stop_with"]
+
+GONE_STATUS = 70
+"""The exit status of a worker whose controller is gone (sysexits.h: EX_SOFTWARE)."""
+
+LOOK_EVERY_S = 0.2
+
+
+def stop_with(controller: int, stop: Callable[[], None] | None = None) -> None:
+    """End this process, without any cleaning up, as soon as its parent process `controller` has ended.
+
+    A lease that it holds is left to its guard. Call it early in a worker: a controller that is gone by then
+    counts.
+
+    Args:
+        controller: The pid of this process's parent.
+        stop: What to do instead of ending the process.
+    """
+    watched = _open(controller)
+    end = stop or _end
+    if os.getppid() != controller:
+        end()
+        return
+    wait = _wait_by_kernel if watched >= 0 else _wait_by_looking
+    arguments = (watched, controller, end)
+    threading.Thread(target=wait, args=arguments, name="hil-controller-watch", daemon=True).start()
+
+
+def _open(controller: int) -> int:
+    try:
+        return os.pidfd_open(controller)
+    except OSError:  # an old kernel, or a sandbox that forbids it
+        return -1
+
+
+def _wait_by_kernel(watched: int, _controller: int, end: Callable[[], None]) -> None:
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    poll.poll()
+    os.close(watched)
+    end()
+
+
+def _wait_by_looking(_watched: int, controller: int, end: Callable[[], None]) -> None:
+    pause = threading.Event()
+    while os.getppid() == controller:
+        pause.wait(LOOK_EVERY_S)
+    end()
+
+
+def _end() -> None:
+    os._exit(GONE_STATUS)

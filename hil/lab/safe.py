@@ -1,0 +1,75 @@
+"""Make a board safe and prove it: the action that a guard, the next holder and `hil safe` carry out.
+
+Safe is: the DUT's supply off, the stick with nobody, the control pins floating, and the meter agrees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
+from hil.dutlink.reading import SETTLE_S
+from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
+from hil.dutlink.waiting import hold
+from hil.lab.safety import FORCE_OFF, OFF, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hil.dutlink.board import Board
+
+__all__ = ["make_safe"]
+
+MEASURED_WITHIN_S = 5.0
+
+
+def make_safe(
+    serial: str, *, policy: str = FORCE_OFF, host: Mapping[str, Any] | None = None, offset_amps: float = 0.0
+) -> float:
+    """Make a board safe, and return what its DUT draws afterwards, in amperes.
+
+    Args:
+        serial: The board.
+        policy: What comes before force-off: nothing (`force-off`), the board's own power-off sequence
+            (`off`), or a sequence of the place's own, carried out from here.
+        host: Where it is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
+            None: this host's USB.
+        offset_amps: What the board's meter shows when nothing is drawn.
+
+    Raises:
+        UnavailableError: It cannot be reached.
+        BoardFaultError: It did not do it, or its DUT still draws current.
+    """
+    with open_board(_host(host), serial, console=False) as board:
+        try:
+            _prepare(board, policy)
+        finally:
+            board.make_safe()
+        hold(SETTLE_S)
+        return board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+
+
+def _host(description: Mapping[str, Any] | None) -> Host:
+    if description is None:
+        return Host()
+    host = resolve(description["call"])(**description.get("arguments", {}))
+    if not isinstance(host, Host):
+        raise TypeError(f"{description['call']} returned {type(host).__name__}, not a Host")
+    return host
+
+
+def _prepare(board: Board, policy: str) -> None:
+    if policy == FORCE_OFF:
+        return
+    if policy == OFF:
+        board.power.off()
+        return
+    for order in Sequence.parse(policy).orders:
+        match order:
+            case PinOrder(pin, level):
+                board.pins.set(pin, level)
+            case WaitOrder(ticks):
+                hold(ticks * TICK_S)
+            case SupplyOrder(on):
+                (board.power.force_on if on else board.power.force_off)()

@@ -1,0 +1,122 @@
+"""How a board is made safe, as plain data: a guard carries it to a time when nobody is left to ask.
+
+The action is named, not called: a function that takes the serial number and keyword arguments of plain data,
+and returns what the DUT drew afterwards in amperes (None: not measured). It raises what stood in its way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from hil.errors import SimulatorError, UnavailableError, UsageError, Verdict
+from hil.lab.board_record import SafetyEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FORCE_OFF", "LEAVE", "OFF", "Safety", "attempt", "resolve"]
+
+FORCE_OFF = "force-off"
+"""The policy of a place that says nothing."""
+
+OFF = "off"
+"""The policy of a place that wants the board's own power-off sequence first."""
+
+LEAVE = "leave"
+"""The policy of a place whose DUT is to be left alone."""
+
+RETRY_S = 0.25
+LONGEST_RETRY_S = 2.0
+
+Action: TypeAlias = Callable[..., float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """How a board is made safe.
+
+    Attributes:
+        action: `module:function`.
+        arguments: What it gets beside the serial number; plain data.
+        policy: What the place wants: `force-off`, `off` (the board's own power-off sequence first), `leave`,
+            or a sequence of its own such as `aL,w10`; handed to the action.
+        limit_s: How long to try; a board that works through a power sequence answers after that (20 s occur).
+        absent_s: How long to look for a board that is not on the bus.
+    """
+
+    action: str = "hil.lab.safe:make_safe"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    policy: str = FORCE_OFF
+    limit_s: float = 60.0
+    absent_s: float = 3.0
+
+    def to_json(self) -> str:
+        """As a guard gets it."""
+        return json.dumps({**asdict(self), "arguments": dict(self.arguments)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`."""
+        return cls(**json.loads(text))
+
+    @property
+    def leaves_alone(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.policy == LEAVE
+
+
+def resolve(name: str) -> Any:  # noqa: ANN401 - a function by name: its caller knows its type
+    """Import what `module:function` names.
+
+    Raises:
+        UsageError: There is no such module or function.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{name!r} cannot be imported", why=str(error), remedy="name it as module:function"
+        ) from error
+
+
+def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
+    """Make a board safe, trying until it works or the time is over; a failure is in what it returns."""
+    try:
+        action: Action = resolve(safety.action)
+    except UsageError as error:
+        return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
+    problem = ""
+    for spent_s in _tries(safety.limit_s):
+        try:
+            amps = action(serial, policy=safety.policy, **safety.arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
+            problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
+            if _is_absent(error) and spent_s >= safety.absent_s:
+                break
+        else:
+            return SafetyEvent.made_safe(why, by, amps)
+    return SafetyEvent.failed(f"{why}; {problem}", by)
+
+
+def _tries(limit_s: float) -> Iterator[float]:
+    """Yield the seconds spent: once now, then again, pausing longer each time, until `limit_s` is over."""
+    began, pause_s = time.monotonic(), RETRY_S
+    spent_s = 0.0
+    while spent_s <= limit_s:
+        yield spent_s
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+        spent_s = time.monotonic() - began
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether there is nothing to talk to, which no board that is merely busy looks like."""
+    if isinstance(error, UnavailableError):
+        return error.verdict in {Verdict.ABSENT, Verdict.NO_BACKEND}
+    return isinstance(error, SimulatorError)

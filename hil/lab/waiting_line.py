@@ -1,0 +1,159 @@
+"""The line of those who wait for a board: first come, first served, over all users of the machine.
+
+One file, `hil-queue`, divided into slots. Whoever waits locks a slot (an open-file-description lock on one
+byte: others can ask about it without touching it) and writes a ticket into it. A ticket counts while its slot
+is locked, and the kernel unlocks the slot of a process that ends, however it ends. So nothing has to be
+tidied up after anybody: the next one in line takes the slot and writes over it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+from hil.lab.holder import Holder
+from hil.lab.shared_folder import forget_on_fork, open_shared, unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["PlaceInLine", "Ticket", "waiting"]
+
+LINE_NAME = "hil-queue"
+SLOT_BYTES = 4096
+MOST_SLOTS = 1024
+_FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One who waits.
+
+    Attributes:
+        number: When it came: nanoseconds of the machine's monotonic clock, the same for all processes.
+        serials: The boards that would do.
+        who: Who it is, and since when it waits.
+    """
+
+    number: int
+    serials: tuple[str, ...]
+    who: Holder
+
+    def to_json(self) -> bytes:
+        """The ticket as it is written into a slot."""
+        return json.dumps(
+            {"number": self.number, "serials": self.serials, "who": self.who.to_data()}
+        ).encode()
+
+    @classmethod
+    def from_json(cls, slot: bytes) -> Ticket | None:
+        """Read a slot; None where it is empty, half written, or was written by somebody else's program."""
+        try:
+            facts = json.loads(slot)
+            who = Holder.from_data(facts["who"])
+            serials = tuple(str(serial) for serial in facts["serials"])
+            return None if who is None else cls(int(facts["number"]), serials, who)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+
+
+class PlaceInLine:
+    """A place at the end of the line, taken when it is made and given up by `close`.
+
+    Args:
+        folder: The machine's lock folder.
+        serials: The boards that would do.
+        who: Who waits.
+
+    Raises:
+        UsageError: The line's file cannot be used.
+    """
+
+    def __init__(self, folder: Path, serials: Sequence[str], who: Holder) -> None:
+        ticket = Ticket(time.monotonic_ns(), tuple(serials), who)
+        path = folder / LINE_NAME
+        self._descriptor = open_shared(path)
+        forget_on_fork(self)
+        try:
+            self._slot = _lock_a_slot(self._descriptor, path)
+            os.pwrite(self._descriptor, _padded(ticket), self._slot * SLOT_BYTES)
+        except BaseException:
+            self.close()
+            raise
+        self._order = (ticket.number, self._slot)
+
+    @property
+    def descriptor(self) -> int:
+        """The line's open file, for a bell; it rings when somebody comes or goes."""
+        return self._descriptor
+
+    def ahead(self) -> list[Ticket]:
+        """Who came earlier and still waits, the earliest first."""
+        before = [
+            (ticket.number, slot, ticket)
+            for slot, ticket in _tickets(self._descriptor)
+            if slot != self._slot and (ticket.number, slot) < self._order
+        ]
+        return [ticket for _number, _slot, ticket in sorted(before, key=lambda entry: entry[:2])]
+
+    def close(self) -> None:
+        """Leave the line; harmless when repeated."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def waiting(folder: Path) -> list[Ticket]:
+    """Who waits on this machine, the earliest first; for those who only want to know."""
+    descriptor = open_shared(folder / LINE_NAME)
+    try:
+        return sorted((ticket for _slot, ticket in _tickets(descriptor)), key=lambda ticket: ticket.number)
+    finally:
+        os.close(descriptor)
+
+
+def _padded(ticket: Ticket) -> bytes:
+    record = ticket.to_json()
+    if len(record) > SLOT_BYTES:
+        raise UsageError(
+            f"{len(ticket.serials)} boards are too many to wait for at once",
+            why=f"a place in line has room for {SLOT_BYTES} bytes",
+            remedy="ask for fewer boards, by serial number or tags",
+        )
+    return record.ljust(SLOT_BYTES)
+
+
+def _lock_a_slot(descriptor: int, path: Path) -> int:
+    for slot in range(MOST_SLOTS):
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise unusable(path, f"its file system gives no locks ({error.strerror})") from error
+        else:
+            return slot
+    raise unusable(path, f"{MOST_SLOTS} processes wait already")
+
+
+def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:
+    slots = min(MOST_SLOTS, -(-os.fstat(descriptor).st_size // SLOT_BYTES))
+    for slot in range(slots):
+        if _is_locked(descriptor, slot):
+            ticket = Ticket.from_json(os.pread(descriptor, SLOT_BYTES, slot * SLOT_BYTES))
+            if ticket is not None:
+                yield slot, ticket
+
+
+def _is_locked(descriptor: int, slot: int) -> bool:
+    """Whether somebody else has the slot; asking disturbs nobody."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
+    answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
+    return bool(answer[0] != fcntl.F_UNLCK)

@@ -1,0 +1,144 @@
+"""Finds a board that can be used, leases and opens it, and makes it safe; or a simulated one in its place.
+
+What was learned about boards that cannot be used is kept, so that later tests need not wait for them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import list_boards, look
+from hil.errors import BoardBusyError, BoardFaultError, BoardLostError, UnavailableError, Verdict
+from hil.lab.lease import Lease, hold_any
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.dutlink.host import Host
+    from hil.suite.hosts import Hosts
+    from hil.suite.options import RunOptions
+
+__all__ = ["GLANCE_S", "BoardFinder", "Held"]
+
+GLANCE_S = 0.25
+"""Seconds that a board gets that was silent before: later tests must not wait for it again."""
+
+LISTING_S = 1.0
+"""Seconds that each board gets when all are listed: one that is silent must not hold up the others."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The board that this worker holds.
+
+    Attributes:
+        board: Open.
+        lease: The right to it; None for a worker's own simulated board, which nobody else can see.
+        host: Where it is plugged in.
+        simulated: Whether it is a simulated one.
+        lost: How it was lost, if it was.
+    """
+
+    board: Board
+    lease: Lease | None
+    host: Host
+    simulated: bool
+    lost: BoardLostError | None = None
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it stands in for a real board that could not be used."""
+        return self.lease is None
+
+    def let_go(self) -> None:
+        """Close the board and give it back, as it is."""
+        self.board.close()
+        if self.lease is not None:
+            self.lease.release()
+
+
+class BoardFinder:
+    """Finds boards on the host that a run was asked to use.
+
+    Args:
+        hosts: Where boards may be.
+        options: What the run was asked for.
+    """
+
+    def __init__(self, hosts: Hosts, options: RunOptions) -> None:
+        self._hosts = hosts
+        self._simulated = options.boards.simulated
+        self._wait_s = options.wait_s
+        self._silence_s = options.silence_s
+
+    def hold(self, test: str) -> Held:
+        """Hold a board of the host that the run was asked to use: the first that works among the free ones.
+
+        Raises:
+            UnavailableError: There is none.
+        """
+        host = self._hosts.chosen()
+        serials = self._find(host)
+        while True:
+            lease = self._lease(serials, test)
+            try:
+                return self._open(host, lease)
+            except (UnavailableError, BoardFaultError) as error:
+                lease.release()
+                self._silence_s = GLANCE_S if isinstance(error, BoardLostError) else self._silence_s
+                serials.remove(lease.serial)
+                if not serials:
+                    raise
+            except BaseException:
+                lease.release()
+                raise
+
+    def _find(self, host: Host) -> list[str]:
+        """Return the serial numbers of boards that might be used; those that answer come first.
+
+        One that is silent may be working through somebody's power sequence, so its serial number may
+        still be unknown: then it is waited for.
+        """
+        seen = list_boards(host, min(LISTING_S, self._silence_s))
+        useful = (Verdict.PRESENT, Verdict.LOST)
+        seen = sorted(
+            (s for s in seen if s.verdict in useful and s.serial), key=lambda s: useful.index(s.verdict)
+        )
+        if seen:
+            return [sighting.serial for sighting in seen if sighting.serial]
+        sighting = look(host, None, self._silence_s)
+        if sighting.error is not None or sighting.serial is None:
+            self._silence_s = GLANCE_S if sighting.verdict is Verdict.LOST else self._silence_s
+            raise sighting.error or BoardLostError(
+                "a board answered without a serial number", remedy="replug it"
+            )
+        return [sighting.serial]
+
+    def _lease(self, serials: list[str], test: str) -> Lease:
+        """Wait for one of the boards; what was waited in vain is not waited again by later tests."""
+        try:
+            return hold_any(serials, wait_s=self._wait_s, test=test)
+        except BoardBusyError:
+            self._wait_s = 0.0
+            raise
+
+    def _open(self, host: Host, lease: Lease) -> Held:
+        board = open_board(host, lease.serial, limit_s=self._silence_s)
+        try:
+            board.make_safe()
+        except BaseException:
+            board.close()
+            raise
+        return Held(board, lease, host, self._simulated)
+
+    def hold_fallback(self) -> Held:
+        """Hold a simulated board of this worker's own.
+
+        Raises:
+            SimulatorError: It did not start.
+        """
+        host = self._hosts.fallback()
+        board = open_board(host)
+        board.make_safe()
+        return Held(board, None, host, simulated=True)

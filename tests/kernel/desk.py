@@ -1,0 +1,48 @@
+"""A machine's users and its udev rules, changed for real: for the session's own virtual machine alone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["INSIDER", "OUTSIDER", "add_users", "rule_installed"]
+
+INSIDER = "insider"
+"""A user in the group of our udev rule."""
+
+OUTSIDER = "outsider"
+"""A user that is not."""
+
+_RULES = Path("/etc/udev/rules.d")
+_UNKNOWN_USER = 1
+
+
+def add_users() -> None:
+    """Make both, unless they are there."""
+    for name, group in ((INSIDER, "plugdev"), (OUTSIDER, "users")):
+        if subprocess.run(["id", name], check=False, capture_output=True).returncode == _UNKNOWN_USER:
+            subprocess.run(["useradd", "--groups", group, name], check=True)
+
+
+@contextmanager
+def rule_installed(rule: Path) -> Iterator[None]:
+    """Have a rule, applied the way its own first lines say; a device keeps its mode until it is replugged."""
+    installed = Path(shutil.copy(rule, _RULES))
+    _apply()
+    try:
+        yield
+    finally:
+        installed.unlink()
+        _apply()
+
+
+def _apply() -> None:
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+    subprocess.run(["udevadm", "trigger"], check=True)
+    subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)

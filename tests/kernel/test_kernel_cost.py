@@ -1,0 +1,74 @@
+"""What the driver costs on the real stack, against bare pyusb, and whether the console keeps pace."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import usb.core
+import usb.util
+from ratios import Ratio, interleaved, table
+
+from hil.dutlink.discovery import list_boards, reach
+from hil.dutlink.host import Host
+from hil.dutlink.requests import ReadKey, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST_GOAL = 1.15
+FIND_GOAL = 1.5
+"""More than bare pyusb's find with serial numbers does: it also asks each board for its version."""
+
+REQUESTS = 20
+REPEATS = 15
+
+
+def seconds(act: Callable[[], object], count: int) -> float:
+    began = time.perf_counter()
+    for _ in range(count):
+        act()
+    return (time.perf_counter() - began) / count
+
+
+def bare_find() -> None:
+    """Every board's serial number, as pyusb's users read it."""
+    for device in usb.core.find(find_all=True, idVendor=0x2B23, idProduct=0x1012):
+        usb.util.get_string(device, device.iSerialNumber)
+        usb.util.dispose_resources(device)
+
+
+def check(ratio: Ratio, record: Callable[[str, object], None]) -> None:
+    print(table([ratio]))  # noqa: T201 - for the session's log
+    record(ratio.name, f"{ratio.value:.3f}x")
+    assert ratio.holds, table([ratio])
+
+
+@pytest.fixture
+def device(serial: str) -> Any:
+    return usb.core.find(idVendor=0x2B23, serial_number=serial)
+
+
+def test_a_control_request_costs_little_more_than_bare_pyusb(
+    serial: str, device: Any, record_property: Callable[[str, object], None]
+) -> None:
+    link = reach(Host(), serial).link
+    assert link is not None
+    bare = partial(device.ctrl_transfer, 0xC1, 4, 0, 3, 512, 2000)
+    ours = partial(link.ask, Request.READ, ReadKey.VERSION)
+
+    pairs = interleaved(partial(seconds, bare, REQUESTS), partial(seconds, ours, REQUESTS), REPEATS)
+
+    link.close()
+    check(Ratio.of("a control request", pairs, REQUEST_GOAL), record_property)
+
+
+@pytest.mark.usefixtures("serial", "other_serial")
+def test_finding_all_boards_costs_little_more_than_bare_pyusb(
+    record_property: Callable[[str, object], None],
+) -> None:
+    pairs = interleaved(partial(seconds, bare_find, 2), partial(seconds, partial(list_boards, Host()), 2), 8)
+
+    check(Ratio.of("finding two boards", pairs, FIND_GOAL), record_property)

@@ -1,0 +1,84 @@
+"""Jumpstarter's public driver, as published, on a simulated board behind the kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
+from hil.sim.image import build_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attached import Bench
+
+LIMIT_S = 240.0
+STANDBY_AMPS = 0.02
+
+
+@pytest.fixture(scope="module")
+def facts(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a user of Jumpstarter's driver saw: power, storage, console."""
+    if bench.jumpstarter is None:
+        pytest.skip("this session has no Jumpstarter; the one in the virtual machine does")
+    serial = bench.serials[0]
+    bench.restore(serial)
+    folder = tmp_path_factory.mktemp("jumpstarter")
+    build_image(folder / "image", "jumpstarter-1", 4 << 20)
+    user = bench.project / "tests" / "kernel" / "guest" / "jumpstarter_user.py"
+    ran = subprocess.run(
+        [sys.executable, user, serial, _stick_of(serial), folder / "image"],
+        env={**_without_ours(), "PYTHONPATH": str(bench.jumpstarter), "HOME": str(folder)},
+        timeout=LIMIT_S,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    seen: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return seen
+
+
+def _stick_of(serial: str) -> Path:
+    """Its node, as a lab writes it into Jumpstarter's configuration by hand."""
+    with open_board(Host(), serial, console=False) as board:
+        board.storage.host()
+        node = board.storage.wait_for_node()
+        board.make_safe()
+    return node
+
+
+def _without_ours() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("COV", "HIL_", "PYTEST"))
+    }
+
+
+pytestmark = pytest.mark.timeout(LIMIT_S + 20)
+
+
+def test_it_switches_the_supply_on_and_off(facts: dict[str, Any]) -> None:
+    assert facts["on"] > facts["off"] + STANDBY_AMPS
+
+
+def test_it_brings_the_dut_into_rescue_mode(facts: dict[str, Any]) -> None:
+    assert facts["rescue"]
+
+
+def test_the_dut_boots_what_its_own_writer_wrote_through_the_kernels_disk(facts: dict[str, Any]) -> None:
+    assert facts["flashed"] == "jumpstarter-1"
+
+
+def test_its_console_works_both_ways(facts: dict[str, Any]) -> None:
+    assert facts["typed"].startswith("Linux hil-dut")
+
+
+def test_its_console_reaches_the_boards_shell(facts: dict[str, Any]) -> None:
+    assert facts["shell"] == "Jumpstarter test-harness"

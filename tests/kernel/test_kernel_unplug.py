@@ -1,0 +1,101 @@
+"""A board that is pulled while a test uses it, in each of the test's phases, and plugged in again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from inner_suite import READS, run_suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attached import Bench
+
+PULLS = """
+import json, os, pytest
+from hil.sim.control_client import ControlClient
+
+def pull(board):
+    job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
+    with ControlClient(job["ready"]["control_port"], job["address"]) as client:
+        client.fault(board.serial, "unplug")
+
+@pytest.fixture
+def pulled_in_setup(dutlink):
+    if PHASE == "setup":
+        pull(dutlink)
+        dutlink.power.read()
+    yield
+    if PHASE == "teardown":
+        pull(dutlink)
+        dutlink.power.read()
+
+def test_pulled(pulled_in_setup, dutlink):
+    if PHASE == "call":
+        pull(dutlink)
+        dutlink.power.read()
+
+def test_later(power):
+    power.read()
+"""
+WAITS = """
+import json, os, threading
+from hil.sim.control_client import ControlClient
+
+def test_pulled(console, dutlink):
+    console.open()
+    job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
+    with ControlClient(job["ready"]["control_port"], job["address"]) as client:
+        timer = threading.Timer(0.5, client.fault, (dutlink.serial, "unplug"))
+        timer.start()
+        try:
+            console.expect("never said", 20)
+        finally:
+            timer.join()
+"""
+
+
+@pytest.fixture
+def boards(bench: Bench, serial: str, other_serial: str) -> tuple[str, ...]:
+    assert {serial, other_serial} == set(bench.serials)
+    return bench.serials
+
+
+@pytest.mark.usefixtures("boards")
+@pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
+def test_a_board_that_is_pulled_is_lost_in_every_phase(phase: str, tmp_path: Path) -> None:
+    outcomes = run_suite(tmp_path, f"PHASE = {phase!r}\n{PULLS}")
+
+    pulled = outcomes["test_pulled"]
+    assert (pulled.result, pulled.message.startswith("DUTLink lost: ")) == ("skipped", True), pulled
+    assert outcomes["test_later"].message.startswith("DUTLink lost: ")
+
+
+@pytest.mark.usefixtures("boards")
+def test_a_board_that_is_pulled_while_its_console_is_awaited_is_lost(tmp_path: Path) -> None:
+    pulled = run_suite(tmp_path, WAITS)["test_pulled"]
+
+    assert (pulled.result, pulled.message.startswith("DUTLink lost: ")) == ("skipped", True), pulled
+
+
+def test_the_next_run_uses_the_board_that_was_plugged_in_again(
+    bench: Bench, boards: tuple[str, ...], tmp_path: Path
+) -> None:
+    for serial in boards:
+        bench.replug(serial)
+
+    outcome = run_suite(tmp_path, READS)["test_reads"]
+
+    assert (outcome.result, outcome.board in boards) == ("passed", True)
+
+
+def test_the_other_board_serves_while_one_is_out(
+    bench: Bench, boards: tuple[str, ...], tmp_path: Path
+) -> None:
+    bench.control.fault(boards[0], "unplug")
+    bench.wait_until_gone(boards[0])
+
+    outcome = run_suite(tmp_path, READS)["test_reads"]
+
+    assert (outcome.result, outcome.board) == ("passed", boards[1])

@@ -1,0 +1,122 @@
+"""A worker whose controller is gone stops at once, and its guard sees to it where the worker cannot."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hil.lab import controller_watch
+from hil.lab.controller_watch import GONE_STATUS, stop_with
+
+HIL = Path(controller_watch.__file__).parents[2]
+HERE = Path(__file__).parent
+SOON_S = 10.0
+
+CONTROLLER = """
+import subprocess, sys, time
+command = [sys.executable, "-c", *sys.argv[1:]]
+worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+print(worker.stdout.readline().strip(), flush=True)
+time.sleep(60)
+"""
+
+WATCHING = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from hil.lab.controller_watch import stop_with
+stop_with(os.getppid())
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+DEAF = """
+import os, sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[1:3]
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+folder = Path(sys.argv[3])
+safety = Safety("fake_board:switch_off", {"board": str(folder / "board")})
+lease = under_guard(hold("5a1c0e01", folder=folder), safety, controller=os.getppid())
+lease.guard.wait_until_ready()
+(folder / "board").write_text("on")
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def orphaned(*worker: str) -> int:
+    command = [sys.executable, "-c", CONTROLLER, *worker]
+    controller = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert controller.stdout is not None
+    pid = int(controller.stdout.readline())
+    controller.kill()
+    controller.communicate()
+    return pid
+
+
+def until(true: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + SOON_S
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_worker_ends_at_once_when_its_controller_is_killed() -> None:
+    worker = orphaned(WATCHING, str(HIL))
+    began = time.monotonic()
+
+    assert until(lambda: is_gone(worker))
+    assert time.monotonic() - began < 1
+
+
+def test_a_guard_ends_a_worker_that_does_not_notice_and_makes_its_board_safe(tmp_path: Path) -> None:
+    worker = orphaned(DEAF, str(HIL), str(HERE), str(tmp_path))
+
+    assert until(lambda: is_gone(worker))
+    assert until(lambda: (tmp_path / "board").read_text() == "off")
+
+
+def test_a_controller_that_was_gone_before_the_watch_began_counts() -> None:
+    stopped = threading.Event()
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    stop_with(gone.pid, stopped.set)
+
+    assert stopped.is_set()
+
+
+def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_watch, "_open", lambda _pid: -1)
+    monkeypatch.setattr(controller_watch, "LOOK_EVERY_S", 0.01)
+    parents = iter([4711, 4711, 4711, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    stopped = threading.Event()
+    stop_with(4711, stopped.set)
+
+    assert stopped.wait(SOON_S)
+
+
+def test_the_end_is_without_any_cleaning_up() -> None:
+    child = os.fork()
+    if child == 0:
+        stop_with(0)
+        os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == GONE_STATUS

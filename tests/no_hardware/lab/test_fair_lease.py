@@ -1,0 +1,355 @@
+"""First come, first served, across processes and users; who dies or stops in line holds up nobody."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.errors import BoardBusyError, UsageError
+from hil.lab import bell, lease
+from hil.lab.holder import Holder
+from hil.lab.lease import Waiting, hold, hold_any
+from hil.lab.waiting_line import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
+
+ONE, TWO = "5a1c0e01", "5a1c0e02"
+SOON_S = 20.0
+HIL = Path(lease.__file__).parents[2]
+
+WAITER = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from hil.lab.lease import hold_any
+if int(sys.argv[5]):
+    import ctypes
+    os.setuid(int(sys.argv[5]))
+    ctypes.CDLL(None).prctl(4, 1)  # a process of that user from its start could read its own /proc entries
+lease = hold_any(sys.argv[4].split(","), wait_s=60, folder=Path(sys.argv[2]), test=sys.argv[3])
+print(lease.serial, time.monotonic(), flush=True)
+sys.stdin.readline()
+lease.release()
+"""
+
+TURNS = """
+import json, os, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from hil.lab.lease import hold
+folder, turns = Path(sys.argv[2]), int(sys.argv[3])
+log = []
+def turn(kept=True):
+    with hold("5a1c0e01", wait_s=60, folder=folder) as lease:
+        began = time.monotonic()
+        inside = os.open(folder / "inside", os.O_CREAT | os.O_EXCL)
+        os.close(inside)
+        os.unlink(folder / "inside")
+        if kept:
+            log.append((began, time.monotonic()))
+def state():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), pages * 4
+for _ in range(20):
+    turn(kept=False)
+before = state()
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(turns):
+    turn()
+print(json.dumps({"before": before, "after": state(), "turns": len(log)}), flush=True)
+"""
+
+
+class Waiter:
+    """A process that waits for a board, then holds it until it is told to let go."""
+
+    def __init__(self, folder: Path, name: str, serials: str = ONE, user: int = 0) -> None:
+        before = len(waiting(folder))
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WAITER, str(HIL), str(folder), name, serials, str(user)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert until(lambda: len(waiting(folder)) > before or self._has_spoken())
+
+    def serial(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().partition(" ")[0]
+
+    def _has_spoken(self) -> bool:
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
+    def let_go(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hil-test-", dir="/tmp") as name:  # other users see it
+        path = Path(name)
+        path.chmod(0o1777)
+        yield path
+
+
+@pytest.fixture
+def line(folder: Path) -> Iterator[Callable[..., Waiter]]:
+    waiters: list[Waiter] = []
+
+    def join(name: str, serials: str = ONE, user: int = 0) -> Waiter:
+        waiters.append(Waiter(folder, name, serials, user))
+        return waiters[-1]
+
+    yield join
+    for waiter in waiters:
+        waiter.end()
+
+
+def until(true: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + SOON_S
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_those_who_wait_get_the_board_in_the_order_they_came(
+    folder: Path, line: Callable[..., Waiter]
+) -> None:
+    first = hold(ONE, folder=folder)
+    waiters = [line(str(number)) for number in range(5)]
+    first.release()
+    served = []
+    for waiter in waiters:
+        assert waiter.serial() == ONE
+        served.append(Holder.from_json((folder / f"hil-board-{ONE}.lock").read_bytes()))
+        waiter.let_go()
+
+    assert [holder.test for holder in served if holder] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_board_goes_to_the_first_who_can_use_it(folder: Path, line: Callable[..., Waiter]) -> None:
+    one, two = hold(ONE, folder=folder), hold(TWO, folder=folder)
+    wants_one, wants_any, wants_two = line("a", ONE), line("b", f"{ONE},{TWO}"), line("c", TWO)
+    two.release()
+    assert wants_any.serial() == TWO
+    wants_any.let_go()
+
+    assert wants_two.serial() == TWO
+    one.release()
+    assert wants_one.serial() == ONE
+
+
+def test_a_killed_waiter_holds_up_nobody(folder: Path, line: Callable[..., Waiter]) -> None:
+    first = hold(ONE, folder=folder)
+    killed, second = line("killed"), line("second")
+    killed.process.kill()
+    first.release()
+
+    assert second.serial() == ONE
+
+
+def test_a_killed_holder_hands_over_to_the_first_in_line(line: Callable[..., Waiter]) -> None:
+    holder = line("holder")
+    assert holder.serial() == ONE
+    second, third = line("second"), line("third")
+    died = time.monotonic()
+    holder.process.kill()
+
+    assert second.serial() == ONE
+    assert time.monotonic() - died < 1
+    assert third.process.poll() is None
+
+
+def test_a_stopped_waiter_is_passed_after_a_while(
+    folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
+    first = hold(ONE, folder=folder)
+    stopped = line("stopped")
+    stopped.process.send_signal(signal.SIGSTOP)
+    threading.Timer(0.2, first.release).start()
+    released = time.monotonic() + 0.2
+
+    with hold(ONE, wait_s=SOON_S, folder=folder):
+        assert time.monotonic() - released > 0.3
+
+
+def test_who_will_not_wait_does_not_push_in(folder: Path, line: Callable[..., Waiter]) -> None:
+    first = hold(ONE, folder=folder)
+    ahead = line("ahead")
+    ahead.process.send_signal(signal.SIGSTOP)
+    first.release()
+
+    with pytest.raises(BoardBusyError, match="ahead"):
+        hold(ONE, folder=folder)
+
+
+def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
+    folder: Path, line: Callable[..., Waiter]
+) -> None:
+    first = hold(ONE, folder=folder, test="first")
+    line("ahead")
+    news: list[Waiting] = []
+    with pytest.raises(BoardBusyError):
+        hold(ONE, wait_s=0.2, on_wait=news.append, folder=folder)
+
+    ((serial, holder),) = news[0].holders
+    assert (serial, holder) == (ONE, first.holder)
+    assert [who.test for who in news[0].ahead] == ["ahead"]
+
+
+def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> None:
+    first = hold(ONE, folder=folder, test="first")
+    threading.Timer(0.1, first.note, ["second"]).start()
+    news: list[str] = []
+    with pytest.raises(BoardBusyError):
+        hold(ONE, wait_s=0.4, on_wait=lambda waiting: news.append(str(waiting)), folder=folder)
+
+    assert "for first" in news[0]
+    assert "for second" in news[-1]
+
+
+def test_a_wait_ends_at_an_interrupt(folder: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first = hold(ONE, folder=folder)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hold(ONE, wait_s=SOON_S, folder=folder)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert waiting(folder) == []
+    first.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> None:
+    theirs = line("theirs", user=65534)
+    assert theirs.serial() == ONE
+    first, other = line("first", user=1), line("other", user=65534)
+    assert {ticket.who.test for ticket in waiting(folder)} == {"first", "other"}
+    theirs.let_go()
+
+    assert first.serial() == ONE
+    first.let_go()
+    assert other.serial() == ONE
+
+
+def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell.Bell, "polls", property(lambda _bell: True))
+    first = hold(ONE, folder=folder)
+    threading.Timer(0.1, first.release).start()
+
+    with hold(ONE, wait_s=SOON_S, folder=folder) as second:
+        assert second.serial == ONE
+
+
+@pytest.mark.parametrize(
+    "slot", [b"", b"\xff" * SLOT_BYTES, b"[]", b"{}", b'{"number": "x"}', b"[" * 4000, b"\0" * 9999]
+)
+def test_what_somebody_else_writes_into_the_line_is_nobody(folder: Path, slot: bytes) -> None:
+    (folder / LINE_NAME).write_bytes(slot)
+
+    with hold(ONE, folder=folder) as mine:
+        assert mine.serial == ONE
+
+
+def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None:
+    place = PlaceInLine(folder, [ONE], Holder())
+    place.close()
+
+    assert (folder / LINE_NAME).stat().st_size == SLOT_BYTES
+    assert waiting(folder) == []
+
+
+def test_a_link_in_place_of_the_line_is_refused(folder: Path) -> None:
+    (folder / LINE_NAME).symlink_to(folder / "precious")
+
+    with pytest.raises(UsageError, match="it is a link"):
+        hold(ONE, folder=folder)
+
+
+def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None:
+    os.mkfifo(folder / f"hil-board-{ONE}.lock")
+
+    with pytest.raises(UsageError, match="plain file"):
+        hold(ONE, folder=folder)
+
+
+def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
+    held = hold(ONE, folder=folder)
+    threading.Timer(0.2, held.release).start()
+    threading.Timer(0.1, (folder / f"hil-board-{ONE}.lock").unlink).start()
+
+    with hold(ONE, wait_s=SOON_S, folder=folder), pytest.raises(BoardBusyError):
+        hold(ONE, folder=folder)
+
+
+def test_nothing_to_hold_is_an_error(folder: Path) -> None:
+    with pytest.raises(UsageError, match="no board"):
+        hold_any([], folder=folder)
+
+
+def test_too_many_boards_to_wait_for_is_an_error(folder: Path) -> None:
+    with pytest.raises(UsageError, match="too many"):
+        hold_any([f"{number:08x}" for number in range(1000)], folder=folder)
+
+
+def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
+    hold(ONE, folder=folder).release()
+    before = open_descriptors()
+    first = hold(ONE, folder=folder)
+    with pytest.raises(BoardBusyError):
+        hold_any([ONE], wait_s=0.1, folder=folder)
+    first.release()
+
+    assert open_descriptors() == before
+
+
+def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> None:
+    command = [sys.executable, "-c", TURNS, str(HIL), str(folder), "250"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(8)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    outcomes = [json.loads(process.communicate("\n")[0]) for process in _told(processes)]
+
+    assert [outcome["turns"] for outcome in outcomes] == [250] * 8
+    assert all(outcome["after"][:2] == outcome["before"][:2] for outcome in outcomes)
+    assert all(outcome["after"][2] - outcome["before"][2] < 1024 for outcome in outcomes)
+    assert {path.name for path in folder.iterdir()} == {f"hil-board-{ONE}.lock", LINE_NAME}
+    assert (folder / LINE_NAME).stat().st_size <= 8 * SLOT_BYTES
+
+
+def _told(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return processes

@@ -1,0 +1,378 @@
+"""Whatever ends a holder, its board is safe before anybody else gets it. Real processes, real signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.errors import BoardBusyError, BoardLostError
+from hil.lab.board_record import BoardState, read_record
+from hil.lab.guarded import make_safe_now, under_guard
+from hil.lab.lease import Waiting, hold
+from hil.lab.safety import Safety
+
+SERIAL = "5a1c0e01"
+HERE = Path(__file__).parent
+SOON_S = 10.0
+PIDFD = Path(f"/proc/self/fd/{os.pidfd_open(os.getpid())}").readlink().name.partition(":[")[0]
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+folder = Path(sys.argv[1])
+board = folder / "board"
+safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=5, absent_s=0.1)
+lease = under_guard(hold("5a1c0e01", test="theirs.py::test_long", folder=folder), safety)
+board.write_text("on")
+print(lease.guard.wait_until_ready(), flush=True)
+for line in sys.stdin:
+    exec(line)
+    print("done", flush=True)
+"""
+
+
+class Holder:
+    """A process that holds the board, which is on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(folder), str(HERE)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.guard = int(self._line())
+
+    def do(self, python: str) -> None:
+        self._say(python)
+        self._line()
+
+    def die_by(self, python: str) -> None:
+        self._say(python)
+        self.process.wait(SOON_S)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def _say(self, python: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(python + "\n")
+        self.process.stdin.flush()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    path = tmp_path / "board"
+    path.write_text("off")
+    return path
+
+
+@pytest.fixture
+def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
+    monkeypatch.syspath_prepend(str(HERE))
+    return Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
+
+
+@pytest.fixture
+def holder(tmp_path: Path, board: Path) -> Iterator[Holder]:
+    assert board.exists()
+    holder = Holder(tmp_path)
+    yield holder
+    holder.close()
+    assert until(lambda: not alive(holder.guard))
+
+
+def until(true: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + SOON_S
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def until_safe_within(board: Path, limit_s: float) -> bool:
+    began = time.monotonic()
+    return until(lambda: board.read_text() == "off") and time.monotonic() - began < limit_s
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def guards_of(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes()
+        except OSError:
+            continue
+        if b"guard_process.py" in command and str(folder).encode() in command:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def files_of(pid: int) -> list[str]:
+    links = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(link.name.partition(":[")[0] for link in links)
+
+
+def descriptors_and_threads() -> tuple[int, int]:
+    descriptors, tasks = Path("/proc/self/fd"), Path("/proc/self/task")
+    return len(list(descriptors.iterdir())), len(list(tasks.iterdir()))
+
+
+@pytest.mark.parametrize(
+    "death",
+    [
+        "os.kill(os.getpid(), 9)",
+        "os.kill(os.getpid(), 15)",
+        "os.kill(os.getpid(), 2)",
+        "os.kill(os.getpid(), 1)",
+        "os.killpg(0, 9)",
+        "os._exit(0)",
+        "sys.exit(0)",
+        "os.abort()",
+        "os.execv('/bin/true', ['true'])",
+    ],
+)
+def test_whatever_ends_a_holder_its_board_is_made_safe(holder: Holder, board: Path, death: str) -> None:
+    holder.die_by(death)
+
+    assert until(lambda: board.read_text() == "off")
+
+
+def test_the_next_holder_gets_the_board_only_once_it_is_safe(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
+    holder.die_by("os.kill(os.getpid(), 9)")
+    folder = board.parent
+
+    with under_guard(hold(SERIAL, wait_s=SOON_S, folder=folder), safety) as lease:
+        assert board.read_text() == "off"
+        assert "made safe by guard" in str(lease.found.events[-1])
+        assert lease.made_safe is None
+
+
+def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Path) -> None:
+    pid = holder.process.pid
+    holder.die_by("os.kill(os.getpid(), 9)")
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+
+    event = read_record(board.parent, SERIAL).events[-1]
+    assert str(pid) in event.why
+    assert "theirs.py::test_long" in event.why
+    assert event.amps == 0.0
+
+
+def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, board: Path) -> None:
+    board.write_text("busy")
+    holder.die_by("os._exit(1)")
+
+    assert until(lambda: board.read_text() == "off")
+
+
+def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) -> None:
+    board.unlink()
+    holder.die_by("os._exit(1)")
+    news: list[Waiting] = []
+    hold(SERIAL, wait_s=SOON_S, on_wait=news.append, folder=board.parent).release()
+
+    assert any("making the board safe" in str(waiting) for waiting in news)
+
+
+def test_an_unplugged_board_is_on_record_and_done_first_when_it_is_back(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
+    board.unlink()
+    holder.die_by("os._exit(1)")
+    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+    board.write_text("on")
+
+    with under_guard(lease, safety) as guarded:
+        assert board.read_text() == "off"
+        assert "not on the bus" in guarded.found.events[-1].why
+        assert guarded.made_safe is not None
+
+
+def test_a_board_that_cannot_be_made_safe_is_not_handed_out(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
+    board.unlink()
+    holder.die_by("os._exit(1)")
+    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+
+    with pytest.raises(BoardLostError, match="not on the bus"):
+        under_guard(lease, safety)
+    hold(SERIAL, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).needs_safety
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP]
+)
+def test_signals_meant_for_the_run_do_not_reach_the_guard(
+    holder: Holder, board: Path, number: signal.Signals
+) -> None:
+    os.kill(holder.guard, number)
+    holder.die_by("os._exit(1)")
+
+    assert until(lambda: board.read_text() == "off")
+
+
+def test_a_killed_guard_is_replaced_and_the_board_never_free(holder: Holder, board: Path) -> None:
+    os.kill(holder.guard, signal.SIGKILL)
+    assert until(lambda: [pid for pid in guards_of(board.parent) if pid != holder.guard])
+    with pytest.raises(BoardBusyError):
+        hold(SERIAL, folder=board.parent)
+    holder.die_by("os.kill(os.getpid(), 9)")
+
+    assert until(lambda: board.read_text() == "off")
+
+
+def test_when_both_are_killed_the_next_holder_makes_the_board_safe_first(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
+    os.kill(holder.process.pid, signal.SIGSTOP)
+    os.kill(holder.guard, signal.SIGKILL)
+    os.kill(holder.process.pid, signal.SIGKILL)
+    holder.process.wait()
+    assert board.read_text() == "on"
+
+    with under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety) as lease:
+        assert board.read_text() == "off"
+        assert lease.found.state is BoardState.IN_USE
+
+
+def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path, safety: Safety) -> None:
+    os.kill(holder.process.pid, signal.SIGSTOP)
+    os.kill(holder.guard, signal.SIGKILL)
+    os.kill(holder.process.pid, signal.SIGKILL)
+
+    with hold(SERIAL, wait_s=SOON_S, folder=board.parent) as lease:
+        event = make_safe_now(lease, safety)
+
+    assert event.by == "hil safe"
+    assert not read_record(board.parent, SERIAL).needs_safety
+
+
+def test_a_released_board_is_left_alone_and_the_guard_ends(holder: Holder, board: Path) -> None:
+    holder.do("lease.release()")
+
+    assert until(lambda: not alive(holder.guard))
+    assert board.read_text() == "on"
+    hold(SERIAL, folder=board.parent).release()
+    assert not read_record(board.parent, SERIAL).needs_safety
+
+
+def test_an_abandoned_board_is_made_safe_while_its_holder_lives(holder: Holder, board: Path) -> None:
+    holder.do("lease.abandon()")
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+
+    assert board.read_text() == "off"
+    assert holder.process.poll() is None
+
+
+def test_an_error_inside_the_block_leaves_the_board_to_the_guard(board: Path, safety: Safety) -> None:
+    board.write_text("on")
+    with pytest.raises(ZeroDivisionError), under_guard(hold(SERIAL, folder=board.parent), safety):
+        raise ZeroDivisionError
+
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    assert board.read_text() == "off"
+
+
+def test_a_place_that_says_leave_has_no_guard(board: Path) -> None:
+    with under_guard(hold(SERIAL, folder=board.parent), Safety(policy="leave")) as lease:
+        assert lease.guard is None
+    assert not read_record(board.parent, SERIAL).needs_safety
+
+
+def test_a_guard_is_nobodys_child_and_has_a_session_of_its_own(holder: Holder) -> None:
+    parent, _group, session = Path(f"/proc/{holder.guard}/stat").read_text().rpartition(")")[2].split()[1:4]
+
+    assert int(parent) != holder.process.pid
+    assert int(session) not in {os.getsid(holder.process.pid), os.getsid(0)}
+
+
+def test_a_guard_has_no_file_but_null_the_lock_the_line_and_what_it_watches(holder: Holder) -> None:
+    expected = sorted(["null", "null", "null", f"hil-board-{SERIAL}.lock", "socket", PIDFD])
+
+    assert until(lambda: files_of(holder.guard) == expected)
+    assert Path(f"/proc/{holder.guard}/cwd").readlink() == Path("/")
+
+
+def test_a_guard_carries_nothing_by_which_a_ci_system_would_find_it(
+    tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert board.exists()
+    monkeypatch.setenv("RUNNER_TRACKING_ID", "github_1")
+    holder = Holder(tmp_path)
+
+    assert b"RUNNER_TRACKING_ID" not in Path(f"/proc/{holder.guard}/environ").read_bytes()
+    holder.close()
+
+
+def test_a_forked_child_of_the_holder_does_not_keep_the_guard_from_acting(
+    holder: Holder, board: Path
+) -> None:
+    holder.do("child = os.fork() or time.sleep(2) or os._exit(0)")
+    holder.die_by("os.kill(os.getpid(), 9)")
+
+    assert until_safe_within(board, 1.0)
+
+
+def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
+    board: Path, safety: Safety
+) -> None:
+    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    assert lease.guard is not None
+    guard = lease.guard.wait_until_ready()
+    assert guard is not None
+    board.write_text("on")
+    os.kill(guard, signal.SIGKILL)
+    lease.abandon()
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+
+    assert board.read_text() == "off"
+
+
+def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety: Safety) -> None:
+    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+        lease.note("a_test")
+    lease.release()
+    before = descriptors_and_threads()
+    for _ in range(5):
+        under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety).release()
+        under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety).abandon()
+
+    assert descriptors_and_threads() == before
+
+
+def test_without_a_guard_there_is_no_lease(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(FileNotFoundError):
+        under_guard(hold(SERIAL, folder=board.parent), safety)
+
+    hold(SERIAL, folder=board.parent).release()

@@ -1,0 +1,136 @@
+"""The safe action on simulated boards, and guards that carry it out when nobody else is left."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.lab.board_record import read_record
+from hil.lab.lease import hold
+from hil.lab.safe import make_safe
+from hil.lab.safety import Safety, attempt
+from hil.sim.process import SimulatorProcess
+
+HERE = Path(__file__).parent
+POWERED_S = 30.0
+
+HOLDER = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import fake_board
+from hil.dutlink.board import open_board
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+folder, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
+serial = ready["boards"][0]["serial"]
+safety = Safety(arguments={"host": {"call": "fake_board:simulated", "arguments": {"ready": ready}}})
+under_guard(hold(serial, folder=folder), safety)
+board = open_board(fake_board.simulated(ready), serial)
+board.power.force_on()
+board.storage.dut()
+board.pins.low("a")
+exec(sys.argv[4])
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(1, speed=5) as process:
+        yield process
+
+
+@pytest.fixture
+def serial(simulator: SimulatorProcess) -> Iterator[str]:
+    (serial,) = simulator.serials()
+    yield serial
+    simulator.control.clear(serial)
+
+
+@pytest.fixture
+def host(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(HERE))
+    return {"call": "fake_board:simulated", "arguments": {"ready": simulator.ready}}
+
+
+def die_holding(folder: Path, simulator: SimulatorProcess, last_words: str = "") -> None:
+    command = [sys.executable, "-c", HOLDER, str(folder), json.dumps(simulator.ready), str(HERE), last_words]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -9
+
+
+def test_a_killed_holders_dut_is_off_by_its_meter_before_anybody_else_has_the_board(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str
+) -> None:
+    die_holding(tmp_path, simulator)
+    with hold(serial, wait_s=POWERED_S, folder=tmp_path):
+        truth = simulator.control.state(serial)
+
+    assert (truth["supply"], truth["mux"]) == (False, "off")
+    assert set(truth["pins_set"].values()) == {"floating"}
+    assert read_record(tmp_path, serial).events[-1].amps == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_guard_waits_for_a_power_sequence_to_end(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str
+) -> None:
+    die_holding(tmp_path, simulator, 'board.settings.write(power_off="w30,p0"); board.power.off(wait=False)')
+    with hold(serial, wait_s=POWERED_S, folder=tmp_path):
+        truth = simulator.control.state(serial)
+
+    assert (truth["supply"], truth["busy_s"]) == (False, 0)
+    assert read_record(tmp_path, serial).events[-1].what == "made safe"
+
+
+def test_a_board_that_was_unplugged_is_pending(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str
+) -> None:
+    unplug = f"from hil.sim.control_client import ControlClient; ControlClient({simulator.control.port})"
+    die_holding(tmp_path, simulator, f"{unplug}.fault(serial, 'unplug')")
+    hold(serial, wait_s=POWERED_S, folder=tmp_path).release()
+
+    record = read_record(tmp_path, serial)
+    assert record.needs_safety
+    assert "BoardAbsentError" in record.events[-1].why
+
+
+def test_a_place_may_have_a_sequence_of_its_own(
+    simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    since = simulator.control.log(serial)[1]
+    make_safe(serial, policy="aL,w1,p0", host=host)
+
+    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    assert sent.index((5, 1)) < sent.index((1, 2))
+
+
+def test_a_place_may_want_the_boards_own_power_off_first(
+    simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    since = simulator.control.log(serial)[1]
+    make_safe(serial, policy="off", host=host)
+
+    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    assert sent.index((1, 0)) < sent.index((1, 2))
+
+
+def test_a_description_that_makes_no_host_is_refused(serial: str) -> None:
+    with pytest.raises(TypeError, match="not a Host"):
+        make_safe(serial, host={"call": "builtins:dict"})
+
+
+def test_a_simulator_that_is_gone_is_not_waited_for(host: dict[str, Any]) -> None:
+    with SimulatorProcess(1) as gone:
+        arguments = {"ready": gone.ready}
+    safety = Safety(arguments={"host": {**host, "arguments": arguments}}, absent_s=0.1)
+    began = time.monotonic()
+    event = attempt(safety, "5a1c0e01", why="a test", by="test")
+
+    assert event.what == "could not be made safe"
+    assert time.monotonic() - began < 10

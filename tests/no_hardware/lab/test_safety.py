@@ -1,0 +1,86 @@
+"""How a board is made safe is data, so that it outlives whoever asked for it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hil.errors import UsageError
+from hil.lab import guard_work
+from hil.lab.board_record import read_record
+from hil.lab.guard_work import GuardTask, work
+from hil.lab.holder import Holder
+from hil.lab.lease import hold, lock_path
+from hil.lab.safety import Safety, attempt, resolve
+
+SERIAL = "5a1c0e01"
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(HERE))
+    path = tmp_path / "board"
+    path.write_text("on")
+    return path
+
+
+def test_a_task_reads_back_as_it_was_written() -> None:
+    task = GuardTask(SERIAL, Path("/run/lock/x"), Safety(arguments={"host": {"call": "a:b"}}, policy="aL,w5"))
+
+    assert GuardTask.from_json(task.to_json()) == task
+
+
+@pytest.mark.parametrize("name", ["no_such_module:f", "os:no_such_function", "os", ""])
+def test_an_action_that_cannot_be_imported_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be imported"):
+        resolve(name)
+
+
+def test_an_action_that_cannot_be_imported_is_a_failed_attempt() -> None:
+    event = attempt(Safety("no_such_module:f"), SERIAL, why="a test", by="test")
+
+    assert event.what == "could not be made safe"
+    assert "no_such_module" in event.why
+
+
+def test_an_attempt_that_fails_is_made_again(board: Path) -> None:
+    board.write_text("busy")
+    event = attempt(Safety("fake_board:switch_off", {"board": str(board)}), SERIAL, why="a test", by="test")
+
+    assert (event.what, board.read_text()) == ("made safe", "off")
+
+
+def test_attempts_end(board: Path) -> None:
+    board.unlink()
+    safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0.3, absent_s=9)
+    event = attempt(safety, SERIAL, why="a test", by="test")
+
+    assert "not on the bus" in event.why
+
+
+def test_a_guard_makes_the_board_safe_records_it_and_lets_the_lock_go(board: Path) -> None:
+    lease = hold(SERIAL, test="a_test", folder=board.parent)
+    task = GuardTask(SERIAL, lease.lock.path, Safety("fake_board:switch_off", {"board": str(board)}))
+    work(os.dup(lease.lock.descriptor), task.to_json())
+
+    assert board.read_text() == "off"
+    assert "a_test" in read_record(board.parent, SERIAL).events[-1].why
+    lease.lock.close()
+    hold(SERIAL, folder=board.parent).release()
+
+
+def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(guard_work, "HANG_S", 0.05)
+    monkeypatch.setattr("os._exit", ended.append)
+    lease = hold(SERIAL, folder=board.parent)
+    safety = Safety("fake_board:hang", {"board": str(board)}, limit_s=0.0)
+    work(os.dup(lease.lock.descriptor), GuardTask(SERIAL, lease.lock.path, safety).to_json())
+
+    assert ended == [1]
+    assert "hangs" in read_record(board.parent, SERIAL).events[0].why
+    assert Holder.from_json(lock_path(board.parent, SERIAL).read_bytes()) is None
+    lease.lock.close()

@@ -1,0 +1,222 @@
+"""One board for a worker: what is remembered of a board that cannot be used."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.dutlink.host import Host
+from hil.dutlink.sighting import Sighting
+from hil.errors import BoardAbsentError, BoardBusyError, BoardLostError, TransferError, UsageError, Verdict
+from hil.suite.boards import BoardKeeper
+from hil.suite.finder import GLANCE_S, Held
+from hil.suite.options import RunOptions, parse_boards
+from hil.suite.selection import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERIAL = "5a1c0e01"
+SILENCE_S = 20.0
+WAIT_S = 60.0
+SILENT = Sighting(Verdict.LOST, SERIAL, error=BoardLostError("board 5a1c0e01 is silent", remedy="replug it"))
+PRESENT = Sighting(Verdict.PRESENT, SERIAL)
+
+
+class FakeBoard:
+    """A board that notes what was done to it."""
+
+    serial = SERIAL
+    firmware = None
+    console = SimpleNamespace(is_open=False)
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.error: Exception | None = None
+
+    def make_safe(self) -> None:
+        self.done.append("made safe")
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+
+class FakeLease:
+    serial = SERIAL
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def note(self, test: str) -> None:
+        self.done.append(test)
+
+    def release(self) -> None:
+        self.done.append("released")
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks()
+    for module in ("boards", "finder"):
+        monkeypatch.setattr(f"hil.suite.{module}.look", looks.look)
+    monkeypatch.setattr("hil.suite.finder.list_boards", looks.list_boards)
+    return looks
+
+
+class Looks:
+    """What looks find, and how long each was allowed to take."""
+
+    def __init__(self) -> None:
+        self.found = PRESENT
+        self.limits: list[float] = []
+
+    def look(self, _: Host, __: str | None, limit_s: float) -> Sighting:
+        self.limits.append(limit_s)
+        return self.found
+
+    def list_boards(self, _: Host, __: float) -> list[Sighting]:
+        return [self.found] if self.found.verdict is Verdict.PRESENT else []
+
+
+@pytest.fixture
+def keeper(looks: Looks) -> BoardKeeper:
+    """A keeper that holds no board yet."""
+    options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
+    hosts: Any = SimpleNamespace(chosen=Host, fallback=Host)
+    assert looks
+    return BoardKeeper(hosts, options)
+
+
+@pytest.fixture
+def held(keeper: BoardKeeper) -> Held:
+    """The board that the keeper holds."""
+    board: Any = FakeBoard()
+    lease: Any = FakeLease()
+    keeper.held = Held(board, lease, Host(), simulated=False)
+    return keeper.held
+
+
+def done_to(fake: Any) -> list[str]:
+    done: list[str] = fake.done
+    return done
+
+
+def test_a_silent_board_is_given_the_whole_time_first(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
+    looks.found = SILENT
+
+    sighting = keeper.prove()
+
+    assert (sighting.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
+
+
+def test_later_tests_do_not_wait_for_a_lost_board_again(
+    keeper: BoardKeeper, held: Held, looks: Looks
+) -> None:
+    looks.found = SILENT
+    keeper.prove()
+
+    keeper.prepare(Kind.HARDWARE, "later")
+
+    assert looks.limits == [SILENCE_S, GLANCE_S]
+    assert keeper.error is held.lost
+
+
+def test_a_lost_board_that_answers_again_is_made_safe_and_used(
+    keeper: BoardKeeper, held: Held, looks: Looks
+) -> None:
+    looks.found = SILENT
+    keeper.prove()
+    looks.found = PRESENT
+
+    keeper.prepare(Kind.HARDWARE, "later")
+
+    assert (keeper.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
+
+
+@pytest.mark.usefixtures("held")
+def test_a_board_that_is_gone_is_lost_when_it_was_held(keeper: BoardKeeper, looks: Looks) -> None:
+    looks.found = Sighting(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
+
+    assert keeper.prove().verdict is Verdict.LOST
+
+
+def test_a_board_that_was_never_held_is_absent(keeper: BoardKeeper, looks: Looks) -> None:
+    looks.found = Sighting(Verdict.ABSENT, error=BoardAbsentError("none"))
+
+    assert keeper.prove().verdict is Verdict.ABSENT
+
+
+def test_the_lease_names_the_present_test(keeper: BoardKeeper, held: Held) -> None:
+    keeper.prepare(Kind.HARDWARE, "test_now")
+
+    assert done_to(held.lease) == ["test_now"]
+
+
+def test_a_released_board_is_safe_closed_and_free(keeper: BoardKeeper, held: Held) -> None:
+    keeper.release()
+
+    assert done_to(held.board) == ["made safe", "closed"]
+    assert done_to(held.lease) == ["released"]
+
+
+def test_a_board_is_given_back_even_if_it_cannot_be_made_safe(keeper: BoardKeeper, held: Held) -> None:
+    held.board.error = TransferError("no")  # type: ignore[attr-defined]
+
+    with pytest.raises(TransferError):
+        keeper.release()
+
+    assert done_to(held.lease) == ["released"]
+
+
+def test_a_lost_board_is_left_as_it_is(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
+    looks.found = SILENT
+    keeper.prove()
+
+    with pytest.raises(BoardLostError):
+        keeper.release()
+
+    assert done_to(held.board) == ["closed"]
+
+
+def test_what_was_waited_in_vain_is_not_waited_again(
+    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("hil.suite.finder.hold_any", always_busy(waits))
+
+    keeper.prepare(Kind.HARDWARE, "first")
+    keeper.prepare(Kind.HARDWARE, "second")
+
+    assert waits == [WAIT_S, 0.0]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])
+def test_a_test_without_fixtures_keeps_off_a_board_that_is_not_its_own(
+    keeper: BoardKeeper, verdict: Verdict
+) -> None:
+    keeper.error = BoardBusyError("busy") if verdict is Verdict.BUSY else BoardLostError("lost")
+
+    assert not keeper.may_run_without
+
+
+def test_a_test_without_fixtures_may_find_out_by_itself_that_there_is_no_board(keeper: BoardKeeper) -> None:
+    keeper.error = BoardAbsentError("none")
+
+    assert keeper.may_run_without
+
+
+def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
+    with pytest.raises(UsageError, match="holds none"):
+        keeper.board()
+
+
+def always_busy(waits: list[float]) -> Callable[..., None]:
+    def hold_any(_: list[str], *, wait_s: float, test: str) -> None:
+        waits.append(wait_s)
+        raise BoardBusyError(f"not for {test}")
+
+    return hold_any

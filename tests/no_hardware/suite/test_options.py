@@ -1,0 +1,93 @@
+"""What a run was asked for, and what it answers to nonsense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+from hil.suite.options import BoardsOption, Where, parse_boards
+
+if TYPE_CHECKING:
+    from conftest import RunSuite
+
+pytest_plugins = "pytester"
+
+PASSES = "def test_passes(): pass"
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("usb", BoardsOption(Where.USB, text="usb")),
+        ("none", BoardsOption(Where.NOWHERE, text="none")),
+        ("sim:2", BoardsOption(Where.STARTED, 2, "sim:2")),
+        ("sim@4711", BoardsOption(Where.RUNNING, 4711, "sim@4711")),
+    ],
+)
+def test_a_value_is_understood(text: str, option: BoardsOption) -> None:
+    assert parse_boards(text) == option
+
+
+@pytest.mark.parametrize(
+    "text", ["", "USB", "sim", "sim:", "sim:0", "sim:-1", "sim:x", "sim:100", "sim@0", "sim@65536"]
+)
+def test_a_value_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not understood"):
+        parse_boards(text)
+
+
+@pytest.mark.parametrize("boards", ["sim:2", "sim@4711"])
+def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) -> None:
+    assert parse_boards(boards).simulated
+
+
+@pytest.mark.parametrize(
+    "option", ["--hil-boards=both", "--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan"]
+)
+def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES, option)
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert "try: --hil-" in inner.text
+
+
+def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "none")
+
+    inner = run_suite("def test_reads(power): pass")
+
+    assert "--hil-boards none" in inner.outcomes["test_reads"].message
+
+
+def test_the_option_goes_before_the_environment_variable(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "nonsense")
+
+    inner = run_suite(PASSES, "--hil-boards=none")
+
+    assert inner.status == pytest.ExitCode.OK
+
+
+def test_the_header_says_in_plain_sight_that_boards_are_simulated(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES, "--hil-boards=sim:2")
+
+    assert "hil: 2 SIMULATED boards (asked for by --hil-boards sim:2" in inner.text
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_hardware_tests_run_on_simulated_boards_that_were_asked_for(
+    workers: str, run_suite: RunSuite
+) -> None:
+    inner = run_suite("def test_reads(power): power.read()", "--hil-boards=sim:1", workers)
+
+    assert inner.outcomes["test_reads"].properties["hil_board_is"] == "simulated"
+
+
+def test_a_simulator_that_does_not_answer_is_no_skip(run_suite: RunSuite, unused_port: int) -> None:
+    inner = run_suite("def test_reads(power): pass", f"--hil-boards=sim@{unused_port}")
+
+    assert inner.outcomes["test_reads"].result == "error"
+    assert "no simulator answers" in inner.text

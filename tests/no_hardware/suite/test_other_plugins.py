@@ -1,0 +1,117 @@
+"""Other plugins keep their meaning beside the hook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import RunSuite
+
+pytest_plugins = "pytester"
+
+ASYNC = """
+import pytest
+
+@pytest.mark.asyncio
+async def test_awaits(power):
+    power.read()
+
+@pytest.mark.asyncio
+@pytest.mark.hardware
+async def test_awaits_in_vain():
+    raise FileNotFoundError("no such data file")
+
+@pytest.mark.asyncio
+async def test_plain_await():
+    raise FileNotFoundError("no such data file")
+"""
+ASYNCIO_ON = ("-o", "asyncio_default_fixture_loop_scope=function")
+TWO_TESTS_ON_ONE_CONSOLE = """
+import pytest
+from hil.errors import ExpectError
+
+def test_1_leaves_bytes(dutlink):
+    dutlink.power.on()
+    dutlink.console.expect("boot> ")
+    dutlink.console.sendline("left behind")
+    dutlink.console.expect("boot> ", timeout_s=5)
+    dutlink.power.force_off()
+
+def test_2_sees_none_of_them(dutlink):
+    with pytest.raises(ExpectError):
+        dutlink.console.expect(".+", timeout_s=0.3)
+"""
+
+
+def test_async_tests_without_a_board_are_skipped(run_suite: RunSuite) -> None:
+    inner = run_suite(ASYNC, *ASYNCIO_ON, "--hil-boards=none")
+
+    assert inner.results() == {
+        "test_awaits": "skipped",
+        "test_awaits_in_vain": "skipped",
+        "test_plain_await": "failed",
+    }, inner.text
+
+
+def test_async_tests_with_a_board_tell_their_own_errors(run_suite: RunSuite) -> None:
+    inner = run_suite(ASYNC, *ASYNCIO_ON, "--hil-boards=sim:1")
+
+    assert inner.results() == {
+        "test_awaits": "passed",
+        "test_awaits_in_vain": "failed",
+        "test_plain_await": "failed",
+    }, inner.text
+
+
+def test_a_subtest_without_a_board_is_skipped(run_suite: RunSuite) -> None:
+    source = """
+import pytest
+
+@pytest.mark.hardware
+def test_with_parts(subtests):
+    with subtests.test("part"):
+        raise FileNotFoundError("dutlink not available")
+"""
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == pytest.ExitCode.OK, inner.text
+
+
+def test_two_tests_do_not_see_each_other_s_bytes(run_suite: RunSuite) -> None:
+    inner = run_suite(TWO_TESTS_ON_ONE_CONSOLE, "--hil-boards=sim:1")
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+
+
+def test_a_board_is_safe_after_an_interrupted_run(run_suite: RunSuite) -> None:
+    source = """
+def test_is_interrupted(dutlink):
+    dutlink.power.force_on()
+    off = dutlink.power.force_off
+    dutlink.power.force_off = lambda: (print("switched off"), off())
+    raise KeyboardInterrupt
+"""
+
+    inner = run_suite(source, "--hil-boards=sim:1", "-s")
+
+    assert inner.status == pytest.ExitCode.INTERRUPTED
+    assert "switched off" in inner.text
+
+
+def test_a_board_that_cannot_be_made_safe_makes_the_run_fail(run_suite: RunSuite) -> None:
+    source = """
+from hil.errors import TransferError
+
+def test_breaks_the_board(dutlink):
+    def fail():
+        raise TransferError("it did not take the request")
+    dutlink.make_safe = fail
+"""
+
+    inner = run_suite(source, "--hil-boards=sim:1")
+
+    assert inner.status == pytest.ExitCode.TESTS_FAILED
+    assert "NOT MADE SAFE, the DUT may have power: it did not take the request" in inner.text

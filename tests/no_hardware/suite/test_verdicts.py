@@ -1,0 +1,133 @@
+"""What is a signal, what is proof, and what becomes of both."""
+
+from __future__ import annotations
+
+import pytest
+import usb.core
+
+from hil.dutlink.sighting import Sighting
+from hil.errors import (
+    BoardAbsentError,
+    BoardFaultError,
+    BoardLostError,
+    ConsoleBusyError,
+    ConsoleLostError,
+    ExpectError,
+    HilError,
+    SettingError,
+    SimulatorError,
+    StickMissingError,
+    UsbBlockedError,
+    Verdict,
+)
+from hil.suite.selection import Kind
+from hil.suite.verdicts import REASONS, Judgement, is_signal, judge
+
+ABSENT = Sighting(
+    Verdict.ABSENT, error=BoardAbsentError("no board", why="none is there", remedy="plug it in")
+)
+LOST = Sighting(Verdict.LOST, error=BoardLostError("gone"))
+PRESENT = Sighting(Verdict.PRESENT)
+SIGNALS = [
+    FileNotFoundError("dutlink not available"),
+    FileNotFoundError(2, "No such file"),
+    OSError(5, "Input/output error"),
+    usb.core.USBError("x", -1, 5),
+    usb.core.USBTimeoutError("x", -7, 110),
+    usb.core.NoBackendError("x"),
+    BoardAbsentError("x"),
+    BoardFaultError("x"),
+    ConsoleLostError("x"),
+    ConsoleBusyError("x"),
+    ExceptionGroup("errors in teardown", [FileNotFoundError("x"), BoardLostError("x")]),
+]
+NO_SIGNALS = [
+    AssertionError("x"),
+    ValueError("no langid"),
+    PermissionError(13, "x"),
+    ConnectionResetError(104, "x"),
+    SettingError("x"),
+    ExpectError("x"),
+    StickMissingError("x"),
+    SimulatorError("x"),
+    UsbBlockedError("x"),
+    KeyboardInterrupt(),
+    ExceptionGroup("errors in teardown", [FileNotFoundError("x"), AssertionError("x")]),
+]
+
+
+def name_of(error: BaseException) -> str:
+    return f"{type(error).__name__}-{len(error.args)}"
+
+
+def judged(
+    error: BaseException, found: Sighting, kind: Kind = Kind.HARDWARE, phase: str = "call"
+) -> Verdict | None:
+    judgement = judge(error, kind=kind, phase=phase, proven=None, prove=lambda: found)
+    return judgement.verdict if judgement else None
+
+
+def unreachable() -> Sighting:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("error", SIGNALS, ids=name_of)
+def test_what_missing_hardware_could_explain_is_a_signal(error: BaseException) -> None:
+    assert is_signal(error)
+
+
+@pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
+def test_what_it_could_not_explain_is_none(error: BaseException) -> None:
+    assert not is_signal(error)
+
+
+@pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
+def test_without_a_signal_nobody_looks(error: BaseException) -> None:
+    assert judge(error, kind=Kind.HARDWARE, phase="call", proven=None, prove=unreachable) is None
+
+
+@pytest.mark.parametrize("error", SIGNALS, ids=name_of)
+def test_a_signal_with_proof_is_judged(error: BaseException) -> None:
+    assert judged(error, ABSENT) is Verdict.ABSENT
+
+
+@pytest.mark.parametrize("error", SIGNALS, ids=name_of)
+def test_a_signal_without_proof_is_the_test_s_own_error(error: BaseException) -> None:
+    assert judged(error, PRESENT) is None
+
+
+def test_a_mixed_test_keeps_its_own_error() -> None:
+    assert judged(FileNotFoundError("x"), LOST, kind=Kind.MIXED) is None
+
+
+@pytest.mark.parametrize(("found", "verdict"), [(ABSENT, None), (LOST, Verdict.LOST)])
+def test_in_teardown_only_a_lost_board_explains_an_error(found: Sighting, verdict: Verdict | None) -> None:
+    assert judged(FileNotFoundError("x"), found, phase="teardown") is verdict
+
+
+def test_what_was_proven_when_the_board_was_looked_for_needs_no_second_look() -> None:
+    error = BoardAbsentError("no board")
+
+    judgement = judge(error, kind=Kind.HARDWARE, phase="setup", proven=error, prove=unreachable)
+
+    assert judgement == Judgement(Verdict.ABSENT, "no board", "")
+
+
+def test_a_reason_begins_with_its_headline_and_ends_with_the_remedy() -> None:
+    judgement = Judgement.of(ABSENT.verdict, ABSENT.error)
+
+    assert judgement.reason == "DUTLink not available: no board: none is there. Try: plug it in"
+
+
+def test_a_reason_is_one_line() -> None:
+    judgement = Judgement.of(Verdict.DENIED, HilError("two\nlines", remedy="put\n  this\n  there"))
+
+    assert "\n" not in judgement.reason
+
+
+def test_a_finding_without_an_error_is_its_headline() -> None:
+    assert Judgement.of(Verdict.BUSY, None).reason == "DUTLink busy"
+
+
+def test_every_verdict_but_present_has_a_headline() -> None:
+    assert set(REASONS) == set(Verdict) - {Verdict.PRESENT}
