@@ -7,7 +7,7 @@ not wait for it again.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.discovery import look
@@ -23,6 +23,8 @@ from hil.suite.finder import GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.board import Board
     from hil.suite.finder import Held
     from hil.suite.hosts import Hosts
@@ -37,18 +39,26 @@ class BoardKeeper:
     Args:
         hosts: Where boards may be.
         options: What the run was asked for.
+        controller: Pid of the xdist controller that this process works for; 0 where there is none.
+        tell: Shows the user a line.
 
     Attributes:
         held: The board, once there is one.
         error: Why the present test has none; None when it has one.
     """
 
-    def __init__(self, hosts: Hosts, options: RunOptions) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        options: RunOptions,
+        controller: int = 0,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self.held: Held | None = None
         self.error: Exception | None = None
         self._hosts = hosts
         self._options = options
-        self._finder = BoardFinder(hosts, options)
+        self._finder = BoardFinder(hosts, options, controller, tell)
 
     def prepare(self, kind: Kind, test: str) -> None:
         """See to it that the test `test` has a board, or keep the error that says why not."""
@@ -112,12 +122,15 @@ class BoardKeeper:
         held = self.held
         if held is None:
             return
-        with ExitStack() as ending:
-            ending.callback(setattr, self, "held", None)
-            ending.callback(held.let_go)
+        safe = False
+        try:
             if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
                 raise held.lost
             held.board.make_safe()
+            safe = True
+        finally:
+            self.held = None
+            held.let_go(safe=safe)
 
     def _prepare(self, kind: Kind, test: str) -> None:
         if self.held is None:
@@ -146,7 +159,7 @@ class BoardKeeper:
         """
         real = self._finder.hold(test)
         serial = real.board.serial
-        real.let_go()
+        real.let_go(safe=True)
         raise UsageError(
             f"board {serial} can be used now, but mixed tests of this worker already use a simulated one",
             why="it was absent or busy when the first of them began, and fixtures last for a session",

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
 from hil.errors import BoardBusyError, BoardFaultError, BoardLostError, UnavailableError, Verdict
-from hil.lab.lease import Lease, hold_any
+from hil.lab.guarded import GuardedLease, under_guard
+from hil.lab.lease import hold_any
+from hil.lab.safety import Safety
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
+    from hil.lab.lease import Waiting
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
 
@@ -41,7 +46,7 @@ class Held:
     """
 
     board: Board
-    lease: Lease | None
+    lease: GuardedLease | None
     host: Host
     simulated: bool
     lost: BoardLostError | None = None
@@ -51,11 +56,13 @@ class Held:
         """Whether it stands in for a real board that could not be used."""
         return self.lease is None
 
-    def let_go(self) -> None:
-        """Close the board and give it back, as it is."""
+    def let_go(self, *, safe: bool) -> None:
+        """Close the board and give it back: safe as it is, or left to its guard to be made so."""
         self.board.close()
-        if self.lease is not None:
+        if self.lease is not None and safe:
             self.lease.release()
+        elif self.lease is not None:
+            self.lease.abandon()
 
 
 class BoardFinder:
@@ -64,10 +71,16 @@ class BoardFinder:
     Args:
         hosts: Where boards may be.
         options: What the run was asked for.
+        controller: Pid of the xdist controller that this process works for; 0 where there is none.
+        tell: Shows the user a line: who is waited for, and what a guard did.
     """
 
-    def __init__(self, hosts: Hosts, options: RunOptions) -> None:
+    def __init__(
+        self, hosts: Hosts, options: RunOptions, controller: int, tell: Callable[[str], None]
+    ) -> None:
         self._hosts = hosts
+        self._controller = controller
+        self._tell = tell
         self._simulated = options.boards.simulated
         self._wait_s = options.wait_s
         self._silence_s = options.silence_s
@@ -85,14 +98,10 @@ class BoardFinder:
             try:
                 return self._open(host, lease)
             except (UnavailableError, BoardFaultError) as error:
-                lease.release()
                 self._silence_s = GLANCE_S if isinstance(error, BoardLostError) else self._silence_s
                 serials.remove(lease.serial)
                 if not serials:
                     raise
-            except BaseException:
-                lease.release()
-                raise
 
     def _find(self, host: Host) -> list[str]:
         """Return the serial numbers of boards that might be used; those that answer come first.
@@ -115,22 +124,38 @@ class BoardFinder:
             )
         return [sighting.serial]
 
-    def _lease(self, serials: list[str], test: str) -> Lease:
+    def _lease(self, serials: list[str], test: str) -> GuardedLease:
         """Wait for one of the boards; what was waited in vain is not waited again by later tests."""
         try:
-            return hold_any(serials, wait_s=self._wait_s, test=test)
+            lease = hold_any(serials, wait_s=self._wait_s, test=test, on_wait=self._tell_waiting)
         except BoardBusyError:
             self._wait_s = 0.0
             raise
+        safety = Safety(arguments={"host": self._hosts.chosen_as_data()})
+        guarded = under_guard(lease, safety, controller=self._controller)
+        if guarded.made_safe is not None:
+            self._tell(
+                f"hil: board {guarded.serial} was not left safe: {guarded.made_safe.why}; made safe now"
+            )
+        return guarded
 
-    def _open(self, host: Host, lease: Lease) -> Held:
-        board = open_board(host, lease.serial, limit_s=self._silence_s)
+    def _tell_waiting(self, waiting: Waiting) -> None:
+        self._tell(f"hil: waiting for a board: {waiting}")
+
+    def _open(self, host: Host, lease: GuardedLease) -> Held:
+        """Open a board and make it safe; one that cannot be is left to its guard."""
+        try:
+            board = open_board(host, lease.serial, limit_s=self._silence_s)
+        except BaseException:
+            lease.release()  # nothing was done to it
+            raise
+        held = Held(board, lease, host, self._simulated)
         try:
             board.make_safe()
         except BaseException:
-            board.close()
+            held.let_go(safe=False)
             raise
-        return Held(board, lease, host, self._simulated)
+        return held
 
     def hold_fallback(self) -> Held:
         """Hold a simulated board of this worker's own.

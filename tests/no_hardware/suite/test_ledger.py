@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import RunSuite
+    from conftest import InnerRun, RunSuite
 
 pytest_plugins = "pytester"
 
@@ -20,14 +20,27 @@ def test_reads_again(power): power.read()
 def test_mixed(power): power.read()
 def test_plain(): pass
 """
+_runs: dict[tuple[str, ...], InnerRun] = {}
 ALONE_AND_IN_TWO = pytest.mark.parametrize("workers", ["-n0", "-n2"])
+
+
+@pytest.fixture
+def run_four(run_suite: RunSuite) -> RunSuite:
+    """Runs the four tests above, once for each way to run them, and remembers."""
+
+    def run_once(*arguments: str) -> InnerRun:
+        if arguments not in _runs:
+            _runs[arguments] = run_suite(TWO_OF_EACH, *arguments)
+        return _runs[arguments]
+
+    return run_once
 
 
 @ALONE_AND_IN_TWO
 def test_a_run_in_which_no_hardware_test_ran_says_so_in_one_loud_line(
-    workers: str, run_suite: RunSuite
+    workers: str, run_four: RunSuite
 ) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", workers)
+    inner = run_four("--hil-boards=none", workers)
 
     loud = [line for line in inner.text.splitlines() if line.startswith("NO HARDWARE TEST RAN")]
     assert loud == [
@@ -39,15 +52,15 @@ def test_a_run_in_which_no_hardware_test_ran_says_so_in_one_loud_line(
 
 
 @ALONE_AND_IN_TWO
-def test_such_a_run_is_no_failure_by_itself(workers: str, run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", workers)
+def test_such_a_run_is_no_failure_by_itself(workers: str, run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", workers)
 
     assert inner.status == pytest.ExitCode.OK
 
 
 @ALONE_AND_IN_TWO
-def test_such_a_run_fails_where_hardware_is_required(workers: str, run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", "--hil-require", workers)
+def test_such_a_run_fails_where_hardware_is_required(workers: str, run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "--hil-require", workers)
 
     assert inner.status == pytest.ExitCode.TESTS_FAILED
 
@@ -59,58 +72,58 @@ def test_a_run_that_planned_none_says_so(run_suite: RunSuite) -> None:
 
 
 @ALONE_AND_IN_TWO
-def test_a_run_on_boards_names_them_and_is_not_loud(workers: str, run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=sim:1", workers)
+def test_a_run_on_boards_names_them_and_is_not_loud(workers: str, run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=sim:1", workers)
 
     assert "firmware 0.09, SIMULATED: 3 tests ran" in inner.text
     assert "NO HARDWARE TEST RAN" not in inner.text
 
 
 @ALONE_AND_IN_TWO
-def test_tests_are_counted_by_what_became_of_them(workers: str, run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", workers)
+def test_tests_are_counted_by_what_became_of_them(workers: str, run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", workers)
 
     assert "hardware: 2 planned, 0 ran, 0 failed, 2 skipped" in inner.text
     assert "mixed: 1 planned, 1 ran, 0 failed, 0 skipped" in inner.text
 
 
-def test_equal_reasons_are_told_once(run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none")
+def test_equal_reasons_are_told_once(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "-n0")
 
     assert inner.text.count("2 x DUTLink not available: this run looks for no boards") == 1
 
 
-def test_deselected_tests_were_not_planned(run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", "-k", "again")
+def test_deselected_tests_were_not_planned(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "-k", "again")
 
     assert "hardware: 1 planned" in inner.text
 
 
 @ALONE_AND_IN_TWO
-def test_junit_has_the_counts_of_the_suite(workers: str, run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", workers)
+def test_junit_has_the_counts_of_the_suite(workers: str, run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", workers)
 
     assert inner.suite_properties["hil_hardware_planned"] == "2"
     assert inner.suite_properties["hil_hardware_skipped"] == "2"
     assert inner.suite_properties["hil_no_hardware_ran"].startswith("NO HARDWARE TEST RAN")
 
 
-def test_junit_has_board_and_firmware_of_each_test(run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=sim:1")
+def test_junit_has_board_and_firmware_of_each_test(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=sim:1", "-n0")
 
     properties = inner.outcomes["test_reads"].properties
     assert (len(properties["hil_board"]), properties["hil_firmware"]) == (8, "0.09")
 
 
-def test_junit_has_verdict_and_remedy_of_each_skip(run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none")
+def test_junit_has_verdict_and_remedy_of_each_skip(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "-n0")
 
     properties = inner.outcomes["test_reads"].properties
     assert (properties["hil_verdict"], "--hil-boards sim:2" in properties["hil_remedy"]) == ("absent", True)
 
 
-def test_tests_without_a_board_have_no_properties(run_suite: RunSuite) -> None:
-    inner = run_suite(TWO_OF_EACH, "--hil-boards=none")
+def test_tests_without_a_board_have_no_properties(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "-n0")
 
     assert inner.outcomes["test_plain"].properties == {}
 
