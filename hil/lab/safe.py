@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.board import open_board
+from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.host import Host
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
@@ -25,7 +26,12 @@ MEASURED_WITHIN_S = 5.0
 
 
 def make_safe(
-    serial: str, *, policy: str = FORCE_OFF, host: Mapping[str, Any] | None = None, offset_amps: float = 0.0
+    serial: str,
+    *,
+    policy: str = FORCE_OFF,
+    host: Mapping[str, Any] | None = None,
+    offset_amps: float = 0.0,
+    answer_s: float = ANSWER_LIMIT_S,
 ) -> float:
     """Make a board safe, and return what its DUT draws afterwards, in amperes.
 
@@ -36,12 +42,13 @@ def make_safe(
         host: Where it is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
             None: this host's USB.
         offset_amps: What the board's meter shows when nothing is drawn.
+        answer_s: How long it may be silent, in seconds: it may be working through a power sequence.
 
     Raises:
         UnavailableError: It cannot be reached.
         BoardFaultError: It did not do it, or its DUT still draws current.
     """
-    with open_board(_host(host), serial, console=False) as board:
+    with open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
         try:
             _prepare(board, policy)
         finally:

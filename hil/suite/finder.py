@@ -83,7 +83,7 @@ class BoardFinder:
         self._tell = tell
         self._simulated = options.boards.simulated
         self._wait_s = options.wait_s
-        self._silence_s = options.silence_s
+        self._longest_silence_s = self._silence_s = options.silence_s
 
     def hold(self, test: str) -> Held:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
@@ -131,7 +131,8 @@ class BoardFinder:
         except BoardBusyError:
             self._wait_s = 0.0
             raise
-        safety = Safety(arguments={"host": self._hosts.chosen_as_data()})
+        reach = {"host": self._hosts.chosen_as_data(), "answer_s": self._longest_silence_s}
+        safety = Safety(arguments=reach, limit_s=2 * self._longest_silence_s)
         guarded = under_guard(lease, safety, controller=self._controller)
         if guarded.made_safe is not None:
             self._tell(

@@ -67,8 +67,9 @@ def test_an_open_console_is_raw_so_that_the_boot_log_does_not_go_back_to_the_dut
 
 
 def test_a_tty_that_another_program_has_locked_is_busy(board: Board) -> None:
+    board.console.close()
     descriptor = os.open(tty_node(board.serial), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     with pytest.raises(ConsoleBusyError, match="fuser"):
         board.console.open()

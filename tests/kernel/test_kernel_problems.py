@@ -58,7 +58,7 @@ def grabbed(tty: Path, *, exclusively: bool) -> Iterator[None]:
         if exclusively:
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
         else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(descriptor, b"AT\r")
         yield
     finally:

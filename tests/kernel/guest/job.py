@@ -99,6 +99,7 @@ def run(stage: Stage, job: dict[str, Any], results: Path) -> int:
     say(f"stage {stage.name}")
     chosen = job["pytest"]
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    command += ["--durations=5"]
     command += [f"--junit-xml={results / stage.name}.xml", *stage.arguments, *chosen]
     with subprocess.Popen(command, env=environment(job, results)) as tests:
         try:

@@ -57,6 +57,9 @@ class FakeLease:
     def release(self) -> None:
         self.done.append("released")
 
+    def abandon(self) -> None:
+        self.done.append("left to its guard")
+
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
@@ -163,16 +166,16 @@ def test_a_released_board_is_safe_closed_and_free(keeper: BoardKeeper, held: Hel
     assert done_to(held.lease) == ["released"]
 
 
-def test_a_board_is_given_back_even_if_it_cannot_be_made_safe(keeper: BoardKeeper, held: Held) -> None:
+def test_a_board_that_cannot_be_made_safe_is_left_to_its_guard(keeper: BoardKeeper, held: Held) -> None:
     held.board.error = TransferError("no")  # type: ignore[attr-defined]
 
     with pytest.raises(TransferError):
         keeper.release()
 
-    assert done_to(held.lease) == ["released"]
+    assert done_to(held.lease) == ["left to its guard"]
 
 
-def test_a_lost_board_is_left_as_it_is(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
+def test_a_lost_board_is_left_to_its_guard(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
     looks.found = SILENT
     keeper.prove()
 
@@ -180,6 +183,7 @@ def test_a_lost_board_is_left_as_it_is(keeper: BoardKeeper, held: Held, looks: L
         keeper.release()
 
     assert done_to(held.board) == ["closed"]
+    assert done_to(held.lease) == ["left to its guard"]
 
 
 def test_what_was_waited_in_vain_is_not_waited_again(
@@ -215,7 +219,8 @@ def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def hold_any(_: list[str], *, wait_s: float, test: str) -> None:
+    def hold_any(_: list[str], *, wait_s: float, test: str, on_wait: object) -> None:
+        assert on_wait
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
 

@@ -1,0 +1,69 @@
+"""The hand at the cable: USB/IP as a stock client speaks it, against the simulated boards' own server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plugger
+import pytest
+
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STATUS = """\
+hub port sta spd dev      sockfd local_busid
+hs  0000 006 002 00010002 000003 1-1
+hs  0001 004 000 00000000 000000 0-0
+ss  0008 004 000 00000000 000000 0-0
+"""
+
+
+@pytest.fixture
+def vhci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for vhci_hcd's in sysfs."""
+    (tmp_path / "status").write_text(STATUS, "ascii")
+    monkeypatch.setattr(plugger, "VHCI", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2, speed=20) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def server(simulator: SimulatorProcess) -> tuple[str, int]:
+    return ("127.0.0.1", simulator.ready["usbip_port"])
+
+
+def test_it_sees_every_board_that_may_be_imported(server: tuple[str, int]) -> None:
+    assert plugger.exported(server) == ["1-1", "1-2"]
+
+
+def test_it_tells_the_kernel_port_socket_device_and_speed(vhci: Path, server: tuple[str, int]) -> None:
+    port = plugger.attach(server, "1-1")
+
+    told, _descriptor, _device, speed = (vhci / "attach").read_text("ascii").split()
+    assert (port, told, speed) == (1, "1", "2")
+
+
+@pytest.mark.usefixtures("vhci")
+def test_what_is_not_there_cannot_be_attached(server: tuple[str, int]) -> None:
+    assert plugger.attach(server, "2-1") is None
+
+
+@pytest.mark.usefixtures("vhci")
+@pytest.mark.parametrize(("speed", "port"), [(2, 1), (3, 1), (5, 8)])
+def test_a_device_gets_a_free_port_of_its_hub(speed: int, port: int) -> None:
+    assert plugger.free_port(speed) == port
+
+
+def test_no_free_port_is_an_error(vhci: Path) -> None:
+    (vhci / "status").write_text(STATUS.replace("004", "006"), "ascii")
+
+    with pytest.raises(LookupError, match="no free hs port"):
+        plugger.free_port(2)
