@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.suite import options, selection, session
+from hil.suite import options, scheduled, selection, session
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from hil.dutlink.storage import Storage
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --hil-boards, --hil-require, --hil-wait and --hil-silence."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add --hil-boards and its companions; take part in what xdist decides."""
     options.add_options(parser)
+    scheduled.register(pluginmanager)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -100,6 +100,13 @@ def kernel(session: nox.Session) -> None:
 
 
 @nox.session
+def kill_matrix(session: nox.Session) -> None:
+    """End runs in every way there is, and look at their boards; `-- --write` keeps the table in docs."""
+    _install(session)
+    session.run("python", "tests/kill_matrix/run.py", *session.posargs, interrupt_timeout=PATIENCE_S)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what the suite and the driver cost, against their goals."""
     _install(session)

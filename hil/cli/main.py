@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.answer import Answer
+from hil.cli.safe import safe
 from hil.cli.sim import sim
 from hil.cli.udev import udev
 from hil.errors import HilError, UsageError
@@ -31,15 +33,18 @@ def cli(as_json: bool) -> None:
     """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
 
 
+cli.add_command(safe)
 cli.add_command(sim)
 cli.add_command(udev)
 
 
 @cli.result_callback()
-def _print(value: Any, *, as_json: bool) -> None:  # noqa: ANN401 - whatever a verb returns
-    if value is None:
-        return
-    click.echo(json.dumps(value) if as_json else _as_text(value))
+def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - whatever a verb returns
+    value, status = (answer.value, answer.status) if isinstance(answer, Answer) else (answer, 0)
+    text = json.dumps(value) if as_json else _as_text(value)
+    if value is not None and text:  # an empty list is no line
+        click.echo(text)
+    return status
 
 
 def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above

@@ -19,7 +19,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.suite.finder import GLANCE_S, BoardFinder
+from hil.suite.finder import ANY_BOARD, GLANCE_S, BoardFinder, card_of
 from hil.suite.selection import Kind
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hil.suite.finder import Held
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
+    from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["BoardKeeper"]
 
@@ -60,11 +61,18 @@ class BoardKeeper:
         self._options = options
         self._finder = BoardFinder(hosts, options, controller, tell)
 
-    def prepare(self, kind: Kind, test: str) -> None:
-        """See to it that the test `test` has a board, or keep the error that says why not."""
+    def prepare(self, kind: Kind, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> None:
+        """See to it that the test `test` has a board, or keep the error that says why not.
+
+        Args:
+            kind: Whether a simulated board may stand in.
+            test: Its node id.
+            wish: What kind of board it wants.
+            serial: The board that the controller has given to this worker, if it gives out boards.
+        """
         self.error = None
         try:
-            self._prepare(kind, test)
+            self._prepare(kind, test, wish, serial)
         except Exception as error:  # noqa: BLE001 - raised again by the test that it belongs to
             self.error = error
 
@@ -132,9 +140,9 @@ class BoardKeeper:
             self.held = None
             held.let_go(safe=safe)
 
-    def _prepare(self, kind: Kind, test: str) -> None:
+    def _prepare(self, kind: Kind, test: str, wish: Wish, serial: str | None) -> None:
         if self.held is None:
-            self._acquire(kind, test)
+            self._acquire(kind, test, wish, serial)
         elif self.held.is_fallback and kind is Kind.HARDWARE:
             self._refuse_a_second_board(test)
         elif self.held.lost is not None:
@@ -142,9 +150,18 @@ class BoardKeeper:
         else:
             self._pass_on(self.held, test)
 
-    def _acquire(self, kind: Kind, test: str) -> None:
+    def suits(self, wish: Wish) -> bool:
+        """Whether the board that is held, if one is, is what a test wants."""
+        held = self.held
+        return held is None or wish.is_any or held.is_fallback or wish.fits(card_of(held.board))
+
+    def cards(self, *, with_words: bool) -> list[BoardCard]:
+        """Return the boards that can be used now, with their names and tags if asked for."""
+        return self._finder.cards(with_words=with_words)
+
+    def _acquire(self, kind: Kind, test: str, wish: Wish, serial: str | None) -> None:
         try:
-            self.held = self._finder.hold(test)
+            self.held = self._finder.hold(test, wish, serial)
         except UnavailableError:
             if kind is Kind.HARDWARE or self._options.require:
                 raise

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
-from hil.errors import BoardBusyError, BoardFaultError, BoardLostError, UnavailableError, Verdict
+from hil.errors import (
+    BoardAbsentError,
+    BoardBusyError,
+    BoardFaultError,
+    BoardLostError,
+    HilError,
+    UnavailableError,
+    Verdict,
+)
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safety import Safety
+from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +33,9 @@ if TYPE_CHECKING:
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
 
-__all__ = ["GLANCE_S", "BoardFinder", "Held"]
+__all__ = ["ANY_BOARD", "GLANCE_S", "BoardFinder", "Held", "card_of"]
+
+ANY_BOARD = Wish()
 
 GLANCE_S = 0.25
 """Seconds that a board gets that was silent before: later tests must not wait for it again."""
@@ -85,14 +96,19 @@ class BoardFinder:
         self._wait_s = options.wait_s
         self._longest_silence_s = self._silence_s = options.silence_s
 
-    def hold(self, test: str) -> Held:
+    def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
+
+        Args:
+            test: What it is held for.
+            wish: What kind of board.
+            serial: The one that the controller of a parallel run has given to this worker.
 
         Raises:
             UnavailableError: There is none.
         """
         host = self._hosts.chosen()
-        serials = self._find(host)
+        serials = [serial] if serial else self._find(host, wish)
         while True:
             lease = self._lease(serials, test)
             try:
@@ -103,7 +119,36 @@ class BoardFinder:
                 if not serials:
                     raise
 
-    def _find(self, host: Host) -> list[str]:
+    def cards(self, *, with_words: bool) -> list[BoardCard]:
+        """Return the boards that can be used now.
+
+        Args:
+            with_words: Ask them for their names and tags too; without, these are empty.
+        """
+        host = self._hosts.chosen()
+        seen = list_boards(host, min(LISTING_S, self._silence_s))
+        serials = [s.serial for s in seen if s.verdict is Verdict.PRESENT and s.serial]
+        return [_read_card(host, serial) if with_words else BoardCard(serial) for serial in serials]
+
+    def _find(self, host: Host, wish: Wish) -> list[str]:
+        """Return the serial numbers of boards that might be used and that the wish fits."""
+        serials = self._find_all(host)
+        if wish.is_any:
+            return serials
+        cards = [card for card in self.cards(with_words=True) if card.serial in serials]
+        fitting = matching_serials(wish, cards)
+        if not fitting:
+            there = ", ".join(
+                f"{c.serial} ({c.name or 'no name'}; {' '.join(sorted(c.tags)) or 'no tags'})" for c in cards
+            )
+            raise BoardAbsentError(
+                f"no board {wish} is on {host.label}",
+                why=f"there is {there}" if there else "none of its boards says its name and tags now",
+                remedy="give a board that name or those tags, or change what the test asks for",
+            )
+        return [serial for serial in serials if serial in fitting]
+
+    def _find_all(self, host: Host) -> list[str]:
         """Return the serial numbers of boards that might be used; those that answer come first.
 
         One that is silent may be working through somebody's power sequence, so its serial number may
@@ -168,3 +213,18 @@ class BoardFinder:
         board = open_board(host)
         board.make_safe()
         return Held(board, None, host, simulated=True)
+
+
+def card_of(board: Board) -> BoardCard:
+    """Read a board's name and tags from its settings."""
+    settings = board.settings.read()
+    return BoardCard(board.serial, settings.name, frozenset(split_tags(settings.tags)))
+
+
+def _read_card(host: Host, serial: str) -> BoardCard:
+    """Ask a board for its name and tags; one that does not tell has none."""
+    try:
+        with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
+            return card_of(board)
+    except HilError:
+        return BoardCard(serial)

@@ -60,12 +60,14 @@ class RunOptions:
         require: Missing hardware is a failure, not a skip.
         wait_s: How long to wait, altogether, for boards that others hold.
         silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
+        board: Serial number or name of the only board to use; empty for any.
     """
 
     boards: BoardsOption
     require: bool
     wait_s: float
     silence_s: float
+    board: str = ""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -76,6 +78,9 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="WHERE",
         help="usb (default), sim:N (start N simulated boards), sim@PORT (running ones, by control port), "
         "none; or the environment variable HIL_BOARDS",
+    )
+    group.addoption(
+        "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
     )
     group.addoption("--hil-require", action="store_true", help="missing hardware is a failure, not a skip")
     group.addoption(
@@ -106,6 +111,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             require=config.getoption("hil_require"),
             wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
             silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
+            board=config.getoption("hil_board"),
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error

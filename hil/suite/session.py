@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.errors import BoardLostError, HilError
+from hil.errors import BoardLostError, HilError, UnavailableError, Verdict
 from hil.lab.controller_watch import stop_with
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
+from hil.suite.scheduling import worker_channel
 from hil.suite.selection import BOARD_FIXTURES, KIND, Kind, uses_board
 from hil.suite.time_limit import TimeLimitPause
 from hil.suite.usb_block import UsbBlock
+from hil.suite.wishes import Wish, wish_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from hil.dutlink.board import Board
     from hil.sim.process import SimulatorProcess
     from hil.suite.boards import BoardKeeper
     from hil.suite.hosts import Hosts
+    from hil.suite.run_channel import WorkerChannel
+    from hil.suite.wishes import BoardCard
 
-__all__ = ["Run", "begin", "run_of"]
+__all__ = ["Run", "begin", "is_configured", "run_of"]
 
 _RUN = pytest.StashKey["Run"]()
 _FROM_FIRST = "hil_simulated_boards"
@@ -55,6 +60,11 @@ def run_of(config: pytest.Config) -> Run:
     return config.stash[_RUN]
 
 
+def is_configured(config: pytest.Config) -> bool:
+    """Whether `begin` was called."""
+    return _RUN in config.stash
+
+
 class Run:
     """The plugin. `keeper` is the worker's board; everything else is called by pytest."""
 
@@ -69,6 +79,9 @@ class Run:
         self._keeper: BoardKeeper | None = None
         self._hosts: Hosts | None = None
         self._started: SimulatorProcess | None = None
+        self._fixture: Callable[[], None] | None = None
+        self._last_test = ""
+        self._unsafe = False
 
     @property
     def keeper(self) -> BoardKeeper:
@@ -77,7 +90,7 @@ class Run:
             from hil.suite.boards import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
             from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
 
-            ready = (self._worker_input or {}).get(_FROM_FIRST)
+            ready = self._started.ready if self._started else (self._worker_input or {}).get(_FROM_FIRST)
             self._hosts = Hosts(self.options.boards, ready)
             controller = 0 if self._worker_input is None else os.getppid()
             self._keeper = BoardKeeper(self._hosts, self.options, controller, self._tell)
@@ -87,6 +100,12 @@ class Run:
         """Return the board of the present test, or raise why it has none."""
         self._block.check("the fixture dutlink")
         return self.keeper.board()
+
+    def cards(self) -> list[BoardCard]:
+        """Return the boards that can be used; none where none can be looked for: the tests will say why."""
+        with suppress(UnavailableError):
+            return self.keeper.cards(with_words=True)
+        return []
 
     def _tell(self, line: str) -> None:
         """Show the user a line although a test's output is being captured."""
@@ -106,6 +125,10 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count what is planned, after all deselection."""
         self.ledger.planned = planned(session.items)
+        if self._worker_input is None:
+            from_the_end = reversed(session.items)
+            last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
+            self._last_test = last.nodeid if last is not None else ""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
@@ -119,10 +142,48 @@ class Run:
                 self._block.active = False
         describe_test(item, kind)
         if item.get_closest_marker("skip") is None:
-            self.keeper.prepare(kind, item.nodeid)
-            if self.keeper.held is not None and self.keeper.error is None:
-                describe_board(item, self.keeper.held)
-        return (yield)
+            self._prepare(item, kind)
+        try:
+            return (yield)
+        finally:
+            if self._is_last(item.nodeid):
+                self._give_back()
+
+    def _prepare(self, item: pytest.Item, kind: Kind) -> None:
+        """Hold the board that a test wants; another one that was held is given back first."""
+        wish = wish_of(item, self.options.board) or Wish()
+        if not self.keeper.suits(wish):
+            self._give_back()
+        channel = self._channel
+        serial = channel.board(item.nodeid) if channel else None
+        self.keeper.prepare(kind, item.nodeid, wish, serial)
+        if self.keeper.held is not None and self.keeper.error is None:
+            describe_board(item, self.keeper.held)
+
+    @property
+    def _channel(self) -> WorkerChannel | None:
+        """The line to a controller that gives out boards, in its workers."""
+        channel = worker_channel(self._config)
+        return channel if channel is not None and channel.schedules else None
+
+    def _is_last(self, nodeid: str) -> bool:
+        """Whether no test of this process needs the board any more."""
+        channel = self._channel
+        return nodeid == self._last_test if channel is None else channel.is_last_hardware(nodeid)
+
+    def _give_back(self) -> None:
+        """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
+        if self._fixture is not None:
+            finish, self._fixture = self._fixture, None
+            finish()
+        try:
+            if self._keeper is not None:
+                self._keeper.release()
+        except HilError as error:
+            self.ledger.trouble.append(str(error))
+            self._unsafe = self._unsafe or not isinstance(
+                error, BoardLostError
+            )  # its tests have told, as skips
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
@@ -139,11 +200,14 @@ class Run:
     ) -> Generator[None, object, object]:
         """Forget the error of a board's fixture: pytest would keep it for every test of the session."""
         try:
-            return (yield)
+            result = yield
         except BaseException:
             if fixturedef.argname in BOARD_FIXTURES:
                 fixturedef.finish(request)
             raise
+        if fixturedef.argname == "dutlink":
+            self._fixture = partial(fixturedef.finish, request)
+        return result
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
@@ -160,6 +224,8 @@ class Run:
                 prove=self.keeper.prove,
             )
         if judgement is not None:
+            if judgement.verdict is Verdict.LOST and self._channel and self.keeper.held:
+                self._channel.lost(self.keeper.held.board.serial)
             describe_judgement(item, judgement, REASONS[judgement.verdict])
             call.excinfo = _outcome(
                 judgement.reason, required=self.options.require or item.stash[KIND] is Kind.MIXED
@@ -172,13 +238,9 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the board safe and give it back, after every fixture is gone."""
-        try:
-            if self._keeper is not None:
-                self._keeper.release()
-        except HilError as error:
-            self.ledger.trouble.append(str(error))
-            if not isinstance(error, BoardLostError):  # its tests have told, as skips
-                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        self._give_back()
+        if self._unsafe:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         if self._worker_input is not None:
             counts = {kind.value: number for kind, number in self.ledger.planned.items()}
             output = {"planned": counts, "trouble": self.ledger.trouble}

@@ -34,6 +34,7 @@ class FaultRow:
         ours: Our error.
         verdict: What a fresh look finds while the fault lasts.
         kernel_only: A simulated host has no such thing.
+        or_number: Another errno that the same fault has, a moment later.
     """
 
     act: str
@@ -45,14 +46,15 @@ class FaultRow:
     ours: type[HilError] | None
     verdict: Verdict
     kernel_only: bool = False
+    or_number: int | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as the page shows it."""
-        number = f"{self.number} {errno.errorcode[self.number]}" if self.number is not None else ""
+        numbers = [number for number in (self.number, self.or_number) if number is not None]
         return (
             self.fault,
             f"`{self.raised}`" if self.raised else "nothing",
-            number,
+            " or ".join(f"{number} {errno.errorcode[number]}" for number in numbers),
             f"{self.libusb}" if self.libusb is not None else "",
             f"`{self.ours.__name__}`" if self.ours else "",
             self.verdict.value,
@@ -212,7 +214,7 @@ TTY = (
         None,
         Source.TTY_OPEN,
         errors.ConsoleBusyError,
-        _THERE,
+        Verdict.DENIED,
         kernel_only=True,
     ),
     FaultRow(
@@ -286,6 +288,7 @@ STICK = (
         errors.StickLostError,
         _THERE,
         kernel_only=True,
+        or_number=19,
     ),
     FaultRow(
         "stick_gone",

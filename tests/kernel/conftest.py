@@ -76,11 +76,8 @@ def users(own_machine: None) -> None:  # noqa: ARG001 - asked for first
 
 @pytest.fixture
 def rule(bench: Bench, users: None) -> Iterator[None]:  # noqa: ARG001 - asked for first
-    """Our udev rule; afterwards the boards are plugged in anew, without it."""
+    """Our udev rule, for the length of a test."""
     from desk import rule_installed  # noqa: PLC0415 - only the session uses it
 
     with rule_installed(bench.project / "hil" / "data" / "60-dutlink.rules"):
         yield
-    for one in bench.serials:
-        bench.restore(one)
-        bench.replug(one)

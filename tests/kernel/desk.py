@@ -32,7 +32,7 @@ def add_users() -> None:
 
 @contextmanager
 def rule_installed(rule: Path) -> Iterator[None]:
-    """Have a rule, applied the way its own first lines say; a device keeps its mode until it is replugged."""
+    """Have a rule, applied the way its own first lines say; what is plugged in follows it at both ends."""
     installed = Path(shutil.copy(rule, _RULES))
     _apply()
     try:

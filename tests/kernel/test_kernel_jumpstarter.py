@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 240.0
 STANDBY_AMPS = 0.02
+RESCUE = "al,p1"
+"""This DUT starts in rescue mode when pin A is low as its supply comes."""
 
 
 @pytest.fixture(scope="module")
@@ -33,26 +35,35 @@ def facts(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     folder = tmp_path_factory.mktemp("jumpstarter")
     build_image(folder / "image", "jumpstarter-1", 4 << 20)
     user = bench.project / "tests" / "kernel" / "guest" / "jumpstarter_user.py"
+    stick = _prepared(serial)
     ran = subprocess.run(
-        [sys.executable, user, serial, _stick_of(serial), folder / "image"],
+        [sys.executable, user, serial, stick, folder / "image"],
         env={**_without_ours(), "PYTHONPATH": str(bench.jumpstarter), "HOME": str(folder)},
         timeout=LIMIT_S,
         check=False,
         capture_output=True,
         text=True,
     )
+    _tidied(serial)
     assert ran.returncode == 0, ran.stderr[-3000:]
     seen: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     return seen
 
 
-def _stick_of(serial: str) -> Path:
-    """Its node, as a lab writes it into Jumpstarter's configuration by hand."""
+def _prepared(serial: str) -> Path:
+    """Store what rescue means for this DUT; returns the stick's node, which a lab configures by hand."""
     with open_board(Host(), serial, console=False) as board:
+        board.settings.write(power_rescue=RESCUE)
         board.storage.host()
         node = board.storage.wait_for_node()
         board.make_safe()
     return node
+
+
+def _tidied(serial: str) -> None:
+    with open_board(Host(), serial, console=False) as board:
+        board.settings.write(power_rescue="")
+        board.make_safe()
 
 
 def _without_ours() -> dict[str, str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ATTACH_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.1
 NO_TESTS = 5
-END_LIMIT_S = 30.0
+END_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def run(stage: Stage, job: dict[str, Any], results: Path) -> int:
     say(f"stage {stage.name}")
     chosen = job["pytest"]
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    command += ["--durations=5"]
+    command += ["--durations=8", "--tb=short"]
     command += [f"--junit-xml={results / stage.name}.xml", *stage.arguments, *chosen]
     with subprocess.Popen(command, env=environment(job, results)) as tests:
         try:

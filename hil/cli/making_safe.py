@@ -1,0 +1,138 @@
+"""Which boards `hil safe` makes safe, and what becomes of each."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hil.cli.answer import Answer
+from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
+from hil.dutlink.waiting import Deadline
+from hil.errors import BoardBusyError, BoardFaultError, UsageError, Verdict
+from hil.lab.board_record import BoardState, known_boards, read_record
+from hil.lab.guarded import make_safe_now
+from hil.lab.lease import hold
+from hil.lab.lock_file import lock_folder
+from hil.lab.safety import Safety
+from hil.suite.hosts import Hosts
+from hil.suite.options import Where, parse_boards
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.dutlink.sighting import Sighting
+    from hil.lab.board_record import SafetyEvent
+    from hil.lab.lease import Waiting
+
+__all__ = ["MakingSafe"]
+
+_MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
+_HARMLESS = ("safe", "absent")
+
+
+class MakingSafe:
+    """Makes boards safe that no run holds.
+
+    Args:
+        boards: Where they are, as `--hil-boards` has it.
+        wait_s: How long to wait, altogether, for boards that somebody holds.
+        tell: Shows the user a line while it waits.
+
+    Raises:
+        UsageError: `boards` is no place where boards already are.
+    """
+
+    def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
+        option = parse_boards(boards)
+        if option.where is Where.STARTED:
+            raise UsageError(
+                f"--boards {boards} would start boards of its own",
+                why="those are safe already",
+                remedy="--boards usb, or --boards sim@PORT for boards that run",
+            )
+        hosts = Hosts(option)
+        self._host = hosts.chosen()
+        self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
+        self._wait = Deadline(wait_s)
+        self._tell = tell
+
+    def one(self, serial: str | None) -> dict[str, Any]:
+        """Make one board safe; None: the only one there is.
+
+        Raises:
+            UnavailableError: It is not there, may not be opened, or stayed in use.
+            BoardFaultError: It could not be made safe; its record says so.
+            UsageError: There are several, and none was named.
+        """
+        found = look(self._host, serial or self._only())
+        if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
+            raise found.error
+        board = str(found.serial)
+        try:
+            event = self._make_safe(board)
+        except BoardBusyError as error:
+            remedy = "wait longer (--wait SECONDS), or ask them to end that run"
+            raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=board) from error
+        if event.amps is None:
+            raise BoardFaultError(
+                f"board {board} could not be made safe",
+                why=event.why,
+                remedy=f"look at cable, hub and supply, then again: hil safe {board}",
+                serial=board,
+            )
+        return _row(board, "safe", event.amps)
+
+    def all(self) -> Answer:
+        """Make every board of the host safe, and list those on record that are not there."""
+        seen = list_boards(self._host, ANSWER_LIMIT_S)
+        rows = [self._outcome(sighting) for sighting in seen]
+        there = {sighting.serial for sighting in seen}
+        rows += [_row(serial, "absent", None, why) for serial, why in _left_unsafe() if serial not in there]
+        return Answer(rows, int(any(row["outcome"] not in _HARMLESS for row in rows)))
+
+    def _only(self) -> str | None:
+        serials = [sighting.serial for sighting in list_boards(self._host) if sighting.serial]
+        if len(serials) > 1:
+            raise UsageError(
+                f"{len(serials)} boards are there, and none was named",
+                why=f"they are {', '.join(serials)}",
+                remedy=f"hil safe {serials[0]}, or hil safe --all",
+            )
+        return serials[0] if serials else None
+
+    def _outcome(self, sighting: Sighting) -> dict[str, Any]:
+        if sighting.serial is None or sighting.verdict not in _MAY_ANSWER:
+            why = f"{sighting.error.what}: {sighting.error.why}" if sighting.error else ""
+            return _row(sighting.serial or f"at {sighting.location}", str(sighting.verdict), None, why)
+        try:
+            event = self._make_safe(sighting.serial)
+        except BoardBusyError as error:
+            return _row(sighting.serial, "busy", None, error.why)
+        if event.amps is None:
+            return _row(sighting.serial, "failed", None, event.why)
+        return _row(sighting.serial, "safe", event.amps)
+
+    def _make_safe(self, serial: str) -> SafetyEvent:
+        with hold(serial, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting) as lease:
+            return make_safe_now(lease, self._safety)
+
+    def _tell_waiting(self, waiting: Waiting) -> None:
+        self._tell(f"hil: waiting: {waiting}")
+
+
+def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[str, Any]:
+    return {"board": serial, "outcome": outcome, "amps": amps, "why": why}
+
+
+def _left_unsafe() -> list[tuple[str, str]]:
+    """Boards that are on record as not safe and that nobody holds, and what is on record."""
+    folder = lock_folder()
+    unsafe = []
+    for serial in known_boards(folder):
+        record = read_record(folder, serial)
+        if not record.needs_safety:
+            continue
+        with suppress(BoardBusyError), hold(serial, folder=folder):  # a run that goes on, on other boards
+            what = "left in use" if record.state is BoardState.IN_USE else "could not be made safe"
+            unsafe.append((serial, f"{what}; its next holder makes it safe"))
+    return unsafe

@@ -1,0 +1,53 @@
+"""`hil safe`: what a guard does for a run that died, by hand or when the machine starts."""
+
+from __future__ import annotations
+
+import click
+
+from hil.cli.answer import Answer
+from hil.errors import UsageError
+
+__all__ = ["safe"]
+
+
+@click.command()
+@click.argument("serial", required=False)
+@click.option(
+    "--all", "every", is_flag=True, help="Every board on the bus, and what the records say of others."
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait, altogether, for boards that somebody holds.",
+)
+@click.option(
+    "--boards",
+    envvar="HIL_BOARDS",
+    default="usb",
+    show_default=True,
+    metavar="WHERE",
+    help="usb, or sim@PORT for running simulated boards; or the environment variable HIL_BOARDS.",
+)
+def safe(serial: str | None, every: bool, wait_s: float, boards: str) -> Answer:
+    """Make a board safe: DUT switched off, stick with nobody, pins floating; then measure, and record it.
+
+    SERIAL may be left out where there is one board. A board that somebody holds is waited for: a run that
+    goes on keeps it.
+
+    Exit status: 0 safe; 1 a board that should be safe is not; 2 misuse. With --all, a board that is on record
+    but not on the bus is listed as absent and does no harm: its next holder makes it safe.
+    """
+    if every and serial is not None:
+        raise UsageError(
+            f"{serial} and --all are asked for at once",
+            why="--all includes it",
+            remedy="leave one of them out",
+        )
+    from hil.cli.making_safe import MakingSafe  # noqa: PLC0415 - the driver is for commands that use boards
+
+    making_safe = MakingSafe(boards, wait_s, tell=lambda line: click.echo(line, err=True))
+    return making_safe.all() if every else Answer(making_safe.one(serial))

@@ -1,0 +1,195 @@
+"""What a run's controller and its workers tell each other beside xdist: wishes, boards, and that they live.
+
+xdist carries node ids and results. This carries what a schedule by boards needs besides:
+
+    worker -> controller    hello: who I am
+                            wishes: what each test wants of a board, in the order of collection
+                            lost: this board is gone
+    controller -> worker    board: this test runs on that one
+                            last: after this test the board is free
+
+A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
+they answer a question, so an answer is never older than the event that led to the question. The end of the
+line tells a worker that its controller is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.suite.run_line import RunLine
+from hil.suite.wishes import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["RunChannel", "WorkerChannel"]
+
+LONGEST_PATH_BYTES = 100  # sun_path of a unix socket holds 108
+HELLO_LIMIT_S = 10.0
+
+
+class RunChannel:
+    """The controller's end: one line to each worker, met in a folder that only this user may enter."""
+
+    def __init__(self) -> None:
+        self._folder = _private_folder()
+        self.path = self._folder / "run"
+        self._lines: dict[str, RunLine] = {}
+        self._wishes: dict[str, list[Wish | None]] = {}
+        self._lost: list[str] = []
+        self._news = threading.Condition()
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(os.fspath(self.path))
+        self._server.listen(128)
+        self._thread = threading.Thread(target=self._accept, name="hil run channel", daemon=True)
+        self._thread.start()
+
+    def wishes(self, worker: str, limit_s: float = HELLO_LIMIT_S) -> Sequence[Wish | None] | None:
+        """What each test collected by that worker wants, in order; None if it doesn't say so in time."""
+        with self._news:
+            self._news.wait_for(lambda: worker in self._wishes, timeout=limit_s)
+            return self._wishes.get(worker)
+
+    def tell_board(self, worker: str, nodeid: str, serial: str | None) -> None:
+        """Tell a worker, before it gets that test, which board it runs on."""
+        self._tell(worker, {"say": "board", "test": nodeid, "serial": serial})
+
+    def tell_last(self, worker: str, nodeid: str) -> None:
+        """Tell a worker, before that test can begin, that its board is free for others after it."""
+        self._tell(worker, {"say": "last", "test": nodeid})
+
+    def take_lost(self) -> list[str]:
+        """Serial numbers of boards reported lost since the last call."""
+        for line in list(self._lines.values()):
+            line.drain()
+        with self._news:
+            lost, self._lost = self._lost, []
+        return lost
+
+    def close(self) -> None:
+        """End all lines and remove the folder."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._thread.join(timeout=5.0)
+        self._server.close()
+        for line in self._lines.values():
+            line.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _tell(self, worker: str, message: dict[str, Any]) -> None:
+        line = self._lines.get(worker)
+        if line is not None:
+            line.send(message)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                connected, _ = self._server.accept()
+                _Caller(connected, self._heard)
+
+    def _heard(self, caller: _Caller, message: dict[str, Any]) -> None:
+        with self._news:
+            match message["say"]:
+                case "hello":
+                    caller.worker = message["worker"]
+                    self._lines[caller.worker] = caller.line
+                case "wishes":
+                    self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
+                case "lost":
+                    self._lost.append(message["serial"])
+            self._news.notify_all()
+
+
+class _Caller:
+    """A worker that has connected; it says its name first."""
+
+    def __init__(self, connected: socket.socket, heard: Callable[[_Caller, dict[str, Any]], None]) -> None:
+        self.worker = ""
+        self._ready = threading.Event()
+        self._heard = heard
+        self.line = RunLine(connected, self._pass_on)
+        self._ready.set()
+
+    def _pass_on(self, message: dict[str, Any]) -> None:
+        self._ready.wait(timeout=HELLO_LIMIT_S)  # the line's thread may be faster than its constructor
+        self._heard(self, message)
+
+
+class WorkerChannel:
+    """A worker's end.
+
+    Args:
+        path: The controller's socket.
+        worker: The worker's name, as xdist calls it.
+        controller_gone: Called once, in a thread of its own, when the controller has ended.
+        schedules: Whether the controller gives out boards; if not, the worker finds one for itself.
+    """
+
+    def __init__(
+        self, path: str | Path, worker: str, controller_gone: Callable[[], None], *, schedules: bool = True
+    ) -> None:
+        self.schedules = schedules
+        self._boards: dict[str, str | None] = {}
+        self._last: set[str] = set()
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected.connect(os.fspath(path))
+
+        def gone() -> None:
+            shutil.rmtree(Path(path).parent, ignore_errors=True)  # a killed controller can't
+            controller_gone()
+
+        self._line = RunLine(connected, self._heard, gone)
+        self._line.send({"say": "hello", "worker": worker})
+
+    def send_wishes(self, wishes: Sequence[Wish | None]) -> None:
+        """Say what each collected test wants; to be said before xdist says what was collected."""
+        plain = [wish and {"tags": sorted(wish.tags), "board": wish.board} for wish in wishes]
+        self._line.send({"say": "wishes", "wishes": plain})
+
+    def board(self, nodeid: str) -> str | None:
+        """Serial number of the board that this worker's test was given; None if it was given none."""
+        self._line.drain()
+        return self._boards.get(nodeid)
+
+    def is_last_hardware(self, nodeid: str) -> bool:
+        """Whether the worker gives its board back right after that test."""
+        self._line.drain()
+        return nodeid in self._last
+
+    def lost(self, serial: str) -> None:
+        """Say that a board is gone, so that no more tests are given to it."""
+        self._line.send({"say": "lost", "serial": serial})
+
+    def close(self) -> None:
+        """End the line without calling `controller_gone`."""
+        self._line.close()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        nodeid = message["test"]
+        match message["say"]:
+            case "board":
+                self._boards[nodeid] = message["serial"]
+                self._last.discard(nodeid)  # it comes once more
+            case "last":
+                self._last.add(nodeid)
+
+
+def _wish(plain: dict[str, Any] | None) -> Wish | None:
+    return None if plain is None else Wish(frozenset(plain["tags"]), plain["board"])
+
+
+def _private_folder() -> Path:
+    """Make a folder that only this user may enter, with a path short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="hil-run-"))  # mode 0700
+    if len(os.fsencode(folder / "run")) <= LONGEST_PATH_BYTES:
+        return folder
+    folder.rmdir()
+    return Path(tempfile.mkdtemp(prefix="hil-run-", dir="/tmp"))  # its name is random, its mode 0700

@@ -1,0 +1,94 @@
+"""One end of a line between two processes of a run: a JSON object a line, each way, over a unix socket.
+
+What the other end has sent before it caused something here can be read here: `drain` takes in, at once and in
+the caller's thread, all that has arrived. A thread does the same when nobody asks, and notices the end of the
+other process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RunLine"]
+
+CHUNK_BYTES = 65536
+
+
+class RunLine:
+    """A connected socket that carries JSON objects.
+
+    Args:
+        connected: The socket; it belongs to the line from now on.
+        heard: Is given each object that arrives, in order, never two at a time.
+        gone: Is called once when the other end is closed or its process has ended; not after `close`.
+    """
+
+    def __init__(
+        self,
+        connected: socket.socket,
+        heard: Callable[[dict[str, Any]], None],
+        gone: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._socket = connected
+        self._heard = heard
+        self._gone = gone
+        self._rest = b""
+        self._ended = False
+        self._closed = False
+        self._receiving = threading.RLock()
+        self._sending = threading.Lock()
+        self._thread = threading.Thread(target=self._watch, name="hil run line", daemon=True)
+        self._thread.start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one object; to a process that has ended, nothing is sent and nothing is raised."""
+        line = json.dumps(message).encode() + b"\n"
+        with self._sending, contextlib.suppress(OSError):
+            self._socket.sendall(line)
+
+    def drain(self) -> None:
+        """Take in what has arrived, without waiting."""
+        with self._receiving:
+            while not self._ended and self._readable(wait_ms=0):
+                self._receive()
+
+    def close(self) -> None:
+        """End the line; the other end notices, this one stays silent."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closes the socket
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5.0)
+
+    def _watch(self) -> None:
+        while not self._ended:
+            self._readable(wait_ms=None)
+            self.drain()
+        self._socket.close()
+        if not self._closed:
+            self._gone()
+
+    def _readable(self, wait_ms: int | None) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(wait_ms))
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(CHUNK_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self._ended = True
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._heard(json.loads(line))

@@ -1,0 +1,60 @@
+"""Joins a run to its schedule under xdist: which boards there are, and what each test wants of one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.lab.controller_watch import GONE_STATUS
+from hil.sim.control_client import ControlClient
+from hil.suite import session
+from hil.suite.options import Where, read_options
+from hil.suite.scheduling import BoardScheduling
+from hil.suite.wishes import BoardCard, Wish, wish_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from hil.suite.options import BoardsOption
+
+__all__ = ["register"]
+
+VENDOR_ID = "2b23"
+
+
+def register(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take part from the beginning: xdist asks how many workers to start before it configures anything."""
+    pluginmanager.register(BoardScheduling(Scheduled()), "hil-scheduling")
+
+
+class Scheduled:
+    """What scheduling needs to know of a run."""
+
+    def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
+        """Return the boards that can be used; as many as seem there before the run is configured."""
+        if session.is_configured(config):
+            return session.run_of(config).cards()
+        return _guessed_boards(read_options(config).boards)
+
+    def wish(self, item: pytest.Item) -> Wish | None:
+        """Return what a collected test wants."""
+        return wish_of(item, session.run_of(item.config).options.board)
+
+    def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
+        """End at once; the guard makes the board safe."""
+        os._exit(GONE_STATUS)
+
+
+def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
+    """Guess how many boards there are without pyusb, which most runs do without."""
+    number = boards.number if boards.where is Where.STARTED else 0
+    if boards.where is Where.RUNNING:
+        with ControlClient(boards.number) as client:
+            number = len(client.hello()["boards"])
+    if boards.where is Where.USB:
+        vendors = Path("/sys/bus/usb/devices").glob("*/idVendor")
+        number = sum(vendor.read_text().strip() == VENDOR_ID for vendor in vendors)
+    return [BoardCard(str(place)) for place in range(number)]

@@ -1,0 +1,139 @@
+"""Hardware tests under xdist: a pytest plugin that lets few boards serve many workers.
+
+It takes over when `-n` is given and `--dist` is not. With `--dist` it leaves scheduling to xdist and only
+keeps the line between controller and workers; every worker then finds a board for itself, and leases keep
+that right.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.suite.durations import Durations
+from hil.suite.run_channel import RunChannel, WorkerChannel
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+    from hil.suite.wishes import BoardCard, Wish
+
+__all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
+
+INPUT = "hil_run_channel"  # the key in xdist's workerinput
+_CHANNEL = pytest.StashKey[WorkerChannel]()
+
+
+class SchedulingSuite(Protocol):
+    """What scheduling needs to know of the suite."""
+
+    def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
+        """The boards of this run, asked in the controller only; may be called twice."""
+        ...
+
+    def wish(self, item: pytest.Item) -> Wish | None:
+        """What a collected test wants of a board; None if it uses none."""
+        ...
+
+    def controller_gone(self, config: pytest.Config) -> None:
+        """In a worker, in a thread: the controller has died. Make safe and end."""
+        ...
+
+
+def worker_channel(config: pytest.Config) -> WorkerChannel | None:
+    """The line to the controller; None in a process that is no xdist worker on the controller's host."""
+    return config.stash.get(_CHANNEL, None)
+
+
+class BoardScheduling:
+    """The plugin; to be registered in `pytest_addoption` of a root conftest, so that `-n auto` asks it too.
+
+    Args:
+        suite: What it needs to know.
+    """
+
+    def __init__(self, suite: SchedulingSuite) -> None:
+        self._suite = suite
+        self._schedules = True
+        self._channel: RunChannel | None = None
+        self._durations: Durations | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """Look at `--dist` before xdist sets it because of `-n`."""
+        chosen = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "distload", False)
+        self._schedules = not chosen
+        return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
+        """`-n auto`: a worker for each board, which mostly waits, and one for each core."""
+        if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or config.option.numprocesses == "logical":
+            return None
+        return len(self._suite.boards(config)) + len(os.sched_getaffinity(0))
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Workers connect, all others remember durations."""
+        if not hasattr(config, "workerinput"):
+            self._durations = Durations(config)
+        elif INPUT in config.workerinput:
+            self._connect(config, **config.workerinput[INPUT])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Tell a worker on this host, before it starts, where to connect."""
+        if node.gateway.spec.popen:
+            self._channel = self._channel or RunChannel()
+            node.workerinput[INPUT] = {"path": str(self._channel.path), "schedules": self._schedules}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Scheduling | None:
+        """Schedule by boards, unless `--dist` was given."""
+        if not self._schedules or self._channel is None or self._durations is None:
+            return None
+        from hil.suite.scheduling_xdist import HardwareScheduling  # noqa: PLC0415  # only with xdist
+
+        def cards() -> Sequence[BoardCard]:
+            return self._suite.boards(config)
+
+        return HardwareScheduling(config, cards, self._channel, self._durations)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """In a worker: say what each test wants, before xdist says what was collected."""
+        channel = worker_channel(session.config)
+        if channel is not None and channel.schedules:
+            channel.send_wishes([self._suite.wish(item) for item in session.items])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Learn how long a test takes."""
+        if self._durations is not None:
+            self._durations.add(report)
+
+    def pytest_sessionfinish(self) -> None:
+        """Remember it."""
+        if self._durations is not None:
+            self._durations.save()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """End the lines, when all fixtures are torn down."""
+        for channel in (worker_channel(config), self._channel):
+            if channel is not None:
+                channel.close()
+
+    def _connect(self, config: pytest.Config, path: str, schedules: bool) -> None:
+        worker: str = config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist puts it there
+
+        def gone() -> None:
+            self._suite.controller_gone(config)
+
+        try:
+            config.stash[_CHANNEL] = WorkerChannel(path, worker, gone, schedules=schedules)
+        except OSError:  # it died while this worker started
+            gone()

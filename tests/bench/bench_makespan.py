@@ -1,0 +1,152 @@
+"""How close a run under xdist comes to the shortest possible: ours, `load` and `worksteal`.
+
+The tests sleep, the boards are lock files. Ours gives each worker its board; with `load` and `worksteal` a
+session fixture takes a board and keeps it, as practice is. A makespan is the time from the beginning of the
+first test to the end of the last, so xdist's own start-up isn't in it. The bound is the larger of hardware
+time / boards and all time / workers: by what the tests sleep in the table, and in the line below it by what
+they really took, as a busy machine and pytest itself add to each of them. The shortest of some repeats
+counts, as noise only ever adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFTEST = Path(__file__).with_name("makespan_conftest.py")
+WORKERS = 4
+TESTS = 120
+GOAL = 1.10
+NOISE = 1.03  # two runs of the same kind differ by that much
+EQUAL_S = (0.05,)
+SKEWED_S = (0.04, 0.04, 0.04, 0.16)
+ORDERS = ("first", "last", "interleaved", "random")
+WAYS = {
+    "ours": (),  # no durations are known
+    "ours, known": (),  # those of the run before
+    "load": ("--dist", "load"),
+    "worksteal": ("--dist", "worksteal"),
+}
+OURS = 2  # of them
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Run:
+    """What one run took, and what its tests took at least."""
+
+    makespan_s: float
+    bound_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    boards: int
+    order: str
+    durations_s: tuple[float, ...]
+
+    def tests(self) -> list[tuple[bool, float]]:
+        """Whether each test uses a board, and how long it takes; the same each time."""
+        hardware = min(TESTS * self.boards // WORKERS, TESTS * 3 // 4)
+        kinds = [index < hardware for index in range(TESTS)]
+        if self.order == "last":
+            kinds.reverse()
+        elif self.order == "interleaved":
+            kinds = [i * hardware // TESTS != (i + 1) * hardware // TESTS for i in range(TESTS)]
+        elif self.order == "random":
+            random.Random(3).shuffle(kinds)  # noqa: S311  # nothing to keep secret
+        chosen = random.Random(5)  # noqa: S311  # the same
+        return [(kind, chosen.choice(self.durations_s)) for kind in kinds]
+
+    def bound_s(self) -> float:
+        """The shortest time that is possible."""
+        tests = self.tests()
+        hardware_s = sum(seconds for hardware, seconds in tests if hardware)
+        return max(hardware_s / self.boards, sum(seconds for _, seconds in tests) / WORKERS)
+
+    def __str__(self) -> str:
+        return f"{self.boards} {self.order:<12} {'skewed' if len(self.durations_s) > 1 else 'equal':<7}"
+
+
+def main() -> int:
+    """Measure and print the table; 1 if a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--boards", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--orders", nargs="+", default=ORDERS, choices=ORDERS)
+    parser.add_argument("--repeats", type=int, default=1)
+    options = parser.parse_args()
+    _print(f"{'boards, hardware tests':<24}{'bound':>8}  " + "".join(f"{way:<15}" for way in WAYS))
+    rows = []
+    for chosen in itertools.product(options.boards, options.orders, (EQUAL_S, SKEWED_S)):
+        case = Case(*chosen)
+        rows.append(_measure(case, options.repeats))
+        cells = "".join(
+            f"{run.makespan_s:5.2f} {run.makespan_s / case.bound_s():5.3f}x  " for run in rows[-1]
+        )
+        _print(f"{case!s:<24}{case.bound_s():>7.2f}s  {cells}")
+    ratios = [run.makespan_s / run.bound_s for row in rows for run in row[:OURS]]
+    slower = [row for row in rows if max(row[:OURS]).makespan_s > NOISE * min(row[OURS:]).makespan_s]
+    _print(f"ours by what the tests took: at worst {max(ratios):.3f}x, goal {GOAL:.2f}x")
+    _print(f"slower than load or worksteal in {len(slower)} of {len(rows)} cases")
+    return int(max(ratios) > GOAL or bool(slower))
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # the table is the point
+
+
+def _measure(case: Case, repeats: int) -> list[Run]:
+    """Measure one case in all ways."""
+    with tempfile.TemporaryDirectory(prefix="hil-bench-") as name:
+        folder = Path(name)
+        _write_tests(folder, case)
+        return [min(_run(folder, case, way) for _ in range(repeats)) for way in WAYS]
+
+
+def _write_tests(folder: Path, case: Case) -> None:
+    folder.joinpath("pytest.ini").write_text("[pytest]\nmarkers = hardware\n", encoding="utf-8")
+    shutil.copy(CONFTEST, folder / "conftest.py")
+    source = ["import time\n"]
+    for index, (hardware, seconds) in enumerate(case.tests()):
+        argument = "board" if hardware else ""
+        source.append(f"def test_{index}({argument}):\n    time.sleep({seconds})\n")
+    folder.joinpath("test_all.py").write_text("\n".join(source), encoding="utf-8")
+
+
+def _run(folder: Path, case: Case, way: str) -> Run:
+    """Run the folder's tests once.
+
+    Raises:
+        subprocess.CalledProcessError: The run failed, so its time means nothing.
+    """
+    times = folder / "times"
+    times.unlink(missing_ok=True)
+    if way == "ours":
+        shutil.rmtree(folder / ".pytest_cache", ignore_errors=True)
+    command = [sys.executable, "-m", "pytest", "-qq", "-p", "xdist", "-n", str(WORKERS), *WAYS[way]]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "BENCH_BOARDS": str(case.boards),
+    }
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
+    spans = [json.loads(line) for line in times.read_text(encoding="utf-8").splitlines()]
+    hardware_s = sum(end - begin for begin, end, hardware in spans if hardware)
+    all_s = sum(end - begin for begin, end, _ in spans)
+    makespan_s = max(end for _, end, _ in spans) - min(begin for begin, _, _ in spans)
+    return Run(makespan_s, max(hardware_s / case.boards, all_s / WORKERS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The conftest.py of the folder that `bench_makespan.py` runs: boards are lock files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from hil.suite.scheduling import BoardScheduling, worker_channel
+from hil.suite.wishes import BoardCard, Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+FOLDER = Path(__file__).parent
+SERIALS = [f"board{number}" for number in range(int(os.environ["BENCH_BOARDS"]))]
+POLL_S = 0.005
+
+
+class _Suite:
+    def boards(self, config: pytest.Config) -> list[BoardCard]:  # noqa: ARG002  # the protocol's
+        return [BoardCard(serial) for serial in SERIALS]
+
+    def wish(self, item: pytest.Function) -> Wish | None:
+        return Wish() if "board" in item.fixturenames else None
+
+    def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002  # the protocol's
+        os._exit(3)
+
+
+class _Held:
+    """The board of this worker."""
+
+    file: IO[str] | None = None
+
+    def take(self, serial: str) -> bool:
+        file = (FOLDER / serial).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self.file = file
+        return True
+
+    def give_back(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+HELD = _Held()
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.register(BoardScheduling(_Suite()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Function) -> Generator[None, Any, Any]:
+    begin = time.monotonic()
+    channel = worker_channel(item.config)
+    serial = channel.board(item.nodeid) if channel and channel.schedules else None
+    while serial and HELD.file is None and not HELD.take(serial):
+        time.sleep(POLL_S)
+    result = yield
+    if channel and channel.is_last_hardware(item.nodeid):
+        HELD.give_back()
+    with FOLDER.joinpath("times").open("a") as times:
+        times.write(json.dumps([begin, time.monotonic(), "board" in item.fixturenames]) + "\n")
+    return result
+
+
+@pytest.fixture(scope="session")
+def board() -> Generator[None]:
+    """Practice: whichever board is free, kept to the end of the session."""
+    while HELD.file is None and not any(map(HELD.take, SERIALS)):
+        time.sleep(POLL_S)
+    yield
+    with contextlib.suppress(OSError):
+        HELD.give_back()

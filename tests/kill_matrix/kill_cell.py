@@ -1,0 +1,170 @@
+"""One cell of the matrix: a run, its end, and what is found afterwards."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from inner_run import InnerRun, Way
+from kill_causes import Cause, guard_and_holder
+from run_processes import wait_for_the_last
+from supply_watch import SupplyWatch
+
+from hil.dutlink.board import open_board
+from hil.errors import HilError
+from hil.lab.board_record import BoardState, read_record
+from hil.lab.lease import hold
+from hil.suite.hosts import simulated_host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
+
+OVER_WITHIN_S = 60.0
+QUIET_S = 2.0
+OFF_BELOW_AMPS = 0.02
+LOCK_FREE_WITHIN_S = 1.0
+POWER_OFF = "w30,p0"
+REMEDIES = ("next holder", "hil safe")
+_VENDOR, _TYPE_MASK = 0x40, 0x60  # bmRequestType, USB 2.0 table 9-2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell.
+
+    Attributes:
+        cause: What ended the run.
+        way: How the run was started.
+        off_s: Seconds from death until the supply was off; None: it stayed on.
+        over_s: Seconds from death until the last process was gone, its guard included.
+        made_safe_by: Who.
+        problems: What should not be; empty in a good cell.
+    """
+
+    cause: str
+    way: str
+    off_s: float | None
+    over_s: float
+    made_safe_by: str
+    problems: tuple[str, ...]
+
+    @classmethod
+    def unplayed(cls, name: str, error: Exception) -> Self:
+        """A cell that came to no end."""
+        return cls(name, "-", None, 0.0, "-", (f"could not be played: {error}",))
+
+
+def prepare(simulator: SimulatorProcess) -> None:
+    """Give the board a power-off sequence of 3 s, in which it answers nothing."""
+    with open_board(simulated_host(simulator.ready)) as board:
+        board.settings.write(power_off=POWER_OFF)
+
+
+def play(
+    cause: Cause, way: Way, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S
+) -> Outcome:
+    """Run, end and look: one cell."""
+    (serial,) = simulator.serials()
+    port = simulator.control.port
+    with (
+        SupplyWatch(port, serial) as watch,
+        InnerRun(folder, way, port, cause.options) as run,
+    ):
+        died = cause.end(run, run.wait_until_blocked())
+        left = wait_for_the_last(folder, OVER_WITHIN_S)
+        over_s = time.monotonic() - died
+        run.reap()
+        problems = (*_orphans(left), *inspect(simulator, run.locks, quiet_s))
+        off_s = watch.off_after(died)
+        return Outcome(cause.name, way.value, off_s, over_s, _who(run.locks, serial), problems)
+
+
+def play_last_resort(
+    remedy: str, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S
+) -> Outcome:
+    """The one cell that nobody is left to make safe: times are counted from the remedy's start."""
+    (serial,) = simulator.serials()
+    port = simulator.control.port
+    with SupplyWatch(port, serial) as watch, InnerRun(folder, Way.PLAIN, port) as run:
+        guard_and_holder(run, run.wait_until_blocked())
+        problems = (*_orphans(wait_for_the_last(folder, OVER_WITHIN_S)), *_not_left_on(simulator, run))
+        run.reap()
+        began = time.monotonic()
+        status = run.start(_remedy_command(remedy, serial)).wait(OVER_WITHIN_S)
+        over_s = time.monotonic() - began
+        if status != 0:
+            problems += (f"{remedy} ended with status {status}: {run.output[-500:]}",)
+        problems += (
+            *_orphans(wait_for_the_last(folder, OVER_WITHIN_S)),
+            *inspect(simulator, run.locks, quiet_s),
+        )
+        off_s, who = watch.off_after(began), _who(run.locks, serial)
+    return Outcome("SIGKILL to guard and holder at once", Way.PLAIN.value, off_s, over_s, who, problems)
+
+
+def inspect(simulator: SimulatorProcess, locks: Path, quiet_s: float = QUIET_S) -> list[str]:
+    """Say what is wrong with a board whose run is over; the meter comes last, for reading it is an action."""
+    (serial,) = simulator.serials()
+    problems = [*_actions_within(simulator, serial, quiet_s), *_untruths(simulator, serial)]
+    if read_record(locks, serial).state is not BoardState.SAFE:
+        problems.append("its record does not say safe")
+    try:
+        with hold(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
+            problems += _metered(simulator)
+    except HilError as error:
+        problems.append(f"{error.what}: {error.why}")
+    return problems
+
+
+def _actions_within(simulator: SimulatorProcess, serial: str, quiet_s: float) -> list[str]:
+    since = simulator.control.log(serial)[1]
+    time.sleep(quiet_s)  # for what must not come
+    requests = simulator.control.log(serial, since)[0]
+    vendor = [entry for entry in requests if entry["bmRequestType"] & _TYPE_MASK == _VENDOR]
+    return [f"asked {entry['bRequest']}/{entry['wValue']} after the end" for entry in vendor]
+
+
+def _untruths(simulator: SimulatorProcess, serial: str) -> list[str]:
+    truth = simulator.control.state(serial)
+    found = {
+        "the supply is on": truth["supply"],
+        f"the DUT draws {truth['draw_amps']} A": truth["draw_amps"] > OFF_BELOW_AMPS,
+        f"the stick is with {truth['mux']}": truth["mux"] != "off",
+        f"pins are {truth['pins_set']}": set(truth["pins_set"].values()) != {"floating"},
+        f"it is busy for {truth['busy_s']} s": truth["busy_s"] > 0,
+    }
+    return [problem for problem, is_so in found.items() if is_so]
+
+
+def _metered(simulator: SimulatorProcess) -> list[str]:
+    (serial,) = simulator.serials()
+    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+        amps = board.power.read().amps
+        board.make_safe()  # for the next cell, if this one failed
+    return [f"the meter shows {amps:.2f} A"] if amps > OFF_BELOW_AMPS else []
+
+
+def _not_left_on(simulator: SimulatorProcess, run: InnerRun) -> list[str]:
+    (serial,) = simulator.serials()
+    record = read_record(run.locks, serial)
+    off = [] if simulator.control.state(serial)["supply"] else ["somebody switched the DUT off"]
+    return off if record.state is BoardState.IN_USE else [*off, f"the record says {record.state}"]
+
+
+def _remedy_command(remedy: str, serial: str) -> list[str]:
+    if remedy == "hil safe":
+        return [sys.executable, "-m", "hil.cli.main", "safe", serial]
+    return Way.PLAIN.command("-k", "0")
+
+
+def _orphans(left: dict[int, bytes]) -> list[str]:
+    return [f"process {pid} is left: {command.decode()[:80]}" for pid, command in left.items()]
+
+
+def _who(locks: Path, serial: str) -> str:
+    events = read_record(locks, serial).events
+    return events[-1].by if events else "the run itself"

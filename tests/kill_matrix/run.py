@@ -1,0 +1,101 @@
+"""The kill matrix: a run dies in every way there is, and its board is looked at. Prints a table.
+
+Runs are real processes and signals are real; boards are simulated, one for each lane of cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from kill_causes import CAUSES, Cause
+from kill_cell import REMEDIES, Outcome, play, play_last_resort, prepare
+from kill_table import table, with_table
+
+from hil.errors import HilError
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from inner_run import Way
+
+PAGE = Path(__file__).parents[2] / "docs" / "kill-matrix.md"
+Cell = tuple[str, "Callable[[SimulatorProcess, Path], Outcome]"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play the cells, print the table; 1 if one of them is not as it should be."""
+    options = _parser().parse_args(arguments)
+    cells = [cell for cell in _cells() if options.only in cell[0]]
+    began = time.monotonic()
+    outcomes = _play_all(cells, options.lanes)
+    print(table(outcomes))  # noqa: T201 - what it is for
+    print(f"\n{len(outcomes)} cells in {time.monotonic() - began:.0f} s")  # noqa: T201 - as above
+    if options.write:
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(outcomes)), encoding="utf-8")
+    return int(any(outcome.problems for outcome in outcomes))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="WORDS", help="cells whose name has them")
+    parser.add_argument(
+        "--lanes", type=int, default=4, help="how many cells at a time (default: %(default)s)"
+    )
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/kill-matrix.md")
+    return parser
+
+
+def _cells() -> Iterator[Cell]:
+    for cause in CAUSES:
+        for way in cause.ways:
+            yield f"{cause.name}, {way.value}", _ordinary(cause, way)
+    for remedy in REMEDIES:
+        yield f"SIGKILL to guard and holder at once, {remedy}", _last_resort(remedy)
+
+
+def _ordinary(cause: Cause, way: Way) -> Callable[[SimulatorProcess, Path], Outcome]:
+    return lambda simulator, folder: play(cause, way, simulator, folder)
+
+
+def _last_resort(remedy: str) -> Callable[[SimulatorProcess, Path], Outcome]:
+    return lambda simulator, folder: play_last_resort(remedy, simulator, folder)
+
+
+def _play_all(cells: list[Cell], lanes: int) -> list[Outcome]:
+    free: SimpleQueue[SimulatorProcess] = SimpleQueue()
+    simulators = [SimulatorProcess(1) for _ in range(lanes)]
+    for simulator in simulators:
+        prepare(simulator)
+        free.put(simulator)
+    try:
+        with ThreadPoolExecutor(lanes) as pool:
+            return list(pool.map(lambda cell: _play(cell, free), cells))
+    finally:
+        for simulator in simulators:
+            simulator.close()
+
+
+def _play(cell: Cell, free: SimpleQueue[SimulatorProcess]) -> Outcome:
+    name, act = cell
+    simulator = free.get()
+    try:
+        with tempfile.TemporaryDirectory(prefix="hil-kill-") as folder:
+            outcome = act(simulator, Path(folder))
+    except (HilError, TimeoutError) as error:
+        outcome = Outcome.unplayed(name, error)
+    finally:
+        free.put(simulator)
+    sys.stderr.write(f"{name}: {'; '.join(outcome.problems) or 'safe'}\n")
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())

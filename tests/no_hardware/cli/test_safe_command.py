@@ -1,0 +1,230 @@
+"""`hil safe`: boards made safe by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli import making_safe
+from hil.cli.main import run
+from hil.dutlink.board import open_board
+from hil.dutlink.sighting import Sighting
+from hil.errors import BoardDeniedError, Verdict
+from hil.lab.board_record import BoardRecord, read_record, write_record
+from hil.lab.holder import Holder
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OTHER = "0badb0a4"
+UNIT = Path(__file__).parents[3] / "packaging" / "systemd" / "hil-safe.service"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2, speed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Path:
+    """The lock folder of a machine whose boards are the simulated ones."""
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    for serial in simulator.serials():
+        simulator.control.clear(serial)
+    return tmp_path
+
+
+@pytest.fixture
+def serial(simulator: SimulatorProcess) -> str:
+    """A board whose DUT is on, with its stick and a driven pin."""
+    serial = simulator.serials()[0]
+    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+        board.power.force_on()
+        board.storage.dut()
+        board.pins.low("c")
+    return serial
+
+
+def leave_in_use(folder: Path, serial: str) -> None:
+    write_record(folder, serial, BoardRecord().used_by(Holder(user="ada", pid=4711, command="pytest")))
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().err)
+
+
+def test_a_board_that_is_made_safe_is_off_by_truth_and_by_its_meter(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "safe", serial])
+
+    truth = simulator.control.state(serial)
+    assert (truth["supply"], truth["mux"], set(truth["pins_set"].values())) == (False, "off", {"floating"})
+    assert (status, told(capsys)) == (
+        0,
+        {"board": serial, "outcome": "safe", "amps": pytest.approx(0, abs=0.02), "why": ""},
+    )
+
+
+def test_a_board_whose_holder_and_guard_died_is_on_record_as_safe_again(folder: Path, serial: str) -> None:
+    leave_in_use(folder, serial)
+
+    run(["safe", serial])
+
+    record = read_record(folder, serial)
+    assert (record.needs_safety, record.events[-1].by) == (False, "hil safe")
+    assert "ada" in record.events[-1].why
+
+
+def test_a_board_in_use_is_left_alone(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hold(serial, test="test_boot"):
+        status = run(["--json", "safe", "--wait", "0", serial])
+
+    error = complaint(capsys)
+    assert (status, error["error"], simulator.control.state(serial)["supply"]) == (1, "BoardBusyError", True)
+    assert "test_boot" in error["why"]
+    assert "--wait SECONDS" in error["remedy"]
+
+
+def test_a_board_in_use_is_waited_for(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lease = hold(serial)
+    soon = threading.Timer(0.3, lease.release)
+    soon.start()
+
+    status = run(["safe", serial])
+
+    assert (status, "waiting" in capsys.readouterr().err) == (0, True)
+
+
+def test_a_board_that_nobody_knows_leaves_no_record(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--json", "safe", OTHER])
+
+    assert (status, complaint(capsys)["error"]) == (1, "BoardAbsentError")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_board_that_refuses_is_pending(
+    simulator: SimulatorProcess,
+    folder: Path,
+    serial: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(making_safe, "Safety", partial(Safety, limit_s=0.0))
+    monkeypatch.setattr(making_safe, "look", lambda _host, serial: Sighting(Verdict.PRESENT, serial))
+    simulator.control.fault(serial, "stall", count=1000)
+
+    status = run(["--json", "safe", serial])
+
+    assert (status, complaint(capsys)["error"]) == (1, "BoardFaultError")
+    assert read_record(folder, serial).needs_safety
+
+
+def test_several_boards_must_be_told_apart(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "safe"])
+
+    error = complaint(capsys)
+    assert status == 2
+    assert all(serial in error["why"] for serial in simulator.serials())
+
+
+def test_all_makes_every_board_safe(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "safe", "--all"])
+
+    outcomes = {row["board"]: row["outcome"] for row in told(capsys)}
+    assert (status, outcomes) == (0, dict.fromkeys(simulator.serials(), "safe"))
+    assert not simulator.control.state(serial)["supply"]
+
+
+def test_all_lists_a_board_on_record_that_is_not_on_the_bus(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [])
+    leave_in_use(folder, OTHER)
+
+    status = run(["--json", "safe", "--all"])
+
+    assert (status, [(row["board"], row["outcome"]) for row in told(capsys)]) == (0, [(OTHER, "absent")])
+    assert read_record(folder, OTHER).needs_safety
+
+
+def test_all_does_not_count_a_board_that_a_run_elsewhere_uses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [])
+    leave_in_use(folder, OTHER)
+
+    with hold(OTHER):
+        run(["--json", "safe", "--all"])
+
+    assert told(capsys) == []
+
+
+def test_all_fails_for_a_board_that_stays_in_use(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with hold(serial):
+        status = run(["--json", "safe", "--all", "--wait", "0"])
+
+    outcomes = {row["board"]: row["outcome"] for row in told(capsys)}
+    assert (status, outcomes[serial]) == (1, "busy")
+
+
+def test_all_fails_for_a_board_that_may_not_be_opened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    denied = Sighting(Verdict.DENIED, error=BoardDeniedError("a board may not be opened"), location="1-4")
+    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [denied])
+
+    status = run(["safe", "--all"])
+
+    said = capsys.readouterr().out
+    assert (status, said.split()[:3]) == (1, ["board=at", "1-4", "outcome=denied"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        pytest.param(["--all", OTHER], "--all", id="one board and all"),
+        pytest.param(["--boards", "sim:2"], "sim:2", id="boards that would be started"),
+        pytest.param(["--boards", "nowhere"], "nowhere", id="no place at all"),
+        pytest.param(["--wait", "-1"], "--wait", id="less than no time"),
+    ],
+)
+def test_misuse_is_told_in_three_parts(
+    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["safe", *arguments])
+
+    said = capsys.readouterr().err
+    assert (status, what in said, "\n  try: " in said) == (2, True, True)
+
+
+def test_the_unit_for_the_start_of_the_machine_runs_what_there_is(
+    simulator: SimulatorProcess, serial: str
+) -> None:
+    (command,) = re.findall(r"^ExecStart=\S+/hil (.+)$", UNIT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    status = run(command.split())
+
+    assert (status, simulator.control.state(serial)["supply"]) == (0, False)

@@ -1,0 +1,62 @@
+"""The most telling cells of the kill matrix; `nox -s kill_matrix` plays all of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.sim.process import SimulatorProcess
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "kill_matrix"))
+
+from inner_run import Way  # the line above lets it be found
+from kill_causes import CAUSES
+from kill_cell import play, play_last_resort, prepare
+from kill_table import table, with_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUIET_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1) as simulator:
+        prepare(simulator)
+        yield simulator
+
+
+@pytest.mark.parametrize(
+    ("cause", "way"),
+    [
+        pytest.param("terminal closed (SIGHUP)", Way.PLAIN, id="terminal"),
+        pytest.param("SIGKILL to the process group", Way.NOX, id="group"),
+        pytest.param("SIGKILL to the xdist controller", Way.XDIST, id="controller"),
+    ],
+)
+def test_a_killed_run_leaves_a_safe_board(
+    cause: str, way: Way, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    (to_do,) = (known for known in CAUSES if known.name == cause)
+
+    outcome = play(to_do, way, simulator, tmp_path, QUIET_S)
+
+    assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
+
+
+def test_a_board_whose_guard_died_with_its_holder_is_made_safe_by_the_next_holder(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S)
+
+    assert (outcome.problems, outcome.made_safe_by) == ((), "next holder")
+
+
+def test_the_page_keeps_its_words_and_gets_the_new_table() -> None:
+    page = "# Title\n\nwords\n\n| old |\n| --- |\n| row |\n\nmore\n"
+
+    assert with_table(page, table([])) == page.replace("| old |\n| --- |\n| row |\n", table([]) + "\n")

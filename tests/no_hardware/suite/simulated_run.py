@@ -1,0 +1,192 @@
+"""A run of xdist workers in simulated time, by the rules of xdist 3.8 (`xdist/remote.py`).
+
+A worker begins a test when it knows the next one or that none follows; it gives back what it is asked for,
+all or nothing, and never the test that runs or the one it knows to follow.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hil.suite.scheduling_costs import Costs
+from hil.suite.scheduling_plan import Orders, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LATENCY_S = 0.002
+RESTART_S = 1.0
+CLOSE = -1
+
+
+@dataclass
+class SimulatedWorker:
+    name: str
+    queue: deque[int] = field(default_factory=deque)
+    running: int | None = None
+    following: int | None = None
+    boards: dict[int, str | None] = field(default_factory=dict)
+    last: set[int] = field(default_factory=set)
+    holds: str | None = None
+    gone: bool = False
+    closed: bool = False
+
+    def can_begin(self) -> bool:
+        return self.running is None and self.following not in (None, CLOSE) and bool(self.queue)
+
+
+@dataclass
+class SimulatedRun:
+    """Runs all tests; `seconds` and `wanted` say what each takes and which boards will do."""
+
+    seconds: Sequence[float]
+    wanted: Sequence[frozenset[str]]
+    boards: Sequence[str]
+    workers: int
+    known: Mapping[int, float] = field(default_factory=dict)
+    crashes: frozenset[int] = frozenset()  # tests that kill their worker
+    loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
+    ran: list[tuple[str, int, str | None]] = field(default_factory=list)
+    crashed: list[int] = field(default_factory=list)
+    now_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        hardware = {index for index, wish in enumerate(self.wanted) if wish & set(self.boards)}
+        self.plan = Plan(self.wanted, self.boards, Costs(self.known, hardware))
+        self._events: list[tuple[float, int, object]] = []
+        self._order = itertools.count()
+        self._live: dict[str, SimulatedWorker] = {}
+        self._names = (f"gw{number}" for number in itertools.count())
+        self.setups = 0  # how often a worker had to get a board
+
+    def run(self) -> float:
+        """Seconds until the last test has ended."""
+        for _ in range(self.workers):
+            self._join()
+        self._obey(self.plan.orders(self.now_s))
+        while self.plan.has_pending:
+            self._shut_down_if_finished()
+            assert self._events, "nothing will ever happen again"
+            self.now_s, _, call = heapq.heappop(self._events)
+            call()
+        return self.now_s
+
+    def lower_bound_s(self) -> float:
+        busy = sum(self.seconds[index] for index, wish in enumerate(self.wanted) if wish & set(self.boards))
+        bound = sum(self.seconds) / self.workers
+        return max(bound, busy / len(self.boards)) if self.boards else bound
+
+    def _later(self, delay_s: float, call: object) -> None:
+        heapq.heappush(self._events, (self.now_s + delay_s, next(self._order), call))
+
+    def _join(self) -> None:
+        worker = SimulatedWorker(next(self._names))
+        self._live[worker.name] = worker
+        self.plan.join(worker.name)
+
+    def _shut_down_if_finished(self) -> None:
+        if self.plan.finished:
+            for worker in self._live.values():
+                self._close(worker)
+
+    def _obey(self, orders: Orders) -> None:
+        for name, index, board in orders.boards:
+            self._live[name].boards[index] = board
+            self._live[name].last.discard(index)
+        for name, index in orders.last:
+            worker = self._live[name]
+            assert index != worker.running, "told too late where the hardware work ends"
+            worker.last.add(index)
+        for name, tests in orders.ask_back:
+            self._later(
+                LATENCY_S, lambda worker=self._live[name], tests=tests: self._give_back(worker, tests)
+            )
+        for name, tests in orders.send.items():
+            self._later(LATENCY_S, lambda worker=self._live[name], tests=tests: self._receive(worker, tests))
+        for name in orders.close:
+            self._close(self._live[name])
+
+    def _close(self, worker: SimulatedWorker) -> None:
+        if not worker.closed:
+            worker.closed = True
+            self._later(LATENCY_S, lambda: self._receive(worker, [CLOSE]))
+
+    def _receive(self, worker: SimulatedWorker, tests: Sequence[int]) -> None:
+        worker.queue.extend(tests)
+        self._go_on(worker)
+
+    def _give_back(self, worker: SimulatedWorker, tests: Sequence[int]) -> None:
+        if worker.gone:
+            return
+        given = [index for index in worker.queue if index in tests]
+        if len(given) < len(tests):
+            given = []
+        worker.queue = deque(index for index in worker.queue if index not in given)
+        self._later(LATENCY_S, lambda: self._returned(worker, given))
+
+    def _returned(self, worker: SimulatedWorker, given: Sequence[int]) -> None:
+        if worker.name in self._live:
+            self.plan.returned(worker.name, given)
+            self._obey(self.plan.orders(self.now_s))
+
+    def _go_on(self, worker: SimulatedWorker) -> None:
+        if worker.gone or worker.running is not None:
+            return
+        if worker.following is None and worker.queue:
+            worker.following = worker.queue.popleft()
+        if worker.following == CLOSE or (worker.following is None and worker.queue == deque([CLOSE])):
+            self._later(LATENCY_S, lambda: self._leave(worker))
+        elif worker.can_begin():
+            worker.running, worker.following = worker.following, worker.queue.popleft()
+            self._begin(worker, worker.running)
+
+    def _begin(self, worker: SimulatedWorker, index: int) -> None:
+        board = worker.boards.get(index)
+        self.ran.append((worker.name, index, board))
+        if board:
+            holders = [
+                other.name for other in self._live.values() if other.holds == board and other is not worker
+            ]
+            assert not holders, f"{worker.name} waits for {board} held by {holders}"
+            assert worker.holds in (None, board), "holds another board"
+            self.setups += worker.holds != board
+            worker.holds = board
+        end = self._crash if index in self.crashes and index not in self.crashed else self._end
+        self._later(self.seconds[index], lambda: end(worker, index))
+
+    def _end(self, worker: SimulatedWorker, index: int) -> None:
+        worker.running = None
+        if index in worker.last:
+            worker.holds = None
+        self._later(LATENCY_S, lambda: self._ended(worker, index))
+        self._go_on(worker)
+
+    def _ended(self, worker: SimulatedWorker, index: int) -> None:
+        if index in self.loses:
+            self.plan.lose(self.loses[index])
+        self.plan.complete(worker.name, index, self.seconds[index], self.now_s)
+        self._obey(self.plan.orders(self.now_s))
+
+    def _crash(self, worker: SimulatedWorker, index: int) -> None:
+        worker.holds = None
+        worker.gone = True
+        self.crashed.append(index)
+        self._later(LATENCY_S * 2, lambda: self._left(worker))
+
+    def _left(self, worker: SimulatedWorker) -> None:
+        self._leave(worker)
+        self._later(RESTART_S, self._replace)
+
+    def _leave(self, worker: SimulatedWorker) -> None:
+        if worker.name in self._live:
+            del self._live[worker.name]
+            assert self.plan.leave(worker.name) == worker.running
+            self._obey(self.plan.orders(self.now_s))
+
+    def _replace(self) -> None:
+        self._join()
+        self._obey(self.plan.orders(self.now_s))

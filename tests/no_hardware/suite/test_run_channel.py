@@ -1,0 +1,161 @@
+"""The line between a controller and its workers."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.suite.run_channel import RunChannel, WorkerChannel
+from hil.suite.wishes import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+LIMIT_S = 10.0
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def controller() -> Generator[RunChannel]:
+    channel = RunChannel()
+    yield channel
+    channel.close()
+
+
+@pytest.fixture
+def worker(controller: RunChannel) -> Generator[WorkerChannel]:
+    channel = WorkerChannel(controller.path, "gw0", nothing)
+    channel.send_wishes([])
+    assert controller.wishes("gw0") == []
+    yield channel
+    channel.close()
+
+
+def test_wishes_arrive_in_order(controller: RunChannel) -> None:
+    channel = WorkerChannel(controller.path, "gw0", nothing)
+    wishes = [None, Wish(), Wish(frozenset({"wifi", "emmc"}), "bench-2")]
+    channel.send_wishes(wishes)
+
+    assert controller.wishes("gw0") == wishes
+    channel.close()
+
+
+def test_wishes_of_a_large_collection_arrive(controller: RunChannel, worker: WorkerChannel) -> None:
+    assert worker.schedules
+    wishes = [Wish(frozenset({f"tag-{number}"}), "board") for number in range(20_000)]
+    other = WorkerChannel(controller.path, "gw1", nothing)
+    other.send_wishes(wishes)
+
+    assert controller.wishes("gw1") == wishes
+    assert controller.wishes("gw0") == []
+    other.close()
+
+
+def test_a_worker_that_says_nothing_is_not_waited_for_longer_than_the_limit(controller: RunChannel) -> None:
+    assert controller.wishes("gw9", limit_s=0.01) is None
+
+
+def test_a_worker_knows_its_board_as_soon_as_it_was_told(
+    controller: RunChannel, worker: WorkerChannel
+) -> None:
+    for number in range(200):
+        controller.tell_board("gw0", f"test_{number}", "a")
+        assert worker.board(f"test_{number}") == "a"
+
+
+def test_a_test_that_was_given_no_board_has_none(controller: RunChannel, worker: WorkerChannel) -> None:
+    controller.tell_board("gw0", "test_1", "a")
+    controller.tell_board("gw0", "test_1", None)
+
+    assert worker.board("test_1") is None
+    assert worker.board("test_2") is None
+
+
+def test_a_worker_knows_with_which_test_its_hardware_work_ends(
+    controller: RunChannel, worker: WorkerChannel
+) -> None:
+    controller.tell_last("gw0", "test_1")
+
+    assert worker.is_last_hardware("test_1")
+    assert not worker.is_last_hardware("test_2")
+
+
+def test_a_test_that_comes_once_more_is_not_the_last(controller: RunChannel, worker: WorkerChannel) -> None:
+    controller.tell_last("gw0", "test_1")
+    controller.tell_board("gw0", "test_1", "a")
+
+    assert not worker.is_last_hardware("test_1")
+
+
+def test_a_lost_board_is_known_at_once_and_once(controller: RunChannel, worker: WorkerChannel) -> None:
+    worker.lost("a")
+
+    assert controller.take_lost() == ["a"]
+    assert controller.take_lost() == []
+
+
+def test_telling_a_worker_that_is_gone_is_no_error(controller: RunChannel, worker: WorkerChannel) -> None:
+    worker.close()
+    for _ in range(3):
+        controller.tell_last("gw0", "test_1")
+    controller.tell_last("gw7", "test_1")
+
+
+def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
+    source = "from hil.suite.run_channel import RunChannel; print(RunChannel().path, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", source],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as controller:
+        assert controller.stdout is not None
+        path = controller.stdout.readline().strip()
+        gone = threading.Event()
+        worker = WorkerChannel(path, "gw0", gone.set)
+        controller.kill()
+
+        assert gone.wait(LIMIT_S)
+        assert list(tmp_path.iterdir()) == []
+        worker.close()
+
+
+def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: RunChannel) -> None:
+    gone = threading.Event()
+    worker = WorkerChannel(controller.path, "gw0", gone.set)
+    worker.close()
+
+    assert not gone.wait(0.05)
+
+
+def test_only_this_user_may_enter_the_folder_and_it_is_removed() -> None:
+    channel = RunChannel()
+    mode = stat.S_IMODE(channel.path.parent.stat().st_mode)
+    channel.close()
+
+    assert mode == 0o700
+    assert not channel.path.parent.exists()
+
+
+def test_a_long_temporary_folder_does_not_make_the_path_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    channel = RunChannel()
+    channel.close()
+
+    assert len(str(channel.path)) < 108
+    assert list(long.iterdir()) == []

@@ -1,0 +1,93 @@
+"""Dividing work, and guessing what it takes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.suite.scheduling_costs import Costs
+from hil.suite.scheduling_shares import LONG, common_end, divide
+from hil.suite.wishes import BoardCard, Wish, matching_serials
+
+SECONDS = st.floats(0.001, 10.0)
+BUSY = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.0, 20.0), min_size=1)
+
+
+@given(SECONDS, st.lists(st.floats(0.0, 20.0), min_size=1, max_size=8))
+def test_the_common_end_uses_up_the_work(work_s: float, busy_s: list[float]) -> None:
+    end_s = common_end(work_s, busy_s)
+
+    assert abs(sum(max(0.0, end_s - each) for each in busy_s) - work_s) < 1e-6
+
+
+@given(st.lists(SECONDS, max_size=60), BUSY)
+def test_each_test_is_given_to_one_worker(costs: list[float], busy_s: dict[str, float]) -> None:
+    shares = divide(range(len(costs)), costs.__getitem__, busy_s)
+
+    assert sorted(index for share in shares.values() for index in share) == list(range(len(costs)))
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=60), BUSY)
+def test_no_worker_ends_much_later_than_the_common_end(costs: list[float], busy_s: dict[str, float]) -> None:
+    shares = divide(range(len(costs)), costs.__getitem__, busy_s)
+    end_s = common_end(sum(costs), list(busy_s.values()))
+
+    for worker, share in shares.items():
+        if share:
+            assert busy_s[worker] + sum(costs[index] for index in share) <= end_s * (1 + LONG) + max(costs)
+
+
+def test_equal_tests_are_divided_in_stretches() -> None:
+    shares = divide(range(100), lambda _: 1.0, {"a": 0.0, "b": 0.0, "c": 50.0})
+
+    assert shares == {"a": list(range(50)), "b": list(range(50, 100)), "c": []}
+
+
+def test_the_longest_test_goes_first() -> None:
+    costs = [1.0] * 50 + [30.0, 20.0]
+    shares = divide(range(52), costs.__getitem__, {"a": 0.0, "b": 0.0})
+
+    assert (shares["a"][0], shares["b"][0]) == (50, 51)
+
+
+def test_what_is_known_of_a_test_goes_before_a_guess() -> None:
+    costs = Costs({0: 3.0}, {0, 1})
+    costs.measured(0, 7.0)
+
+    assert costs.of(0) == 3.0
+
+
+def test_an_unknown_test_is_guessed_by_its_kind() -> None:
+    costs = Costs({0: 3.0, 1: 0.1}, {0, 2})
+
+    assert (costs.of(2), costs.of(3)) == (3.0, 0.1)
+
+
+def test_a_kind_of_which_nothing_is_known_is_guessed_by_the_other() -> None:
+    costs = Costs({}, {1})
+    costs.measured(0, 4.0)
+
+    assert costs.of(1) == 4.0
+
+
+def test_with_nothing_known_all_tests_count_the_same() -> None:
+    costs = Costs({}, {1})
+
+    assert costs.of(0) == costs.of(1) > 0
+
+
+def test_a_board_must_have_all_tags_that_are_wanted() -> None:
+    cards = [BoardCard("1", "one", frozenset({"wifi", "emmc"})), BoardCard("2", "two", frozenset({"wifi"}))]
+
+    assert matching_serials(Wish(frozenset({"wifi"})), cards) == {"1", "2"}
+    assert matching_serials(Wish(frozenset({"wifi", "emmc"})), cards) == {"1"}
+
+
+def test_a_board_is_chosen_by_name_or_by_serial_number() -> None:
+    cards = [BoardCard("1", "one"), BoardCard("2", "two")]
+
+    assert matching_serials(Wish(board="two"), cards) == matching_serials(Wish(board="2"), cards) == {"2"}
+
+
+def test_a_test_without_a_wish_matches_no_board() -> None:
+    assert matching_serials(None, [BoardCard("1")]) == frozenset()
