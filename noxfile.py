@@ -36,7 +36,7 @@ LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
 
 ON_BOARDS = ("-m", "hardware or mixed")
-WITHOUT_BOARDS = ("-m", "no_hardware", "-n", "auto", "--maxprocesses", "4")
+WITHOUT_BOARDS = ("-n", "auto", "--maxprocesses", "4", "-m")
 SIMULATED = ("--hil-boards", "sim:2", "-n", "2")
 
 # After Ctrl-C pytest switches boards off before it ends: a power-off sequence may take 20 s.
@@ -66,9 +66,16 @@ def mixed(session: nox.Session) -> None:
 
 @nox.session
 def no_hardware(session: nox.Session) -> None:
-    """Run the tests that must not touch a board."""
+    """Run the tests that must not touch a board, but for the longest of them."""
     _install(session)
-    _pytest(session, *WITHOUT_BOARDS)
+    _pytest(session, *WITHOUT_BOARDS, "no_hardware and not thorough")
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Run what `no_hardware` leaves out: many processes, many signals, many turns."""
+    _install(session)
+    _pytest(session, *WITHOUT_BOARDS, "no_hardware and thorough")
 
 
 @nox.session

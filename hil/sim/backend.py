@@ -168,11 +168,17 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
     # opening
 
     def open_device(self, dev: _Device) -> _Handle:
-        """Open it; EACCES when that is denied, EIO when it is not there any more."""
+        """Open it; EACCES when that is denied, ENODEV when it is gone, EIO while its node is still there."""
         try:
             return _Handle(dev, DeviceChannel(self._address, dev.record))
         except RefusedError as error:
-            _fail(-errno.EACCES if error.status == ImportStatus.DENIED else -errno.EIO)
+            if error.status == ImportStatus.DENIED:
+                _fail(-errno.EACCES)
+            _fail(-errno.EIO if self._is_listed(dev.record) else -errno.ENODEV)
+
+    def _is_listed(self, record: DeviceRecord) -> bool:
+        listed = [(one.busid, one.devnum) for one in host_list(self._address)]
+        return (record.busid, record.devnum) in listed
 
     def close_device(self, dev_handle: _Handle) -> None:
         """Close it; what it had claimed is free."""

@@ -34,7 +34,7 @@ class FaultRow:
         ours: Our error.
         verdict: What a fresh look finds while the fault lasts.
         kernel_only: A simulated host has no such thing.
-        or_number: Another errno that the same fault has, a moment later.
+        later: Errno and libusb's code that the same fault has a moment later.
     """
 
     act: str
@@ -46,16 +46,17 @@ class FaultRow:
     ours: type[HilError] | None
     verdict: Verdict
     kernel_only: bool = False
-    or_number: int | None = None
+    later: tuple[int, int | None] | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as the page shows it."""
-        numbers = [number for number in (self.number, self.or_number) if number is not None]
+        numbers = [self.number] + ([self.later[0]] if self.later else [])
+        codes = [self.libusb] + ([self.later[1]] if self.later else [])
         return (
             self.fault,
             f"`{self.raised}`" if self.raised else "nothing",
-            " or ".join(f"{number} {errno.errorcode[number]}" for number in numbers),
-            f"{self.libusb}" if self.libusb is not None else "",
+            ", then ".join(f"{number} {errno.errorcode[number]}" for number in numbers if number is not None),
+            ", then ".join(f"{code}" for code in codes if code is not None),
             f"`{self.ours.__name__}`" if self.ours else "",
             self.verdict.value,
             "kernel" if self.kernel_only else "both",
@@ -95,7 +96,28 @@ USB = (
         "replugged", "an old handle after a replug", _ERROR, 19, -4, Source.USB, errors.BoardLostError, _THERE
     ),
     FaultRow(
-        "reopened", "opened again when gone", _ERROR, 5, -1, Source.USB_OPEN, errors.BoardAbsentError, _GONE
+        "reopened_at_once",
+        "opened again in the moment of unplugging",
+        _ERROR,
+        5,
+        -1,
+        Source.USB_OPEN,
+        errors.BoardAbsentError,
+        _GONE,
+        later=(19, -4),
+    ),
+    FaultRow(
+        "reopened", "opened again when gone", _ERROR, 19, -4, Source.USB_OPEN, errors.BoardAbsentError, _GONE
+    ),
+    FaultRow(
+        "reopened_replugged",
+        "an old device opened after a replug",
+        _ERROR,
+        19,
+        -4,
+        Source.USB_OPEN,
+        errors.BoardAbsentError,
+        _THERE,
     ),
     FaultRow("line_error", "a line error", _ERROR, 5, -1, Source.USB, errors.TransferError, _THERE),
     FaultRow(
@@ -288,7 +310,7 @@ STICK = (
         errors.StickLostError,
         _THERE,
         kernel_only=True,
-        or_number=19,
+        later=(19, None),
     ),
     FaultRow(
         "stick_gone",

@@ -44,12 +44,15 @@ def test_a_fault_raises_what_the_table_says_and_is_seen_as_the_table_says(
         error = raised_by(call)
         verdict = world.look(serial)
 
-    assert facts(error) in {
-        (row.raised, number, row.libusb) for number in (row.number, row.or_number or row.number)
-    }
+    assert facts(error) in expected(row)
     assert verdict is row.verdict
     if error is not None and row.ours is not None:
         assert type(translate(error, row.source, "what")) is row.ours
+
+
+def expected(row: FaultRow) -> set[tuple[str, int | None, int | None]]:
+    """What the row says: at once, and a moment later."""
+    return {(row.raised, *pair) for pair in ((row.number, row.libusb), row.later) if pair is not None}
 
 
 def facts(error: Exception | None) -> tuple[str, int | None, int | None]:

@@ -63,6 +63,27 @@ def _reopened(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
     return partial(device.ctrl_transfer, *READ_VERSION)
 
 
+def _reopened_at_once(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
+    """Open it again and again until that fails: unplugging takes a few milliseconds."""
+    device = world.device(serial)
+
+    def reopen() -> None:
+        world.control.fault(serial, "unplug")
+        while True:
+            usb.util.dispose_resources(device)
+            device.ctrl_transfer(*READ_VERSION)
+
+    return reopen
+
+
+def _reopened_replugged(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
+    device = world.device(serial)
+    usb.util.dispose_resources(device)
+    world.unplug(serial)
+    world.restore(serial)
+    return partial(device.ctrl_transfer, *READ_VERSION)
+
+
 def _line_error(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
     device = world.device(serial)
     world.control.fault(serial, "line_error")
@@ -130,7 +151,9 @@ USB_ACTS = {
     "pulled": _pulled,
     "old_handle": _old_handle,
     "replugged": _replugged,
+    "reopened_at_once": _reopened_at_once,
     "reopened": _reopened,
+    "reopened_replugged": _reopened_replugged,
     "line_error": _line_error,
     "claimed": _claimed,
     "configured": _configured,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vm import images, packages
 from vm.cache import Cache, cache_folder
-from vm.machine import HOST_ADDRESS, Machine
+from vm.machine import HOST_ADDRESS, PACKAGE_FOLDERS, Machine
 from vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
 from vm.steps import BuildError, say
 
@@ -73,19 +73,19 @@ def _machine(results: Path) -> Machine:
     if not path.exists():
         check_user(path)
     built = cache.get(path, images.build_images)
-    return Machine(built, ROOT, cache.folder, _fresh(results))
+    version = built.joinpath(images.PYTHON_VERSION).read_text("utf-8")
+    disks = (
+        _packages(cache, "packages", _requirements(), version),
+        _packages(cache, "jumpstarter", JUMPSTARTER, version),
+    )
+    return Machine(built, ROOT, disks, _fresh(results))
 
 
 def _run_in(machine: Machine, chosen: dict[str, object]) -> int:
-    version = machine.images.joinpath(images.PYTHON_VERSION).read_text("utf-8")
+    packages_folder, jumpstarter_folder = PACKAGE_FOLDERS
+    inside = {"own_machine": True, "packages": packages_folder, "jumpstarter": jumpstarter_folder}
     with SimulatorProcess(boards=BOARDS) as simulator:
-        job = chosen | {
-            "address": HOST_ADDRESS,
-            "own_machine": True,
-            "packages": str(_packages(machine.cache, "packages", _requirements(), version)),
-            "jumpstarter": str(_packages(machine.cache, "jumpstarter", JUMPSTARTER, version)),
-        }
-        _write_job(machine.results, job, simulator)
+        _write_job(machine.results, chosen | inside | {"address": HOST_ADDRESS}, simulator)
         say("starting the virtual machine")
         return machine.run(LIMIT_S)
 
@@ -113,10 +113,11 @@ def _requirements() -> tuple[str, ...]:
     return (*project["project"]["dependencies"], *project["dependency-groups"]["test"], PYSERIAL)
 
 
-def _packages(folder: Path, kind: str, requirements: tuple[str, ...], version: str) -> Path:
-    cache = Cache(folder)
-    path = cache.path(kind, version, *requirements)
-    return cache.get(path, lambda unfinished: packages.install(requirements, version, unfinished)) / "site"
+def _packages(cache: Cache, kind: str, requirements: tuple[str, ...], version: str) -> Path:
+    """Return the disk image with these requirements and what they require."""
+    path = cache.path(kind, packages.BUILDER, version, *requirements)
+    folder = cache.get(path, lambda unfinished: packages.install(requirements, version, unfinished))
+    return folder / packages.PACKAGES_IMAGE
 
 
 def _fresh(folder: Path) -> Path:

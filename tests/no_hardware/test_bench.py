@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough  # processes, benches
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "tests" / "bench"
 

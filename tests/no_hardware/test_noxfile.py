@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
-TEST_SESSIONS = ["hil", "hardware", "mixed", "no_hardware", "sim", "nightly", "coverage", "minimums"]
+TEST_SESSIONS = [
+    "hil",
+    "hardware",
+    "mixed",
+    "no_hardware",
+    "thorough",
+    "sim",
+    "nightly",
+    "coverage",
+    "minimums",
+]
 
 
 class FakeSession:

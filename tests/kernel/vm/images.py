@@ -15,7 +15,7 @@ from vm.steps import BuildError, say, step
 if TYPE_CHECKING:
     from vm.cache import Cache
 
-__all__ = ["INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path"]
+__all__ = ["INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path", "make_image"]
 
 KERNEL = "vmlinux"
 INITRD = "initrd.gz"
@@ -56,7 +56,7 @@ def build_images(folder: Path) -> None:
     root = _root_folder(work / "root")
     copy_modules(tree, root)
     folder.joinpath(PYTHON_VERSION).write_text(_python_version(root), "utf-8")
-    _root_image(root, folder / ROOT_IMAGE)
+    make_image(root, folder / ROOT_IMAGE, _IMAGE_BYTES)
     shutil.rmtree(work)
 
 
@@ -110,11 +110,12 @@ def _python_version(root: Path) -> str:
     return min(versions, key=len)
 
 
-def _root_image(root: Path, image: Path) -> None:
+def make_image(folder: Path, image: Path, size_bytes: int) -> None:
+    """Make a disk image of a folder; it takes no more room than its files do."""
     with image.open("wb") as file:
-        file.truncate(_IMAGE_BYTES)
+        file.truncate(size_bytes)
     step(
-        "making the root image",
-        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, image),
+        f"making {image.name}",
+        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", folder, image),
         limit_s=_IMAGE_LIMIT_S,
     )

@@ -12,10 +12,13 @@ from vm.steps import BuildError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HOST_ADDRESS", "Machine"]
+__all__ = ["HOST_ADDRESS", "PACKAGE_FOLDERS", "Machine"]
 
 HOST_ADDRESS = "10.0.2.2"
 """This machine's loopback as QEMU's user network shows it to the guest."""
+
+PACKAGE_FOLDERS = ("/opt/packages", "/opt/jumpstarter")
+"""Where the guest finds them, in the order of its disks (`guest/start`)."""
 
 _CPUS = 2
 _MEMORY_MIB = 2048
@@ -30,13 +33,13 @@ class Machine:
     Attributes:
         images: The folder with its kernel, first file system and root image.
         project: Shared read-only, seen in the guest under the path that it has here.
-        cache: The same, for packages.
+        packages: Disk images with Python packages, for the guest's folders of `PACKAGE_FOLDERS`.
         results: Shared; what the job leaves.
     """
 
     images: Path
     project: Path
-    cache: Path
+    packages: tuple[Path, ...]
     results: Path
 
     @property
@@ -51,7 +54,6 @@ class Machine:
             BuildError: It took too long or never ended by itself; the end of the guest's console is told.
         """
         self.results.joinpath("project").write_text(f"{self.project}\n", "utf-8")
-        self.results.joinpath("cache").write_text(f"{self.cache}\n", "utf-8")
         status = self.results / "status"
         status.unlink(missing_ok=True)
         try:
@@ -69,11 +71,10 @@ class Machine:
             *("-m", f"{_MEMORY_MIB}", "-display", "none", "-no-reboot", "-nodefaults"),
             *("-kernel", str(self.images / KERNEL), "-initrd", str(self.images / INITRD)),
             *("-append", _KERNEL_WORDS),
-            *("-drive", f"file={self.images / ROOT_IMAGE},if=virtio,format=raw,readonly=on"),
-            *("-serial", f"file:{self.console}", "-serial", "stdio"),
+            *(word for image in (self.images / ROOT_IMAGE, *self.packages) for word in _disk(image)),
+            *("-serial", f"file:{_escaped(self.console)}", "-serial", "stdio"),
             *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
             *_share("project", self.project, "readonly=on"),
-            *_share("cache", self.cache, "readonly=on"),
             *_share("results", self.results, "readonly=off"),
         ]
 
@@ -87,8 +88,17 @@ class Machine:
         )
 
 
+def _disk(image: Path) -> tuple[str, str]:
+    return ("-drive", f"file={_escaped(image)},if=virtio,format=raw,readonly=on")
+
+
+def _escaped(path: Path) -> str:
+    """A path in one of QEMU's lists."""
+    return str(path).replace(",", ",,")
+
+
 def _share(tag: str, folder: Path, access: str) -> tuple[str, ...]:
-    path = str(folder).replace(",", ",,")
+    path = _escaped(folder)
     return (
         *("-fsdev", f"local,id={tag},path={path},security_model=none,{access}"),
         *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),

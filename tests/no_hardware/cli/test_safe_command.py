@@ -26,6 +26,7 @@ from hil.suite.hosts import simulated_host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.thorough  # processes
 OTHER = "0badb0a4"
 UNIT = Path(__file__).parents[3] / "packaging" / "systemd" / "hil-safe.service"
 

@@ -122,13 +122,13 @@ def test_the_cache_is_where_hil_cache_dir_says(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_comma_reaches_qemu_whole(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, tmp_path / "a,b", tmp_path, tmp_path)
+    machine = Machine(tmp_path, tmp_path / "a,b", (), tmp_path)
 
     assert any("a,,b,security_model" in word for word in machine.command())
 
 
 def test_the_project_is_shared_read_only(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, tmp_path / "project", tmp_path, tmp_path)
+    machine = Machine(tmp_path, tmp_path / "project", (), tmp_path)
 
     (shared,) = [word for word in machine.command() if "id=project" in word]
     assert shared.endswith("readonly=on")

@@ -222,10 +222,15 @@ def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
 
 def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> None:
     first = hold(ONE, folder=folder, test="first")
-    threading.Timer(0.1, first.note, ["second"]).start()
     news: list[str] = []
+
+    def hear(waiting: Waiting) -> None:
+        news.append(str(waiting))
+        if len(news) == 1:
+            first.note("second")
+
     with pytest.raises(BoardBusyError):
-        hold(ONE, wait_s=0.4, on_wait=lambda waiting: news.append(str(waiting)), folder=folder)
+        hold(ONE, wait_s=0.4, on_wait=hear, folder=folder)
 
     assert "for first" in news[0]
     assert "for second" in news[-1]
@@ -332,6 +337,7 @@ def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.thorough
 def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> None:
     command = [sys.executable, "-c", TURNS, str(HIL), str(folder), "250"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

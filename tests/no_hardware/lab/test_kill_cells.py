@@ -20,6 +20,7 @@ from kill_table import table, with_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.thorough  # processes, benches
 QUIET_S = 0.5
 
 
@@ -34,8 +35,10 @@ def simulator() -> Iterator[SimulatorProcess]:
     ("cause", "way"),
     [
         pytest.param("terminal closed (SIGHUP)", Way.PLAIN, id="terminal"),
-        pytest.param("SIGKILL to the process group", Way.NOX, id="group"),
-        pytest.param("SIGKILL to the xdist controller", Way.XDIST, id="controller"),
+        pytest.param("SIGKILL to the process group", Way.NOX, id="group", marks=pytest.mark.thorough),
+        pytest.param(
+            "SIGKILL to the xdist controller", Way.XDIST, id="controller", marks=pytest.mark.thorough
+        ),
     ],
 )
 def test_a_killed_run_leaves_a_safe_board(

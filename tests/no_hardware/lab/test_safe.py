@@ -16,6 +16,7 @@ from hil.lab.safe import make_safe
 from hil.lab.safety import Safety, attempt
 from hil.sim.process import SimulatorProcess
 
+pytestmark = pytest.mark.thorough  # processes
 HERE = Path(__file__).parent
 POWERED_S = 30.0
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import usb.core
 import usb.util
-from hypothesis import HealthCheck, settings
 from usbip_bench import FakeDevice, ServerBench, serving
 
 from hil.sim.backend import SimulatedHost, simulated_host
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.sim.bus import Port
-
-settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy machine")
 
 
 @pytest.fixture

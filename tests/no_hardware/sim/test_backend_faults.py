@@ -117,7 +117,9 @@ def test_an_old_handle_after_a_replug(control: ControlClient, serial: str, board
     assert error_of(read_version, board) == GONE
 
 
-def test_a_board_that_is_opened_when_it_is_gone(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_board_that_is_opened_when_it_has_just_gone(
+    control: ControlClient, serial: str, board: Any
+) -> None:
     control.fault(serial, "unplug")
     usb.util.dispose_resources(board)
 
@@ -128,7 +130,7 @@ def test_an_old_device_that_is_opened_after_a_replug(control: ControlClient, ser
     control.fault(serial, "replug")
     usb.util.dispose_resources(board)
 
-    assert error_of(read_version, board) == IO_ERROR
+    assert error_of(read_version, board) == GONE
 
 
 def test_a_board_that_came_back_is_found_anew(

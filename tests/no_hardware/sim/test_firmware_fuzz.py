@@ -40,6 +40,7 @@ def settle(bench: Bench) -> None:
         bench.clock.advance(bench.state["busy_s"])
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(60)
 def test_a_hundred_thousand_random_control_requests_are_each_answered_once() -> None:
     rng = random.Random(20)  # noqa: S311  # noise, no secret

@@ -66,7 +66,12 @@ RunCases: TypeAlias = Callable[..., tuple[InnerRun, Counter[str]]]
 _runs: dict[tuple[bool, tuple[str, ...]], tuple[InnerRun, Counter[str]]] = {}
 
 
-@pytest.fixture(params=[ALONE, IN_TWO], ids=["alone", "in two processes"])
+@pytest.fixture(
+    params=[
+        pytest.param(ALONE, id="alone"),
+        pytest.param(IN_TWO, id="in two processes", marks=pytest.mark.thorough),
+    ]
+)
 def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param  # type: ignore[no-any-return]
 

@@ -21,7 +21,9 @@ def test_mixed(power): power.read()
 def test_plain(): pass
 """
 _runs: dict[tuple[str, ...], InnerRun] = {}
-ALONE_AND_IN_TWO = pytest.mark.parametrize("workers", ["-n0", "-n2"])
+ALONE_AND_IN_TWO = pytest.mark.parametrize(
+    "workers", ["-n0", pytest.param("-n2", marks=pytest.mark.thorough)]
+)
 
 
 @pytest.fixture

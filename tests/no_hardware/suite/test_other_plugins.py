@@ -9,6 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import RunSuite
 
+pytestmark = pytest.mark.thorough  # processes, benches
 pytest_plugins = "pytester"
 
 ASYNC = """

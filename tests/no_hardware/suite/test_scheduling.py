@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.thorough  # real runs of several processes each
 
 CONFTEST = """
 import fcntl, json, os, time

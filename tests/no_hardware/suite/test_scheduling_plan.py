@@ -59,7 +59,7 @@ def any_run(draw: st.DrawFn) -> SimulatedRun:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(any_run())
 def test_every_test_runs_once_whatever_crashes_and_no_two_workers_share_a_board(run: SimulatedRun) -> None:
     run.run()
@@ -67,7 +67,7 @@ def test_every_test_runs_once_whatever_crashes_and_no_two_workers_share_a_board(
     assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(any_run())
 def test_hardware_tests_run_on_boards_that_they_want_unless_these_are_lost(run: SimulatedRun) -> None:
     run.run()

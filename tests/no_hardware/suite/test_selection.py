@@ -49,7 +49,7 @@ def test_each_test_is_of_one_kind(marker: str, selected: set[str], run_suite: Ru
     assert set(inner.outcomes) == selected
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("contradiction", CONTRADICTIONS)
 def test_a_test_that_contradicts_itself_is_named(
     contradiction: str, workers: str, run_suite: RunSuite

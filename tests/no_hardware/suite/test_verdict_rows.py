@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
     from hil.sim.process import SimulatorProcess
 
+pytestmark = pytest.mark.thorough  # processes
 pytest_plugins = "pytester"
 
 READS = """
@@ -78,7 +79,12 @@ HELD_ELSEWHERE = "elsewhere.py::test_long"
 RunOnSimulator: TypeAlias = "Callable[..., InnerRun]"
 
 
-@pytest.fixture(params=[(), ("-n", "2")], ids=["alone", "in two processes"])
+@pytest.fixture(
+    params=[
+        pytest.param((), id="alone"),
+        pytest.param(("-n", "2"), id="in two processes"),
+    ]
+)
 def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param  # type: ignore[no-any-return]
 
