@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.lab.controller_watch import GONE_STATUS
-from hil.sim.control_client import ControlClient
 from hil.suite import session
 from hil.suite.options import Where, read_options
 from hil.suite.scheduling import BoardScheduling
@@ -52,6 +51,8 @@ def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
     """Guess how many boards there are without pyusb, which most runs do without."""
     number = boards.number if boards.where is Where.STARTED else 0
     if boards.where is Where.RUNNING:
+        from hil.sim.control_client import ControlClient  # noqa: PLC0415 - few runs ask a running simulator
+
         with ControlClient(boards.number) as client:
             number = len(client.hello()["boards"])
     if boards.where is Where.USB:

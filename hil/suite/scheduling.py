@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from hil.suite.durations import Durations
-from hil.suite.run_channel import RunChannel, WorkerChannel
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -21,12 +20,13 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
+    from hil.suite.run_channel import RunChannel, WorkerChannel
     from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
 
 INPUT = "hil_run_channel"  # the key in xdist's workerinput
-_CHANNEL = pytest.StashKey[WorkerChannel]()
+_CHANNEL = pytest.StashKey["WorkerChannel"]()
 
 
 class SchedulingSuite(Protocol):
@@ -87,6 +87,8 @@ class BoardScheduling:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Tell a worker on this host, before it starts, where to connect."""
+        from hil.suite.run_channel import RunChannel  # noqa: PLC0415  # only with xdist
+
         if node.gateway.spec.popen:
             self._channel = self._channel or RunChannel()
             node.workerinput[INPUT] = {"path": str(self._channel.path), "schedules": self._schedules}
@@ -128,6 +130,8 @@ class BoardScheduling:
                 channel.close()
 
     def _connect(self, config: pytest.Config, path: str, schedules: bool) -> None:
+        from hil.suite.run_channel import WorkerChannel  # noqa: PLC0415  # only with xdist
+
         worker: str = config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist puts it there
 
         def gone() -> None:

@@ -1,0 +1,88 @@
+"""Boards chosen by tag, serial number or name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.dutlink.board import open_board
+from hil.suite.hosts import simulated_host
+from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.process import SimulatorProcess
+
+pytest_plugins = ["pytester"]
+
+TAGGED = """
+import pytest
+
+@pytest.mark.hardware(tags="jetson, nvme")
+def test_wants_tags(dutlink):
+    assert "jetson" in dutlink.settings.read().tags
+"""
+
+
+@pytest.fixture
+def run(simulator: SimulatorProcess, run_suite: Any) -> Callable[..., Any]:
+    """Runs a suite on the simulated host."""
+    port = simulator.ready["control_port"]
+    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+
+
+def test_a_wish_for_nothing_fits_every_board() -> None:
+    assert Wish().fits(BoardCard("5a1c0e01"))
+    assert Wish().is_any
+
+
+@pytest.mark.parametrize(
+    ("wish", "fits"),
+    [
+        (Wish(frozenset({"jetson"})), True),
+        (Wish(frozenset({"jetson", "nvme"})), True),
+        (Wish(frozenset({"pi"})), False),
+        (Wish(board="5a1c0e01"), True),
+        (Wish(board="orin"), True),
+        (Wish(board="other"), False),
+        (Wish(frozenset({"jetson"}), "other"), False),
+    ],
+)
+def test_a_wish_is_for_tags_and_for_a_serial_number_or_a_name(wish: Wish, fits: bool) -> None:
+    card = BoardCard("5a1c0e01", "orin", frozenset({"jetson", "nvme"}))
+
+    assert matching_serials(wish, [card]) == (frozenset({"5a1c0e01"}) if fits else frozenset())
+
+
+def test_a_test_without_a_wish_matches_no_board() -> None:
+    assert matching_serials(None, [BoardCard("5a1c0e01")]) == frozenset()
+
+
+@pytest.mark.parametrize("tags", ["jetson nvme", "jetson,nvme", " jetson, nvme ", ["jetson", "nvme"]])
+def test_tags_are_split_at_commas_and_white_space(tags: str | list[str]) -> None:
+    assert split_tags(tags) == ["jetson", "nvme"]
+
+
+@pytest.mark.thorough
+def test_a_test_gets_the_board_with_its_tags(run: Any, simulator: SimulatorProcess, serial: str) -> None:
+    with open_board(simulated_host(simulator.ready), serial) as board:
+        board.settings.write(tags="jetson,nvme")
+
+    assert run(TAGGED).outcomes["test_wants_tags"].result == "passed"
+
+
+@pytest.mark.thorough
+def test_a_wish_that_no_board_fulfils_is_a_skip_that_names_it(run: Any) -> None:
+    inner = run(TAGGED.replace("jetson, nvme", "unheard-of"))
+
+    assert "DUTLink not available: no board tagged unheard-of" in inner.text
+
+
+@pytest.mark.thorough
+def test_a_run_may_be_held_to_one_board(run: Any, serial: str) -> None:
+    inner = run("def test_reads(dutlink):\n    print(dutlink.serial)\n", "-s", "--hil-board", serial)
+
+    assert inner.outcomes["test_reads"].result == "passed"
+    assert serial in inner.text
