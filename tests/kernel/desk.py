@@ -32,7 +32,7 @@ def add_users() -> None:
 
 @contextmanager
 def rule_installed(rule: Path) -> Iterator[None]:
-    """Have a rule, applied the way its own first lines say; what is plugged in follows it at both ends."""
+    """Have a rule, applied the way its own first lines say; a node keeps the group until it is replugged."""
     installed = Path(shutil.copy(rule, _RULES))
     _apply()
     try:

@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["READS", "Outcome", "run_suite"]
+__all__ = ["READS", "TALKS", "Outcome", "run_suite"]
 
 READS = """
 def test_reads(power):
     power.read()
 """
+TALKS = """
+def test_talks(console):
+    assert "0.09" in console.shell("version")
+"""
 LIMIT_S = 80.0
-OPTIONS = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-ra", "--hil-boards=usb", "--hil-silence=4")
+OPTIONS = ("-p", "no:cacheprovider", "-ra", "--hil-boards=usb", "--hil-silence=4")
+PLUGINS = ("-p", "pytest_timeout", "-p", "xdist.plugin")
+"""What these runs need: loading all that is there takes a machine without KVM seconds, for each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,19 @@ def run_suite(
     folder.parent.parent.chmod(0o755)
     junit = folder / "inner.xml"
     ran = subprocess.run(
-        [*prefix, *_as(user), sys.executable, "-m", "pytest", *OPTIONS, f"--junit-xml={junit}", *arguments],
+        [
+            *prefix,
+            *_as(user),
+            sys.executable,
+            "-m",
+            "pytest",
+            *PLUGINS,
+            *OPTIONS,
+            f"--junit-xml={junit}",
+            *arguments,
+        ],
         cwd=folder,
-        env={**_environment(), "HOME": str(folder)},
+        env={**_environment(), "HOME": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         timeout=LIMIT_S,
         check=False,
         text=True,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 240.0
 STANDBY_AMPS = 0.02
-RESCUE = "al,p1"
-"""This DUT starts in rescue mode when pin A is low as its supply comes."""
+RESCUE = "p1,rL,aL,w2,rZ,w5,aZ"
+"""This DUT starts in rescue mode when pin A is low as its reset ends."""
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from attached import tty_node, usb_folder
+from attached import ATTACH_LIMIT_S, tty_node, usb_folder
 from desk import INSIDER, OUTSIDER
-from inner_suite import READS, run_suite
+from inner_suite import READS, TALKS, run_suite
+
+from hil.dutlink.waiting import until
 
 if TYPE_CHECKING:
     from attached import Bench
@@ -23,15 +25,17 @@ def _properties(path: Path | str) -> str:
     ).stdout
 
 
-@pytest.mark.usefixtures("rule", "serial")
-def test_the_rule_lets_a_member_of_its_group_use_board_and_console(tmp_path: Path) -> None:
-    source = READS + "\ndef test_console(console):\n    assert '0.09' in console.shell('version')\n"
+@pytest.mark.usefixtures("rule")
+def test_the_rule_lets_a_member_of_its_group_use_a_board_that_is_plugged_in(
+    bench: Bench, serial: str, tmp_path: Path
+) -> None:
+    bench.replug(serial)
 
-    outcomes = run_suite(tmp_path, source, user=INSIDER)
+    outcomes = run_suite(tmp_path, READS + TALKS, user=INSIDER)
 
     assert {name: one.result for name, one in outcomes.items()} == {
         "test_reads": "passed",
-        "test_console": "passed",
+        "test_talks": "passed",
     }
 
 
@@ -43,27 +47,15 @@ def test_anybody_else_is_denied_and_told_of_the_rule(tmp_path: Path) -> None:
     assert "/etc/udev/rules.d/" in outcome.message
 
 
-@pytest.mark.usefixtures("serial")
-def test_without_the_rule_a_member_of_the_group_is_denied_too(tmp_path: Path) -> None:
-    outcome = run_suite(tmp_path, READS, user=INSIDER)["test_reads"]
+def test_without_the_rule_a_member_of_the_group_is_denied_and_that_fails_where_hardware_is_required(
+    bench: Bench, boards: tuple[str, ...], tmp_path: Path
+) -> None:
+    for serial in boards:
+        bench.replug(serial)  # a node keeps the group that a rule gave it
 
-    assert (outcome.result, outcome.message.startswith("USB not available: ")) == ("skipped", True)
-
-
-@pytest.mark.usefixtures("serial")
-def test_being_denied_is_a_failure_where_hardware_is_required(tmp_path: Path) -> None:
-    outcome = run_suite(tmp_path, READS, "--hil-require", user=OUTSIDER)["test_reads"]
+    outcome = run_suite(tmp_path, READS, "--hil-require", user=INSIDER)["test_reads"]
 
     assert (outcome.result, "USB not available: " in outcome.message) == ("error", True)
-
-
-@pytest.mark.usefixtures("rule")
-def test_the_rule_applies_to_a_board_that_is_plugged_in_later(
-    bench: Bench, serial: str, tmp_path: Path
-) -> None:
-    bench.replug(serial)
-
-    assert run_suite(tmp_path, READS, user=INSIDER)["test_reads"].result == "passed"
 
 
 @pytest.mark.usefixtures("rule")
@@ -81,12 +73,15 @@ def test_the_rule_names_the_tty_by_the_serial_number(serial: str) -> None:
 
 
 @pytest.mark.usefixtures("rule")
-def test_the_rule_opens_a_boot_loader_as_well(bench: Bench, serial: str, tmp_path: Path) -> None:
-    for one in bench.serials:
-        bench.control.fault(one, "boot_loader")
-        bench.wait_until_boot_loader(one)
+def test_the_rule_gives_a_boot_loader_to_the_group_as_well(bench: Bench, serial: str) -> None:
+    bench.control.fault(serial, "boot_loader")
+    bench.wait_until_boot_loader(serial)
 
-    outcome = run_suite(tmp_path, READS, user=INSIDER)["test_reads"]
+    assert until(lambda: _node(serial).group() == "plugdev", ATTACH_LIMIT_S)
 
-    bench.restore(bench.serials[1])
-    assert (outcome.result, "boot loader" in outcome.message, serial != "") == ("skipped", True, True)
+
+def _node(serial: str) -> Path:
+    """The device node that libusb opens."""
+    folder = usb_folder(serial) or Path()
+    bus, device = (int((folder / name).read_text("ascii")) for name in ("busnum", "devnum"))
+    return Path(f"/dev/bus/usb/{bus:03}/{device:03}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attached import tty_node
 from desk import INSIDER
-from inner_suite import READS, run_suite
+from inner_suite import READS, TALKS, run_suite
 
 from hil.lab.lease import hold
 
@@ -21,21 +21,7 @@ if TYPE_CHECKING:
 
     from attached import Bench
 
-USES_CONSOLE = """
-def test_talks(console):
-    console.shell("version")
-"""
 SYSTEM_LIBUSB = "/usr/lib/x86_64-linux-gnu/libusb-1.0.so.0"
-
-
-@pytest.fixture
-def boards(bench: Bench) -> Iterator[tuple[str, ...]]:
-    """All boards in order, before and after."""
-    for serial in bench.serials:
-        bench.restore(serial)
-    yield bench.serials
-    for serial in bench.serials:
-        bench.restore(serial)
 
 
 def hidden(*libraries: str) -> list[str]:
@@ -136,7 +122,7 @@ def test_a_tty_that_another_program_has_locked_fails_the_test_and_says_how_to_fi
         for serial in boards:
             ttys.enter_context(grabbed(tty_node(serial), exclusively=False))
 
-        outcome = run_suite(tmp_path, USES_CONSOLE)["test_talks"]
+        outcome = run_suite(tmp_path, TALKS)["test_talks"]
 
     assert (outcome.result, "fuser -v" in outcome.message) == ("failed", True), outcome.message
 
@@ -149,6 +135,6 @@ def test_a_grabber_like_modem_manager_is_found_in_the_same_way(
         for serial in boards:
             ttys.enter_context(grabbed(tty_node(serial), exclusively=True))
 
-        outcome = run_suite(tmp_path, USES_CONSOLE, user=INSIDER)["test_talks"]
+        outcome = run_suite(tmp_path, TALKS, user=INSIDER)["test_talks"]
 
     assert (outcome.result, "fuser -v" in outcome.message) == ("failed", True), outcome.message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from inner_suite import READS, run_suite
 
 from hil.lab.lease import hold
@@ -22,12 +21,6 @@ def test_reads(power, number):
     power.read()
     time.sleep(0.5)
 """
-
-
-@pytest.fixture
-def boards(bench: Bench, serial: str, other_serial: str) -> tuple[str, ...]:
-    assert {serial, other_serial} == set(bench.serials)
-    return bench.serials
 
 
 def test_two_workers_use_two_boards(boards: tuple[str, ...], tmp_path: Path) -> None:

@@ -56,12 +56,6 @@ def test_pulled(console, dutlink):
 """
 
 
-@pytest.fixture
-def boards(bench: Bench, serial: str, other_serial: str) -> tuple[str, ...]:
-    assert {serial, other_serial} == set(bench.serials)
-    return bench.serials
-
-
 @pytest.mark.usefixtures("boards")
 @pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
 def test_a_board_that_is_pulled_is_lost_in_every_phase(phase: str, tmp_path: Path) -> None:

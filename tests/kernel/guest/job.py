@@ -44,10 +44,10 @@ class Stage:
 STAGES = (
     Stage(
         "kernel",
-        ("--confcutdir=tests/kernel", "--timeout=90", "-o", "pythonpath=tests/bench", "-rs", "tests/kernel"),
-        500.0,
+        ("--confcutdir=tests/kernel", "-p", "kernel_fixtures", "--timeout=90", "-rs", "tests/kernel"),
+        800.0,
     ),
-    Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 200.0),
+    Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 300.0),
     Stage(
         "suite",
         ("-n", "2", "--hil-boards", "usb", "--hil-require", "tests/hardware", "tests/mixed"),
@@ -122,7 +122,9 @@ def interrupted(tests: subprocess.Popen[bytes]) -> int:
 
 def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
     """What a stage finds in its environment: its packages, and where the simulated boards' truth is told."""
-    added = [job["project"]] + ([job["packages"]] if job["packages"] else [])
+    project = Path(job["project"])
+    added = [str(project), *(str(project / "tests" / folder) for folder in ("kernel", "bench"))]
+    added += [job["packages"]] if job["packages"] else []
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(added),
