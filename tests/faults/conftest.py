@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def world() -> Iterator[World]:
     """A host with two boards."""
     if JOB is not None:
-        yield KernelWorld(JOB)
+        with closing(KernelWorld(JOB)) as world:
+            yield world
         return
     with SimulatorProcess(boards=2, speed=5) as simulator:
         yield SimulatedWorld(simulator)

@@ -148,6 +148,10 @@ class KernelWorld(World):
         super().__init__(Host(), control, tuple(board["serial"] for board in job["ready"]["boards"]))
         self._hidden = False
 
+    def close(self) -> None:
+        """Hang up."""
+        self.control.close()
+
     @contextmanager
     def denied(self, serial: str) -> Iterator[None]:
         """Be somebody whom no udev rule lets in."""
