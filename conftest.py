@@ -43,7 +43,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     Called once after set-up, body and tear-down each, when unittest's error is known and before xfail, reruns
     and --pdb look at it.
     """
-    session.run_of(item.config).judge(item, call)
+    if call.excinfo is not None:
+        session.run_of(item.config).judge(item, call)
 
 
 @pytest.fixture(scope="session")

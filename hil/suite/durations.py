@@ -27,8 +27,8 @@ class Durations:
     def __init__(self, config: pytest.Config) -> None:
         self._cache: pytest.Cache | None = getattr(config, "cache", None)
         self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
-        self._running_s: dict[str, float] = {}
-        self._measured_s: dict[str, float] = {}
+        self._took_s: dict[str, float] = {}
+        self._tested: set[str] = set()
 
     def known_s(self, nodeids: Sequence[str]) -> Mapping[int, float]:
         """The seconds of those tests that have run before, by position."""
@@ -36,25 +36,24 @@ class Durations:
         return {index: before[nodeid] for index, nodeid in enumerate(nodeids) if nodeid in before}
 
     def add(self, report: pytest.TestReport) -> None:
-        """Take in one phase of a test; a test that was skipped says nothing about its duration."""
-        nodeid = self._plain(report.nodeid)
-        self._running_s[nodeid] = self._running_s.get(nodeid, 0.0) + report.duration
+        """Take in one phase of a test; of several attempts the last counts, and a skip says nothing."""
+        nodeid = report.nodeid
+        if report.when == "setup":
+            self._took_s[nodeid] = report.duration
+            return
+        self._took_s[nodeid] = self._took_s.get(nodeid, 0.0) + report.duration
         if report.when == "call" and (not report.skipped or hasattr(report, "wasxfail")):
-            self._measured_s[nodeid] = 0.0
-        if report.when == "teardown":
-            seconds = self._running_s.pop(nodeid)
-            if nodeid in self._measured_s:
-                self._measured_s[nodeid] = seconds
+            self._tested.add(nodeid)
 
     def save(self) -> None:
         """Remember this run: half of what is said next time comes from it, half from those before."""
-        if self._cache is None or not self._measured_s:
+        if self._cache is None or not self._tested:
             return
         before = self._load()
-        for nodeid, seconds in self._measured_s.items():
-            before[nodeid] = round(
-                (before.pop(nodeid, seconds) + seconds) / 2, 4
-            )  # the newest are at the end
+        for nodeid, seconds in self._took_s.items():
+            if nodeid in self._tested:
+                plain = self._plain(nodeid)  # what is set last is at the end
+                before[plain] = round((before.pop(plain, seconds) + seconds) / 2, 4)
         self._cache.set(KEY, dict(list(before.items())[-MOST:]))
 
     def _plain(self, nodeid: str) -> str:

@@ -16,17 +16,18 @@ import pytest
 
 from hil.errors import BoardLostError, HilError, UnavailableError, Verdict
 from hil.lab.controller_watch import stop_with
+from hil.suite.board_tests import BoardTests
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
 from hil.suite.scheduling import worker_channel
-from hil.suite.selection import BOARD_FIXTURES, KIND, Kind, uses_board
+from hil.suite.selection import KIND, Kind, uses_board
 from hil.suite.time_limit import TimeLimitPause
 from hil.suite.usb_block import UsbBlock
 from hil.suite.wishes import Wish, wish_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from hil.dutlink.board import Board
     from hil.sim.process import SimulatorProcess
@@ -74,6 +75,7 @@ class Run:
         self._config = config
         self._worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._block = UsbBlock.install()
+        self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         if self._worker_input is not None:
             stop_with(os.getppid())
         self._keeper: BoardKeeper | None = None
@@ -123,31 +125,37 @@ class Run:
         return f"hil: {number}SIMULATED boards (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count what is planned, after all deselection."""
+        """Count what is planned, after all deselection; look at each test only if some use a board."""
         self.ledger.planned = planned(session.items)
+        if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
+            self._block.active = True
+        else:
+            session.config.pluginmanager.register(BoardTests(self, self._block), "hil-board-tests")
         if self._worker_input is None:
             from_the_end = reversed(session.items)
             last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
             self._last_test = last.nodeid if last is not None else ""
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-        """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
+    def before(self, item: pytest.Item) -> None:
+        """Get a board for a test, before its time limit begins to run."""
         kind = item.stash[KIND]
-        if kind is Kind.NO_HARDWARE:
-            self._block.active = True
-            try:
-                return (yield)
-            finally:
-                self._block.active = False
         describe_test(item, kind)
         if item.get_closest_marker("skip") is None:
             self._prepare(item, kind)
-        try:
-            return (yield)
-        finally:
-            if self._is_last(item.nodeid):
-                self._give_back()
+
+    def check(self, item: pytest.Item) -> None:
+        """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
+        if self.keeper.error is not None and (uses_board(item) or not self.keeper.may_run_without):
+            raise self.keeper.error
+
+    def after(self, item: pytest.Item) -> None:
+        """Give the board back behind the last test that needs it."""
+        if self._is_last(item.nodeid):
+            self._give_back()
+
+    def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
+        """Remember how to end the board's fixture, and with it all that rest on it."""
+        self._fixture = partial(fixturedef.finish, request)
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
@@ -185,30 +193,6 @@ class Run:
                 error, BoardLostError
             )  # its tests have told, as skips
 
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
-        if item.stash[KIND] is Kind.NO_HARDWARE or self.keeper.error is None:
-            return
-        if uses_board(item) or not self.keeper.may_run_without:
-            raise self.keeper.error
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self,
-        fixturedef: pytest.FixtureDef[Any],
-        request: Any,  # noqa: ANN401 - pytest does not export its type
-    ) -> Generator[None, object, object]:
-        """Forget the error of a board's fixture: pytest would keep it for every test of the session."""
-        try:
-            result = yield
-        except BaseException:
-            if fixturedef.argname in BOARD_FIXTURES:
-                fixturedef.finish(request)
-            raise
-        if fixturedef.argname == "dutlink":
-            self._fixture = partial(fixturedef.finish, request)
-        return result
-
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
         if call.excinfo is None or item.stash[KIND] is Kind.NO_HARDWARE:
@@ -238,6 +222,7 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the board safe and give it back, after every fixture is gone."""
+        self._block.active = self._blocked_outside
         self._give_back()
         if self._unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

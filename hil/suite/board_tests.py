@@ -1,0 +1,86 @@
+"""What happens around each test, in a run of which some tests use a board; others do not pay for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.suite.selection import BOARD_FIXTURES, KIND, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.suite.usb_block import UsbBlock
+
+__all__ = ["BoardGiver", "BoardTests"]
+
+
+class BoardGiver(Protocol):
+    """Who gives boards to tests."""
+
+    def before(self, item: pytest.Item) -> None:
+        """Get a board for a test, or remember why it has none; raises nothing."""
+        ...
+
+    def check(self, item: pytest.Item) -> None:
+        """Raise why a test cannot have its board."""
+        ...
+
+    def after(self, item: pytest.Item) -> None:
+        """Give the board back if no test is left for it."""
+        ...
+
+    def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
+        """Take note of a fixture that stands on the board."""
+        ...
+
+
+class BoardTests:
+    """The plugin.
+
+    Args:
+        boards: Who gives boards.
+        block: Keeps USB away from tests without one.
+    """
+
+    def __init__(self, boards: BoardGiver, block: UsbBlock) -> None:
+        self._boards = boards
+        self._block = block
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+        """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
+        if item.stash[KIND] is Kind.NO_HARDWARE:
+            self._block.active = True
+            try:
+                return (yield)
+            finally:
+                self._block.active = False
+        self._boards.before(item)
+        try:
+            return (yield)
+        finally:
+            self._boards.after(item)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let a test that has no board say why."""
+        if item.stash[KIND] is not Kind.NO_HARDWARE:
+            self._boards.check(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self,
+        fixturedef: pytest.FixtureDef[Any],
+        request: Any,  # noqa: ANN401 - pytest does not export its type
+    ) -> Generator[None, object, object]:
+        """Forget the error of a board's fixture: pytest would keep it for every test of the session."""
+        try:
+            result = yield
+        except BaseException:
+            if fixturedef.argname in BOARD_FIXTURES:
+                fixturedef.finish(request)
+            raise
+        if fixturedef.argname == "dutlink":
+            self._boards.made(fixturedef, request)
+        return result
