@@ -8,6 +8,7 @@ its own, so nothing depends on a guess for longer than that. What was sent too m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from hil.suite.scheduling_backlog import Backlog
@@ -223,10 +224,14 @@ class Plan:
 
     def _tell_last(self, queue: WorkerQueue) -> None:
         """Say where its hardware work ends: before it can begin that test, and not before that is sure."""
-        ends = {board: index for index, board in queue.boards.items()}
-        for board, index in ends.items():
-            follows = queue.closing or queue.tests[-1] != index
-            ended = board != queue.board or queue.closing or not self._backlog.waits_for(board)
+        hardware = [index for index in queue.tests if index in queue.boards]
+        for index, follower in zip_longest(hardware, hardware[1:]):
+            board = queue.boards[index]
+            if follower is None:
+                follows = queue.closing or queue.tests[-1] != index
+                ended = board != queue.board or queue.closing or not self._backlog.waits_for(board)
+            else:  # it may get its first board again behind the second
+                follows, ended = True, queue.boards[follower] != board
             if follows and ended and index not in queue.last:
                 queue.last |= {index}
                 self._orders.last.append((queue.name, index))

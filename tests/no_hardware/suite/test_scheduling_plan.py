@@ -175,3 +175,13 @@ def test_a_worker_that_waits_for_long_keeps_no_more_than_two_tests() -> None:
 
     waiter = next(worker for worker, index, _ in run.ran if index == 0)
     assert sum(worker == waiter for worker, _, _ in run.ran) <= 2
+
+
+def test_a_board_that_is_needed_again_later_is_given_back_before_another_is_taken() -> None:
+    wishes = "a - - - - - a a abc abc ab ab - - - - a a b ab bc abc abc abc abc"  # found by hypothesis
+    wanted = [frozenset(wish) - {"-"} for wish in wishes.split()]
+    seconds = [0.05 if index == 9 else 0.2 if index == 11 else 0.0 for index in range(25)]
+    run = SimulatedRun(seconds, wanted, "abc", 4, {0: 0.0}, crashes=frozenset([0]))
+    run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(25))
