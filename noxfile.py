@@ -31,6 +31,7 @@ nox.options.sessions = ["sim", "no_hardware"]
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TEST_GROUP = nox.project.dependency_groups(PYPROJECT, "test")
+BENCH_GROUP = nox.project.dependency_groups(PYPROJECT, "bench")
 LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 # The tests build the wheel and read this file.
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
@@ -115,10 +116,10 @@ def kill_matrix(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what the suite and the driver cost, against their goals."""
-    _install(session)
-    session.run("python", "tests/bench/suite_cost.py")
-    session.run("python", "tests/bench/request_cost.py")
+    """Measure what suite, driver, leases and scheduling cost, against their goals: a quarter of an hour."""
+    _install(session, *BENCH_GROUP)
+    for measured in ("suite_cost", "request_cost", "bench_lease", "bench_makespan"):
+        session.run("python", f"tests/bench/{measured}.py")
 
 
 @nox.session

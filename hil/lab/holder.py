@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -23,9 +23,9 @@ def now() -> str:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no entry in the password database, as in containers
-        return f"uid {os.getuid()}"
+        return pwd.getpwuid(os.geteuid()).pw_name  # LOGNAME may be left over from somebody else
+    except KeyError:  # no entry in the password database, as in containers
+        return f"uid {os.geteuid()}"
 
 
 @dataclass(frozen=True, slots=True)
