@@ -6,6 +6,7 @@ Runs are real processes and signals are real; boards are simulated, one for each
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ Cell = tuple[str, "Callable[[SimulatorProcess, Path], Outcome]"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the cells, print the table; 1 if one of them is not as it should be."""
     options = _parser().parse_args(arguments)
+    # A shell without job control starts its background jobs deaf to Ctrl-C, and runs would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cells = [cell for cell in _cells() if options.only in cell[0]]
     began = time.monotonic()
     outcomes = _play_all(cells, options.lanes)
