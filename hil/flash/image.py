@@ -1,0 +1,60 @@
+"""What an image is to whoever writes it: ranges of bytes in rising order, and how large the whole is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Extent", "Image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes of an image that matter.
+
+    Attributes:
+        offset: Where they begin, in bytes from the image's start.
+        data: The bytes; valid until the next extent is asked for, since buffers are used again.
+    """
+
+    offset: int
+    data: memoryview
+
+
+class Image(Protocol):
+    """An image that can be read as often as one likes.
+
+    Attributes:
+        label: What messages call it: its file name.
+        size_bytes: Size of the whole, holes included; None while a compressed stream does not tell, then known
+            once `extents` has come to its end.
+        mapped_bytes: How many bytes `extents` gives; None where that is not known beforehand.
+        source_bytes: Size of the file that is read, for progress.
+    """
+
+    label: str
+    source_bytes: int
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of the whole, in bytes."""
+        ...
+
+    @property
+    def mapped_bytes(self) -> int | None:
+        """How many bytes `extents` gives."""
+        ...
+
+    def extents(self) -> Iterator[Extent]:
+        """Read from the start: the ranges that matter, in rising order, none overlapping, none over 4 MiB.
+
+        What lies between them is not part of the image: holes, unmapped ranges.
+
+        Raises:
+            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends, so that an image
+                whose last extent was followed by StopIteration is whole and proven.
+        """
+        ...
