@@ -20,7 +20,10 @@
     |   |-- StickMissingError        did not appear in time
     |   |-- StickStayedError         did not go in time
     |   |-- StickAmbiguousError      more than one disk followed the mux
-    |   `-- StickLostError           left the host while it was in use
+    |   |-- StickLostError           left the host while it was in use
+    |   |-- ImageError               an image that is damaged, or does not fit
+    |   |-- WrongDiskError           a disk is not proven to be the stick: nothing was written
+    |   `-- FlashError               the image is not on the stick
     |-- ConsoleError
     |   |-- ConsoleMissingError      no tty (also a FileNotFoundError)
     |   |-- ConsoleDeniedError       may not be opened (also a PermissionError)
@@ -56,7 +59,9 @@ __all__ = [
     "ConsoleMissingError",
     "ExpectError",
     "FirmwareTooOldError",
+    "FlashError",
     "HilError",
+    "ImageError",
     "NoUsbBackendError",
     "RequestStalledError",
     "SequenceError",
@@ -73,6 +78,7 @@ __all__ = [
     "UsageError",
     "UsbBlockedError",
     "Verdict",
+    "WrongDiskError",
 ]
 
 
@@ -230,6 +236,18 @@ class StickAmbiguousError(StorageError):
 
 class StickLostError(StorageError):
     """The stick left the host while it was in use."""
+
+
+class ImageError(StorageError):
+    """An image that is damaged, in no format that is known, or too large for the stick."""
+
+
+class WrongDiskError(StorageError):
+    """A disk is not proven to be the board's stick; not a byte was written to it."""
+
+
+class FlashError(StorageError):
+    """The image is not on the stick as it should be; the stick is not handed to the DUT."""
 
 
 class ConsoleError(HilError):
