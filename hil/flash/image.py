@@ -29,8 +29,8 @@ class Image(Protocol):
 
     Attributes:
         label: What messages call it: its file name.
-        size_bytes: Size of the whole, holes included; None while a compressed stream does not tell, then known
-            once `extents` has come to its end.
+        size_bytes: Size of the whole, holes included; None while a compressed stream does not tell, then
+            known once `extents` has come to its end.
         mapped_bytes: How many bytes `extents` gives; None where that is not known beforehand.
         source_bytes: Size of the file that is read, for progress.
     """
@@ -54,7 +54,7 @@ class Image(Protocol):
         What lies between them is not part of the image: holes, unmapped ranges.
 
         Raises:
-            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends, so that an image
-                whose last extent was followed by StopIteration is whole and proven.
+            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image that was
+                read to its end is whole and proven.
         """
         ...
