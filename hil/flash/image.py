@@ -54,7 +54,7 @@ class Image(Protocol):
         What lies between them is not part of the image: holes, unmapped ranges.
 
         Raises:
-            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image that was
-                read to its end is whole and proven.
+            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image
+                that was read to its end is whole and proven.
         """
         ...
