@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["READS", "TALKS", "Outcome", "run_suite"]
+__all__ = ["OPTIONS", "PLUGINS", "READS", "TALKS", "Outcome", "inner_environment", "run_suite"]
 
 READS = """
 def test_reads(power):
@@ -76,7 +76,7 @@ def run_suite(
             *arguments,
         ],
         cwd=folder,
-        env={**_environment(), "HOME": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**inner_environment(), "HOME": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         timeout=LIMIT_S,
         check=False,
         text=True,
@@ -96,7 +96,7 @@ def _as(user: str | None) -> list[str]:
     return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups"]
 
 
-def _environment() -> dict[str, str]:
+def inner_environment() -> dict[str, str]:
     """This process's, without what belongs to the outer run."""
     foreign = ("PYTEST_", "COVERAGE_", "COV_", "HIL_BOARDS")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured, also where every bound was held."""
+    for report in terminalreporter.getreports("passed"):
+        for _name, figure in report.user_properties:
+            terminalreporter.write_line(str(figure))
+
+
 @pytest.fixture(scope="session")
 def bench() -> Iterator[Bench]:
     """The simulated boards behind the kernel, with their truth and their faults."""

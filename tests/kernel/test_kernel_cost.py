@@ -18,11 +18,17 @@ from hil.dutlink.requests import ReadKey, Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REQUEST_GOAL = 1.35
-"""More than the goal outside (1.1): without KVM Python runs five times as slow, and the kernel does not."""
+REQUEST_GOAL = 2.0
+"""A bound against decay: without KVM Python runs five times as slow, and the kernel does not.
 
-FIND_GOAL = 1.5
-"""More than bare pyusb's find with serial numbers does: it also asks each board for its version."""
+1.00x was seen on a quiet machine; the goal outside is 1.1.
+"""
+
+FIND_GOAL = 2.5
+"""Another such bound; 1.46x was seen on a quiet machine.
+
+Ours does more than bare pyusb's find with serial numbers: it also asks each board for its version.
+"""
 
 REQUESTS = 20
 REPEATS = 15
@@ -43,7 +49,7 @@ def bare_find() -> None:
 
 
 def check(ratio: Ratio, request: pytest.FixtureRequest) -> None:
-    """Hold a ratio to its goal, and leave its figure in the JUnit file."""
+    """Hold a ratio to its bound, and leave its figure in the JUnit file and at the end of the stage."""
     request.node.user_properties.append((ratio.name, table([ratio]).splitlines()[1]))
     assert ratio.holds, table([ratio])
 
