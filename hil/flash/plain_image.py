@@ -1,0 +1,112 @@
+"""Images without a map: a raw file, whose holes are left out, or a compressed one, all of whose bytes count."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.image import Extent
+from hil.flash.stream import PIECE_BYTES, opened, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["CompressedImage", "RawImage", "data_ranges"]
+
+
+def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data: offset and length in bytes; holes read as zeros and are left out."""
+    at = 0
+    while at < size_bytes:
+        try:
+            begin = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        at = min(os.lseek(descriptor, begin, os.SEEK_HOLE), size_bytes)
+        if begin < at:
+            yield begin, at - begin
+
+
+class RawImage:
+    """A file that is the disk's bytes, an `Image`.
+
+    A hole was never written by whoever made the file; it is no part of the image, and what the stick holds
+    there stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.label = path.name
+        self.source_bytes = path.stat().st_size
+        self._path = path
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return self.source_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """How much of it is no hole."""
+        with self._path.open("rb") as file:
+            return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
+
+    def extents(self) -> Iterator[Extent]:
+        """Read what is no hole; see `Image`."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                yield from self._read(file.fileno())
+        except OSError as error:
+            raise unreadable(self.label, error) from error
+
+    def _read(self, descriptor: int) -> Iterator[Extent]:
+        for begin, length in data_ranges(descriptor, self.source_bytes):
+            for offset in range(begin, begin + length, PIECE_BYTES):
+                wanted = min(PIECE_BYTES, begin + length - offset)
+                data = os.pread(descriptor, wanted, offset)
+                if len(data) < wanted:
+                    raise self._changed()
+                yield Extent(offset, memoryview(data))
+        if os.fstat(descriptor).st_size != self.source_bytes:
+            raise self._changed()
+
+    def _changed(self) -> ImageError:
+        return ImageError(
+            f"{self.label} changed while it was read",
+            why=f"it had {self.source_bytes} bytes",
+            remedy="wait until it is complete, then begin again",
+        )
+
+
+class CompressedImage:
+    """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there."""
+
+    mapped_bytes = None
+
+    def __init__(self, path: Path) -> None:
+        self.label = path.name
+        self.source_bytes = path.stat().st_size
+        self._path = path
+        self._size_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of what is in it; None until it was read to its end once."""
+        return self._size_bytes
+
+    def extents(self) -> Iterator[Extent]:
+        """Read everything; see `Image`."""
+        with opened(self._path) as stream:
+            while data := stream.read(PIECE_BYTES):
+                yield Extent(stream.at - len(data), memoryview(data))
+            self._size_bytes = stream.at
+        if not self._size_bytes:
+            raise ImageError(
+                f"{self.label} holds no bytes",
+                why="the archive is whole, and empty",
+                remedy="fetch or make it again",
+            )
