@@ -17,7 +17,7 @@ class Extent:
 
     Attributes:
         offset: Where they begin, in bytes from the image's start.
-        data: The bytes; valid until the next extent is asked for, since buffers are used again.
+        data: The bytes.
     """
 
     offset: int

@@ -1,4 +1,4 @@
-"""Images without a map: a raw file, whose holes are left out, or a compressed one, all of whose bytes count."""
+"""Images without a map: a raw file, whose holes are left out, or an archive, all of whose bytes count."""
 
 from __future__ import annotations
 

@@ -97,10 +97,8 @@ class ImageStream:
         )
 
     def _read(self, size_bytes: int) -> bytes:
-        if self._unpacked is not None:
-            return self._unpacked.read(size_bytes)
         try:
-            return self._file.read(size_bytes)
+            return (self._unpacked or self._file).read(size_bytes)
         except OSError as error:
             raise unreadable(self._label, error) from error
 

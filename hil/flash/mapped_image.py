@@ -1,0 +1,69 @@
+"""An image with a block map: only its mapped ranges are read, and each is held against its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.image import Extent
+from hil.flash.stream import PIECE_BYTES, ImageStream, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.flash.bmap import BlockMap, BlockRange
+
+__all__ = ["MappedImage"]
+
+
+class MappedImage:
+    """A raw image, maybe compressed, and which of its blocks matter; an `Image`."""
+
+    def __init__(self, path: Path, blocks: BlockMap) -> None:
+        self.label = path.name
+        self.source_bytes = path.stat().st_size
+        self._path = path
+        self._map = blocks
+
+    @property
+    def size_bytes(self) -> int:
+        """Size as the map says; `extents` finds out whether it is true."""
+        return self._map.image_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """How many bytes matter."""
+        return self._map.mapped_bytes
+
+    def extents(self) -> Iterator[Extent]:
+        """Read the mapped ranges; see `Image`. A range's checksum is known behind its last extent."""
+        with opened(self._path) as stream:
+            for blocks in self._map.ranges:
+                yield from self._range(stream, blocks)
+            stream.skip(self._map.image_bytes - stream.at)
+            if stream.read(1):
+                raise self._wrong(
+                    f"it is larger than the {self._map.image_bytes} bytes that its block map is for"
+                )
+
+    def _range(self, stream: ImageStream, blocks: BlockRange) -> Iterator[Extent]:
+        begin, left = self._map.extent(blocks)
+        stream.skip(begin - stream.at)
+        digest = hashlib.new(self._map.checksum_kind) if blocks.checksum else None
+        while left:
+            data = stream.exactly(min(left, PIECE_BYTES))
+            if digest is not None:
+                digest.update(data)
+            left -= len(data)
+            yield Extent(stream.at - len(data), memoryview(data))
+        if digest is not None and digest.hexdigest() != blocks.checksum:
+            raise self._wrong(f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map")
+
+    def _wrong(self, why: str) -> ImageError:
+        return ImageError(
+            f"{self.label} is not what its block map describes",
+            why=why,
+            remedy="fetch both again, from one build; without the map: --no-bmap",
+        )

@@ -1,0 +1,97 @@
+"""Opens an image, whatever it is: its format is told by its bytes, its block map found beside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.android_sparse import MAGIC, AndroidSparseImage
+from hil.flash.bmap import read_bmap
+from hil.flash.compression import FORMATS
+from hil.flash.mapped_image import MappedImage
+from hil.flash.plain_image import CompressedImage, RawImage
+from hil.flash.stream import opened, unreadable
+
+if TYPE_CHECKING:
+    from hil.flash.image import Image
+
+__all__ = ["bmap_beside", "open_image"]
+
+_TAR_AT = 257
+_START_BYTES = 512
+_STRANGERS = {b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR", b"QFI\xfb": "QEMU qcow2"}
+
+
+def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool = True) -> Image:
+    """Open an image.
+
+    Args:
+        path: A raw disk image, gzip, bzip2, xz or zstd of one, or an Android sparse image, also compressed.
+        bmap: Its block map; True: the one beside it, if there is one; False: none.
+
+    Raises:
+        ImageError: It is none of these, or damaged so that it shows at once; the rest shows when it is read.
+    """
+    image = Path(path)
+    _check_file(image)
+    found = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
+    with opened(image) as stream:
+        start = stream.peek(_START_BYTES)
+        compressed = stream.compression is not None
+    if start.startswith(MAGIC):
+        if found is not None:
+            raise ImageError(
+                f"{image.name} is an Android sparse image, and {found.name} a block map",
+                why="each says which blocks matter; a block map is for a raw image",
+                remedy="leave the map out with --no-bmap, or unpack the image with simg2img",
+            )
+        return AndroidSparseImage(image)
+    _check_start(image, start)
+    if found is not None:
+        return MappedImage(image, read_bmap(found))
+    return CompressedImage(image) if compressed else RawImage(image)
+
+
+def bmap_beside(image: Path) -> Path | None:
+    """The block map of an image: its name and `.bmap`, or that of its name without one ending after another."""
+    name = image.name
+    while True:
+        beside = image.with_name(f"{name}.bmap")
+        if beside.is_file() and beside != image:
+            return beside
+        shorter = name.rpartition(".")[0]
+        if not shorter or name.rpartition(".")[2].isdigit():
+            return None
+        name = shorter
+
+
+def _check_file(image: Path) -> None:
+    try:
+        status = image.stat()
+    except OSError as error:
+        raise unreadable(str(image), error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(
+            f"{image} is no image file",
+            why="it is a folder" if stat.S_ISDIR(status.st_mode) else "it is a device, a pipe or a socket",
+            remedy="give the path of an image file",
+        )
+    if status.st_size == 0:
+        raise ImageError(f"{image} is empty", why="it has 0 bytes", remedy="fetch or make it again")
+
+
+def _check_start(image: Path, start: bytes) -> None:
+    """Refuse what is an archive of files, or a virtual machine's disk: its bytes would not boot."""
+    kind = next((name for magic, name in _STRANGERS.items() if start.startswith(magic)), None)
+    if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        kind = "tar"
+    if kind is not None:
+        known = ", ".join(one.name for one in FORMATS)
+        raise ImageError(
+            f"{image.name} holds a {kind} file, which is no disk image",
+            why=f"an image is raw, an Android sparse image, or one of both in {known}",
+            remedy="unpack it, and give the image that is in it",
+        )

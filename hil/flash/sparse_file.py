@@ -1,0 +1,70 @@
+"""Writes bytes to a file and leaves holes where they are zeros."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["SparseFile"]
+
+_HOLE_BYTES = 4096
+_ZEROS = bytes(_HOLE_BYTES)
+
+
+class SparseFile:
+    """A file that is filled from its start; it gets its name when it is complete, and not before.
+
+    Args:
+        path: Where it will be; what is there already is replaced then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._at = 0
+
+    def __enter__(self) -> Self:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(self._unfinished, flags, 0o666)
+        return self
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes; whole blocks of zeros become holes.
+
+        Raises:
+            OSError: The disk is full, or fails.
+        """
+        view = memoryview(data)
+        begin: int | None = None
+        for offset in range(0, len(view), _HOLE_BYTES):
+            is_hole = bytes(view[offset : offset + _HOLE_BYTES]) == _ZEROS
+            if is_hole and begin is not None:
+                self._put(view[begin:offset], begin)
+                begin = None
+            elif not is_hole and begin is None:
+                begin = offset
+        if begin is not None:
+            self._put(view[begin:], begin)
+        self._at += len(view)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                os.ftruncate(self._descriptor, self._at)
+                os.fsync(self._descriptor)
+                self._unfinished.replace(self._path)
+        finally:
+            os.close(self._descriptor)
+            self._unfinished.unlink(missing_ok=True)
+
+    def _put(self, data: memoryview, offset: int) -> None:
+        at = self._at + offset
+        while data:
+            written = os.pwrite(self._descriptor, data, at)
+            data, at = data[written:], at + written
