@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from hil.flash.plain_image import CompressedImage, RawImage
 from hil.flash.stream import opened, unreadable
 
 if TYPE_CHECKING:
+    import os
+
     from hil.flash.image import Image
 
 __all__ = ["bmap_beside", "open_image"]
@@ -56,7 +57,7 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
 
 
 def bmap_beside(image: Path) -> Path | None:
-    """The block map of an image: its name and `.bmap`, or that of its name without one ending after another."""
+    """Find the block map of an image: its name, or that without one ending after another, and `.bmap`."""
     name = image.name
     while True:
         beside = image.with_name(f"{name}.bmap")

@@ -1,0 +1,153 @@
+"""A damaged image never comes to its end as if it was whole."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
+
+from hil.errors import ImageError
+from hil.flash.bmap import read_bmap
+from hil.flash.opening import open_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RANDOM = random.Random(5)  # noqa: S311 - the same damage each time
+DATA = RANDOM.randbytes(700) + b"text " * 300
+BLOCKS: list[bytes | None] = [RANDOM.randbytes(BLOCK), None, b"fill" * (BLOCK // 4), RANDOM.randbytes(BLOCK)]
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_an_archive_that_ends_at_any_byte_is_found(name: str, tmp_path: Path) -> None:
+    whole = COMPRESSORS[name](DATA)
+    for size in range(10, len(whole)):
+        (tmp_path / "image").write_bytes(whole[:size])
+
+        with pytest.raises(ImageError):
+            content(open_image(tmp_path / "image"))
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_a_flipped_bit_is_found_or_harmless(name: str, tmp_path: Path) -> None:
+    whole = COMPRESSORS[name](DATA)
+    start = 6  # a flip in the magic number makes it another kind of file
+    for at in range(start, len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << RANDOM.randrange(8)
+        (tmp_path / "image").write_bytes(damaged)
+        try:
+            got = content(open_image(tmp_path / "image"))
+        except ImageError:
+            continue
+
+        assert got == {0: DATA}, f"byte {at}"
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_garbage_behind_an_archive_is_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(COMPRESSORS[name](DATA) + b"garbage behind it")
+
+    with pytest.raises(ImageError):
+        content(open_image(tmp_path / "image"))
+
+
+def test_an_android_sparse_image_that_ends_at_any_byte_is_found(tmp_path: Path) -> None:
+    whole = android_sparse(BLOCKS)
+    for size in [*range(28, 100), *range(4000, len(whole), 511), len(whole) - 1]:
+        (tmp_path / "image").write_bytes(whole[:size])
+
+        with pytest.raises(ImageError):
+            content(open_image(tmp_path / "image"))
+
+
+@pytest.mark.parametrize("crc_chunk", [False, True])
+def test_a_flipped_bit_in_an_android_sparse_image_is_found(crc_chunk: bool, tmp_path: Path) -> None:
+    whole = android_sparse(BLOCKS, checksum=not crc_chunk, crc_chunk=crc_chunk)
+    for at in [*range(4, 6), *range(8, 40), *RANDOM.sample(range(40, len(whole)), 200)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << RANDOM.randrange(8)
+        (tmp_path / "image").write_bytes(damaged)
+        try:
+            got = content(open_image(tmp_path / "image"))
+        except ImageError:
+            continue
+
+        assert got == {0: BLOCKS[0], 2 * BLOCK: b"".join(block or b"" for block in BLOCKS[2:])}, f"byte {at}"
+
+
+def test_something_behind_an_android_sparse_image_is_found(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(android_sparse(BLOCKS) + b"x")
+
+    with pytest.raises(ImageError, match="follows"):
+        content(open_image(tmp_path / "image"))
+
+
+def test_a_range_without_its_checksum_is_found(tmp_path: Path) -> None:
+    image = write_blocks(tmp_path / "image", BLOCKS)
+    (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
+    with image.open("r+b") as file:
+        file.seek(3 * BLOCK + 5)
+        file.write(b"!")
+
+    with pytest.raises(ImageError, match="blocks 2 to 3"):
+        content(open_image(image))
+
+
+@pytest.mark.parametrize("change", [-1, 1, BLOCK])
+def test_an_image_of_another_size_than_its_map_says_is_found(change: int, tmp_path: Path) -> None:
+    image = write_blocks(tmp_path / "image", BLOCKS)
+    (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
+    with image.open("r+b") as file:
+        file.truncate(len(BLOCKS) * BLOCK + change)
+
+    with pytest.raises(ImageError):
+        content(open_image(image))
+
+
+def test_a_flipped_bit_in_a_block_map_is_found(tmp_path: Path) -> None:
+    whole = bmap_of(BLOCKS)
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << RANDOM.randrange(7)
+        (tmp_path / "image.bmap").write_bytes(damaged)
+
+        with pytest.raises(ImageError, match=r"image\.bmap"):
+            read_bmap(tmp_path / "image.bmap")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("<Range>0</Range>", "<Range>2-3</Range>", "out of order"),
+        ("<Range>0</Range>", "<Range>zero</Range>", "zero"),
+        ("<Range>0</Range>", "<Range>7</Range>", "outside"),
+        (" 3 </MappedBlocksCount>", " 4 </MappedBlocksCount>", "maps? 3 blocks"),
+        (" 4 </BlocksCount>", " 5 </BlocksCount>", "make 4 blocks"),
+        ("4096", "0", "blocks of 0"),
+        ("4096", "many", "many"),
+        ("<BlockSize> 4096 </BlockSize>", "", "BlockSize is missing"),
+        ('version="1.2"', 'version="3.0"', r"3\.0"),
+        ('version="1.2"', 'version="1.1"', r"1\.1"),
+        ('version="1.2"', "", "version"),
+        ('version="1.2"', 'version="1.3"', "own checksum is missing"),
+        ("<bmap", '<!DOCTYPE a [<!ENTITY b "c">]><bmap', "entity"),
+    ],
+)
+def test_a_block_map_that_contradicts_itself_is_refused(old: str, new: str, why: str, tmp_path: Path) -> None:
+    text = bmap_of(BLOCKS, "1.2").decode()
+    assert old in text
+    (tmp_path / "image.bmap").write_text(text.replace(old, new), "utf-8")
+
+    with pytest.raises(ImageError, match=why):
+        read_bmap(tmp_path / "image.bmap")
+
+
+def test_a_map_for_an_android_sparse_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(android_sparse(BLOCKS))
+    (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
+
+    with pytest.raises(ImageError, match="--no-bmap"):
+        open_image(tmp_path / "image")

@@ -1,0 +1,50 @@
+"""A file that is written with holes for zeros, and is there only when it is complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.flash.sparse_file import SparseFile
+
+PIECE = st.one_of(
+    st.binary(max_size=5000), st.integers(0, 30_000).map(bytes), st.just(b"x" + bytes(9000) + b"y")
+)
+
+
+@given(st.lists(PIECE, max_size=8))
+def test_it_holds_what_was_written(pieces: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "stick.img")
+        with SparseFile(path) as file:
+            for piece in pieces:
+                file.write(piece)
+
+        assert path.read_bytes() == b"".join(pieces)
+
+
+def test_zeros_take_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "stick.img"
+    with SparseFile(path) as file:
+        file.write(bytes(1024 * 1024) + b"x" + bytes(4095) + bytes(1024 * 1024))
+
+    assert path.stat().st_blocks * 512 <= 64 * 1024
+
+
+def test_what_is_not_complete_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "stick.img"
+    path.write_bytes(b"old")
+
+    def write_half() -> None:
+        with SparseFile(path) as file:
+            file.write(b"new")
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        write_half()
+
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"stick.img": b"old"}
