@@ -124,7 +124,7 @@ def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
     """What a stage finds in its environment: its packages, and where the simulated boards' truth is told."""
     project = Path(job["project"])
     added = [str(project), *(str(project / "tests" / folder) for folder in ("kernel", "bench"))]
-    added += [job["packages"]] if job["packages"] else []
+    added += [path for path in (job["packages"], os.environ.get("PYTHONPATH")) if path]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(added),
