@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.answer import Answer
+from hil.cli.boards import boards
+from hil.cli.pins import pins
+from hil.cli.power import power
 from hil.cli.safe import safe
+from hil.cli.settings import settings
 from hil.cli.sim import sim
+from hil.cli.storage import storage
 from hil.cli.udev import udev
 from hil.errors import HilError, UsageError
 
@@ -33,8 +38,13 @@ def cli(as_json: bool) -> None:
     """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
 
 
+cli.add_command(boards)
+cli.add_command(pins)
+cli.add_command(power)
 cli.add_command(safe)
+cli.add_command(settings)
 cli.add_command(sim)
+cli.add_command(storage)
 cli.add_command(udev)
 
 

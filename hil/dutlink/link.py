@@ -21,6 +21,8 @@ from hil.dutlink.waiting import Deadline, hold
 from hil.errors import BoardTimeoutError, NoUsbBackendError, TransferError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from hil.dutlink.host import Host
 
 __all__ = ["FOREIGN", "REQUEST_LIMIT_S", "Device", "Link", "backend_of", "let_go", "usb_devices"]
@@ -112,6 +114,11 @@ class Link:
         self._interface = interface
         self._busy_until: float | None = None
         self._turn = threading.RLock()
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """Held while requests must follow each other with none of another thread's between."""
+        return self._turn
 
     def send(self, request: Request, value: int = 0, data: bytes = b"") -> None:
         """Send a request; the answer means accepted, the work is done right after.

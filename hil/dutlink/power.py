@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.power_sampling import EVERY_S, Sampling
+from hil.dutlink.power_trace import OFF_AMPS
 from hil.dutlink.reading import PowerReading
 from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
 from hil.dutlink.stored import stored_duration_s
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from hil.dutlink.link import Link
 
 __all__ = ["OFF_AMPS", "Power"]
-
-OFF_AMPS = 0.05
-"""Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""
 
 _READ_EVERY_S = 0.1
 
@@ -86,6 +85,21 @@ class Power:
         (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
         return PowerReading.parse(reply)
 
+    def trace(
+        self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = False
+    ) -> Sampling:
+        """Read the meter in the background: `with power.trace() as trace: ...`.
+
+        Args:
+            every_s: Seconds between two readings; more where the board is slow.
+            offset_amps: What this board reads when nothing is drawn; taken off every reading.
+            exact_energy: Go on for a second after the block: readings lag that much behind the energy.
+
+        Raises:
+            UsageError: `every_s` is less than the meter's own 0.01 s.
+        """
+        return Sampling(self.read, every_s, offset_amps, exact_energy)
+
     def wait_until_off(
         self, timeout_s: float = 5.0, offset_amps: float = 0.0, tolerance_amps: float = OFF_AMPS
     ) -> PowerReading:
@@ -121,7 +135,8 @@ class Power:
         """Send an action whose time is in a setting, read afresh: another process may have changed it."""
         self._cut = False
         duration_s = stored_duration_s(self._link.stored(setting))
-        self._link.send(Request.POWER, action)
-        self._link.expect_silence(duration_s)
+        with self._link.turn:  # no reading of another thread's gets between the two
+            self._link.send(Request.POWER, action)
+            self._link.expect_silence(duration_s)
         if wait:
             self._link.answer()

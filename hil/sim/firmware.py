@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hil.sim.boot_loader import BootLoader
 from hil.sim.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, board_descriptors, version_bcd
 from hil.sim.endpoints import ESHUTDOWN
+from hil.sim.energy import EnergyCount
 from hil.sim.flash import Field, SettingsFlash
 from hil.sim.ports import Clock, Dut, Level, Pin, Position, Urb, UsbIdentity
 from hil.sim.running import Bench, Running
@@ -50,6 +51,7 @@ class SimulatedBoard:
         self.serial = serial
         self._version = version
         self._amps = self._volts = 0.0
+        self._energy = EnergyCount(clock)
         self._console_filter: Callable[[bytes], bytes] | None = None
         self.on_detach: Callable[[], None] | None = None
         self._bench = Bench(
@@ -128,6 +130,7 @@ class SimulatedBoard:
     def draw_changed(self, amps: float, volts: float) -> None:
         """Learn what the meter sees from now on."""
         self._amps, self._volts = amps, volts
+        self._energy.change(amps, volts)
         if self._running is not None:
             self._running.meter.signal(amps, volts)
 
@@ -141,6 +144,7 @@ class SimulatedBoard:
             "settings": {field.label: settings.text(field).decode(errors="replace") for field in Field},
             "draw_amps": self._amps,
             "supply_volts": self._volts,
+            "energy_joules": self._energy.joules,
             "flash": {"blocks_used": flash.blocks_used, "erases": flash.erases},
         }
 

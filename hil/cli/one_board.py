@@ -1,0 +1,70 @@
+"""The options of every command that uses one board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeAlias
+
+import click
+
+__all__ = ["Asked", "boards_option", "one_board"]
+
+Verb: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which board, and how long to wait for it.
+
+    Attributes:
+        serial: Its serial number; None: the only one there is.
+        wait_s: How long to wait for a board that somebody holds.
+        boards: Where it is, as `--hil-boards` has it.
+    """
+
+    serial: str | None
+    wait_s: float
+    boards: str
+
+
+boards_option = click.option(
+    "--boards",
+    envvar="HIL_BOARDS",
+    default="usb",
+    show_default=True,
+    metavar="WHERE",
+    help="usb, or sim@PORT for running simulated boards; or the environment variable HIL_BOARDS.",
+)
+
+_SERIAL = click.option(
+    "--board",
+    "serial",
+    envvar="HIL_BOARD",
+    metavar="SERIAL",
+    help="Which board; needed where there are several. Or the environment variable HIL_BOARD.",
+)
+
+_WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a board that somebody holds.",
+)
+
+
+def one_board(verb: Verb) -> Verb:
+    """Give a command the options, and its function the argument `asked`."""
+
+    @_SERIAL
+    @_WAIT
+    @boards_option
+    @wraps(verb)
+    def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's
+        return verb(asked=Asked(serial, wait_s, boards), **rest)
+
+    return with_board

@@ -1,0 +1,67 @@
+"""`hil pins`: the DUT's control pins, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hil.cli.one_board import Asked, one_board
+from hil.dutlink.pin_names import Level, Pin
+
+__all__ = ["pins"]
+
+
+@click.group()
+def pins() -> None:
+    """Drive a control pin, or leave it floating. The board does not tell how its pins are.
+
+    \b
+    hil pins set a high
+    hil pins reset
+    hil pins float
+    """  # noqa: D301 - click's own escape
+
+
+@pins.command("set")
+@click.argument("pin", type=click.Choice([pin.value for pin in Pin], case_sensitive=False))
+@click.argument("level", type=click.Choice([level.value for level in Level], case_sensitive=False))
+@one_board
+def set_(asked: Asked, pin: str, level: str) -> dict[str, Any]:
+    """Drive PIN low or high, or leave it floating. While the DUT is off, high waits for its power."""
+    from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
+
+    with using(asked, "hil pins set") as board:
+        board.pins.set(pin, level)
+        return {"board": board.serial, "pin": pin, "level": level}
+
+
+@pins.command()
+@click.option(
+    "--for",
+    "duration_s",
+    type=click.FloatRange(min=0),
+    default=0.1,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is held low.",
+)
+@one_board
+def reset(asked: Asked, duration_s: float) -> dict[str, Any]:
+    """Hold the reset pin low for a moment, then leave it floating."""
+    from hil.cli.using_board import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil pins reset") as board:
+        board.pins.pulse_reset(duration_s)
+        return {"board": board.serial, "pin": "reset", "level": "floating"}
+
+
+@pins.command("float")
+@one_board
+def float_(asked: Asked) -> dict[str, Any]:
+    """Leave every pin floating."""
+    from hil.cli.using_board import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil pins float") as board:
+        board.pins.float_all()
+        return {"board": board.serial, "pin": "all", "level": "floating"}

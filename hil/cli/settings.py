@@ -1,0 +1,53 @@
+"""`hil settings`: what a board keeps in its flash, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from hil.cli.one_board import Asked, one_board
+from hil.errors import SettingError
+
+__all__ = ["settings"]
+
+
+@click.group()
+def settings() -> None:
+    """Read or store a board's settings: name, tags, usb_console, power_on, power_off, power_rescue.
+
+    \b
+    hil settings get
+    hil settings get tags
+    hil settings set name rack-3
+    hil settings set power_on ""
+    """  # noqa: D301 - click's own escape
+
+
+@settings.command()
+@click.argument("name", required=False)
+@one_board
+def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
+    """Print the setting NAME, or all of them."""
+    from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
+
+    with using(asked, "hil settings get") as board:
+        kept = asdict(board.settings.read())
+    if name is None:
+        return kept
+    if name not in kept:
+        raise SettingError(f"there is no setting {name!r}", remedy=f"one of {', '.join(kept)}")
+    return kept[name]
+
+
+@settings.command("set")
+@click.argument("name")
+@click.argument("value")
+@one_board
+def set_(asked: Asked, name: str, value: str) -> dict[str, Any]:
+    """Store VALUE as the setting NAME, if it differs from what is kept, and read it back. "" clears it."""
+    from hil.cli.using_board import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil settings set") as board:
+        return asdict(board.settings.write(**{name: value}))

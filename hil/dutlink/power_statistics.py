@@ -1,0 +1,151 @@
+"""Whether two rows of power readings differ: Welch's test on readings that share no sample of the meter.
+
+Readings two seconds apart come from different samples (the meter averages 200 of them, one each 10 ms). What
+is left of correlation is the DUT's own and is estimated; it makes the effective number of readings smaller.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ALPHA", "Comparison", "compare", "independent", "student_tail"]
+
+ALPHA = 0.001
+"""How often, at most, equal powers may be told apart by chance, in each direction."""
+
+_LEAST = 3
+_ROUNDING_VARIANCE = 0.01**2 / 12
+"""Of the board's reply in watts, which has two decimals."""
+_TERMS = 300
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Outcome of a comparison.
+
+    Attributes:
+        watts: Mean power.
+        baseline_watts: Mean power of the baseline.
+        effective: Effective number of independent readings.
+        baseline_effective: Likewise, of the baseline.
+        p_rise: How likely chance alone makes the power look at least that much higher.
+        p_fall: Likewise lower.
+        least_watts: A smaller difference is below the meter's least step.
+    """
+
+    watts: float
+    baseline_watts: float
+    effective: float
+    baseline_effective: float
+    p_rise: float
+    p_fall: float
+    least_watts: float
+
+    @property
+    def difference_watts(self) -> float:
+        """How much higher the power is than the baseline."""
+        return self.watts - self.baseline_watts
+
+    @property
+    def rose(self) -> bool:
+        """Whether the power is higher: by more than the meter's least step, and not by chance."""
+        return self.p_rise < ALPHA and self.difference_watts > self.least_watts
+
+    @property
+    def fell(self) -> bool:
+        """Whether the power is lower, likewise."""
+        return self.p_fall < ALPHA and -self.difference_watts > self.least_watts
+
+    def __str__(self) -> str:
+        verdict = "higher than" if self.rose else "lower than" if self.fell else "not told apart from"
+        p = min(self.p_rise, self.p_fall)
+        return f"{self.watts:.3f} W is {verdict} {self.baseline_watts:.3f} W (p = {p:.2g})"
+
+
+def independent(times_s: Sequence[float], apart_s: float) -> list[int]:
+    """Return the indices of readings that are at least `apart_s` apart, as many as there are."""
+    chosen: list[int] = []
+    for index, time_s in enumerate(times_s):
+        if not chosen or time_s - times_s[chosen[-1]] >= apart_s:
+            chosen.append(index)
+    return chosen
+
+
+def compare(mine: Sequence[float], theirs: Sequence[float], least_watts: float) -> Comparison:
+    """Compare two rows of independent readings, in watts.
+
+    Raises:
+        UsageError: One of them has less than three.
+    """
+    if min(len(mine), len(theirs)) < _LEAST:
+        raise UsageError(
+            "these traces are too short to be compared",
+            why=f"they have {len(mine)} and {len(theirs)} independent readings; it takes {_LEAST}",
+            remedy="trace for 8 s or more; 30 s tell a rise of a tenth",
+        )
+    mean, variance, effective = _summary(mine)
+    base, base_variance, base_effective = _summary(theirs)
+    parts = variance / effective, base_variance / base_effective
+    error = math.sqrt(sum(parts))
+    freedom = sum(parts) ** 2 / (
+        parts[0] ** 2 / max(effective - 1, 1) + parts[1] ** 2 / max(base_effective - 1, 1)
+    )
+    p_rise = student_tail((mean - base) / error, freedom)
+    return Comparison(mean, base, effective, base_effective, p_rise, 1 - p_rise, least_watts)
+
+
+def _summary(watts: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, variance, and how many independent readings tell as much."""
+    count = len(watts)
+    mean = math.fsum(watts) / count
+    apart = [value - mean for value in watts]
+    squares = math.fsum(value * value for value in apart)
+    pairs = math.fsum(a * b for a, b in pairwise(apart))
+    correlation = min(max(pairs / squares, 0.0), 0.9) if squares > 0 else 0.0
+    effective = max(count * (1 - correlation) / (1 + correlation), 2.0)
+    return mean, squares / (count - 1) + _ROUNDING_VARIANCE, effective
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """Probability that Student's t of that many degrees of freedom is above `t`."""
+    half = _beta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2
+    return half if t >= 0 else 1 - half
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    """The regularized incomplete beta function, by its continued fraction."""
+    if x <= 0.0 or x >= 1.0:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly, its mirror image does not
+        return 1 - _beta(1 - x, b, a)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    upper, lower, value = 1.0, 0.0, 1.0
+    for step in range(_TERMS):
+        half = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2 == 0:
+            term = half * (b - half) * x / ((a + step - 1) * (a + step))
+        else:
+            term = -(a + half) * (a + b + half) * x / ((a + step - 1) * (a + step))
+        lower = 1 / _not_zero(1 + term * lower)
+        upper = _not_zero(1 + term / upper)
+        value *= upper * lower
+        if step and abs(1 - upper * lower) < 1e-12:  # noqa: PLR2004 - as exact as it gets
+            break
+    return front * (value - 1) / a
+
+
+def _not_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY

@@ -1,0 +1,177 @@
+"""`hil power`, `hil storage`, `hil pins`, `hil settings`, `hil boards`: a board used by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.thorough  # processes
+POWER_REQUEST, POWER_OFF, POWER_ON = 1, 0, 1
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2, speed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> str:
+    """The board that commands use; it is named by HIL_BOARD."""
+    serial = simulator.serials()[0]
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARD", serial)
+    return serial
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("verb", "supply"),
+    [("on", True), ("off", False), ("force-on", True), ("force-off", False), ("rescue", True)],
+)
+def test_the_dut_stays_as_a_hand_left_it(
+    simulator: SimulatorProcess, serial: str, verb: str, supply: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["power", "force-off" if supply else "force-on"])
+    capsys.readouterr()
+
+    status = run(["--json", "power", verb])
+
+    assert (status, told(capsys)) == (0, {"board": serial, "power": verb})
+    assert simulator.control.state(serial)["supply"] is supply
+    assert hold(serial).release() is None
+
+
+def test_a_cycle_takes_the_supply_away_and_gives_it_back(simulator: SimulatorProcess, serial: str) -> None:
+    _, since = simulator.control.log(serial)
+
+    status = run(["power", "cycle", "--pause", "0"])
+
+    requests, _ = simulator.control.log(serial, since)
+    sent = [request["wValue"] for request in requests if request["bRequest"] == POWER_REQUEST]
+    assert (status, sent) == (0, [POWER_OFF, POWER_ON])
+    assert simulator.control.state(serial)["supply"] is True
+
+
+def test_the_meter_is_read(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--json", "power", "read"])
+
+    answer = told(capsys)
+    assert (status, answer["board"], set(answer)) == (0, serial, {"board", "volts", "amps", "watts"})
+
+
+def test_the_host_is_told_where_the_stick_is(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "storage", "host"])
+
+    assert (status, Path(told(capsys)["node"]).exists()) == (0, True)
+    assert simulator.control.state(serial)["mux"] == "host"
+
+
+@pytest.mark.parametrize("position", ["dut", "off"])
+def test_the_stick_is_given_away(simulator: SimulatorProcess, serial: str, position: str) -> None:
+    status = run(["storage", position])
+
+    assert (status, simulator.control.state(serial)["mux"]) == (0, position)
+
+
+def test_a_pin_is_driven_and_left_floating(simulator: SimulatorProcess, serial: str) -> None:
+    run(["pins", "set", "c", "low"])
+    driven = simulator.control.state(serial)["pins"]["c"]
+    status = run(["pins", "float"])
+
+    assert (status, driven) == (0, "low")
+    assert set(simulator.control.state(serial)["pins_set"].values()) == {"floating"}
+
+
+def test_the_reset_pin_is_pulsed(simulator: SimulatorProcess, serial: str) -> None:
+    status = run(["pins", "reset", "--for", "0.01"])
+
+    assert (status, set(simulator.control.state(serial)["pins_set"].values())) == (0, {"floating"})
+
+
+def test_a_setting_is_stored_and_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["settings", "set", "name", "rack-3"])
+    capsys.readouterr()
+
+    status = run(["settings", "get", "name"])
+
+    assert (status, capsys.readouterr().out) == (0, "rack-3\n")
+
+
+@pytest.mark.parametrize("command", [["get", "nmae"], ["set", "nmae", "x"]])
+def test_a_setting_that_does_not_exist_is_told(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["settings", *command])
+
+    assert (status != 0, "power_rescue" in capsys.readouterr().err) == (True, True)
+
+
+def test_a_board_in_use_is_left_alone(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["power", "force-on"])
+    with hold(serial, test="test_boot"):
+        status = run(["power", "force-off", "--wait", "0"])
+
+    said = capsys.readouterr().err
+    assert (status, "test_boot" in said, "--wait SECONDS" in said) == (1, True, True)
+    assert simulator.control.state(serial)["supply"] is True
+
+
+def test_several_boards_must_be_told_apart(
+    monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HIL_BOARD")
+
+    status = run(["power", "on"])
+
+    said = capsys.readouterr().err
+    assert (status, all(serial in said for serial in simulator.serials())) == (2, True)
+
+
+def test_the_list_tells_free_boards_from_held_ones(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hold(serial, test="test_boot"):
+        status = run(["boards", "--json"])
+
+    held, free = sorted(told(capsys), key=lambda row: row["board"] != serial)
+    assert (status, held["state"], free["state"]) == (0, "busy", "present")
+    assert "test_boot" in held["holder"]
+    assert (free["board"], free["holder"], free["safe"]) == (simulator.serials()[1], None, True)
+
+
+def test_a_watch_prints_a_line_only_for_a_change(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["boards", "--watch", "--times", "1", "--json"])
+
+    assert (status, len(told(capsys))) == (0, 2)
+
+
+def test_boards_that_would_be_started_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["power", "on", "--boards", "sim:2"])
+
+    assert (status, "hil sim" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize("noun", ["power", "storage", "pins", "settings", "boards"])
+def test_help_needs_no_board(noun: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run([noun, "--help"])
+
+    assert (status, f"hil {noun}" in capsys.readouterr().out) == (0, True)
