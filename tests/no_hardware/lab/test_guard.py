@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -379,3 +380,20 @@ def test_without_a_guard_there_is_no_lease(
         under_guard(hold(SERIAL, folder=board.parent), safety)
 
     hold(SERIAL, folder=board.parent).release()
+
+
+@pytest.mark.thorough  # each turn starts a guard
+def test_600_guarded_turns_leak_nothing(tmp_path: Path, safety: Safety) -> None:
+    def turns(number: int) -> tuple[int, int, int, int]:
+        for _ in range(number):
+            under_guard(hold(SERIAL, folder=tmp_path), safety).release()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        descriptors = len(list(Path("/proc/self/fd").iterdir()))
+        return len(children), descriptors, threading.active_count(), pages * os.sysconf("SC_PAGE_SIZE")
+
+    before = turns(100)
+    after = turns(500)
+
+    assert after[:3] == before[:3]
+    assert after[3] - before[3] < 1 << 20
