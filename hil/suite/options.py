@@ -14,6 +14,7 @@ from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["BoardsOption", "RunOptions", "Where", "add_options", "parse_boards", "read_options"]
 
@@ -61,6 +62,7 @@ class RunOptions:
         wait_s: How long to wait, altogether, for boards that others hold.
         silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
         board: Serial number or name of the only board to use; empty for any.
+        report: Folder for evidence such as power traces; None: none is kept.
     """
 
     boards: BoardsOption
@@ -68,6 +70,7 @@ class RunOptions:
     wait_s: float
     silence_s: float
     board: str = ""
+    report: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -82,6 +85,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
     )
+    group.addoption("--hil-report", metavar="DIR", help="keep evidence of every test that uses a board there")
     group.addoption("--hil-require", action="store_true", help="missing hardware is a failure, not a skip")
     group.addoption(
         "--hil-wait",
@@ -112,9 +116,15 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
             silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
             board=config.getoption("hil_board"),
+            report=_folder(config),
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _folder(config: pytest.Config) -> Path | None:
+    asked: str | None = config.getoption("hil_report")
+    return config.invocation_params.dir / asked if asked else None
 
 
 def parse_boards(text: str) -> BoardsOption:

@@ -20,6 +20,7 @@ from hil.suite.board_tests import BoardTests
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
+from hil.suite.power_evidence import PowerEvidence
 from hil.suite.scheduling import worker_channel
 from hil.suite.selection import KIND, Kind, uses_board
 from hil.suite.time_limit import TimeLimitPause
@@ -103,6 +104,11 @@ class Run:
         self._block.check("the fixture dutlink")
         return self.keeper.board()
 
+    def held_board(self) -> Board | None:
+        """Return the board that is held and was not lost, if there is one."""
+        held = self._keeper.held if self._keeper is not None else None
+        return held.board if held is not None and self.keeper.error is None else None
+
     def cards(self) -> list[BoardCard]:
         """Return the boards that can be used; none where none can be looked for: the tests will say why."""
         with suppress(UnavailableError):
@@ -131,6 +137,9 @@ class Run:
             self._block.active = True
         else:
             session.config.pluginmanager.register(BoardTests(self, self._block), "hil-board-tests")
+            if self.options.report is not None:
+                evidence = PowerEvidence(self, self.options.report / "power", self.ledger.trouble)
+                session.config.pluginmanager.register(evidence, "hil-power-evidence")
         if self._worker_input is None:
             from_the_end = reversed(session.items)
             last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
