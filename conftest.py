@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.history import recording
 from hil.suite import options, scheduled, selection, session
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add --hil-boards and its companions; take part in what xdist decides."""
     options.add_options(parser)
+    recording.add_options(parser)
     scheduled.register(pluginmanager)
 
 
@@ -29,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options and take part in the run."""
     selection.register_markers(config)
     session.begin(config)
+    recording.begin(config)
 
 
 @pytest.hookimpl(tryfirst=True)

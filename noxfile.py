@@ -94,7 +94,9 @@ def nightly(session: nox.Session) -> None:
     session.log(f"this night is kept in {kept}")
     try:
         with _copied_to(kept / "console.txt") as pipe:
-            _pytest(session, *ON_BOARDS, "--hil-require", f"--junit-xml={kept / 'junit.xml'}", stdout=pipe)
+            history = (f"--hil-history={kept.parent / 'history.db'}", "--hil-history-kind=nightly")
+            junit = f"--junit-xml={kept / 'junit.xml'}"
+            _pytest(session, *ON_BOARDS, "--hil-require", junit, *history, stdout=pipe)
     finally:
         ledger = _ledger((kept / "console.txt").read_text(encoding="utf-8", errors="replace"))
         (kept / "ledger.txt").write_text(ledger, encoding="utf-8")

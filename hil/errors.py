@@ -33,6 +33,7 @@
     |   `-- ShellError               the board's own shell gave no usable answer
     |-- UsageError                   an option or argument that cannot be understood
     |-- UsbBlockedError              a no_hardware test touched USB
+    |-- HistoryError                 what earlier runs found cannot be read or written
     `-- SimulatorError               the simulated board's process
 
 Every error survives pickling, because xdist sends them between processes.
@@ -61,6 +62,7 @@ __all__ = [
     "FirmwareTooOldError",
     "FlashError",
     "HilError",
+    "HistoryError",
     "ImageError",
     "NoUsbBackendError",
     "RequestStalledError",
@@ -284,6 +286,10 @@ class UsageError(HilError):
 
 class UsbBlockedError(HilError):
     """A test that is marked `no_hardware` reached for USB."""
+
+
+class HistoryError(HilError):
+    """The history of earlier runs cannot be read or written."""
 
 
 class SimulatorError(HilError):

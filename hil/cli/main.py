@@ -15,6 +15,7 @@ from hil.cli.answer import Answer
 from hil.cli.boards import boards
 from hil.cli.pins import pins
 from hil.cli.power import power
+from hil.cli.history import history
 from hil.cli.safe import safe
 from hil.cli.settings import settings
 from hil.cli.sim import sim
@@ -41,6 +42,7 @@ def cli(as_json: bool) -> None:
 cli.add_command(boards)
 cli.add_command(pins)
 cli.add_command(power)
+cli.add_command(history)
 cli.add_command(safe)
 cli.add_command(settings)
 cli.add_command(sim)

@@ -1,0 +1,1 @@
+"""What earlier runs found: the database, its questions and their answers."""

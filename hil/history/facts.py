@@ -1,0 +1,97 @@
+"""What is kept of a run and of each attempt of a test, as plain values."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["Attempt", "Bench", "Outcome", "RunFacts"]
+
+
+class Outcome(enum.IntEnum):
+    """What became of an attempt; numbers as the database has them."""
+
+    PASSED = 0
+    FAILED = 1
+    ERROR = 2
+    SKIPPED = 3
+    XFAILED = 4
+    XPASSED = 5
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody must look at it."""
+        return self in {Outcome.FAILED, Outcome.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run.
+
+    Attributes:
+        key: Unlike that of any other run on any host.
+        began_s: When, in seconds since 1970.
+        host: Name of the machine.
+        kind: `nightly`, or empty.
+        commit: The git commit of what was tested; empty if unknown.
+        image: What was flashed; empty if nothing was.
+        boards: How many boards the lab lists; 0 if it does not say.
+        ended_s: When it ended; None while it runs, or when it was killed.
+        exit_status: pytest's; None as above.
+    """
+
+    key: str
+    began_s: float
+    host: str = ""
+    kind: str = ""
+    commit: str = ""
+    image: str = ""
+    boards: int = 0
+    ended_s: float | None = None
+    exit_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a test ran on.
+
+    Attributes:
+        board: Serial number; empty for tests without a board.
+        firmware: The board's.
+        place: Its name in the lab.
+        simulated: Whether it is a simulated one.
+    """
+
+    board: str = ""
+    firmware: str = ""
+    place: str = ""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of one test.
+
+    Attributes:
+        nodeid: The plain node id, without what xdist appends.
+        outcome: What became of it.
+        number: 1, and more for repetitions.
+        bench: What it ran on.
+        verdict: Why its hardware could not be used; empty if it could.
+        setup_s: Seconds of its set-up, waiting for a board included.
+        call_s: Seconds of its body.
+        teardown_s: Seconds of its tear-down.
+        mean_watts: What the DUT drew; None: not traced.
+        message: The first line of what went wrong.
+    """
+
+    nodeid: str
+    outcome: Outcome
+    number: int = 1
+    bench: Bench = Bench()
+    verdict: str = ""
+    setup_s: float = 0.0
+    call_s: float = 0.0
+    teardown_s: float = 0.0
+    mean_watts: float | None = None
+    message: str = ""

@@ -1,0 +1,193 @@
+"""Enters a run of pytest into the history, each attempt as soon as it is known.
+
+Only the first process of a run does; xdist brings it every report. A history that cannot be written never
+fails a test: it is said at the end of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import HistoryError
+from hil.suite.durations import GROUP
+
+if TYPE_CHECKING:
+    import pytest
+
+    from hil.history.facts import Attempt, Outcome
+    from hil.history.store import History
+
+__all__ = ["add_options", "begin"]
+
+_GIT_LIMIT_S = 5.0
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("hil")
+    group.addoption(
+        "--hil-history",
+        metavar="FILE",
+        default=os.environ.get("HIL_HISTORY", ""),
+        help="enter this run into a history, which `hil history` reads; or the environment variable HIL_HISTORY",
+    )
+    group.addoption(
+        "--hil-history-kind", metavar="KIND", default="", help="what kind of run it is, such as nightly"
+    )
+
+
+def begin(config: pytest.Config) -> None:
+    """Record the run, if that was asked for."""
+    path = config.getoption("hil_history")
+    if path and not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
+
+
+class Recording:
+    """Takes reports in and writes what they amount to.
+
+    Args:
+        config: The run.
+        path: The history.
+    """
+
+    def __init__(self, config: pytest.Config, path: Path) -> None:
+        from hil.history.facts import RunFacts  # noqa: PLC0415 - only runs that keep a history pay
+
+        self._path = path
+        self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
+        self._run = RunFacts(
+            key=uuid.uuid4().hex,
+            began_s=time.time(),
+            host=socket.gethostname(),
+            kind=config.getoption("hil_history_kind"),
+            commit=os.environ.get("HIL_COMMIT") or _commit(config.rootpath),
+            image=os.environ.get("HIL_IMAGE", ""),
+        )
+        self._phases: dict[str, list[pytest.TestReport]] = {}
+        self._attempts: dict[str, int] = {}
+        self._unwritten: list[Attempt] = []
+        self._history: History | None = None
+        self._trouble: HistoryError | None = None
+
+    def pytest_sessionstart(self) -> None:
+        """Enter the run."""
+        from hil.history.store import History  # noqa: PLC0415 - as above
+
+        try:
+            self._history = History(self._path)
+            self._history.begin_run(self._run)
+        except HistoryError as error:
+            self._trouble = error
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in one phase; with the last one of an attempt, enter it."""
+        self._phases.setdefault(report.nodeid, []).append(report)
+        if report.when == "teardown" or report.outcome == "rerun":  # type: ignore[comparison-overlap]  # rerunfailures'
+            self._unwritten.append(self._attempt(self._phases.pop(report.nodeid)))
+            self._write()
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Enter what is left, and how the run ended."""
+        self._unwritten += [self._attempt(phases) for phases in self._phases.values()]
+        self._phases.clear()
+        self._trouble = None if self._history else self._trouble
+        self._write()
+        if self._history is not None and self._trouble is None:
+            ended = replace(self._run, ended_s=time.time(), exit_status=int(exitstatus))
+            try:
+                self._history.end_run(ended)
+            except HistoryError as error:
+                self._trouble = error
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what could not be written."""
+        if self._trouble is not None:
+            terminalreporter.section("hil: history", red=True, bold=True)
+            terminalreporter.write_line(f"NOT KEPT: {len(self._unwritten)} attempts of this run")
+            terminalreporter.write_line(str(self._trouble))
+
+    def pytest_unconfigure(self) -> None:
+        """Close the file."""
+        if self._history is not None:
+            self._history.close()
+
+    def _write(self) -> None:
+        """Enter what waits; after a failure only the end of the run tries again."""
+        if self._history is None or self._trouble is not None:
+            return
+        try:
+            self._history.add(self._run.key, self._unwritten)
+            self._unwritten.clear()
+        except HistoryError as error:
+            self._trouble = error
+
+    def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
+        """Make an attempt of its phases."""
+        from hil.history.facts import Attempt, Bench  # noqa: PLC0415 - as above
+
+        nodeid = phases[0].nodeid
+        plain = GROUP.sub("", nodeid) if self._grouped else nodeid
+        self._attempts[plain] = self._attempts.get(plain, 0) + 1
+        facts = {name: str(value) for report in phases for name, value in report.user_properties}
+        took_s = {report.when: report.duration for report in phases}
+        simulated = facts.get("hil_board_is") == "simulated"
+        return Attempt(
+            nodeid=plain,
+            outcome=_outcome(phases),
+            number=self._attempts[plain],
+            bench=Bench(facts.get("hil_board", ""), facts.get("hil_firmware", ""), "", simulated),
+            verdict=facts.get("hil_verdict", ""),
+            setup_s=took_s.get("setup", 0.0),
+            call_s=took_s.get("call", 0.0),
+            teardown_s=took_s.get("teardown", 0.0),
+            message=_message(phases),
+        )
+
+
+def _outcome(phases: list[pytest.TestReport]) -> Outcome:
+    from hil.history.facts import Outcome  # noqa: PLC0415 - as above
+
+    bad = [report for report in phases if report.outcome in {"failed", "rerun"}]
+    if bad:
+        return Outcome.FAILED if bad[0].when == "call" else Outcome.ERROR
+    expected = any(hasattr(report, "wasxfail") for report in phases)
+    if any(report.skipped for report in phases):
+        return Outcome.XFAILED if expected else Outcome.SKIPPED
+    return Outcome.XPASSED if expected else Outcome.PASSED
+
+
+def _message(phases: list[pytest.TestReport]) -> str:
+    """Return the line that says what went wrong, or why it was skipped."""
+    for report in phases:
+        if report.outcome == "passed":
+            continue
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None:
+            return str(crash.message).partition("\n")[0]
+        if isinstance(report.longrepr, tuple):
+            return str(report.longrepr[2]).partition("\n")[0]
+    return ""
+
+
+def _commit(folder: Path) -> str:
+    """Return the commit that is checked out; empty without git."""
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            timeout=_GIT_LIMIT_S,
+            check=True,
+            text=True,
+        )
+        return said.stdout.strip()
+    return ""

@@ -1,0 +1,110 @@
+"""A quarter with planted truths: each is named, and nothing else is."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.questions import Morning, ask
+from hil.history.store import History
+from hil.history.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAY_S = 86400.0
+START_S = 1_756_688_400.0
+NIGHTS = 90
+MISSED = (40, 71)
+BOARDS = ("0df10035", "0df10036", "0df10037", "0df10038")
+BAD_BOARD = BOARDS[2]
+REGRESSION_NIGHT = 80
+SKIPS_SINCE = 30
+
+
+def night(number: int, rng: random.Random) -> Iterator[Attempt]:
+    """60 tests on 4 boards; a board that is bad fails one test in five."""
+    for test in range(60):
+        name = f"tests/test_dut.py::test_{test:02}"
+        board = Bench(rng.choice(BOARDS), "0.09")
+        call_s = 2.0 * rng.gauss(1.0, 0.03)
+        if test == 7:  # one slow drift
+            call_s *= 1 + 0.006 * number
+        if test == 11 and number >= SKIPS_SINCE:
+            yield Attempt(name, Outcome.SKIPPED, bench=board)
+            continue
+        fails = (test == 20 and number >= REGRESSION_NIGHT) or (
+            board.board == BAD_BOARD and rng.random() < 0.2
+        )
+        if fails:
+            yield Attempt(name, Outcome.FAILED, bench=board, call_s=call_s)
+            yield Attempt(name, Outcome.FAILED, 2, bench=board, call_s=call_s)
+        elif test == 33 and rng.random() < 0.15:  # one flaky test
+            yield Attempt(name, Outcome.FAILED, bench=board, call_s=call_s)
+            yield Attempt(name, Outcome.PASSED, 2, bench=board, call_s=call_s)
+        else:
+            yield Attempt(name, Outcome.PASSED, bench=board, call_s=call_s)
+
+
+@pytest.fixture(scope="module")
+def morning(tmp_path_factory: pytest.TempPathFactory) -> Morning:
+    rng = random.Random(11)  # noqa: S311 - the same quarter each time
+    with History(tmp_path_factory.mktemp("quarter") / "history.db") as history:
+        for number in range(NIGHTS):
+            if number in MISSED:
+                continue
+            commit = "b" * 40 if number >= REGRESSION_NIGHT else "a" * 40
+            began_s = START_S + number * DAY_S + rng.uniform(0, 600)
+            run = RunFacts(f"night-{number}", began_s, kind="nightly", commit=commit, boards=4)
+            history.begin_run(run)
+            history.add(run.key, night(number, rng))
+            history.end_run(RunFacts(run.key, began_s, ended_s=began_s + 600, exit_status=1))
+        return ask(Window(history, NIGHTS))
+
+
+def test_the_bad_board_is_named_with_its_counts(morning: Morning) -> None:
+    (board,) = morning.boards
+
+    assert (board.value, "look at the board" in str(board)) == (BAD_BOARD, True)
+
+
+def test_the_regression_is_named_with_the_commits_before_and_after(morning: Morning) -> None:
+    (regression,) = morning.failing
+
+    assert regression.test == "tests/test_dut.py::test_20"
+    assert (regression.commit_before[:1], regression.commit[:1]) == ("a", "b")
+
+
+def test_the_flaky_test_is_named_with_its_rate(morning: Morning) -> None:
+    (flaky,) = morning.flaky
+
+    assert flaky.test == "tests/test_dut.py::test_33"
+    assert flaky.low < 0.15 < flaky.high
+
+
+def test_the_slow_drift_is_named_with_its_size(morning: Morning) -> None:
+    (slower,) = morning.slower
+
+    assert slower.test == "tests/test_dut.py::test_07"
+    assert slower.later_s / slower.earlier_s == pytest.approx(1.47, abs=0.1)
+
+
+def test_the_test_that_skips_silently_is_named_with_its_night(morning: Morning) -> None:
+    (skipping,) = morning.skipping
+
+    assert (skipping.test, skipping.runs) == (
+        "tests/test_dut.py::test_11",
+        NIGHTS - SKIPS_SINCE - len(MISSED),
+    )
+
+
+def test_the_missed_nights_are_named(morning: Morning) -> None:
+    assert [line.partition(": ")[2] for line in morning.nights] == ["no run", "no run"]
+
+
+def test_no_other_test_is_blamed(morning: Morning) -> None:
+    assert [one.test for one in morning.failing] == ["tests/test_dut.py::test_20"]
+    assert morning.fixed == []
