@@ -184,7 +184,8 @@ def _oldest(line: str) -> str:
     if len(bounds) != 1:
         message = f"pyproject.toml: {line!r} needs exactly one lower bound (`>=`)"
         raise ValueError(message)
-    return f"{requirement.name}=={bounds[0]}"
+    where = f"; {requirement.marker}" if requirement.marker else ""
+    return f"{requirement.name}=={bounds[0]}{where}"
 
 
 def _ledger(console: str) -> str:

@@ -32,7 +32,7 @@ DEFAULT = "nightly/history.db"
 @click.option("--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly.")
 @click.pass_context
 def history(context: click.Context, path: Path, nights: int, kind: str) -> Any:  # noqa: ANN401 - as every verb
-    """Say what is new, failing, fixed, flaky, slower or always skipped, and which board or image is at fault.
+    r"""Say what is new, failing, fixed, flaky, slower or always skipped, and what is at fault.
 
     \b
     hil history

@@ -13,9 +13,9 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.boards import boards
+from hil.cli.history import history
 from hil.cli.pins import pins
 from hil.cli.power import power
-from hil.cli.history import history
 from hil.cli.safe import safe
 from hil.cli.settings import settings
 from hil.cli.sim import sim

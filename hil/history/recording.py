@@ -37,7 +37,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-history",
         metavar="FILE",
         default=os.environ.get("HIL_HISTORY", ""),
-        help="enter this run into a history, which `hil history` reads; or the environment variable HIL_HISTORY",
+        help="enter this run into a history, for `hil history`; or the environment variable HIL_HISTORY",
     )
     group.addoption(
         "--hil-history-kind", metavar="KIND", default="", help="what kind of run it is, such as nightly"
@@ -89,16 +89,21 @@ class Recording:
             self._trouble = error
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in one phase; with the last one of an attempt, enter it."""
+        """Take in one phase; with the last one of an attempt, enter it.
+
+        An attempt that is repeated may have no tear-down; the next one's set-up ends it.
+        """
+        if report.when == "setup" and report.nodeid in self._phases:
+            self._end_attempt(report.nodeid)
         self._phases.setdefault(report.nodeid, []).append(report)
-        if report.when == "teardown" or report.outcome == "rerun":  # type: ignore[comparison-overlap]  # rerunfailures'
-            self._unwritten.append(self._attempt(self._phases.pop(report.nodeid)))
+        if report.when == "teardown":
+            self._end_attempt(report.nodeid)
             self._write()
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Enter what is left, and how the run ended."""
-        self._unwritten += [self._attempt(phases) for phases in self._phases.values()]
-        self._phases.clear()
+        for nodeid in tuple(self._phases):
+            self._end_attempt(nodeid)
         self._trouble = None if self._history else self._trouble
         self._write()
         if self._history is not None and self._trouble is None:
@@ -119,6 +124,9 @@ class Recording:
         """Close the file."""
         if self._history is not None:
             self._history.close()
+
+    def _end_attempt(self, nodeid: str) -> None:
+        self._unwritten.append(self._attempt(self._phases.pop(nodeid)))
 
     def _write(self) -> None:
         """Enter what waits; after a failure only the end of the run tries again."""

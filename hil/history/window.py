@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Window"]
 
 _BAD = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
+_OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 _RUN = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
 
@@ -93,46 +94,32 @@ class Window:
     @cached_property
     def results(self) -> dict[int, list[Result]]:
         """What became of the failing tests in each run that had them, oldest first."""
-        by_test: dict[int, dict[int, Result]] = defaultdict(dict)
-        for test in self.failing_tests:
-            for run, _number, outcome, board in self._query(
-                f"SELECT run_id, number, outcome, board FROM attempt JOIN bench ON bench.id=bench_id "
-                f"WHERE test_id=? AND run_id IN {self._in} ORDER BY run_id, number",
-                (test,),
-            ):
-                before = by_test[test].get(run)
-                bad = int(Outcome(outcome).is_failure) + (before.failed_attempts if before else 0)
-                attempts = 1 + (before.attempts if before else 0)
-                by_test[test][run] = Result(self._position[run], Outcome(outcome), attempts, bad, board)
-        return {
-            test: sorted(found.values(), key=lambda result: result.run) for test, found in by_test.items()
-        }
+        found: dict[int, list[Result]] = defaultdict(list)
+        boards = dict(self._query("SELECT id, board FROM bench"))
+        rows = self._query(
+            "SELECT test_id, run_id, max(number), outcome, "
+            f"CASE WHEN max(number)=1 THEN outcome IN {_BAD} ELSE sum(outcome IN {_BAD}) END, bench_id "
+            f"FROM attempt WHERE run_id IN {self._in} AND test_id IN (SELECT DISTINCT test_id FROM attempt "
+            f"WHERE run_id IN {self._in} AND outcome IN {_BAD}) GROUP BY run_id, test_id"
+        )
+        for test, run, attempts, outcome, bad, bench in rows:
+            found[test].append(Result(self._position[run], _OUTCOMES[outcome], attempts, bad, boards[bench]))
+        for results in found.values():
+            results.sort(key=lambda result: result.run)
+        return found
 
     @cached_property
     def boards(self) -> dict[str, Counts]:
-        """Tests with a board by its serial number, first attempts alone; skips are none."""
-        return self._counted(
-            f"SELECT board, sum(outcome IN {_BAD}), count(*) FROM attempt JOIN bench ON bench.id=bench_id "
-            f"WHERE run_id IN {self._in} AND number=1 AND outcome != {Outcome.SKIPPED:d} AND board != '' GROUP BY board"
-        )
+        """Tests with a board by its serial number; first attempts alone, and skips are none."""
+        return self._counted("board")
 
     def by_board(self, test: int) -> dict[str, Counts]:
         """The same of one test."""
-        return self._counted(
-            f"SELECT board, sum(outcome IN {_BAD}), count(*) FROM attempt JOIN bench ON bench.id=bench_id "
-            f"WHERE test_id=? AND run_id IN {self._in} AND number=1 AND outcome != {Outcome.SKIPPED:d} AND board != '' "
-            "GROUP BY board",
-            (test,),
-        )
+        return self._counted("board", test)
 
     def by_image(self, test: int) -> dict[str, Counts]:
-        """Attempts of one test by image."""
-        return self._counted(
-            f"SELECT image, sum(outcome IN {_BAD}), count(*) FROM attempt JOIN run ON run.id=run_id "
-            f"WHERE test_id=? AND run_id IN {self._in} AND number=1 AND outcome != {Outcome.SKIPPED:d} AND image != '' "
-            "GROUP BY image",
-            (test,),
-        )
+        """Runs of one test by image."""
+        return self._counted("image", test)
 
     def last_counts(self) -> dict[Outcome, int]:
         """Attempts of the newest run by outcome."""
@@ -171,18 +158,24 @@ class Window:
         return sorted((self._position[run], Outcome(outcome)) for run, outcome, _ in rows)
 
     def much_longer(self, newest: int, times: float) -> dict[int, str]:
-        """Tests that passed and whose mean time in the newest runs is so much above that before."""
+        """Tests whose mean time, where they passed, is in the newest runs so much above that before.
+
+        A difference that their scatter explains (two standard errors) is none.
+        """
         if len(self.runs) < 2 * newest:
             return {}
-        later = ",".join(map(str, self._numbers[-newest:]))
+        later = f"run_id IN ({','.join(map(str, self._numbers[-newest:]))})"
         rows = self._query(
-            f"SELECT test_id, nodeid, avg(CASE WHEN run_id IN ({later}) THEN call_s END) AS later_s, "
-            f"avg(CASE WHEN run_id NOT IN ({later}) THEN call_s END) AS earlier_s "
-            f"FROM attempt JOIN test ON test.id=test_id WHERE run_id IN {self._in} "
-            f"AND outcome={Outcome.PASSED:d} GROUP BY test_id HAVING later_s > earlier_s * ?",
+            "SELECT test_id, nodeid FROM (SELECT test_id, "
+            f"avg(CASE WHEN {later} THEN call_s END) AS later_s, "
+            f"avg(CASE WHEN NOT {later} THEN call_s END) AS earlier_s, "
+            "avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance "
+            f"FROM attempt WHERE run_id IN {self._in} AND outcome={Outcome.PASSED:d} GROUP BY test_id "
+            f"HAVING later_s > earlier_s * ? AND (later_s - earlier_s) * (later_s - earlier_s) * {newest:d} "
+            "> 4 * variance) JOIN test ON test.id=test_id",
             (times,),
         )
-        return {test: nodeid for test, nodeid, _, _ in rows}
+        return dict(rows)
 
     def call_times_s(self, test: int) -> list[float]:
         """How long its body took where it passed, oldest first."""
@@ -198,8 +191,14 @@ class Window:
         """The runs as SQL has them; numbers of ours."""
         return f"({','.join(map(str, self._numbers))})"
 
-    def _counted(self, sql: str, values: Iterable[object] = ()) -> dict[str, Counts]:
-        return {name: Counts(failed, ran) for name, failed, ran in self._query(sql, values)}
+    def _counted(self, column: str, test: int | None = None) -> dict[str, Counts]:
+        other = "bench ON bench.id=bench_id" if column == "board" else "run ON run.id=run_id"
+        rows = self._query(
+            f"SELECT {column}, sum(outcome IN {_BAD}), count(*) FROM attempt JOIN {other} "
+            f"WHERE run_id IN {self._in} {'' if test is None else f'AND test_id={test:d}'} AND number=1 "
+            f"AND outcome != {Outcome.SKIPPED:d} AND {column} != '' GROUP BY {column}"
+        )
+        return {name: Counts(failed, ran) for name, failed, ran in rows}
 
     def _query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
         return self.history.connection.execute(sql, tuple(values)).fetchall()

@@ -1,0 +1,159 @@
+"""The database: nothing is lost by kills, doubled by merging, or half written on a full disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import HistoryError
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.store import History
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOARD = Bench("0df10035", "0.09", "bench-1", simulated=True)
+ATTEMPTS = [
+    Attempt("test_a.py::test_b", Outcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
+    Attempt("test_a.py::test_b", Outcome.PASSED, 2, BOARD),
+    Attempt("test_a.py::test_c", Outcome.SKIPPED, verdict="absent"),
+]
+WRITER = """
+import sys
+from pathlib import Path
+from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.history.store import History
+
+with History(Path(sys.argv[1])) as history:
+    history.begin_run(RunFacts(sys.argv[2], 1.0))
+    for number in range(100_000):
+        history.add(sys.argv[2], [Attempt(f"test_{number}", Outcome.PASSED) for _ in range(1)])
+        print(number, flush=True)
+"""
+
+
+def filled(path: Path, *keys: str) -> Path:
+    with History(path) as history:
+        for at, key in enumerate(keys):
+            history.begin_run(RunFacts(key, float(at)))
+            history.add(key, ATTEMPTS)
+    return path
+
+
+def test_what_was_entered_comes_back(tmp_path: Path) -> None:
+    with History(filled(tmp_path / "h.db", "one")) as history:
+        assert history.attempts("one") == ATTEMPTS
+
+
+def test_an_attempt_is_entered_once(tmp_path: Path) -> None:
+    with History(filled(tmp_path / "h.db", "one")) as history:
+        history.add("one", ATTEMPTS)
+
+        assert len(history.attempts("one")) == len(ATTEMPTS)
+
+
+def test_a_run_that_ends_keeps_its_beginning(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0, commit="abc"))
+        history.end_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=0))
+
+        assert history.runs() == [RunFacts("one", 1.0, commit="abc", ended_s=2.0, exit_status=0)]
+
+
+def test_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    here, there = filled(tmp_path / "a.db", "one", "two"), filled(tmp_path / "b.db", "two", "three")
+    with History(here) as history:
+        assert (history.merge(there), history.merge(there)) == (1, 0)
+
+        assert sorted(run.key for run in history.runs()) == ["one", "three", "two"]
+        assert [history.attempts(run.key) for run in history.runs()] == [ATTEMPTS] * 3
+
+
+def test_what_is_forgotten_leaves_nothing_behind(tmp_path: Path) -> None:
+    with History(filled(tmp_path / "h.db", "one", "two")) as history:
+        history.forget_before(1.0)
+
+        tables = ("run", "attempt")
+        counts = [history.connection.execute(f"SELECT count(*) FROM {one}").fetchone()[0] for one in tables]  # noqa: S608
+        assert counts == [1, len(ATTEMPTS)]
+
+
+def test_a_writer_that_is_killed_leaves_all_that_it_said(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    for turn in range(5):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, f"run-{turn}"], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        for _ in range(30 + 17 * turn):
+            said = int(writer.stdout.readline())
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.communicate()
+
+        with History(path) as history:
+            assert len(history.attempts(f"run-{turn}")) > said
+            assert history.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_two_writers_at_once_both_finish(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    source = WRITER.replace("100_000", "150")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", source, path, key], stdout=subprocess.DEVNULL)
+        for key in ("one", "two")
+    ]
+
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    with History(path) as history:
+        assert [len(history.attempts(key)) for key in ("one", "two")] == [150, 150]
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+    with History(filled(tmp_path / "h.db", "one")) as history:
+        (pages,) = history.connection.execute("PRAGMA page_count").fetchone()
+        history.connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own full disk
+        many = [Attempt(f"test_{number}", Outcome.PASSED) for number in range(5000)]
+
+        with pytest.raises(HistoryError, match="full"):
+            history.add("one", many)
+
+        assert history.attempts("one") == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but some text that is long enough" * 20, b"\0" * 4096]
+)
+def test_what_is_no_history_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    path.write_bytes(content)
+
+    with pytest.raises(HistoryError):
+        History(path)
+
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs(x)")
+    other.close()
+
+    with pytest.raises(HistoryError, match="another program"):
+        History(path)
+
+
+def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version=7")
+    newer.close()
+
+    with pytest.raises(HistoryError, match="version 7"):
+        History(path)
