@@ -211,7 +211,7 @@ class History:
             )
 
     def _make(self) -> None:
-        with self._translated():
+        with self._translated(), _turn(self.path):  # SQLite does not wait for this one by itself
             self.connection.execute("PRAGMA journal_mode=WAL")
         with self._writing():
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
