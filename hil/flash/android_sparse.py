@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
+from hil.flash.crc import crc32_with_zeros
 from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, ImageStream, opened
 
@@ -26,7 +27,6 @@ _HEADER = struct.Struct("<4s4H4I")
 _CHUNK = struct.Struct("<2H2I")
 _WORD_BYTES = 4
 _MOST_BLOCK_BYTES = 16 * 1024 * 1024
-_ZEROS = memoryview(bytes(PIECE_BYTES))
 
 
 class ChunkKind(enum.IntEnum):
@@ -153,10 +153,7 @@ class _Chunks:
 
     def _pass_over(self, length: int) -> None:
         self._at += length
-        while length:
-            zeros = _ZEROS[: min(length, PIECE_BYTES)]
-            self._crc = zlib.crc32(zeros, self._crc)
-            length -= len(zeros)
+        self._crc = crc32_with_zeros(self._crc, length)
 
 
 def _damaged(label: str, why: str) -> ImageError:
