@@ -95,7 +95,8 @@ def parse_bmap(data: bytes) -> BlockMap:
         raise ValueError("it is far larger than any block map")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise ValueError("it declares a document type or an entity")
-    root = ET.fromstring(data)  # noqa: S314 - declarations, which make XML dangerous, were refused
+    as_searched = ET.XMLParser(encoding="utf-8")  # noqa: S314 - in another one a declaration could hide
+    root = ET.fromstring(data, as_searched)  # noqa: S314 - declarations, which make XML dangerous, were refused
     version = _version(root)
     kind = _checksum_kind(root, version)
     _check_own_checksum(root, data, kind)

@@ -1,7 +1,7 @@
 """The CRC-32 of zeros without reading them: a range that does not matter may be larger than any memory.
 
-Appending a zero byte multiplies the checksum's state by x^8 modulo the polynomial of CRC-32 (ISO 3309), so n of
-them are one multiplication by x^(8n), which squaring reaches in as many steps as n has bits.
+Appending a zero byte multiplies the checksum's state by x^8 modulo the polynomial of CRC-32 (ISO 3309), so n
+of them are one multiplication by x^(8n), which squaring reaches in as many steps as n has bits.
 """
 
 from __future__ import annotations

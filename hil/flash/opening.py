@@ -23,7 +23,17 @@ __all__ = ["bmap_beside", "open_image"]
 
 _TAR_AT = 257
 _START_BYTES = 512
-_STRANGERS = {b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR", b"QFI\xfb": "QEMU qcow2"}
+_STRANGERS = {
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!": "RAR",
+    b'\x04"M\x18': "LZ4",
+    b"QFI\xfb": "QEMU qcow2",
+    b"KDMV": "VMware VMDK",
+    b"vhdxfile": "Hyper-V VHDX",
+    b"version https://git-lfs": "Git LFS pointer",
+    b"<!DOCTYPE html": "HTML",
+}
 
 
 def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool = True) -> Image:

@@ -145,6 +145,23 @@ def test_a_block_map_that_contradicts_itself_is_refused(old: str, new: str, why:
         read_bmap(tmp_path / "image.bmap")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "cp037", "no-such-encoding"])
+def test_a_block_map_in_another_encoding_is_refused(encoding: str, tmp_path: Path) -> None:
+    body = bmap_of(BLOCKS, "1.2").decode().partition("?>")[2]
+    text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY b "c">]>{body}'
+    (tmp_path / "image.bmap").write_bytes(text.encode("utf-8" if encoding.startswith("no") else encoding))
+
+    with pytest.raises(ImageError, match=r"image\.bmap"):
+        read_bmap(tmp_path / "image.bmap")
+
+
+def test_a_block_map_that_names_an_unknown_encoding_is_read_as_utf_8(tmp_path: Path) -> None:
+    text = bmap_of(BLOCKS, "1.2").decode().replace('"1.0"', '"1.0" encoding="no-such-encoding"', 1)
+    (tmp_path / "image.bmap").write_text(text, "utf-8")
+
+    assert read_bmap(tmp_path / "image.bmap").mapped_bytes == 3 * BLOCK
+
+
 def test_a_map_for_an_android_sparse_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(android_sparse(BLOCKS))
     (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))

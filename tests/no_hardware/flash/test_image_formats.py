@@ -171,7 +171,14 @@ def test_all_formats_make_the_same_disk(blocks: list[bytes | None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "kind"), [(b"PK\x03\x04", "zip"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"QFI\xfb", "qcow2")]
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04", "zip"),
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+        (b'\x04"M\x18', "LZ4"),
+        (b"QFI\xfb", "qcow2"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+    ],
 )
 def test_what_is_no_disk_image_is_refused_by_name(start: bytes, kind: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=kind):
