@@ -93,6 +93,8 @@ def parse_bmap(data: bytes) -> BlockMap:
     """Parse a block map; raises ValueError or ParseError that says what is wrong with it."""
     if len(data) > _LONGEST_BYTES:
         raise ValueError("it is far larger than any block map")
+    if b"\0" in data:
+        raise ValueError("it is not text in UTF-8")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise ValueError("it declares a document type or an entity")
     as_searched = ET.XMLParser(encoding="utf-8")  # noqa: S314 - in another one a declaration could hide
