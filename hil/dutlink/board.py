@@ -52,7 +52,7 @@ class Board:
         self.serial = link.serial
         self.firmware = firmware
         self.host = host
-        self.power = Power(link)
+        self.power = Power(link, note=self._note)
         self.storage = Storage(link, host.dev, wiring.stick)
         self.pins = Pins(link)
         self.settings = BoardSettings(link)
@@ -98,6 +98,10 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _note(self, action: str) -> None:
+        """Note in the console's transcript what is done to the DUT."""
+        self.console.transcript.mark(action)
 
     def _find_tty(self) -> Tty:
         """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""

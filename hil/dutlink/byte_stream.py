@@ -14,7 +14,8 @@ _KEPT_BYTES = 4 * 1024 * 1024
 class ByteStream:
     """A queue of bytes between threads, with an end.
 
-    Unread bytes beyond 4 MiB push out the oldest: a test that never looks must not eat the memory.
+    Unread bytes beyond 4 MiB push out the oldest: a test that never looks must not eat the memory. The
+    transcript has them.
     """
 
     def __init__(self) -> None:

@@ -5,24 +5,30 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_port import ConsolePort
+from hil.dutlink.expecting import Expecter
+from hil.dutlink.login import log_in
 from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
 from hil.dutlink.transcript import Transcript
-from hil.dutlink.waiting import until
+from hil.dutlink.waiting import Deadline, hold, until
 from hil.errors import ConsoleError, ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from hil.dutlink.expecting import Expected, Expecter, Pattern
+    from hil.dutlink.expecting import Expected, Pattern
     from hil.dutlink.shell import ShellAnswer
     from hil.dutlink.tty import Tty
 
-__all__ = ["Console"]
+__all__ = ["PROMPT", "Console"]
 
 _SHOWN_BYTES = 200
 _NODE_LIMIT_S = 3.0
+
+PROMPT = r"[#$] "
+"""The end of most shells' prompts."""
 
 
 class Console:
@@ -44,6 +50,11 @@ class Console:
         uart: The board's own tty, where the shell is.
         unpowered: Tells whether the DUT is without power for certain.
         allowance: Tells how many seconds a shell command may keep the board busy.
+
+    Attributes:
+        transcript: Every byte, with times and notes.
+        pace_s: Seconds between two bytes that are sent, for a DUT that loses characters; 0 sends at once.
+        prompt: The prompt of the DUT's shell, for `run`.
     """
 
     def __init__(
@@ -56,6 +67,8 @@ class Console:
         allowance: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self.transcript = Transcript()
+        self.pace_s = 0.0
+        self.prompt: Pattern = PROMPT
         self._serial = serial
         self._find = find
         self._uart = uart
@@ -125,8 +138,12 @@ class Console:
             restore_console_mode(port)
         self._doubtful = False
 
-    def send(self, data: bytes | str) -> None:
+    def send(self, data: bytes | str, pace_s: float | None = None) -> None:
         """Send bytes (text as UTF-8) to the DUT; returns when the tty has taken all of them.
+
+        Args:
+            data: What to send.
+            pace_s: Seconds between two bytes; None: as the console's `pace_s` says.
 
         Raises:
             ConsoleLostError: The tty went away.
@@ -134,11 +151,16 @@ class Console:
         port = self._opened()
         self.settle()
         self._doubtful = False  # once is enough: asking again and again would disturb the DUT
-        port.write(data.encode() if isinstance(data, str) else data)
+        data = data.encode() if isinstance(data, str) else data
+        pause_s = self.pace_s if pace_s is None else pace_s
+        size = 1 if pause_s > 0 else max(1, len(data))
+        for begin in range(0, len(data), size):
+            port.write(data[begin : begin + size])
+            hold(pause_s)
 
-    def sendline(self, line: bytes | str = b"", end: bytes = b"\r") -> None:
-        """Send a line as a terminal does: the Enter key is CR."""
-        self.send((line.encode() if isinstance(line, str) else line) + end)
+    def sendline(self, line: bytes | str = b"", end: bytes = b"\r", pace_s: float | None = None) -> None:
+        """Send a line as a terminal does: the Enter key is CR; `pace_s` as in `send`."""
+        self.send((line.encode() if isinstance(line, str) else line) + end, pace_s)
 
     def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
         """Wait until the DUT says something, and return the match.
@@ -151,10 +173,47 @@ class Console:
             ConsoleLostError: The tty went away.
         """
         port = self._opened()
+        began = Deadline(timeout_s)
         outcome = self._expecting(port).wait_for(pattern, timeout_s)
         if isinstance(outcome, bytes):
-            raise port.lost_error() if port.lost else self._not_come(pattern, timeout_s, outcome)
+            raise port.lost_error() if port.lost else self._not_come(pattern, began.spent_s, outcome)
         return outcome
+
+    def login(
+        self, user: str, password: str = "", prompt: Pattern | None = None, timeout_s: float = 60.0
+    ) -> None:
+        """Log in to the DUT, or find that somebody is; returns at the shell's prompt.
+
+        Where the DUT has been silent for two seconds, Enter asks for whatever it waits for.
+
+        Args:
+            user: Its name there.
+            password: Sent if it is asked for.
+            prompt: The shell's prompt, kept for `run`; None: `# ` or `$ `, as the console's `prompt` says.
+            timeout_s: Seconds for all of it, the DUT's boot included.
+
+        Raises:
+            ExpectError: Neither a login prompt nor the shell's came in time.
+            ConsoleError: User or password were refused.
+        """
+        self.prompt = self.prompt if prompt is None else prompt
+        log_in(self, user, password, timeout_s)
+
+    def run(self, command: str, timeout_s: float = 30.0) -> CommandResult:
+        """Run a command at the prompt of the DUT's shell, and wait for its end.
+
+        Args:
+            command: One line, as one types it.
+            timeout_s: Seconds that it may take.
+
+        Returns:
+            Exit status and output.
+
+        Raises:
+            ExpectError: It did not end in time, or there is no shell.
+            UsageError: The command is not one line.
+        """
+        return run_command(self, command, timeout_s)
 
     def discard(self) -> None:
         """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
@@ -198,15 +257,13 @@ class Console:
         return port
 
     def _expecting(self, port: ConsolePort) -> Expecter:
-        from hil.dutlink.expecting import Expecter  # noqa: PLC0415 - pexpect is loaded when first needed
-
         if self._expecter is None:
             self._expecter = Expecter(port.stream)
         return self._expecter
 
-    def _not_come(self, pattern: Pattern | Sequence[Pattern], timeout_s: float, last: bytes) -> ExpectError:
+    def _not_come(self, pattern: Pattern | Sequence[Pattern], waited_s: float, last: bytes) -> ExpectError:
         return ExpectError(
-            f"{pattern!r} did not come on the console of board {self._serial} within {timeout_s:.1f} s",
+            f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
             why=f"last came {last[-_SHOWN_BYTES:]!r}" if last else "nothing came",
             remedy="console.restore_console_mode(), if the board was left in its shell"
             if self._doubtful

@@ -1,30 +1,26 @@
-"""Waiting for words on the console, with pexpect's matching."""
+"""Waiting for words on the console, with pexpect's rules: the earliest match of several patterns counts."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pexpect.exceptions import EOF, TIMEOUT
-from pexpect.spawnbase import SpawnBase
+from hil.dutlink.needles import Needle, compiled
+from hil.dutlink.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.dutlink.byte_stream import ByteStream
 
-    BytesSpawn: TypeAlias = SpawnBase[bytes]
-else:
-    BytesSpawn = SpawnBase  # generic in its stubs only
-
-__all__ = ["Expected", "Expecter", "Pattern"]
+__all__ = ["KEPT_BYTES", "Expected", "Expecter", "Pattern"]
 
 Pattern: TypeAlias = str | bytes | re.Pattern[str] | re.Pattern[bytes]
 
-_READ_BYTES = 65536
+KEPT_BYTES: Final = 4 * 1024 * 1024
+"""How many bytes without a match are kept: some six minutes of a DUT that never pauses at 115200 baud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Expected:
     Attributes:
         index: Which of the patterns came; 0 where there was only one.
         match: The match, in bytes.
-        before: What came between the last match and this one.
+        before: What came between the last match and this one, the newest 4 MiB of it.
     """
 
     index: int
@@ -50,24 +46,16 @@ class Expected:
         return self.group(number).decode(errors="replace")
 
 
-class Expecter(BytesSpawn):
-    """pexpect over a stream of bytes. What was matched is consumed; what came behind it is kept."""
+class Expecter:
+    """Matches a stream of bytes. What was matched is consumed; what came behind it is kept.
+
+    Args:
+        stream: Where the bytes come from.
+    """
 
     def __init__(self, stream: ByteStream) -> None:
-        super().__init__(timeout=None, maxread=_READ_BYTES)
-        self.delayafterread = None
         self._stream = stream
-
-    def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> bytes:
-        """Hand pexpect what came; `size` is a wish that a stream need not follow."""
-        del size
-        try:
-            data = self._stream.take(timeout)
-        except EOFError:
-            raise EOF("the console went away") from None
-        if not data:
-            raise TIMEOUT("nothing came in time")
-        return data
+        self._unread = bytearray()
 
     def wait_for(self, pattern: Pattern | Sequence[Pattern], timeout_s: float) -> Expected | bytes:
         """Wait until a pattern comes.
@@ -76,25 +64,53 @@ class Expecter(BytesSpawn):
             The match; or, when the time is over or the console went away, what came since the last one.
         """
         patterns = [pattern] if isinstance(pattern, str | bytes | re.Pattern) else list(pattern)
-        try:
-            index = self.expect_list([_compiled(each) for each in patterns], max(0.0, timeout_s))
-        except (TIMEOUT, EOF):
-            return self.before or b""
-        before = self.before or b""
-        return Expected(index, self.match, before) if isinstance(self.match, re.Match) else before
+        needles = [Needle(compiled(each)) for each in patterns]
+        deadline = Deadline(timeout_s)
+        while True:
+            self._take(0)
+            found = self._search(needles)
+            if found is not None:
+                return found
+            self._trim(needles)
+            if deadline.passed or not self._take(deadline.left_s):
+                return bytes(self._unread)
 
     def forget(self) -> None:
         """Drop all that came and was not matched yet."""
-        with contextlib.suppress(EOFError):  # the next wait will say so
-            self._stream.take(0)
-        self.buffer = b""
-        self._before = io.BytesIO()
+        self._take(0)
+        self._unread.clear()
+
+    def _take(self, limit_s: float) -> bool:
+        """Add what came, waiting for it if nothing has; False if nothing came, or nothing will."""
+        with contextlib.suppress(EOFError):  # whoever asks why knows it from the port
+            data = self._stream.take(limit_s)
+            self._unread += data
+            return bool(data)
+        return False
+
+    def _search(self, needles: Sequence[Needle]) -> Expected | None:
+        spans = [(span, index) for index, each in enumerate(needles) if (span := each.search(self._unread))]
+        if not spans:
+            return None
+        (begin, end), index = min(spans, key=lambda hit: (hit[0][0], hit[1]))
+        match = _frozen_match(needles[index].pattern, self._unread, begin, end)
+        del self._unread[:end]
+        return Expected(index, match, match.string[:begin])
+
+    def _trim(self, needles: Sequence[Needle]) -> None:
+        """Drop the oldest of what is too much, once it is twice as much as is kept."""
+        surplus = len(self._unread) - KEPT_BYTES
+        if surplus > KEPT_BYTES:
+            del self._unread[:surplus]
+            for each in needles:
+                each.forget(surplus)
 
 
-def _compiled(pattern: Pattern) -> re.Pattern[bytes]:
-    """Compile for bytes; unlike pexpect's own way this keeps a compiled pattern's flags."""
-    if not isinstance(pattern, re.Pattern):
-        return re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.DOTALL)
-    if isinstance(pattern.pattern, bytes):
-        return re.compile(pattern.pattern, pattern.flags)
-    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+def _frozen_match(pattern: re.Pattern[bytes], haystack: bytearray, begin: int, end: int) -> re.Match[bytes]:
+    """Match again in bytes that do not change under the match; all of them if what follows decides it."""
+    match = pattern.match(bytes(memoryview(haystack)[:end]), begin)
+    if match is None or match.end() != end:
+        match = pattern.match(bytes(haystack), begin)
+    if match is None:  # pragma: no cover  # it was found here a moment ago
+        raise AssertionError(pattern)
+    return match

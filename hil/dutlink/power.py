@@ -13,6 +13,8 @@ from hil.dutlink.waiting import hold, until
 from hil.errors import BoardFaultError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.link import Link
 
 __all__ = ["OFF_AMPS", "Power"]
@@ -28,10 +30,15 @@ class Power:
     before: the board may have been reset in between.
 
     Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request.
+
+    Args:
+        link: To the board.
+        note: Takes a line about each action, for the console's transcript.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, note: Callable[[str], object] = lambda _: None) -> None:
         self._link = link
+        self._note = note
         self._cut = False
 
     @property
@@ -62,11 +69,13 @@ class Power:
     def force_on(self) -> None:
         """Switch the supply on at once."""
         self._cut = False
+        self._note("power force-on")
         self._link.send(Request.POWER, PowerAction.FORCE_ON)
 
     def force_off(self) -> None:
         """Switch the supply off at once; pins that were set high are left floating."""
         self._cut = False
+        self._note("power force-off")
         self._link.send(Request.POWER, PowerAction.FORCE_OFF)
         self._cut = True
 
@@ -135,8 +144,11 @@ class Power:
         """Send an action whose time is in a setting, read afresh: another process may have changed it."""
         self._cut = False
         duration_s = stored_duration_s(self._link.stored(setting))
+        blind = f"; blind for {duration_s:.1f} s: its sequence lets no console byte through"
+        self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
         with self._link.turn:  # no reading of another thread's gets between the two
             self._link.send(Request.POWER, action)
             self._link.expect_silence(duration_s)
         if wait:
             self._link.answer()
+            self._note(f"power {action.name.lower()} is done")

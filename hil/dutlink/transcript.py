@@ -1,4 +1,4 @@
-"""Every byte of a console, with the times it came."""
+"""Every byte of a console, with the times it came, and notes of what was done to the DUT meanwhile."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-__all__ = ["KEPT_BYTES", "Chunk", "Transcript"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["KEPT_BYTES", "Chunk", "Event", "Mark", "Transcript"]
 
 KEPT_BYTES = 32 * 1024 * 1024
 """The newest bytes that a transcript keeps: some 48 minutes of a DUT that never pauses at 115200 baud."""
+
+_KEPT_MARKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,42 +27,106 @@ class Chunk:
         monotonic_s: When, on the clock that never jumps (`time.monotonic`).
         time_s: When, in seconds since 1970.
         data: The bytes.
+        position: How many bytes came before them.
     """
 
     monotonic_s: float
     time_s: float
     data: bytes
+    position: int = 0
+
+    @property
+    def end(self) -> int:
+        """How many bytes came up to their end."""
+        return self.position + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A note between the bytes; times and position as in `Chunk`.
+
+    Attributes:
+        text: What happened: a power action, a blind window, a test.
+    """
+
+    monotonic_s: float
+    time_s: float
+    text: str
+    position: int = 0
+
+
+Event: TypeAlias = Chunk | Mark
 
 
 class Transcript:
     """What a console said since it was opened, the shell's words included.
 
-    Memory is bounded: beyond `kept_bytes` the oldest chunks are dropped, and counted.
+    Memory is bounded: beyond `kept_bytes` the oldest chunks are dropped, and counted. Positions count from
+    the first byte that ever came, dropped or not.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
         self._chunks: deque[Chunk] = deque()
+        self._marks: deque[Mark] = deque(maxlen=_KEPT_MARKS)
+        self._listeners: list[Callable[[Event], None]] = []
+        self._position = 0
         self._size_bytes = 0
         self._dropped_bytes = 0
         self._lock = threading.Lock()
 
     def append(self, data: bytes) -> None:
         """Note that these bytes came now."""
-        chunk = Chunk(time.monotonic(), time.time(), data)
         with self._lock:
+            chunk = Chunk(time.monotonic(), time.time(), data, self.position)
             self._chunks.append(chunk)
+            self._position = chunk.end
             self._size_bytes += len(data)
             while self._size_bytes > self._kept_bytes and len(self._chunks) > 1:
                 oldest = self._chunks.popleft()
                 self._size_bytes -= len(oldest.data)
                 self._dropped_bytes += len(oldest.data)
+            self._tell(chunk)
+
+    def mark(self, text: str) -> Mark:
+        """Note that something happened now, and return the note."""
+        with self._lock:
+            mark = Mark(time.monotonic(), time.time(), text, self.position)
+            self._marks.append(mark)
+            self._tell(mark)
+            return mark
+
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Have each event handed to `listener` from now on; returns how to end that.
+
+        It is called by the thread that reads the console, which must not wait: hand it on.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def end() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return end
+
+    @property
+    def position(self) -> int:
+        """How many bytes came so far."""
+        return self._position
 
     @property
     def chunks(self) -> list[Chunk]:
         """All that is kept, oldest first."""
         with self._lock:
             return list(self._chunks)
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The notes, oldest first."""
+        with self._lock:
+            return list(self._marks)
 
     @property
     def data(self) -> bytes:
@@ -73,6 +143,37 @@ class Transcript:
         """How many bytes were dropped for want of room."""
         return self._dropped_bytes
 
+    def between(self, begin: int, end: int | None = None) -> bytes:
+        """Return the bytes from position `begin` up to `end` (None: the last), as far as they are kept."""
+        return b"".join(chunk.data for chunk in self.chunks_between(begin, end))
+
+    def chunks_between(self, begin: int, end: int | None = None) -> list[Chunk]:
+        """Return the same as chunks, the first and last cut to fit."""
+        with self._lock:
+            last = self.position if end is None else end
+            fitting = list(_newest_until(self._chunks, begin))
+        return [_cut(chunk, begin, last) for chunk in reversed(fitting) if chunk.position < last]
+
     def __len__(self) -> int:
         """How many bytes are kept."""
         return self._size_bytes
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _newest_until(chunks: deque[Chunk], begin: int) -> Iterator[Chunk]:
+    """Go back from the newest chunk to the one that holds position `begin`."""
+    for chunk in reversed(chunks):
+        if chunk.end <= begin:
+            return
+        yield chunk
+
+
+def _cut(chunk: Chunk, begin: int, end: int) -> Chunk:
+    if chunk.position >= begin and chunk.end <= end:
+        return chunk
+    first = max(begin, chunk.position)
+    data = chunk.data[first - chunk.position : end - chunk.position]
+    return Chunk(chunk.monotonic_s, chunk.time_s, data, first)

@@ -1,0 +1,97 @@
+"""Looking for a pattern in bytes that keep coming, without looking at the old ones again and again.
+
+Python's `re` cannot go on where it stopped. So it is told where it need not begin: a fixed text can only be
+new where new bytes are; a pattern that ends in a fixed text can only match when that text came; and one that
+begins with a fixed text can only match from there on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hil.dutlink.expecting import Pattern
+
+__all__ = ["WINDOW_BYTES", "Needle", "compiled", "fixed_end", "fixed_start"]
+
+WINDOW_BYTES: Final = 64 * 1024
+"""How far before the newest bytes the match of a pattern may begin whose end is not fixed."""
+
+_SPECIAL: Final = frozenset(b".^$*+?{}[]\\|()")
+_REPEATS: Final = frozenset(b"*+?{")
+_LOOKS_AROUND: Final = re.compile(rb"\(\?(?:[=!#(]|<[=!])")
+_REWRITES: Final = re.IGNORECASE | re.VERBOSE
+
+
+def compiled(pattern: Pattern) -> re.Pattern[bytes]:
+    """Compile for bytes: text as UTF-8, `.` takes line ends too; what is compiled keeps its flags."""
+    if not isinstance(pattern, re.Pattern):
+        return re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.DOTALL)
+    if isinstance(pattern.pattern, bytes):
+        return re.compile(pattern.pattern, pattern.flags)
+    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+
+
+def fixed_start(pattern: re.Pattern[bytes]) -> bytes:
+    """Return bytes that every match begins with; none where that cannot be told."""
+    source = pattern.pattern
+    if b"|" in source or pattern.flags & _REWRITES:
+        return b""
+    length = next((at for at, byte in enumerate(source) if byte in _SPECIAL), len(source))
+    if length < len(source) and source[length] in _REPEATS:
+        length -= 1
+    return source[: max(0, length)]
+
+
+def fixed_end(pattern: re.Pattern[bytes]) -> bytes:
+    """Return bytes without whose last one no match can be complete; none where that cannot be told."""
+    source = pattern.pattern
+    if b"|" in source or pattern.flags & _REWRITES or _LOOKS_AROUND.search(source):
+        return b""
+    begin = next((at + 1 for at in reversed(range(len(source))) if source[at] in _SPECIAL), 0)
+    if begin and source[begin - 1] == ord("\\"):
+        odd = not source[begin : begin + 1].isalnum()  # \- is the byte itself; \x41 is four letters for one
+        return source[begin:] if odd else b""
+    return source[begin:]
+
+
+class Needle:
+    """One pattern on its way through a growing haystack; `re.search` on all of it is what it stands for.
+
+    Args:
+        pattern: What to look for.
+    """
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.pattern = pattern
+        self._start = fixed_start(pattern)
+        self._end = fixed_end(pattern)
+        self._may_begin = 0
+        self._seen = 0
+
+    def search(self, haystack: bytearray) -> tuple[int, int] | None:
+        """Return where the first match begins and ends in a haystack that only grew since the last call."""
+        seen, self._seen = self._seen, len(haystack)
+        if self._start and not self._find_start(haystack):
+            return None
+        if self._end:
+            if haystack.find(self._end, max(0, seen - len(self._end) + 1)) < 0:
+                return None
+            begin = self._may_begin
+        else:
+            begin = max(self._may_begin, seen - WINDOW_BYTES)
+        match = self.pattern.search(haystack, begin)
+        return match.span() if match else None
+
+    def forget(self, size_bytes: int) -> None:
+        """Note that so many bytes left the haystack at its front."""
+        self._seen = max(0, self._seen - size_bytes)
+        self._may_begin = max(0, self._may_begin - size_bytes)
+
+    def _find_start(self, haystack: bytearray) -> bool:
+        """Move `_may_begin` to the first place where the fixed start stands; False if there is none."""
+        where = haystack.find(self._start, self._may_begin)
+        overlap = len(self._start) - 1
+        self._may_begin = where if where >= 0 else max(self._may_begin, len(haystack) - overlap)
+        return where >= 0

@@ -1,0 +1,136 @@
+"""Matching piece by piece is `re.search` on everything, however the bytes are split."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.dutlink.byte_stream import ByteStream
+from hil.dutlink.expecting import KEPT_BYTES, Expected, Expecter
+from hil.dutlink.needles import Needle, compiled, fixed_end, fixed_start
+
+NOISE = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(
+        [b"\0", b"\xff\xc3", b"\x1b[31m", b"\x1b]0;", b"\r", b"\r\r\n", b"\n", b"log", b"login", b"in: "]
+    ),
+)
+STREAMS = st.lists(NOISE, max_size=20)
+PATTERNS = [
+    "login: ",
+    "lo+g",
+    "log.*in: ",
+    "a|log",
+    r"[0-9]+\.",
+    "(?i)LOGIN",
+    r"\x1b\[31m",
+    r"in(?=: )",
+    "^log",
+    "g$",
+    r"\r\n",
+    "[^\n]+\n",
+    r"in\:",
+    "(log)?in: ",
+]
+
+
+def pieces_until(expecter: Expecter, stream: ByteStream, pieces: list[bytes], patterns: list[str]) -> object:
+    """What is found, and behind which piece."""
+    for number, piece in enumerate(pieces):
+        stream.feed(piece)
+        found = expecter.wait_for(patterns, 0)
+        if isinstance(found, Expected):
+            return number, found.index, found.before, found.group()
+    return None
+
+
+def searched_anew(pieces: list[bytes], patterns: list[str]) -> object:
+    """The same by pexpect's rules: everything is searched behind each piece."""
+    for number in range(len(pieces)):
+        data = b"".join(pieces[: number + 1])
+        hits = [
+            (match.start(), index, match)
+            for index, p in enumerate(patterns)
+            if (match := compiled(p).search(data))
+        ]
+        if hits:
+            begin, index, match = min(hits, key=lambda hit: hit[:2])
+            return number, index, data[:begin], match.group()
+    return None
+
+
+def check(pieces: list[bytes], patterns: list[str]) -> None:
+    pieces = [piece for piece in pieces if piece]
+    stream = ByteStream()
+
+    assert pieces_until(Expecter(stream), stream, pieces, patterns) == searched_anew(pieces, patterns)
+
+
+@given(STREAMS, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3))
+def test_the_first_match_is_that_of_a_search_in_all_that_came(
+    pieces: list[bytes], patterns: list[str]
+) -> None:
+    check(pieces, patterns)
+
+
+@pytest.mark.thorough
+@settings(max_examples=10_000)
+@given(STREAMS, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3))
+def test_ten_thousand_streams_hide_no_match(pieces: list[bytes], patterns: list[str]) -> None:
+    check(pieces, patterns)
+
+
+@given(STREAMS, st.sampled_from(PATTERNS))
+def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], pattern: str) -> None:
+    haystack, needle = bytearray(), Needle(compiled(pattern))
+    for piece in pieces:
+        haystack += piece
+        hit, anew = needle.search(haystack), compiled(pattern).search(haystack)
+
+        assert hit == (anew.span() if anew else None)
+        if hit:
+            break
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "end"),
+    [
+        ("login: ", b"login: ", b"login: "),
+        ("ab*c", b"a", b"c"),
+        ("a|b", b"", b""),
+        (r"a\x41", b"a", b""),
+        (r"a\-", b"a", b"-"),
+        ("(?i)a", b"", b""),
+        ("a(?=.*b)c", b"a", b""),
+        (r"Linux [\d.]+ on", b"Linux ", b" on"),
+    ],
+)
+def test_what_is_fixed_in_a_pattern_is_told(pattern: str, start: bytes, end: bytes) -> None:
+    assert (fixed_start(compiled(pattern)), fixed_end(compiled(pattern))) == (start, end)
+
+
+def test_a_match_may_span_more_than_the_window_if_its_end_is_fixed() -> None:
+    stream = ByteStream()
+    expecter = Expecter(stream)
+    stream.feed(b"Linux 6.1")
+    assert isinstance(expecter.wait_for("Linux.*login: ", 0), bytes)
+    stream.feed(b"x" * 300_000)
+    stream.feed(b"login: ")
+
+    assert isinstance(expecter.wait_for("Linux.*login: ", 0), Expected)
+
+
+def test_what_is_never_matched_does_not_grow_without_bounds() -> None:
+    haystack_limit = 2 * KEPT_BYTES
+    stream = ByteStream()
+    expecter = Expecter(stream)
+    for _ in range(12):
+        stream.feed(b"x" * (1024 * 1024))
+        expecter.wait_for("login", 0)
+
+    assert len(expecter._unread) <= haystack_limit
+    stream.feed(b"login")
+    assert isinstance(expecter.wait_for(re.compile(rb"login"), 0), Expected)

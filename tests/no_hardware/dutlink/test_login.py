@@ -1,0 +1,129 @@
+"""Logging in and running commands: on the simulated DUT, and on shells that make it hard."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from fake_tty import FakeTty
+
+from hil.dutlink.board import Board, open_board
+from hil.dutlink.command import CommandResult, _output
+from hil.dutlink.console import Console
+from hil.dutlink.host import Host
+from hil.dutlink.tty import Tty
+from hil.errors import ConsoleError, ExpectError, UsageError
+from hil.sim.backend import simulated_host
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    image = tmp_path_factory.mktemp("image") / "image"
+    build_image(image, "console")
+    with SimulatorProcess(1, speed=10.0) as simulator:
+        there = simulated_host(simulator.ready)
+        with open_board(Host(there.label, backend=there.backend, dev=there.dev)) as board:
+            board.make_safe()
+            board.storage.host()
+            shutil.copyfile(image, board.storage.wait_for_node(20))
+            board.storage.dut()
+            board.power.on()
+            yield board
+            board.make_safe()
+
+
+@pytest.fixture
+def shell(booted: Board) -> Console:
+    booted.console.login("root", "hil", timeout_s=60)
+    return booted.console
+
+
+def test_a_command_returns_its_output_and_status(shell: Console) -> None:
+    assert shell.run("echo one two") == CommandResult(0, "one two")
+
+
+def test_a_command_that_fails_returns_its_status(shell: Console) -> None:
+    assert shell.run("false") == CommandResult(1, "")
+    assert shell.run("nonesuch").status == 127
+
+
+def test_output_of_several_lines_is_kept_as_lines(shell: Console) -> None:
+    assert len(shell.run("help").output.splitlines()) > 5
+
+
+def test_output_that_looks_like_a_prompt_does_not_end_a_command(shell: Console) -> None:
+    assert shell.run("echo 'a # b $ c'") == CommandResult(0, "a # b $ c")
+
+
+def test_a_command_that_does_not_end_in_time_is_an_error(shell: Console) -> None:
+    with pytest.raises(ExpectError):
+        shell.run("sleep 1000", timeout_s=0.5)
+
+    shell.send("\x03")
+    assert shell.run("true").status == 0
+
+
+def test_who_is_logged_in_already_need_not_log_in(shell: Console) -> None:
+    shell.discard()
+
+    shell.login("root", "hil")
+
+    assert shell.run("true").status == 0
+
+
+def test_a_wrong_password_is_refused(shell: Console) -> None:
+    shell.send("\x04")
+
+    with pytest.raises(ConsoleError, match="did not let root in"):
+        shell.login("root", "wrong", timeout_s=20)
+
+
+@pytest.mark.parametrize("command", ["", "  ", "two\nlines", "bell\a"])
+def test_what_is_not_one_line_is_refused(shell: Console, command: str) -> None:
+    with pytest.raises(UsageError):
+        shell.run(command)
+
+
+def test_an_echo_that_wraps_is_not_output() -> None:
+    said = b"echo a very lo\r\nng line\r\nresult\r\nroot@dut:~# echo hil-1-$?-\r\n"
+
+    assert _output(said, "echo a very long line", "echo hil-1-$?-", "[#$] ") == "result"
+
+
+def test_pacing_sends_every_byte_apart() -> None:
+    other_end = FakeTty()
+    tty = Tty(other_end.path, is_board=False)
+    seen, done = [], threading.Event()
+    with Console("5a1c0e01", lambda: tty, tty) as console:
+        write = console._port.write  # type: ignore[union-attr]
+
+        def note(data: bytes) -> None:
+            seen.append(data)
+            write(data)
+            done.set()
+
+        console._port.write = note  # type: ignore[union-attr,method-assign]
+        console.sendline("abc", pace_s=0.001)
+    other_end.unplug()
+
+    assert seen == [b"a", b"b", b"c", b"\r"]
+    assert done.is_set()
+
+
+def test_power_actions_and_blind_windows_are_in_the_transcript(booted: Board) -> None:
+    booted.settings.write(power_rescue="p1,w2")
+
+    booted.power.rescue()
+
+    marks = [mark.text for mark in booted.console.transcript.marks]
+    booted.settings.write(power_rescue="")
+    assert re.match(r"power rescue; blind for 0\.\d s", marks[-2])
+    assert marks[-1] == "power rescue is done"
