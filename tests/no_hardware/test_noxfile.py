@@ -53,9 +53,9 @@ class FakeSession:
         return self.commands[found], self.options[found]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded() -> ModuleType:
-    """The noxfile; nox warns of sessions that are defined twice."""
+    """The noxfile, once a process: nox warns of sessions that are defined twice."""
     pytest.importorskip("nox")
     spec = importlib.util.spec_from_file_location("hil_noxfile", ROOT / "noxfile.py")
     assert spec is not None
