@@ -24,7 +24,10 @@ SOON_S = 10.0
 PIDFD = Path(f"/proc/self/fd/{os.pidfd_open(os.getpid())}").readlink().name.partition(":[")[0]
 
 HOLDER = """
-import os, sys, time
+import os, signal, sys, time
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf to both
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from hil.lab.guarded import under_guard
