@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.answer import Answer
@@ -11,6 +12,7 @@ from hil.dutlink.waiting import Deadline
 from hil.errors import BoardBusyError, BoardFaultError, UsageError, Verdict
 from hil.lab.board_record import BoardState, known_boards, read_record
 from hil.lab.guarded import make_safe_now
+from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
 from hil.lab.lock_file import lock_folder
 from hil.lab.safety import Safety
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MakingSafe"]
 
 _MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
-_HARMLESS = ("safe", "absent")
+_HARMLESS = ("safe", "absent", "left alone")
 
 
 class MakingSafe:
@@ -53,6 +55,7 @@ class MakingSafe:
         hosts = Hosts(option)
         self._host = hosts.chosen()
         self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
+        self._lab = find_lab(None, Path.cwd())
         self._wait = Deadline(wait_s)
         self._tell = tell
 
@@ -64,10 +67,13 @@ class MakingSafe:
             BoardFaultError: It could not be made safe; its record says so.
             UsageError: There are several, and none was named.
         """
-        found = look(self._host, serial or self._only())
+        named = self._lab.serial_of(serial) if serial else self._only()
+        found = look(self._host, named)
         if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
             raise found.error
         board = str(found.serial)
+        if self._lab.leaves_alone(board):
+            return self._left_alone(board)
         try:
             event = self._make_safe(board)
         except BoardBusyError as error:
@@ -104,6 +110,8 @@ class MakingSafe:
         if sighting.serial is None or sighting.verdict not in _MAY_ANSWER:
             why = f"{sighting.error.what}: {sighting.error.why}" if sighting.error else ""
             return _row(sighting.serial or f"at {sighting.location}", str(sighting.verdict), None, why)
+        if self._lab.leaves_alone(sighting.serial):
+            return self._left_alone(sighting.serial)
         try:
             event = self._make_safe(sighting.serial)
         except BoardBusyError as error:
@@ -114,7 +122,11 @@ class MakingSafe:
 
     def _make_safe(self, serial: str) -> SafetyEvent:
         with hold(serial, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting) as lease:
-            return make_safe_now(lease, self._safety)
+            return make_safe_now(lease, self._lab.safety_of(serial, self._safety))
+
+    def _left_alone(self, serial: str) -> dict[str, Any]:
+        why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"
+        return _row(serial, "left alone", None, why)
 
     def _tell_waiting(self, waiting: Waiting) -> None:
         self._tell(f"hil: waiting: {waiting}")

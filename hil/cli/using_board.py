@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.errors import BoardAbsentError, BoardBusyError, UsageError
+from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
 from hil.suite.hosts import Hosts
 from hil.suite.options import Where, parse_boards
@@ -56,13 +58,14 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
         UsageError: There are several, and none was named.
     """
     host = host_of(asked.boards)
-    serial = asked.serial or _only(host)
+    lab = find_lab(None, Path.cwd())
+    serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
     try:
         lease = hold(serial, wait_s=asked.wait_s, test=what, on_wait=_tell)
     except BoardBusyError as error:
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
-    with lease, open_board(host, serial, console=False) as board:
+    with lease, open_board(host, serial, lab.wiring_of(serial), console=False) as board:
         yield board
 
 

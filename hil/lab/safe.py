@@ -13,14 +13,14 @@ from hil.dutlink.host import Host
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
 from hil.dutlink.waiting import hold
-from hil.lab.safety import FORCE_OFF, OFF, resolve
+from hil.lab.safety import FORCE_OFF, LEAVE, OFF, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hil.dutlink.board import Board
 
-__all__ = ["make_safe"]
+__all__ = ["bring_to_safety", "make_safe"]
 
 MEASURED_WITHIN_S = 5.0
 
@@ -49,12 +49,23 @@ def make_safe(
         BoardFaultError: It did not do it, or its DUT still draws current.
     """
     with open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
-        try:
-            _prepare(board, policy)
-        finally:
-            board.make_safe()
+        bring_to_safety(board, policy)
         hold(SETTLE_S)
         return board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+
+
+def bring_to_safety(board: Board, policy: str) -> None:
+    """Do what the place wants before force-off, then force-off; nothing where its DUT is to be left alone.
+
+    Raises:
+        BoardFaultError, BoardLostError: The board did not do it.
+    """
+    if policy == LEAVE:
+        return
+    try:
+        _prepare(board, policy)
+    finally:
+        board.make_safe()
 
 
 def _host(description: Mapping[str, Any] | None) -> Host:

@@ -19,7 +19,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.suite.finder import ANY_BOARD, GLANCE_S, BoardFinder, card_of
+from hil.suite.finder import ANY_BOARD, GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class BoardKeeper:
         try:
             if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
                 raise held.lost
-            held.board.make_safe()
+            held.make_safe()
             safe = True
         finally:
             self.held = None
@@ -153,7 +153,7 @@ class BoardKeeper:
     def suits(self, wish: Wish) -> bool:
         """Whether the board that is held, if one is, is what a test wants."""
         held = self.held
-        return held is None or wish.is_any or held.is_fallback or wish.fits(card_of(held.board))
+        return held is None or wish.is_any or held.is_fallback or wish.fits(self._finder.card_of(held.board))
 
     def cards(self, *, with_words: bool) -> list[BoardCard]:
         """Return the boards that can be used now, with their names and tags if asked for."""
@@ -195,7 +195,7 @@ class BoardKeeper:
         if lost is not None and sighting.verdict is not Verdict.PRESENT:
             raise held.lost or lost
         try:
-            held.board.make_safe()
+            held.make_safe()
         except HilError as error:
             raise BoardLostError(
                 f"board {held.board.serial} was lost earlier in this run",

@@ -21,7 +21,8 @@ from hil.errors import (
 )
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
-from hil.lab.safety import Safety
+from hil.lab.safe import bring_to_safety
+from hil.lab.safety import FORCE_OFF, LEAVE, Safety
 from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
 
-__all__ = ["ANY_BOARD", "GLANCE_S", "BoardFinder", "Held", "card_of"]
+__all__ = ["ANY_BOARD", "GLANCE_S", "BoardFinder", "Held"]
 
 ANY_BOARD = Wish()
 
@@ -54,6 +55,7 @@ class Held:
         host: Where it is plugged in.
         simulated: Whether it is a simulated one.
         lost: How it was lost, if it was.
+        policy: What its place calls safe.
     """
 
     board: Board
@@ -61,11 +63,20 @@ class Held:
     host: Host
     simulated: bool
     lost: BoardLostError | None = None
+    policy: str = FORCE_OFF
 
     @property
     def is_fallback(self) -> bool:
         """Whether it stands in for a real board that could not be used."""
         return self.lease is None
+
+    def make_safe(self) -> None:
+        """Make the board safe as its place wants it.
+
+        Raises:
+            BoardFaultError, BoardLostError: It did not do it.
+        """
+        bring_to_safety(self.board, self.policy)
 
     def let_go(self, *, safe: bool) -> None:
         """Close the board and give it back: safe as it is, or left to its guard to be made so."""
@@ -93,6 +104,7 @@ class BoardFinder:
         self._controller = controller
         self._tell = tell
         self._simulated = options.boards.simulated
+        self._lab = options.lab
         self._wait_s = options.wait_s
         self._longest_silence_s = self._silence_s = options.silence_s
 
@@ -128,7 +140,14 @@ class BoardFinder:
         host = self._hosts.chosen()
         seen = list_boards(host, min(LISTING_S, self._silence_s))
         serials = [s.serial for s in seen if s.verdict is Verdict.PRESENT and s.serial]
-        return [_read_card(host, serial) if with_words else BoardCard(serial) for serial in serials]
+        return [self._read_card(host, serial) if with_words else BoardCard(serial) for serial in serials]
+
+    def card_of(self, board: Board) -> BoardCard:
+        """Return a board's name and tags: those in its settings, and what the lab file says."""
+        settings = board.settings.read()
+        name = self._lab.name_of(board.serial) or settings.name
+        tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags))
+        return BoardCard(board.serial, name, tags)
 
     def _find(self, host: Host, wish: Wish) -> list[str]:
         """Return the serial numbers of boards that might be used and that the wish fits."""
@@ -141,9 +160,10 @@ class BoardFinder:
             there = ", ".join(
                 f"{c.serial} ({c.name or 'no name'}; {' '.join(sorted(c.tags)) or 'no tags'})" for c in cards
             )
+            there_is = f"there is {there}" if there else "none of its boards says its name and tags now"
             raise BoardAbsentError(
                 f"no board {wish} is on {host.label}",
-                why=f"there is {there}" if there else "none of its boards says its name and tags now",
+                why="; ".join(filter(None, (self._lab.missing(wish.board), there_is))),
                 remedy="give a board that name or those tags, or change what the test asks for",
             )
         return [serial for serial in serials if serial in fitting]
@@ -178,6 +198,7 @@ class BoardFinder:
             raise
         reach = {"host": self._hosts.chosen_as_data(), "answer_s": self._longest_silence_s}
         safety = Safety(arguments=reach, limit_s=2 * self._longest_silence_s)
+        safety = self._lab.safety_of(lease.serial, safety)
         guarded = under_guard(lease, safety, controller=self._controller)
         if guarded.made_safe is not None:
             self._tell(
@@ -191,17 +212,27 @@ class BoardFinder:
     def _open(self, host: Host, lease: GuardedLease) -> Held:
         """Open a board and make it safe; one that cannot be is left to its guard."""
         try:
-            board = open_board(host, lease.serial, limit_s=self._silence_s)
+            wiring = self._lab.wiring_of(lease.serial)
+            board = open_board(host, lease.serial, wiring, limit_s=self._silence_s)
         except BaseException:
             lease.release()  # nothing was done to it
             raise
-        held = Held(board, lease, host, self._simulated)
+        held = Held(board, lease, host, self._simulated, policy=self._lab.policy_of(lease.serial))
         try:
-            board.make_safe()
+            if held.policy != LEAVE:
+                board.make_safe()
         except BaseException:
             held.let_go(safe=False)
             raise
         return held
+
+    def _read_card(self, host: Host, serial: str) -> BoardCard:
+        """Ask a board for its name and tags; one that does not tell has those of the lab file."""
+        try:
+            with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
+                return self.card_of(board)
+        except HilError:
+            return BoardCard(serial, self._lab.name_of(serial), self._lab.tags_of(serial))
 
     def hold_fallback(self) -> Held:
         """Hold a simulated board of this worker's own.
@@ -213,18 +244,3 @@ class BoardFinder:
         board = open_board(host)
         board.make_safe()
         return Held(board, None, host, simulated=True)
-
-
-def card_of(board: Board) -> BoardCard:
-    """Read a board's name and tags from its settings."""
-    settings = board.settings.read()
-    return BoardCard(board.serial, settings.name, frozenset(split_tags(settings.tags)))
-
-
-def _read_card(host: Host, serial: str) -> BoardCard:
-    """Ask a board for its name and tags; one that does not tell has none."""
-    try:
-        with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
-            return card_of(board)
-    except HilError:
-        return BoardCard(serial)

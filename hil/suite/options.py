@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.errors import UsageError
+from hil.lab.lab import Lab
+from hil.lab.lab_file import find_lab
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +65,7 @@ class RunOptions:
         silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
         board: Serial number or name of the only board to use; empty for any.
         report: Folder for evidence such as power traces; None: none is kept.
+        lab: What the lab file says of the places.
     """
 
     boards: BoardsOption
@@ -71,6 +74,7 @@ class RunOptions:
     silence_s: float
     board: str = ""
     report: Path | None = None
+    lab: Lab = field(default_factory=Lab)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -86,6 +90,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
     )
     group.addoption("--hil-report", metavar="DIR", help="keep evidence of every test that uses a board there")
+    group.addoption(
+        "--hil-lab",
+        metavar="FILE",
+        help="lab file; none for no file (default: HIL_LAB, else lab.toml in the project, "
+        "~/.config/hil or /etc/hil)",
+    )
     group.addoption("--hil-require", action="store_true", help="missing hardware is a failure, not a skip")
     group.addoption(
         "--hil-wait",
@@ -117,6 +127,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
             board=config.getoption("hil_board"),
             report=_folder(config),
+            lab=find_lab(config.getoption("hil_lab"), config.invocation_params.dir, environ),
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error

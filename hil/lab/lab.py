@@ -1,0 +1,77 @@
+"""What this lab says of its places, as far as a run needs it. A lab that says nothing is a lab, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.dutlink.wiring import Wiring
+from hil.lab.safety import FORCE_OFF, LEAVE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hil.lab.place import Place
+    from hil.lab.safety import Safety
+
+__all__ = ["Lab"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The places of a lab file. Boards that it does not name are places as well: they are what they store.
+
+    Attributes:
+        file: Where it was read; None: there is none.
+        places: Each place by its name.
+    """
+
+    file: Path | None = None
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+    def serial_of(self, board: str) -> str:
+        """Return the serial number of the place called `board`; where there is none, `board` itself."""
+        place = self.places.get(board)
+        return place.serial if place is not None else board
+
+    def name_of(self, serial: str) -> str:
+        """Return the name of the place of the board `serial`; empty where the file does not name it."""
+        return next((name for name, place in self.places.items() if place.serial == serial), "")
+
+    def tags_of(self, serial: str) -> frozenset[str]:
+        """Return the tags that the file adds to those stored on the board."""
+        place = self._place_of(serial)
+        return frozenset(place.tags) if place is not None else frozenset()
+
+    def wiring_of(self, serial: str) -> Wiring:
+        """Return the paths on the host that belong to the board."""
+        place = self._place_of(serial)
+        if place is None:
+            return Wiring()
+        wiring = Wiring(
+            console=Path(place.console) if place.console else None,
+            stick=Path(place.stick) if place.stick else None,
+        )
+        return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
+
+    def policy_of(self, serial: str) -> str:
+        """Return what the place calls safe; see `hil.lab.safety.Safety.policy`."""
+        place = self._place_of(serial)
+        return place.safe if place is not None else FORCE_OFF
+
+    def leaves_alone(self, serial: str) -> bool:
+        """Whether the board's DUT is to be left as it is, whatever happens."""
+        return self.policy_of(serial) == LEAVE
+
+    def safety_of(self, serial: str, safety: Safety) -> Safety:
+        """Return `safety` as the place wants it."""
+        return replace(safety, policy=self.policy_of(serial))
+
+    def missing(self, board: str) -> str:
+        """Say which place is meant by a board that is not there; empty where the file does not know it."""
+        name = board if board in self.places else self.name_of(board)
+        return f"{self.file} has place {name} with board {self.places[name].serial}" if name else ""
+
+    def _place_of(self, serial: str) -> Place | None:
+        return self.places.get(self.name_of(serial))

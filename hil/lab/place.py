@@ -1,0 +1,120 @@
+"""What a lab file may say of a place, and what each value must look like."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import termios
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hil.dutlink.sequence import Sequence
+from hil.errors import SequenceError
+from hil.lab.safety import FORCE_OFF, LEAVE, OFF
+
+__all__ = ["LabContent", "Place", "schema"]
+
+_POLICIES = (FORCE_OFF, OFF, LEAVE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
+_SERIAL = re.compile(r"[0-9a-f]{8}")
+_WORD = re.compile(r"[^\s,]+")
+_BAUD_RATES = sorted(
+    int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9][0-9]+", name) and int(name[1:]) > 0
+)
+
+
+def _serial(text: str) -> str:
+    if not _SERIAL.fullmatch(text):
+        raise ValueError("a serial number is eight characters of 0-9 and a-f, as hil boards prints it")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise ValueError("a tag is one word, without white space and commas")
+    return text
+
+
+def _device(text: str) -> str:
+    if not text.startswith("/") or "\0" in text or text.endswith("/"):
+        raise ValueError("it is a device's whole path, such as /dev/serial/by-id/usb-...")
+    return text
+
+
+def _baud_rate(number: int) -> int:
+    if number not in _BAUD_RATES:
+        nearest = min(_BAUD_RATES, key=lambda rate: abs(rate - number))
+        raise ValueError(f"Linux has no such rate; the nearest is {nearest}")
+    return number
+
+
+def _policy(text: str) -> str:
+    if text in _POLICIES:
+        return text
+    near = difflib.get_close_matches(text, _POLICIES, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    allowed = f"it is {', '.join(_POLICIES)}, or a power sequence such as aL,w10{meant}"
+    try:
+        orders = Sequence.parse(text).orders
+    except SequenceError as error:
+        raise ValueError(allowed if near else f"{allowed}: {error.what}") from None
+    if not orders:
+        raise ValueError(f"it is empty; {allowed}")
+    return text
+
+
+class Place(BaseModel):
+    """One place: a board, and what it cannot know about the bench around it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    serial: Annotated[str, AfterValidator(_serial)] = Field(
+        description="Serial number of the place's DUTLink board, as `hil boards` prints it.",
+        examples=["0df10035"],
+    )
+    tags: list[Annotated[str, AfterValidator(_tag)]] = Field(
+        default=[], description="Words by which tests choose boards, beside those stored on the board."
+    )
+    stick: Annotated[str, AfterValidator(_device)] | None = Field(
+        default=None,
+        description="Device node of the storage stick on the host. Default: the disk that follows the mux.",
+    )
+    console: Annotated[str, AfterValidator(_device)] | None = Field(
+        default=None, description="Tty of the DUT's console, where that is not the board's own."
+    )
+    baud_rate: Annotated[int, AfterValidator(_baud_rate)] | None = Field(
+        default=None, description="Of a console of its own; the board's is fixed at 115200."
+    )
+    safe: Annotated[str, AfterValidator(_policy)] = Field(
+        default=FORCE_OFF,
+        description="What is done when a run ends in any way: force-off; off (the board's power-off "
+        "sequence, then force-off); leave (nothing: the DUT stays as it is); or a power sequence of your "
+        "own, followed by force-off.",
+        examples=["force-off", "off", "leave", "aL,w10"],
+    )
+
+
+def _place_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a place's name is letters, digits, dot, dash and underscore, 31 characters at most")
+    return text
+
+
+class LabContent(BaseModel):
+    """A lab file: what the boards of a bench cannot know about it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    place: dict[Annotated[str, AfterValidator(_place_name)], Place] = Field(
+        default={}, description="The places by name: [place.NAME]."
+    )
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON Schema of a lab file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **LabContent.model_json_schema(),
+        "title": "hil lab file",
+    }
