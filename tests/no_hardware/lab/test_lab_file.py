@@ -20,6 +20,7 @@ from hil.lab.place import schema
 from hil.sim.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
+SET_PIN, PIN_A, LOW = 5, 1, "00"
 ROOT = Path(__file__).parents[3]
 GOOD = """\
 # our bench
@@ -184,9 +185,12 @@ def test_the_published_schema_is_the_one_that_is_checked() -> None:
     assert json.loads(published.read_text()) == schema()
 
 
-@pytest.mark.parametrize(("safe", "stays_on"), [("leave", True), ("force-off", False)])
+@pytest.mark.parametrize(
+    ("safe", "stays_on", "pin_a_was_low"),
+    [("leave", True, False), ("force-off", False, False), ("aL,w1", False, True)],
+)
 def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
-    tmp_path: Path, safe: str, stays_on: bool
+    tmp_path: Path, safe: str, stays_on: bool, pin_a_was_low: bool
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_dies.py").write_text(DIES)
@@ -214,7 +218,10 @@ def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
         with open_board(host, serial, console=False) as board:
             hold(SETTLE_S)
             amps = board.power.read().amps
+        requests, _ = simulator.control.log(serial)
 
+    pins_set = [(r["wValue"], r["data"]) for r in requests if r["bRequest"] == SET_PIN]
+    assert ((PIN_A, LOW) in pins_set) == pin_a_was_low
     assert died.returncode == -9, died.stdout
     assert ("left alone" in told.stdout) == stays_on, told
     assert (amps > 0.02) == stays_on
