@@ -82,6 +82,25 @@ def _stick_error(rig: Rig, arguments: _Arguments) -> None:
 
 def _stick_flip(rig: Rig, arguments: _Arguments) -> None:
     rig.stick.faults.flip_every = arguments["every"]
+    rig.stick.refresh()
+
+
+def _stick_drop(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.drop_every = arguments["every"]
+    rig.stick.refresh()
+
+
+def _stick_counterfeit(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.real_bytes = arguments["real_bytes"]
+    rig.stick.refresh()
+
+
+def _stick_remove(rig: Rig, arguments: _Arguments) -> None:
+    if arguments["on"]:
+        rig.stick.faults.pull_out(arguments["after_bytes"])
+    else:
+        rig.stick.faults.put_back()
+    rig.stick.refresh()
 
 
 def _stick_missing(rig: Rig, arguments: _Arguments) -> None:
@@ -111,6 +130,9 @@ _FAULTS: dict[str, _Fault] = {
     "no_backend": _Fault(_no_backend, _ON, _OFF),
     "stick_error": _Fault(_stick_error, {"on": True, "after_bytes": 0}, _OFF),
     "stick_flip": _Fault(_stick_flip, {"every": int}, {"every": 0}),
+    "stick_drop": _Fault(_stick_drop, {"every": int}, {"every": 0}),
+    "stick_counterfeit": _Fault(_stick_counterfeit, {"real_bytes": int}, {"real_bytes": 0}),
+    "stick_remove": _Fault(_stick_remove, {"on": True, "after_bytes": 0}, _OFF),
     "stick_missing": _Fault(_stick_missing, _ON, _OFF),
     "sag": _Fault(_of_dut("sag"), {"volts": 4.5, "on": True}, _OFF),
     "hang_in_boot": _Fault(_of_dut("hang_in_boot"), _ON, _OFF),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hil.sim.host_writes import HostWrites
 from hil.sim.ports import BlockStore, Clock, NoTimer, Position, Timer
-from hil.sim.stick_file import FaultyStore, StickFaults, StickFile
+from hil.sim.stick_faults import FaultyStore, StickFaults
 from hil.sim.stick_usb import StickUsb
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from hil.sim.bus import Port
     from hil.sim.nodes import Node
+    from hil.sim.stick_file import StickFile
 
 __all__ = ["Stick"]
 
@@ -21,6 +23,9 @@ ON_BUS_AFTER_S = 1.0
 NODE_AFTER_S = (3.4, 3.7)
 NODE_GONE_AFTER_S = (0.1, 0.5)
 """Measured on Linux with a real stick: its node comes long after the mux has moved, and goes a bit late."""
+
+_LOOK_AFTER_S = 0.05
+"""How often to see whether a host process has written so much that the stick is to be pulled out."""
 
 
 class Stick:
@@ -56,32 +61,27 @@ class Stick:
         self._clock = clock
         self._rng = rng
         self._give_dut = give_dut
+        self._connected = Position.OFF
+        self._writes = HostWrites(file, self.faults)
         self._store = FaultyStore(file, self.faults)
         self._usb = StickUsb(serial, self._store)
         self._node_due = False
         self._plug_timer: Timer = NoTimer()
         self._node_timer: Timer = NoTimer()
+        self._look_timer: Timer = NoTimer()
+        self.faults.on_removed = self._pull_out_soon
         port.listeners.append(self._show_or_hide)
 
     def move(self, position: Position) -> None:
         """The mux moves; the DUT notices at once, the host after a while."""
-        before, self.position = self.position, position
-        if before is position:
-            return
-        if before is Position.HOST:
-            self._leave_host()
-        if before is Position.DUT:
-            self._give_dut(None)
-        if position is Position.HOST:
-            self._enter_host()
-        if position is Position.DUT:
-            self._give_dut(self._store)
+        self.position = position
+        self._connect()
 
     def refresh(self) -> None:
-        """A fault began or ended: a stick that is missing leaves the host, one that is found comes back."""
-        if self.position is Position.HOST:
-            self._leave_host()
-            self._enter_host()
+        """A fault began or ended: the stick leaves who has it, or comes back."""
+        self._connect()
+        if self._node_due and self._port.has_driver(0):
+            self._watch_writes()
 
     def close(self) -> None:
         """The simulator ends; the bytes stay."""
@@ -97,14 +97,37 @@ class Stick:
             "path": str(self._file.path),
             "size_bytes": self._file.size_bytes,
             "position": self.position.value,
+            "removed": self.faults.removed,
             "on_bus": self._port.device is not None,
             "node": str(self._node.path),
             "node_present": self._node.present,
         }
 
-    def _enter_host(self) -> None:
-        if self.faults.missing:
+    def _connect(self) -> None:
+        """Let the stick leave who has it, and come to who gets it."""
+        before = self._connected
+        if before is self._reached():
             return
+        if before is Position.HOST:
+            self._leave_host()
+        if before is Position.DUT:
+            self._give_dut(None)
+        self._connected = self._reached()  # asked again: on leaving the host it may prove to be pulled out
+        if self._connected is Position.HOST:
+            self._enter_host()
+        if self._connected is Position.DUT:
+            self._give_dut(self._store)
+
+    def _reached(self) -> Position:
+        """Who the mux connects the stick to, as far as there is a stick."""
+        absent = self.faults.removed or (self.faults.missing and self.position is Position.HOST)
+        return Position.OFF if absent else self.position
+
+    def _pull_out_soon(self) -> None:
+        # not within the transfer that wrote the last byte
+        self._clock.call_later(0, self._connect)
+
+    def _enter_host(self) -> None:
         self._node_timer.cancel()
         self._node.hide()
         self._plug_timer = self._clock.call_later(ON_BUS_AFTER_S, self._port.plug, self._usb)
@@ -121,6 +144,7 @@ class Stick:
         if self._port.device is not None:
             self._port.unplug()
         self._file.take_from_host()
+        self._stop_watching_writes()
 
     def _make_node_due(self) -> None:
         self._node_due = True
@@ -131,6 +155,21 @@ class Stick:
         if not self._node_due:
             return
         if self._port.has_driver(0):
+            self._watch_writes()
             self._node.show_file(self._file.path)
         else:
             self._node.hide()
+            self._stop_watching_writes()
+
+    def _watch_writes(self) -> None:
+        self._writes.begin()
+        self._look_timer.cancel()
+        if self._writes.reached_removal():
+            self._leave_host()
+            self._connected = self._reached()
+        elif self.faults.remove_after is not None:
+            self._look_timer = self._clock.call_later(_LOOK_AFTER_S, self._watch_writes)
+
+    def _stop_watching_writes(self) -> None:
+        self._look_timer.cancel()
+        self._writes.end()

@@ -5,9 +5,8 @@ mux has moved, which no real stick allows. When the host loses the stick the fil
 the DUT goes on with a new file of the same bytes, and whoever kept the old one open writes what nobody reads.
 
 What a plain file cannot show: a write that is under way when the mux moves succeeds here, where Linux
-answers ENOSPC (or EIO with O_DIRECT); and a stick that fails or flips bits (`StickFaults`) does so for the
-DUT and on the USB bus, but not for a process that uses the file. Both need a kernel's usb-storage behind
-USB/IP.
+answers ENOSPC (or EIO with O_DIRECT); and no read or write of it ever fails. Both need a kernel's usb-storage
+behind USB/IP. Writes that are lost or spoiled do reach a process that uses the file: see `host_writes`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BLOCK_BYTES", "FaultyStore", "StickFaults", "StickFile"]
+__all__ = ["BLOCK_BYTES", "StickFile"]
 
 BLOCK_BYTES = 512
 _FICLONE = 0x40049409
@@ -59,6 +58,10 @@ class StickFile:
         if not _is_ours_alone(self._fd):
             self._move_to_new_file()
         os.ftruncate(self._fd, self.size_bytes)
+
+    def copy_to(self, target: int) -> None:
+        """Copy the bytes to an empty file's descriptor, holes included."""
+        _copy(self._fd, target)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -100,60 +103,3 @@ def _copy(source: int, target: int) -> None:
         os.lseek(target, at, os.SEEK_SET)
         while at < end:
             at += os.sendfile(target, source, at, end - at)
-
-
-class StickFaults:
-    """What is wrong with one stick, for whoever it is connected to.
-
-    Attributes:
-        failing: Reads and writes fail with EIO, from `after_bytes` more bytes on.
-        after_bytes: So many bytes still pass while it is failing.
-        flip_every: Every so many written bytes one bit is flipped; 0 is never.
-        missing: The stick never appears on the host.
-    """
-
-    def __init__(self) -> None:
-        self.failing = False
-        self.after_bytes = 0
-        self.flip_every = 0
-        self.missing = False
-        self._written = 0
-
-    def spend(self, length: int) -> None:
-        """Account for `length` bytes; raises OSError (EIO) once the stick fails."""
-        if not self.failing:
-            return
-        if length > self.after_bytes:
-            self.after_bytes = 0
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self.after_bytes -= length
-
-    def flipped(self, data: bytes) -> bytes:
-        """Return `data` as it reaches the flash cells."""
-        if not self.flip_every:
-            return data
-        first = self.flip_every - 1 - self._written % self.flip_every
-        self._written += len(data)
-        spoiled = bytearray(data)
-        for at in range(first, len(data), self.flip_every):
-            spoiled[at] ^= 1
-        return bytes(spoiled)
-
-
-class FaultyStore:
-    """A stick's bytes with its faults: a `BlockStore`."""
-
-    def __init__(self, store: StickFile, faults: StickFaults) -> None:
-        self.size_bytes = store.size_bytes
-        self._store = store
-        self._faults = faults
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read; raises OSError (EIO) where the stick errs."""
-        self._faults.spend(length)
-        return self._store.read(offset, length)
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Write; raises OSError (EIO) where the stick errs."""
-        self._faults.spend(len(data))
-        self._store.write(offset, self._faults.flipped(data))

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import pytest
+from stick_bench import SIZE_BYTES, StickBench
 
-from hil.sim.bus import Bus
-from hil.sim.clock import ManualClock
-from hil.sim.nodes import DevFolder
-from hil.sim.ports import BlockStore, Position
-from hil.sim.stick import Stick
-from hil.sim.stick_file import StickFile
+from hil.sim.ports import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SIZE_BYTES = 8 << 20
-
-
-class StickBench:
-    """A stick with its port and its node; time is advanced by hand."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = ManualClock()
-        self.bus = Bus(self.clock)
-        self.port = self.bus.add_port("2-1")
-        self.node = DevFolder(folder / "dev").disk(0, "AB12")
-        self.dut: BlockStore | None = None
-        self.file = StickFile(folder / "stick.img", SIZE_BYTES)
-        self.stick = Stick(
-            "AB12",
-            self.file,
-            port=self.port,
-            node=self.node,
-            clock=self.clock,
-            rng=random.Random(1),  # noqa: S311 - delays, no secrets
-            give_dut=self._give_dut,
-        )
-
-    def _give_dut(self, store: BlockStore | None) -> None:
-        self.dut = store
-
-    def move(self, position: Position, wait_s: float = 0.0) -> None:
-        self.stick.move(position)
-        self.clock.advance(wait_s)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.stick_file import FaultyStore, StickFaults, StickFile
+from hil.sim.stick_faults import FaultyStore, StickFaults
+from hil.sim.stick_file import StickFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

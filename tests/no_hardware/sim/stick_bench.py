@@ -1,0 +1,47 @@
+"""A stick on its own: its port, its node, its bytes, and a clock that is advanced by hand."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from hil.sim.bus import Bus
+from hil.sim.clock import ManualClock
+from hil.sim.nodes import DevFolder
+from hil.sim.stick import Stick
+from hil.sim.stick_file import StickFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.sim.ports import BlockStore, Position
+
+SIZE_BYTES = 8 << 20
+
+
+class StickBench:
+    """A stick with its port and its node; time is advanced by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.bus = Bus(self.clock)
+        self.port = self.bus.add_port("2-1")
+        self.node = DevFolder(folder / "dev").disk(0, "AB12")
+        self.dut: BlockStore | None = None
+        self.file = StickFile(folder / "stick.img", SIZE_BYTES)
+        self.stick = Stick(
+            "AB12",
+            self.file,
+            port=self.port,
+            node=self.node,
+            clock=self.clock,
+            rng=random.Random(1),  # noqa: S311 - delays, no secrets
+            give_dut=self._give_dut,
+        )
+
+    def _give_dut(self, store: BlockStore | None) -> None:
+        self.dut = store
+
+    def move(self, position: Position, wait_s: float = 0.0) -> None:
+        self.stick.move(position)
+        self.clock.advance(wait_s)

@@ -1,0 +1,236 @@
+"""Sticks that lie: what a host process wrote to the node, and what is there when the stick comes back."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from stick_bench import SIZE_BYTES, StickBench
+
+from hil.sim.ports import Position
+from hil.sim.stick_faults import FaultyStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGE = 4096
+WRITTEN = random.Random(4).randbytes(1 << 20)  # noqa: S311 - an image, no secret
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Iterator[StickBench]:
+    bench = StickBench(tmp_path)
+    yield bench
+    bench.stick.close()
+
+
+def write(stick: StickBench, data: bytes, offset: int = 0) -> None:
+    with stick.node.by_id.open("r+b", buffering=0) as node:
+        node.seek(offset)
+        assert node.write(data) == len(data)
+
+
+def flashed(stick: StickBench, data: bytes, offset: int = 0) -> bytes:
+    """Write with the stick on the host, and return what is there after it was enumerated anew."""
+    stick.move(Position.HOST, 4)
+    write(stick, data, offset)
+    return again(stick)[offset : offset + len(data)]
+
+
+def again(stick: StickBench) -> bytes:
+    stick.move(Position.OFF, 1)
+    stick.move(Position.HOST, 4)
+    return stick.node.by_id.read_bytes()
+
+
+def test_a_stick_that_flips_bits_says_nothing_until_it_comes_back(stick: StickBench) -> None:
+    stick.stick.faults.flip_every = 100_000
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN)
+    cached = stick.node.by_id.read_bytes()[: len(WRITTEN)]
+
+    true = again(stick)[: len(WRITTEN)]
+
+    flips = [at for at, (one, other) in enumerate(zip(WRITTEN, true, strict=True)) if one != other]
+    assert cached == WRITTEN
+    assert flips == list(range(99_999, len(WRITTEN), 100_000))
+
+
+def test_a_stick_that_drops_writes_keeps_what_it_held_before(stick: StickBench) -> None:
+    before = flashed(stick, bytes(range(256)) * 4096)
+    stick.stick.faults.drop_every = 3
+    stick.stick.refresh()
+    write(stick, WRITTEN)
+
+    true = again(stick)
+
+    blocks = range(0, len(WRITTEN), 512)
+    dropped = [at for at in blocks if true[at : at + 512] == before[at : at + 512]]
+    assert dropped == list(blocks)[2::3]
+    assert all(true[at : at + 512] == WRITTEN[at : at + 512] for at in blocks if at not in dropped)
+
+
+def test_a_counterfeit_stick_keeps_nothing_beyond_its_real_size(stick: StickBench) -> None:
+    stick.stick.faults.real_bytes = 300_000
+
+    true = flashed(stick, WRITTEN)
+
+    assert true == WRITTEN[:300_000].ljust(len(WRITTEN), b"\0")
+
+
+def test_what_nobody_wrote_stays_as_it_is(stick: StickBench) -> None:
+    flashed(stick, WRITTEN, offset=0)
+    stick.stick.faults.flip_every = 7
+    stick.stick.refresh()
+    write(stick, WRITTEN, offset=4 << 20)
+
+    assert again(stick)[: len(WRITTEN)] == WRITTEN
+
+
+def test_a_fault_that_ended_in_time_spoils_nothing(stick: StickBench) -> None:
+    stick.stick.faults.flip_every = 7
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN)
+    stick.stick.faults.flip_every = 0
+    stick.stick.refresh()
+
+    assert again(stick)[: len(WRITTEN)] == WRITTEN
+
+
+def test_a_stick_is_spoiled_once_for_each_time_it_was_written(stick: StickBench) -> None:
+    stick.stick.faults.flip_every = 1000
+    first = flashed(stick, WRITTEN)
+
+    assert again(stick)[: len(WRITTEN)] == first
+
+
+def test_the_dut_gets_what_the_bad_stick_kept(stick: StickBench) -> None:
+    stick.stick.faults.drop_every = 1
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN)
+
+    stick.move(Position.DUT)
+
+    assert stick.dut is not None
+    assert stick.dut.read(0, PAGE) == bytes(PAGE)
+
+
+def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: StickBench) -> None:
+    stick.stick.faults.drop_every = 1
+    stick.move(Position.HOST, 4)
+    with stick.node.by_id.open("r+b", buffering=0) as node:
+        node.write(WRITTEN)
+        stick.move(Position.OFF, 1)
+
+    assert stick.file.read(0, PAGE) == bytes(PAGE)
+
+
+def test_no_copy_is_kept_for_a_good_stick_or_after_a_bad_one(stick: StickBench, tmp_path: Path) -> None:
+    stick.stick.faults.flip_every = 7
+    flashed(stick, WRITTEN)
+
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stick.img"]
+
+
+def test_a_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick: StickBench) -> None:
+    stick.stick.faults.pull_out(after_bytes=10 * PAGE)
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN[: 9 * PAGE])
+    stick.clock.advance(1)
+    early = (stick.node.present, stick.port.device is not None)
+    write(stick, WRITTEN[: 20 * PAGE])
+    stick.clock.advance(1)
+
+    assert (early, stick.node.present, stick.port.device) == ((True, True), False, None)
+
+
+@pytest.mark.parametrize("after_bytes", [512, 10 * PAGE, 10 * PAGE + 1536])
+def test_a_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBench, after_bytes: int) -> None:
+    stick.stick.faults.pull_out(after_bytes)
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN)
+    stick.clock.advance(1)
+
+    assert stick.file.read(0, len(WRITTEN)) == WRITTEN[:after_bytes].ljust(len(WRITTEN), b"\0")
+
+
+def test_it_is_pulled_out_also_when_the_mux_is_faster(stick: StickBench) -> None:
+    stick.stick.faults.pull_out(after_bytes=PAGE)
+    stick.move(Position.HOST, 4)
+    write(stick, WRITTEN)
+    stick.move(Position.DUT)
+
+    assert (stick.dut, stick.file.read(PAGE, PAGE)) == (None, bytes(PAGE))
+
+
+@pytest.mark.parametrize("position", [Position.HOST, Position.DUT])
+def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: Position) -> None:
+    stick.move(position, 4)
+    stick.stick.faults.pull_out(after_bytes=0)
+    stick.stick.refresh()
+    stick.clock.advance(1)
+
+    assert (stick.node.present, stick.port.device, stick.dut) == (False, None, None)
+    assert stick.stick.state()["removed"]
+
+
+def test_a_stick_that_is_put_back_is_where_the_mux_points(stick: StickBench) -> None:
+    stick.stick.faults.pull_out(after_bytes=0)
+    stick.move(Position.HOST, 4)
+    out = stick.node.present
+    stick.stick.faults.put_back()
+    stick.stick.refresh()
+    stick.clock.advance(4)
+
+    assert (out, stick.node.present) == (False, True)
+
+
+def test_over_usb_a_dropped_block_keeps_what_it_held(stick: StickBench) -> None:
+    store = FaultyStore(stick.file, stick.stick.faults)
+    stick.stick.faults.drop_every = 2
+    store.write(0, WRITTEN[:1024])
+    store.write(1024, WRITTEN[1024:2048])
+
+    kept = stick.file.read(0, 2048)
+
+    assert kept == WRITTEN[:512] + bytes(512) + WRITTEN[1024:1536] + bytes(512)
+
+
+def test_over_usb_a_counterfeit_takes_everything_and_keeps_the_first_bytes(stick: StickBench) -> None:
+    stick.stick.faults.real_bytes = 1024
+    store = FaultyStore(stick.file, stick.stick.faults)
+    store.write(512, WRITTEN[:1024])
+    store.write(SIZE_BYTES - 512, WRITTEN[:512])
+
+    assert stick.file.read(0, 2048) == bytes(512) + WRITTEN[:512] + bytes(1024)
+    assert stick.file.read(SIZE_BYTES - 512, 512) == bytes(512)
+
+
+def test_over_usb_a_stick_is_pulled_out_at_the_very_block(stick: StickBench) -> None:
+    stick.move(Position.HOST, 4)
+    stick.stick.faults.pull_out(after_bytes=1024)
+    store = FaultyStore(stick.file, stick.stick.faults)
+    with pytest.raises(OSError, match="Input/output error"):
+        store.write(0, WRITTEN[:PAGE])
+    stick.clock.advance(1)
+
+    assert (stick.port.device, stick.node.present) == (None, False)
+    assert stick.file.read(0, PAGE) == WRITTEN[:1024].ljust(PAGE, b"\0")
+
+
+def test_what_a_stock_client_wrote_is_not_spoiled_twice(stick: StickBench) -> None:
+    class StockClient:
+        def detach(self) -> None: ...
+
+    client = StockClient()
+    stick.stick.faults.flip_every = 1000
+    stick.move(Position.HOST, 4)
+    stick.port.import_stock(client)
+    FaultyStore(stick.file, stick.stick.faults).write(0, WRITTEN)
+    once = stick.file.read(0, len(WRITTEN))
+    stick.port.release(client)
+    stick.move(Position.OFF, 1)
+
+    assert stick.file.read(0, len(WRITTEN)) == once
