@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from textwrap import indent
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expecting import Expecter
 from hil.dutlink.login import log_in
+from hil.dutlink.plain_text import last_lines
 from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waiting import Deadline, hold, until
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROMPT", "Console"]
 
-_SHOWN_BYTES = 200
+_SHOWN_LINES = 5
 _NODE_LIMIT_S = 3.0
 
 PROMPT = r"[#$] "
@@ -264,7 +266,7 @@ class Console:
     def _not_come(self, pattern: Pattern | Sequence[Pattern], waited_s: float, last: bytes) -> ExpectError:
         return ExpectError(
             f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
-            why=f"last came {last[-_SHOWN_BYTES:]!r}" if last else "nothing came",
+            why=f"last came\n{indent(last_lines(last, _SHOWN_LINES), '    ')}" if last else "nothing came",
             remedy="console.restore_console_mode(), if the board was left in its shell"
             if self._doubtful
             else "",

@@ -55,6 +55,11 @@ class Lab:
         )
         return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
 
+    def watch_of(self, serial: str) -> tuple[str, ...]:
+        """Return the place's own patterns of trouble on the console, beside those that hil knows."""
+        place = self._place_of(serial)
+        return tuple(place.watch) if place is not None else ()
+
     def policy_of(self, serial: str) -> str:
         """Return what the place calls safe; see `hil.lab.safety.Safety.policy`."""
         place = self._place_of(serial)

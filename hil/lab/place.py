@@ -42,6 +42,16 @@ def _device(text: str) -> str:
     return text
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text.encode())
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is a regular expression: {error}") from None
+    if not text or re.search(text.encode(), b""):
+        raise ValueError("it is found in an empty line, so it would fail every test")
+    return text
+
+
 def _baud_rate(number: int) -> int:
     if number not in _BAUD_RATES:
         nearest = min(_BAUD_RATES, key=lambda rate: abs(rate - number))
@@ -85,6 +95,12 @@ class Place(BaseModel):
     )
     baud_rate: Annotated[int, AfterValidator(_baud_rate)] | None = Field(
         default=None, description="Of a console of its own; the board's is fixed at 115200."
+    )
+    watch: list[Annotated[str, AfterValidator(_expression)]] = Field(
+        default=[],
+        description="Regular expressions. A line of the DUT's console in which one is found fails the test "
+        "in which it comes, as a kernel panic does.",
+        examples=[["EXT4-fs error", "(?i)over-?temperature"]],
     )
     safe: Annotated[str, AfterValidator(_policy)] = Field(
         default=FORCE_OFF,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from hil.evidence.file_names import file_stem
 from hil.suite.selection import KIND, Kind
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.power_trace import PowerTrace
 
-__all__ = ["BoardHolder", "PowerEvidence", "file_stem"]
-
-_LONGEST_STEM = 120
+__all__ = ["BoardHolder", "PowerEvidence"]
 
 
 class BoardHolder(Protocol):
@@ -65,9 +62,3 @@ class PowerEvidence:
         data = {"test": test, "board": serial, **trace.to_data()}
         (self._folder / f"{stem}.json").write_text(json.dumps(data), encoding="utf-8")
         trace.plot(self._folder / f"{stem}.svg")
-
-
-def file_stem(test: str) -> str:
-    """Return a file name without its ending for a test: readable, and another one for each test."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-.")
-    return f"{plain[-_LONGEST_STEM:]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"

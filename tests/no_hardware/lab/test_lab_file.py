@@ -31,6 +31,7 @@ stick = "/dev/disk/by-id/usb-A"
 console = "/dev/serial/by-id/usb-B"
 baud_rate = 921600
 safe = "aL,w10"
+watch = ["EXT4-fs error"]
 
 [place.pi]
 serial = "5a1c0e01"
@@ -59,6 +60,8 @@ def test_a_place_says_what_its_board_cannot_know(tmp_path: Path) -> None:
     assert lab.tags_of("0df10035") == {"jetson", "nvme"}
     assert lab.policy_of("0df10035") == "aL,w10"
     assert lab.wiring_of("0df10035").baud_rate == 921600
+    assert lab.watch_of("0df10035") == ("EXT4-fs error",)
+    assert lab.watch_of("5a1c0e01") == lab.watch_of("99999999") == ()
     assert lab.wiring_of("0df10035").stick == Path("/dev/disk/by-id/usb-A")
 
 
@@ -74,7 +77,7 @@ MISTAKES = [
     ("serial", 'serial = "0DF10035"', 3, "eight characters"),
     ("serial", 'serial = "0df1003"', 3, "eight characters"),
     ("serial", 'serial = ""', 3, "eight characters"),
-    ("serial", 'serial = "5a1c0e01"', 11, "already"),
+    ("serial", 'serial = "5a1c0e01"', 12, "already"),
     ("serial", "", 2, "serial is missing"),
     ("tags", 'tags = "jetson"', 4, "list"),
     ("tags", 'tags = ["two words"]', 4, "one word"),
@@ -96,6 +99,10 @@ MISTAKES = [
     ("baud_rate", 'baud_rate = "9600"', 7, "integer"),
     ("baud_rate", "baudrate = 9600", 7, "did you mean baud_rate"),
     ("baud_rate", "baud_rate = true", 7, "integer"),
+    ("watch", 'watch = "panic"', 9, "list"),
+    ("watch", 'watch = ["a("]', 9, "regular expression"),
+    ("watch", 'watch = ["a*"]', 9, "empty line"),
+    ("watch", 'wacth = ["a"]', 9, "did you mean watch"),
     ("safe", 'safe = "leav"', 8, "did you mean leave"),
     ("safe", 'safe = "force_off"', 8, "did you mean force-off"),
     ("safe", 'safe = "aX"', 8, "power sequence"),
@@ -114,7 +121,7 @@ def test_a_wrong_line_is_named_with_what_is_allowed(
     tmp_path: Path, key: str, line: str, number: int, said: str
 ) -> None:
     lines = [
-        line if old.startswith(f"{key} ") and at < 9 else old for at, old in enumerate(GOOD.splitlines())
+        line if old.startswith(f"{key} ") and at < 10 else old for at, old in enumerate(GOOD.splitlines())
     ]
     file = write(tmp_path, "\n".join(lines) + "\n")
     with pytest.raises(UsageError) as raised:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.suite.power_evidence import file_stem
+from hil.evidence.file_names import file_stem
 
 if TYPE_CHECKING:
     from conftest import RunSuite

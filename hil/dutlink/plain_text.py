@@ -1,0 +1,92 @@
+r"""What a DUT says, as text that is safe to show: the one way by which DUT bytes reach a terminal or a page.
+
+A DUT may send anything: colours, but also sequences that set a terminal's title, answer for its user, or hide
+what stands before them; letters that turn the reading direction; bytes that no XML may hold. Of all that only
+plain lines are left. Complete CSI sequences (ECMA-48: colours, cursor) go; every other control character is
+shown as `\x1b`, every character that is not meant to be seen as `\u202e`. Nothing else is hidden.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from typing import Final
+
+__all__ = ["PlainText", "last_lines", "plain", "plain_text"]
+
+CSI: Final = rb"\x1b\[[0-?]{0,48}[ -/]{0,8}[@-~]"
+"""A control sequence: parameters, intermediates, a final byte; longer ones are no sequence of a real DUT."""
+
+_CSI: Final = re.compile(CSI)
+_LINE_END: Final = re.compile(rb"\r+\n|\r+")
+_UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]{0,48}[ -/]{0,8})?\Z")
+_UNFINISHED_BYTES: Final = 64
+_TAIL_BYTES: Final = 64 * 1024
+_ODD: Final = re.compile(r"[^\t\n -~]")
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def plain(data: bytes) -> str:
+    r"""Return what a DUT said as text with plain lines: only printable characters, tabs and LF.
+
+    What is no UTF-8 becomes `\xff`. CR LF, and the CR that draws a line anew, become LF.
+    """
+    text = PlainText()
+    return text.feed(data) + text.finish()
+
+
+def plain_text(text: str) -> str:
+    """Do the same with text, whatever made it: a test's name, a setting, a command's output."""
+    return plain(text.encode(errors="backslashreplace"))
+
+
+def last_lines(data: bytes, lines: int, width: int = 200) -> str:
+    """Return the newest lines of what a DUT said, each cut to `width` characters at its front."""
+    newest = plain(data[-_TAIL_BYTES:]).rstrip("\n").split("\n")[-lines:]
+    return "\n".join(line if len(line) <= width else f"...{line[3 - width :]}" for line in newest)
+
+
+class PlainText:
+    """`plain`, for bytes that come piece by piece; wherever they are split, the text is the same."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._line_ends = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def feed(self, data: bytes) -> str:
+        """Return the text of these bytes, but for an end that may be the beginning of something."""
+        data = self._held + data
+        unfinished = _UNFINISHED.search(data, max(0, len(data) - _UNFINISHED_BYTES))
+        cut = unfinished.start() if unfinished else len(data)
+        self._held = data[cut:]
+        return _seen(self._decoder.decode(self._lines(_CSI.sub(b"", data[:cut]))))
+
+    def finish(self) -> str:
+        """Return what was held back: nothing will come any more."""
+        rest = self._line_ends + self._held
+        self._held = self._line_ends = b""
+        return _seen(self._decoder.decode(_LINE_END.sub(b"\n", rest), final=True))
+
+    def _lines(self, data: bytes) -> bytes:
+        """Make every line end LF; CRs at the end wait for what follows them."""
+        data = self._line_ends + data
+        kept = data.rstrip(b"\r")
+        self._line_ends = data[len(kept) :]
+        return _LINE_END.sub(b"\n", kept)
+
+
+def _seen(text: str) -> str:
+    return _ODD.sub(_shown, text)
+
+
+def _shown(odd: re.Match[str]) -> str:
+    character = odd.group()
+    if unicodedata.category(character) not in _UNSEEN:
+        return character
+    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else _hex(character)
+
+
+def _hex(character: str) -> str:
+    return f"\\x{ord(character):02x}"

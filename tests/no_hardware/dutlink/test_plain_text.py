@@ -1,0 +1,79 @@
+"""Nothing that a DUT says gets out of the line it is shown in."""
+
+from __future__ import annotations
+
+import unicodedata
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hil.dutlink.plain_text import PlainText, last_lines, plain, plain_text
+
+PIECES = st.lists(
+    st.one_of(
+        st.binary(max_size=8),
+        st.text(max_size=4).map(lambda text: text.encode(errors="surrogatepass")),
+        st.sampled_from(
+            [b"\x1b", b"[", b"31m", b"\x1b[31;1m", b"\r", b"\n", b"\x1b]0;title\x07", b"\x9b", b"\xc2", b"\0"]
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(PIECES)
+@example([b"\r", b"\x1b[K", b"\n"])
+@example([b"\xe2\x82", b"\x1b[m", b"\xac"])
+def test_the_text_is_the_same_wherever_the_bytes_are_split(pieces: list[bytes]) -> None:
+    text = PlainText()
+
+    assert "".join(map(text.feed, pieces)) + text.finish() == plain(b"".join(pieces))
+
+
+@given(PIECES)
+def test_only_characters_that_are_seen_are_left(pieces: list[bytes]) -> None:
+    shown = plain(b"".join(pieces))
+
+    unseen = {each for each in shown if unicodedata.category(each)[0] == "C" or each in "\u2028\u2029"}
+    assert unseen <= {"\n", "\t"}
+
+
+@given(PIECES)
+def test_the_text_can_stand_in_xml(pieces: list[bytes]) -> None:
+    shown = plain(b"".join(pieces))
+    element = ET.Element("system-out")
+    element.text = shown
+
+    assert (ET.fromstring(ET.tostring(element)).text or "") == shown  # noqa: S314 - made a line above
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"\x1b[1;31mred\x1b[0m", "red"),
+        (b"a\r\r\nb\rc\n", "a\nb\nc\n"),
+        (b"\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        (b"\x1bP1;1|17/ab\x1b\\", "\\x1bP1;1|17/ab\\x1b\\"),
+        (b"\x1b[?1;2c\x1b[2J", ""),
+        (b"\xff\x00\x7f", r"\xff\x00\x7f"),
+        ("\u202eevil\u2069".encode(), r"\u202eevil\u2069"),
+        ("\x9b31m".encode(), r"\x9b31m"),
+        ("grün 漢字 😀".encode(), "grün 漢字 😀"),
+        (b"\x1b\x1b[m[31m", r"\x1b[31m"),
+        (b"\x1b[" + b"1" * 60 + b"m", r"\x1b[" + "1" * 60 + "m"),
+    ],
+)
+def test_what_is_shown_of(data: bytes, shown: str) -> None:
+    assert plain(data) == shown
+
+
+def test_text_that_cannot_be_encoded_is_shown_as_well() -> None:
+    assert plain_text("test\udcff\x1b[31m") == r"test\udcff"
+
+
+def test_the_last_lines_are_cut_at_their_front() -> None:
+    shown = last_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
+
+    assert shown == "two\n..." + "x" * 14 + "end"
