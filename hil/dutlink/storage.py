@@ -5,17 +5,22 @@ from __future__ import annotations
 import enum
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.disks import Watch, size_bytes
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.waiting import hold, until
 from hil.errors import StickMissingError, StickStayedError
+from hil.flash.progress import Silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from hil.dutlink.link import Link
+    from hil.flash.image import Image
+    from hil.flash.outcome import Flashed, ReadBack
+    from hil.flash.progress import Progress
 
 __all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "Position", "Storage"]
 
@@ -143,6 +148,62 @@ class Storage:
             remedy="see which disk follows the board: hil storage host, then off",
             serial=self._link.serial,
         )
+
+    def flash(
+        self,
+        image: str | os.PathLike[str] | Image,
+        *,
+        bmap: str | os.PathLike[str] | bool = True,
+        progress: Progress | None = None,
+        force: bool = False,
+    ) -> Flashed:
+        """Write an image to the stick and prove it; a stick that holds the image already is not written.
+
+        Afterwards the position is off, whatever happened: `dut()` gives a proven stick to the DUT.
+
+        Args:
+            image: Its path, or an image that was opened.
+            bmap: Its block map; True: the one beside it, if there is one; False: none.
+            progress: Is told how far it is.
+            force: Write it, whatever the stick holds.
+
+        Raises:
+            ImageError: The image is damaged, or larger than the stick.
+            WrongDiskError: A disk is not proven to be this board's stick; not a byte was written to it.
+            FlashError: The stick does not hold what was written, or failed; it does not boot.
+            StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: It did not come, did
+                not go, came together with others, or left in between.
+            BoardFaultError, BoardLostError: The board did not take a request.
+        """
+        from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
+
+        return flashing.flash(self, flashing.opened_image(image, bmap), progress or Silent(), force=force)
+
+    def read(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        size_bytes: int | None = None,
+        progress: Progress | None = None,
+    ) -> ReadBack:
+        """Read the stick's bytes into a sparse file, which is there only when it is complete.
+
+        Afterwards the position is off, whatever happened.
+
+        Args:
+            path: The file; one that exists is replaced.
+            size_bytes: How much, from the stick's start; None: all of it.
+            progress: Is told how far it is.
+
+        Raises:
+            StorageError: The stick cannot be read, or the file cannot be written.
+            WrongDiskError, StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: As
+                `flash`.
+            BoardFaultError, BoardLostError: The board did not take a request.
+        """
+        from hil.dutlink import flashing  # noqa: PLC0415 - as above
+
+        return flashing.read(self, Path(path), size_bytes, progress or Silent())
 
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""

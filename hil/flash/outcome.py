@@ -1,0 +1,58 @@
+"""What came of flashing a stick, or of reading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Flashed", "ReadBack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flashed:
+    """An image that is proven to be on the stick.
+
+    Attributes:
+        label: The image's file name.
+        size_bytes: Its size, holes included.
+        mapped_bytes: How many of its bytes matter, all of which were read back from the stick.
+        written_bytes: How many were written; 0 where the stick held the image already.
+        node: The stick's device node, while it was on the host.
+        compare_s: How long it took to find out what the stick held, in seconds.
+        write_s: The same for writing, until the stick said that it had everything.
+        verify_s: The same for reading back what was written.
+    """
+
+    label: str
+    size_bytes: int
+    mapped_bytes: int
+    written_bytes: int
+    node: Path
+    compare_s: float
+    write_s: float
+    verify_s: float
+
+    @property
+    def was_written(self) -> bool:
+        """Whether anything was written; False: the stick held the image already."""
+        return self.written_bytes > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """A stick's bytes in a file.
+
+    Attributes:
+        path: The file; zeros are holes in it.
+        size_bytes: Its size, holes included.
+        node: The stick's device node, while it was on the host.
+        read_s: How long it took, in seconds.
+    """
+
+    path: Path
+    size_bytes: int
+    node: Path
+    read_s: float
