@@ -105,7 +105,7 @@ def nightly(session: nox.Session) -> None:
 @nox.session
 def kernel(session: nox.Session) -> None:
     """Run the suite on Linux' own USB stack, to which simulated boards are attached; see docs/kernel.md."""
-    _install(session)
+    _install(session, "pip")  # an environment that uv made has none, and the guest's packages come by it
     session.run("python", "tests/kernel/run.py", *session.posargs, interrupt_timeout=PATIENCE_S)
 
 
