@@ -1,0 +1,72 @@
+"""How far a long command is: a bar on a terminal, plain lines in a log, nothing beside JSON."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.flash.progress_lines import ProgressLines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.flash.progress import Progress
+
+__all__ = ["ProgressBar", "told_progress"]
+
+_NAME_WIDTH = 8
+
+
+class ProgressBar:
+    """A bar with rate and time left, on standard error; a `Progress`."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None  # a tqdm, which has no types
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        """A part of the work begins; see `Progress`."""
+        from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
+
+        self.close()
+        self._bar = tqdm(
+            desc=phase.ljust(_NAME_WIDTH),
+            total=total_bytes,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+
+    def advance(self, size_bytes: int) -> None:
+        """So many bytes more are done."""
+        if self._bar is not None:
+            self._bar.update(size_bytes)
+
+    def end(self) -> None:
+        """The part is done."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is; what follows starts on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+@contextmanager
+def told_progress() -> Iterator[Progress | None]:
+    """Yield what tells the user how far it is, as their standard error can show it."""
+    if click.get_current_context().find_root().params.get("as_json"):
+        yield None
+    elif sys.stderr.isatty():
+        bar = ProgressBar()
+        try:
+            yield bar
+        finally:
+            bar.close()
+    else:
+        yield ProgressLines(lambda line: click.echo(f"hil: {line}", err=True))

@@ -1,0 +1,87 @@
+"""Progress in a log: few lines, each with what is done, how fast, and how long it will take."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.flash.progress_lines import ProgressLines, size_text
+
+MIB = 1 << 20
+
+
+class Log:
+    """Lines, and a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.now_s = 100.0
+        self.progress = ProgressLines(self.lines.append, lambda: self.now_s)
+
+    def work(self, steps: int, step_bytes: int, step_s: float) -> None:
+        for _ in range(steps):
+            self.now_s += step_s
+            self.progress.advance(step_bytes)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_there_is_a_line_for_every_ten_per_cent(log: Log) -> None:
+    log.progress.begin("write", 1000 * MIB)
+    log.work(1000, MIB, 0.1)
+    log.progress.end()
+
+    assert [line.split(",")[0] for line in log.lines] == [
+        *(f"write: {percent} % of 1000.0 MiB" for percent in range(10, 100, 10)),
+        "write: 1000.0 MiB in 100.0 s",
+    ]
+
+
+def test_a_line_tells_rate_and_time_left(log: Log) -> None:
+    log.progress.begin("write", 1000 * MIB)
+    log.work(100, MIB, 0.1)
+
+    assert log.lines == ["write: 10 % of 1000.0 MiB, 10.0 MiB/s, 1 min 30 s left"]
+
+
+def test_what_takes_no_second_is_one_line(log: Log) -> None:
+    log.progress.begin("verify", 10 * MIB)
+    log.work(10, MIB, 0.05)
+    log.progress.end()
+
+    assert log.lines == ["verify: 10.0 MiB in 0.5 s, 20.0 MiB/s"]
+
+
+def test_while_nobody_knows_the_end_there_is_a_line_every_ten_seconds(log: Log) -> None:
+    log.progress.begin("write", None)
+    log.work(25, MIB, 1)
+
+    assert log.lines == ["write: 10.0 MiB, 1.0 MiB/s", "write: 20.0 MiB, 1.0 MiB/s"]
+
+
+def test_each_part_counts_anew(log: Log) -> None:
+    log.progress.begin("write", 10 * MIB)
+    log.work(10, MIB, 2)
+    log.progress.end()
+    log.lines.clear()
+    log.progress.begin("verify", 10 * MIB)
+    log.work(1, MIB, 2)
+
+    assert log.lines == ["verify: 10 % of 10.0 MiB, 512.0 KiB/s, 18 s left"]
+
+
+def test_nothing_to_do_is_told_as_such(log: Log) -> None:
+    log.progress.begin("write", 0)
+    log.progress.end()
+
+    assert log.lines == ["write: 0 bytes in 0.0 s, 0 bytes/s"]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 * MIB, "5.0 MiB"), (3 << 40, "3072.0 GiB")],
+)
+def test_a_size_is_told_in_the_unit_that_fits(size_bytes: int, text: str) -> None:
+    assert size_text(size_bytes) == text
