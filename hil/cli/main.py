@@ -1,6 +1,6 @@
 """The command line: `hil NOUN ...`. Verbs return data; here it is printed, and here every error ends up.
 
-Exit status: 0, 1 for what went wrong, 2 for what was typed wrong.
+Exit status: 0, 1 for what went wrong, 2 for what was typed wrong, 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.boards import boards
+from hil.cli.flash import flash
 from hil.cli.history import history
+from hil.cli.interruption import InterruptionError
 from hil.cli.pins import pins
 from hil.cli.power import power
+from hil.cli.read import read
 from hil.cli.safe import safe
 from hil.cli.settings import settings
 from hil.cli.sim import sim
@@ -40,8 +43,10 @@ def cli(as_json: bool) -> None:
 
 
 cli.add_command(boards)
+cli.add_command(flash)
 cli.add_command(pins)
 cli.add_command(power)
+cli.add_command(read)
 cli.add_command(history)
 cli.add_command(safe)
 cli.add_command(settings)
@@ -97,6 +102,8 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
         return _MISUSE
     told = _told(error) if isinstance(error, click.ClickException) else error
     click.echo(json.dumps(told.parts) if as_json else f"hil: {told}", err=True)
+    if isinstance(told, InterruptionError):
+        return told.status
     return _MISUSE if isinstance(told, UsageError) else 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressBar", "told_progress"]
 
-_NAME_WIDTH = 8
+_NAME_WIDTH = len("compare")
+_USUAL_COLUMNS, _USUAL_LINES = 79, 24
 
 
 class ProgressBar:
@@ -32,13 +34,13 @@ class ProgressBar:
 
         self.close()
         self._bar = tqdm(
-            desc=phase.ljust(_NAME_WIDTH),
+            desc=f"{phase:>{_NAME_WIDTH}}: ",
             total=total_bytes,
             unit="B",
             unit_scale=True,
             unit_divisor=1024,
-            dynamic_ncols=True,
             file=sys.stderr,
+            **_extent(),
         )
 
     def advance(self, size_bytes: int) -> None:
@@ -55,6 +57,13 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _extent() -> dict[str, Any]:
+    """Let the bar be as wide as the terminal; one that does not know, as behind a serial line, says 0."""
+    if os.get_terminal_size(sys.stderr.fileno()).columns:
+        return {"dynamic_ncols": True}
+    return {"ncols": _USUAL_COLUMNS, "nrows": _USUAL_LINES}
 
 
 @contextmanager

@@ -8,22 +8,18 @@ from typing import Any
 
 import click
 
+from hil.cli.sizes import parse_size
 from hil.errors import UsageError
 
 __all__ = ["sim"]
 
 _BLOCK_BYTES = 512
 _SMALLEST_STICK_BYTES = 8 << 20
-_UNITS = {"K": 10, "M": 20, "G": 30}
 
 
 def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
-    """Return bytes, a multiple of 512: from a plain number, or one with K, M or G."""
-    shift = _UNITS.get(text[-1:].upper(), 0)
-    digits = text[:-1] if shift else text
-    if not digits.isdecimal():
-        raise click.BadParameter(f"{text!r} is no size: a number of bytes, or one with K, M or G")
-    size_bytes = (int(digits) << shift) // _BLOCK_BYTES * _BLOCK_BYTES
+    """Return bytes, a multiple of 512."""
+    size_bytes = parse_size(text) // _BLOCK_BYTES * _BLOCK_BYTES
     if size_bytes < _SMALLEST_STICK_BYTES:
         raise click.BadParameter(f"{text!r} is too small: at least 8M")
     return size_bytes

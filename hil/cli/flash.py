@@ -1,0 +1,93 @@
+"""`hil flash`: an image onto the stick, proven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.interruption import stick_taken_away
+from hil.cli.one_board import Asked, one_board
+from hil.cli.progress import told_progress
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.flash.outcome import Flashed
+
+__all__ = ["flash"]
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option(
+    "--bmap",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The image's block map.  [default: the one beside it, if there is one]",
+)
+@click.option("--no-bmap", is_flag=True, help="Write all of the image, whatever block map is beside it.")
+@click.option("--force", is_flag=True, help="Write also what the stick holds already.")
+@click.option(
+    "--then",
+    type=click.Choice(["dut", "host", "off"]),
+    default="dut",
+    show_default=True,
+    help="Who gets the stick afterwards.",
+)
+@one_board
+def flash(  # noqa: PLR0913 - its options
+    *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, then: str
+) -> dict[str, Any]:
+    """Write IMAGE to the stick, read it back, and give the stick to the DUT.
+
+    IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz or zstd. A stick that holds it
+    already is not written. When anything goes wrong nobody gets the stick.
+
+    \b
+    hil flash image.img.xz
+    hil flash image.wic --bmap image.wic.bmap --then off
+    """  # noqa: D301 - click's own escape
+    from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.flash.opening import open_image  # noqa: PLC0415 - as above
+
+    opened = open_image(image, _map(bmap, no_bmap))
+    interrupted = f"interrupted: {image.name} is not proven to be on the stick"
+    with using(asked, f"hil flash {image.name}") as board:
+        with stick_taken_away(board, interrupted), told_progress() as progress:
+            flashed = board.storage.flash(opened, progress=progress, force=force)
+        return {"board": board.serial, **_told(flashed), **_given(board, then)}
+
+
+def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
+    if bmap is not None and no_bmap:
+        raise UsageError(
+            "--bmap and --no-bmap exclude each other",
+            why=f"one names {bmap}, the other wants no block map",
+            remedy="leave one of them out",
+        )
+    return bmap or not no_bmap
+
+
+def _told(flashed: Flashed) -> dict[str, Any]:
+    return {
+        "image": flashed.label,
+        "result": "written and verified" if flashed.was_written else "on the stick already",
+        "size_bytes": flashed.size_bytes,
+        "mapped_bytes": flashed.mapped_bytes,
+        "written_bytes": flashed.written_bytes,
+        "compare_s": round(flashed.compare_s, 3),
+        "write_s": round(flashed.write_s, 3),
+        "verify_s": round(flashed.verify_s, 3),
+    }
+
+
+def _given(board: Board, then: str) -> dict[str, str]:
+    """Turn the stick to who gets it; `flash` has left it with nobody."""
+    if then == "dut":
+        board.storage.dut()
+    if then == "host":
+        board.storage.host()
+        return {"storage": then, "node": str(board.storage.wait_for_node())}
+    return {"storage": then}

@@ -1,0 +1,72 @@
+"""Ctrl-C, and the polite ways to end a process, while a command has the stick on the host."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.board import Board
+
+__all__ = ["InterruptionError", "stick_taken_away"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KILLED = 128
+"""What shells add to the number of the signal that ended a program."""
+
+
+class InterruptionError(HilError):
+    """Somebody ended the command; `status` is its exit status."""
+
+    status = _KILLED + signal.SIGINT
+
+
+class _Asked(KeyboardInterrupt):
+    """A signal that asks the process to end, as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
+    """Take the stick from everybody when a signal ends the `with` block, and only then give in to it.
+
+    Args:
+        board: Whose stick.
+        interrupted: What to say, with the state in which things are left.
+
+    Raises:
+        InterruptionError: A signal came.
+    """
+    before = {one: signal.signal(one, _ask) for one in _SIGNALS}
+    try:
+        yield
+    except _Asked as asked:
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_IGN)  # an impatient second Ctrl-C would leave the stick where it is
+        raise _given_in(board, interrupted, asked.number) from None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _ask(number: int, _frame: object) -> NoReturn:
+    raise _Asked(number)
+
+
+def _given_in(board: Board, interrupted: str, number: int) -> InterruptionError:
+    where = "nobody has the stick now (position off)"
+    try:
+        board.storage.off()
+    except HilError as error:
+        where = f"the stick may still be on the host: {error.what}"
+    told = InterruptionError(interrupted, why=where, remedy="the same command again", serial=board.serial)
+    told.status = _KILLED + number
+    return told

@@ -1,0 +1,253 @@
+"""`hil flash` and `hil read`: images onto the stick and back, by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import random
+import signal
+import sys
+import termios
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.cli.progress import ProgressBar
+from hil.flash.progress_lines import ProgressLines
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STICK_BYTES = 8 << 20
+CONTENT = random.Random(5).randbytes(1_000_000)  # noqa: S311 - an image, no secret
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=50, stick_bytes=STICK_BYTES) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[str]:
+    """The board that commands use, its stick wired; it has no faults before and after the test."""
+    serial = simulator.serials()[0]
+    node = simulator.control.state(serial)["stick"]["node"]
+    tmp_path.joinpath("lab.toml").write_text(f'[place.one]\nserial = "{serial}"\nstick = "{node}"\n', "utf-8")
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.delenv("HIL_BOARD", raising=False)
+    monkeypatch.chdir(tmp_path)
+    simulator.control.clear(serial)
+    yield serial
+    simulator.control.clear(serial)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.img"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def truth(simulator: SimulatorProcess, serial: str) -> Any:
+    """What the simulator knows of the board, asked for afresh."""
+    return lambda: simulator.control.state(serial)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def on_stick(truth: Any) -> bytes:
+    return Path(truth()["stick"]["path"]).read_bytes()[: len(CONTENT)]
+
+
+def test_an_image_is_written_proven_and_given_to_the_dut(
+    image: Path, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "flash", str(image), "--force"])
+
+    answer = told(capsys)
+    assert (status, answer["board"], answer["image"], answer["storage"]) == (0, serial, image.name, "dut")
+    assert (answer["result"], answer["written_bytes"]) == ("written and verified", len(CONTENT))
+    assert (truth()["mux"], on_stick(truth)) == ("dut", CONTENT)
+
+
+@pytest.mark.parametrize("then", ["off", "host"])
+def test_the_stick_goes_where_it_is_wanted(
+    image: Path, truth: Any, then: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "flash", str(image), "--then", then])
+
+    assert (status, told(capsys)["storage"], truth()["mux"]) == (0, then, then)
+    assert then == "off" or truth()["stick"]["node_present"]
+
+
+def test_an_archive_is_unpacked_on_the_way(tmp_path: Path, truth: Any) -> None:
+    archive = tmp_path / "image.img.gz"
+    archive.write_bytes(gzip.compress(CONTENT[::-1], 1))
+
+    status = run(["flash", str(archive)])
+
+    assert (status, on_stick(truth)) == (0, CONTENT[::-1])
+
+
+def test_a_block_map_is_found_named_or_left_out(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image.with_name("image.bmap").write_text("no map", encoding="utf-8")
+    named = image.with_name("other.bmap")
+    named.write_text("no map either", encoding="utf-8")
+
+    found = run(["flash", str(image)]), capsys.readouterr().err
+    given = run(["flash", str(image), "--bmap", str(named)]), capsys.readouterr().err
+    left_out = run(["flash", str(image), "--no-bmap"])
+
+    assert (found[0], given[0], left_out) == (1, 1, 0)
+    assert (found[1].split()[1], given[1].split()[1]) == ("image.bmap", "other.bmap")
+
+
+def test_an_image_that_is_not_there_costs_no_board(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, since = simulator.control.log(serial)
+
+    status = run(["flash", "nowhere.img"])
+
+    assert (status, simulator.control.log(serial, since)[0]) == (1, [])
+    assert "nowhere.img cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_two_wishes_about_the_map_are_misuse(image: Path) -> None:
+    assert run(["flash", str(image), "--bmap", "a.bmap", "--no-bmap"]) == 2
+
+
+def test_a_bad_stick_is_an_error_and_with_nobody(
+    image: Path, simulator: SimulatorProcess, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulator.control.fault(serial, "stick_flip", every=200_000)
+    image.write_bytes(CONTENT[1:] + b"!")
+
+    status = run(["--json", "flash", str(image), "--force"])
+
+    assert (status, truth()["mux"]) == (1, "off")
+    assert json.loads(capsys.readouterr().err)["error"] == "FlashError"
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("phase", ["write", "verify"])
+def test_a_signal_takes_the_stick_away_and_says_so(  # noqa: PLR0913 - fixtures
+    image: Path,
+    truth: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    phase: str,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    monkeypatch.setattr(
+        ProgressLines, "begin", lambda _, now, __: signal.raise_signal(number) if now == phase else None
+    )
+
+    ended = run(["flash", str(image), "--force"])
+
+    said = capsys.readouterr().err
+    assert (ended, truth()["mux"]) == (status, "off")
+    assert "interrupted: image.img is not proven to be on the stick: nobody has the stick now" in said
+    assert signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
+
+
+def test_a_second_call_goes_on_after_an_interruption(
+    image: Path, truth: Any, serial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressLines, "begin", lambda *_: signal.raise_signal(signal.SIGINT))
+        run(["flash", str(image), "--force"])
+
+    assert hold(serial).release() is None
+    assert (run(["flash", str(image)]), on_stick(truth)) == (0, CONTENT)
+
+
+def test_a_log_gets_lines_and_json_gets_none(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["flash", str(image), "--force"])
+    lines = capsys.readouterr().err
+    run(["--json", "flash", str(image), "--force"])
+
+    assert "hil: write: 976.6 KiB in" in lines
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("columns", [0, 100])
+def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, columns))
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        bar = ProgressBar()
+        bar.begin("write", 100 << 20)
+        bar.advance(30 << 20)
+        bar.end()
+    drawn = os.read(ours, 65536).decode().split("\r")
+    os.close(ours)
+
+    assert any(line.startswith("  write:  30%|") and "30.0M/100M [" in line for line in drawn)
+
+
+def test_the_stick_is_read_into_a_file(
+    image: Path, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["flash", str(image)])
+    capsys.readouterr()
+
+    status = run(["--json", "read", "copy.img", "--size", "512K"])
+
+    answer = told(capsys)
+    assert (status, answer["board"], answer["file"], answer["storage"]) == (0, serial, "copy.img", "off")
+    assert (Path("copy.img").read_bytes(), truth()["mux"]) == (CONTENT[: 512 << 10], "off")
+
+
+def test_the_whole_stick_is_found_and_read_with_holes_for_zeros(truth: Any) -> None:
+    Path("lab.toml").unlink()
+
+    status = run(["read", "whole.img"])
+
+    copy = Path("whole.img")
+    assert (status, copy.read_bytes()) == (0, Path(truth()["stick"]["path"]).read_bytes())
+    assert copy.stat().st_blocks * 512 < STICK_BYTES // 2
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force() -> None:
+    Path("precious.img").write_bytes(b"image")
+
+    refused = run(["read", "precious.img", "--size", "1K"]), Path("precious.img").read_bytes()
+    forced = run(["read", "precious.img", "--size", "1K", "--force"]), Path("precious.img").stat().st_size
+
+    assert (refused, forced) == ((2, b"image"), (0, 1024))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["."], ["nowhere/x.img"], ["x.img", "--size", "0"], ["x.img", "--size", "9x"]]
+)
+def test_what_cannot_be_read_into_is_misuse(arguments: list[str]) -> None:
+    assert run(["read", *arguments]) == 2
+
+
+def test_an_interrupted_read_leaves_no_file(
+    truth: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ProgressLines, "advance", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    status = run(["read", "part.img"])
+
+    assert (status, truth()["mux"]) == (130, "off")
+    assert [path.name for path in Path().iterdir() if path.is_file()] == ["lab.toml"]
+    assert "interrupted: part.img was not written" in capsys.readouterr().err
