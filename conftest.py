@@ -30,8 +30,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options and take part in the run."""
     selection.register_markers(config)
+    recording.begin(config)  # first: its end of the session goes around the one that chooses the status
     session.begin(config)
-    recording.begin(config)
 
 
 @pytest.hookimpl(tryfirst=True)

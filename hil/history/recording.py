@@ -16,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hil.errors import HistoryError
+from hil.suite.attempts import BETWEEN, REPEATED, is_flaky
 from hil.suite.durations import GROUP
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Generator
 
     from hil.history.facts import Attempt, Outcome
     from hil.history.store import History
@@ -96,18 +99,24 @@ class Recording:
         if report.when == "setup" and report.nodeid in self._phases:
             self._end_attempt(report.nodeid)
         self._phases.setdefault(report.nodeid, []).append(report)
-        if report.when == "teardown":
+        if report.when in {"teardown", BETWEEN}:
             self._end_attempt(report.nodeid)
             self._write()
 
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)  # before the terminal's summary, behind the run's own status
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Enter what is left, and how the run ended."""
+        result = yield
+        self._finish(int(session.exitstatus))
+        return result
+
+    def _finish(self, exitstatus: int) -> None:
         for nodeid in tuple(self._phases):
             self._end_attempt(nodeid)
         self._trouble = None if self._history else self._trouble
         self._write()
         if self._history is not None and self._trouble is None:
-            ended = replace(self._run, ended_s=time.time(), exit_status=int(exitstatus))
+            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus)
             try:
                 self._history.end_run(ended)
             except HistoryError as error:
@@ -146,7 +155,7 @@ class Recording:
         plain = GROUP.sub("", nodeid) if self._grouped else nodeid
         self._attempts[plain] = self._attempts.get(plain, 0) + 1
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
-        took_s = {report.when: report.duration for report in phases}
+        took_s: dict[str | None, float] = {report.when: report.duration for report in phases}
         simulated = facts.get("hil_board_is") == "simulated"
         return Attempt(
             nodeid=plain,
@@ -156,7 +165,7 @@ class Recording:
             verdict=facts.get("hil_verdict", ""),
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
-            teardown_s=took_s.get("teardown", 0.0),
+            teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
             message=_message(phases),
         )
 
@@ -164,7 +173,7 @@ class Recording:
 def _outcome(phases: list[pytest.TestReport]) -> Outcome:
     from hil.history.facts import Outcome  # noqa: PLC0415 - as above
 
-    bad = [report for report in phases if report.outcome in {"failed", "rerun"}]
+    bad = [one for one in phases if one.outcome in {"failed", "rerun", REPEATED} and not is_flaky(one)]
     if bad:
         return Outcome.FAILED if bad[0].when == "call" else Outcome.ERROR
     expected = any(hasattr(report, "wasxfail") for report in phases)
@@ -176,7 +185,7 @@ def _outcome(phases: list[pytest.TestReport]) -> Outcome:
 def _message(phases: list[pytest.TestReport]) -> str:
     """Return the line that says what went wrong, or why it was skipped."""
     for report in phases:
-        if report.outcome == "passed":
+        if report.outcome == "passed" or is_flaky(report):
             continue
         crash = getattr(report.longrepr, "reprcrash", None)
         if crash is not None:

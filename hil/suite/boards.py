@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.discovery import look
 from hil.dutlink.sighting import Sighting
+from hil.dutlink.waiting import hold
 from hil.errors import (
     BoardLostError,
     HilError,
@@ -19,6 +20,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
+from hil.lab.safety import LEAVE
 from hil.suite.finder import ANY_BOARD, GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["BoardKeeper"]
+
+COLD_S = 2.0
+"""Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles meanwhile."""
 
 
 class BoardKeeper:
@@ -101,6 +106,14 @@ class BoardKeeper:
         looks_for_itself = (Verdict.ABSENT, Verdict.DENIED, Verdict.NO_BACKEND)
         return isinstance(self.error, UnavailableError) and self.error.verdict in looks_for_itself
 
+    def look_for(self, serial: str) -> Sighting:
+        """Take a fresh look at any board of the host that the run was asked to use.
+
+        Raises:
+            UnavailableError: That host cannot be reached, or it was asked to use none.
+        """
+        return look(self._hosts.chosen(), serial, self._options.silence_s)
+
     def prove(self) -> Sighting:
         """Take a fresh look at the board: the proof behind every verdict.
 
@@ -119,6 +132,21 @@ class BoardKeeper:
             return sighting
         held.lost = _lost(held.board.serial, sighting)
         return Sighting(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
+
+    def cool(self) -> None:
+        """Leave the DUT without power until the meter agrees, so that it starts from cold.
+
+        A place that wants its DUT left alone gets it left alone.
+
+        Raises:
+            HilError: The board did not do it, or its DUT still draws current.
+        """
+        held = self.held
+        if held is None or held.lost is not None or held.policy == LEAVE:
+            return
+        held.make_safe()
+        hold(COLD_S)
+        held.board.power.wait_until_off()
 
     def release(self) -> None:
         """Make the board safe and give it back, whatever fails on the way.

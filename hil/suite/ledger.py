@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.suite.attempts import is_flaky
 from hil.suite.selection import KIND, Kind
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TestRecord:
         kind: Hardware or mixed.
         ran: Its body began.
         failed: In any phase.
+        flaky: It passed, but only when it was repeated.
         skipped: In any phase.
         reason: Why its hardware could not be used, as the skip says it; empty if it could.
         verdict: In which way.
@@ -54,6 +56,7 @@ class TestRecord:
     kind: Kind
     ran: bool = False
     failed: bool = False
+    flaky: bool = False
     skipped: bool = False
     reason: str = ""
     verdict: str = ""
@@ -119,7 +122,8 @@ class Ledger:
         record = self.records.setdefault(report.nodeid, TestRecord(Kind(facts["hil_kind"])))
         expected = hasattr(report, "wasxfail")
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
-        record.failed = report.failed or (record.failed and report.when != "setup")
+        record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
+        record.failed = (report.failed and not is_flaky(report)) or (record.failed and report.when != "setup")
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
         record.verdict = facts.get("hil_verdict", "")
         record.headline = facts.get("hil_headline", "")
@@ -149,4 +153,4 @@ class Ledger:
             "ran": sum(record.was_tested for record in records),
             "failed": sum(record.failed for record in records),
             "skipped": sum(record.skipped for record in records),
-        }
+        } | ({"flaky": flaky} if (flaky := sum(record.flaky for record in records)) else {})

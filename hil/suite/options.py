@@ -18,11 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BoardsOption", "RunOptions", "Where", "add_options", "parse_boards", "read_options"]
+__all__ = [
+    "BoardsOption",
+    "RunOptions",
+    "Where",
+    "add_options",
+    "parse_boards",
+    "parse_times",
+    "read_options",
+]
 
 DEFAULT_WAIT_S = 600.0
 DEFAULT_SILENCE_S = 30.0
 LAST_PORT = 65535
+MOST_REPEATS = 9
 
 
 class Where(enum.Enum):
@@ -66,6 +75,8 @@ class RunOptions:
         board: Serial number or name of the only board to use; empty for any.
         report: Folder for evidence such as power traces; None: none is kept.
         lab: What the lab file says of the places.
+        repeats: How often a test that fails on a board is repeated.
+        whole_lab: Every board of the lab file must take part.
     """
 
     boards: BoardsOption
@@ -75,6 +86,8 @@ class RunOptions:
     board: str = ""
     report: Path | None = None
     lab: Lab = field(default_factory=Lab)
+    repeats: int = 0
+    whole_lab: bool = False
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -97,6 +110,17 @@ def add_options(parser: pytest.Parser) -> None:
         "~/.config/hil or /etc/hil)",
     )
     group.addoption("--hil-require", action="store_true", help="missing hardware is a failure, not a skip")
+    group.addoption(
+        "--hil-whole-lab",
+        action="store_true",
+        help="a board that the lab file lists and that takes no part is a failure of the run",
+    )
+    group.addoption(
+        "--hil-repeat",
+        metavar="TIMES",
+        default="0",
+        help="repeat a test that fails on a board, after a power cycle; passing then is flaky, not green",
+    )
     group.addoption(
         "--hil-wait",
         metavar="SECONDS",
@@ -128,6 +152,8 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             board=config.getoption("hil_board"),
             report=_folder(config),
             lab=find_lab(config.getoption("hil_lab"), config.invocation_params.dir, environ),
+            repeats=parse_times("--hil-repeat", config.getoption("hil_repeat")),
+            whole_lab=config.getoption("hil_whole_lab"),
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
@@ -155,6 +181,21 @@ def parse_boards(text: str) -> BoardsOption:
         f"--hil-boards {text!r} is not understood",
         why="it is usb, sim:N with N from 1 to 99, sim@PORT, or none",
         remedy="--hil-boards sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
+    )
+
+
+def parse_times(option: str, text: str) -> int:
+    """Read a number of repetitions.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if text.isascii() and text.isdigit() and int(text) <= MOST_REPEATS:
+        return int(text)
+    raise UsageError(
+        f"{option} {text!r} is not understood",
+        why=f"it is a number from 0 to {MOST_REPEATS}",
+        remedy=f"{option} 1",
     )
 
 

@@ -21,6 +21,8 @@ from hil.suite.ledger import Ledger, describe_board, describe_judgement, describ
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
 from hil.suite.power_evidence import PowerEvidence
+from hil.suite.repeating import Repeats
+from hil.suite.run_status import RunStatus
 from hil.suite.scheduling import worker_channel
 from hil.suite.selection import KIND, Kind, uses_board
 from hil.suite.time_limit import TimeLimitPause
@@ -54,6 +56,10 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(JunitLedger(), "hil-junit")
     config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
+    if run.options.repeats:
+        config.pluginmanager.register(Repeats(run.options.repeats, run), "hil-repeats")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
     return run
 
 
@@ -114,6 +120,29 @@ class Run:
         with suppress(UnavailableError):
             return self.keeper.cards(with_words=True)
         return []
+
+    @property
+    def nothing_ran(self) -> bool:
+        """Whether no test of this run ran on a board."""
+        return not self.ledger.boards()
+
+    def missing(self) -> list[str]:
+        """Return a line for each board of the lab file that took no part, if that was asked for."""
+        if not self.options.whole_lab or not self.options.lab.places:
+            return []
+        from hil.suite.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
+
+        used = {board.serial for board in self.ledger.boards()}
+        return boards_without_part(self.options.lab, used, self.keeper.look_for)
+
+    def cool(self, item: pytest.Item) -> None:
+        """End what rests on the board, and leave its DUT without power until it is cold."""
+        try:
+            self._end_fixtures()
+            if self._keeper is not None:
+                self._keeper.cool()
+        except HilError as error:
+            self.ledger.trouble.append(f"before {item.nodeid} was repeated: {error}")
 
     def _tell(self, line: str) -> None:
         """Show the user a line although a test's output is being captured."""
@@ -190,9 +219,7 @@ class Run:
 
     def _give_back(self) -> None:
         """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
-        if self._fixture is not None:
-            finish, self._fixture = self._fixture, None
-            finish()
+        self._end_fixtures()
         try:
             if self._keeper is not None:
                 self._keeper.release()
@@ -201,6 +228,11 @@ class Run:
             self._unsafe = self._unsafe or not isinstance(
                 error, BoardLostError
             )  # its tests have told, as skips
+
+    def _end_fixtures(self) -> None:
+        if self._fixture is not None:
+            finish, self._fixture = self._fixture, None
+            finish()
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
@@ -237,7 +269,7 @@ class Run:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         if self._worker_input is not None:
             counts = {kind.value: number for kind, number in self.ledger.planned.items()}
-            output = {"planned": counts, "trouble": self.ledger.trouble}
+            output = {"planned": counts, "trouble": self.ledger.trouble, "unsafe": self._unsafe}
             self._config.workeroutput[_FROM_WORKER] = output  # type: ignore[attr-defined]  # xdist's
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -268,6 +300,7 @@ class Run:
         for kind, number in output.get("planned", {}).items():
             self.ledger.planned[Kind(kind)] = max(self.ledger.planned[Kind(kind)], number)
         self.ledger.trouble += output.get("trouble", [])
+        self._unsafe = self._unsafe or output.get("unsafe", False)
 
 
 class JunitLedger:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.suite.run_status import Status
+
 if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
 
@@ -13,6 +15,8 @@ pytest_plugins = "pytester"
 
 TWO_OF_EACH = """
 import pytest
+
+from hil.suite.run_status import Status
 
 def test_reads(power): power.read()
 def test_reads_again(power): power.read()
@@ -64,7 +68,7 @@ def test_such_a_run_is_no_failure_by_itself(workers: str, run_four: RunSuite) ->
 def test_such_a_run_fails_where_hardware_is_required(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", "--hil-require", workers)
 
-    assert inner.status == pytest.ExitCode.TESTS_FAILED
+    assert inner.status == Status.BENCH_NOT_READY
 
 
 def test_a_run_that_planned_none_says_so(run_suite: RunSuite) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.options import BoardsOption, Where, parse_boards
+from hil.suite.options import BoardsOption, Where, parse_boards, parse_times
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -44,13 +44,20 @@ def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) ->
 
 
 @pytest.mark.parametrize(
-    "option", ["--hil-boards=both", "--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan"]
+    "option",
+    ["--hil-boards=both", "--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan", "--hil-repeat=10"],
 )
 def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, option)
 
     assert inner.status == pytest.ExitCode.USAGE_ERROR
     assert "try: --hil-" in inner.text
+
+
+@pytest.mark.parametrize("text", ["-1", "two", "10", "1.5", "", "²"])
+def test_a_number_of_repeats_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not understood"):
+        parse_times("--hil-repeat", text)
 
 
 def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:

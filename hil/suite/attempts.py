@@ -1,0 +1,108 @@
+"""The attempts of one test: which one it is, what went wrong before, and the report of a pass on repeat.
+
+What is told to other processes travels in reports: `REPEATED` is the outcome of a phase that failed and whose
+test is repeated, `BETWEEN` the phase that ends such an attempt.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["ATTEMPT", "BETWEEN", "FLAKY", "OUTCOME", "REPEATED", "Attempts", "is_flaky", "tell_flaky"]
+
+REPEATED = "repeated"
+"""The outcome of a failed phase whose test is repeated: pytest counts it neither as failed nor as passed."""
+
+BETWEEN = "repeat"
+"""What the tear-down of such an attempt is called: JUnit takes `teardown` for the end of the test."""
+
+ATTEMPT = "hil_attempt"
+"""User property: the number of an attempt, from the second one on."""
+
+OUTCOME = "hil_outcome"
+"""User property of a test that is `FLAKY`."""
+
+FLAKY = "flaky"
+
+FIRST_FAILURE = "hil_first_failure"
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Of one test.
+
+    Attributes:
+        number: Of the present attempt, from 1.
+        again: The present attempt has failed and another one follows.
+        in_body: The body runs: a report that is made now is a subtest's.
+        failures: What went wrong in those before, and in this one.
+    """
+
+    number: int = 1
+    again: bool = False
+    in_body: bool = False
+    failures: list[pytest.TestReport] = field(default_factory=list)
+
+    def fail(self, report: pytest.TestReport) -> None:
+        """Take a failed phase of an attempt that is to be repeated."""
+        self.again = True
+        self.failures.append(report)
+        mark(report, REPEATED)
+
+    def begin_next(self, item: pytest.Item) -> None:
+        """Count, and say in the test's properties what the first attempt ended with."""
+        self.number += 1
+        self.again = False
+        facts = {ATTEMPT: str(self.number), FIRST_FAILURE: first_line(self.failures[0])}
+        kept = [(name, value) for name, value in item.user_properties if name not in facts]
+        item.user_properties[:] = [*kept, *facts.items()]
+
+
+def mark(report: pytest.TestReport, outcome: str) -> None:
+    """Give a report an outcome; pytest's type knows its own three only."""
+    report.outcome = cast("Literal['passed', 'failed', 'skipped']", outcome)
+
+
+def is_flaky(report: pytest.TestReport) -> bool:
+    """Whether a report is that of a test that passed only when it was repeated."""
+    return report.failed and report.when == "call" and (OUTCOME, FLAKY) in report.user_properties
+
+
+def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
+    """Make a passing report one of a flaky test: a failure for whoever does not know the word."""
+    told = (
+        f"flaky: passed when it was repeated after a power cycle; before: {first_line(attempts.failures[0])}"
+    )
+    mark(report, "failed")
+    report.user_properties.append((OUTCOME, FLAKY))
+    report.longrepr = _retold(attempts.failures[0].longrepr, told)
+
+
+def tell_skipped(report: pytest.TestReport, attempts: Attempts) -> None:
+    """Make a skip behind a failed attempt a failure: it takes nothing back."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    told = f"{first_line(attempts.failures[0])} (its repetition was skipped: {reason})"
+    mark(report, "failed")
+    report.longrepr = _retold(attempts.failures[0].longrepr, told)
+
+
+def first_line(report: pytest.TestReport) -> str:
+    """Return the line that says what went wrong."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message) if crash is not None else report.longreprtext
+    return text.strip().partition("\n")[0]
+
+
+def _retold(longrepr: Any, told: str) -> Any:  # noqa: ANN401 - pytest has five kinds
+    """Return the traceback of an earlier attempt under another headline."""
+    crash = getattr(longrepr, "reprcrash", None)
+    if crash is None:
+        return f"{told}\n\n{longrepr}"
+    copied = copy.deepcopy(longrepr)
+    copied.reprcrash.message = told
+    return copied

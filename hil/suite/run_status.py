@@ -1,0 +1,95 @@
+"""The exit status of a run: whose fault it is that it is not green, as a number.
+
+pytest's own are 0 to 5. A run that has failed says which of four things it was, the worst one first: tests
+failed (1), the bench was not ready (6), nothing ran (5), tests were flaky (7).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from hil.suite.attempts import ATTEMPT, is_flaky
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+__all__ = ["BenchWatch", "RunStatus", "Status"]
+
+
+class Status(enum.IntEnum):
+    """Exit statuses of a run; 2 to 4 are pytest's."""
+
+    GREEN = 0
+    TESTS_FAILED = 1
+    NOTHING_RAN = 5
+    BENCH_NOT_READY = 6
+    FLAKY = 7
+
+
+class BenchWatch(Protocol):
+    """What the first process knows of the bench when the tests are over."""
+
+    @property
+    def nothing_ran(self) -> bool:
+        """Whether no test ran on a board."""
+        ...
+
+    def missing(self) -> Sequence[str]:
+        """Return a line for each board of the lab file that took no part."""
+        ...
+
+
+class RunStatus:
+    """The plugin, in the first process of a run.
+
+    Args:
+        bench: What it knows of the bench.
+        required: Hardware that cannot be used is a failure, and so is a run in which nothing ran.
+    """
+
+    def __init__(self, bench: BenchWatch, *, required: bool) -> None:
+        self._bench = bench
+        self._required = required
+        self._failed = self._unusable = self._flaky = 0
+        self._missing: Sequence[str] = ()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count failures by whose they are."""
+        if not report.failed:
+            return
+        names = {name for name, _ in report.user_properties}
+        if is_flaky(report):
+            self._flaky += 1
+        elif "hil_verdict" in names and ATTEMPT not in names:
+            self._unusable += 1
+        else:
+            self._failed += 1
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Choose the status."""
+        result = yield
+        self._missing = self._bench.missing()
+        if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            session.exitstatus = self._status(int(session.exitstatus))
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
+            session.exitstatus = Status.BENCH_NOT_READY
+        return result
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the boards that took no part."""
+        for line in self._missing:
+            terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
+
+    def _status(self, pytests: int) -> int:
+        excused = bool(self._flaky or self._unusable)
+        if self._failed or (pytests == Status.TESTS_FAILED and not excused):
+            return Status.TESTS_FAILED
+        if self._unusable or self._missing:
+            return Status.BENCH_NOT_READY
+        if self._required and self._bench.nothing_ran:
+            return Status.NOTHING_RAN
+        return Status.FLAKY if self._flaky else Status.GREEN
