@@ -22,6 +22,7 @@ def settings() -> None:
     hil settings get tags
     hil settings set name rack-3
     hil settings set power_on ""
+    hil settings apply --board jetson-1
     """  # noqa: D301 - click's own escape
 
 
@@ -51,3 +52,18 @@ def set_(asked: Asked, name: str, value: str) -> dict[str, Any]:
 
     with using(asked, "hil settings set") as board:
         return asdict(board.settings.write(**{name: value}))
+
+
+@settings.command()
+@one_board
+def apply(asked: Asked) -> dict[str, Any]:
+    """Store the power sequences that the lab file has for the board's place, where the board's differ."""
+    from hil.cli.using_board import lab_here, using  # noqa: PLC0415 - as above
+
+    lab = lab_here()
+    with using(asked, "hil settings apply") as board:
+        before = board.settings.read()
+        changes = lab.unlike(board.serial, before)
+        board.settings.write(**changes)
+    changed = {name: {"was": getattr(before, name), "is": text} for name, text in changes.items()}
+    return {"board": board.serial, "place": lab.name_of(board.serial) or None, "changed": changed}

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from hil.cli.one_board import Asked
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
+    from hil.lab.lab import Lab
     from hil.lab.lease import Waiting
 
-__all__ = ["host_of", "using"]
+__all__ = ["host_of", "lab_here", "using"]
 
 
 def host_of(boards: str) -> Host:
@@ -45,6 +46,15 @@ def host_of(boards: str) -> Host:
     return Hosts(option).chosen()
 
 
+def lab_here() -> Lab:
+    """Read the lab file that counts where the command was typed.
+
+    Raises:
+        UsageError: It is wrong.
+    """
+    return find_lab(None, Path.cwd())
+
+
 @contextmanager
 def using(asked: Asked, what: str) -> Iterator[Board]:
     """Hold a board and open it, for a `with` block.
@@ -58,7 +68,7 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
         UsageError: There are several, and none was named.
     """
     host = host_of(asked.boards)
-    lab = find_lab(None, Path.cwd())
+    lab = lab_here()
     serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
     try:
         lease = hold(serial, wait_s=asked.wait_s, test=what, on_wait=_tell)

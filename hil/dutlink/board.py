@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.console import Console
 from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
 from hil.dutlink.firmware import check_firmware
+from hil.dutlink.login import LOGIN_PROMPT
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import OFF_AMPS, Power
 from hil.dutlink.requests import ConfigKey
@@ -16,11 +18,12 @@ from hil.dutlink.storage import Storage
 from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
 from hil.dutlink.tty import Tty, find_tty, uart_of
 from hil.dutlink.wiring import Wiring
-from hil.errors import HilError
+from hil.errors import BoardFaultError, HilError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from hil.dutlink.expecting import Expected
     from hil.dutlink.firmware import FirmwareVersion
     from hil.dutlink.host import Host
     from hil.dutlink.link import Link
@@ -32,6 +35,8 @@ _POWER_SETTINGS = {
     "power off": ConfigKey.POWER_OFF,
     "power rescue": ConfigKey.POWER_RESCUE,
 }
+
+_SWITCHED_ON = re.compile(r"power (?:on|force-on|rescue)(?:;|$)")
 
 
 class Board:
@@ -63,6 +68,8 @@ class Board:
             unpowered=self._dut_is_unpowered,
             allowance=self._busy_with,
         )
+        self.console.know(wiring.login)
+        self._boot_begin = 0
         self._link = link
         self._wiring = wiring
 
@@ -85,6 +92,30 @@ class Board:
         if errors:
             raise errors[0]
 
+    def wait_until_up(self, timeout_s: float | None = None) -> Expected:
+        """Wait until the DUT's console shows that it is up, and return the match.
+
+        What that is says the lab file (`up`); without one, it is a login prompt. Only what came since the
+        supply was last switched on through this object counts, and it stays there for `expect` and `login`.
+
+        Args:
+            timeout_s: How long, in seconds; None: as the lab file says (`up_timeout_s`), else 120.
+
+        Raises:
+            ExpectError: It did not come in time; says what came instead.
+            BoardFaultError: The supply is cut.
+            ConsoleError: The console cannot be used.
+        """
+        if self.power.cut:
+            raise BoardFaultError(
+                f"the DUT of board {self.serial} cannot come up",
+                why="its supply was cut",
+                remedy="power.on() goes first",
+                serial=self.serial,
+            )
+        limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
+        return self.console.wait_for_words(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
+
     def close(self) -> None:
         """Let go of console and board; power, position and pins stay as they are."""
         self.storage.close()
@@ -101,7 +132,9 @@ class Board:
 
     def _note(self, action: str) -> None:
         """Note in the console's transcript what is done to the DUT."""
-        self.console.transcript.mark(action)
+        mark = self.console.transcript.mark(action)
+        if _SWITCHED_ON.match(action):
+            self._boot_begin = mark.position
 
     def _find_tty(self) -> Tty:
         """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from textwrap import indent
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expecting import Expecter
@@ -14,7 +15,7 @@ from hil.dutlink.plain_text import last_lines
 from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waiting import Deadline, hold, until
-from hil.errors import ConsoleError, ExpectError
+from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hil.dutlink.expecting import Expected, Pattern
     from hil.dutlink.shell import ShellAnswer
     from hil.dutlink.tty import Tty
+    from hil.dutlink.wiring import Login
 
 __all__ = ["PROMPT", "Console"]
 
@@ -71,6 +73,7 @@ class Console:
         self.transcript = Transcript()
         self.pace_s = 0.0
         self.prompt: Pattern = PROMPT
+        self._account: Login | None = None
         self._serial = serial
         self._find = find
         self._uart = uart
@@ -79,6 +82,12 @@ class Console:
         self._port: ConsolePort | None = None
         self._expecter: Expecter | None = None
         self._doubtful = False
+
+    def know(self, account: Login | None) -> None:
+        """Take the account that `login` uses by itself, and its prompt."""
+        self._account = account
+        if account is not None and account.prompt is not None:
+            self.prompt = account.prompt
 
     @property
     def is_open(self) -> bool:
@@ -182,22 +191,28 @@ class Console:
         return outcome
 
     def login(
-        self, user: str, password: str = "", prompt: Pattern | None = None, timeout_s: float = 60.0
+        self,
+        user: str | None = None,
+        password: str | None = None,
+        prompt: Pattern | None = None,
+        timeout_s: float = 60.0,
     ) -> None:
         """Log in to the DUT, or find that somebody is; returns at the shell's prompt.
 
         Where the DUT has been silent for two seconds, Enter asks for whatever it waits for.
 
         Args:
-            user: Its name there.
-            password: Sent if it is asked for.
+            user: Its name there; None: the one that the lab file has for this place.
+            password: Sent if it is asked for; None: the lab file's for that user, else an empty one.
             prompt: The shell's prompt, kept for `run`; None: `# ` or `$ `, as the console's `prompt` says.
             timeout_s: Seconds for all of it, the DUT's boot included.
 
         Raises:
             ExpectError: Neither a login prompt nor the shell's came in time.
             ConsoleError: User or password were refused.
+            UsageError: No user is given, and the lab file has none.
         """
+        user, password = self._credentials(user, password)
         self.prompt = self.prompt if prompt is None else prompt
         log_in(self, user, password, timeout_s)
 
@@ -216,6 +231,22 @@ class Console:
             UsageError: The command is not one line.
         """
         return run_command(self, command, timeout_s)
+
+    def wait_for_words(self, pattern: Pattern, begin: int, timeout_s: float) -> Expected:
+        """Wait for a pattern in all that came since position `begin` of the transcript.
+
+        Unlike `expect` it takes nothing away: what it finds is still there for `expect` and `login`.
+
+        Raises:
+            ExpectError: It did not come in time; says what came instead.
+            ConsoleLostError: The tty went away.
+        """
+        port = self._opened()
+        began = Deadline(timeout_s)
+        outcome = wait_for_words(self.transcript, begin, pattern, timeout_s, lambda: port.lost)
+        if isinstance(outcome, bytes):
+            raise port.lost_error() if port.lost else self._not_come(pattern, began.spent_s, outcome)
+        return outcome
 
     def discard(self) -> None:
         """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
@@ -245,6 +276,20 @@ class Console:
         answer = ask_shell(port, command, limit_s)
         self._doubtful = False
         return answer
+
+    def _credentials(self, user: str | None, password: str | None) -> tuple[str, str]:
+        kept = self._account
+        user = kept.user if user is None and kept else user
+        if user is None:
+            raise UsageError(
+                f"nothing says who logs in to the DUT of board {self._serial}",
+                why="no user was given, and the lab file has none for its place",
+                remedy='login("root", "..."), or login = { user = "root", password = "..." } in lab.toml',
+                serial=self._serial,
+            )
+        if password is None:
+            password = kept.password if kept and kept.user == user else ""
+        return user, password
 
     def _opened(self) -> ConsolePort:
         return self._port or self._start(_NODE_LIMIT_S)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from hil.dutlink.command import Talk
     from hil.dutlink.expecting import Expected
 
-__all__ = ["log_in"]
+__all__ = ["LOGIN_PROMPT", "log_in"]
 
 QUIET_S: Final = 2.0
 """A DUT that says nothing for so long waits for Enter; a boot loader counts down each second."""
 
-_LOGIN: Final = rb"(?<!Last )[Ll]ogin: ?"
+LOGIN_PROMPT: Final = rb"(?<!Last )[Ll]ogin: ?"
 _PASSWORD: Final = rb"[Pp]assword: ?"
 _REFUSED: Final = rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied"
 
@@ -36,7 +36,7 @@ def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
     came = talk.expect([talk.prompt, _PASSWORD, _REFUSED], deadline.left_s)
     if came.index == 1:
         talk.sendline(password)
-        came = talk.expect([talk.prompt, _PASSWORD, _REFUSED, _LOGIN], deadline.left_s)
+        came = talk.expect([talk.prompt, _PASSWORD, _REFUSED, LOGIN_PROMPT], deadline.left_s)
     if came.index != 0:
         raise ConsoleError(
             f"the DUT did not let {user} in",
@@ -50,7 +50,7 @@ def _wait(talk: Talk, deadline: Deadline) -> Expected:
     while deadline.left_s > QUIET_S:
         said = talk.transcript.position
         with suppress(ExpectError):
-            return talk.expect([talk.prompt, _LOGIN], QUIET_S)
+            return talk.expect([talk.prompt, LOGIN_PROMPT], QUIET_S)
         if talk.transcript.position == said:
             talk.sendline()
-    return talk.expect([talk.prompt, _LOGIN], deadline.left_s)
+    return talk.expect([talk.prompt, LOGIN_PROMPT], deadline.left_s)

@@ -28,6 +28,7 @@ __all__ = [
     "Sequence",
     "SupplyOrder",
     "WaitOrder",
+    "same",
 ]
 
 TICK_S = 0.1
@@ -141,6 +142,14 @@ class Sequence:
         """How it leaves the supply: on, off, or (None) as it was."""
         switched = [order.on for order in self.orders if isinstance(order, SupplyOrder)]
         return switched[-1] if switched else None
+
+
+def same(text: str, other: str) -> bool:
+    """Whether two texts are one sequence, however they are spelt; flash wears, so a comma is no change."""
+    try:
+        return text == other or Sequence.parse(text) == Sequence.parse(other)
+    except SequenceError:
+        return False
 
 
 def _check_size(text: str) -> None:

@@ -8,20 +8,44 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Wiring"]
+__all__ = ["UP_TIMEOUT_S", "Login", "Wiring"]
+
+UP_TIMEOUT_S = 120.0
+"""How long a DUT may take to come up, in seconds, where its place does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How one logs in to the DUT.
+
+    Attributes:
+        user: Its name there.
+        password: Sent if it is asked for.
+        prompt: The shell's prompt, a regular expression; None: `# ` or `$ `.
+    """
+
+    user: str
+    password: str = ""
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Paths on the host that belong to one board.
+    """What belongs to one board: paths on the host, and words of its DUT.
 
     Attributes:
         console: The tty of the DUT's own console, where it is not the board's UART.
         stick: The storage stick's device node on the host (a `by-id` path keeps its name). None: the one
             disk that follows the mux.
         baud_rate: Of a console of its own; the board's UART is fixed at 115200.
+        login: How one logs in to the DUT.
+        up: What its console shows when it is up, a regular expression; None: a login prompt.
+        up_timeout_s: How long it may take to come up, in seconds.
     """
 
     console: Path | None = None
     stick: Path | None = None
     baud_rate: int = 115200
+    login: Login | None = None
+    up: str | None = None
+    up_timeout_s: float = UP_TIMEOUT_S

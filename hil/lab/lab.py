@@ -6,16 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.wiring import Wiring
+from hil.dutlink.sequence import same
+from hil.dutlink.wiring import Login, Wiring
 from hil.lab.safety import FORCE_OFF, LEAVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hil.dutlink.settings import Settings
     from hil.lab.place import Place
     from hil.lab.safety import Safety
 
-__all__ = ["Lab"]
+__all__ = ["SEQUENCES", "Lab"]
+
+SEQUENCES = ("power_on", "power_off", "power_rescue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,16 @@ class Lab:
         return frozenset(place.tags) if place is not None else frozenset()
 
     def wiring_of(self, serial: str) -> Wiring:
-        """Return the paths on the host that belong to the board."""
+        """Return what the board cannot know: paths on the host, and words of its DUT."""
         place = self._place_of(serial)
         if place is None:
             return Wiring()
         wiring = Wiring(
             console=Path(place.console) if place.console else None,
             stick=Path(place.stick) if place.stick else None,
+            login=Login(**place.login.model_dump()) if place.login else None,
+            up=place.up,
+            up_timeout_s=place.up_timeout_s,
         )
         return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
 
@@ -59,6 +66,21 @@ class Lab:
         """Return the place's own patterns of trouble on the console, beside those that hil knows."""
         place = self._place_of(serial)
         return tuple(place.watch) if place is not None else ()
+
+    def sequences_of(self, serial: str) -> dict[str, str]:
+        """Return the power sequences that the board should store, by the name of their setting.
+
+        Nothing writes them but `hil settings apply` and `hil enroll`: a board's flash wears, and what a board
+        does when it is told "on" must not change behind anybody's back.
+        """
+        place = self._place_of(serial)
+        wanted = {name: getattr(place, name, None) for name in SEQUENCES}
+        return {name: text for name, text in wanted.items() if text is not None}
+
+    def unlike(self, serial: str, stored: Settings) -> dict[str, str]:
+        """Return the place's power sequences that the board does not store; `hil settings apply` does."""
+        wanted = self.sequences_of(serial)
+        return {name: text for name, text in wanted.items() if not same(text, getattr(stored, name))}
 
     def policy_of(self, serial: str) -> str:
         """Return what the place calls safe; see `hil.lab.safety.Safety.policy`."""

@@ -221,10 +221,21 @@ class BoardFinder:
         try:
             if held.policy != LEAVE:
                 board.make_safe()
+            self._tell_differences(board)
         except BaseException:
             held.let_go(safe=False)
             raise
         return held
+
+    def _tell_differences(self, board: Board) -> None:
+        """Say where the board's power sequences are not the lab file's: the run goes by the board's."""
+        if not self._lab.sequences_of(board.serial):
+            return
+        for name, wanted in self._lab.unlike(board.serial, stored := board.settings.read()).items():
+            self._tell(
+                f"hil: board {board.serial} stores {name} = {getattr(stored, name)!r}, the lab file has "
+                f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
+            )
 
     def _read_card(self, host: Host, serial: str) -> BoardCard:
         """Ask a board for its name and tags; one that does not tell has those of the lab file."""

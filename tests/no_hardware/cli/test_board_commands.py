@@ -114,6 +114,30 @@ def test_a_setting_is_stored_and_read_back(capsys: pytest.CaptureFixture[str]) -
     assert (status, capsys.readouterr().out) == (0, "rack-3\n")
 
 
+def test_a_places_sequences_are_stored_by_command_and_only_where_they_differ(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    simulator: SimulatorProcess,
+    serial: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "lab.toml").write_text(
+        f'[place.a]\nserial = "{serial}"\npower_on = "P1,w1"\npower_off = ""\n'
+    )
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+    run(["settings", "set", "power_off", "p0,w1"])
+    capsys.readouterr()
+
+    run(["--json", "settings", "apply", "--board", "a"])
+    changed = told(capsys)["changed"]
+    used = simulator.control.state(serial)["flash"]
+    again = run(["--json", "settings", "apply", "--board", "a"])
+
+    assert changed == {"power_on": {"was": "", "is": "P1,w1"}, "power_off": {"was": "p0,w1", "is": ""}}
+    assert (again, told(capsys)["changed"], simulator.control.state(serial)["flash"]) == (0, {}, used)
+    run(["settings", "set", "power_on", ""])
+
+
 @pytest.mark.parametrize("command", [["get", "nmae"], ["set", "nmae", "x"]])
 def test_a_setting_that_does_not_exist_is_told(
     command: list[str], capsys: pytest.CaptureFixture[str]

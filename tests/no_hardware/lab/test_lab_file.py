@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from broken_lab_files import BROKEN, GOOD, WRONG_KEYS, WRONG_TYPES, Broken
+from jsonschema import Draft202012Validator
 
 import hil
 from hil.dutlink.board import open_board
@@ -18,24 +21,11 @@ from hil.errors import UsageError
 from hil.lab.lab_file import find_lab, read_lab
 from hil.lab.place import schema
 from hil.sim.backend import simulated_host
+from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
 
 SET_PIN, PIN_A, LOW = 5, 1, "00"
 ROOT = Path(__file__).parents[3]
-GOOD = """\
-# our bench
-[place.jetson-1]
-serial = "0df10035"
-tags = ["jetson", "nvme"]
-stick = "/dev/disk/by-id/usb-A"
-console = "/dev/serial/by-id/usb-B"
-baud_rate = 921600
-safe = "aL,w10"
-watch = ["EXT4-fs error"]
-
-[place.pi]
-serial = "5a1c0e01"
-"""
 DIES = """
 import os, signal
 import pytest
@@ -44,6 +34,20 @@ import pytest
 def test_dies_with_its_dut_on(power):
     power.force_on()
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+LOGS_IN = """
+import shutil
+import pytest
+
+@pytest.mark.hardware
+def test_logs_in(dutlink, power, storage, console):
+    storage.host()
+    shutil.copyfile("image", storage.wait_for_node(20))
+    storage.dut()
+    power.on()
+    assert b"image: lab" in dutlink.wait_until_up().group()
+    console.login()
+    assert console.run("echo in").output == "in"
 """
 
 
@@ -71,85 +75,41 @@ def test_a_board_that_the_file_does_not_name_is_a_place_as_well(tmp_path: Path) 
     assert (lab.name_of("99999999"), lab.policy_of("99999999")) == ("", "force-off")
 
 
-MISTAKES = [
-    ("serial", 'serail = "0df10035"', 3, "did you mean serial"),
-    ("serial", "serial = 5", 3, "string"),
-    ("serial", 'serial = "0DF10035"', 3, "eight characters"),
-    ("serial", 'serial = "0df1003"', 3, "eight characters"),
-    ("serial", 'serial = ""', 3, "eight characters"),
-    ("serial", 'serial = "5a1c0e01"', 12, "already"),
-    ("serial", "", 2, "serial is missing"),
-    ("tags", 'tags = "jetson"', 4, "list"),
-    ("tags", 'tags = ["two words"]', 4, "one word"),
-    ("tags", 'tags = [""]', 4, "one word"),
-    ("tags", "tags = [1]", 4, "string"),
-    ("tags", 'tgas = ["a"]', 4, "did you mean tags"),
-    ("tags", 'tags = ["a"', 5, "not TOML"),
-    ("stick", 'stick = "sda"', 5, "whole path"),
-    ("stick", 'stick = "/dev/disk/"', 5, "whole path"),
-    ("stick", 'stik = "/dev/sda"', 5, "did you mean stick"),
-    ("stick", "stick = true", 5, "string"),
-    ("console", 'console = "ttyUSB0"', 6, "whole path"),
-    ("console", 'consol = "/dev/ttyUSB0"', 6, "did you mean console"),
-    ("console", "console = []", 6, "string"),
-    ("baud_rate", "baud_rate = 115201", 7, "nearest is 115200"),
-    ("baud_rate", "baud_rate = 0", 7, "no such rate"),
-    ("baud_rate", "baud_rate = -9600", 7, "no such rate"),
-    ("baud_rate", "baud_rate = 9600.0", 7, "integer"),
-    ("baud_rate", 'baud_rate = "9600"', 7, "integer"),
-    ("baud_rate", "baudrate = 9600", 7, "did you mean baud_rate"),
-    ("baud_rate", "baud_rate = true", 7, "integer"),
-    ("watch", 'watch = "panic"', 9, "list"),
-    ("watch", 'watch = ["a("]', 9, "regular expression"),
-    ("watch", 'watch = ["a*"]', 9, "empty line"),
-    ("watch", 'wacth = ["a"]', 9, "did you mean watch"),
-    ("safe", 'safe = "leav"', 8, "did you mean leave"),
-    ("safe", 'safe = "force_off"', 8, "did you mean force-off"),
-    ("safe", 'safe = "aX"', 8, "power sequence"),
-    ("safe", 'safe = ""', 8, "empty"),
-    ("safe", "safe = false", 8, "string"),
-    ("safe", 'safe = "w9999"', 8, "power sequence"),
-    ("safe", 'save = "off"', 8, "did you mean safe"),
-    ("safe", 'safe = "off"\nsafe = "leave"', 9, "not TOML"),
-    ("safe", "safe = off", 8, "not TOML"),
-    ("safe", 'safe = "off', 8, "not TOML"),
-]
+def test_good_is_good(tmp_path: Path) -> None:
+    lab = read_lab(write(tmp_path, GOOD))
+
+    assert list(lab.places) == ["jetson-1", "pi"]
 
 
-@pytest.mark.parametrize(("key", "line", "number", "said"), MISTAKES)
-def test_a_wrong_line_is_named_with_what_is_allowed(
-    tmp_path: Path, key: str, line: str, number: int, said: str
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+def test_a_mistake_is_told_with_file_line_what_is_allowed_and_what_was_meant(
+    tmp_path: Path, broken: Broken
 ) -> None:
-    lines = [
-        line if old.startswith(f"{key} ") and at < 10 else old for at, old in enumerate(GOOD.splitlines())
-    ]
-    file = write(tmp_path, "\n".join(lines) + "\n")
+    file = write(tmp_path, broken.text)
     with pytest.raises(UsageError) as raised:
         read_lab(file)
 
-    assert f"{file}:{number}: " in raised.value.what
-    assert said in str(raised.value)
+    assert raised.value.what.startswith(f"{file}:{broken.line}: "), broken.text
+    assert [word for word in broken.said if word not in str(raised.value)] == [], str(raised.value)
+    assert raised.value.why
+    assert raised.value.remedy
 
 
-@pytest.mark.parametrize(
-    ("text", "number", "said"),
-    [
-        ('serial = "0df10035"', 1, "[place.NAME]"),
-        ("[places.a]", 1, "did you mean place"),
-        ('[place."two words"]\nserial = "0df10035"', 1, "letters, digits"),
-        ("place = 3", 1, "a table"),
-        ("\n\n[place]\na = 5", 4, "a = 5"),
-        ("[[place]]", 1, "a table"),
-        ("[place.a", 1, "not TOML"),
-        ("\n# why\n[place.a]\n\n# this\nserial = 3", 6, "string"),
-    ],
-)
-def test_a_wrong_frame_is_named_with_its_line(tmp_path: Path, text: str, number: int, said: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        read_lab(write(tmp_path, text))
+def test_there_are_two_hundred_broken_files() -> None:
+    assert len({broken.text for broken in BROKEN}) >= 200
 
-    assert f"lab.toml:{number}: " in raised.value.what
-    assert said in str(raised.value)
+
+def test_an_editors_schema_takes_what_the_model_takes() -> None:
+    validator = Draft202012Validator(schema())
+
+    assert list(validator.iter_errors(tomllib.loads(GOOD))) == []
+
+
+@pytest.mark.parametrize("broken", [*WRONG_TYPES, *WRONG_KEYS], ids=range(len(WRONG_TYPES) + len(WRONG_KEYS)))
+def test_an_editors_schema_refuses_wrong_types_and_keys(broken: Broken) -> None:
+    validator = Draft202012Validator(schema())
+
+    assert list(validator.iter_errors(tomllib.loads(broken.text)))
 
 
 def test_several_mistakes_are_counted(tmp_path: Path) -> None:
@@ -190,6 +150,34 @@ def test_the_published_schema_is_the_one_that_is_checked() -> None:
     published = Path(hil.__file__).parent / "data/lab.schema.json"
 
     assert json.loads(published.read_text()) == schema()
+
+
+@pytest.mark.thorough
+def test_a_run_uses_what_the_lab_file_says_of_the_dut(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "test_logs_in.py").write_text(LOGS_IN)
+    (tmp_path / "locks").mkdir()
+    build_image(tmp_path / "image", "lab")
+    with SimulatorProcess(boards=1, speed=5) as simulator:
+        (serial,) = simulator.serials()
+        write(
+            tmp_path,
+            f'[place.ours]\nserial = "{serial}"\nlogin = {{ user = "root", password = "hil" }}\n'
+            'up = "image: lab"\npower_on = "p1,w1"\n',
+        )
+        run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_logs_in.py", "--hil-boards"]
+        ran = subprocess.run(
+            [*run, f"sim@{simulator.ready['control_port']}"],
+            cwd=tmp_path,
+            env={**os.environ, "HIL_LOCK_DIR": str(tmp_path / "locks")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    assert ran.returncode == 0, ran.stdout
+    assert f"hil settings apply --board {serial}" in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""A DUT is up when its console says so, and whoever reads the console misses nothing by it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.board import Board, open_board
+from hil.dutlink.coming_up import wait_for_words
+from hil.dutlink.expecting import Expected
+from hil.dutlink.transcript import Transcript
+from hil.dutlink.wiring import Login, Wiring
+from hil.errors import BoardFaultError, ExpectError, UsageError
+from hil.sim.backend import simulated_host
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIRING = Wiring(login=Login("root", "hil"))
+
+
+@pytest.fixture(scope="module")
+def bootable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    image = tmp_path_factory.mktemp("image") / "image"
+    build_image(image, "up")
+    with (
+        SimulatorProcess(1, speed=10.0) as simulator,
+        open_board(simulated_host(simulator.ready), wiring=WIRING) as board,
+    ):
+        board.make_safe()
+        board.storage.host()
+        shutil.copyfile(image, board.storage.wait_for_node(20))
+        yield board
+        board.make_safe()
+
+
+@pytest.fixture
+def board(bootable: Board) -> Board:
+    bootable.make_safe()
+    bootable.storage.dut()
+    bootable._wiring = WIRING
+    bootable.console.know(WIRING.login)
+    return bootable
+
+
+def test_it_is_up_at_the_login_prompt_where_nobody_said_otherwise(board: Board) -> None:
+    board.power.on()
+
+    assert board.wait_until_up().text().startswith("login: ")
+
+
+def test_it_is_up_when_the_words_of_its_place_come(board: Board) -> None:
+    board._wiring = replace(WIRING, up=r"image: (\w+) [0-9a-f]{16}")
+    board.power.on()
+
+    assert board.wait_until_up().text(1) == "up"
+
+
+def test_what_showed_that_it_is_up_is_still_there_to_be_expected(board: Board) -> None:
+    board.power.on()
+    board.wait_until_up()
+
+    board.console.login()
+
+    assert board.console.run("true").status == 0
+
+
+def test_the_last_boots_prompt_does_not_count(board: Board) -> None:
+    board.power.on()
+    board.wait_until_up()
+    board.power.cycle(0.1)
+
+    with pytest.raises(ExpectError, match="did not come"):
+        board.wait_until_up(timeout_s=0)
+
+
+def test_a_dut_whose_supply_was_cut_is_not_waited_for(board: Board) -> None:
+    with pytest.raises(BoardFaultError, match="cannot come up"):
+        board.wait_until_up()
+
+
+def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:
+    board.console.know(None)
+    with pytest.raises(UsageError, match=r"lab\.toml"):
+        board.console.login()
+
+
+def test_another_user_does_not_get_the_places_password(board: Board) -> None:
+    assert board.console._credentials("guest", None) == ("guest", "")
+    assert board.console._credentials("root", None) == ("root", "hil")
+    assert board.console._credentials("root", "other") == ("root", "other")
+
+
+def test_words_that_were_there_before_do_not_count() -> None:
+    transcript = Transcript()
+    transcript.append(b"old login: ")
+    begin = transcript.position
+    transcript.append(b"new log")
+    transcript.append(b"in: ")
+
+    found = wait_for_words(transcript, begin, "login: ", 0.0, lambda: False)
+
+    assert isinstance(found, Expected)
+    assert found.before == b"new "
+
+
+def test_a_console_that_is_gone_is_not_waited_for() -> None:
+    transcript = Transcript()
+    transcript.append(b"half a lo")
+
+    assert wait_for_words(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
