@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,13 +73,22 @@ def read_lab(file: Path) -> Lab:
 
 def _usual_files(folder: Path, environ: Mapping[str, str]) -> Iterable[Path]:
     for parent in (folder, *folder.parents):
-        yield parent / FILE_NAME
+        if parent == folder or not _is_for_everybody(parent):
+            yield parent / FILE_NAME
         if any((parent / root).exists() for root in _PROJECT_ROOTS):
             break
     home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
     if home:
         yield Path(home) / "hil" / FILE_NAME
     yield SYSTEM_FOLDER / FILE_NAME
+
+
+def _is_for_everybody(folder: Path) -> bool:
+    """Whether anybody may put a file there, as in /tmp: what lies there belongs to no project."""
+    try:
+        return bool(folder.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 def _text(file: Path) -> str:

@@ -140,6 +140,16 @@ def test_the_projects_file_goes_before_the_users(tmp_path: Path) -> None:
     assert find_lab(None, tmp_path / "project/tests", environ).file == tmp_path / "project/lab.toml"
 
 
+def test_what_lies_in_a_folder_above_where_anybody_may_write_is_nobodys_lab_file(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    write(tmp_path, GOOD)
+    assert find_lab(None, below, {}).places
+    tmp_path.chmod(0o1777)
+
+    assert find_lab(None, below, {}).file is None
+
+
 def test_none_asks_for_no_file(tmp_path: Path) -> None:
     write(tmp_path, "wrong")
 
