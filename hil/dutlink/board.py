@@ -58,7 +58,7 @@ class Board:
         self.firmware = firmware
         self.host = host
         self.power = Power(link, note=self._note)
-        self.storage = Storage(link, host.dev, wiring.stick)
+        self.storage = Storage(link, host.dev, wiring.stick, host.sys)
         self.pins = Pins(link)
         self.settings = BoardSettings(link)
         self.console = Console(

@@ -37,7 +37,7 @@ def usb_disks(dev: Path) -> frozenset[Path]:
     )
 
 
-def size_bytes(node: Path) -> int:
+def size_bytes(node: Path, sys: Path = Path("/sys")) -> int:
     """Size of a disk, 0 while it has none: gone, still spinning up, or without a medium.
 
     A block device's size is read from sysfs, which needs neither permission nor an open that would disturb
@@ -47,13 +47,13 @@ def size_bytes(node: Path) -> int:
         status = node.stat()
         if not stat.S_ISBLK(status.st_mode):
             return status.st_size
-        return _block_size_bytes(node, status.st_rdev)
+        return _block_size_bytes(node, sys / "dev" / "block", status.st_rdev)
     except (OSError, ValueError):
         return 0
 
 
-def _block_size_bytes(node: Path, number: int) -> int:
-    in_sysfs = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/size")
+def _block_size_bytes(node: Path, listed: Path, number: int) -> int:
+    in_sysfs = listed / f"{os.major(number)}:{os.minor(number)}" / "size"
     if in_sysfs.exists():
         return int(in_sysfs.read_text(encoding="ascii")) * _SECTOR_BYTES
     descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,7 +1,8 @@
 """The one seam between real and simulated boards.
 
-A host is where boards are plugged in: a pyusb backend that reaches them, and the folder where their device
-nodes appear. The system's own host has libusb and `/dev`; the simulator fills both places with its own.
+A host is where boards are plugged in: a pyusb backend that reaches them, the folder where their device
+nodes appear, and the folder where the kernel tells about disks. The system's own host has libusb, `/dev` and
+`/sys`; the simulator fills all three places with its own.
 Above this line nothing knows which one it is.
 """
 
@@ -26,8 +27,10 @@ class Host:
         backend: Makes the pyusb backend, once per process and when first needed. None: the system's libusb,
             else the one that `libusb-package` ships.
         dev: The folder where device nodes appear, with `serial/by-id` and `disk/by-id` in it.
+        sys: The folder where the kernel tells about disks, with `block` and `dev/block` in it.
     """
 
     label: str = "this host"
     backend: Callable[[], Any] | None = field(default=None, compare=False)
     dev: Path = Path("/dev")
+    sys: Path = Path("/sys")

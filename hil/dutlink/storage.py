@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 from hil.dutlink.disks import Watch, size_bytes
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.waiting import hold, until
-from hil.errors import StickMissingError, StickStayedError
+from hil.errors import StickMissingError, StickStayedError, WrongDiskError
 from hil.flash.progress import Silent
+from hil.flash.proof import Expected, open_proven
+from hil.flash.sysfs import disks_of
 
 if TYPE_CHECKING:
     import os
 
     from hil.dutlink.link import Link
+    from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.outcome import Flashed, ReadBack
     from hil.flash.progress import Progress
@@ -53,17 +56,21 @@ class Storage:
         link: The board.
         dev: The host's device folder.
         stick: The node's path, where it is known.
+        sys: The folder where the host's kernel tells about disks.
     """
 
-    def __init__(self, link: Link, dev: Path, stick: Path | None = None) -> None:
+    def __init__(self, link: Link, dev: Path, stick: Path | None = None, sys: Path = Path("/sys")) -> None:
         self._link = link
         self._dev = dev
+        self._sys = sys
         self._wired = stick
         self._found: Path | None = None
         self._watch: Watch | None = None
         self._turn_ends: threading.Timer | None = None
         self._position: Position | None = None
         self._turned_s = 0.0
+        self._before: frozenset[str] = frozenset()
+        self._usb_names: tuple[str, ...] = ()
 
     @property
     def position(self) -> Position | None:
@@ -90,6 +97,7 @@ class Storage:
             self._start_watching()
         elif not node.exists():
             self._take_turn()  # others, who look for theirs, must not see this one come
+        self._before = frozenset(disk.key for disk in disks_of(self._sys))
         self._set(Position.HOST)
 
     def dut(self) -> None:
@@ -114,14 +122,44 @@ class Storage:
         """
         if self.node is None and self._watch is None:
             self.host()
-        self._keep_turn()
         try:
-            node = until(self._usable, timeout_s)
-            if node is not None and self.node is None:
-                hold(_RIVAL_S)
-                node = self._usable()
+            return self._await_node(timeout_s)
         finally:
             self._stop_watching()
+
+    def claim(self, *, to_write: bool) -> Disk:
+        """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
+
+        Args:
+            to_write: Whether it is to be written.
+
+        Raises:
+            WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
+            StickMissingError, StickAmbiguousError, StickLostError: It did not come, others came, it went.
+            StorageError: It may not be opened; another process has been looking for its stick too long.
+            BoardFaultError, BoardLostError: The board did not take a request.
+        """
+        self.off()
+        try:
+            self.wait_until_gone()
+            self.host()
+            node = self._await_node(APPEARS_WITHIN_S)
+            expected = Expected(node, self._sys, self._before, self._usb_names)
+            disk = open_proven(expected, to_write=to_write)
+        except StickStayedError as error:
+            raise _stayed(error) from error
+        finally:
+            self._stop_watching()
+        self._usb_names = disk.usb_names
+        return disk
+
+    def _await_node(self, timeout_s: float) -> Path:
+        """Wait for the node, within the turn."""
+        self._keep_turn()
+        node = until(self._usable, timeout_s)
+        if node is not None and self.node is None:
+            hold(_RIVAL_S)
+            node = self._usable()
         if node is None:
             self._found = None
             self._link.answer()
@@ -205,6 +243,14 @@ class Storage:
 
         return flashing.read(self, Path(path), size_bytes, progress or Silent())
 
+    def check_board(self) -> None:
+        """See whether the board still answers.
+
+        Raises:
+            BoardLostError, BoardTimeoutError: It does not.
+        """
+        self._link.answer()
+
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
         self._stop_watching()
@@ -255,7 +301,7 @@ class Storage:
         watch = self._watch
         if node is None and watch is not None:
             node = watch.only()
-        return node if node is not None and size_bytes(node) > 0 else None
+        return node if node is not None and size_bytes(node, self._sys) > 0 else None
 
     def _missing(self, timeout_s: float) -> StickMissingError:
         return StickMissingError(
@@ -264,3 +310,12 @@ class Storage:
             remedy="see whether a stick is plugged into the board, and lsblk",
             serial=self._link.serial,
         )
+
+
+def _stayed(error: StickStayedError) -> WrongDiskError:
+    return WrongDiskError(
+        f"{error.what}, so that it is not proven to be the board's stick; nothing was written",
+        why=error.why,
+        remedy=error.remedy,
+        serial=error.serial,
+    )

@@ -17,7 +17,7 @@ from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, ImageStream, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 __all__ = ["MAGIC", "AndroidSparseImage"]
@@ -79,14 +79,20 @@ class AndroidSparseImage:
         self.source_bytes = path.stat().st_size
         self._path = path
         with opened(path) as stream:
+            self._compression = stream.compression
             self._header = _Header.parse(stream.exactly(_HEADER.size), self.label)
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it is in an archive."""
+        return self._compression is not None
 
     @property
     def size_bytes(self) -> int:
         """Size of the disk that it describes."""
         return self._header.blocks * self._header.block_bytes
 
-    def extents(self) -> Iterator[Extent]:
+    def extents(self) -> Generator[Extent]:
         """Read raw and repeated chunks; see `Image`."""
         with opened(self._path) as stream:
             stream.skip(self._header.header_bytes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["Extent", "Image"]
 
@@ -33,10 +33,16 @@ class Image(Protocol):
             known once `extents` has come to its end.
         mapped_bytes: How many bytes `extents` gives; None where that is not known beforehand.
         source_bytes: Size of the file that is read, for progress.
+        is_compressed: Whether reading it again costs a decompression.
     """
 
     label: str
     source_bytes: int
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether reading it again costs a decompression."""
+        ...
 
     @property
     def size_bytes(self) -> int | None:
@@ -48,7 +54,7 @@ class Image(Protocol):
         """How many bytes `extents` gives."""
         ...
 
-    def extents(self) -> Iterator[Extent]:
+    def extents(self) -> Generator[Extent]:
         """Read from the start: the ranges that matter, in rising order, none overlapping, none over 4 MiB.
 
         What lies between them is not part of the image: holes, unmapped ranges.

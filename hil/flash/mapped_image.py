@@ -10,7 +10,7 @@ from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, ImageStream, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hil.flash.bmap import BlockMap, BlockRange
@@ -26,6 +26,13 @@ class MappedImage:
         self.source_bytes = path.stat().st_size
         self._path = path
         self._map = blocks
+        with opened(path) as stream:
+            self._compression = stream.compression
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it is in an archive."""
+        return self._compression is not None
 
     @property
     def size_bytes(self) -> int:
@@ -37,7 +44,7 @@ class MappedImage:
         """How many bytes matter."""
         return self._map.mapped_bytes
 
-    def extents(self) -> Iterator[Extent]:
+    def extents(self) -> Generator[Extent]:
         """Read the mapped ranges; see `Image`. A range's checksum is known behind its last extent."""
         with opened(self._path) as stream:
             for blocks in self._map.ranges:

@@ -11,7 +11,7 @@ from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, opened, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
@@ -39,6 +39,8 @@ class RawImage:
     there stays.
     """
 
+    is_compressed = False
+
     def __init__(self, path: Path) -> None:
         self.label = path.name
         self.source_bytes = path.stat().st_size
@@ -55,7 +57,7 @@ class RawImage:
         with self._path.open("rb") as file:
             return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
 
-    def extents(self) -> Iterator[Extent]:
+    def extents(self) -> Generator[Extent]:
         """Read what is no hole; see `Image`."""
         try:
             with self._path.open("rb", buffering=0) as file:
@@ -86,6 +88,7 @@ class CompressedImage:
     """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there."""
 
     mapped_bytes = None
+    is_compressed = True
 
     def __init__(self, path: Path) -> None:
         self.label = path.name
@@ -98,7 +101,7 @@ class CompressedImage:
         """Size of what is in it; None until it was read to its end once."""
         return self._size_bytes
 
-    def extents(self) -> Iterator[Extent]:
+    def extents(self) -> Generator[Extent]:
         """Read everything; see `Image`."""
         with opened(self._path) as stream:
             while data := stream.read(PIECE_BYTES):

@@ -70,11 +70,13 @@ class SimulatedHost:
         label: What reports call it.
         backend: Makes the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
         dev: The folder where device nodes appear.
+        sys: The folder where its kernel tells about disks.
     """
 
     label: str
     backend: Callable[[], SimulatedBackend]
     dev: Path
+    sys: Path
 
 
 def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
@@ -83,7 +85,7 @@ def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
     label = f"{count} simulated board{'s' if count != 1 else ''}"
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there means any address will do
     address = (anywhere.get(ready["bind"], ready["bind"]), int(ready["usbip_port"]))
-    return SimulatedHost(label, lambda: _get_backend(address), Path(ready["dev"]))
+    return SimulatedHost(label, lambda: _get_backend(address), Path(ready["dev"]), Path(ready["sys"]))
 
 
 def _get_backend(address: tuple[str, int]) -> SimulatedBackend:

@@ -6,9 +6,13 @@ import os
 import string
 from typing import TYPE_CHECKING
 
+from hil.sim.sysfs import NotListed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from hil.sim.sysfs import SysListing
 
 __all__ = ["DevFolder", "Node"]
 
@@ -19,11 +23,15 @@ class Node:
     Args:
         path: The node, `dev/ttyACM0` or `dev/sda`.
         by_id: The link that udev would make, `dev/serial/by-id/...`.
+
+    Attributes:
+        listing: Where the kernel would tell about a disk; before the node is there, and no longer than it.
     """
 
     def __init__(self, path: Path, by_id: Path) -> None:
         self.path = path
         self.by_id = by_id
+        self.listing: SysListing = NotListed()
 
     @property
     def present(self) -> bool:
@@ -36,6 +44,7 @@ class Node:
 
     def show_file(self, file: Path) -> None:
         """Let it appear as `file` itself, under a second name where the file system allows."""
+        self.listing.show(file)
         self._replace(lambda path: _link(file, path))
 
     def show_nothing(self, size_bytes: int) -> None:
@@ -45,10 +54,12 @@ class Node:
             path.touch(mode=0o600)
             os.truncate(path, size_bytes)
 
+        self.listing.hide()
         self._replace(make)
 
     def hide(self) -> None:
         """Let it vanish; harmless when it is not there."""
+        self.listing.hide()
         self.by_id.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from hil.sim.ports import Position
 from hil.sim.request_log import RequestLog
 from hil.sim.stick import Stick
 from hil.sim.stick_file import StickFile
+from hil.sim.stick_usb import names_of
 from hil.sim.tty import Tty
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.sim.bus import Bus
-    from hil.sim.nodes import DevFolder
+    from hil.sim.nodes import DevFolder, Node
     from hil.sim.open_watch import OpenWatch
     from hil.sim.ports import Clock, UsbDevice
+    from hil.sim.sysfs import SysFolder
 
 __all__ = ["Rig", "Surroundings"]
 
@@ -39,6 +41,7 @@ class Surroundings:
         loop: The event loop of it all.
         watch: Tells when a tty is opened.
         dev: The `/dev`-like folder.
+        sys: The `/sys`-like folder.
         state: Where settings and sticks are kept.
         stick_bytes: How large each stick is.
     """
@@ -48,6 +51,7 @@ class Surroundings:
     loop: asyncio.AbstractEventLoop
     watch: OpenWatch
     dev: DevFolder
+    sys: SysFolder
     state: Path
     stick_bytes: int
 
@@ -136,11 +140,16 @@ class Rig:
             serial,
             StickFile(folder / f"{self.serial}.img", around.stick_bytes),
             port=self.stick_port,
-            node=around.dev.disk(index, serial),
+            node=self._make_node(index, serial, around),
             clock=around.clock,
             rng=random.Random(serial),  # noqa: S311 - delays, no secrets
             give_dut=self.dut.stick,
         )
+
+    def _make_node(self, index: int, serial: str, around: Surroundings) -> Node:
+        node = around.dev.disk(index, serial)
+        node.listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
+        return node
 
     def _make_board(self, around: Surroundings) -> SimulatedBoard:
         folder = around.state / "settings"

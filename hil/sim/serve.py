@@ -13,7 +13,8 @@ from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from hil.sim.simulator import Folders
 
 __all__ = ["serve"]
 
@@ -33,18 +34,18 @@ def serve(
     Raises:
         SimulatorError: A port or the state folder cannot be had.
     """
-    with open_folders(options.state) as (state, dev):
-        asyncio.run(_serve(options, (state, dev), announce, end_with_stdin=end_with_stdin))
+    with open_folders(options.state) as folders:
+        asyncio.run(_serve(options, folders, announce, end_with_stdin=end_with_stdin))
 
 
 async def _serve(
     options: SimulatorOptions,
-    folders: tuple[Path, Path],
+    folders: Folders,
     announce: Callable[[dict[str, Any]], None],
     *,
     end_with_stdin: bool,
 ) -> None:
-    simulator = Simulator(options, *folders)
+    simulator = Simulator(options, folders)
     control = ControlPort(simulator)
     _end_on_signals(simulator.ended)
     try:

@@ -20,17 +20,35 @@ from hil.sim.fault_desk import FaultDesk
 from hil.sim.nodes import DevFolder
 from hil.sim.open_watch import OpenWatch
 from hil.sim.rig import Rig, Surroundings
+from hil.sim.sysfs import SysFolder
 from hil.sim.usbip_server import UsbIpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOOPBACK", "ServedBoard", "Simulator", "SimulatorOptions", "open_folders"]
+__all__ = ["LOOPBACK", "Folders", "ServedBoard", "Simulator", "SimulatorOptions", "open_folders"]
 
 LOOPBACK = "127.0.0.1"
 
 _DEV_NAME = "hil-dev"
-"""The folder of nodes within a state folder; it is deleted, so it must be nobody else's (`--state /`)."""
+_SYS_NAME = "hil-sys"
+"""The folders of nodes and of what is told about them, within a state folder; they are deleted, so they must
+be nobody else's (`--state /`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a simulator keeps and shows things.
+
+    Attributes:
+        state: Settings and sticks.
+        dev: Device nodes.
+        sys: What the kernel would tell about them.
+    """
+
+    state: Path
+    dev: Path
+    sys: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +73,8 @@ class SimulatorOptions:
 
 
 @contextlib.contextmanager
-def open_folders(state: Path | None) -> Iterator[tuple[Path, Path]]:
-    """Yield the state folder and the folder of nodes, the state locked; tidy up afterwards.
+def open_folders(state: Path | None) -> Iterator[Folders]:
+    """Yield the folders, the state locked; tidy up afterwards.
 
     Raises:
         SimulatorError: Another simulator uses the state folder, or it cannot be used.
@@ -64,13 +82,15 @@ def open_folders(state: Path | None) -> Iterator[tuple[Path, Path]]:
     with contextlib.ExitStack() as stack:
         if state is None:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hil-sim-")))
-            kept, dev = root / "state", root / "dev"
+            folders = Folders(root / "state", root / "dev", root / "sys")
         else:
-            kept, dev = state.absolute(), state.absolute() / _DEV_NAME
-        _lock(kept, stack)
-        shutil.rmtree(dev, ignore_errors=True)  # of a simulator that was killed
-        stack.callback(shutil.rmtree, dev, ignore_errors=True)
-        yield kept, dev
+            kept = state.absolute()
+            folders = Folders(kept, kept / _DEV_NAME, kept / _SYS_NAME)
+        _lock(folders.state, stack)
+        for shown in (folders.dev, folders.sys):
+            shutil.rmtree(shown, ignore_errors=True)  # of a simulator that was killed
+            stack.callback(shutil.rmtree, shown, ignore_errors=True)
+        yield folders
 
 
 def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
@@ -112,11 +132,10 @@ class ServedBoard:
 class Simulator:
     """Simulated boards that run in the current event loop, between `begin` and `end`."""
 
-    def __init__(self, options: SimulatorOptions, state: Path, dev: Path) -> None:
+    def __init__(self, options: SimulatorOptions, folders: Folders) -> None:
         self.ended = asyncio.Event()
         self._options = options
-        self._state = state
-        self._dev = dev
+        self._folders = folders
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop, options.speed)
         self._bus = Bus(clock)
@@ -127,11 +146,12 @@ class Simulator:
             clock=clock,
             loop=loop,
             watch=self._watch,
-            dev=DevFolder(dev),
-            state=state,
+            dev=DevFolder(folders.dev),
+            sys=SysFolder(folders.sys),
+            state=folders.state,
             stick_bytes=options.stick_bytes,
         )
-        rigs = [Rig(index, _serial(state, index), around) for index in range(options.boards)]
+        rigs = [Rig(index, _serial(folders.state, index), around) for index in range(options.boards)]
         self.boards = {rig.serial: ServedBoard(rig, FaultDesk(rig)) for rig in rigs}
         self._usbip_port = 0
 
@@ -163,8 +183,9 @@ class Simulator:
             "control_port": control_port,
             "bind": self._options.bind,
             "speed": self._options.speed,
-            "dev": str(self._dev),
-            "state": str(self._state),
+            "dev": str(self._folders.dev),
+            "sys": str(self._folders.sys),
+            "state": str(self._folders.state),
             "boards": [
                 {"serial": serial, "busid": one.rig.port.busid, "stick_busid": one.rig.stick_port.busid}
                 for serial, one in self.boards.items()

@@ -15,8 +15,9 @@ from usbip.classes.device import msc
 
 from hil.sim.ports import BlockStore, Urb, UsbIdentity
 from hil.sim.stick_file import BLOCK_BYTES
+from hil.sim.sysfs import UsbNames
 
-__all__ = ["PRODUCT", "VENDOR", "StickUsb"]
+__all__ = ["PRODUCT", "VENDOR", "StickUsb", "names_of"]
 
 VENDOR = "HIL"
 PRODUCT = "Simulated Stick"
@@ -27,6 +28,11 @@ _RELEASE = 0x0100
 _HIGH_SPEED = 3
 _READ_ERROR = (0x03, 0x11, 0x00)
 _WRITE_ERROR = (0x03, 0x0C, 0x00)
+
+
+def names_of(serial: str) -> UsbNames:
+    """What the stick with that serial number calls itself."""
+    return UsbNames(f"{_VENDOR_ID:04x}", f"{_PRODUCT_ID:04x}", VENDOR, PRODUCT, serial)
 
 
 class _Blocks:

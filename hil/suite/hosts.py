@@ -99,4 +99,4 @@ def start_boards(number: int) -> SimulatorProcess:
 def simulated_host(ready: dict[str, Any]) -> Host:
     """Return the host of simulated boards whose ready line this is."""
     simulated = importlib.import_module("hil.sim.backend").simulated_host(ready)  # imports pyusb: not before
-    return Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev)
+    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)

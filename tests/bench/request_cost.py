@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     with SimulatorProcess(boards=1) as simulator:
         there = simulated_host(simulator.ready)
-        host = Host(there.label, there.backend, there.dev)
+        host = Host(there.label, there.backend, there.dev, there.sys)
         print(table(_measure(host, options.requests, options.repeats)))  # noqa: T201  # the table is the point
 
 

@@ -121,7 +121,7 @@ class SimulatedWorld(World):
 
     def __init__(self, simulator: SimulatorProcess) -> None:
         there = simulated_host(simulator.ready)
-        host = Host(there.label, there.backend, there.dev)
+        host = Host(there.label, there.backend, there.dev, there.sys)
         super().__init__(host, simulator.control, tuple(simulator.serials()))
 
     @contextmanager

@@ -30,7 +30,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     build_image(image, "console")
     with SimulatorProcess(1, speed=10.0) as simulator:
         there = simulated_host(simulator.ready)
-        with open_board(Host(there.label, backend=there.backend, dev=there.dev)) as board:
+        with open_board(Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)) as board:
             board.make_safe()
             board.storage.host()
             shutil.copyfile(image, board.storage.wait_for_node(20))

@@ -34,7 +34,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 @pytest.fixture(scope="module")
 def sim_host(simulator: SimulatorProcess) -> Host:
     simulated = simulated_host(simulator.ready)
-    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev)
+    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
 
 
 @pytest.fixture

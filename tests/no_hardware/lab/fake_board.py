@@ -29,4 +29,4 @@ def hang(_serial: str, *, policy: str, board: str) -> None:
 
 def simulated(ready: dict[str, Any]) -> Host:
     found = simulated_host(ready)
-    return Host(label=found.label, backend=found.backend, dev=found.dev)
+    return Host(label=found.label, backend=found.backend, dev=found.dev, sys=found.sys)

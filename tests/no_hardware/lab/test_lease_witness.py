@@ -27,7 +27,7 @@ from hil.sim.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 simulated = simulated_host(ready)
-host = Host(simulated.label, backend=simulated.backend, dev=simulated.dev)
+host = Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
 serial = ready["boards"][0]["serial"]
 
 def state():

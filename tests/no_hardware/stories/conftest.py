@@ -33,7 +33,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 @pytest.fixture(scope="module")
 def opened(simulator: SimulatorProcess) -> Iterator[Board]:
     simulated = simulated_host(simulator.ready)
-    host = Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev)
+    host = Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
     with open_board(host) as board:
         yield board
 

@@ -142,7 +142,7 @@ def test_two_users_who_want_each_others_board_both_finish_and_see_what_they_wait
         everybodys.joinpath(name).chmod(0o666)
     with SimulatorProcess(boards=2) as simulator:
         simulated = simulated_host(simulator.ready)
-        host = Host(simulated.label, backend=simulated.backend, dev=simulated.dev)
+        host = Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
         for serial, tag in zip(simulator.serials(), ("left", "right"), strict=True):
             with open_board(host, serial) as board:
                 board.settings.write(tags=tag)

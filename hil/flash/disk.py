@@ -1,0 +1,205 @@
+"""A disk that is open: large aligned transfers past the page cache, and errors that say what became of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import time
+from typing import TYPE_CHECKING, Self
+
+from hil.errors import FlashError, StickLostError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hil.flash.sysfs import BlockDevice
+
+__all__ = ["ALIGNED_BYTES", "PIECE_BYTES", "Disk", "Memory", "memory"]
+
+PIECE_BYTES = 4 * 1024 * 1024
+"""The most that is transferred at once."""
+
+ALIGNED_BYTES = 4096
+"""Transfers past the page cache begin and end at multiples of its block; this is one of every disk's."""
+
+_LEAVES_WITHIN_S = 1.0
+"""Seconds that the kernel may take to notice that a disk which just failed is gone."""
+
+_LOOK_EVERY_S = 0.02
+
+Memory = mmap.mmap
+"""Begins on a page. What belongs at an offset on the disk lies at `offset % ALIGNED_BYTES` in it."""
+
+
+def memory() -> Memory:
+    """Memory for a piece that begins anywhere."""
+    return mmap.mmap(-1, PIECE_BYTES + 2 * ALIGNED_BYTES)
+
+
+class Disk:
+    """An open disk; `close` it, or use it in a `with` block.
+
+    Args:
+        descriptor: Open, and from now on the disk's.
+        node: What messages call it.
+        device: What the kernel tells about it.
+        kind: What to raise when it fails.
+    """
+
+    def __init__(
+        self, descriptor: int, node: Path, device: BlockDevice, kind: type[StorageError] = FlashError
+    ) -> None:
+        self.node = node
+        self.size_bytes = device.size_bytes
+        self.usb_names = device.usb_names
+        self._descriptor = descriptor
+        self._device = device
+        self._key = device.key
+        self._kind = kind
+        self._block_bytes = device.block_bytes
+        self._edge = mmap.mmap(-1, ALIGNED_BYTES)
+        self._is_direct = self._block_bytes <= ALIGNED_BYTES and self._go_direct()
+
+    def read(self, into: Memory, offset: int, size_bytes: int) -> memoryview:
+        """Read from the disk itself, never from memory.
+
+        Args:
+            into: For a piece.
+            offset: Where to begin.
+            size_bytes: How much, at most a piece.
+
+        Returns:
+            The bytes, in `into`.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        begin, end = self._span(offset, size_bytes)
+        lead = offset % ALIGNED_BYTES
+        first = lead - (offset - begin)
+        self._transfer(self._read_some, memoryview(into)[first : first + end - begin], begin)
+        return memoryview(into)[lead : lead + size_bytes]
+
+    def write(self, data: Memory, offset: int, size_bytes: int) -> None:
+        """Write what lies in `data`; what shares a block with it keeps its bytes.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        begin, end = self._span(offset, size_bytes)
+        lead = offset % ALIGNED_BYTES
+        first = lead - (offset - begin)
+        view = memoryview(data)[first : first + end - begin]
+        self._keep(view, begin, begin, offset)
+        self._keep(view, begin, offset + size_bytes, end)
+        self._transfer(self._write_some, view, begin)
+
+    def sync(self) -> None:
+        """Wait until the disk says that it has everything.
+
+        Raises:
+            StorageError: It failed.
+            StickLostError: It is gone.
+        """
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._failure(error, "did not take all that was written") from error
+        self.check_there()
+
+    def check_there(self) -> None:
+        """See whether the disk is still the one that was opened.
+
+        Raises:
+            StickLostError: It is gone.
+        """
+        if self._device.key != self._key:
+            raise self._lost()
+
+    def close(self) -> None:
+        """Let go of it; harmless when that was done."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _span(self, offset: int, size_bytes: int) -> tuple[int, int]:
+        """Whole blocks around a range."""
+        block = self._block_bytes
+        return offset - offset % block, -(-(offset + size_bytes) // block) * block
+
+    def _keep(self, view: memoryview, origin: int, begin: int, end: int) -> None:
+        """Fill part of a block with what the disk holds there; `view` begins at `origin`."""
+        if begin == end:
+            return
+        block = begin - begin % self._block_bytes
+        edge = memoryview(self._edge)[: self._block_bytes]
+        self._transfer(self._read_some, edge, block)
+        view[begin - origin : end - origin] = edge[begin - block : end - block]
+
+    def _transfer(self, some: Callable[[memoryview, int], int], view: memoryview, at: int) -> None:
+        while view:
+            try:
+                moved = some(view, at)
+            except OSError as error:
+                if error.errno == errno.EINVAL and self._is_direct:
+                    self._go_indirect()
+                    continue
+                raise self._failure(error, f"failed at byte {at}") from error
+            if moved == 0:
+                raise self._failure(OSError(errno.EIO, "it ends there"), f"failed at byte {at}")
+            view, at = view[moved:], at + moved
+        self.check_there()
+
+    def _read_some(self, view: memoryview, at: int) -> int:
+        if not self._is_direct:
+            os.posix_fadvise(self._descriptor, at, len(view), os.POSIX_FADV_DONTNEED)
+        return os.preadv(self._descriptor, [view], at)
+
+    def _write_some(self, view: memoryview, at: int) -> int:
+        return os.pwrite(self._descriptor, view, at)
+
+    def _go_direct(self) -> bool:
+        """Ask for transfers past the page cache, which not every file system under a simulated stick has."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+        except OSError:
+            return False
+        return True
+
+    def _go_indirect(self) -> None:
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+        self._is_direct = False
+
+    def _failure(self, error: OSError, what: str) -> StorageError:
+        """Tell a stick that fails from one that is gone, which the kernel learns a moment later."""
+        until_s = time.monotonic() + _LEAVES_WITHIN_S
+        while self._device.key == self._key:
+            if time.monotonic() > until_s:
+                return self._kind(
+                    f"{self.node.name} {what}",
+                    why=error.strerror or str(error),
+                    remedy="try another stick: this one fails, or its way to the host does (see dmesg)",
+                    errno=error.errno,
+                )
+            time.sleep(_LOOK_EVERY_S)
+        return self._lost()
+
+    def _lost(self) -> StickLostError:
+        return StickLostError(
+            f"{self.node.name} left the host while it was in use",
+            why="it was pulled out, the board lost its power, or somebody turned the storage away",
+            remedy="see whether board and stick are plugged in, then do it again",
+        )

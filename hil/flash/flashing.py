@@ -1,0 +1,67 @@
+"""Flashes a stick, in an order in which no stick ever boots that is not proven.
+
+1. The stick appears. What it holds of the image stays; before anything else is written its head is wiped.
+2. It goes away and appears again. What is behind the head is read back; only then the head is written.
+3. It goes away and appears again. The head is read back.
+
+Each time it is proven anew to be the stick. One that holds the whole image already is only read, once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hil.flash.laying import lay
+from hil.flash.outcome import Flashed
+from hil.flash.verifying import verify_body, verify_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.flash.disk import Disk
+    from hil.flash.image import Image
+    from hil.flash.progress import Progress
+
+__all__ = ["flash_image"]
+
+
+def flash_image(claim: Callable[[], Disk], image: Image, progress: Progress, *, force: bool) -> Flashed:
+    """Write an image to a stick and prove it.
+
+    Args:
+        claim: Takes the stick away and makes it appear again, and opens it when it is proven to be the stick.
+        image: What to write.
+        progress: Is told how far it is.
+        force: Write it, whatever the stick holds.
+
+    Raises:
+        ImageError: The image is damaged, or larger than the stick.
+        FlashError: The stick does not hold what was written, or failed.
+        StickLostError: It left.
+    """
+    with claim() as disk:
+        laid = lay(disk, image, progress, force=force)
+        if laid.head_differs and not laid.written_bytes:  # what is behind it was read just now
+            laid.head.wipe(disk)
+            laid.head.write(disk)
+    verify_s = 0.0
+    if laid.written_bytes:
+        with claim() as disk:
+            began = time.monotonic()
+            verify_body(disk, image, laid, progress)
+            verify_s = time.monotonic() - began
+            laid.head.write(disk)
+    if laid.head_differs:
+        with claim() as disk:
+            verify_head(disk, image, laid)
+    return Flashed(
+        label=image.label,
+        size_bytes=laid.image_bytes,
+        mapped_bytes=laid.mapped_bytes,
+        written_bytes=laid.written_bytes + (laid.head.size_bytes if laid.head_differs else 0),
+        node=disk.node,
+        compare_s=laid.compare_s,
+        write_s=laid.write_s,
+        verify_s=verify_s,
+    )

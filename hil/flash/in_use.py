@@ -1,0 +1,76 @@
+"""Who uses a disk on this host: mounts and swap, told by device number (proc(5): mountinfo, swaps)."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.flash.sysfs import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["file_system_of", "mounts_of", "swaps_on"]
+
+_PROC = Path("/proc")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_NUMBER, _POINT, _BEHIND_DASH_TYPE, _BEHIND_DASH_SOURCE = 2, 4, 0, 1
+
+
+def mounts_of(identity: str) -> list[str]:
+    """Where a device is mounted, for this process; also where its file system goes by a number of its own."""
+    return [
+        point
+        for number, point, _kind, source in _mounts()
+        if identity in (number, _identity_at(Path(source)) if source.startswith("/dev/") else "")
+    ]
+
+
+def file_system_of(path: Path) -> str:
+    """Type of the file system that a path is on, such as `ext4`; empty where it cannot be told."""
+    try:
+        device = path.stat().st_dev
+    except OSError:
+        return ""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return next((kind for one, _point, kind, _source in _mounts() if one == number), "")
+
+
+def swaps_on(identity: str) -> bool:
+    """Whether the kernel swaps to a device."""
+    lines = _lines(_PROC / "swaps")[1:]
+    return any(_identity_at(Path(_plain(line.split()[0]))) == identity for line in lines if line.strip())
+
+
+def _mounts() -> Iterator[tuple[str, str, str, str]]:
+    """Yield device number, mount point, type and source of each mount."""
+    for line in filter(None, _lines(_PROC / "self" / "mountinfo")):
+        place, _, behind = line.partition(" - ")
+        fields, more = place.split(" "), behind.split(" ")
+        yield (
+            fields[_NUMBER],
+            _plain(fields[_POINT]),
+            more[_BEHIND_DASH_TYPE],
+            _plain(more[_BEHIND_DASH_SOURCE]),
+        )
+
+
+def _identity_at(path: Path) -> str:
+    try:
+        return identity_of(path.stat())
+    except OSError:
+        return ""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except OSError:
+        return []
+
+
+def _plain(text: str) -> str:
+    r"""Undo the kernel's way to write white space: `\040`."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)

@@ -1,0 +1,173 @@
+"""The first pass over stick and image: what the stick holds already stays, the rest is written.
+
+Comparing costs time, and a stick with another image differs everywhere. So the comparison lives on credit:
+each piece that is equal earns some, each that differs spends some, and once it is spent all is written.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.disk import memory
+from hil.flash.equality import are_equal
+from hil.flash.head import Head
+from hil.flash.pieces import HEAD_BYTES, Pieces
+
+if TYPE_CHECKING:
+    from hil.flash.disk import Disk
+    from hil.flash.image import Image
+    from hil.flash.pieces import Piece
+    from hil.flash.progress import Progress
+
+__all__ = ["Laid", "Proof", "lay"]
+
+_FIRST_CREDIT = 2
+_MOST_CREDIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a range of the stick must hold; of an image that is not read twice.
+
+    Attributes:
+        offset: Where it begins.
+        size_bytes: Its length.
+        digest: SHA-256 of its bytes.
+    """
+
+    offset: int
+    size_bytes: int
+    digest: bytes
+
+
+@dataclass(slots=True)
+class Laid:
+    """What came of the pass.
+
+    Attributes:
+        head: The image's first MiB, which is not written yet.
+        head_differs: Whether the stick has another one.
+        image_bytes: Size of the image.
+        mapped_bytes: How many of its bytes matter.
+        written_bytes: How many were written, behind the head.
+        proofs: For a second look at what is behind the head.
+        compare_s: Seconds until the first difference.
+        write_s: Seconds from then until the stick had everything.
+    """
+
+    head: Head
+    head_differs: bool = False
+    image_bytes: int = 0
+    mapped_bytes: int = 0
+    written_bytes: int = 0
+    proofs: list[Proof] = field(default_factory=list)
+    compare_s: float = 0.0
+    write_s: float = 0.0
+
+
+def lay(disk: Disk, image: Image, progress: Progress, *, force: bool) -> Laid:
+    """Make the stick hold an image, except for its head.
+
+    Where anything is written the stick does not boot until the head is.
+
+    Raises:
+        ImageError: The image is damaged, or larger than the stick.
+        FlashError, StickLostError: The stick failed, or is gone.
+    """
+    _check_fits(image, disk, image.size_bytes)
+    return _Laying(disk, image, progress, force=force).run()
+
+
+def _check_fits(image: Image, disk: Disk, image_bytes: int | None) -> None:
+    if image_bytes is not None and image_bytes > disk.size_bytes:
+        raise ImageError(
+            f"{image.label} is larger than the stick",
+            why=f"it is of {image_bytes} bytes or more, {disk.node.name} has {disk.size_bytes}",
+            remedy="take a larger stick, or a smaller image",
+        )
+
+
+class _Laying:
+    def __init__(self, disk: Disk, image: Image, progress: Progress, *, force: bool) -> None:
+        self._disk = disk
+        self._image = image
+        self._progress = progress
+        self._force = force
+        self._laid = Laid(Head(disk.size_bytes))
+        self._there = memory()
+        self._credit = 0 if force else _FIRST_CREDIT
+        self._head_seen = False
+        self._began = time.monotonic()
+        self._writing_since: float | None = None
+
+    def run(self) -> Laid:
+        self._progress.begin("compare", self._image.mapped_bytes)
+        try:
+            self._pass()
+        finally:
+            self._progress.end()
+        self._count_time()
+        return self._laid
+
+    def _pass(self) -> None:
+        if self._force:
+            self._begin_writing()
+        with Pieces(self._image, digests=self._image.is_compressed) as pieces:
+            for piece in pieces:
+                _check_fits(self._image, self._disk, piece.end)
+                self._take(piece)
+                self._laid.mapped_bytes += piece.size_bytes
+                self._progress.advance(piece.size_bytes)
+        self._look_at_head()
+        self._laid.image_bytes = self._image.size_bytes or 0
+        if self._laid.written_bytes:
+            self._disk.sync()
+
+    def _take(self, piece: Piece) -> None:
+        if piece.offset < HEAD_BYTES:
+            self._laid.head.put(piece.offset, piece.data)
+            return
+        if piece.digest:
+            self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, piece.digest))
+        self._look_at_head()
+        if self._is_there(piece):
+            return
+        self._begin_writing()
+        self._disk.write(piece.memory, piece.offset, piece.size_bytes)
+        self._laid.written_bytes += piece.size_bytes
+
+    def _is_there(self, piece: Piece) -> bool:
+        if not self._credit:
+            return False
+        equal = are_equal(self._disk.read(self._there, piece.offset, piece.size_bytes), piece.data)
+        self._credit = min(self._credit + 1, _MOST_CREDIT) if equal else self._credit - 1
+        return equal
+
+    def _look_at_head(self) -> None:
+        """Compare the head, once it is complete. One that was wiped says nothing of what is behind it."""
+        if self._head_seen:
+            return
+        self._head_seen = True
+        head = self._laid.head
+        self._laid.head_differs = self._writing_since is not None or not head.is_on(self._disk)
+        if self._laid.head_differs and self._credit and not head.is_wiped(self._disk):
+            self._credit -= 1
+
+    def _begin_writing(self) -> None:
+        if self._writing_since is not None:
+            return
+        self._writing_since = time.monotonic()
+        total = self._image.mapped_bytes
+        self._progress.end()
+        self._progress.begin("write", None if total is None else total - self._laid.mapped_bytes)
+        self._laid.head_differs = True
+        self._laid.head.wipe(self._disk)
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        since = now if self._writing_since is None else self._writing_since
+        self._laid.compare_s = since - self._began
+        self._laid.write_s = now - since

@@ -1,0 +1,140 @@
+"""An image in pieces, read and decompressed by a thread of its own while another one writes.
+
+Memory is bounded: a few pieces go round between the two. An error of the reading thread is raised where the
+pieces are taken; when these are no longer wanted the thread ends before the `with` block does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.flash.image import Image
+
+__all__ = ["HEAD_BYTES", "Piece", "Pieces"]
+
+HEAD_BYTES = 1024 * 1024
+"""Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
+
+_AHEAD = 4
+
+
+@dataclass(slots=True)
+class Piece:
+    """Adjacent bytes of an image.
+
+    Attributes:
+        memory: Has them, from `offset % ALIGNED_BYTES` on.
+        offset: Where they belong.
+        size_bytes: How many there are.
+        digest: SHA-256 of them, of an image that is not read twice; else empty.
+    """
+
+    memory: Memory = field(repr=False)
+    offset: int
+    size_bytes: int = 0
+    digest: bytes = b""
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes."""
+        lead = self.offset % ALIGNED_BYTES
+        return memoryview(self.memory)[lead : lead + self.size_bytes]
+
+    @property
+    def end(self) -> int:
+        """Where the next byte would belong."""
+        return self.offset + self.size_bytes
+
+    def room(self) -> int:
+        """How many more bytes it can take."""
+        limit = HEAD_BYTES if self.offset < HEAD_BYTES else self.offset + PIECE_BYTES
+        return limit - self.end
+
+    def add(self, data: memoryview) -> None:
+        """Take bytes that follow."""
+        at = self.offset % ALIGNED_BYTES + self.size_bytes
+        self.memory[at : at + len(data)] = data
+        self.size_bytes += len(data)
+
+
+class Pieces:
+    """The pieces of an image, in rising order; each is valid until the next one is taken.
+
+    Args:
+        image: Is read from its start to its end.
+        digests: Whether each piece gets a digest.
+    """
+
+    def __init__(self, image: Image, *, digests: bool = False) -> None:
+        self._image = image
+        self._digests = digests
+        self._stopped = False
+        self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=f"reads {image.label}", daemon=True)
+
+    def __enter__(self) -> Self:
+        for _ in range(_AHEAD):
+            self._free.put(memory())
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        self._free.put(None)
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Take the pieces, once.
+
+        Raises:
+            ImageError: The image is damaged.
+        """
+        while True:
+            came = self._full.get()
+            if came is None:
+                return
+            if isinstance(came, BaseException):
+                raise came
+            yield came
+            self._free.put(came.memory)
+
+    def _work(self) -> None:
+        try:
+            for piece in self._pieces():
+                if self._digests:
+                    piece.digest = hashlib.sha256(piece.data).digest()
+                self._full.put(piece)
+            self._full.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
+            self._full.put(error)
+
+    def _pieces(self) -> Iterator[Piece]:
+        piece: Piece | None = None
+        with closing(self._image.extents()) as extents:
+            for extent in extents:
+                offset, data = extent.offset, extent.data
+                while data:
+                    if piece is not None and (piece.end != offset or not piece.room()):
+                        yield piece
+                        piece = None
+                    if piece is None:
+                        given = self._free.get()
+                        if given is None or self._stopped:
+                            return
+                        piece = Piece(given, offset)
+                    taken = min(len(data), piece.room())
+                    piece.add(data[:taken])
+                    offset, data = offset + taken, data[taken:]
+        if piece is not None:
+            yield piece

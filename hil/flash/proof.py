@@ -1,0 +1,224 @@
+"""The proof that a disk is the board's stick, on the very descriptor that is then written to.
+
+A name proves nothing: it can be planted, or lead elsewhere a moment later. So the node is opened first, and
+what was opened is asked for: by its device number, in sysfs. The kernel itself refuses a disk of which
+anything is mounted or otherwise in use (O_EXCL, open(2)), and lets nobody mount it while it is open; flock
+keeps udev away from it (systemd: Locking Block Device Access).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.errors import FlashError, StickLostError, StorageError, WrongDiskError
+from hil.flash.disk import Disk
+from hil.flash.in_use import file_system_of, mounts_of, swaps_on
+from hil.flash.sysfs import BlockDevice, block_device, disks_of, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Expected", "open_proven"]
+
+_LOCK_LIMIT_S = 5.0
+_LOOK_EVERY_S = 0.02
+_GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
+_WRITE_PROTECTED = (errno.EROFS, errno.EPERM)
+_FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known about the stick before it is opened.
+
+    Attributes:
+        node: Its path, as it is wired or was found.
+        sys: The folder where the host's kernel tells about disks.
+        before: Keys of the disks that were there while the storage was off; see `BlockDevice.key`.
+        usb_names: What it was when it was opened before; empty: it was not.
+    """
+
+    node: Path
+    sys: Path
+    before: frozenset[str]
+    usb_names: tuple[str, ...] = ()
+
+
+class _Doubt(NamedTuple):
+    why: str
+    remedy: str = _FOLLOW
+
+
+def open_proven(expected: Expected, *, to_write: bool) -> Disk:
+    """Open the stick, when it is proven to be that.
+
+    Args:
+        expected: What is known about it.
+        to_write: Whether it is to be written.
+
+    Raises:
+        WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
+        StickLostError: It is gone again.
+        StorageError: It may not be opened.
+    """
+    descriptor = _open(expected, to_write=to_write)
+    try:
+        device = _proven(expected, descriptor, to_write=to_write)
+        _lock(expected.node, descriptor)
+        return Disk(descriptor, expected.node, device, FlashError if to_write else StorageError)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open(expected: Expected, *, to_write: bool) -> int:
+    """Open what the node leads to, exclusively. Nothing that an open could disturb is opened."""
+    node = expected.node
+    access = os.O_RDWR if to_write else os.O_RDONLY
+    flags = access | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        path = node.resolve(strict=True)
+        if not _is_disk_or_file(path.lstat().st_mode):
+            raise _refused(node, _Doubt("it is neither a disk nor a file"))
+        return os.open(path, flags)
+    except (OSError, RuntimeError) as error:
+        raise _not_opened(expected, error) from error
+
+
+def _is_disk_or_file(mode: int) -> bool:
+    return stat.S_ISBLK(mode) or stat.S_ISREG(mode)
+
+
+def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageError:
+    node, number = expected.node, getattr(error, "errno", None)
+    if number in _GONE:
+        return StickLostError(
+            f"{node} is gone again",
+            why="it went away before it could be opened",
+            remedy="see whether the stick sits firmly, then do it again",
+            errno=number,
+        )
+    if number == errno.EBUSY:
+        return _refused(node, _use_of(expected))
+    if number in _WRITE_PROTECTED:
+        return _refused(node, _Doubt("it is write-protected", "use another stick, or open its lock"))
+    if number == errno.EACCES:
+        return StorageError(
+            f"{node} cannot be opened",
+            why="no permission",
+            remedy="join the group disk, or let a udev rule open the stick (hil udev)",
+            errno=number,
+        )
+    return _refused(node, _Doubt(f"it cannot be opened: {error}"))
+
+
+def _use_of(expected: Expected) -> _Doubt:
+    """Say who uses a disk that the kernel would not open exclusively."""
+    with suppress(OSError):
+        device = block_device(expected.sys, identity_of(expected.node.stat()))
+        if device is not None:
+            return next(_uses(device), _BUSY)
+    return _BUSY
+
+
+_BUSY = _Doubt("another program uses it, or a part of it", "end it; fuser -v on the disk names it")
+
+
+def _proven(expected: Expected, descriptor: int, *, to_write: bool) -> BlockDevice:
+    status = os.fstat(descriptor)
+    device = block_device(expected.sys, identity_of(status))
+    if device is None:
+        raise _refused(expected.node, _Doubt("it is no disk that the kernel lists"))
+    if stat.S_ISBLK(status.st_mode) and file_system_of(expected.sys) != "sysfs":
+        raise _refused(expected.node, _Doubt(f"{expected.sys} is not the kernel's", "mount sysfs there"))
+    for doubt in _doubts(expected, descriptor, device, to_write=to_write):
+        raise _refused(expected.node, doubt)
+    return device
+
+
+def _doubts(expected: Expected, descriptor: int, device: BlockDevice, *, to_write: bool) -> Iterator[_Doubt]:
+    """Yield what speaks against it."""
+    if device.is_partition:
+        yield _Doubt("it is a partition, and no whole disk", "name the whole disk, or none: it is found")
+    if device.is_virtual:
+        yield _Doubt("there is no device behind it: it is a loop device or the like")
+    if device.usb_device is None:
+        yield _Doubt("it is not on USB")
+    if not device.is_removable:
+        yield _Doubt("the kernel calls it a fixed disk, not a removable one")
+    if to_write and device.is_read_only:
+        yield _Doubt("it is write-protected", "use another stick, or open its lock")
+    if not 0 < device.size_bytes == os.lseek(descriptor, 0, os.SEEK_END):
+        yield _Doubt("its size is not the one that the kernel tells")
+    yield from _uses(device)
+    yield from _strangers(expected, device)
+    if not _leads_to(expected.node, descriptor):
+        yield _Doubt("its name leads elsewhere by now")
+
+
+def _uses(device: BlockDevice) -> Iterator[_Doubt]:
+    """Yield who uses the disk or a part of it."""
+    for part in (device, *device.partitions()):
+        for point in mounts_of(part.identity):
+            yield _Doubt(
+                f"{part.name} is mounted at {point}",
+                f"umount {point}; let nothing mount the stick by itself (docs/flash.md)",
+            )
+        if swaps_on(part.identity):
+            yield _Doubt(f"the kernel swaps to {part.name}", f"swapoff /dev/{part.name}")
+        for holder in part.holders():
+            yield _Doubt(f"{holder} is built on {part.name}", f"take {holder} down first (lsblk shows it)")
+
+
+def _strangers(expected: Expected, device: BlockDevice) -> Iterator[_Doubt]:
+    """Yield what speaks against its being the one that followed the mux."""
+    if device.key in expected.before:
+        yield _Doubt("it was there while the storage was off, so it does not follow the mux")
+    for other in disks_of(expected.sys):
+        if other.key not in expected.before and other.key != device.key and _may_be_a_stick(other):
+            yield _Doubt(
+                f"{other.name} came at the same time, so that neither can be called the stick",
+                "pull the other one out, or wait until it stays, then do it again",
+            )
+    if expected.usb_names and device.usb_names != expected.usb_names:
+        yield _Doubt("it is not the one that was there a moment ago", "leave the stick in, and do it again")
+
+
+def _may_be_a_stick(device: BlockDevice) -> bool:
+    return device.usb_device is not None and device.size_bytes > 0
+
+
+def _leads_to(node: Path, descriptor: int) -> bool:
+    with suppress(OSError):
+        return identity_of(node.stat()) == identity_of(os.fstat(descriptor))
+    return False
+
+
+def _lock(node: Path, descriptor: int) -> None:
+    """Keep udev and other programs that ask from looking at the disk while its bytes change."""
+    until_s = time.monotonic() + _LOCK_LIMIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise _refused(node, _Doubt("another program has locked it", _BUSY.remedy)) from None
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
+
+
+def _refused(node: Path, doubt: _Doubt) -> WrongDiskError:
+    return WrongDiskError(
+        f"{node} is not proven to be the board's stick, nothing was written",
+        why=doubt.why,
+        remedy=doubt.remedy,
+    )

@@ -1,0 +1,96 @@
+"""The second look: what a stick holds after it went away and came back, against what it should hold."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from hil.errors import FlashError, ImageError
+from hil.flash.disk import memory
+from hil.flash.equality import are_equal, first_difference
+from hil.flash.pieces import HEAD_BYTES, Pieces
+
+if TYPE_CHECKING:
+    from hil.flash.disk import Disk
+    from hil.flash.image import Image
+    from hil.flash.laying import Laid
+    from hil.flash.progress import Progress
+
+__all__ = ["verify_body", "verify_head"]
+
+
+def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
+    """Compare everything behind the head; the head must still be wiped.
+
+    An archive is not decompressed a second time: the digests that were taken from it are compared. Any other
+    image is read again, so that one which changed meanwhile is found.
+
+    Raises:
+        FlashError: The stick holds something else.
+        ImageError: The image changed.
+        StickLostError: It is gone.
+    """
+    laid.head.check_wiped(disk)
+    progress.begin("verify", laid.mapped_bytes)
+    try:
+        if image.is_compressed:
+            _against_digests(disk, image, laid, progress)
+        else:
+            _against_image(disk, image, laid, progress)
+    finally:
+        progress.end()
+
+
+def verify_head(disk: Disk, image: Image, laid: Laid) -> None:
+    """Compare the head; a stick with another one is made one that does not boot.
+
+    Raises:
+        FlashError: The stick holds something else.
+        StickLostError: It is gone.
+    """
+    with laid.head.wiped_on_failure(disk):
+        if not laid.head.is_on(disk):
+            raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
+
+
+def _against_digests(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
+    there = memory()
+    for proof in laid.proofs:
+        data = disk.read(there, proof.offset, proof.size_bytes)
+        if hashlib.sha256(data).digest() != proof.digest:
+            raise _wrong(
+                image, f"bytes {proof.offset} to {proof.offset + proof.size_bytes - 1} read back different"
+            )
+        progress.advance(proof.size_bytes)
+
+
+def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
+    there = memory()
+    with Pieces(image) as pieces:
+        for piece in pieces:
+            if piece.offset < HEAD_BYTES:
+                _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
+            else:
+                data = disk.read(there, piece.offset, piece.size_bytes)
+                if not are_equal(data, piece.data):
+                    at = piece.offset + first_difference(data, piece.data)
+                    raise _wrong(image, f"byte {at} reads back different")
+            progress.advance(piece.size_bytes)
+
+
+def _check_same(image: Image, *, same: bool) -> None:
+    if not same:
+        raise ImageError(
+            f"{image.label} changed while it was flashed",
+            why="its first MiB is another one than before",
+            remedy="wait until it is complete, then flash it again",
+        )
+
+
+def _wrong(image: Image, why: str) -> FlashError:
+    return FlashError(
+        f"{image.label} is not on the stick as it should be",
+        why=why,
+        remedy="flash it again, then try another stick: this one loses or changes what is written to it; "
+        "it does not boot now",
+    )

@@ -1,0 +1,175 @@
+"""The `/sys`-like folder of the simulated host: what Linux tells about a USB disk while it is there.
+
+A stick's node is a plain file, which has no device number. What stands in its place, in `dev` and as the name
+in `dev/block`, is `file-DEVICE-INODE` of that file: a name that no kernel gives to anything, so that whoever
+looks a plain file up in a real `/sys` finds nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["NotListed", "SysDisk", "SysFolder", "SysListing", "UsbNames"]
+
+_SECTOR_BYTES = 512
+
+
+class SysListing(Protocol):
+    """How a disk is told about."""
+
+    def show(self, file: Path) -> None:
+        """It is there, and these are its bytes."""
+        ...
+
+    def hide(self) -> None:
+        """It is gone; harmless when it is not there."""
+        ...
+
+
+class NotListed:
+    """A `SysListing` of a disk that is told about nowhere."""
+
+    def show(self, file: Path) -> None:
+        """Nothing."""
+
+    def hide(self) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsbNames:
+    """What a stick calls itself.
+
+    Attributes:
+        vendor_id: USB vendor, four hexadecimal digits.
+        product_id: USB product, likewise.
+        vendor: Its maker.
+        product: Its name.
+        serial: Its serial number.
+    """
+
+    vendor_id: str
+    product_id: str
+    vendor: str
+    product: str
+    serial: str
+
+
+class SysFolder:
+    """The folder; disks come and go in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._sequence = itertools.count(1)
+        for folder in ("block", "class/block", "dev/block", "bus/usb/devices", "bus/scsi/devices"):
+            (root / folder).mkdir(parents=True)
+
+    def disk(self, index: int, name: str, busid: str, names: UsbNames) -> SysDisk:
+        """Return the place of one stick's disk.
+
+        Args:
+            index: Of its board, from 0: the SCSI host's number.
+            name: Its node's name, such as `sda`.
+            busid: Where it is plugged in, such as `2-1`.
+            names: What it calls itself.
+        """
+        return SysDisk(self, name, (index, busid), names)
+
+    def next_sequence(self) -> int:
+        """Count disks as Linux does since 5.15: no number comes twice."""
+        return next(self._sequence)
+
+
+class SysDisk:
+    """One disk in the folder, a `SysListing`: below its USB device, as Linux lays it out."""
+
+    def __init__(self, folder: SysFolder, name: str, place: tuple[int, str], names: UsbNames) -> None:
+        index, busid = place
+        root = folder.root
+        bus, scsi = busid.partition("-")[0], f"{index}:0:0:0"
+        self._folder = folder
+        self._names = names
+        self._device = root / "devices/platform/vhci_hcd.0" / f"usb{bus}" / busid
+        self._interface = self._device / f"{busid}:1.0"
+        self._scsi = self._interface / f"host{index}" / f"target{index}:0:0" / scsi
+        self._disk = self._scsi / "block" / name
+        self._links = {
+            root / "block" / name: self._disk,
+            root / "class/block" / name: self._disk,
+            root / "bus/usb/devices" / busid: self._device,
+            root / "bus/scsi/devices" / scsi: self._scsi,
+        }
+        self._by_number: Path | None = None
+
+    def show(self, file: Path) -> None:
+        """Publish it; `file` has its bytes."""
+        status = file.stat()
+        identity = f"file-{status.st_dev}-{status.st_ino}"
+        if self._by_number is not None and self._by_number.name == identity:
+            return  # it was not away
+        self.hide()
+        self._write_device()
+        self._write_disk(identity, status.st_size)
+        for link, target in self._links.items():
+            _link(link, target)
+        self._by_number = self._folder.root / "dev/block" / identity
+        _link(self._by_number, self._disk)
+
+    def hide(self) -> None:
+        """Let it vanish, its names first; harmless when it is not there."""
+        if self._by_number is not None:
+            self._by_number.unlink(missing_ok=True)
+            self._by_number = None
+        for link in self._links:
+            link.unlink(missing_ok=True)
+        shutil.rmtree(self._device, ignore_errors=True)
+
+    def _write_device(self) -> None:
+        names = self._names
+        facts = {
+            "idVendor": names.vendor_id,
+            "idProduct": names.product_id,
+            "manufacturer": names.vendor,
+            "product": names.product,
+            "serial": names.serial,
+            "speed": "480",
+        }
+        _write(self._device, facts)
+        _write(
+            self._interface, {"bInterfaceClass": "08", "bInterfaceSubClass": "06", "bInterfaceProtocol": "50"}
+        )
+        _write(self._scsi, {"vendor": names.vendor, "model": names.product, "type": "0"})
+        for folder, subsystem in ((self._device, "usb"), (self._interface, "usb"), (self._scsi, "scsi")):
+            _link(folder / "subsystem", self._folder.root / "bus" / subsystem)
+
+    def _write_disk(self, identity: str, size_bytes: int) -> None:
+        facts = {
+            "dev": identity,
+            "size": str(size_bytes // _SECTOR_BYTES),
+            "removable": "1",
+            "ro": "0",
+            "diskseq": str(self._folder.next_sequence()),
+        }
+        _write(self._disk, facts)
+        _write(self._disk / "queue", {"logical_block_size": str(_SECTOR_BYTES), "max_sectors_kb": "120"})
+        for folder in ("holders", "slaves"):
+            (self._disk / folder).mkdir()
+        _link(self._disk / "device", self._scsi)
+        _link(self._disk / "subsystem", self._folder.root / "class/block")
+
+
+def _write(folder: Path, facts: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in facts.items():
+        (folder / name).write_text(f"{value}\n", encoding="ascii")
+
+
+def _link(link: Path, target: Path) -> None:
+    link.symlink_to(os.path.relpath(target, link.parent))
