@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hil.dutlink.expecting import Expected
     from hil.dutlink.firmware import FirmwareVersion
     from hil.dutlink.host import Host
+    from hil.dutlink.last_requests import LastRequests
     from hil.dutlink.link import Link
 
 __all__ = ["Board", "open_board"]
@@ -72,6 +73,11 @@ class Board:
         self._boot_begin = 0
         self._link = link
         self._wiring = wiring
+
+    @property
+    def requests(self) -> LastRequests:
+        """The last requests that it was sent, and what became of them."""
+        return self._link.requests
 
     def make_safe(self) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hil.dutlink.last_requests import OK, LastRequests
 from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
 from hil.dutlink.stored import CLOCK_MARGIN
 from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, translate
@@ -106,10 +107,14 @@ class Link:
         device: pyusb's device.
         interface: Number of the control interface, for `wIndex`.
         serial: The board's serial number, for errors.
+
+    Attributes:
+        requests: The last requests, for whoever looks into a failure.
     """
 
     def __init__(self, device: Device, interface: int, serial: str) -> None:
         self.serial = serial
+        self.requests = LastRequests()
         self._device = device
         self._interface = interface
         self._busy_until: float | None = None
@@ -216,9 +221,13 @@ class Link:
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> bytes:
         limit_ms = max(1, round(limit_s * 1000))
+        began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else b""
         try:
             reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
         except FOREIGN as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
-            raise translate(error, Source.USB, what, serial=self.serial) from error
+            told = translate(error, Source.USB, what, serial=self.serial)
+            self.requests.note(began_s, request, value, sent, type(told).__name__)
+            raise told from error
+        self.requests.note(began_s, request, value, sent, OK)
         return bytes(reply) if kind == VENDOR_IN else b""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.power_statistics import Comparison, compare, independent
 from hil.dutlink.reading import SETTLE_S
@@ -210,6 +210,24 @@ class PowerTrace:
             "mean_watts": self.mean_watts if self.samples else None,
             "peak_watts": self.peak.watts if self.samples else None,
         }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_data` gave; what was computed is computed again.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is something else.
+        """
+        samples = [Sample(**{name: float(one[name]) for name in Sample.__slots__}) for one in data["samples"]]
+        gaps = [Gap(float(one["from_s"]), float(one["to_s"]), str(one["why"])) for one in data["gaps"]]
+        ended_s = data["ended_s"]
+        return cls(
+            samples,
+            gaps,
+            float(data["began_s"]),
+            None if ended_s is None else float(ended_s),
+            float(data["delay_s"]),
+        )
 
     def _steps(self) -> Iterator[tuple[Sample, Sample]]:
         """Neighbours with no gap between them."""

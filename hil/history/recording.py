@@ -7,11 +7,7 @@ fails a test: it is said at the end of the run.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import time
-import uuid
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,18 +15,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
-from hil.suite.attempts import BETWEEN, REPEATED, is_flaky
+from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
+from hil.suite.phases import message_of, outcome_of
+from hil.suite.run_identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.history.facts import Attempt, Outcome
+    from hil.history.facts import Attempt
     from hil.history.store import History
 
 __all__ = ["add_options", "begin"]
-
-_GIT_LIMIT_S = 5.0
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -65,15 +61,16 @@ class Recording:
     def __init__(self, config: pytest.Config, path: Path) -> None:
         from hil.history.facts import RunFacts  # noqa: PLC0415 - only runs that keep a history pay
 
+        who = identity_of(config)
         self._path = path
         self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
         self._run = RunFacts(
-            key=uuid.uuid4().hex,
+            key=who.key,
             began_s=time.time(),
-            host=socket.gethostname(),
-            kind=config.getoption("hil_history_kind"),
-            commit=os.environ.get("HIL_COMMIT") or _commit(config.rootpath),
-            image=os.environ.get("HIL_IMAGE", ""),
+            host=who.host,
+            kind=who.kind,
+            commit=who.commit,
+            image=who.image,
         )
         self._phases: dict[str, list[pytest.TestReport]] = {}
         self._attempts: dict[str, int] = {}
@@ -149,7 +146,7 @@ class Recording:
 
     def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
         """Make an attempt of its phases."""
-        from hil.history.facts import Attempt, Bench  # noqa: PLC0415 - as above
+        from hil.history.facts import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
         plain = GROUP.sub("", nodeid) if self._grouped else nodeid
@@ -159,52 +156,12 @@ class Recording:
         simulated = facts.get("hil_board_is") == "simulated"
         return Attempt(
             nodeid=plain,
-            outcome=_outcome(phases),
+            outcome=Outcome[outcome_of(phases).upper()],
             number=self._attempts[plain],
             bench=Bench(facts.get("hil_board", ""), facts.get("hil_firmware", ""), "", simulated),
             verdict=facts.get("hil_verdict", ""),
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
             teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
-            message=_message(phases),
+            message=message_of(phases),
         )
-
-
-def _outcome(phases: list[pytest.TestReport]) -> Outcome:
-    from hil.history.facts import Outcome  # noqa: PLC0415 - as above
-
-    bad = [one for one in phases if one.outcome in {"failed", "rerun", REPEATED} and not is_flaky(one)]
-    if bad:
-        return Outcome.FAILED if bad[0].when == "call" else Outcome.ERROR
-    expected = any(hasattr(report, "wasxfail") for report in phases)
-    if any(report.skipped for report in phases):
-        return Outcome.XFAILED if expected else Outcome.SKIPPED
-    return Outcome.XPASSED if expected else Outcome.PASSED
-
-
-def _message(phases: list[pytest.TestReport]) -> str:
-    """Return the line that says what went wrong, or why it was skipped."""
-    for report in phases:
-        if report.outcome == "passed" or is_flaky(report):
-            continue
-        crash = getattr(report.longrepr, "reprcrash", None)
-        if crash is not None:
-            return str(crash.message).partition("\n")[0]
-        if isinstance(report.longrepr, tuple):
-            return str(report.longrepr[2]).partition("\n")[0]
-    return ""
-
-
-def _commit(folder: Path) -> str:
-    """Return the commit that is checked out; empty without git."""
-    with suppress(OSError, subprocess.SubprocessError):
-        said = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=folder,
-            capture_output=True,
-            timeout=_GIT_LIMIT_S,
-            check=True,
-            text=True,
-        )
-        return said.stdout.strip()
-    return ""

@@ -62,6 +62,7 @@ class BoardKeeper:
     ) -> None:
         self.held: Held | None = None
         self.error: Exception | None = None
+        self._names: dict[str, str] = {}
         self._hosts = hosts
         self._options = options
         self._finder = BoardFinder(hosts, options, controller, tell)
@@ -182,6 +183,17 @@ class BoardKeeper:
         """Whether the board that is held, if one is, is what a test wants."""
         held = self.held
         return held is None or wish.is_any or held.is_fallback or wish.fits(self._finder.card_of(held.board))
+
+    def name_of_board(self) -> str:
+        """Return the name of the board that is held, asked once; empty if it does not say."""
+        held = self.held
+        if held is None:
+            return ""
+        if held.board.serial not in self._names:
+            self._names[held.board.serial] = ""
+            with suppress(HilError):
+                self._names[held.board.serial] = self._finder.card_of(held.board).name
+        return self._names[held.board.serial]
 
     def cards(self, *, with_words: bool) -> list[BoardCard]:
         """Return the boards that can be used now, with their names and tags if asked for."""

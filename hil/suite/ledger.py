@@ -106,11 +106,13 @@ class Ledger:
         planned: How many tests of each kind were collected and selected.
         records: What became of each, by node id.
         trouble: Boards that could not be made safe at the end.
+        not_kept: Evidence that could not be written.
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
     records: dict[str, TestRecord] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
+    not_kept: list[str] = field(default_factory=list)
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from hil.suite.ledger import Ledger
 
-__all__ = ["junit_properties", "loud_line", "summary_lines", "write_summary"]
+__all__ = ["junit_properties", "loud_line", "not_kept_lines", "summary_lines", "write_summary"]
 
+_SHOWN = 3
 _WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
 
 
@@ -26,6 +27,8 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(line)
     for trouble in ledger.trouble:
         terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+    for line in not_kept_lines(ledger):
+        terminal.write_line(line, red=True, bold=True)
     loud = loud_line(ledger)
     if loud:
         terminal.write_line(loud, yellow=True, bold=True)
@@ -40,6 +43,13 @@ def summary_lines(ledger: Ledger) -> list[str]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
     return lines
+
+
+def not_kept_lines(ledger: Ledger) -> list[str]:
+    """Return what could not be kept: the first few, and how many more there are."""
+    shown, more = ledger.not_kept[:_SHOWN], len(ledger.not_kept) - _SHOWN
+    lines = [f"NOT KEPT: {line}" for line in shown]
+    return [*lines, f"NOT KEPT: {more} more, likewise"] if more > 0 else lines
 
 
 def loud_line(ledger: Ledger) -> str:

@@ -73,7 +73,7 @@ class RunOptions:
         wait_s: How long to wait, altogether, for boards that others hold.
         silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
         board: Serial number or name of the only board to use; empty for any.
-        report: Folder for evidence such as power traces; None: none is kept.
+        report: Folder for evidence and its pages; None: none is kept.
         lab: What the lab file says of the places.
         repeats: How often a test that fails on a board is repeated.
         whole_lab: Every board of the lab file must take part.
@@ -102,7 +102,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
     )
-    group.addoption("--hil-report", metavar="DIR", help="keep evidence of every test that uses a board there")
+    group.addoption(
+        "--hil-report", metavar="DIR", help="keep evidence of every test there, and make pages of it"
+    )
     group.addoption(
         "--hil-lab",
         metavar="FILE",

@@ -20,7 +20,6 @@ from hil.suite.board_tests import BoardTests
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
-from hil.suite.power_evidence import PowerEvidence
 from hil.suite.repeating import Repeats
 from hil.suite.run_status import RunStatus
 from hil.suite.scheduling import worker_channel
@@ -60,6 +59,10 @@ def begin(config: pytest.Config) -> Run:
         config.pluginmanager.register(Repeats(run.options.repeats, run), "hil-repeats")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
+    if run.options.report is not None:
+        from hil.suite.evidence import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
+
+        keep_evidence(config, run, run.options.report)
     return run
 
 
@@ -115,6 +118,10 @@ class Run:
         held = self._keeper.held if self._keeper is not None else None
         return held.board if held is not None and self.keeper.error is None else None
 
+    def name_of_board(self) -> str:
+        """Return the name of the board that is held; empty if it has none, or does not say."""
+        return self.keeper.name_of_board()
+
     def cards(self) -> list[BoardCard]:
         """Return the boards that can be used; none where none can be looked for: the tests will say why."""
         with suppress(UnavailableError):
@@ -166,9 +173,6 @@ class Run:
             self._block.active = True
         else:
             session.config.pluginmanager.register(BoardTests(self, self._block), "hil-board-tests")
-            if self.options.report is not None:
-                evidence = PowerEvidence(self, self.options.report / "power", self.ledger.trouble)
-                session.config.pluginmanager.register(evidence, "hil-power-evidence")
         if self._worker_input is None:
             from_the_end = reversed(session.items)
             last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
@@ -269,7 +273,8 @@ class Run:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         if self._worker_input is not None:
             counts = {kind.value: number for kind, number in self.ledger.planned.items()}
-            output = {"planned": counts, "trouble": self.ledger.trouble, "unsafe": self._unsafe}
+            kept = {"trouble": self.ledger.trouble, "not_kept": self.ledger.not_kept}
+            output = {"planned": counts, "unsafe": self._unsafe, **kept}
             self._config.workeroutput[_FROM_WORKER] = output  # type: ignore[attr-defined]  # xdist's
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -301,6 +306,7 @@ class Run:
             self.ledger.planned[Kind(kind)] = max(self.ledger.planned[Kind(kind)], number)
         self.ledger.trouble += output.get("trouble", [])
         self._unsafe = self._unsafe or output.get("unsafe", False)
+        self.ledger.not_kept += output.get("not_kept", [])
 
 
 class JunitLedger:

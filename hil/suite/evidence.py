@@ -1,0 +1,60 @@
+"""`--hil-report DIR`: who keeps what of a run, and in which process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.evidence.folder import EvidenceFolder
+from hil.suite.power_evidence import PowerEvidence
+from hil.suite.run_identity import RUN_KEY, identity_of
+from hil.suite.run_recorder import RunRecorder
+from hil.suite.selection import KIND, Kind
+from hil.suite.test_recorder import TestRecorder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from hil.suite.session import Run
+
+__all__ = ["Evidence", "keep_evidence"]
+
+
+def keep_evidence(config: pytest.Config, run: Run, folder: Path) -> None:
+    """Keep evidence of a run, and its results as JUnit beside it unless they go elsewhere."""
+    config.pluginmanager.register(Evidence(config, run, folder), "hil-evidence")
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        if getattr(config.option, "xmlpath", folder) is None:
+            config.option.xmlpath = str(folder / "junit.xml")
+        recorder = RunRecorder(
+            config, EvidenceFolder(folder), run.ledger, run.options.boards.text or "this host's USB"
+        )
+        config.pluginmanager.register(recorder, "hil-run-recorder")
+
+
+class Evidence:
+    """The plugin that brings in the others, once it is known what there is to run."""
+
+    def __init__(self, config: pytest.Config, run: Run, folder: Path) -> None:
+        self._config = config
+        self._run = run
+        self._folder = folder
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Tell each worker which run it is part of."""
+        node.workerinput[RUN_KEY] = identity_of(self._config).key
+
+    @pytest.hookimpl(trylast=True)  # so that its record is outside of what gets the board
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin to keep evidence of tests."""
+        register = session.config.pluginmanager.register
+        if any(item.stash[KIND] is not Kind.NO_HARDWARE for item in session.items):
+            power = PowerEvidence(self._run, self._folder / "power", self._run.ledger.not_kept)
+            register(power, "hil-power-evidence")
+        recorder = TestRecorder(
+            self._config, self._run, EvidenceFolder(self._folder), self._run.ledger.not_kept
+        )
+        register(recorder, "hil-test-recorder")

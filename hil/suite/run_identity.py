@@ -1,0 +1,74 @@
+"""Which run this is: a key of its own, and what was tested where. Evidence and history tell it alike."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RUN_KEY", "RunIdentity", "identity_of"]
+
+RUN_KEY = "hil_run"
+"""Under which name a worker gets the key from its controller."""
+
+_GIT_LIMIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """A run.
+
+    Attributes:
+        key: Unlike that of any other run on any host.
+        host: Name of the machine.
+        kind: `nightly`, or empty.
+        commit: `HIL_COMMIT`, else the git commit of the tests; empty if unknown.
+        image: `HIL_IMAGE`: what was flashed; empty if nothing was.
+    """
+
+    key: str
+    host: str
+    kind: str
+    commit: str
+    image: str
+
+
+_IDENTITY = pytest.StashKey[RunIdentity]()
+
+
+def identity_of(config: pytest.Config) -> RunIdentity:
+    """Return which run this is, the same each time that it is asked."""
+    if _IDENTITY not in config.stash:
+        given: str | None = getattr(config, "workerinput", {}).get(RUN_KEY)
+        config.stash[_IDENTITY] = RunIdentity(
+            key=given or uuid.uuid4().hex,
+            host=socket.gethostname(),
+            kind=config.getoption("hil_history_kind", ""),
+            commit=os.environ.get("HIL_COMMIT") or ("" if given else _commit(config.rootpath)),
+            image=os.environ.get("HIL_IMAGE", ""),
+        )
+    return config.stash[_IDENTITY]
+
+
+def _commit(folder: Path) -> str:
+    """Return the commit that is checked out; empty without git."""
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            timeout=_GIT_LIMIT_S,
+            check=True,
+            text=True,
+        )
+        return said.stdout.strip()
+    return ""

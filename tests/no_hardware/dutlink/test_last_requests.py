@@ -1,0 +1,101 @@
+"""The last requests to a board, folded so that what was done to the DUT stays in sight."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from fake_bus import FakeBoard, host_with
+
+from hil.dutlink.board import open_board
+from hil.dutlink.last_requests import LastRequests
+from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
+from hil.errors import RequestStalledError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def note(requests: LastRequests, request: Request, value: int, sent: bytes = b"", status: str = "ok") -> None:
+    requests.note(time.monotonic(), request, value, sent, status)
+
+
+def test_what_an_open_board_is_asked_is_noted_in_the_firmwares_words(fake: FakeBoard, dev: Path) -> None:
+    with open_board(host_with(fake, dev=dev), console=False) as board:
+        began_s = time.monotonic()
+        board.power.force_on()
+        board.storage.off()
+        board.pins.low("a")
+
+        noted = [f"{one.name} {one.value} {one.status}" for one in board.requests.since(began_s)]
+
+    assert noted == ["power force-on ok", "storage off ok", "set-pin a low ok"]
+
+
+def test_a_request_that_failed_is_noted_with_its_error(fake: FakeBoard, dev: Path) -> None:
+    with open_board(host_with(fake, dev=dev), console=False) as board:
+        fake.errors.append(errno.EPIPE)
+        with pytest.raises(RequestStalledError):
+            board.power.force_on()
+
+        assert list(board.requests)[-1].status == "RequestStalledError"
+
+
+def test_readings_in_a_row_are_one_entry_and_drive_nothing_out() -> None:
+    requests = LastRequests(kept=3)
+    note(requests, Request.POWER, PowerAction.ON)
+    for _ in range(1000):
+        note(requests, Request.REFRESH, 0)
+        note(requests, Request.READ, ReadKey.POWER)
+
+    assert [(one.name, one.value, one.count) for one in requests] == [("power", "on", 1), ("meter", "", 2000)]
+
+
+def test_an_action_between_two_readings_parts_them() -> None:
+    requests = LastRequests()
+    note(requests, Request.READ, ReadKey.POWER)
+    note(requests, Request.POWER, PowerAction.ON)
+    note(requests, Request.READ, ReadKey.POWER)
+
+    assert [one.name for one in requests] == ["meter", "power", "meter"]
+
+
+def test_the_same_action_twice_is_two_entries_but_the_same_failure_is_one() -> None:
+    requests = LastRequests()
+    for status in ("ok", "ok", "BoardTimeoutError", "BoardTimeoutError"):
+        note(requests, Request.POWER, PowerAction.ON, status=status)
+
+    assert [(one.status, one.count) for one in requests] == [("ok", 1), ("ok", 1), ("BoardTimeoutError", 2)]
+
+
+def test_a_setting_is_noted_with_what_was_written() -> None:
+    requests = LastRequests()
+    note(requests, Request.CONFIG, ConfigKey.NAME, b"bench 3")
+
+    assert [one.value for one in requests] == ["name = 'bench 3'"]
+
+
+def test_a_value_that_no_firmware_knows_is_noted_as_its_number() -> None:
+    requests = LastRequests()
+    note(requests, Request.POWER, 77)
+
+    assert [one.value for one in requests] == ["77"]
+
+
+def test_only_the_newest_are_kept() -> None:
+    requests = LastRequests(kept=5)
+    for action in [*PowerAction, *PowerAction]:
+        note(requests, Request.POWER, action)
+
+    assert len(list(requests)) == 5
+
+
+def test_those_before_a_moment_are_left_out() -> None:
+    requests = LastRequests()
+    note(requests, Request.POWER, PowerAction.ON)
+    between_s = time.monotonic()
+    note(requests, Request.POWER, PowerAction.OFF)
+
+    assert [one.value for one in requests.since(between_s)] == ["off"]

@@ -1,0 +1,97 @@
+"""A run's folder of evidence: what is written comes back, and what is damaged is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.evidence.folder import EvidenceFolder
+from hil.evidence.of_run import BoardHealth, RunRecord
+from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, RequestFacts, TestFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = RunRecord("k1", 1_800_000_000.0, boards=[BoardHealth("0df10035", "0.09", state="safe")])
+FULL = TestFacts(
+    "tests/test_a.py::test_b[1]",
+    run="k1",
+    began_s=5.0,
+    ended_s=7.0,
+    board=BoardFacts("0df10035", "bench 3", "0.09"),
+    attempts=[AttemptFacts(1, "failed", sections=[("title", "text")], phases=[PhaseFacts("call", 5.0, 1.0)])],
+    requests=[RequestFacts(1.0, 2.0, "power", "on", "ok", 0.001)],
+)
+
+
+def test_a_test_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    folder = EvidenceFolder(tmp_path / "new")
+    folder.keep_test(FULL)
+
+    assert folder.tests("k1") == [FULL]
+    assert folder.test(FULL.nodeid, "k1") == FULL
+
+
+def test_a_run_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    EvidenceFolder(tmp_path).keep_run(RUN)
+
+    assert EvidenceFolder(tmp_path).run() == RUN
+
+
+@given(nodeid=st.text(max_size=300), message=st.text(max_size=50))
+def test_any_name_and_message_can_be_kept(
+    tmp_path_factory: pytest.TempPathFactory, nodeid: str, message: str
+) -> None:
+    folder = EvidenceFolder(tmp_path_factory.mktemp("kept"))
+    folder.keep_test(TestFacts(nodeid, attempts=[AttemptFacts(message=message)]))
+
+    (kept,) = folder.tests("")
+    assert kept.last.message == message.encode(errors="replace").decode()
+
+
+def test_tests_of_another_run_in_the_same_folder_are_left_out(tmp_path: Path) -> None:
+    folder = EvidenceFolder(tmp_path)
+    folder.keep_test(FULL)
+    folder.keep_test(TestFacts("other", run="k2"))
+
+    assert [one.nodeid for one in folder.tests("k2")] == ["other"]
+    assert folder.test(FULL.nodeid, "k2") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"nodeid": 7}', b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_file_is_left_out(tmp_path: Path, damage: bytes) -> None:
+    folder = EvidenceFolder(tmp_path)
+    folder.keep_test(FULL)
+    (tmp_path / "tests" / "damaged.json").write_bytes(damage)
+    (tmp_path / "run.json").write_bytes(damage)
+
+    assert (folder.tests("k1"), folder.run()) == ([FULL], None)
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
+    folder = EvidenceFolder(tmp_path)
+    (tmp_path / "run.json").mkdir()
+
+    with pytest.raises(OSError, match=r"run\.json"):
+        folder.keep_run(RUN)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "became"),
+    [
+        ([], "cut short"),
+        (["passed"], "passed"),
+        (["failed", "passed"], "flaky"),
+        (["passed", "failed"], "failed"),
+        (["error", "failed"], "failed"),
+        (["skipped"], "skipped"),
+    ],
+)
+def test_what_became_of_a_test_is_told_by_its_attempts(outcomes: list[str], became: str) -> None:
+    attempts = [AttemptFacts(number, outcome) for number, outcome in enumerate(outcomes, 1)]
+
+    assert TestFacts("t", attempts=attempts).outcome == became
