@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from hil.flash.image import Room
+
 __all__ = ["MAGIC", "AndroidSparseImage"]
 
 MAGIC = b"\x3a\xff\x26\xed"
@@ -92,7 +94,7 @@ class AndroidSparseImage:
         """Size of the disk that it describes."""
         return self._header.blocks * self._header.block_bytes
 
-    def extents(self) -> Generator[Extent]:
+    def extents(self, _room: Room | None = None) -> Generator[Extent]:
         """Read raw and repeated chunks; see `Image`."""
         with opened(self._path) as stream:
             stream.skip(self._header.header_bytes)

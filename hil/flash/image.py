@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-__all__ = ["Extent", "Image"]
+__all__ = ["Extent", "Image", "Room"]
+
+Room: TypeAlias = "Callable[[int], memoryview]"
+"""Gives memory for the bytes at an offset, as many as there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,14 @@ class Image(Protocol):
         """How many bytes `extents` gives."""
         ...
 
-    def extents(self) -> Generator[Extent]:
+    def extents(self, room: Room | None = None) -> Generator[Extent]:
         """Read from the start: the ranges that matter, in rising order, none overlapping, none over 4 MiB.
 
         What lies between them is not part of the image: holes, unmapped ranges.
+
+        Args:
+            room: Gives memory for what comes at an offset. An image may read straight into it, and spare a
+                copy; what it gives is then valid until the next one is taken.
 
         Raises:
             ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image

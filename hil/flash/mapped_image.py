@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.flash.bmap import BlockMap, BlockRange
+    from hil.flash.image import Room
 
 __all__ = ["MappedImage"]
 
@@ -44,7 +45,7 @@ class MappedImage:
         """How many bytes matter."""
         return self._map.mapped_bytes
 
-    def extents(self) -> Generator[Extent]:
+    def extents(self, _room: Room | None = None) -> Generator[Extent]:
         """Read the mapped ranges; see `Image`. A range's checksum is known behind its last extent."""
         with opened(self._path) as stream:
             for blocks in self._map.ranges:

@@ -18,7 +18,7 @@ from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.flash.image import Image
+    from hil.flash.image import Extent, Image
 
 __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 
@@ -60,11 +60,10 @@ class Piece:
         limit = HEAD_BYTES if self.offset < HEAD_BYTES else self.offset + PIECE_BYTES
         return limit - self.end
 
-    def add(self, data: memoryview) -> None:
-        """Take bytes that follow."""
+    def free(self) -> memoryview:
+        """Memory for the bytes that follow."""
         at = self.offset % ALIGNED_BYTES + self.size_bytes
-        self.memory[at : at + len(data)] = data
-        self.size_bytes += len(data)
+        return memoryview(self.memory)[at : at + self.room()]
 
 
 class Pieces:
@@ -79,6 +78,7 @@ class Pieces:
         self._image = image
         self._digests = digests
         self._stopped = False
+        self._piece: Piece | None = None
         self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"reads {image.label}", daemon=True)
@@ -111,30 +111,49 @@ class Pieces:
 
     def _work(self) -> None:
         try:
-            for piece in self._pieces():
-                if self._digests:
-                    piece.digest = hashlib.sha256(piece.data).digest()
-                self._full.put(piece)
+            with closing(self._image.extents(self._room)) as extents:
+                for extent in extents:
+                    self._take(extent)
+            self._pass_on()
             self._full.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
             self._full.put(error)
 
-    def _pieces(self) -> Iterator[Piece]:
-        piece: Piece | None = None
-        with closing(self._image.extents()) as extents:
-            for extent in extents:
-                offset, data = extent.offset, extent.data
-                while data:
-                    if piece is not None and (piece.end != offset or not piece.room()):
-                        yield piece
-                        piece = None
-                    if piece is None:
-                        given = self._free.get()
-                        if given is None or self._stopped:
-                            return
-                        piece = Piece(given, offset)
-                    taken = min(len(data), piece.room())
-                    piece.add(data[:taken])
-                    offset, data = offset + taken, data[taken:]
-        if piece is not None:
-            yield piece
+    def _room(self, offset: int) -> memoryview:
+        """Memory for what comes at an offset."""
+        return self._piece_at(offset).free()
+
+    def _piece_at(self, offset: int) -> Piece:
+        """The piece that goes on at an offset: this one, or the next."""
+        piece = self._piece
+        if piece is None or piece.end != offset or not piece.room():
+            self._pass_on()
+            given = self._free.get()
+            if given is None or self._stopped:
+                raise _StoppedError
+            self._piece = piece = Piece(given, offset)
+        return piece
+
+    def _take(self, extent: Extent) -> None:
+        offset, data = extent.offset, extent.data
+        if self._piece is not None and data.obj is self._piece.memory:  # it was read into its place
+            self._piece.size_bytes += len(data)
+            return
+        while data:
+            piece = self._piece_at(offset)
+            taken = min(len(data), piece.room())
+            piece.free()[:taken] = data[:taken]
+            piece.size_bytes += taken
+            offset, data = offset + taken, data[taken:]
+
+    def _pass_on(self) -> None:
+        piece, self._piece = self._piece, None
+        if piece is None:
+            return
+        if self._digests:
+            piece.digest = hashlib.sha256(piece.data).digest()
+        self._full.put(piece)
+
+
+class _StoppedError(Exception):
+    """Nobody wants the pieces any more."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from hil.flash.image import Room
+
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
 
 
@@ -57,22 +59,24 @@ class RawImage:
         with self._path.open("rb") as file:
             return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
 
-    def extents(self) -> Generator[Extent]:
+    def extents(self, room: Room | None = None) -> Generator[Extent]:
         """Read what is no hole; see `Image`."""
         try:
             with self._path.open("rb", buffering=0) as file:
-                yield from self._read(file.fileno())
+                yield from self._read(file.fileno(), room)
         except OSError as error:
             raise unreadable(self.label, error) from error
 
-    def _read(self, descriptor: int) -> Iterator[Extent]:
+    def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent]:
         for begin, length in data_ranges(descriptor, self.source_bytes):
-            for offset in range(begin, begin + length, PIECE_BYTES):
-                wanted = min(PIECE_BYTES, begin + length - offset)
-                data = os.pread(descriptor, wanted, offset)
-                if len(data) < wanted:
+            at, end = begin, begin + length
+            while at < end:
+                into = room(at) if room else memoryview(bytearray(PIECE_BYTES))
+                came = os.preadv(descriptor, [into[: end - at]], at)
+                if not came:
                     raise self._changed()
-                yield Extent(offset, memoryview(data))
+                yield Extent(at, into[:came])
+                at += came
         if os.fstat(descriptor).st_size != self.source_bytes:
             raise self._changed()
 
@@ -101,7 +105,7 @@ class CompressedImage:
         """Size of what is in it; None until it was read to its end once."""
         return self._size_bytes
 
-    def extents(self) -> Generator[Extent]:
+    def extents(self, _room: Room | None = None) -> Generator[Extent]:
         """Read everything; see `Image`."""
         with opened(self._path) as stream:
             while data := stream.read(PIECE_BYTES):

@@ -17,7 +17,7 @@ __all__ = ["GUEST_MODULES", "START_MODULES", "copy_modules", "module_files", "un
 START_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "overlay", "9p", "9pnet_virtio")
 """What finds the root image and the host's folders, in the order of loading."""
 
-GUEST_MODULES = ("vhci-hcd", "cdc-acm", "usb-storage", "sd_mod", "virtio_net")
+GUEST_MODULES = ("vhci-hcd", "cdc-acm", "usb-storage", "sd_mod", "loop", "virtio_net")
 """What the guest loads when it runs."""
 
 _XZ = b"\xfd7zXZ\x00"

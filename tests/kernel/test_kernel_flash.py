@@ -1,0 +1,320 @@
+"""Flashing a real block device: proof, write and read back on Linux' own usb-storage, traps beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dut_talk import answer, boot_and_log_in
+
+from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
+from hil.dutlink.waiting import until
+from hil.dutlink.wiring import Wiring
+from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
+from hil.flash.proof import Expected, open_proven
+from hil.sim.image import build_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from attached import Bench
+
+    from hil.dutlink.board import Board
+
+SYS = Path("/sys")
+MIB = 1 << 20
+FIRST_PARTITION_BYTES = MIB
+LIMIT_S = 20.0
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Bootable, and dense: 12 MiB that no stick holds by chance."""
+    path = tmp_path / "dense.img"
+    build_image(path, "dense-1", 12 * MIB)
+    with path.open("r+b") as file:
+        file.seek(2 * MIB)
+        file.write(secrets.token_bytes(10 * MIB))
+    return path
+
+
+@pytest.fixture
+def populated(board: Board, tmp_path: Path) -> Path:
+    """The stick on the host, with an ext4 in its first partition; returns the partition's node."""
+    file_system = tmp_path / "ext4"
+    file_system.write_bytes(b"")
+    os.truncate(file_system, 8 * MIB)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", file_system], check=True)
+    path = tmp_path / "populated.img"
+    build_image(path, "populated", 16 * MIB)
+    with path.open("r+b") as disk:
+        disk.seek(FIRST_PARTITION_BYTES)
+        disk.write(file_system.read_bytes())
+    board.storage.flash(path)
+    board.storage.host()
+    partition = Path(f"{board.storage.wait_for_node().resolve()}1")
+    assert until(partition.exists, LIMIT_S)
+    return partition
+
+
+@pytest.fixture
+def other_node(other_serial: str) -> Iterator[Path]:
+    """A second USB disk on this host: the other board's stick, with something precious on it."""
+    with open_board(Host(), other_serial, console=False) as other:
+        other.storage.host()
+        node = other.storage.wait_for_node()
+        with node.open("r+b", buffering=0) as disk:
+            disk.write(b"precious" * 512)
+            os.fsync(disk.fileno())
+        yield node
+        other.make_safe()
+
+
+def bytes_of(node: Path, size_bytes: int) -> bytes:
+    """What the device holds now, past everything that is kept in memory."""
+    command = ["dd", f"if={node}", "bs=1M", f"count={size_bytes // MIB}", "iflag=direct", "status=none"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def refusal(node: Path, before: frozenset[str] = frozenset()) -> str:
+    """Why a node is not opened."""
+    with pytest.raises(WrongDiskError) as caught:
+        open_proven(Expected(node, SYS, before), to_write=True)
+    return caught.value.why
+
+
+def test_the_dut_reads_exactly_the_image(board: Board, image: Path) -> None:
+    flashed = board.storage.flash(image)
+    board.storage.dut()
+    boot_and_log_in(board)
+
+    told = answer(board.console, f"sha256sum /dev/sda {12 * MIB}")
+
+    assert flashed.was_written
+    assert hashlib.sha256(image.read_bytes()).hexdigest() in told
+
+
+def test_the_stick_is_off_after_it_was_flashed(board: Board, bench: Bench, image: Path) -> None:
+    board.storage.flash(image)
+
+    assert bench.control.state(board.serial)["mux"] == "off"
+
+
+def test_an_image_that_is_there_is_not_written_again(board: Board, image: Path) -> None:
+    board.storage.flash(image)
+
+    again = board.storage.flash(image)
+
+    assert (again.was_written, again.mapped_bytes >= 10 * MIB) == (False, True)
+
+
+def test_what_the_dut_changed_is_written_again_and_no_more(board: Board, image: Path) -> None:
+    board.storage.flash(image)
+    board.storage.host()
+    with board.storage.wait_for_node().open("r+b", buffering=0) as disk:
+        disk.seek(10 * MIB)
+        disk.write(b"written by the DUT".ljust(512))
+        os.fsync(disk.fileno())
+
+    again = board.storage.flash(image)
+
+    assert 0 < again.written_bytes < 6 * MIB
+    board.storage.host()
+    assert bytes_of(board.storage.wait_for_node(), 12 * MIB)[2 * MIB :] == image.read_bytes()[2 * MIB :]
+
+
+def test_the_device_holds_what_dd_would_have_written(
+    board: Board, image: Path, record_property: Callable[[str, str], None]
+) -> None:
+    board.storage.host()
+    node = board.storage.wait_for_node()
+    began = time.monotonic()
+    command = ["dd", f"if={image}", f"of={node}", "bs=4M", "oflag=direct", "conv=fsync", "status=none"]
+    subprocess.run(command, check=True)
+    dd_s = time.monotonic() - began
+    by_dd = bytes_of(node, 12 * MIB)
+    with node.open("r+b", buffering=0) as disk:
+        disk.write(bytes(12 * MIB))
+        os.fsync(disk.fileno())
+
+    flashed = board.storage.flash(image, force=True)
+
+    board.storage.host()
+    assert bytes_of(board.storage.wait_for_node(), 12 * MIB) == by_dd
+    record_property(
+        "flash", f"12 MiB to a block device: dd {dd_s:.2f} s, our write phase {flashed.write_s:.2f} s"
+    )
+
+
+def test_the_stick_is_read_back_to_a_file(board: Board, image: Path, tmp_path: Path) -> None:
+    board.storage.flash(image)
+
+    board.storage.read(tmp_path / "back", size_bytes=12 * MIB)
+
+    assert (tmp_path / "back").read_bytes()[2 * MIB :] == image.read_bytes()[2 * MIB :]
+
+
+# what is refused
+
+
+def test_a_mounted_partition_refuses_its_whole_disk(board: Board, populated: Path, tmp_path: Path) -> None:
+    point = tmp_path / "mount point"
+    point.mkdir()
+    subprocess.run(["mount", populated, point], check=True)
+    try:
+        why = refusal(board.storage.wait_for_node())
+    finally:
+        subprocess.run(["umount", point], check=True)
+
+    assert why == f"{populated.name} is mounted at {point}"
+
+
+def test_a_partition_that_is_swapped_to_refuses_its_whole_disk(board: Board, populated: Path) -> None:
+    subprocess.run(["mkswap", "-f", populated], check=True, capture_output=True)
+    subprocess.run(["swapon", populated], check=True)
+    try:
+        why = refusal(board.storage.wait_for_node())
+    finally:
+        subprocess.run(["swapoff", populated], check=True)
+
+    assert why == f"the kernel swaps to {populated.name}"
+
+
+def test_a_disk_that_somebody_holds_exclusively_is_refused(board: Board, populated: Path) -> None:
+    holder = os.open(populated, os.O_RDONLY | os.O_EXCL)
+    try:
+        why = refusal(board.storage.wait_for_node())
+    finally:
+        os.close(holder)
+
+    assert why == "another program uses it, or a part of it"
+
+
+def test_nobody_mounts_a_disk_while_it_is_open_to_be_written(
+    board: Board, populated: Path, tmp_path: Path
+) -> None:
+    with open_proven(Expected(board.storage.wait_for_node(), SYS, frozenset()), to_write=True):
+        mounted = subprocess.run(["mount", populated, tmp_path], check=False, capture_output=True)
+
+    assert mounted.returncode != 0
+
+
+def test_a_partition_is_refused(populated: Path) -> None:
+    assert refusal(populated) == "it is a partition, and no whole disk"
+
+
+def test_the_disk_of_this_machine_is_refused(bench: Bench) -> None:
+    assert bench.serials
+    disks = [disk for disk in Path("/sys/block").iterdir() if disk.name.startswith(("vd", "nvme", "sr"))]
+
+    assert disks
+    assert {refusal(Path("/dev") / disk.name).partition(":")[0] for disk in disks} <= {
+        "it is not on USB",
+        "another program uses it, or a part of it",
+    } | {f"{disk.name} is mounted at {point}" for disk in disks for point in ("/", "/mnt")}
+
+
+@pytest.mark.usefixtures("own_machine")
+def test_a_loop_device_is_refused(image: Path) -> None:
+    before = image.read_bytes()
+    subprocess.run(["modprobe", "loop"], check=False)
+    told = subprocess.run(["losetup", "--find", "--show", image], check=True, capture_output=True, text=True)
+    loop = Path(told.stdout.strip())
+    try:
+        why = refusal(loop)
+    finally:
+        subprocess.run(["losetup", "--detach", loop], check=True)
+
+    assert (why, image.read_bytes() == before) == (
+        "there is no device behind it: it is a loop device or the like",
+        True,
+    )
+
+
+def test_a_plain_file_is_refused(image: Path) -> None:
+    assert refusal(image) == "it is no disk that the kernel lists"
+
+
+def test_another_boards_stick_is_refused_where_it_is_wired(
+    bench: Bench, serial: str, other_node: Path, image: Path
+) -> None:
+    with open_board(Host(), serial, Wiring(stick=other_node), console=False) as board:
+        with pytest.raises(WrongDiskError) as caught:
+            board.storage.flash(image)
+        board.storage.off()
+
+    assert "still there" in caught.value.what
+    assert bytes_of(other_node, MIB)[:4096] == b"precious" * 512
+    assert bench.control.state(serial)["mux"] == "off"
+
+
+def test_another_boards_stick_beside_is_not_touched(board: Board, other_node: Path, image: Path) -> None:
+    board.storage.flash(image)
+
+    assert bytes_of(other_node, MIB)[:4096] == b"precious" * 512
+
+
+def test_a_disk_that_was_there_while_the_storage_was_off_is_refused(other_node: Path) -> None:
+    from hil.flash.sysfs import disks_of  # noqa: PLC0415 - beside what it is for
+
+    before = frozenset(disk.key for disk in disks_of(SYS))
+
+    assert "it was there while the storage was off" in refusal(other_node, before)
+
+
+# what fails
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments"),
+    [
+        ("stick_flip", {"every": 3 * MIB + 17}),
+        ("stick_error", {"after_bytes": 4 * MIB}),
+        ("stick_drop", {"every": 7}),
+    ],
+)
+def test_a_stick_that_errs_is_found_does_not_boot_and_the_next_flash_completes(
+    board: Board, bench: Bench, image: Path, fault: str, arguments: dict[str, int]
+) -> None:
+    bench.control.fault(board.serial, fault, **arguments)
+    with pytest.raises(StorageError) as caught:
+        board.storage.flash(image)
+    bench.control.clear(board.serial)
+    truth = bench.control.state(board.serial)
+
+    assert isinstance(caught.value, FlashError | StickLostError)
+    assert truth["mux"] == "off"
+    assert board.storage.flash(image).was_written
+
+
+def test_a_stick_that_is_pulled_out_half_way_is_lost_and_the_next_flash_completes(
+    board: Board, bench: Bench, image: Path
+) -> None:
+    bench.control.fault(board.serial, "stick_remove", after_bytes=5 * MIB)
+    with pytest.raises((StickLostError, FlashError)) as caught:
+        board.storage.flash(image)
+    bench.control.clear(board.serial)
+
+    assert isinstance(caught.value, StickLostError)
+    assert board.storage.flash(image).was_written
+
+
+def test_an_image_larger_than_the_stick_is_refused_before_anything_is_written(
+    board: Board, image: Path, tmp_path: Path
+) -> None:
+    board.storage.flash(image)
+    large = tmp_path / "large.img"
+    large.write_bytes(secrets.token_bytes(MIB))
+    os.truncate(large, 1 << 30)
+
+    with pytest.raises(ImageError, match="larger than the stick"):
+        board.storage.flash(large)
+
+    assert not board.storage.flash(image).was_written
