@@ -54,12 +54,14 @@ def flash_image(claim: Callable[[], Disk], image: Image, progress: Progress, *, 
             laid.head.write(disk)
     if laid.head_differs:
         with claim() as disk:
-            verify_head(disk, image, laid)
+            began = time.monotonic()
+            verify_head(disk, image, laid, progress)
+            verify_s += time.monotonic() - began
     return Flashed(
         label=image.label,
         size_bytes=laid.image_bytes,
         mapped_bytes=laid.mapped_bytes,
-        written_bytes=laid.written_bytes + (laid.head.size_bytes if laid.head_differs else 0),
+        written_bytes=laid.written_bytes + (laid.head_bytes if laid.head_differs else 0),
         node=disk.node,
         compare_s=laid.compare_s,
         write_s=laid.write_s,

@@ -52,6 +52,7 @@ class Laid:
         head_differs: Whether the stick has another one.
         image_bytes: Size of the image.
         mapped_bytes: How many of its bytes matter.
+        body_bytes: How many of them are behind the head.
         written_bytes: How many were written, behind the head.
         proofs: For a second look at what is behind the head.
         compare_s: Seconds until the first difference.
@@ -62,10 +63,16 @@ class Laid:
     head_differs: bool = False
     image_bytes: int = 0
     mapped_bytes: int = 0
+    body_bytes: int = 0
     written_bytes: int = 0
     proofs: list[Proof] = field(default_factory=list)
     compare_s: float = 0.0
     write_s: float = 0.0
+
+    @property
+    def head_bytes(self) -> int:
+        """How much of the image is its head, holes included."""
+        return min(self.image_bytes, self.head.size_bytes)
 
 
 def lay(disk: Disk, image: Image, progress: Progress, *, force: bool) -> Laid:
@@ -130,6 +137,7 @@ class _Laying:
         if piece.offset < HEAD_BYTES:
             self._laid.head.put(piece.offset, piece.data)
             return
+        self._laid.body_bytes += piece.size_bytes
         if piece.digest:
             self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, piece.digest))
         self._look_at_head()

@@ -31,7 +31,7 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
         StickLostError: It is gone.
     """
     laid.head.check_wiped(disk)
-    progress.begin("verify", laid.mapped_bytes)
+    progress.begin("verify", laid.body_bytes)
     try:
         if image.is_compressed:
             _against_digests(disk, image, laid, progress)
@@ -41,13 +41,22 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
         progress.end()
 
 
-def verify_head(disk: Disk, image: Image, laid: Laid) -> None:
+def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
     """Compare the head; a stick with another one is made one that does not boot.
 
     Raises:
         FlashError: The stick holds something else.
         StickLostError: It is gone.
     """
+    progress.begin("verify", laid.head_bytes)
+    try:
+        _check_head(disk, image, laid)
+        progress.advance(laid.head_bytes)
+    finally:
+        progress.end()
+
+
+def _check_head(disk: Disk, image: Image, laid: Laid) -> None:
     with laid.head.wiped_on_failure(disk):
         if not laid.head.is_on(disk):
             raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
@@ -70,11 +79,11 @@ def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress) -> 
         for piece in pieces:
             if piece.offset < HEAD_BYTES:
                 _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
-            else:
-                data = disk.read(there, piece.offset, piece.size_bytes)
-                if not are_equal(data, piece.data):
-                    at = piece.offset + first_difference(data, piece.data)
-                    raise _wrong(image, f"byte {at} reads back different")
+                continue
+            data = disk.read(there, piece.offset, piece.size_bytes)
+            if not are_equal(data, piece.data):
+                at = piece.offset + first_difference(data, piece.data)
+                raise _wrong(image, f"byte {at} reads back different")
             progress.advance(piece.size_bytes)
 
 
