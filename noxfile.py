@@ -32,6 +32,7 @@ ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TEST_GROUP = nox.project.dependency_groups(PYPROJECT, "test")
 BENCH_GROUP = nox.project.dependency_groups(PYPROJECT, "bench")
+JUMPSTARTER_GROUP = nox.project.dependency_groups(PYPROJECT, "jumpstarter")
 LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 # The tests build the wheel and read this file.
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
@@ -114,6 +115,13 @@ def kill_matrix(session: nox.Session) -> None:
     """End runs in every way there is, and look at their boards; `-- --write` keeps the table in docs."""
     _install(session)
     session.run("python", "tests/kill_matrix/run.py", *session.posargs, interrupt_timeout=PATIENCE_S)
+
+
+@nox.session
+def jumpstarter(session: nox.Session) -> None:
+    """Run the tests of many hosts: Jumpstarter's own client and exporter, on simulated boards."""
+    session.install("-e", ".[jumpstarter]", *TEST_GROUP, *JUMPSTARTER_GROUP)
+    _pytest(session, "tests/jumpstarter")
 
 
 @nox.session

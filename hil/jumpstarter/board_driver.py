@@ -1,0 +1,89 @@
+"""The board as a run sees it, and what no Jumpstarter interface has: force-off, the safe state, its facts."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anyio import create_task_group, to_thread
+from jumpstarter.driver import export, exportstream
+from jumpstarter.streams.common import create_memory_stream
+
+from hil.errors import HilError
+from hil.jumpstarter.part import Part
+from hil.jumpstarter.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import ObjectStream
+
+__all__ = ["BoardDriver"]
+
+
+@dataclass(kw_only=True)
+class BoardDriver(Part):
+    """The whole board.
+
+    Attributes:
+        console: The driver of its console, which knows the tty.
+    """
+
+    console: Any  # ConsoleDriver
+
+    @classmethod
+    def client(cls) -> str:
+        """Name the client's class."""
+        return "hil.jumpstarter.clients.BoardClient"
+
+    @export
+    def describe(self) -> dict[str, Any]:
+        """Return what it is: serial number, firmware, host, console."""
+        with self.tenant.board() as board:
+            facts = {"serial": board.serial, "firmware": str(board.firmware), "host": socket.gethostname()}
+        try:
+            tty = self.console.console()
+        except HilError:  # its first use says why it cannot be
+            tty = self.console.uart()
+        return facts | {
+            "console": tty.path.name,
+            "console_is_board": tty.is_board,
+            "baud_rate": tty.baud_rate,
+        }
+
+    @export
+    def make_safe(self) -> None:
+        """Force the supply off, take the stick from everybody, leave all pins floating.
+
+        Raises:
+            HilError: It could not be done.
+        """
+        with self.tenant.board() as board:
+            board.make_safe()
+
+    @export
+    def force_on(self) -> None:
+        """Switch the supply on at once."""
+        with self.tenant.board() as board:
+            board.power.force_on()
+
+    @export
+    def force_off(self) -> None:
+        """Switch the supply off at once."""
+        with self.tenant.board() as board:
+            board.power.force_off()
+
+    @exportstream
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[ObjectStream[bytes]]:
+        """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.frames`."""
+        theirs, ours = create_memory_stream()
+        facts = await to_thread.run_sync(self.describe)
+        async with ours, create_task_group() as tasks:
+            tasks.start_soon(Session(ours, self.tenant, self.visitors, facts).serve)
+            try:
+                yield theirs
+            finally:
+                tasks.cancel_scope.cancel()

@@ -1,0 +1,60 @@
+"""The DUT's console, for any Jumpstarter client: `j console start-console`, pexpect, pipes."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from jumpstarter.driver import exportstream
+
+from hil.dutlink.tty import find_tty, uart_of
+from hil.jumpstarter.part import Part
+from hil.jumpstarter.tty_stream import TtyStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hil.dutlink.tty import Tty
+
+__all__ = ["ConsoleDriver"]
+
+
+@dataclass(kw_only=True)
+class ConsoleDriver(Part):
+    """The console that the lab file or the board's `usb_console` setting names, else the board's own port."""
+
+    @classmethod
+    def client(cls) -> str:
+        """Name the client's class: Jumpstarter's own."""
+        return "jumpstarter_driver_pyserial.client.PySerialClient"
+
+    @exportstream
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[TtyStream]:
+        """Open the console."""
+        tty = await to_thread.run_sync(self.console)
+        async with TtyStream(tty, self.tenant.serial) as stream:
+            yield stream
+
+    @exportstream
+    @asynccontextmanager
+    async def connect_board(self) -> AsyncIterator[TtyStream]:
+        """Open the board's own port, behind which its shell is."""
+        async with TtyStream(self.uart(), self.tenant.serial) as stream:
+            yield stream
+
+    def console(self) -> Tty:
+        """Which tty the console is."""
+        held = self.tenant.held
+        usb_console = ""
+        if held.wiring.console is None:
+            with self.tenant.board() as board:
+                usb_console = board.settings.read().usb_console
+        return find_tty(held.host.dev, held.serial, usb_console, held.wiring)
+
+    def uart(self) -> Tty:
+        """The board's own port."""
+        self.tenant.check()
+        return uart_of(self.tenant.held.host.dev, self.tenant.serial)

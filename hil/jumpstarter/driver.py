@@ -1,0 +1,75 @@
+"""A DUTLink board for Jumpstarter's exporter: `type: hil.jumpstarter.driver.Dutlink`.
+
+Stock clients find power, storage and console as they know them; clients that have hil find the rest, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jumpstarter.driver import Driver
+from jumpstarter_driver_composite.driver import CompositeInterface
+
+from hil.jumpstarter.board_driver import BoardDriver
+from hil.jumpstarter.console_driver import ConsoleDriver
+from hil.jumpstarter.holding import hold_board
+from hil.jumpstarter.pins_driver import PinsDriver
+from hil.jumpstarter.power_driver import PowerDriver
+from hil.jumpstarter.settings_driver import SettingsDriver
+from hil.jumpstarter.storage_driver import StorageDriver
+from hil.jumpstarter.tenancy import Tenant
+from hil.jumpstarter.visitors import visitors_of
+
+__all__ = ["Dutlink"]
+
+
+@dataclass(kw_only=True)
+class Dutlink(CompositeInterface, Driver):
+    """One board: power, storage, console, pins, settings, and the board itself.
+
+    Making the first one takes the host's lease, for the life of the process; each one is safe when its
+    Jumpstarter lease begins, and again when that ends.
+
+    Attributes:
+        serial: Serial number of the board, or the name of its place; empty: the only one there is.
+        boards: `usb`, or `sim@PORT` for boards that `hil sim` simulates.
+        lab: The lab file; empty: where a run would look for it.
+        wait_s: How long to wait for somebody of this host who uses the board, in seconds.
+        spool: Folder for images on their way to the stick; empty: the system's for temporary files.
+    """
+
+    serial: str = ""
+    boards: str = "usb"
+    lab: str = ""
+    wait_s: float = 10.0
+    spool: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold the board and make its parts."""
+        super().__post_init__()
+        held = hold_board(self.serial, self.boards, self.lab or None, self.wait_s)
+        self._tenant = Tenant(held)
+        rights = {"tenant": self._tenant, "visitors": visitors_of(held.serial)}
+        console = ConsoleDriver(**rights)
+        self.children |= {
+            "power": PowerDriver(**rights),
+            "storage": StorageDriver(**rights, spool=self.spool),
+            "console": console,
+            "pins": PinsDriver(**rights),
+            "settings": SettingsDriver(**rights),
+            "board": BoardDriver(**rights, console=console),
+        }
+
+    def extra_labels(self) -> dict[str, str]:
+        """Tell which board it is."""
+        return {"dutlink.hil/serial": self._tenant.serial}
+
+    def reset(self) -> None:
+        """Begin a lease: the board is this tree's, and safe before its first call."""
+        self._tenant.come()
+        super().reset()
+
+    def close(self) -> None:
+        """End it: the board is made safe, unless another lease has it by now."""
+        super().close()
+        self._tenant.leave()

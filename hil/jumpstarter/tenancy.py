@@ -1,0 +1,177 @@
+"""A board that an exporter offers: held under this host's lease, and safe whenever it changes hands.
+
+Jumpstarter makes a new tree of drivers for every lease, and the last lease's tree may still be closing when
+the next one's is made. So the board belongs to the process: it is leased from the host and opened once, and
+each tree is only a tenant of it. Whoever is no longer the tenant can do nothing, not even make it safe.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hil.dutlink.board import Board, open_board
+from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
+from hil.lab.safe import bring_to_safety
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.host import Host
+    from hil.dutlink.wiring import Wiring
+    from hil.lab.guarded import GuardedLease
+
+__all__ = ["HeldBoard", "Tenant"]
+
+logger = logging.getLogger(__name__)
+
+
+class HeldBoard:
+    """One board, for the life of this process.
+
+    Args:
+        host: Where it is plugged in.
+        lease: The right to it on this host, with a guard.
+        wiring: What it cannot know about its bench.
+        policy: What its place calls safe.
+    """
+
+    def __init__(self, host: Host, lease: GuardedLease, wiring: Wiring, policy: str) -> None:
+        self.host = host
+        self.serial = lease.serial
+        self.wiring = wiring
+        self._lease = lease
+        self._policy = policy
+        self._board: Board | None = None
+        self._turn = threading.RLock()
+        self._tenant: Tenant | None = None
+        self._changes = threading.Condition()
+        self._unsafe = 0  # changes of tenants behind which the board is not safe yet
+        atexit.register(self.close)
+
+    def change(self, leaving: Tenant | None, coming: Tenant | None) -> None:
+        """Let another tenant in, or none; returns at once, and makes the board safe in the background.
+
+        A tenant that has left already, because another came, changes nothing any more.
+        """
+        with self._changes:
+            if leaving is not None and leaving is not self._tenant:
+                return
+            self._tenant = coming
+            self._unsafe += 1
+        threading.Thread(target=self._change, args=(coming,), name=f"hil-safe-{self.serial}").start()
+
+    def _change(self, coming: Tenant | None) -> None:
+        try:
+            self.make_safe()
+            self._lease.note("a Jumpstarter lease" if coming else "Jumpstarter exporter, not leased")
+        finally:
+            with self._changes:
+                self._unsafe -= 1
+                self._changes.notify_all()
+
+    def make_safe(self) -> HilError | None:
+        """Make the board safe; returns what stood in the way."""
+        with self._turn:
+            try:
+                bring_to_safety(self._opened(), self._policy)
+            except HilError as error:
+                self._let_go_if_lost(error)
+                logger.warning("board %s could not be made safe: %s", self.serial, error)
+                return error
+        return None
+
+    @contextmanager
+    def used_by(self, tenant: Tenant) -> Iterator[Board]:
+        """The open board, for one call of its tenant; calls wait for each other, and for a safe board.
+
+        Raises:
+            BoardLostError: The caller is not its tenant any more.
+            HilError: As opening and using it can fail.
+        """
+        self.check(tenant)
+        with self._turn:
+            board = self._opened()
+            try:
+                yield board
+            except HilError as error:
+                self._let_go_if_lost(error)
+                raise
+
+    def check(self, tenant: Tenant) -> None:
+        """See to it that the caller is the board's tenant, and the board safe since it came.
+
+        Raises:
+            BoardLostError: It is not, or not any more.
+        """
+        with self._changes:
+            self._changes.wait_for(lambda: not self._unsafe or tenant is not self._tenant)
+            if tenant is self._tenant:
+                return
+        raise BoardLostError(
+            f"board {self.serial} is not this lease's any more",
+            why="the lease has ended",
+            remedy="lease it again",
+            serial=self.serial,
+        )
+
+    def close(self) -> None:
+        """Make the board safe and give it back to this host; harmless when repeated."""
+        atexit.unregister(self.close)
+        with self._turn:
+            unsafe = self.make_safe()
+            if self._board is not None:
+                self._board.close()
+                self._board = None
+            if unsafe is None:
+                self._lease.release()
+            else:
+                self._lease.abandon()
+
+    def _opened(self) -> Board:
+        if self._board is None:
+            self._board = open_board(self.host, self.serial, self.wiring, console=False)
+        return self._board
+
+    def _let_go_if_lost(self, error: HilError) -> None:
+        """Forget a handle that may be of a board that was replugged; the next call opens it anew."""
+        if isinstance(error, UnavailableError | BoardFaultError) and self._board is not None:
+            self._board.close()
+            self._board = None
+
+
+class Tenant:
+    """One lease's right to a board.
+
+    Args:
+        held: The board.
+    """
+
+    def __init__(self, held: HeldBoard) -> None:
+        self.held = held
+
+    @property
+    def serial(self) -> str:
+        """The board's serial number."""
+        return self.held.serial
+
+    def come(self) -> None:
+        """The lease begins."""
+        self.held.change(None, self)
+
+    def leave(self) -> None:
+        """The lease ends."""
+        self.held.change(self, None)
+
+    @contextmanager
+    def board(self) -> Iterator[Board]:
+        """The open board, for one call; see `HeldBoard.used_by`."""
+        with self.held.used_by(self) as board:
+            yield board
+
+    def check(self) -> None:
+        """See to it that the lease lasts and the board is safe since it began; see `HeldBoard.check`."""
+        self.held.check(self)

@@ -1,0 +1,185 @@
+"""Jumpstarter's own clients use our driver as they use any other, over TLS."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from anyio import BrokenResourceError
+from exporters import wait_for
+from jumpstarter.client.core import DriverError
+from stock_client import connected
+
+from hil.errors import BoardBusyError
+from hil.lab.lease import hold
+from hil.sim.image import build_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from certificates import Certificate
+    from exporters import DirectExporter
+
+    from hil.sim.control_client import ControlClient
+
+AMPS_OF_A_RUNNING_DUT = 0.1
+
+
+def truth(control: ControlClient, board: str) -> dict[str, Any]:
+    return control.state(board)
+
+
+def test_on_and_off_switch_the_supply(stock: Any, control: ControlClient, boards: list[str]) -> None:
+    stock.power.on()
+    on = truth(control, boards[0])["supply"]
+
+    stock.power.off()
+
+    assert on
+    assert not truth(control, boards[0])["supply"]
+
+
+def test_the_meter_is_read_without_end_and_shows_the_dut_running(stock: Any) -> None:
+    stock.power.on()
+
+    amps = (reading.current for reading in stock.power.read())
+
+    assert next(value for value in amps if value > AMPS_OF_A_RUNNING_DUT)
+
+
+def test_force_off_cuts_the_power_in_one_call_whatever_the_sequence_is(
+    stock: Any, control: ControlClient, boards: list[str]
+) -> None:
+    stock.power.on()
+
+    stock.power.call("force_off")
+
+    assert not truth(control, boards[0])["supply"]
+
+
+def test_the_mux_turns_both_ways(stock: Any, control: ControlClient, boards: list[str]) -> None:
+    stock.storage.host()
+    on_host = truth(control, boards[0])["mux"]
+
+    stock.storage.dut()
+
+    assert (on_host, truth(control, boards[0])["mux"]) == ("host", "dut")
+    stock.storage.off()
+    assert truth(control, boards[0])["mux"] == "off"
+
+
+def test_the_console_works_both_ways(stock: Any) -> None:
+    with stock.console.pexpect() as console:
+        stock.power.on()
+        console.expect_exact("boot> ", timeout=30)
+        console.send("\r")
+
+        console.expect_exact("boot> ", timeout=30)
+
+
+def test_a_second_console_is_refused_while_the_first_is_open(stock: Any) -> None:
+    with stock.console.stream(), stock.console.stream() as second, pytest.raises(BrokenResourceError):
+        second.receive()
+
+
+def test_an_error_says_what_why_and_what_to_do(direct: DirectExporter, certificate: Certificate) -> None:
+    three_parts = r"(?s)no pin 'x'.*try: one of a, b, c, d, reset"
+    with (
+        connected(direct.address, certificate, allow=["*"]) as client,
+        pytest.raises(DriverError, match=three_parts),
+    ):
+        client.dutlink.pins.set("x", "low")
+
+
+def test_clients_with_hil_also_have_pins_and_settings(
+    direct: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+) -> None:
+    with connected(direct.address, certificate, allow=["*"]) as client:
+        client.dutlink.pins.set("a", "low")
+        client.dutlink.settings.write(name="lab-1")
+
+        assert truth(control, boards[0])["pins"]["a"] == "low"
+        assert client.dutlink.settings.read()["name"] == "lab-1"
+        assert client.dutlink.board.describe()["serial"] == boards[0]
+
+
+def test_the_board_is_made_safe_when_the_exporter_ends(
+    mortal: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+) -> None:
+    with connected(mortal.address, certificate, allow=["*"]) as client:
+        client.dutlink.power.on()
+        client.dutlink.storage.host()
+        before = truth(control, boards[1])
+
+    mortal.stop()
+
+    after = truth(control, boards[1])
+    assert (before["supply"], before["mux"]) == (True, "host")
+    assert (after["supply"], after["mux"]) == (False, "off")
+
+
+def test_the_guard_makes_the_board_safe_when_the_exporter_is_killed(
+    mortal: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+) -> None:
+    with connected(mortal.address, certificate, allow=["*"]) as client:
+        client.dutlink.power.on()
+
+    mortal.kill()
+
+    wait_for("the board is safe", lambda: not truth(control, boards[1])["supply"])
+
+
+@pytest.mark.usefixtures("direct")
+def test_a_local_user_and_the_exporter_never_meet_on_one_board(boards: list[str]) -> None:
+    with pytest.raises(BoardBusyError, match=r"jmp run"):
+        hold(boards[0], wait_s=0.0)
+
+
+@pytest.mark.parametrize("passphrase", [None, "guessed"])
+def test_nobody_calls_without_the_passphrase(
+    direct: DirectExporter, certificate: Certificate, passphrase: str | None
+) -> None:
+    with (
+        pytest.raises(grpc.aio.AioRpcError, match="UNAUTHENTICATED"),
+        connected(direct.address, certificate, allow=["*"], passphrase=passphrase),
+    ):
+        pass
+
+
+def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
+    stock: Any, tmp_path: Path, control: ControlClient, boards: list[str]
+) -> None:
+    image = tmp_path / "image"
+    build_image(image, "stock-1", 4 << 20)
+
+    stock.storage.flash(str(image))
+
+    assert truth(control, boards[0])["mux"] == "dut"
+    with stock.console.pexpect() as console:
+        stock.power.on()
+        console.expect_exact("stock-1", timeout=30)
+
+
+def test_what_is_not_proven_is_not_given_to_the_dut(
+    stock: Any, tmp_path: Path, control: ControlClient, boards: list[str]
+) -> None:
+    (tmp_path / "image.gz").write_bytes(gzip.compress(bytes(1 << 20))[:-9])
+
+    with pytest.raises(ExceptionGroup) as told:
+        stock.storage.flash(str(tmp_path / "image.gz"), compression=None)
+
+    assert told.group_contains(DriverError, match=r"not given to the DUT")
+    assert truth(control, boards[0])["mux"] != "dut"
+
+
+def test_the_sticks_bytes_come_back(stock: Any, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    build_image(image, "stock-2", 4 << 20)
+    stock.storage.flash(str(image))
+
+    stock.storage.dump(str(tmp_path / "dumped"))
+
+    with (tmp_path / "dumped").open("rb") as dumped:
+        assert dumped.read(4 << 20) == image.read_bytes()
