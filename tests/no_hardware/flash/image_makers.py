@@ -103,7 +103,7 @@ def bmap_of(blocks: list[bytes | None], version: str = "2.0", kind: str = "sha25
 
 def android_sparse(blocks: list[bytes | None], *, checksum: bool = True, crc_chunk: bool = False) -> bytes:
     """Format an Android sparse image: repeated words become fill chunks, None does not matter."""
-    chunks, body = 0, b""
+    chunks, body = 0, bytearray()
     for block in blocks:
         chunks += 1
         if block is None:
@@ -119,4 +119,4 @@ def android_sparse(blocks: list[bytes | None], *, checksum: bool = True, crc_chu
     header = struct.pack(
         "<I4H4I", 0xED26FF3A, 1, 0, 28, 12, BLOCK, len(blocks), chunks, crc if checksum else 0
     )
-    return header + body
+    return header + bytes(body)

@@ -1,0 +1,122 @@
+"""A thousand random images, every format, every fault: all damage is found, and no bad stick handed over.
+
+A case follows from its number alone: `FlashCase.of(123)`.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from bad_os import BadOs
+from flash_case import FORMATS, Fault, FlashCase
+from flash_station import FlashStation
+
+import hil.dutlink.storage
+import hil.flash.disk
+from hil.dutlink.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+STATIONS, MORE_STATIONS = 3, 6  # they mostly wait
+ASK_EVERY = 4  # of the successes, the DUT itself is asked about one in so many
+
+
+class Matrix:
+    """Stations that share the cases, and what came of them."""
+
+    def __init__(self, stations: list[FlashStation]) -> None:
+        self._stations = stations
+        self.outcomes: Counter[tuple[Fault, str]] = Counter()
+        self.complaints: list[str] = []
+
+    def play(self, numbers: Iterable[int]) -> None:
+        """Play all cases, each at the next free station."""
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in numbers:
+            waiting.put(number)
+        with ThreadPoolExecutor(len(self._stations)) as threads:
+            list(threads.map(lambda station: self._work(station, waiting), self._stations))
+
+    @property
+    def digests(self) -> int:
+        """How many sticks the DUT compared."""
+        return sum(station.digests for station in self._stations)
+
+    def count(self, outcome: str, *faults: Fault) -> int:
+        """How many cases came to `outcome`, of these faults or of all."""
+        return sum(
+            n for (fault, came), n in self.outcomes.items() if came == outcome and fault in (faults or Fault)
+        )
+
+    def _work(self, station: FlashStation, waiting: queue.SimpleQueue[int]) -> None:
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except queue.Empty:
+                return
+            case = FlashCase.of(number)
+            try:
+                outcome = station.play(case, ask_dut=number % ASK_EVERY == 0)
+                self.outcomes[case.fault, outcome] += 1
+            except AssertionError as complaint:
+                self.complaints.append(str(complaint))
+            except Exception as error:  # noqa: BLE001 - the others go on; a complaint fails the test
+                self.complaints.append(f"{case}: {error!r}")
+
+
+@pytest.fixture
+def stations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterable[list[FlashStation]]:
+    count = MORE_STATIONS if request.node.get_closest_marker("thorough") else STATIONS
+    bad_os = BadOs()
+    monkeypatch.setattr(hil.flash.disk, "os", bad_os)
+    monkeypatch.setattr(hil.flash.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
+    monkeypatch.setattr(hil.dutlink.storage, "APPEARS_WITHIN_S", 3.0)
+    monkeypatch.setattr(hil.dutlink.storage, "until", partial(until, every_s=0.005))
+    with ExitStack() as stack:
+        yield [stack.enter_context(FlashStation(bad_os, tmp_path / str(n))) for n in range(count)]
+
+
+def played(stations: list[FlashStation], numbers: Iterable[int]) -> Matrix:
+    matrix = Matrix(stations)
+    matrix.play(numbers)
+    for (fault, outcome), count in sorted(matrix.outcomes.items(), key=str):
+        print(f"{fault.name.lower():<16} {outcome:<8} {count}")  # noqa: T201 - with -rP
+    assert not matrix.complaints, "\n".join(matrix.complaints)
+    return matrix
+
+
+def test_of_some_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
+    matrix = played(stations, range(40))
+
+    assert matrix.count("flashed") >= 5
+    assert matrix.count("refused") >= 20
+    assert matrix.digests
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)  # a minute of two cores that have nothing else to do
+def test_of_a_thousand_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
+    matrix = played(stations, range(1000))
+
+    assert matrix.count("flashed") + matrix.count("refused") == 1000
+    assert matrix.count("flashed", Fault.NONE, Fault.SHORT_TRANSFERS) >= 100
+    lying = (Fault.FLIPPED, Fault.DROPPED, Fault.COUNTERFEIT)
+    assert matrix.count("refused", *lying) > 5 * matrix.count("flashed", *lying)
+    assert matrix.digests >= 40
+
+
+def test_the_cases_have_every_format_with_every_fault() -> None:
+    seen = {(case.form, case.fault) for case in map(FlashCase.of, range(1000))}
+
+    nowhere = {("raw", Fault.TRUNCATED), ("raw", Fault.CORRUPTED)}
+    assert len({(form, fault) for form in FORMATS for fault in Fault} - nowhere - seen) < 10
