@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
-from textwrap import indent
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_port import ConsolePort
-from hil.dutlink.expecting import Expecter
+from hil.dutlink.expected_trouble import ExpectedTrouble
+from hil.dutlink.expecting import LAST_BYTES, Expecter, last_words
 from hil.dutlink.login import log_in
-from hil.dutlink.plain_text import last_lines
 from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waiting import Deadline, hold, until
 from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from hil.dutlink.expecting import Expected, Pattern
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PROMPT", "Console"]
 
-_SHOWN_LINES = 5
 _NODE_LIMIT_S = 3.0
 
 PROMPT = r"[#$] "
@@ -57,6 +55,8 @@ class Console:
 
     Attributes:
         transcript: Every byte, with times and notes.
+        trouble: Which kernel panics and the like a test expects.
+        closing: Called when it is closed, for those who follow the transcript.
         pace_s: Seconds between two bytes that are sent, for a DUT that loses characters; 0 sends at once.
         prompt: The prompt of the DUT's shell, for `run`.
     """
@@ -71,6 +71,8 @@ class Console:
         allowance: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self.transcript = Transcript()
+        self.trouble = ExpectedTrouble(self.transcript)
+        self.closing: list[Callable[[], None]] = []
         self.pace_s = 0.0
         self.prompt: Pattern = PROMPT
         self._account: Login | None = None
@@ -119,6 +121,13 @@ class Console:
         port, self._port, self._expecter = self._port, None, None
         if port is not None:
             port.close()
+        for call in self.closing:
+            call()
+
+    def catch_up(self) -> None:
+        """Have every byte that already came to this host in the transcript; harmless if it is not open."""
+        if self._port is not None:
+            self._port.catch_up()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -188,7 +197,20 @@ class Console:
         outcome = self._expecting(port).wait_for(pattern, timeout_s)
         if isinstance(outcome, bytes):
             raise port.lost_error() if port.lost else self._not_come(pattern, began.spent_s, outcome)
+        self.trouble.matched(outcome.match)
         return outcome
+
+    @contextmanager
+    def expecting_trouble(self, *words: str) -> Iterator[None]:
+        """Let the DUT panic, or the like, in this block, without failing the test for it.
+
+        Args:
+            words: Regular expressions, such as `panic`; none: any trouble.
+        """
+        self.catch_up()
+        with self.trouble.announced(words):
+            yield
+            self.catch_up()
 
     def login(
         self,
@@ -255,8 +277,7 @@ class Console:
     def shell(self, command: str, timeout_s: float = 5.0) -> ShellAnswer:
         """Run a command at the board's own prompt, then go back to console mode.
 
-        What the DUT says meanwhile is lost, and five Ctrl-B reach it. An answer ends at 512 bytes; its `cut`
-        tells.
+        What the DUT says meanwhile is lost, and five Ctrl-B reach it. An answer ends at 512 bytes.
 
         Args:
             command: One line, such as `meter read`.
@@ -273,7 +294,9 @@ class Console:
             with closing(ConsolePort(self._uart, self._serial, Transcript())) as uart:
                 return ask_shell(uart, command, limit_s)
         self._doubtful = True  # until it has answered
+        self.transcript.mark(f"blind: the board's shell runs {command!r}")
         answer = ask_shell(port, command, limit_s)
+        self.transcript.mark("the board is back in console mode")
         self._doubtful = False
         return answer
 
@@ -311,7 +334,7 @@ class Console:
     def _not_come(self, pattern: Pattern | Sequence[Pattern], waited_s: float, last: bytes) -> ExpectError:
         return ExpectError(
             f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
-            why=f"last came\n{indent(last_lines(last, _SHOWN_LINES), '    ')}" if last else "nothing came",
+            why=last_words(last, self.transcript.between(self.transcript.position - LAST_BYTES)),
             remedy="console.restore_console_mode(), if the board was left in its shell"
             if self._doubtful
             else "",

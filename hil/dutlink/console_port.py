@@ -27,7 +27,13 @@ __all__ = ["WRITE_LIMIT_S", "ConsolePort"]
 WRITE_LIMIT_S = 30.0
 """Seconds for which the board may take none of what is sent, as it does during a power sequence."""
 
+CATCH_UP_LIMIT_S = 5.0
+"""Seconds after which a reader that does not catch up is not waited for; it never takes one."""
+
 _READ_BYTES = 65536
+_CATCH_UP, _STOP = b"c", b"x"
+_CATCH_UP_BYTES = 4 * 1024 * 1024
+"""A console that never pauses must not keep its reader from the next order."""
 
 
 class ConsolePort:
@@ -51,6 +57,7 @@ class ConsolePort:
         self._routing = threading.Lock()
         self._descriptor = open_tty(tty, serial)
         self._wake, self._waker = os.pipe()
+        self._caught_up = threading.Semaphore(0)
         self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
         self._reader.start()
 
@@ -103,9 +110,15 @@ class ConsolePort:
                 self._give_back(aside)
                 self._sink = self.stream
 
+    def catch_up(self) -> None:
+        """Return when every byte that the tty held at the call has been read."""
+        if not self.lost:
+            os.write(self._waker, _CATCH_UP)
+            self._caught_up.acquire(timeout=CATCH_UP_LIMIT_S)
+
     def close(self) -> None:
         """Stop reading and close the tty."""
-        os.write(self._waker, b"x")
+        os.write(self._waker, _STOP)
         self._reader.join()
         for descriptor in (self._descriptor, self._wake, self._waker):
             os.close(descriptor)
@@ -135,17 +148,30 @@ class ConsolePort:
         poller = select.poll()
         poller.register(self._descriptor, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
-        while all(descriptor != self._wake for descriptor, _ in poller.poll()):
-            data = self._read_some()
-            if data is None:
-                break
-            if data:
-                self._transcript.append(data)
-                with self._routing:
-                    self._sink.feed(data)
+        going_on = True
+        while going_on:
+            ready = {descriptor for descriptor, _ in poller.poll()}
+            order = os.read(self._wake, 1) if self._wake in ready else b""
+            going_on = order != _STOP and self._read_all(_CATCH_UP_BYTES if order else 1)
+            if order:
+                self._caught_up.release()
         with self._routing:
             self._sink.end()
             self.stream.end()
+        self._caught_up.release()  # of somebody who asked while the tty went away
+
+    def _read_all(self, least_bytes: int) -> bool:
+        """Take what is there, up to `least_bytes` and the read that reaches it; False if the tty is gone."""
+        taken = 0
+        while taken < least_bytes:
+            data = self._read_some()
+            if not data:
+                return data is not None
+            taken += len(data)
+            self._transcript.append(data)
+            with self._routing:
+                self._sink.feed(data)
+        return True
 
     def _read_some(self) -> bytes | None:
         """What is there; None when the tty went away, which reads as an error or as nothing at all."""

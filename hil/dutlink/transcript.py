@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import heapq
 import threading
 import time
 from collections import deque
@@ -9,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["KEPT_BYTES", "Chunk", "Event", "Mark", "Transcript"]
+__all__ = ["KEPT_BYTES", "Chunk", "Event", "Mark", "MarkKind", "Transcript"]
 
 KEPT_BYTES = 32 * 1024 * 1024
 """The newest bytes that a transcript keeps: some 48 minutes of a DUT that never pauses at 115200 baud."""
@@ -41,18 +43,32 @@ class Chunk:
         return self.position + len(self.data)
 
 
+class MarkKind(enum.Enum):
+    """What a note is, for those who do more than show it."""
+
+    NOTE = "note"
+    TEST_BEGINS = "test begins"
+    TEST_AGAIN = "test begins again"
+    TEST_ENDS = "test ends"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A note between the bytes; times and position as in `Chunk`.
 
     Attributes:
-        text: What happened: a power action, a blind window, a test.
+        text: What happened: a power action, a blind window; or the test that begins or ends.
+        kind: Which of them.
     """
 
     monotonic_s: float
     time_s: float
     text: str
     position: int = 0
+    kind: MarkKind = MarkKind.NOTE
+
+    def __str__(self) -> str:
+        return self.text if self.kind is MarkKind.NOTE else f"{self.kind.value}: {self.text}"
 
 
 Event: TypeAlias = Chunk | Mark
@@ -88,20 +104,26 @@ class Transcript:
                 self._dropped_bytes += len(oldest.data)
             self._tell(chunk)
 
-    def mark(self, text: str) -> Mark:
+    def mark(self, text: str, kind: MarkKind = MarkKind.NOTE) -> Mark:
         """Note that something happened now, and return the note."""
         with self._lock:
-            mark = Mark(time.monotonic(), time.time(), text, self.position)
+            mark = Mark(time.monotonic(), time.time(), text, self.position, kind)
             self._marks.append(mark)
             self._tell(mark)
             return mark
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Event], None], *, from_start: bool = False) -> Callable[[], None]:
         """Have each event handed to `listener` from now on; returns how to end that.
 
         It is called by the thread that reads the console, which must not wait: hand it on.
+
+        Args:
+            listener: Takes the events in their order.
+            from_start: Hand it first what is kept of the time before.
         """
         with self._lock:
+            for event in self._kept_events() if from_start else ():
+                listener(event)
             self._listeners.append(listener)
 
         def end() -> None:
@@ -154,13 +176,28 @@ class Transcript:
             fitting = list(_newest_until(self._chunks, begin))
         return [_cut(chunk, begin, last) for chunk in reversed(fitting) if chunk.position < last]
 
+    def events_between(self, begin: Mark, end: Mark | None = None) -> list[Event]:
+        """Return all that is kept from one note to another (None: until now), without the first note."""
+        last_s = time.monotonic() if end is None else end.monotonic_s
+        chunks = self.chunks_between(begin.position, None if end is None else end.position)
+        marks = [mark for mark in self.marks if begin.monotonic_s < mark.monotonic_s <= last_s]
+        return list(_merged(chunks, marks))
+
     def __len__(self) -> int:
         """How many bytes are kept."""
         return self._size_bytes
 
+    def _kept_events(self) -> Iterator[Event]:
+        return _merged(self._chunks, self._marks)
+
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+
+
+def _merged(chunks: Iterable[Chunk], marks: Iterable[Mark]) -> Iterator[Event]:
+    both: tuple[Iterable[Event], Iterable[Event]] = (chunks, marks)
+    return heapq.merge(*both, key=lambda event: event.monotonic_s)
 
 
 def _newest_until(chunks: deque[Chunk], begin: int) -> Iterator[Chunk]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hil.suite.attempts import is_flaky
 from hil.suite.selection import KIND, Kind
@@ -107,12 +107,32 @@ class Ledger:
         records: What became of each, by node id.
         trouble: Boards that could not be made safe at the end.
         not_kept: Evidence that could not be written.
+        remarks: What else the run should tell, such as trouble that came between two tests.
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
     records: dict[str, TestRecord] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
     not_kept: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what a worker tells the first process at its end; the reports have told the rest."""
+        planned = {kind.value: number for kind, number in self.planned.items()}
+        return {
+            "planned": planned,
+            "trouble": self.trouble,
+            "remarks": self.remarks,
+            "not_kept": self.not_kept,
+        }
+
+    def take_over(self, data: dict[str, Any]) -> None:
+        """Add what a worker told; every worker collects the same tests."""
+        for kind, number in data.get("planned", {}).items():
+            self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
+        self.trouble += data.get("trouble", [])
+        self.remarks += data.get("remarks", [])
+        self.not_kept += data.get("not_kept", [])
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""

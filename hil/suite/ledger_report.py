@@ -25,6 +25,8 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         terminal.write_sep("=", "hil: hardware ledger")
     for line in lines:
         terminal.write_line(line)
+    for remark in ledger.remarks:
+        terminal.write_line(remark, yellow=True)
     for trouble in ledger.trouble:
         terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
     for line in not_kept_lines(ledger):

@@ -12,7 +12,16 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BOARD_FIXTURES", "KIND", "Kind", "kind_of", "register_markers", "sort_tests", "uses_board"]
+__all__ = [
+    "BOARD_FIXTURES",
+    "KIND",
+    "TROUBLE_MARKER",
+    "Kind",
+    "kind_of",
+    "register_markers",
+    "sort_tests",
+    "uses_board",
+]
 
 BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins"})
 
@@ -24,6 +33,9 @@ class Kind(enum.StrEnum):
     MIXED = "mixed"
     NO_HARDWARE = "no_hardware"
 
+
+TROUBLE_MARKER = "expects_on_console"
+_TROUBLE_MEANING = "a kernel panic or the like on the console that says one of these words fails no test"
 
 KIND = pytest.StashKey[Kind]()
 _MARKERS = {kind.value: kind for kind in Kind}
@@ -38,6 +50,7 @@ def register_markers(config: pytest.Config) -> None:
     """Declare the markers, so that `--strict-markers` knows them."""
     for kind, meaning in _MEANINGS.items():
         config.addinivalue_line("markers", f"{kind.value}: {meaning}")
+    config.addinivalue_line("markers", f"{TROUBLE_MARKER}(*words): {_TROUBLE_MEANING}")
 
 
 def sort_tests(items: Iterable[pytest.Item]) -> None:

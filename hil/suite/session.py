@@ -17,6 +17,7 @@ import pytest
 from hil.errors import BoardLostError, HilError, UnavailableError, Verdict
 from hil.lab.controller_watch import stop_with
 from hil.suite.board_tests import BoardTests
+from hil.suite.console_report import ConsoleReport
 from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
@@ -55,6 +56,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(JunitLedger(), "hil-junit")
     config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
+    config.pluginmanager.register(ConsoleReport(run.options.report), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run), "hil-repeats")
     if not hasattr(config, "workerinput"):
@@ -173,6 +175,9 @@ class Run:
             self._block.active = True
         else:
             session.config.pluginmanager.register(BoardTests(self, self._block), "hil-board-tests")
+            from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
+
+            keep_consoles(session.config, self, self.options, self.ledger)
         if self._worker_input is None:
             from_the_end = reversed(session.items)
             last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
@@ -272,9 +277,7 @@ class Run:
         if self._unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         if self._worker_input is not None:
-            counts = {kind.value: number for kind, number in self.ledger.planned.items()}
-            kept = {"trouble": self.ledger.trouble, "not_kept": self.ledger.not_kept}
-            output = {"planned": counts, "unsafe": self._unsafe, **kept}
+            output = self.ledger.as_data() | {"unsafe": self._unsafe}
             self._config.workeroutput[_FROM_WORKER] = output  # type: ignore[attr-defined]  # xdist's
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -302,11 +305,8 @@ class Run:
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
         """Take over what a worker counted; every worker collects the same tests."""
         output = getattr(node, "workeroutput", {}).get(_FROM_WORKER, {})
-        for kind, number in output.get("planned", {}).items():
-            self.ledger.planned[Kind(kind)] = max(self.ledger.planned[Kind(kind)], number)
-        self.ledger.trouble += output.get("trouble", [])
+        self.ledger.take_over(output)
         self._unsafe = self._unsafe or output.get("unsafe", False)
-        self.ledger.not_kept += output.get("not_kept", [])
 
 
 class JunitLedger:

@@ -14,6 +14,7 @@ from hil.evidence.file_names import file_stem
 if TYPE_CHECKING:
     from conftest import RunSuite
 
+pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
 THREE = """
 import time

@@ -1,0 +1,111 @@
+"""What a test says it expects of its DUT's troubles: a panic that is provoked is none that fails the test."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.plain_text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.transcript import Transcript
+
+__all__ = ["ExpectedTrouble", "Finding", "says"]
+
+_KEPT: Final = 1000
+_MATCH_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Trouble that the console showed.
+
+    Attributes:
+        name: Which kind: `kernel panic`, or the pattern of the lab file.
+        pattern: How it was found.
+        line: The line it stood in, safe to show.
+        position: Where in the transcript, in bytes.
+        time_s: When, in seconds since 1970.
+    """
+
+    name: str
+    pattern: re.Pattern[bytes]
+    line: str
+    position: int
+    time_s: float
+
+
+@dataclass(slots=True)
+class _Block:
+    words: tuple[str, ...]
+    begin: int
+    end: int | None = None
+
+
+class ExpectedTrouble:
+    """Remembers what `expect` matched, and the blocks in which trouble is announced.
+
+    Args:
+        transcript: Tells where in the console's bytes we are.
+    """
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._matches: deque[tuple[re.Pattern[bytes], bytes]] = deque(maxlen=_KEPT)
+        self._blocks: list[_Block] = []
+
+    def forget(self) -> None:
+        """Begin anew: the next test expects nothing yet."""
+        self._matches.clear()
+        self._blocks.clear()
+
+    def matched(self, match: re.Match[bytes]) -> None:
+        """Take note of what was waited for, and came."""
+        self._matches.append((match.re, match.group()[-_MATCH_BYTES:]))
+
+    @contextmanager
+    def announced(self, words: tuple[str, ...]) -> Iterator[None]:
+        """Expect trouble that says one of `words` (see `says`) while the block runs."""
+        block = _Block(words, self._transcript.position)
+        self._blocks.append(block)
+        try:
+            yield
+        finally:
+            block.end = self._transcript.position
+
+    def excuses(self, finding: Finding) -> bool:
+        """Whether the test expected this."""
+        return any(self._has_announced(block, finding) for block in self._blocks) or any(
+            _was_waited_for(pattern, match, finding) for pattern, match in self._matches
+        )
+
+    @staticmethod
+    def _has_announced(block: _Block, finding: Finding) -> bool:
+        inside = block.begin <= finding.position and (block.end is None or finding.position < block.end)
+        return inside and says(block.words, finding)
+
+
+def says(words: tuple[str, ...], finding: Finding) -> bool:
+    """Whether a finding is of the kind that one of the words names, in any case of letters.
+
+    A word is a regular expression that is looked for in the kind's name and in the line; no word at all
+    stands for any trouble.
+    """
+    return not words or any(
+        re.search(word, text, re.IGNORECASE) for word in words for text in (finding.name, finding.line)
+    )
+
+
+def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) -> bool:
+    """Whether a test waited for such trouble: what only lay on the way to something else does not count."""
+    if not finding.pattern.search(plain(match).encode()):
+        return False
+    if finding.pattern.search(pattern.pattern):
+        return True
+    alone = pattern.search(finding.line.encode())
+    return alone is not None and finding.pattern.search(alone.group()) is not None

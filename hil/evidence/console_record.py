@@ -1,0 +1,159 @@
+"""The files of one test's console: bytes, lines with times, and where each byte belongs.
+
+They grow while the test runs, so that a test that takes its process with it leaves what was said until then,
+and a long one needs no memory.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TextIO
+
+from hil.dutlink.transcript import Chunk, MarkKind
+from hil.evidence.file_names import file_stem
+from hil.evidence.timed_text import TimedText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hil.dutlink.transcript import Event, Mark
+
+__all__ = ["NEIGHBOUR_BYTES", "ConsoleRecord", "RunRecord"]
+
+NEIGHBOUR_BYTES: Final = 1024 * 1024
+"""How much of what came between two tests is kept with the second one."""
+
+_MOST_MARKS: Final = 10_000
+
+
+class ConsoleRecord:
+    """Three files for a test, `STEM.raw`, `.txt` and `.json`; described in docs/console.md.
+
+    Those of a test that is repeated go on, so that all attempts are in them.
+
+    Args:
+        folder: Where; it is made if need be.
+        board: The board's serial number.
+        began: The note of the test's begin, which is named by it.
+        neighbour: What came between the test before and that.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+
+    def __init__(self, folder: Path, board: str, began: Mark, neighbour: Iterable[Chunk]) -> None:
+        test, stem = began.text, file_stem(began.text)
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = _earlier(folder / f"{stem}.json") if began.kind is MarkKind.TEST_AGAIN else {}
+        mode: Literal["a", "w"] = "a" if earlier else "w"
+        with ExitStack() as files:
+            self._raw: BinaryIO = files.enter_context(
+                (folder / f"{stem}.raw").open("ab" if earlier else "wb")
+            )
+            lines = files.enter_context((folder / f"{stem}.txt").open(mode, encoding="utf-8"))
+            self._index: TextIO = files.enter_context((folder / f"{stem}.json").open("w", encoding="utf-8"))
+            self._files = files.pop_all()
+        self._lines = TimedText(lines, began.monotonic_s)
+        self._lines.head(f"console of board {board}: {test}")
+        self._marks: list[list[object]] = earlier.get("marks", [])
+        self._neighbour: list[list[int]] = earlier.get("neighbour", [])
+        self._size_bytes = self._raw.tell()
+        self._separator = ""
+        self._index.write(json.dumps({"nodeid": test, "board": board})[:-1] + ', "chunks": [')
+        for place in earlier.get("chunks", []):
+            self._add_place(place)
+        self._add_neighbour(neighbour)
+        self.add(began)
+
+    def add(self, event: Event) -> None:
+        """Keep one event; a note's offset is that of the bytes before it."""
+        if isinstance(event, Chunk):
+            self._add_chunk(event)
+            return
+        self._lines.add(event)
+        if len(self._marks) < _MOST_MARKS:
+            self._marks.append([event.monotonic_s, event.time_s, self._size_bytes, str(event)])
+
+    def flush(self) -> None:
+        """Have what was added in the files."""
+        for file in (self._raw, self._index):
+            file.flush()
+
+    def close(self) -> None:
+        """End the list of chunks, and close the files."""
+        with self._files:
+            self._lines.finish()
+            self._index.write(
+                f'],\n"marks": {json.dumps(self._marks)},\n"neighbour": {json.dumps(self._neighbour)}'
+            )
+            self._index.write("}\n")
+
+    def _add_neighbour(self, chunks: Iterable[Chunk]) -> None:
+        begin = self._size_bytes
+        for chunk in chunks:
+            self._add_chunk(chunk, of_neighbour=True)
+        if self._size_bytes > begin:
+            self._neighbour.append([begin, self._size_bytes])
+
+    def _add_chunk(self, chunk: Chunk, *, of_neighbour: bool = False) -> None:
+        self._raw.write(chunk.data)
+        self._lines.add(chunk, of_neighbour=of_neighbour)
+        self._add_place([chunk.monotonic_s, chunk.time_s, self._size_bytes, len(chunk.data)])
+        self._size_bytes += len(chunk.data)
+
+    def _add_place(self, place: list[float]) -> None:
+        self._index.write(f"{self._separator}\n{json.dumps(place)}")
+        self._separator = ","
+
+
+def _earlier(index: Path) -> dict[str, Any]:
+    """Return what an earlier attempt left; nothing where it left nothing complete."""
+    with suppress(OSError, ValueError):
+        found = json.loads(index.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+class RunRecord:
+    """Everything a board's console says during a run: `run-SERIAL.raw` and `.txt`.
+
+    Each holder of the board adds to the same files, one after the other, as the board goes from worker to
+    worker.
+
+    Args:
+        folder: Where; it is made if need be.
+        board: The board's serial number.
+        start_s: When this holder opened the console, by `time.monotonic`.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+
+    def __init__(self, folder: Path, board: str, start_s: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as files:
+            self._raw: BinaryIO = files.enter_context((folder / f"run-{board}.raw").open("ab"))
+            self._text: TextIO = files.enter_context(
+                (folder / f"run-{board}.txt").open("a", encoding="utf-8")
+            )
+            self._files = files.pop_all()
+        self._lines = TimedText(self._text, start_s)
+        self._lines.head(f"console of board {board}, from its lease to its release")
+
+    def add(self, event: Event) -> None:
+        """Keep one event."""
+        if isinstance(event, Chunk):
+            self._raw.write(event.data)
+        self._lines.add(event)
+
+    def flush(self) -> None:
+        """Have whole lines, and all bytes, in the files."""
+        self._raw.flush()
+        self._text.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._files:
+            self._lines.finish()

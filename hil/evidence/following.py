@@ -1,0 +1,123 @@
+"""Follows a transcript in a thread of its own, so that the console's reader never waits for a disk.
+
+Events are handled together, several times a second at most: sixteen consoles that never pause must not keep a
+core busy.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, Protocol
+
+from hil.dutlink.transcript import Chunk, Event, Mark
+from hil.dutlink.waiting import Deadline
+
+if TYPE_CHECKING:
+    from hil.dutlink.transcript import Transcript
+
+__all__ = ["Follower", "Handler"]
+
+EVERY_S: Final = 0.25
+"""How long events may wait, in seconds, unless somebody asks for them."""
+
+PATIENCE_S: Final = 30.0
+"""Seconds after which a disk that takes nothing is not waited for."""
+
+_QUEUED_BYTES: Final = 64 * 1024 * 1024
+_LOOK_S: Final = 0.5
+
+
+class Handler(Protocol):
+    """Does something with the events."""
+
+    def handle(self, event: Event) -> None:
+        """Take the next one."""
+        ...
+
+    def pause(self) -> None:
+        """Nothing more waits for now."""
+        ...
+
+
+class Follower:
+    """Hands a transcript's events to a handler, the kept ones of the past first.
+
+    Memory is bounded: what a handler that hangs leaves waiting beyond 64 MiB is dropped, and a note says so.
+
+    Args:
+        transcript: Which.
+        handler: Called by the follower's thread alone.
+        name: The thread's.
+    """
+
+    def __init__(self, transcript: Transcript, handler: Handler, name: str) -> None:
+        self._handler = handler
+        self._queue: SimpleQueue[Event | threading.Event | None] = SimpleQueue()
+        self._waiting_bytes = 0
+        self._dropped_bytes = 0
+        self._asked = threading.Event()
+        self._stop_listening = transcript.listen(self._take, from_start=True)
+        self._worker = threading.Thread(target=self._work, name=name, daemon=True)
+        self._worker.start()
+
+    def sync(self) -> None:
+        """Return when every event up to now is handled."""
+        done = threading.Event()
+        self._queue.put(done)
+        self._asked.set()
+        deadline = Deadline(PATIENCE_S)
+        while self._worker.is_alive() and not deadline.passed and not done.wait(_LOOK_S):
+            pass
+
+    def close(self) -> None:
+        """Handle what came until now, and end."""
+        self._stop_listening()
+        self._queue.put(None)
+        self._asked.set()
+        self._worker.join(PATIENCE_S)
+
+    def _take(self, event: Event) -> None:
+        """Queue an event; called by the console's reader, one at a time."""
+        size = len(event.data) if isinstance(event, Chunk) else 0
+        if size and self._waiting_bytes > _QUEUED_BYTES:
+            self._dropped_bytes += size
+            return
+        if self._dropped_bytes:
+            text = f"{self._dropped_bytes} bytes are missing here: they came faster than they could be kept"
+            self._dropped_bytes = 0
+            self._queue.put(Mark(event.monotonic_s, event.time_s, text, event.position))
+        self._waiting_bytes += size
+        self._queue.put(event)
+
+    def _work(self) -> None:
+        going_on = True
+        while going_on:
+            first = self._queue.get()
+            if isinstance(first, Chunk):
+                self._asked.wait(EVERY_S)
+            self._asked.clear()
+            going_on = self._handle_all(first)
+
+    def _handle_all(self, event: Event | threading.Event | None) -> bool:
+        """Handle an event and all that wait behind it; False behind the last one ever."""
+        asking: list[threading.Event] = []
+        try:
+            while event is not None:
+                if isinstance(event, threading.Event):
+                    asking.append(event)
+                else:
+                    self._handle(event)
+                event = self._queue.get_nowait()
+        except Empty:
+            return True
+        finally:
+            self._handler.pause()
+            for each in asking:
+                each.set()
+        return False
+
+    def _handle(self, event: Event) -> None:
+        self._handler.handle(event)
+        if isinstance(event, Chunk):
+            self._waiting_bytes -= len(event.data)

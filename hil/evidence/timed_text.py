@@ -1,0 +1,99 @@
+"""A transcript as lines with times, for people: safe to show in any terminal, editor or page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+from hil.dutlink.plain_text import PlainText, plain_text
+from hil.dutlink.transcript import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.dutlink.transcript import Event
+
+__all__ = ["LEGEND", "TimedText", "newest_lines"]
+
+LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before the test, * what was done"
+
+_LONGEST_LINE: Final = 2000
+_DUT, _NEIGHBOUR, _DONE = "|", "<", "*"
+
+
+class TimedText:
+    """Writes events as lines: a line's time is that of its first byte.
+
+    Args:
+        file: Where to.
+        start_s: When it all began, by `time.monotonic`.
+    """
+
+    def __init__(self, file: TextIO, start_s: float) -> None:
+        self._file = file
+        self._start_s = start_s
+        self._text = PlainText()
+        self._line = ""
+        self._times = ""
+        self._who = _DUT
+
+    def head(self, title: str) -> None:
+        """Write what this is, and how to read it."""
+        self._file.write(f"# {plain_text(title)}\n# {LEGEND}\n")
+
+    def add(self, event: Event, *, of_neighbour: bool = False) -> None:
+        """Write one event, or keep it until its line is whole."""
+        if isinstance(event, Mark):
+            self._end_line()
+            self._file.write(f"{self._at(event)} {_DONE} {plain_text(str(event))}\n")
+            return
+        who = _NEIGHBOUR if of_neighbour else _DUT
+        if who != self._who:
+            self._end_line()
+            self._who = who
+        self._add_text(self._text.feed(event.data), self._at(event))
+
+    def finish(self) -> None:
+        """Write what is left; more may follow."""
+        self._end_line()
+        self._file.flush()
+
+    def _add_text(self, text: str, times: str) -> None:
+        *whole, rest = text.split("\n")
+        for line in whole:
+            self._grow(line, times)
+            self._write_line()
+        self._grow(rest, times)
+
+    def _grow(self, text: str, times: str) -> None:
+        if not self._line:
+            self._times = times
+        self._line += text
+        while len(self._line) > _LONGEST_LINE:
+            rest, self._line = self._line[_LONGEST_LINE:], self._line[:_LONGEST_LINE]
+            self._write_line()
+            self._line, self._times = rest, times
+
+    def _end_line(self) -> None:
+        self._line += self._text.finish().replace("\n", " ").rstrip()
+        if self._line:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        self._file.write(f"{self._times} {self._who} {self._line}\n")
+        self._line = ""
+
+    def _at(self, event: Event) -> str:
+        wall = datetime.fromtimestamp(event.time_s, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+        return f"{wall} {event.monotonic_s - self._start_s:+10.3f}"
+
+
+def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
+    """Return the last lines that these events make."""
+    text = StringIO()
+    timed = TimedText(text, start_s)
+    for event in events:
+        timed.add(event)
+    timed.finish()
+    return text.getvalue().splitlines()[-lines:]

@@ -1,0 +1,179 @@
+"""The watch list: what a DUT's console must not show unless a test expects it.
+
+The words are looked for in whatever way the bytes arrive: split anywhere, with CRs, colours and other control
+characters between them. Such lines are looked at in three ways: as if the sequences were not there, as if
+they ended the line, and with what stands in them. So nothing hides behind an escape.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.expected_trouble import Finding
+from hil.dutlink.plain_text import CSI, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.dutlink.transcript import Chunk
+
+__all__ = ["KNOWN", "Watch"]
+
+KNOWN: Final[dict[str, str]] = {
+    "kernel panic": r"(?i:kernel panic)",
+    "oops": r"\bOops\b|\bInternal error: |\bUnable to handle kernel\b",
+    "BUG": r"\bBUG(?::| at )",
+    "out of memory": r"(?i:\bout of memory\b)|\binvoked oom-killer\b",
+    "watchdog reset": r"(?i:\b(?:watchdog|wdog|wdt)(?:[ _-]timer)?[ _-](?:reset|reboot|expired|bite|bark)\b"
+    r"|\b(?:reset|reboot)[ _](?:cause|reason|status|source)\b[^\n]{0,30}?(?:watchdog|wdog|wdt))",
+}
+"""Kinds of trouble, as Linux and its boot loaders tell of them (kernel/panic.c, arch/*/mm/fault.c,
+lib/bug.c, mm/oom_kill.c; U-Boot prints the cause of a reset)."""
+
+_SEQUENCE: Final = CSI + rb"|\x1b\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|\x1b[ -/]{0,2}[0-Z\\^-~]"
+_CONTROL: Final = rb"[\x00-\x08\x0b-\x1f\x7f]"
+_DROPPED: Final = re.compile(_SEQUENCE + b"|" + _CONTROL)
+_SEQUENCES: Final = re.compile(_SEQUENCE)
+_CONTROLS: Final = bytes({*range(32), 127} - {9, 10})
+_TO_LINE_ENDS: Final = bytes.maketrans(_CONTROLS, b"\n" * len(_CONTROLS))
+_HINTS: Final = {
+    "kernel panic": (b"panic",),
+    "oops": (b"oops", b"internal error", b"unable to handle"),
+    "BUG": (b"bug:", b"bug at "),
+    "out of memory": (b"of memory", b"oom-killer"),
+    "watchdog reset": (b"watchdog", b"wdog", b"wdt"),
+}
+"""Letters without which a kind cannot be there, in lower case: they are found a hundred times faster."""
+
+_LONGEST_LINE: Final = 8192
+_OVERLAP: Final = 1024
+_SHOWN: Final = 300
+_MOST_FINDINGS: Final = 1000
+
+
+@dataclass(slots=True)
+class _Kind:
+    name: str
+    pattern: re.Pattern[bytes]
+    hints: tuple[bytes, ...] = ()
+    told_up_to: int = -1
+
+    def may_be_in(self, form: bytes, lower: bytes) -> bool:
+        """Whether it stands in one form of a block, or is likely to."""
+        if self.hints:
+            return any(hint in lower for hint in self.hints)
+        return self.pattern.search(form) is not None
+
+
+class Watch:
+    """Looks for trouble in a console's bytes, chunk by chunk.
+
+    Args:
+        more: Regular expressions of the lab file, beside what is known.
+
+    Attributes:
+        findings: What was found and not taken yet, oldest first; no more than a thousand.
+    """
+
+    def __init__(self, more: Sequence[str] = ()) -> None:
+        self.findings: list[Finding] = []
+        named = KNOWN | {pattern: pattern for pattern in more}
+        self._kinds = [
+            _Kind(name, re.compile(text.encode(), re.MULTILINE), _HINTS.get(name, ()))
+            for name, text in named.items()
+        ]
+        self._rest = bytearray()
+        self._rest_at = 0
+
+    def take(self) -> list[Finding]:
+        """Return what was found since the last time."""
+        taken = self.findings[:]
+        del self.findings[: len(taken)]
+        return taken
+
+    def feed(self, chunk: Chunk) -> None:
+        """Look at more bytes: at whole lines now, at the rest when its line is whole."""
+        if chunk.position != self._rest_at + len(self._rest):  # something was dropped in between
+            self.look(chunk.time_s)
+            self._keep(b"", chunk.position)
+        self._rest += chunk.data
+        whole = self._rest.rfind(b"\n") + 1
+        if whole:
+            self._search(bytes(self._rest[:whole]), self._rest_at, chunk.time_s)
+            self._keep(bytes(self._rest[whole:]), self._rest_at + whole)
+        if len(self._rest) > _LONGEST_LINE:
+            self.look(chunk.time_s)
+            self._keep(bytes(self._rest[-_OVERLAP:]), self._rest_at + len(self._rest) - _OVERLAP)
+
+    def look(self, time_s: float) -> None:
+        """Look at a line that has not ended yet, too."""
+        self._search(bytes(self._rest), self._rest_at, time_s)
+
+    def _keep(self, rest: bytes, position: int) -> None:
+        self._rest, self._rest_at = bytearray(rest), position
+
+    def _search(self, block: bytes, position: int, time_s: float) -> None:
+        forms = [(form, form.lower()) for form in _forms(block)]
+        for kind in self._kinds:
+            if any(kind.may_be_in(form, lower) for form, lower in forms):
+                self._find(kind, block, position, time_s)
+
+    def _find(self, kind: _Kind, block: bytes, position: int, time_s: float) -> None:
+        for begin in sorted(_places(kind.pattern, block)):
+            if position + begin > kind.told_up_to and len(self.findings) < _MOST_FINDINGS:
+                line, end = _line_around(block, begin)
+                kind.told_up_to = position + max(begin, end - 1)
+                self.findings.append(Finding(kind.name, kind.pattern, line, position + begin, time_s))
+
+
+def _forms(block: bytes) -> list[bytes]:
+    """Return the ways in which a block is looked at: most are plain lines, and have one."""
+    lines = block.replace(b"\r\n", b"\n")
+    without = lines.translate(None, _CONTROLS)
+    if len(without) == len(lines):
+        return [lines]
+    return [_DROPPED.sub(b"", lines), *_broken(lines)]
+
+
+def _broken(block: bytes) -> list[bytes]:
+    """Return a block with line ends for controls, and for sequences: byte for byte, so that places stay."""
+    if b"\x1b" not in block:
+        return [block.translate(_TO_LINE_ENDS)]
+    split = _SEQUENCES.sub(lambda cut: b"\n" * len(cut.group()), block)
+    return [block.translate(_TO_LINE_ENDS), split.translate(_TO_LINE_ENDS)]
+
+
+def _places(pattern: re.Pattern[bytes], block: bytes) -> set[int]:
+    """Where a pattern stands in a block, by offsets of the block itself."""
+    without, shifts = _dropped(block)
+    found = {_shifted(match.start(), shifts) for match in pattern.finditer(without)}
+    return found.union(*({match.start() for match in pattern.finditer(form)} for form in _broken(block)))
+
+
+def _dropped(block: bytes) -> tuple[bytes, list[tuple[int, int]]]:
+    """Return a block without sequences and controls, and what each cut-out shifts: (offset, bytes)."""
+    pieces, shifts, begin = [], [], 0
+    for cut in _DROPPED.finditer(block):
+        pieces.append(block[begin : cut.start()])
+        begin = cut.end()
+        shifts.append((cut.start(), begin - cut.start()))
+    return b"".join([*pieces, block[begin:]]), shifts
+
+
+def _shifted(offset: int, shifts: list[tuple[int, int]]) -> int:
+    for place, size in shifts:
+        if place > offset:
+            break
+        offset += size
+    return offset
+
+
+def _line_around(block: bytes, place: int) -> tuple[str, int]:
+    """Return the line that holds a place, safe to show, and where it ends."""
+    begin = block.rfind(b"\n", 0, place) + 1
+    end = block.find(b"\n", place)
+    end = len(block) if end < 0 else end
+    shown = block[max(begin, place - _SHOWN // 2) : min(end, place + _SHOWN)]
+    return " ".join(plain(shown).split("\n")).strip(), end

@@ -1,0 +1,219 @@
+"""The console of every test that uses a board: kept, shown where it fails, and watched for trouble.
+
+What is kept and how is `hil.evidence`'s; here it meets the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from hil.dutlink.plain_text import plain_text
+from hil.errors import HilError
+from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.console_test import ConsoleTest
+from hil.suite.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.selection import KIND, TROUBLE_MARKER, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.dutlink.board import Board
+    from hil.dutlink.expected_trouble import Finding
+    from hil.lab.lab import Lab
+    from hil.suite.ledger import Ledger
+    from hil.suite.options import RunOptions
+    from hil.suite.power_evidence import BoardHolder
+
+__all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
+
+_SHOWN_LINES: Final = 25
+
+
+def keep_consoles(config: pytest.Config, boards: BoardHolder, options: RunOptions, ledger: Ledger) -> None:
+    """Have the consoles of tests on boards kept and watched."""
+    folder = options.report / CONSOLE_FOLDER if options.report is not None else None
+    kept = KeptWhere(folder, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
+    config.pluginmanager.register(ConsoleEvidence(boards, options.lab, kept, ledger), "hil-console-evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWhere:
+    """Where consoles are kept.
+
+    Attributes:
+        report: Every test's; None: only those of failed tests are kept.
+        cache: pytest's, for those.
+    """
+
+    report: Path | None
+    cache: pytest.Cache | None
+
+    def of_failed(self) -> Path | None:
+        """Return where a failed test's console is, if there is a place for it."""
+        if self.report is not None or self.cache is None:
+            return self.report
+        return Path(self.cache.mkdir("hil-console"))
+
+
+class ConsoleEvidence:
+    """The plugin.
+
+    Args:
+        boards: Who holds the board.
+        lab: What its lab file says.
+        kept: Where to keep consoles.
+        ledger: Takes what the run should tell at its end; a full disk fails no test.
+    """
+
+    def __init__(self, boards: BoardHolder, lab: Lab, kept: KeptWhere, ledger: Ledger) -> None:
+        self._boards = boards
+        self._lab = lab
+        self._kept = kept
+        self._ledger = ledger
+        self._board: Board | None = None
+        self._recorder: ConsoleRecorder | None = None
+        self._last: ConsoleTest | None = None
+        self._test: ConsoleTest | None = None
+        self._latest = ""
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+        """Tell what belongs to this test from what came before and after."""
+        board = None if item.stash[KIND] is Kind.NO_HARDWARE else self._boards.held_board()
+        if board is None:
+            return (yield)
+        self._test = test = self._begin(item, board)
+        try:
+            return (yield)
+        finally:
+            self._test, self._last = None, test
+            self._end(test)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # what the body raises goes before
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed, and whose DUT was in trouble."""
+        result = yield
+        self._fail_on_trouble(item)
+        return result
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Do the same for what the tear-down brought."""
+        result = yield
+        self._fail_on_trouble(item)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show what the console said in the report of a failure."""
+        test = self._test
+        if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
+            test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
+        report = yield
+        if test is not None and report.failed:
+            self._show(test, item, report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Complete the files."""
+        try:
+            return (yield)
+        finally:
+            self._close()
+
+    def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
+        recorder = self._follow(board)
+        try:
+            board.console.open(wait_s=0.0)  # it went away under an earlier test, or could not be opened
+        except HilError as error:
+            board.console.transcript.mark(f"the console is not read: {error.what}")
+        again = item.nodeid == self._latest
+        self._latest = item.nodeid
+        test = ConsoleTest(recorder, board, item.nodeid, self._last, again=again)
+        for finding in test.strays:
+            self._ledger.not_kept.append(
+                f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
+            )
+        if self._kept.report is not None:
+            _note(item.user_properties, test.path_in(self._kept.report))
+        return test
+
+    def _follow(self, board: Board) -> ConsoleRecorder:
+        """Return the recorder of this board; the run may have given another one back."""
+        if self._recorder is None or self._board is not board:
+            self._close()
+            watch = self._lab.watch_of(board.serial)
+            self._board = board
+            self._recorder = ConsoleRecorder(board.console, board.serial, self._kept.report, watch)
+        return self._recorder
+
+    def _close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+        self._recorder = self._last = None
+
+    def _end(self, test: ConsoleTest) -> None:
+        """Complete the test's files; where none are kept, those of a failed test are written now."""
+        try:
+            test.end()
+            if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
+                test.keep(folder)
+        except OSError as error:
+            self._ledger.not_kept.append(f"the console of {test.nodeid} cannot be kept: {error}")
+
+    def _fail_on_trouble(self, item: pytest.Item) -> None:
+        """Fail the test that runs for what its DUT said.
+
+        Raises:
+            pytest.fail.Exception: There was trouble that it does not expect.
+        """
+        found = self._test.trouble(_expected_words(item)) if self._test is not None else []
+        if found:
+            lines = "".join(f"\n  {_told(finding)}" for finding in found)
+            pytest.fail(
+                f"the DUT's console showed trouble that this test does not expect:{lines}\n"
+                f"  try: @pytest.mark.{TROUBLE_MARKER}({found[0].name!r}), if it provokes that",
+                pytrace=False,
+            )
+
+    def _show(self, test: ConsoleTest, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Add what the console said to a report."""
+        test.failed = True
+        if test.told:
+            lines = "\n".join(map(_told, test.told))
+            report.sections.append((f"{SECTION} of board {test.serial}: trouble", lines))
+            test.told = []
+        folder = self._kept.of_failed()
+        rest = "run with --hil-report DIR to keep all of it"
+        if folder is not None:
+            rest = f"all of it: {test.path_in(folder)}"
+            if self._kept.report is None:
+                for properties in (item.user_properties, report.user_properties):
+                    _note(properties, test.path_in(folder))
+        lines = "\n".join(test.newest_lines(_SHOWN_LINES)) or "it said nothing"
+        report.sections.append((f"{SECTION} of board {test.serial}", f"{lines}\n({rest})"))
+
+
+_SKIP: Final = pytest.skip.Exception
+
+
+def _note(properties: list[tuple[str, object]], path: Path) -> None:
+    """Have JUnit say where a test's console is, once."""
+    if all(name != "hil_console" for name, _ in properties):
+        properties.append(("hil_console", str(path)))
+
+
+def _expected_words(item: pytest.Item) -> list[tuple[str, ...]]:
+    """Return what the test's markers expect."""
+    return [tuple(map(str, marker.args)) for marker in item.iter_markers(TROUBLE_MARKER)]
+
+
+def _told(finding: Finding) -> str:
+    return f"{plain_text(finding.name)}: {finding.line}"

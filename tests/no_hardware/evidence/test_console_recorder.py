@@ -1,0 +1,214 @@
+"""What is kept of a console, and to which test it belongs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hil.dutlink.console import Console
+from hil.dutlink.transcript import Transcript
+from hil.dutlink.tty import Tty
+from hil.evidence import following
+from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.file_names import file_stem
+from hil.evidence.following import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pytest
+
+    from hil.dutlink.transcript import Event
+
+
+def a_console(tmp_path: Path) -> Console:
+    nowhere = Tty(tmp_path / "none")
+    return Console("5a1c0e01", lambda: nowhere, nowhere)
+
+
+@contextmanager
+def recorded(tmp_path: Path) -> Iterator[tuple[Console, ConsoleRecorder]]:
+    console = a_console(tmp_path)
+    recorder = ConsoleRecorder(console, "5a1c0e01", tmp_path / "console")
+    yield console, recorder
+    recorder.close()
+
+
+def kept(tmp_path: Path, test: str) -> tuple[bytes, str, dict[str, Any]]:
+    stem = tmp_path / "console" / file_stem(test)
+    raw, text, facts = (stem.with_name(stem.name + end) for end in (".raw", ".txt", ".json"))
+    return raw.read_bytes(), text.read_text(), json.loads(facts.read_text())
+
+
+def test_a_test_has_what_came_between_its_begin_and_its_end(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        console.transcript.append(b"before any\n")
+        recorder.begin("one")
+        console.transcript.append(b"of one\n")
+        recorder.end("one")
+        console.transcript.append(b"between\n")
+        recorder.begin("two")
+        console.transcript.append(b"of two\n")
+        recorder.end("two")
+
+    raw, text, facts = kept(tmp_path, "two")
+    assert raw == b"between\nof two\n"
+    assert facts["neighbour"] == [[0, len("between\n")]]
+    assert [line.split(" ", 3)[-1].strip() for line in text.splitlines()[2:]] != []
+    assert ("< between" in text, "| of two" in text) == (True, True)
+    assert kept(tmp_path, "one")[2]["neighbour"] == [[0, len("before any\n")]]
+
+
+def test_offsets_and_sizes_tell_where_each_byte_is(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        recorder.begin("one")
+        for piece in (b"a", b"bc", b"def"):
+            console.transcript.append(piece)
+        console.transcript.mark("power on")
+        recorder.end("one")
+
+    raw, _, facts = kept(tmp_path, "one")
+    assert [raw[offset : offset + size] for _, _, offset, size in facts["chunks"]] == [b"a", b"bc", b"def"]
+    assert [mark[2:] for mark in facts["marks"]] == [
+        [0, "test begins: one"],
+        [6, "power on"],
+        [6, "test ends: one"],
+    ]
+
+
+def test_the_files_of_a_test_that_is_repeated_go_on(tmp_path: Path) -> None:
+    for attempt, words in enumerate((b"first\n", b"second\n")):
+        with recorded(tmp_path) as (console, recorder):
+            console.transcript.append(b"before\n")
+            recorder.begin("one", again=attempt > 0)
+            console.transcript.append(words)
+            recorder.end("one")
+
+    raw, text, facts = kept(tmp_path, "one")
+    assert raw == b"before\nfirst\nbefore\nsecond\n"
+    assert facts["neighbour"] == [[0, 7], [13, 20]]
+    assert [raw[at : at + size] for _, _, at, size in facts["chunks"]] == raw.splitlines(keepends=True)
+    assert [mark[3] for mark in facts["marks"]][1:3] == ["test ends: one", "test begins again: one"]
+    assert ("| first" in text, "| second" in text) == (True, True)
+
+
+def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -> None:
+    for words in (b"first\n", b"second\n"):
+        with recorded(tmp_path) as (console, recorder):
+            console.transcript.append(words)
+            recorder.begin("one")
+            recorder.end("one")
+
+    assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"first\nsecond\n"
+    assert "| second" in (tmp_path / "console" / "run-5a1c0e01.txt").read_text()
+
+
+def test_what_came_before_the_recorder_is_kept_as_well(tmp_path: Path) -> None:
+    console = a_console(tmp_path)
+    console.transcript.append(b"early\n")
+    recorder = ConsoleRecorder(console, "5a1c0e01", tmp_path / "console")
+    recorder.close()
+
+    assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"early\n"
+
+
+def test_closing_the_console_completes_the_files(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, _):
+        console.transcript.append(b"last words")
+
+        console.close()
+
+        assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"last words"
+
+
+def test_a_run_that_is_killed_in_a_test_leaves_what_was_said(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        recorder.begin("one")
+        console.transcript.append(b"last words")
+        recorder.sync()
+
+        stem = tmp_path / "console" / file_stem("one")
+        assert stem.with_name(stem.name + ".raw").read_bytes() == b"last words"
+
+
+def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "console").write_text("a file, not a folder")
+    with recorded(tmp_path) as (console, recorder):
+        recorder.begin("one")
+        console.transcript.append(b"Kernel panic\n")
+        recorder.end("one")
+
+        assert isinstance(recorder.error, OSError)
+        assert [finding.name for finding in recorder.watch.findings] == ["kernel panic"]
+
+
+def test_hostile_bytes_stay_in_the_raw_file(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        recorder.begin("one\x1b[31m")
+        console.transcript.append(b"\x1b]0;evil\x07\x1b[2J\0\xff" + "\u202e".encode())
+        recorder.end("one\x1b[31m")
+
+    raw, text, _ = kept(tmp_path, "one\x1b[31m")
+    assert b"\x1b]0;evil" in raw
+    assert text.isascii()
+    assert "\x1b" not in text
+
+
+PIECES = st.lists(st.lists(st.binary(min_size=1, max_size=30), max_size=5), min_size=1, max_size=6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PIECES)
+def test_every_byte_is_in_the_files_of_one_test(tmp_path: Path, tests: list[list[bytes]]) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        for number, pieces in enumerate(tests):
+            recorder.begin(str(number))
+            for piece in pieces:
+                console.transcript.append(piece)
+            recorder.end(str(number))
+    for number, pieces in enumerate(tests):
+        raw, text, facts = kept(tmp_path, str(number))
+
+        assert raw == b"".join(pieces)
+        assert facts["neighbour"] == []
+        assert text.count("*") >= 2
+
+
+class Slow:
+    """A handler that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.go = threading.Event()
+        self.began = threading.Event()
+
+    def handle(self, event: Event) -> None:
+        self.began.set()
+        self.go.wait(30)
+        self.events.append(event)
+
+    def pause(self) -> None: ...
+
+
+def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "_QUEUED_BYTES", 1000)
+    transcript, slow = Transcript(), Slow()
+    follower = Follower(transcript, slow, "slow")
+    for _ in range(10):
+        transcript.append(b"x" * 400)
+    slow.go.set()
+    follower.sync()
+    transcript.append(b"again")
+    follower.close()
+
+    said = [str(event.data[:5]) if hasattr(event, "data") else event.text for event in slow.events]
+    assert said[3] == "2800 bytes are missing here: they came faster than they could be kept"
+    assert said[-1] == "b'again'"

@@ -1,0 +1,170 @@
+"""The watch list finds what a DUT says about its end, however the bytes come."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.dutlink.transcript import Chunk
+from hil.evidence.watch import KNOWN, Watch
+
+PANIC = b"Kernel panic - not syncing: VFS"
+BETWEEN = st.sampled_from(
+    [
+        b"\0",
+        b"\r",
+        b"\x1b[31m",
+        b"\x1b[0;1m",
+        b"\x07",
+        b"\x1b]0;title\x07",
+        b"\x1b(B",
+        b"\x7f",
+        b"\x1b[K",
+        b"",
+    ]
+)
+NOISE = st.one_of(
+    st.binary(max_size=20),
+    st.sampled_from([b"\r\n", b"\n", b"\xff\xc3", b"\x1b[2J", b"login: ", b"\x1b]0;", b"\x1b[", b"\x1b"]),
+)
+
+
+def watched(pieces: list[bytes], more: tuple[str, ...] = (), start: int = 0) -> Watch:
+    watch, position = Watch(more), start
+    for piece in pieces:
+        watch.feed(Chunk(1.0, 2.0, piece, position))
+        position += len(piece)
+    watch.look(2.0)
+    return watch
+
+
+def names(*pieces: bytes, more: tuple[str, ...] = ()) -> list[str]:
+    return [finding.name for finding in watched(list(pieces), more).findings]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b"[    1.2] Kernel panic - not syncing: Attempted to kill init!", "kernel panic"),
+        (b"---[ end Kernel panic - not syncing: x ]---", "kernel panic"),
+        (b"Internal error: Oops: 96000004 [#1] PREEMPT SMP", "oops"),
+        (b"Oops: 0000 [#1] SMP", "oops"),
+        (b"Unable to handle kernel NULL pointer dereference at virtual address 0", "oops"),
+        (b"BUG: unable to handle page fault for address: ffff", "BUG"),
+        (b"watchdog: BUG: soft lockup - CPU#0 stuck for 22s!", "BUG"),
+        (b"kernel BUG at mm/slub.c:4023!", "BUG"),
+        (b"Out of memory: Killed process 123 (stress)", "out of memory"),
+        (b"Memory cgroup out of memory: Killed process 7 (x)", "out of memory"),
+        (b"stress invoked oom-killer: gfp_mask=0x1", "out of memory"),
+        (b"Reset cause: WDOG", "watchdog reset"),
+        (b"reset reason: watchdog", "watchdog reset"),
+        (b"watchdog reset", "watchdog reset"),
+        (b"EXT4-fs error (device sda2)", "EXT4-fs error"),
+    ],
+)
+def test_trouble_is_known_by_its_words(line: bytes, name: str) -> None:
+    assert name in names(line + b"\r\n", more=("EXT4-fs error",))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"DEBUG: all is well",
+        b"Kernel command line: panic=10 oops=panic",
+        b"imx2-wdt 30280000.watchdog: timeout 60 sec (nowayout=0)",
+        b"systemd[1]: Using hardware watchdog 'x', with a timeout of 30s",
+        b"watchdog: watchdog0: watchdog did not stop!",
+        b"bug report: none",
+    ],
+)
+def test_what_a_healthy_dut_says_is_no_trouble(line: bytes) -> None:
+    assert names(line + b"\r\n") == []
+
+
+def test_every_known_kind_has_a_hint_that_it_cannot_be_without() -> None:
+    assert {kind.name for kind in Watch()._kinds if kind.hints} == set(KNOWN)
+
+
+def test_a_line_is_told_once_with_its_place() -> None:
+    watch = watched([b"# ", b"Kernel pa", b"nic - x", b" and more\r\nnext\r\n", b"Kernel panic again\n"])
+
+    assert [(f.position, f.line) for f in watch.findings] == [
+        (2, "# Kernel panic - x and more"),
+        (35, "Kernel panic again"),
+    ]
+
+
+def test_a_line_that_does_not_end_is_found_when_somebody_looks() -> None:
+    watch = Watch()
+    watch.feed(Chunk(1.0, 2.0, b"Kernel panic", 0))
+    assert watch.findings == []
+
+    watch.look(3.0)
+    watch.look(3.0)
+
+    assert [finding.line for finding in watch.take()] == ["Kernel panic"]
+    assert watch.take() == []
+
+
+def test_the_place_is_that_of_the_byte_whatever_was_dropped_before() -> None:
+    watch = watched([b"\x1b[31m\x07ab\x1b[0mKernel\x1b[1m panic\n"], start=100)
+
+    assert watch.findings[0].position == 100 + len(b"\x1b[31m\x07ab\x1b[0m")
+
+
+def test_a_gap_in_the_bytes_does_not_join_what_stands_around_it() -> None:
+    watch = Watch()
+    watch.feed(Chunk(1.0, 2.0, b"Kernel ", 0))
+    watch.feed(Chunk(1.0, 2.0, b"panic\n", 500))
+
+    assert watch.findings == []
+
+
+def test_an_endless_line_is_looked_at_and_not_kept() -> None:
+    watch = watched([b"x" * 4000] * 100 + [b"Kernel pa", b"nic"] + [b"y" * 4000] * 100)
+
+    assert [finding.name for finding in watch.findings] == ["kernel panic"]
+    assert len(watch._rest) < 20_000
+
+
+def test_a_colour_ends_a_word() -> None:
+    assert names(b"3.2 s\x1b[31mOops\x1b[0mand so on\n") == ["oops"]
+
+
+def test_words_in_a_title_are_found_too() -> None:
+    assert names(b"\x1b]0;Kernel panic\x07\n") == ["kernel panic"]
+
+
+def hidden(before: list[bytes], between: list[bytes], cuts: list[int]) -> list[bytes]:
+    words = [b for at, byte in enumerate(PANIC) for b in (bytes([byte]), between[at % len(between)])]
+    stream = b"".join(before) + b"\n" + b"".join(words) + b"\n"
+    edges = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
+    return [stream[begin:end] for begin, end in itertools.pairwise(edges)]
+
+
+def check_found(before: list[bytes], between: list[bytes], cuts: list[int]) -> None:
+    assert "kernel panic" in [f.name for f in watched(hidden(before, between, cuts)).findings]
+
+
+WAYS = (
+    st.lists(NOISE, max_size=10),
+    st.lists(BETWEEN, min_size=1, max_size=6),
+    st.lists(st.integers(0, 10_000), max_size=12),
+)
+
+
+@given(*WAYS)
+def test_nothing_hides_a_panic(before: list[bytes], between: list[bytes], cuts: list[int]) -> None:
+    check_found(before, between, cuts)
+
+
+@pytest.mark.thorough
+@settings(max_examples=10_000)
+@given(*WAYS)
+def test_ten_thousand_streams_hide_no_panic(
+    before: list[bytes], between: list[bytes], cuts: list[int]
+) -> None:
+    check_found(before, between, cuts)
