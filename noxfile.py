@@ -6,21 +6,12 @@ The environment variable HIL_BOARDS chooses the boards where a session leaves th
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import re
+import json
 import sys
-import threading
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nox
 from packaging.requirements import Requirement
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 nox.needs_version = ">=2025.2.9"  # dependency groups, several backends to choose from
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -89,18 +80,17 @@ def sim(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Require hardware, and keep what happened in a folder of its own under `nightly/`."""
+    """Run a night as `hil nightly` does, and exit as it does: docs/nightly.md says what the status means."""
     _install(session)
-    kept = _new_folder(ROOT / "nightly")
-    session.log(f"this night is kept in {kept}")
-    try:
-        with _copied_to(kept / "console.txt") as pipe:
-            history = (f"--hil-history={kept.parent / 'history.db'}", "--hil-history-kind=nightly")
-            junit = f"--junit-xml={kept / 'junit.xml'}"
-            _pytest(session, *ON_BOARDS, "--hil-require", junit, *history, stdout=pipe)
-    finally:
-        ledger = _ledger((kept / "console.txt").read_text(encoding="utf-8", errors="replace"))
-        (kept / "ledger.txt").write_text(ledger, encoding="utf-8")
+    more = ("--", *session.posargs) if session.posargs else ()
+    command = ("hil", "nightly", "run", "--folder", str(ROOT / "nightly"), *more)
+    session.run(
+        *command, success_codes=range(256), interrupt_timeout=PATIENCE_S, terminate_timeout=PATIENCE_S
+    )
+    night = json.loads((ROOT / "nightly" / "newest" / "night.json").read_text(encoding="utf-8"))
+    if night["status"] != 0:
+        session.warn(f"{night['meaning']}; kept in {night['folder']}")
+        sys.exit(night["status"] or 1)  # nox would make a 1 of whatever it was
 
 
 @nox.session
@@ -168,14 +158,12 @@ def _pytest(
     session: nox.Session,
     *arguments: str,
     start: tuple[str, ...] = ("pytest",),
-    stdout: int | None = None,
 ) -> None:
     """Run pytest with what the user typed after `--`, and time to make the boards safe after Ctrl-C."""
     session.run(
         *start,
         *arguments,
         *session.posargs,
-        stdout=stdout,
         interrupt_timeout=PATIENCE_S,
         terminate_timeout=PATIENCE_S,
     )
@@ -194,44 +182,3 @@ def _oldest(line: str) -> str:
         raise ValueError(message)
     where = f"; {requirement.marker}" if requirement.marker else ""
     return f"{requirement.name}=={bounds[0]}{where}"
-
-
-def _ledger(console: str) -> str:
-    """Return the ledger's lines of what pytest printed; a run that never got that far has none."""
-    behind_title = re.split(r"^=+ hil: hardware ledger =+$", console, maxsplit=1, flags=re.MULTILINE)[1:]
-    lines = "".join(behind_title).lstrip().splitlines(keepends=True)
-    return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or "no ledger\n"
-
-
-def _new_folder(parent: Path) -> Path:
-    """Make a folder named by the UTC time; a second one of the same second gets a number."""
-    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    parent.mkdir(exist_ok=True)
-    for number in itertools.count(1):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()  # atomic: of two runs that try the same name one fails
-            return folder
-    raise AssertionError  # pragma: no cover  # count() does not end
-
-
-@contextlib.contextmanager
-def _copied_to(path: Path) -> Iterator[int]:
-    """Give a pipe whose bytes go to this terminal and to `path`."""
-    read_end, write_end = os.pipe()
-
-    def copy() -> None:
-        with path.open("xb") as kept, os.fdopen(read_end, "rb", buffering=0) as pipe:
-            while chunk := pipe.read(65536):
-                kept.write(chunk)
-                kept.flush()
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.buffer.flush()
-
-    copier = threading.Thread(target=copy, name="console copy", daemon=True)
-    copier.start()
-    try:
-        yield write_end
-    finally:
-        os.close(write_end)
-        copier.join(timeout=PATIENCE_S)  # a process left behind may still hold the pipe

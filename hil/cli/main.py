@@ -16,6 +16,7 @@ from hil.cli.boards import boards
 from hil.cli.flash import flash
 from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
+from hil.cli.nightly import nightly
 from hil.cli.pins import pins
 from hil.cli.power import power
 from hil.cli.read import read
@@ -44,6 +45,7 @@ def cli(as_json: bool) -> None:
 
 cli.add_command(boards)
 cli.add_command(flash)
+cli.add_command(nightly)
 cli.add_command(pins)
 cli.add_command(power)
 cli.add_command(read)

@@ -19,6 +19,7 @@ from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
 from hil.suite.phases import message_of, outcome_of
 from hil.suite.run_identity import identity_of
+from hil.suite.session import is_configured, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,6 +41,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--hil-history-kind", metavar="KIND", default="", help="what kind of run it is, such as nightly"
+    )
+    group.addoption(
+        "--hil-history-key",
+        metavar="KEY",
+        default="",
+        help="continue the run that was entered under this key",
     )
 
 
@@ -78,10 +85,12 @@ class Recording:
         self._history: History | None = None
         self._trouble: HistoryError | None = None
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Enter the run."""
         from hil.history.store import History  # noqa: PLC0415 - as above
 
+        if is_configured(session.config):
+            self._run = replace(self._run, boards=len(run_of(session.config).options.lab.places))
         try:
             self._history = History(self._path)
             self._history.begin_run(self._run)
@@ -104,16 +113,18 @@ class Recording:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Enter what is left, and how the run ended."""
         result = yield
-        self._finish(int(session.exitstatus))
+        status = session.config.pluginmanager.get_plugin("hil-run-status")
+        listed = self._run.boards
+        self._finish(int(session.exitstatus), status.boards(listed) if status is not None else listed)
         return result
 
-    def _finish(self, exitstatus: int) -> None:
+    def _finish(self, exitstatus: int, boards: int) -> None:
         for nodeid in tuple(self._phases):
             self._end_attempt(nodeid)
         self._trouble = None if self._history else self._trouble
         self._write()
         if self._history is not None and self._trouble is None:
-            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus)
+            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus, boards=boards)
             try:
                 self._history.end_run(ended)
             except HistoryError as error:

@@ -51,6 +51,16 @@ PRAGMA user_version = {VERSION};
 
 _RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
+_ENTER_RUN = f"""
+INSERT INTO run({_RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO UPDATE SET
+  commit_id=CASE WHEN excluded.commit_id='' THEN commit_id ELSE excluded.commit_id END,
+  image=CASE WHEN excluded.image='' THEN image ELSE excluded.image END,
+  boards=CASE WHEN excluded.ended_s IS NOT NULL THEN excluded.boards WHEN ended_s IS NOT NULL THEN boards
+    ELSE max(boards, excluded.boards) END,
+  ended_s=coalesce(excluded.ended_s, ended_s), exit_status=coalesce(excluded.exit_status, exit_status)
+"""
+"""A run, or what is new of it. Of two hosts' copies it makes the same run in either order."""
+
 
 class History:
     """A history; a `with` block closes it.
@@ -92,14 +102,21 @@ class History:
             HistoryError: It cannot be written: a full disk, another writer that does not end.
         """
         with self._writing():
-            self.connection.execute(
-                f"INSERT INTO run({_RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO UPDATE SET "
-                "ended_s=coalesce(excluded.ended_s, ended_s), "
-                "exit_status=coalesce(excluded.exit_status, exit_status)",
-                astuple(run),
-            )
+            self.connection.execute(_ENTER_RUN, astuple(run))
 
     end_run = begin_run
+
+    def close_run(self, key: str, ended_s: float, exit_status: int) -> None:
+        """End the run `key` as the process that started it saw it end; when it ended stays, if it said so.
+
+        Raises:
+            HistoryError: As `begin_run`.
+        """
+        with self._writing():
+            self.connection.execute(
+                "UPDATE run SET ended_s=coalesce(ended_s, ?), exit_status=? WHERE key=?",
+                (ended_s, exit_status, key),
+            )
 
     def add(self, key: str, attempts: Iterable[Attempt]) -> None:
         """Enter attempts of the run `key`; one that is there already stays as it is.
@@ -172,13 +189,7 @@ class History:
         return removed
 
     def _merge_run(self, run: RunFacts, theirs: History) -> None:
-        marks = ",".join("?" * len(astuple(run)))
-        self.connection.execute(
-            f"INSERT INTO run({_RUN_COLUMNS}) VALUES({marks}) ON CONFLICT(key) DO UPDATE SET "
-            "ended_s=coalesce(excluded.ended_s, ended_s), "
-            "exit_status=coalesce(excluded.exit_status, exit_status)",
-            astuple(run),
-        )
+        self.connection.execute(_ENTER_RUN, astuple(run))
         (number,) = self.connection.execute("SELECT id FROM run WHERE key=?", (run.key,)).fetchone()
         self._insert(number, theirs.attempts(run.key))
 

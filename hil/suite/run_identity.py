@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RUN_KEY", "RunIdentity", "identity_of"]
+__all__ = ["RUN_KEY", "RunIdentity", "commit_of", "identity_of"]
 
 RUN_KEY = "hil_run"
 """Under which name a worker gets the key from its controller."""
@@ -50,16 +50,16 @@ def identity_of(config: pytest.Config) -> RunIdentity:
     if _IDENTITY not in config.stash:
         given: str | None = getattr(config, "workerinput", {}).get(RUN_KEY)
         config.stash[_IDENTITY] = RunIdentity(
-            key=given or uuid.uuid4().hex,
+            key=given or config.getoption("hil_history_key", "") or uuid.uuid4().hex,
             host=socket.gethostname(),
             kind=config.getoption("hil_history_kind", ""),
-            commit=os.environ.get("HIL_COMMIT") or ("" if given else _commit(config.rootpath)),
+            commit=os.environ.get("HIL_COMMIT") or ("" if given else commit_of(config.rootpath)),
             image=os.environ.get("HIL_IMAGE", ""),
         )
     return config.stash[_IDENTITY]
 
 
-def _commit(folder: Path) -> str:
+def commit_of(folder: Path) -> str:
     """Return the commit that is checked out; empty without git."""
     with suppress(OSError, subprocess.SubprocessError):
         said = subprocess.run(

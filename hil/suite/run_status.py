@@ -37,8 +37,12 @@ class BenchWatch(Protocol):
         """Whether no test ran on a board."""
         ...
 
-    def missing(self) -> Sequence[str]:
-        """Return a line for each board of the lab file that took no part."""
+    def missing(self) -> Sequence[str] | None:
+        """Return a line for each board of the lab file that took no part; None: nobody wants to know."""
+        ...
+
+    def boards_used(self) -> int:
+        """Return how many boards ran tests."""
         ...
 
 
@@ -54,7 +58,7 @@ class RunStatus:
         self._bench = bench
         self._required = required
         self._failed = self._unusable = self._flaky = 0
-        self._missing: Sequence[str] = ()
+        self._missing: Sequence[str] | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures by whose they are."""
@@ -81,8 +85,16 @@ class RunStatus:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the boards that took no part."""
-        for line in self._missing:
+        for line in self._missing or ():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
+
+    def boards(self, listed: int) -> int:
+        """Return how many boards should have run tests: those of the lab file without such as had none left.
+
+        Args:
+            listed: How many the lab file lists.
+        """
+        return listed if self._missing is None else self._bench.boards_used() + len(self._missing)
 
     def _status(self, pytests: int) -> int:
         excused = bool(self._flaky or self._unusable)

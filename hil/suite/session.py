@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from hil.suite.run_channel import WorkerChannel
     from hil.suite.wishes import BoardCard
 
-__all__ = ["Run", "begin", "is_configured", "run_of"]
+__all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
+
+END_WITH = "HIL_END_WITH"
+"""Environment variable: the pid of a parent process with which a run ends at once; guards do the rest."""
 
 _RUN = pytest.StashKey["Run"]()
 _FROM_FIRST = "hil_simulated_boards"
@@ -88,8 +91,11 @@ class Run:
         self._worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._block = UsbBlock.install()
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
+        parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self._worker_input is not None:
             stop_with(os.getppid())
+        elif parent.isdigit():
+            stop_with(int(parent))
         self._keeper: BoardKeeper | None = None
         self._hosts: Hosts | None = None
         self._started: SimulatorProcess | None = None
@@ -135,10 +141,14 @@ class Run:
         """Whether no test of this run ran on a board."""
         return not self.ledger.boards()
 
-    def missing(self) -> list[str]:
+    def boards_used(self) -> int:
+        """Return how many boards of this run ran tests."""
+        return len({board.serial for board in self.ledger.boards()})
+
+    def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part, if that was asked for."""
         if not self.options.whole_lab or not self.options.lab.places:
-            return []
+            return None
         from hil.suite.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
 
         used = {board.serial for board in self.ledger.boards()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import json
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ TEST_SESSIONS = [
     "no_hardware",
     "thorough",
     "sim",
-    "nightly",
     "coverage",
     "minimums",
 ]
@@ -45,6 +44,8 @@ class FakeSession:
 
     def log(self, message: str) -> None:
         pass
+
+    warn = log
 
     @property
     def pytest(self) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -102,7 +103,7 @@ def test_every_test_session_installs_the_project(noxfile: ModuleType, name: str)
     assert session.installed[:2] == ["-e", "."]
 
 
-@pytest.mark.parametrize("name", ["hil", "hardware", "mixed", "nightly"])
+@pytest.mark.parametrize("name", ["hil", "hardware", "mixed"])
 def test_a_session_for_this_hosts_boards_leaves_the_choice_to_hil_boards(
     noxfile: ModuleType, name: str
 ) -> None:
@@ -122,78 +123,40 @@ def test_sim_takes_two_simulated_boards_and_two_workers(noxfile: ModuleType) -> 
     assert command[1:] == ("-m", "hardware or mixed", "--hil-boards", "sim:2", "-n", "2")
 
 
-def test_nightly_requires_hardware(noxfile: ModuleType) -> None:
-    session = FakeSession()
+class NightSession(FakeSession):
+    """Keeps a record of a night that ended with `status`, as `hil nightly run` does."""
+
+    def __init__(self, root: Path, status: int | None, *posargs: str) -> None:
+        super().__init__(*posargs)
+        self.root, self.status = root, status
+
+    def run(self, *command: str, **options: Any) -> None:
+        super().run(*command, **options)
+        newest = self.root / "nightly" / "newest"
+        newest.mkdir(parents=True)
+        record = {"status": self.status, "meaning": "as it went", "folder": "nightly/1"}
+        newest.joinpath("night.json").write_text(json.dumps(record), "utf-8")
+
+
+def test_nightly_runs_what_hil_nightly_runs(noxfile: ModuleType, tmp_path: Path) -> None:
+    session = NightSession(tmp_path, 0, "-k", "power")
 
     noxfile.nightly(session)
 
-    assert "--hil-require" in session.pytest[0]
+    (command,) = session.commands
+    assert command[:4] == ("hil", "nightly", "run", "--folder")
+    assert command[-3:] == ("--", "-k", "power")
+    assert session.options[0]["interrupt_timeout"] == session.options[0]["terminate_timeout"] == 30
 
 
-def test_two_nights_of_one_second_get_two_folders(noxfile: ModuleType, tmp_path: Path) -> None:
-    folders = {noxfile._new_folder(tmp_path) for _ in range(3)}
-
-    assert len(folders) == 3
-
-
-def test_a_night_keeps_what_the_terminal_showed(noxfile: ModuleType, tmp_path: Path) -> None:
-    class TalkingSession(FakeSession):
-        def run(self, *command: str, **options: Any) -> None:
-            super().run(*command, **options)
-            os.write(options["stdout"], b"12 passed\n")
-
-    noxfile.nightly(TalkingSession())
-
-    (console,) = tmp_path.glob("nightly/*/console.txt")
-    assert console.read_bytes() == b"12 passed\n"
-
-
-@pytest.mark.parametrize(
-    ("printed", "ledger"),
-    [
-        (
-            "2 failed\n=== hil: hardware ledger ===\nboard 1\nno board 2\n=== summary ===\nF\n",
-            "board 1\nno board 2\n",
-        ),
-        ("ended at once\n", "no ledger\n"),
-    ],
-    ids=["reported", "ended early"],
-)
-def test_a_night_keeps_its_ledger_apart(noxfile: ModuleType, printed: str, ledger: str) -> None:
-    assert noxfile._ledger(printed) == ledger
-
-
-def test_a_failed_night_keeps_its_ledger_too(noxfile: ModuleType, tmp_path: Path) -> None:
-    class FailingSession(FakeSession):
-        def run(self, *command: str, **options: Any) -> None:
-            super().run(*command, **options)
-            os.write(options["stdout"], b"=== hil: hardware ledger ===\nno board\n=== 1 failed ===\n")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        noxfile.nightly(FailingSession())
-
-    (kept,) = tmp_path.glob("nightly/*/ledger.txt")
-    assert kept.read_text(encoding="utf-8") == "no board\n"
-
-
-def test_a_night_shows_on_the_terminal_what_it_keeps(
-    noxfile: ModuleType, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+@pytest.mark.parametrize(("status", "said"), [(1, 1), (5, 5), (6, 6), (7, 7), (None, 1)])
+def test_nox_exits_as_the_night_did(
+    noxfile: ModuleType, tmp_path: Path, status: int | None, said: int
 ) -> None:
-    with noxfile._copied_to(tmp_path / "console.txt") as pipe:
-        os.write(pipe, b"a line\n")
+    with pytest.raises(SystemExit) as ended:
+        noxfile.nightly(NightSession(tmp_path, status))
 
-    assert b"a line\n" in capfdbinary.readouterr().out
-
-
-def test_a_failed_night_fails_its_session(noxfile: ModuleType) -> None:
-    class FailingSession(FakeSession):
-        def run(self, *command: str, **options: Any) -> None:
-            super().run(*command, **options)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        noxfile.nightly(FailingSession())
+    assert ended.value.code == said
 
 
 def test_minimums_pins_each_dependency_to_its_lower_bound(noxfile: ModuleType) -> None:

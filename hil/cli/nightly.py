@@ -1,0 +1,203 @@
+"""`hil nightly`: runs a night, and has systemd or cron run one every night."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.answer import Answer
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.nightly.units import Schedule
+
+__all__ = ["nightly"]
+
+BOARD_GROUP = "plugdev"  # that of the udev rule which `hil udev` prints
+_HAS_TESTS = ("conftest.py", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "tests")
+
+_user = click.option("--user", is_flag=True, help="Your own systemd instead of the machine's.")
+_name = click.option("--name", default="hil-nightly", show_default=True, help="Name of service and timer.")
+_keep = click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="NIGHTS",
+    help="Remove the folders of older nights; the history keeps them. Default: all stay.",
+)
+_folder = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="nightly",
+    show_default=True,
+    help="Where the nights are kept.",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
+    r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.
+
+    \b
+    hil nightly
+    hil nightly run --keep 60 -- -k power
+    hil nightly install --at 02:00
+    hil nightly status
+    """
+    return context.invoke(run) if context.invoked_subcommand is None else None
+
+
+@nightly.command()
+@_keep
+@_folder
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(context: click.Context, keep: int | None, folder: Path, pytest_arguments: tuple[str, ...]) -> Answer:
+    """Run a night in the present folder, now. What follows -- goes to pytest.
+
+    Exit status: 0 green; 1 tests failed; 5 nothing ran; 6 the bench was not ready; 7 flaky; else pytest's.
+    """
+    from hil.nightly.folder import forget_all_but  # noqa: PLC0415 - pytest and the database: not before
+    from hil.nightly.night import run_night  # noqa: PLC0415 - as above
+
+    as_json = context.find_root().params.get("as_json", False)
+    terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
+    record = run_night(folder, pytest_arguments, terminal, _say)
+    removed = forget_all_but(folder, keep) if keep else []
+    told = {"night": record.folder, "status": record.status, "meaning": record.meaning}
+    if record.status and not as_json:
+        _say(f"{record.meaning} ({record.folder})")
+    return Answer(told | ({"removed": [str(one) for one in removed]} if removed else {}), record.status or 0)
+
+
+@nightly.command()
+@click.option("--at", required=True, metavar="HH:MM", help="When, in this host's time zone.")
+@_user
+@_name
+@_keep
+@click.option("--memory", default="50%", show_default=True, help="The most that a night may use.")
+@click.option("--limit", default="8h", show_default=True, help="How long a night may take.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
+    at: str,
+    user: bool,
+    name: str,
+    keep: int | None,
+    memory: str,
+    limit: str,
+    pytest_arguments: tuple[str, ...],
+) -> dict[str, Any]:
+    """Have the tests of the present folder run every night. What follows -- goes to pytest each time.
+
+    Writes a systemd service and a timer, checked by systemd-analyze. Where systemd does not run, a line for
+    cron is printed.
+    """
+    import shutil  # noqa: PLC0415 - for this verb alone
+
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
+    from hil.nightly.units import cron_line  # noqa: PLC0415 - as above
+
+    kept = ("--keep", str(keep)) if keep else ()
+    further = ("--", *pytest_arguments) if pytest_arguments else ()
+    schedule = _schedule(at, (*kept, *further), user=user, memory=memory, limit=limit)
+    units = Units.of(name, user=user)
+    told: dict[str, Any] = {"at": str(schedule.at), "runs": str(schedule.clone)}
+    if is_running() or shutil.which("systemd-analyze"):
+        units.write(schedule)
+        told |= {"service": str(units.service), "timer": str(units.timer)}
+    if is_running():
+        units.enable()
+        return told | ({"note": _LINGER} if user and not _lingers() else {})
+    return told | {"note": _NO_SYSTEMD, "cron": cron_line(schedule)}
+
+
+@nightly.command()
+@_user
+@_name
+def uninstall(user: bool, name: str) -> dict[str, Any]:
+    """Stop the timer and remove what `install` wrote; nights and history stay."""
+    from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
+
+    units = Units.of(name, user=user)
+    removed = units.remove()
+    if not removed:
+        raise UsageError(
+            f"{units.timer} is not there",
+            why="no night was installed under this name" + ("" if user else " for the whole machine"),
+            remedy=f"hil nightly uninstall{'' if user else ' --user'}, or --name NAME; for cron: crontab -e",
+        )
+    return {"removed": removed}
+
+
+@nightly.command()
+@_user
+@_name
+@_folder
+def status(user: bool, name: str, folder: Path) -> Answer:
+    """Say whether a timer is there, how the last night went, and whether one is overdue.
+
+    Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
+    """
+    from hil.nightly.lateness import look_back  # noqa: PLC0415 - the database is for those who ask
+    from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
+
+    units = Units.of(name, user=user)
+    told, code = look_back(folder)
+    there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 02:00"
+    return Answer({"timer": there, **units.state(), **told}, code)
+
+
+_NO_SYSTEMD = "systemd does not run this host: nothing starts by itself; add the line below with crontab -e"
+_LINGER = f"your systemd ends when you log out: loginctl enable-linger {pwd.getpwuid(os.getuid()).pw_name}"
+
+
+def _schedule(at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str) -> Schedule:
+    from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
+    from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
+
+    clone = Path.cwd()
+    if not any((clone / name).exists() for name in _HAS_TESTS):
+        raise UsageError(
+            f"there are no tests in {clone}",
+            why=f"it has none of {', '.join(_HAS_TESTS)}",
+            remedy="cd to the folder in which pytest finds them",
+        )
+    return Schedule(
+        at=TimeOfDay.parse(at),
+        clone=clone,
+        python=Path(sys.executable),
+        user="" if user else _owner(clone),
+        groups=() if user or not _has_group(BOARD_GROUP) else (BOARD_GROUP,),
+        arguments=arguments,
+        memory=memory,
+        limit=limit,
+    )
+
+
+def _owner(clone: Path) -> str:
+    """Return whose the folder is: tests must not run as root only because a unit was installed so."""
+    try:
+        return pwd.getpwuid(clone.stat().st_uid).pw_name
+    except KeyError:
+        return str(clone.stat().st_uid)
+
+
+def _has_group(name: str) -> bool:
+    try:
+        return bool(grp.getgrnam(name))
+    except KeyError:
+        return False
+
+
+def _lingers() -> bool:
+    return Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists()
+
+
+def _say(line: str) -> None:
+    click.echo(f"hil: {line}", err=True)

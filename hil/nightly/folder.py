@@ -1,0 +1,96 @@
+"""The folder of a night, named by its UTC time and never overwritten; and what its record says."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["NightRecord", "forget_all_but", "new_folder", "newest_record"]
+
+_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
+_RECORD = "night.json"
+_NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """How a night went, as `night.json` has it.
+
+    Attributes:
+        began: UTC, ISO 8601.
+        ended: The same; empty while it runs, or when it was killed.
+        status: Its exit status; None as above.
+        meaning: The status in words.
+        command: What was run.
+        folder: Where it is kept.
+    """
+
+    began: str
+    ended: str = ""
+    status: int | None = None
+    meaning: str = "it was cut short, or still runs"
+    command: tuple[str, ...] = ()
+    folder: str = ""
+
+    def write(self) -> None:
+        """Write it into its folder: all of it or nothing."""
+        path = Path(self.folder) / _RECORD
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+
+def new_folder(parent: Path) -> Path:
+    """Make a folder of its own under `parent`; `newest` beside it leads there.
+
+    A second one of the same second gets a number.
+    """
+    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()  # atomic: of two runs that try the same name one fails
+            _point_to(folder)
+            return folder
+    raise AssertionError  # pragma: no cover  # count() does not end
+
+
+def newest_record(parent: Path) -> NightRecord | None:
+    """Return the record of the newest night that has one; None: there is none, or it cannot be read."""
+    for folder in reversed(_nights(parent)):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            facts: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            return NightRecord(**facts | {"command": tuple(facts["command"]), "folder": str(folder)})
+    return None
+
+
+def forget_all_but(parent: Path, keep: int) -> list[Path]:
+    """Remove the oldest nights' folders but `keep`, and return which; what is no night's folder stays."""
+    old = _nights(parent)[: -keep or None]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    return old
+
+
+def _nights(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    found = [one for one in parent.iterdir() if _NAME.fullmatch(one.name) and one.is_dir()]
+    return sorted(found, key=lambda one: (one.name[:18], int(one.name[19:] or 1)))
+
+
+def _point_to(folder: Path) -> None:
+    """Let `newest` lead to a folder; a file system without links goes without."""
+    link = folder.parent / f".{_NEWEST}-{os.getpid()}"
+    with contextlib.suppress(OSError):
+        link.symlink_to(folder.name)
+        link.replace(folder.parent / _NEWEST)

@@ -1,0 +1,121 @@
+"""One night: every test that wants a board, no excuse taken, everything kept.
+
+The night is in the history before pytest starts and is ended there when pytest has ended, however that went:
+a night that never came to its first test is red, not absent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import socket
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from hil.errors import HilError
+from hil.history.facts import RunFacts
+from hil.history.store import History
+from hil.lab.lab_file import find_lab
+from hil.nightly.copied_run import run_copied
+from hil.nightly.folder import NightRecord, new_folder
+from hil.nightly.meaning import meaning_of
+from hil.suite.run_identity import commit_of
+from hil.suite.session import END_WITH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+__all__ = ["KIND", "ledger_in", "pytest_arguments", "run_night"]
+
+KIND = "nightly"
+"""The kind of these runs in the history."""
+
+
+def run_night(
+    parent: Path, more: Sequence[str], terminal: BinaryIO, tell: Callable[[str], None]
+) -> NightRecord:
+    """Run a night in the present folder and return how it went.
+
+    Args:
+        parent: Where the nights and their history are kept.
+        more: Further arguments for pytest; they win over those that every night has.
+        terminal: Where pytest's output is shown.
+        tell: Shows the user a line.
+    """
+    folder, key = new_folder(parent.absolute()), uuid.uuid4().hex
+    command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *more)
+    record = NightRecord(began=_now(), command=command, folder=str(folder))
+    record.write()
+    tell(f"this night is kept in {folder}")
+    _enter(folder, key, tell)
+    status = run_copied(command, _environ(), folder / "console.txt", terminal)
+    console = (folder / "console.txt").read_text(encoding="utf-8", errors="replace")
+    (folder / "ledger.txt").write_text(ledger_in(console), encoding="utf-8")
+    _end(folder, key, status, tell)
+    ended = replace(record, ended=_now(), status=status, meaning=meaning_of(status))
+    ended.write()
+    return ended
+
+
+def pytest_arguments(folder: Path, key: str) -> list[str]:
+    """Return what every night gives to pytest.
+
+    Args:
+        folder: The night's.
+        key: The run's in the history.
+    """
+    return [
+        *("-m", "hardware or mixed", "-n", "auto"),
+        *("--hil-require", "--hil-whole-lab", "--hil-repeat=1"),
+        f"--hil-report={folder / 'report'}",
+        f"--junit-xml={folder / 'junit.xml'}",
+        f"--hil-history={folder.parent / 'history.db'}",
+        f"--hil-history-kind={KIND}",
+        f"--hil-history-key={key}",
+    ]
+
+
+def ledger_in(console: str) -> str:
+    """Return the ledger's lines of what pytest printed; a run that never got that far has none."""
+    behind_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
+    lines = "".join(behind_title).lstrip().splitlines(keepends=True)
+    return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or "no ledger\n"
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment of a pytest that ends at once when this process has ended."""
+    return {**os.environ, END_WITH: str(os.getpid())}
+
+
+def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
+    """Enter the night before anything can go wrong; pytest adds what it learns."""
+    boards = 0
+    with suppress(HilError):  # pytest will say what is wrong with the lab file
+        boards = len(find_lab(None, folder.parent.cwd()).places)
+    commit = os.environ.get("HIL_COMMIT") or commit_of(folder.parent)
+    run = RunFacts(key, time.time(), socket.gethostname(), KIND, commit, boards=boards)
+    try:
+        with History(folder.parent / "history.db") as history:
+            history.begin_run(run)
+    except HilError as error:
+        tell(f"this night is not in the history: {error}")
+
+
+def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> None:
+    """End the night there with what is known now."""
+    try:
+        with History(folder.parent / "history.db") as history:
+            history.close_run(key, time.time(), status)
+    except HilError as error:
+        tell(f"how this night ended is not in the history: {error}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

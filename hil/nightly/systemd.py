@@ -1,0 +1,179 @@
+"""Puts a night's service and timer where systemd finds them, and asks systemd about them.
+
+Every step is checked before the next one: units that `systemd-analyze verify` refuses are not put anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+from hil.nightly.units import service, timer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hil.nightly.units import Schedule
+
+__all__ = ["Units", "is_running"]
+
+_LIMIT_S = 60.0
+_SYSTEM = Path("/etc/systemd/system")
+_BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+_ASKED = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
+
+
+def is_running() -> bool:
+    """Whether systemd runs this host."""
+    return _BOOTED.is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The service and the timer of one name.
+
+    Attributes:
+        name: Of both, without an ending.
+        user: Whether they belong to the user's own systemd.
+        folder: Where they are kept.
+    """
+
+    name: str
+    user: bool
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, *, user: bool, environ: Mapping[str, str] | None = None) -> Units:
+        """Return the units in the folder where systemd looks for them.
+
+        Raises:
+            UsageError: The name is none.
+        """
+        if not name.replace("-", "a").replace("_", "a").isalnum() or not name.isascii():
+            raise UsageError(
+                f"--name {name!r} cannot be a unit's name",
+                why="it is letters, digits, dash and underscore",
+                remedy="--name hil-nightly",
+            )
+        where = os.environ if environ is None else environ
+        config = where.get("XDG_CONFIG_HOME") or Path(where.get("HOME", "~")).expanduser() / ".config"
+        return cls(name, user, Path(config) / "systemd" / "user" if user else _SYSTEM)
+
+    @property
+    def service(self) -> Path:
+        """The service's file."""
+        return self.folder / f"{self.name}.service"
+
+    @property
+    def timer(self) -> Path:
+        """The timer's file."""
+        return self.folder / f"{self.name}.timer"
+
+    def write(self, schedule: Schedule) -> None:
+        """Write both files, when systemd finds no fault in them.
+
+        Raises:
+            UsageError: They belong to another clone, systemd refuses them, or the folder cannot be written.
+        """
+        self._check_owner(schedule)
+        with tempfile.TemporaryDirectory(prefix="hil-units-") as draft:
+            trial = Units(self.name, self.user, Path(draft))
+            trial.service.write_text(service(schedule), encoding="utf-8")
+            trial.timer.write_text(timer(schedule), encoding="utf-8")
+            trial.verify()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.service.write_text(service(schedule), encoding="utf-8")
+            self.timer.write_text(timer(schedule), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename} cannot be written",
+                why=str(error.strerror),
+                remedy="sudo, or --user for a timer of your own",
+            ) from error
+
+    def verify(self) -> None:
+        """Have systemd look at both files; without `systemd-analyze` nobody does.
+
+        Raises:
+            UsageError: It refuses one.
+        """
+        if shutil.which("systemd-analyze") is None:
+            return
+        whose = ("--user",) if self.user else ()
+        files = (str(self.service), str(self.timer))
+        runtime = {"XDG_RUNTIME_DIR": str(self.folder)}  # it wants one, also where nobody has logged in
+        said = _run("systemd-analyze", *whose, "verify", *files, environ=runtime)
+        if said.returncode:
+            raise UsageError(
+                "systemd refuses the units",
+                why=said.stderr.strip(),
+                remedy=f"see what it says of {self.name}",
+            )
+
+    def enable(self) -> None:
+        """Have systemd read the files and start the timer, now and whenever the host starts.
+
+        Raises:
+            UsageError: It does not do it.
+        """
+        for command in (("daemon-reload",), ("enable", "--now", self.timer.name)):
+            said = self._systemctl(*command)
+            if said.returncode:
+                raise UsageError(
+                    f"systemctl {' '.join(command)} failed",
+                    why=said.stderr.strip(),
+                    remedy="see journalctl -xe",
+                )
+
+    def remove(self) -> list[str]:
+        """Stop the timer and remove both files; returns which there were."""
+        there = [str(path) for path in (self.timer, self.service) if path.exists()]
+        if is_running():
+            self._systemctl("disable", "--now", self.timer.name)
+        try:
+            for path in there:
+                Path(path).unlink()
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename} cannot be removed", why=str(error.strerror), remedy="sudo"
+            ) from error
+        if is_running():
+            self._systemctl("daemon-reload")
+        return there
+
+    def state(self) -> dict[str, str]:
+        """Return what systemd knows of the timer; empty where systemd does not run."""
+        if not is_running() or not self.timer.exists():
+            return {}
+        said = self._systemctl("show", self.timer.name, f"--property={','.join(_ASKED)}").stdout
+        return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+    def _check_owner(self, schedule: Schedule) -> None:
+        """Leave the units of another clone alone."""
+        try:
+            there = self.service.read_text(encoding="utf-8")
+        except OSError:
+            return
+        if f"WorkingDirectory={schedule.clone}\n".replace("%", "%%") not in there:
+            raise UsageError(
+                f"{self.service} is there and starts another clone's nights",
+                why="one name starts one clone",
+                remedy=f"--name {self.name}-2, or hil nightly uninstall first",
+            )
+
+    def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _run("systemctl", *(("--user",) if self.user else ()), *arguments)
+
+
+def _run(*command: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    everything = {**(environ or {}), **os.environ}
+    return subprocess.run(
+        command, env=everything, capture_output=True, text=True, check=False, timeout=_LIMIT_S
+    )

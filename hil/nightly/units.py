@@ -1,0 +1,138 @@
+"""What starts a night: a systemd service and its timer, or a line for cron; as text.
+
+Sources: systemd.service(5), systemd.kill(5), systemd.timer(5), systemd.syntax(7), crontab(5).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.nightly.time_of_day import TimeOfDay
+
+__all__ = ["Schedule", "cron_line", "service", "timer"]
+
+_MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?|([1-9][0-9]?|100)%|infinity", re.ASCII)
+_LENGTH = re.compile(r"[1-9][0-9]{0,3}(min|h)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is to be started, and within which limits.
+
+    Attributes:
+        at: When.
+        clone: The folder of the tests; absolute.
+        python: The interpreter that has hil; absolute, and not followed where it is a link to another.
+        user: Who runs it; empty: whose systemd it is.
+        groups: Further groups of that user, such as the one that may open the boards.
+        arguments: For `hil nightly run`.
+        memory: The most it may use, as systemd writes it: `4G`, `50%`.
+        limit: How long it may take: `8h`, `90min`.
+
+    Raises:
+        UsageError: A limit is none, or a path has a character that no unit file can hold.
+    """
+
+    at: TimeOfDay
+    clone: Path
+    python: Path
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    memory: str = "50%"
+    limit: str = "8h"
+
+    def __post_init__(self) -> None:
+        if not _MEMORY.fullmatch(self.memory):
+            raise UsageError(f"--memory {self.memory!r} is no limit", remedy="--memory 4G, or --memory 50%")
+        if not _LENGTH.fullmatch(self.limit):
+            raise UsageError(f"--limit {self.limit!r} is no limit", remedy="--limit 8h, or --limit 90min")
+        for text in (str(self.clone), str(self.python), *self.arguments):
+            if any(ord(character) < ord(" ") for character in text):
+                raise UsageError(f"{text!r} cannot be in a unit file", why="it has a control character")
+
+    @property
+    def hil(self) -> tuple[str, ...]:
+        """The program `hil` of that interpreter."""
+        return (str(self.python), "-m", "hil.cli.main")
+
+    @property
+    def run(self) -> tuple[str, ...]:
+        """The command of a night."""
+        return (*self.hil, "nightly", "run", *self.arguments)
+
+    @property
+    def safe(self) -> tuple[str, ...]:
+        """The command that comes after it in any case."""
+        return (*self.hil, "safe", "--all")
+
+
+def service(schedule: Schedule) -> str:
+    """Return the service."""
+    who = f"User={schedule.user}\n" if schedule.user else ""
+    groups = f"SupplementaryGroups={' '.join(schedule.groups)}\n" if schedule.groups else ""
+    return f"""\
+# Runs the hardware tests once. Written by `hil nightly install`; `hil nightly uninstall` removes it.
+[Unit]
+Description=Nightly hardware-in-the-loop run in {_specifiers(str(schedule.clone))}
+
+[Service]
+Type=oneshot
+{who}{groups}WorkingDirectory={_specifiers(str(schedule.clone))}
+ExecStart={_line(schedule.run)}
+# In any case, also after a kill or a time-out: every DUT off, every stick with nobody.
+ExecStopPost={_line(schedule.safe)}
+# As Ctrl-C does, and to the first process only, which passes it on: a power-off sequence may take 20 s.
+KillMode=mixed
+KillSignal=SIGINT
+TimeoutStopSec=90
+# A night that hangs ends before the next one begins.
+TimeoutStartSec={schedule.limit}
+MemoryMax={schedule.memory}
+"""
+
+
+def timer(schedule: Schedule) -> str:
+    """Return the timer of the service with the same name."""
+    return f"""\
+# Starts the service of the same name every night. Written by `hil nightly install`.
+[Unit]
+Description=Every night at {schedule.at}: hardware-in-the-loop run in {_specifiers(str(schedule.clone))}
+
+[Timer]
+OnCalendar=*-*-* {schedule.at}:00
+# A host that slept through it runs when it wakes.
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def cron_line(schedule: Schedule) -> str:
+    """Return a line for `crontab -e`; cron mails what goes to standard error."""
+    run, safe = shlex.join(schedule.run), shlex.join(schedule.safe)
+    line = f"cd {shlex.quote(str(schedule.clone))} && {run} >/dev/null; {safe} >/dev/null"
+    return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron makes a new line of a bare one
+
+
+def _specifiers(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _line(words: tuple[str, ...]) -> str:
+    """Write a command as `ExecStart=` reads it."""
+    return " ".join(map(_word, words))
+
+
+def _word(text: str) -> str:
+    escaped = _specifiers(text).replace("\\", r"\\").replace('"', r"\"").replace("$", "$$")
+    return escaped if re.fullmatch(r"[\w@%+=:,./-]+", escaped) else f'"{escaped}"'

@@ -1,0 +1,180 @@
+"""`hil nightly install`: units that systemd accepts, a cron line that a shell understands, no wrong time."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.errors import UsageError
+from hil.nightly.systemd import Units
+from hil.nightly.time_of_day import TimeOfDay
+from hil.nightly.units import Schedule, cron_line, service, timer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PACKAGING = Path(__file__).parents[3] / "packaging" / "systemd"
+AT = TimeOfDay(2, 0)
+NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+
+
+def hil(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environ: Mapping[str, str] = {**os.environ, "HOME": str(folder / "home"), **more}
+    command = [sys.executable, "-m", "hil.cli.main", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, check=False, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone whose path is hard to write down."""
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    folder = tmp_path / "a clone, 100% \"mine\" $HOME 'x'"
+    folder.mkdir()
+    (folder / "conftest.py").touch()
+    return folder
+
+
+@pytest.mark.parametrize("text", ["02:00", "2:00", "00:00", "23:59"])
+def test_a_time_of_day_is_understood(text: str) -> None:
+    assert str(TimeOfDay.parse(text)) == f"{text:0>5}"
+
+
+@given(
+    st.text(max_size=8)
+    | st.sampled_from(["24:00", "12:60", "2", "02:00:00", "-1:00", "2:0", "\uff12:00", " 02:00"])
+)
+def test_whatever_else_is_written_is_refused_with_what_to_write(text: str) -> None:
+    hour, colon, minute = text.partition(":")
+    digits = all(part.isascii() and part.isdigit() for part in (hour, minute))
+    is_time = digits and colon and len(hour) < 3 and len(minute) == 2 and int(hour) < 24 and int(minute) < 60
+
+    with nullcontext() if is_time else pytest.raises(UsageError, match="from 00:00 to 23:59"):
+        assert str(TimeOfDay.parse(text)) == f"{text:0>5}"
+
+
+@NEEDS_SYSTEMD
+def test_the_units_of_any_clone_are_accepted_by_systemd_and_name_it_whole(clone: Path) -> None:
+    ran = hil(clone, "nightly", "install", "--at", "02:00", "--user", "--", "-k", 'a "b" $c %d')
+
+    folder = clone / "home" / ".config" / "systemd" / "user"
+    checked = subprocess.run(
+        ["systemd-analyze", "--user", "verify", *map(str, sorted(folder.iterdir()))],
+        env={**os.environ, "XDG_RUNTIME_DIR": "/tmp"},  # noqa: S108 - nothing is put there
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (checked.returncode, "hil-nightly" in checked.stderr) == (0, False), checked.stderr
+    text = (folder / "hil-nightly.service").read_text("utf-8")
+    assert f"WorkingDirectory={str(clone).replace('%', '%%')}\n" in text
+    assert f"ExecStart={sys.executable} -m hil.cli.main nightly run" in text
+    assert f"ExecStopPost={sys.executable} -m hil.cli.main safe --all\n" in text
+    assert "OnCalendar=*-*-* 02:00:00\n" in (folder / "hil-nightly.timer").read_text("utf-8")
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this host")
+def test_without_systemd_there_is_a_line_for_cron(clone: Path) -> None:
+    ran = hil(clone, "nightly", "install", "--at", "2:05", "--user")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "cron: 5 2 * * * cd " in ran.stdout
+
+
+def test_a_cron_line_does_what_it_says_in_the_folder_of_the_clone(clone: Path) -> None:
+    python = clone / "python that tells"
+    python.write_text('#!/bin/sh\npwd >>"$TOLD"; echo "$@" >>"$TOLD"\n', "utf-8")
+    python.chmod(0o755)
+    told = clone.parent / "told"
+
+    line = cron_line(Schedule(AT, clone, python, arguments=("--", "-k", "100%")))
+    assert "%" not in line.replace(r"\%", "")  # cron takes a bare one for the end of the line
+    command = line.split(" ", 5)[5].replace(r"\%", "%")
+    subprocess.run(["/bin/sh", "-c", command], env={**os.environ, "TOLD": str(told)}, check=True)
+
+    assert told.read_text("utf-8").splitlines() == [
+        *(str(clone), "-m hil.cli.main nightly run -- -k 100%"),
+        *(str(clone), "-m hil.cli.main safe --all"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--at", "25:00"), "is no time of day"),
+        (("--at", "02:00", "--memory", "lots"), "--memory 4G"),
+        (("--at", "02:00", "--limit", "8"), "--limit 8h"),
+        (("--at", "02:00", "--name", "../x"), "cannot be a unit's name"),
+        (("--at", "02:00", "--keep", "0"), "keep"),
+        ((), "--at"),
+    ],
+)
+def test_what_makes_no_sense_is_told_and_nothing_is_written(
+    clone: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    ran = hil(clone, "nightly", "install", "--user", *arguments)
+
+    assert (ran.returncode, said in ran.stderr, (clone / "home").exists()) == (2, True, False), ran.stderr
+
+
+def test_a_folder_without_tests_is_refused(tmp_path: Path) -> None:
+    ran = hil(tmp_path, "nightly", "install", "--at", "02:00", "--user")
+
+    assert (ran.returncode, "there are no tests in" in ran.stderr) == (2, True)
+
+
+def test_the_units_of_another_clone_stay(tmp_path: Path) -> None:
+    units = Units("hil-nightly", user=True, folder=tmp_path / "units")
+    units.write(Schedule(AT, Path("/srv/one"), Path("/bin/true")))
+
+    with pytest.raises(UsageError, match="another clone's nights"):
+        units.write(Schedule(AT, Path("/srv/two"), Path("/bin/true")))
+    units.write(Schedule(TimeOfDay(3, 0), Path("/srv/one"), Path("/bin/true")))
+
+    assert "03:00:00" in units.timer.read_text("utf-8")
+
+
+def test_what_was_installed_is_removed(tmp_path: Path) -> None:
+    units = Units("hil-nightly", user=True, folder=tmp_path)
+    units.write(Schedule(AT, Path("/srv/one"), Path("/bin/true")))
+
+    assert units.remove() == [str(units.timer), str(units.service)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removing_what_is_not_there_says_so(tmp_path: Path) -> None:
+    ran = hil(tmp_path, "nightly", "uninstall", "--user", XDG_CONFIG_HOME=str(tmp_path))
+
+    assert (ran.returncode, "was installed under this name" in ran.stderr) == (2, True)
+
+
+def test_the_units_beside_the_documentation_are_those_that_install_writes() -> None:
+    clone = Path("/srv/hil")
+    python = clone / ".venv" / "bin" / "python"
+    schedule = Schedule(AT, clone, python, user="hil", groups=("plugdev",))
+
+    assert (PACKAGING / "hil-nightly.service").read_text("utf-8") == service(schedule)
+    assert (PACKAGING / "hil-nightly.timer").read_text("utf-8") == timer(schedule)
+
+
+def test_a_path_with_a_line_break_is_refused() -> None:
+    with pytest.raises(UsageError, match="control character"):
+        Schedule(AT, Path("/srv/a\nExecStart=/bin/evil"), Path("/bin/true"))
+
+
+def test_a_command_of_the_cron_line_is_one_that_a_shell_splits_as_it_was_meant() -> None:
+    line = cron_line(Schedule(AT, Path("/a b"), Path("/p y")))
+
+    assert shlex.split(line.split(" ", 5)[5])[:6] == ["cd", "/a b", "&&", "/p y", "-m", "hil.cli.main"]

@@ -1,0 +1,272 @@
+"""A night: what it keeps, how it ends, and that it is in the history however it went."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hil
+from hil.dutlink.waiting import until
+from hil.history.facts import RunFacts
+from hil.history.store import History
+from hil.nightly.copied_run import run_copied
+from hil.nightly.folder import NightRecord, forget_all_but, new_folder, newest_record
+from hil.nightly.lateness import look_back
+from hil.nightly.meaning import LATE, meaning_of
+from hil.nightly.night import ledger_in
+from hil.suite.run_status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REPOSITORY = Path(hil.__file__).parents[1]
+RUNS = pytest.mark.thorough  # runs of the suite
+PASSES = "def test_passes(power): power.on()\n"
+FLAKY = """
+from pathlib import Path
+def test_flaky(power):
+    was_here = Path("was-here").exists()
+    Path("was-here").touch()
+    assert was_here
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the root conftest.py and nothing to disturb it."""
+    for name in tuple(os.environ):
+        if name.startswith(("HIL_", "PYTEST_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HIL_LAB", "none")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "conftest.py").write_text((REPOSITORY / "conftest.py").read_text("utf-8"), "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:cacheprovider\n", "utf-8")
+    return tmp_path
+
+
+def run_hil(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hil.cli.main", *arguments]
+    return subprocess.run(command, cwd=clone, capture_output=True, check=False, text=True, timeout=100)
+
+
+def run_night(clone: Path, source: str, *more: str) -> subprocess.CompletedProcess[str]:
+    (clone / "test_inner.py").write_text(source, "utf-8")
+    return run_hil(clone, "nightly", "run", "--", "-n0", "--hil-boards=sim:1", *more)
+
+
+def runs_of(clone: Path) -> list[RunFacts]:
+    with History(clone / "nightly" / "history.db") as history:
+        return history.runs()
+
+
+@RUNS
+@pytest.mark.parametrize(
+    ("source", "more", "status"),
+    [
+        (PASSES, (), Status.GREEN),
+        ("def test_fails(power): assert False", (), Status.TESTS_FAILED),
+        (FLAKY, (), Status.FLAKY),
+        (PASSES, ("--hil-boards=none",), Status.BENCH_NOT_READY),
+        ("def test_plain(): pass", (), Status.NOTHING_RAN),
+        (PASSES, ("--no-such-option",), 4),
+        ("import no_such_module", (), 2),
+    ],
+    ids=["green", "failed", "flaky", "no board", "nothing", "option", "import"],
+)
+def test_a_night_ends_with_a_status_that_tells_and_is_in_the_history_with_it(
+    clone: Path, source: str, more: Sequence[str], status: int
+) -> None:
+    ran = run_night(clone, source, *more)
+
+    (run,) = runs_of(clone)
+    record = newest_record(clone / "nightly")
+    assert record is not None
+    assert (ran.returncode, run.exit_status, record.status) == (status, status, status), ran.stdout
+    assert (run.kind, run.ended_s is not None, record.meaning) == ("nightly", True, meaning_of(status))
+
+
+@RUNS
+def test_a_night_keeps_everything_in_its_folder(clone: Path) -> None:
+    ran = run_night(clone, PASSES)
+
+    kept = clone / "nightly" / "newest"
+    assert (kept / "console.txt").read_text("utf-8") in ran.stdout
+    assert "hardware: 1 planned, 1 ran" in (kept / "ledger.txt").read_text("utf-8")
+    assert "hil_board" in (kept / "junit.xml").read_text("utf-8")
+    assert list((kept / "report").rglob("*"))
+
+
+@RUNS
+def test_a_night_on_fewer_boards_than_the_lab_file_lists_is_red_there_too(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HIL_LAB")
+    (clone / "lab.toml").write_text('[place.left]\nserial = "0df1ffff"\n', "utf-8")
+
+    ran = run_night(clone, PASSES)
+    told = run_hil(clone, "history")
+
+    assert ran.returncode == Status.BENCH_NOT_READY, ran.stdout
+    assert "NOT THE WHOLE LAB: place left, board 0df1ffff" in ran.stdout
+    assert runs_of(clone)[0].boards == 2  # that of the lab file, and the one that ran the test
+    assert "1 of 2 boards were used" in told.stdout
+
+
+@RUNS
+def test_with_json_the_answer_alone_is_on_standard_output(clone: Path) -> None:
+    (clone / "test_inner.py").write_text(PASSES, "utf-8")
+
+    ran = run_hil(clone, "--json", "nightly", "run", "--", "-n0", "--hil-boards=sim:1")
+
+    assert json.loads(ran.stdout)["status"] == 0
+    assert "test session starts" in ran.stderr
+
+
+@RUNS
+def test_ctrl_c_reaches_pytest_once_and_the_night_ends_in_order(clone: Path) -> None:
+    (clone / "test_inner.py").write_text("import time\ndef test_waits(power): time.sleep(60)\n", "utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "hil.cli.main",
+        "nightly",
+        "run",
+        "--",
+        "-n0",
+        "--hil-boards=sim:1",
+        "-v",
+    ]
+    with subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True) as night:
+        assert night.stdout is not None
+        said = ""
+        while "test_waits" not in said:
+            said += night.stdout.read(1)
+        night.send_signal(signal.SIGINT)
+        rest, _ = night.communicate(timeout=60)
+
+    assert night.returncode == pytest.ExitCode.INTERRUPTED
+    assert "hil: hardware ledger" in rest
+    assert runs_of(clone)[0].exit_status == pytest.ExitCode.INTERRUPTED
+
+
+@RUNS
+def test_pytest_ends_with_a_night_that_is_killed(clone: Path) -> None:
+    source = "import os, time\ndef test_waits(power):\n    open('pid', 'w').write(str(os.getpid()))\n    "
+    (clone / "test_inner.py").write_text(source + "time.sleep(60)\n", "utf-8")
+    command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n0", "--hil-boards=sim:1"]
+    with subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL) as night:
+        pid = until(lambda: (clone / "pid").is_file() and (clone / "pid").read_text("utf-8"), 60)
+        night.kill()
+
+    assert until(lambda: not Path(f"/proc/{pid}/cmdline").is_file() or is_zombie(str(pid)), 10)
+    assert (runs_of(clone)[0].ended_s, look_back(clone / "nightly")[1]) == (None, 1)
+
+
+def is_zombie(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_nights_of_one_second_get_folders_of_their_own_and_newest_leads_to_the_last(tmp_path: Path) -> None:
+    folders = [new_folder(tmp_path) for _ in range(12)]
+
+    assert len(set(folders)) == 12
+    assert (tmp_path / "newest").resolve() == folders[-1].resolve()
+
+
+def test_old_nights_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    nights = [f"2026-01-{day:02}T020000Z" for day in range(1, 9)] + ["2026-01-08T020000Z-2"]
+    for name in (*nights, "my notes", "2026-01-01"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "history.db").touch()
+
+    removed = forget_all_but(tmp_path, 3)
+
+    assert [one.name for one in removed] == nights[:6]
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
+        [*nights[6:], "my notes", "2026-01-01", "history.db"]
+    )
+
+
+def test_a_record_that_was_written_is_read_back(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    record = NightRecord("2026-01-01T02:00:00+00:00", status=7, command=("a", "b"), folder=str(folder))
+
+    record.write()
+
+    assert newest_record(tmp_path) == record
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "exit_status", "told"), [(0.5, 0, 0), (0.5, 7, 7), (0.5, None, 1), (2.0, 0, LATE)]
+)
+def test_the_morning_after_is_told_by_a_status(
+    tmp_path: Path, days_ago: float, exit_status: int | None, told: int
+) -> None:
+    now_s = 1_800_000_000.0
+    with History(tmp_path / "history.db") as history:
+        began_s = now_s - days_ago * 86_400
+        ended_s = None if exit_status is None else began_s + 1
+        history.begin_run(RunFacts("k", began_s, kind="nightly", ended_s=ended_s, exit_status=exit_status))
+
+    assert look_back(tmp_path, now_s)[1] == told
+
+
+def test_where_no_night_ever_ran_that_is_told(tmp_path: Path) -> None:
+    assert look_back(tmp_path / "nowhere")[1] == LATE
+
+
+def test_a_program_that_is_killed_tells_by_which_signal(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os; print('x', flush=True); os.kill(os.getpid(), 9)"]
+
+    status = run_copied(command, os.environ, tmp_path / "console.txt", io.BytesIO())
+
+    assert status == 128 + 9
+    assert (tmp_path / "console.txt").read_bytes() == b"x\n"
+    assert meaning_of(status) == "red: pytest was killed by signal 9"
+
+
+def test_a_terminal_that_has_gone_away_is_no_trouble(tmp_path: Path) -> None:
+    gone = io.BytesIO()
+    gone.close()
+
+    status = run_copied([sys.executable, "-c", "print('kept')"], os.environ, tmp_path / "console.txt", gone)
+
+    assert (status, (tmp_path / "console.txt").read_bytes()) == (0, b"kept\n")
+
+
+def test_the_handlers_of_signals_are_as_before(tmp_path: Path) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    run_copied([sys.executable, "-c", ""], os.environ, tmp_path / "console.txt", io.BytesIO())
+
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(
+    ("printed", "ledger"),
+    [
+        (
+            "2 failed\n=== hil: hardware ledger ===\nboard 1\nno board 2\n=== summary ===\nF\n",
+            "board 1\nno board 2\n",
+        ),
+        ("ended at once\n", "no ledger\n"),
+    ],
+    ids=["reported", "ended early"],
+)
+def test_a_night_keeps_its_ledger_apart(printed: str, ledger: str) -> None:
+    assert ledger_in(printed) == ledger
