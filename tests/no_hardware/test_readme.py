@@ -33,7 +33,8 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[list[str]]:
     """The command lines that a page tells its reader to type, pipes taken apart."""
     lines = "\n".join(blocks(page, "console")).splitlines()
-    return [shlex.split(part) for line in lines for part in line.split(" | ") if part.strip()]
+    parts = [part for line in lines for part in line.split(" | ")]
+    return [words for part in parts if (words := shlex.split(part, comments=True))]
 
 
 def rows(heading: str) -> list[list[str]]:
