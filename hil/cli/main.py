@@ -13,6 +13,7 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.boards import boards
+from hil.cli.doctor import doctor
 from hil.cli.flash import flash
 from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
@@ -44,6 +45,7 @@ def cli(as_json: bool) -> None:
 
 
 cli.add_command(boards)
+cli.add_command(doctor)
 cli.add_command(flash)
 cli.add_command(nightly)
 cli.add_command(pins)

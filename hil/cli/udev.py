@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,9 +11,29 @@ __all__ = ["udev"]
 
 
 @click.command()
-def udev() -> str:
-    """Print the udev rule for DUTLink boards.
+@click.option("--install", is_flag=True, help="Install it and have udev apply it; for root.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("/"),
+    show_default=True,
+    help="With --install: of the machine, for images that are being built.",
+)
+def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
+    r"""Print or install the udev rule for DUTLink boards.
 
-    Install it with: hil udev | sudo tee /etc/udev/rules.d/60-dutlink.rules
+    It lets the group plugdev, and whoever sits at the machine, open boards, and keeps ModemManager away from
+    their consoles.
+
+    \b
+    hil udev
+    sudo "$(command -v hil)" udev --install
+
+    Exit status: 0 done, 2 misuse, which includes not being root.
     """
-    return resources.files("hil").joinpath("data/60-dutlink.rules").read_text("utf-8").rstrip("\n")
+    from hil.lab.udev_rule import install_rule, rule_text  # noqa: PLC0415 - subprocess is for who installs
+
+    if not install:
+        return rule_text().rstrip("\n")
+    file, problem = install_rule(root)
+    return {"installed": str(file), "applied": not problem, **({"why": problem} if problem else {})}

@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from hil.lab.lab import Lab
     from hil.lab.lease import Waiting
 
-__all__ = ["host_of", "lab_here", "using"]
+__all__ = ["host_of", "hosts_of", "lab_here", "using"]
 
 
 def host_of(boards: str) -> Host:
-    """Return the host whose boards a command uses.
+    """Return the host whose boards a command uses; raises what `hosts_of` raises."""
+    return hosts_of(boards).chosen()
+
+
+def hosts_of(boards: str) -> Hosts:
+    """Return the same as the choice it is, for those who tell another process where boards are.
 
     Raises:
         UsageError: `boards` is no place where boards already are.
@@ -43,7 +48,7 @@ def host_of(boards: str) -> Host:
             why="they would end with this command",
             remedy="hil sim --boards 2, then --boards sim@PORT with its control_port",
         )
-    return Hosts(option).chosen()
+    return Hosts(option)
 
 
 def lab_here() -> Lab:

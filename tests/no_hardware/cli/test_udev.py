@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
 from hil.cli.main import run
+from hil.lab.udev_rule import rule_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -38,3 +45,47 @@ def test_every_jump_has_its_label(rule: str) -> None:
     labels = {part.split('"')[1] for part in rule.split() if part.startswith("LABEL=")}
 
     assert jumps == labels
+
+
+@pytest.fixture
+def udevadm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `udevadm` that writes down how it was called."""
+    calls = tmp_path / "calls"
+    program = tmp_path / "bin/udevadm"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    return calls
+
+
+def test_it_is_installed_and_applied(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
+
+    file = tmp_path / "etc/udev/rules.d/60-dutlink.rules"
+    assert (status, json.loads(capsys.readouterr().out)["installed"]) == (0, str(file))
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (rule_text(), 0o644)
+    assert [line.split()[0] for line in udevadm.read_text().splitlines()] == ["control", "trigger"]
+
+
+def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (udevadm.parent / "bin/udevadm").write_text("#!/bin/sh\necho no udev here >&2; exit 1\n")
+
+    status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (status, answer["applied"], "no udev here" in answer["why"]) == (0, False, True)
+
+
+def test_who_may_not_install_it_is_told_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "etc").write_text("a file in the way")
+
+    status = run(["udev", "--install", "--root", str(tmp_path)])
+
+    assert (status, "sudo" in capsys.readouterr().err) == (2, True)

@@ -1,0 +1,120 @@
+"""The whole examination: the machine first, then each board that nobody uses."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.board import open_board
+from hil.dutlink.reading import SETTLE_S
+from hil.dutlink.waiting import hold as wait
+from hil.errors import BoardBusyError, HilError, Verdict
+from hil.lab.board_record import read_record
+from hil.lab.doctor.bus import boards_on_the_bus, hub_power
+from hil.lab.doctor.consoles import console_answers
+from hil.lab.doctor.finding import problem, problem_of, unchecked
+from hil.lab.doctor.grabbers import modem_manager, tty_holders
+from hil.lab.doctor.patient import BoardCheck, Patient
+from hil.lab.doctor.sticks import stick_follows
+from hil.lab.doctor.stored import lab_file, left_safe, power_sequences
+from hil.lab.doctor.surroundings import clock, disk_space, locks
+from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
+from hil.lab.lease import hold, lock_path
+from hil.lab.shared_folder import lock_folder
+
+if TYPE_CHECKING:
+    from hil.lab.doctor.bench import Bench, Check
+    from hil.lab.doctor.finding import Findings
+    from hil.lab.lease import Lease
+
+__all__ = ["BENCH_CHECKS", "BOARD_CHECKS", "examine"]
+
+SILENCE_S: Final = 3.0
+"""How long a board that nobody holds may be silent; one in the middle of a sequence is told as such."""
+
+BENCH_CHECKS: Final[dict[str, Check]] = {
+    "lock folder": locks,
+    "disk space": disk_space,
+    "clock": clock,
+    "libusb": libusb,
+    "udev rule": udev_rule,
+    "ModemManager": modem_manager,
+    "hub power": hub_power,
+    "console is free": tty_holders,
+    "lab file": lab_file,
+    "boards": boards_on_the_bus,
+    "group": group_membership,
+}
+"""In this order: what does not need libusb comes first."""
+
+BOARD_CHECKS: Final[dict[str, BoardCheck]] = {
+    "left safe": left_safe,
+    "power sequences": power_sequences,
+    "console": console_answers,
+    "stick": stick_follows,
+}
+"""The last one moves something."""
+
+
+def examine(bench: Bench) -> Findings:
+    """Go through all checks. Nothing here raises for what is wrong with a bench: that is a finding."""
+    for name, check in BENCH_CHECKS.items():
+        yield from _kept(name, check(bench))
+    yield from _kept("boards", _boards(bench))
+
+
+def _boards(bench: Bench) -> Findings:
+    names: dict[str, str] = {}
+    for seen in bench.sightings:
+        if seen.serial is not None and seen.verdict in {Verdict.PRESENT, Verdict.LOST}:
+            yield from _one_board(bench, seen.serial, names)
+
+
+def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
+    used_s = _used_s(serial)
+    try:
+        lease = hold(serial, test="hil doctor")
+    except BoardBusyError as error:
+        yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
+        return
+    try:
+        wait(used_s + SETTLE_S - time.time())
+        yield from _held(bench, serial, lease, names)
+    finally:
+        lease.release()
+
+
+def _used_s(serial: str) -> float:
+    """When somebody last gave the board back, in seconds since 1970; 0 if nobody ever had it.
+
+    For two seconds afterwards the meter, an average, may not know yet that they switched its DUT on.
+    """
+    try:
+        return min(lock_path(lock_folder(), serial).stat().st_mtime, time.time())
+    except FileNotFoundError:
+        return 0.0
+
+
+def _held(bench: Bench, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
+    record = read_record(lock_folder(), serial)
+    with open_board(
+        bench.host, serial, bench.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
+    ) as board:
+        patient = Patient(board, bench, record, lease)
+        other = names.setdefault(patient.settings.name or serial, serial)
+        if other != serial:
+            says = f"boards {other} and {serial} both store the name {patient.settings.name}"
+            mend = f"hil settings set name NAME --board {serial}"
+            yield problem("name", says, why="--hil-board NAME takes either", mend=mend, board=serial)
+        for check_name, check in BOARD_CHECKS.items():
+            yield from _kept(check_name, check(patient), serial)
+
+
+def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
+    """Turn what stood in a check's way into a finding of its own; the next check goes on."""
+    try:
+        yield from findings
+    except HilError as error:
+        yield problem_of(name, error, board=error.serial or serial)
+    except OSError as error:
+        yield unchecked(name, f"the machine did not tell: {error}", board=serial)

@@ -1,0 +1,69 @@
+"""One thing that was looked at, and what was found."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from hil.errors import HilError
+
+__all__ = ["Finding", "Findings", "Outcome", "ok", "problem", "problem_of", "unchecked"]
+
+
+class Outcome(enum.StrEnum):
+    """What became of a check."""
+
+    OK = "ok"
+    PROBLEM = "problem"
+    UNCHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: What was looked at: "libusb", "udev rule", "stick".
+        outcome: Whether it is well.
+        says: What was found, in a sentence.
+        why: The cause of a problem, or why nothing was checked; may be empty.
+        mend: What to type (or do) to mend a problem; may be empty.
+        board: The board's serial number, where one is concerned.
+    """
+
+    check: str
+    outcome: Outcome
+    says: str
+    why: str = ""
+    mend: str = ""
+    board: str = ""
+
+    def to_data(self) -> dict[str, Any]:
+        """The finding as plain data."""
+        return {**asdict(self), "outcome": str(self.outcome)}
+
+
+Findings: TypeAlias = Iterator[Finding]
+
+
+def ok(check: str, says: str, *, board: str = "") -> Finding:
+    """It is well."""
+    return Finding(check, Outcome.OK, says, board=board)
+
+
+def problem(check: str, says: str, *, why: str = "", mend: str = "", board: str = "") -> Finding:
+    """It is not, and this mends it."""
+    return Finding(check, Outcome.PROBLEM, says, why, mend, board)
+
+
+def problem_of(check: str, error: HilError, *, mend: str = "", board: str = "") -> Finding:
+    """It is not, as an error says."""
+    return problem(check, error.what, why=error.why, mend=mend or error.remedy, board=board)
+
+
+def unchecked(check: str, why: str, *, board: str = "") -> Finding:
+    """Nothing was looked at."""
+    return Finding(check, Outcome.UNCHECKED, "not looked at", why, board=board)

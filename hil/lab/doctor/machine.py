@@ -1,0 +1,111 @@
+"""Facts of the machine that boards are plugged into, from a root folder that tests can replace."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Machine", "Process", "clock_is_kept"]
+
+_TIME_ERROR = 5
+"""What adjtimex returns while nothing keeps the clock right (linux/timex.h)."""
+
+_TIMEX_BYTES = 256
+"""More than `struct timex` has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of this machine.
+
+    Attributes:
+        pid: Its number.
+        name: Its command's name.
+    """
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # no entry in the password database, as in containers
+        return str(os.geteuid())
+
+
+def clock_is_kept() -> bool | None:
+    """Whether something (NTP) keeps this machine's clock right; None: the kernel does not say."""
+    timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zero: nothing is to be changed
+    state: int = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+    return None if state < 0 else state != _TIME_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This machine, as far as a bench depends on it.
+
+    Attributes:
+        has_boards: Whether the boards are plugged into this machine's USB; otherwise its rules and drivers
+            have nothing to do with them.
+        root: Where `sys`, `proc`, `etc`, `run` and `usr` are.
+        user: Who asks.
+        uid: Their effective user id.
+        gids: The groups of this session.
+        now: Seconds since 1970.
+        clock_is_kept: Tells whether something keeps the clock right.
+        free_bytes: Tells how much a folder's file system has left for this user.
+    """
+
+    has_boards: bool = True
+    root: Path = Path("/")
+    user: str = field(default_factory=_user)
+    uid: int = field(default_factory=os.geteuid)
+    gids: frozenset[int] = field(default_factory=lambda: frozenset({*os.getgroups(), os.getegid()}))
+    now: Callable[[], float] = time.time
+    clock_is_kept: Callable[[], bool | None] = clock_is_kept
+    free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+
+    def text(self, path: str) -> str:
+        """Return a file's text without white space around it; empty where it cannot be read."""
+        try:
+            return (self.root / path).read_text(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def folders(self, path: str) -> list[Path]:
+        """Return the entries of a folder, sorted; none where it cannot be read."""
+        try:
+            return sorted((self.root / path).iterdir())
+        except OSError:
+            return []
+
+    def processes(self) -> list[Process]:
+        """Return the processes that run."""
+        pids = [entry.name for entry in self.folders("proc") if entry.name.isdecimal()]
+        return [Process(int(pid), self.text(f"proc/{pid}/comm")) for pid in pids]
+
+    def holders_of(self, node: str) -> list[Process]:
+        """Return the processes that have a device node open, as far as this user may know."""
+        return [process for process in self.processes() if self._has_open(process, node)]
+
+    def _has_open(self, process: Process, node: str) -> bool:
+        for descriptor in self.folders(f"proc/{process.pid}/fd"):
+            try:
+                if str(descriptor.readlink()) == node:
+                    return True
+            except OSError:
+                continue
+        return False

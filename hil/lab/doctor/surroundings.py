@@ -1,0 +1,94 @@
+"""What runs need of the machine beside boards: a clock, room, and a folder for locks."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hil
+from hil.errors import UsageError
+from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder, open_shared
+from hil.lab.waiting_line import waiting
+
+if TYPE_CHECKING:
+    from hil.lab.doctor.bench import Bench
+    from hil.lab.doctor.finding import Finding, Findings
+
+__all__ = ["clock", "disk_space", "locks"]
+
+LEAST_BYTES = 256 << 20
+"""Room that a night of transcripts, traces and history takes, with some to spare."""
+
+LEAST_FOR_LOCKS_BYTES = 1 << 20
+_DAY_S = 86_400
+_SET_CLOCK = "sudo timedatectl set-ntp true"
+
+
+def clock(bench: Bench) -> Findings:
+    """Is the date possible, and does something keep it right? History is sorted by it."""
+    now_s = bench.machine.now()
+    installed_s = Path(hil.__file__).stat().st_mtime
+    date = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="minutes")
+    if now_s < installed_s - _DAY_S:
+        why = "that is before this program was installed; history and reports are sorted by the date"
+        yield problem("clock", f"the clock says {date}", why=why, mend=_SET_CLOCK)
+        return
+    kept = bench.machine.clock_is_kept()
+    if kept:
+        yield ok("clock", f"{date}, kept right by a time service")
+    else:
+        why = f"it says {date}, and no time service has set it; {_SET_CLOCK} starts one"
+        yield unchecked("clock", why)
+
+
+def disk_space(bench: Bench) -> Findings:
+    """Is there room for what runs keep, and may it be written?"""
+    folders = {bench.folder: "what runs keep goes there", Path(tempfile.gettempdir()): "for temporary files"}
+    for folder, purpose in folders.items():
+        yield _room(bench, folder, purpose, LEAST_BYTES)
+
+
+def locks(bench: Bench) -> Findings:
+    """Can boards be leased: is the lock folder there, may it be written, do locks work in it?"""
+    try:
+        folder = lock_folder()
+        os.close(open_shared(folder / "hil-queue"))
+        line = waiting(folder)
+    except UsageError as error:
+        yield problem_of("lock folder", error, mend=_mend_locks())
+        return
+    queue = f"; {len(line)} wait for a board" if line else ""
+    yield ok("lock folder", f"{folder} can be used{queue}")
+    if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
+        yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+
+
+def _room(bench: Bench, folder: Path, purpose: str, least_bytes: int) -> Finding:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        mend = f"sudo chown {bench.machine.user} {folder}    (or start runs in another folder)"
+        return problem("disk space", f"{folder} may not be written", why=purpose, mend=mend)
+    free_bytes = bench.machine.free_bytes(folder)
+    free = f"{free_bytes / (1 << 20):,.0f} MiB are free in {folder}"
+    if free_bytes < least_bytes:
+        why = f"{purpose}; {least_bytes >> 20} MiB should be"
+        mend = f"du -xh --max-depth=2 {folder} | sort -h | tail    (then remove what is not needed)"
+        return problem("disk space", f"only {free}", why=why, mend=mend)
+    return ok("disk space", free)
+
+
+def _mend_locks() -> str:
+    named = os.environ.get("HIL_LOCK_DIR")
+    if named:
+        return f"sudo chmod 1777 {named}    (or: unset HIL_LOCK_DIR)"
+    broken = [folder for folder in SYSTEM_FOLDERS if not _is_for_everybody(folder)]
+    return f"sudo chmod 1777 {' '.join(broken or SYSTEM_FOLDERS)}"
+
+
+def _is_for_everybody(folder: str) -> bool:
+    mode = Path(folder).stat().st_mode if Path(folder).is_dir() else 0
+    return bool(mode & stat.S_IWOTH and mode & stat.S_ISVTX)

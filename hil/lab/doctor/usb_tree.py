@@ -1,0 +1,97 @@
+"""What sysfs says of boards and the hubs above them: it needs no permission, and no answer of the board.
+
+Names are those of Linux' `/sys/bus/usb/devices` (Documentation/ABI/testing/sysfs-bus-usb).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.dutlink.requests import UsbId
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.lab.doctor.machine import Machine
+
+__all__ = ["UsbNode", "boards_in_sysfs", "children_of", "hub_of", "ttys_of"]
+
+_DEVICES = "sys/bus/usb/devices"
+_SELF_POWERED = 0x40
+
+
+@dataclass(frozen=True, slots=True)
+class UsbNode:
+    """A USB device.
+
+    Attributes:
+        name: As the kernel calls it: bus and ports, such as `1-4.2`; `usb1` is a root hub.
+        vendor: Vendor id.
+        product: Product id.
+        serial: Serial number; empty where it has none.
+        self_powered: Whether it says that it has a supply of its own.
+        most_ma: What it may draw from the port it is in, in milliamperes.
+        configured: Whether the kernel has switched it on; it refuses a device that a hub has no power for.
+    """
+
+    name: str
+    vendor: int
+    product: int
+    serial: str
+    self_powered: bool
+    most_ma: int
+    configured: bool
+
+    @property
+    def parent(self) -> str:
+        """The name of the hub that it is plugged into; empty for a root hub."""
+        if "-" not in self.name:
+            return ""
+        above, _, _port = self.name.rpartition(".")
+        return above or f"usb{self.name.partition('-')[0]}"
+
+
+def boards_in_sysfs(machine: Machine) -> list[UsbNode]:
+    """Return the boards and boot loaders on this machine's bus."""
+    ids = (UsbId.FIRMWARE, UsbId.BOOT_LOADER)
+    return [node for node in _nodes(machine) if node.vendor == UsbId.VENDOR and node.product in ids]
+
+
+def hub_of(machine: Machine, node: UsbNode) -> UsbNode | None:
+    """Return the hub that a device is plugged into."""
+    return next((hub for hub in _nodes(machine) if hub.name == node.parent), None)
+
+
+def children_of(machine: Machine, hub: UsbNode) -> list[UsbNode]:
+    """Return what is plugged into a hub."""
+    return [node for node in _nodes(machine) if node.parent == hub.name]
+
+
+def ttys_of(machine: Machine, node: UsbNode) -> list[str]:
+    """Return the names of a device's ttys, such as `ttyACM0`."""
+    device = machine.root / _DEVICES / node.name
+    return sorted(path.name for path in device.glob(f"{node.name}:*/tty/*"))
+
+
+def _nodes(machine: Machine) -> list[UsbNode]:
+    paths = [path for path in machine.folders(_DEVICES) if ":" not in path.name]
+    return [node for path in paths if (node := _node(machine, path)) is not None]
+
+
+def _node(machine: Machine, path: Path) -> UsbNode | None:
+    def word(name: str) -> str:
+        return machine.text(f"{_DEVICES}/{path.name}/{name}")
+
+    try:
+        return UsbNode(
+            name=path.name,
+            vendor=int(word("idVendor"), 16),
+            product=int(word("idProduct"), 16),
+            serial=word("serial"),
+            self_powered=bool(int(word("bmAttributes") or "0", 16) & _SELF_POWERED),
+            most_ma=int(word("bMaxPower").removesuffix("mA") or "0"),
+            configured=bool(word("bConfigurationValue")),
+        )
+    except ValueError:  # it left while it was read
+        return None

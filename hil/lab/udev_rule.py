@@ -1,0 +1,62 @@
+"""The udev rule that lets people open boards, and tells ModemManager to leave their consoles alone."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+from hil.errors import UsageError
+from hil.lab.atomic_file import write_atomically
+
+__all__ = ["INSTALL_RULE", "RULE_NAME", "install_rule", "rule_text"]
+
+RULE_NAME = "60-dutlink.rules"
+INSTALL_RULE = 'sudo "$(command -v hil)" udev --install'
+
+_FOLDER = "etc/udev/rules.d"
+_APPLY = (
+    ("udevadm", "control", "--reload"),
+    ("udevadm", "trigger", "--subsystem-match=usb", "--subsystem-match=tty"),
+)
+_LIMIT_S = 30.0
+
+
+def rule_text() -> str:
+    """Return the rule, as this version has it."""
+    return resources.files("hil").joinpath(f"data/{RULE_NAME}").read_text("utf-8")
+
+
+def install_rule(root: Path = Path("/")) -> tuple[Path, str]:
+    """Install the rule and have udev apply it to what is plugged in; harmless when repeated.
+
+    Args:
+        root: Of the machine.
+
+    Returns:
+        The file, and why udev does not follow it yet; empty if it does.
+
+    Raises:
+        UsageError: The file may not be written.
+    """
+    file = root / _FOLDER / RULE_NAME
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, rule_text(), mode=0o644)
+    except OSError as error:
+        why = f"{error.strerror}; the machine's rules are root's"
+        raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
+    return file, _apply()
+
+
+def _apply() -> str:
+    for command in _APPLY:
+        try:
+            subprocess.run(command, check=True, timeout=_LIMIT_S, capture_output=True, text=True)
+        except FileNotFoundError:
+            return "this machine has no udevadm; replug the board"
+        except subprocess.CalledProcessError as error:
+            return f"{' '.join(command)}: {error.stderr.strip() or error}; replug the board"
+        except subprocess.TimeoutExpired:
+            return f"{' '.join(command)} did not end within {_LIMIT_S:.0f} s; replug the board"
+    return ""

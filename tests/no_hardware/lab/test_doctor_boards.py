@@ -1,0 +1,197 @@
+"""`hil doctor` on simulated boards that are ill, in use, or have a DUT that must not notice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.lab.board_record import BoardRecord, BoardState, write_record
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.thorough  # processes
+VENDOR_OUT, POWER, STORAGE, CONFIG, PIN = 0x41, 1, 2, 3, 5
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[str]:
+    """The board; nothing is wrong with it before and after."""
+    serial = simulator.serials()[0]
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_LAB", "none")
+    yield serial
+    simulator.control.clear(serial)
+    monkeypatch.setenv("HIL_LAB", "none")
+    run(["power", "force-off"])
+    simulator.control.fault(serial, "replug") if not simulator.control.state(serial)["plugged"] else None
+
+
+def examined(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit status, and for each check its worst finding."""
+    capsys.readouterr()
+    status = run(["--json", "doctor", *options])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    findings.sort(key=lambda finding: finding["outcome"] == "problem")
+    return status, {finding["check"]: finding for finding in findings}
+
+
+def test_a_healthy_bench_is_well_and_each_board_was_asked(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, found = examined(capsys)
+
+    well = {
+        "libusb",
+        "boards",
+        "left safe",
+        "power sequences",
+        "console",
+        "stick",
+        "lock folder",
+        "disk space",
+    }
+    assert (status, {found[check]["outcome"] for check in well}) == (0, {"ok"})
+    assert simulator.control.state(serial)["mux"] == "off"
+
+
+def test_people_get_lines_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["doctor", "--quick"])
+
+    said = capsys.readouterr().out.splitlines()
+    assert (status, said[-1].startswith("no problem, ")) == (0, True)
+    assert any(line.startswith("not checked stick of ") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "check", "says"),
+    [
+        ("boot_loader", {}, "boot loader", "is in its boot loader"),
+        ("unplug", {}, "boards", "no DUTLink board is on"),
+        ("hang", {}, "boards", ""),
+        ("deny", {}, "permission", "may not be opened"),
+        ("stick_missing", {}, "stick", "no stick on the host"),
+        ("no_backend", {}, "libusb", ""),
+    ],
+)
+def test_a_planted_fault_is_found(  # noqa: PLR0913, PLR0917 - a table's columns
+    simulator: SimulatorProcess,
+    serial: str,
+    fault: str,
+    arguments: dict[str, Any],
+    check: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    simulator.control.fault(serial, fault, **arguments)
+
+    status, found = examined(capsys)
+
+    simulator.control.clear(serial)
+    if fault in {"boot_loader", "unplug"}:
+        simulator.control.fault(serial, "replug")
+    assert (status, found[check]["outcome"]) == (1, "problem"), found
+    assert says in found[check]["says"]
+    assert found[check]["mend"]
+
+
+def test_a_stick_of_the_lab_file_that_does_not_follow_the_mux_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "disk").write_bytes(bytes(512))
+    lab = f'[place.a]\nserial = "{serial}"\nstick = "{tmp_path / "disk"}"\n'
+    (tmp_path / "lab.toml").write_text(lab)
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+
+    status, found = examined(capsys)
+
+    assert (status, found["stick"]["outcome"]) == (1, "problem")
+    assert f"hil enroll --board {serial}" in found["stick"]["mend"]
+
+
+def test_a_dut_that_is_on_notices_nothing(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["storage", "dut"])
+    run(["power", "force-on"])
+    before = simulator.control.state(serial)
+    _, since = simulator.control.log(serial)
+
+    _, found = examined(capsys)
+
+    requests, _ = simulator.control.log(serial, since)
+    sent = {each["bRequest"] for each in requests if each["bmRequestType"] == VENDOR_OUT}
+    after = simulator.control.state(serial)
+    assert sent & {POWER, STORAGE, CONFIG, PIN} == set()
+    assert (after["mux"], after["supply"]) == ("dut", True)
+    assert after["dut"]["uart_received_bytes"] == before["dut"]["uart_received_bytes"]
+    assert {found["stick"]["outcome"], found["console"]["outcome"]} == {"not checked"}
+    assert "its DUT is on" in found["stick"]["why"]
+
+
+def test_a_board_in_use_goes_on_undisturbed(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hold(serial, test="test_boot"):
+        _, since = simulator.control.log(serial)
+        status, found = examined(capsys)
+        requests, _ = simulator.control.log(serial, since)
+
+    assert (status, "test_boot" in found["board"]["why"]) == (0, True)
+    assert all(each["bmRequestType"] != VENDOR_OUT for each in requests)
+
+
+def test_a_place_that_wants_to_be_left_alone_is(
+    simulator: SimulatorProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    serial: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "lab.toml").write_text(f'[place.a]\nserial = "{serial}"\nsafe = "leave"\n')
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+    run(["storage", "dut"])
+
+    _, found = examined(capsys, "--board", "a")
+
+    assert "left alone" in found["stick"]["why"]
+    assert simulator.control.state(serial)["mux"] == "dut"
+
+
+def test_a_board_that_was_not_left_safe_is_found(
+    tmp_path: Path, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examined(capsys, "--quick")  # makes the folder
+    write_record(tmp_path / "locks", serial, BoardRecord(BoardState.PENDING))
+
+    status, found = examined(capsys, "--quick")
+
+    assert (status, found["left safe"]["mend"]) == (1, f"hil safe {serial}")
+
+
+def test_sequences_that_differ_from_the_lab_file_or_mean_something_else_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lab.toml").write_text(f'[place.a]\nserial = "{serial}"\npower_on = "p1,w1"\n')
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+
+    status, found = examined(capsys, "--quick")
+
+    assert (status, found["power sequences"]["mend"]) == (1, f"hil settings apply --board {serial}")
+
+
+def test_boards_that_are_nowhere_are_misuse() -> None:
+    assert run(["doctor", "--boards", "sim:2"]) == 2

@@ -1,0 +1,248 @@
+"""`hil doctor` on machines where one thing is wrong: it is found, named, and mended by what is said."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from fake_machine import BOARD, FakeMachine
+
+from hil.dutlink.host import Host
+from hil.dutlink.sighting import Sighting
+from hil.errors import BoardDeniedError, UsageError, Verdict
+from hil.lab.doctor.bench import Bench, Check
+from hil.lab.doctor.bus import boards_on_the_bus, hub_power
+from hil.lab.doctor.examination import examine
+from hil.lab.doctor.finding import Finding, Outcome
+from hil.lab.doctor.grabbers import modem_manager, tty_holders
+from hil.lab.doctor.stored import lab_file
+from hil.lab.doctor.surroundings import clock, disk_space, locks
+from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SERIAL = "0df10035"
+DENIED = BoardDeniedError("it may not be opened", why="no permission")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> FakeMachine:
+    return FakeMachine(tmp_path / "machine")
+
+
+def no_libusb() -> None:
+    return None
+
+
+def bench_of(machine: FakeMachine, *seen: Sighting, **facts: object) -> Bench:
+    bench = Bench(machine=machine.facts, **facts)  # type: ignore[arg-type]
+    bench.__dict__["sightings"] = list(seen)
+    return bench
+
+
+def found(check: Check, bench: Bench) -> Finding:
+    """The first problem, else the first finding."""
+    findings = list(check(bench))
+    return next((each for each in findings if each.outcome is Outcome.PROBLEM), findings[0])
+
+
+BENCH_CHECKS = [udev_rule, group_membership, modem_manager, tty_holders, hub_power]
+
+
+@pytest.mark.parametrize("check", BENCH_CHECKS, ids=lambda check: check.__name__)
+def test_a_healthy_machine_is_well(machine: FakeMachine, check: Check) -> None:
+    assert [finding.outcome for finding in check(bench_of(machine))] == [Outcome.OK]
+
+
+@pytest.mark.parametrize("check", BENCH_CHECKS, ids=lambda check: check.__name__)
+def test_nothing_is_said_of_a_machine_that_has_no_part_in_it(machine: FakeMachine, check: Check) -> None:
+    machine.become(has_boards=False)
+
+    assert found(check, bench_of(machine)).outcome is Outcome.UNCHECKED
+
+
+def without_rule(machine: FakeMachine) -> None:
+    (machine.root / "etc/udev/rules.d/60-dutlink.rules").unlink()
+
+
+def with_an_old_rule(machine: FakeMachine) -> None:
+    machine.write("etc/udev/rules.d/60-dutlink.rules", 'ATTR{idVendor}=="2b23", MODE="0666"\n')
+
+
+def with_a_rule_that_is_a_comment(machine: FakeMachine) -> None:
+    without_rule(machine)
+    machine.write("etc/udev/rules.d/70-notes.rules", '# ATTR{idVendor}=="2b23", MODE="0666"\n')
+
+
+def outside_of_the_group(machine: FakeMachine) -> None:
+    machine.become(user="eve", gids=frozenset({1000}))
+
+
+def in_the_group_from_the_next_login_on(machine: FakeMachine) -> None:
+    machine.become(gids=frozenset({1000}))
+
+
+def without_the_group(machine: FakeMachine) -> None:
+    machine.become(gids=frozenset({1000}))
+    machine.write("etc/group", "root:x:0:\n")
+
+
+def with_a_modem_manager(machine: FakeMachine) -> None:
+    machine.process(77, "ModemManager")
+    machine.write("run/udev/data/c166:0", "E:ID_VENDOR=Red_Hat\n")
+
+
+def with_a_terminal_left_open(machine: FakeMachine) -> None:
+    machine.process(88, "minicom", "/dev/null", "/dev/ttyACM0")
+
+
+def behind_a_hub_without_supply(machine: FakeMachine) -> None:
+    machine.device("1-2", idVendor="05e3", idProduct="0608", bmAttributes="a0", bMaxPower="100mA")
+    machine.device("1-2.3", **BOARD, serial="5a1c0e01")
+
+
+def refused_by_its_hub(machine: FakeMachine) -> None:
+    machine.write("sys/bus/usb/devices/1-1/bConfigurationValue", "")
+
+
+@pytest.mark.parametrize(
+    ("planted", "check", "says", "mend"),
+    [
+        (without_rule, udev_rule, "no udev rule", "udev --install"),
+        (with_an_old_rule, udev_rule, "not this version's", "udev --install"),
+        (with_a_rule_that_is_a_comment, udev_rule, "no udev rule", "udev --install"),
+        (outside_of_the_group, group_membership, "eve is not in plugdev", "--groups plugdev eve"),
+        (in_the_group_from_the_next_login_on, group_membership, "this session is not", "newgrp plugdev"),
+        (without_the_group, group_membership, "not in plugdev", "groupadd --system plugdev; sudo usermod"),
+        (with_a_modem_manager, modem_manager, "ModemManager (pid 77)", "restart ModemManager"),
+        (with_a_terminal_left_open, tty_holders, "minicom (pid 88) has ttyACM0 open", "kill 88"),
+        (behind_a_hub_without_supply, hub_power, "board 5a1c0e01 hangs on a hub", "supply of its own"),
+        (refused_by_its_hub, hub_power, "board 0df10035 is not switched on", "supply of its own"),
+    ],
+    ids=lambda part: getattr(part, "__name__", None),
+)
+def test_what_is_wrong_is_found_and_what_mends_it_is_said(
+    machine: FakeMachine, planted: Callable[[FakeMachine], None], check: Check, says: str, mend: str
+) -> None:
+    planted(machine)
+
+    finding = found(check, bench_of(machine))
+
+    assert (finding.outcome, finding.board in {"", "5a1c0e01", SERIAL}) == (Outcome.PROBLEM, True)
+    assert says in finding.says
+    assert mend in finding.mend
+
+
+def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
+    outside_of_the_group(machine)
+
+    finding = found(group_membership, bench_of(machine, Sighting(Verdict.PRESENT, SERIAL)))
+
+    assert finding.outcome is Outcome.OK
+
+
+def test_a_board_behind_a_hub_with_a_supply_is_well(machine: FakeMachine) -> None:
+    machine.device("1-2", idVendor="05e3", idProduct="0608", bmAttributes="e0", bMaxPower="100mA")
+    machine.device("1-2.3", **BOARD, serial="5a1c0e01")
+
+    assert {finding.outcome for finding in hub_power(bench_of(machine))} == {Outcome.OK}
+
+
+def test_a_modem_manager_that_was_told_leaves_consoles_alone(machine: FakeMachine) -> None:
+    machine.process(77, "ModemManager")
+
+    assert found(modem_manager, bench_of(machine)).outcome is Outcome.OK
+
+
+def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) -> None:
+    seen = Sighting(Verdict.DENIED, None, error=DENIED, location="bus 1 address 5")
+
+    finding = found(boards_on_the_bus, bench_of(machine, seen))
+
+    assert (finding.check, "udev --install" in finding.mend) == ("permission", True)
+    assert "bus 1 address 5" in finding.says
+
+
+def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> None:
+    bench = Bench(host=Host(backend=no_libusb), machine=machine.facts)
+
+    findings = list(examine(bench))
+
+    problems = [finding for finding in findings if finding.outcome is Outcome.PROBLEM]
+    assert problems[0].check == "libusb"
+    assert "apt install libusb-1.0-0" in problems[0].mend
+    assert {"udev rule", "hub power", "clock"} <= {finding.check for finding in findings}
+    assert found(libusb, bench).outcome is Outcome.PROBLEM
+
+
+def test_no_board_at_all_is_a_problem(machine: FakeMachine) -> None:
+    assert found(boards_on_the_bus, bench_of(machine)).mend == "plug it in, then: lsusb -d 2b23:"
+
+
+@pytest.mark.parametrize(
+    ("now_s", "kept", "outcome"),
+    [(0.0, True, Outcome.PROBLEM), (4e9, True, Outcome.OK), (4e9, False, Outcome.UNCHECKED)],
+)
+def test_a_date_before_the_program_was_installed_is_wrong(
+    machine: FakeMachine, now_s: float, kept: bool, outcome: Outcome
+) -> None:
+    machine.become(now=lambda: now_s, clock_is_kept=lambda: kept)
+
+    assert found(clock, bench_of(machine)).outcome is outcome
+
+
+def test_a_full_disk_is_found(machine: FakeMachine, tmp_path: Path) -> None:
+    machine.become(free_bytes=lambda folder: 1 << 20 if folder == tmp_path else 1 << 40)
+
+    finding = found(disk_space, bench_of(machine, folder=tmp_path))
+
+    assert finding.says == f"only 1 MiB are free in {tmp_path}"
+    assert f"du -xh --max-depth=2 {tmp_path}" in finding.mend
+
+
+def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+    finding = found(locks, bench_of(machine))
+    assert (finding.outcome, finding.mend.startswith(f"sudo chmod 1777 {folder}")) == (Outcome.PROBLEM, True)
+    folder.chmod(0o1777)
+
+    assert found(locks, bench_of(machine)).outcome is Outcome.OK
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_lock_folder_that_may_not_be_written_is_found(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o555)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+
+    assert found(locks, bench_of(machine)).outcome is Outcome.PROBLEM
+
+
+def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeMachine) -> None:
+    error = UsageError(
+        "lab.toml:3: unknown key serail", why="known are serial", remedy="did you mean serial?"
+    )
+
+    finding = found(lab_file, replace(bench_of(machine), lab_error=error))
+
+    assert (finding.says, finding.mend) == (error.what, "did you mean serial?")
+
+
+def test_each_check_has_a_problem_that_it_finds() -> None:
+    """One without a planted problem might be unable to fail; those of boards are tested beside."""
+    tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
+    tested |= {clock, disk_space, locks, lab_file}
+
+    from hil.lab.doctor.examination import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
+
+    assert set(BENCH_CHECKS.values()) == tested
