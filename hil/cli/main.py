@@ -13,6 +13,7 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.boards import boards
+from hil.cli.console import console
 from hil.cli.doctor import doctor
 from hil.cli.flash import flash
 from hil.cli.history import history
@@ -45,6 +46,7 @@ def cli(as_json: bool) -> None:
 
 
 cli.add_command(boards)
+cli.add_command(console)
 cli.add_command(doctor)
 cli.add_command(flash)
 cli.add_command(nightly)

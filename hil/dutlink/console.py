@@ -124,6 +124,15 @@ class Console:
         for call in self.closing:
             call()
 
+    def check(self) -> None:
+        """Raise what there is to say about an open console that went away.
+
+        Raises:
+            ConsoleLostError: It did.
+        """
+        if self._port is not None and self._port.lost:
+            raise self._port.lost_error()
+
     def catch_up(self) -> None:
         """Have every byte that already came to this host in the transcript; harmless if it is not open."""
         if self._port is not None:
@@ -321,6 +330,7 @@ class Console:
         tty = self._find()
         until(tty.path.exists, wait_s)
         self._port = port = ConsolePort(tty, self._serial, self.transcript)
+        self.transcript.mark(f"console {tty.path} is open")
         self._doubtful = tty.is_board
         if self._doubtful and self._unpowered():
             self.settle()

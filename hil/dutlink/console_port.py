@@ -148,7 +148,7 @@ class ConsolePort:
         poller = select.poll()
         poller.register(self._descriptor, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
-        going_on = True
+        going_on, order = True, b""
         while going_on:
             ready = {descriptor for descriptor, _ in poller.poll()}
             order = os.read(self._wake, 1) if self._wake in ready else b""
@@ -158,6 +158,8 @@ class ConsolePort:
         with self._routing:
             self._sink.end()
             self.stream.end()
+        if order != _STOP:
+            self._transcript.mark(f"console {self.tty.path} went away")
         self._caught_up.release()  # of somebody who asked while the tty went away
 
     def _read_all(self, least_bytes: int) -> bool:

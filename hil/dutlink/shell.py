@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from hil.dutlink.byte_stream import ByteStream
     from hil.dutlink.console_port import ConsolePort
 
-__all__ = ["LONGEST_COMMAND", "ShellAnswer", "ask_shell", "check_command", "restore_console_mode"]
+__all__ = [
+    "ESCAPE",
+    "LONGEST_COMMAND",
+    "ShellAnswer",
+    "ask_shell",
+    "check_command",
+    "left_in_shell",
+    "restore_console_mode",
+]
+
+ESCAPE = b"\x02" * 5
+"""What leaves console mode."""
 
 LONGEST_COMMAND = 512
 """Bytes that the line editor holds; it rings the bell for more."""
 
-_ESCAPE = b"\x02" * 5
 _PROMPT = b"#> "
 _END = b"\r\n" + _PROMPT
 _LEFT = b"\r\nExiting console mode\r\n" + _PROMPT
@@ -57,6 +67,11 @@ class ShellAnswer(str):
         answer = cls(raw.decode(errors="replace").replace("\r\n", "\n").strip("\r\n"))
         answer.cut = cut
         return answer
+
+
+def left_in_shell(said: bytes) -> bool:
+    """Whether a console that said this was left at the board's prompt, by its own words."""
+    return said.rfind(b"\r\nExiting console mode\r\n") > said.rfind(_ENTERED)
 
 
 def check_command(command: str) -> None:
@@ -133,7 +148,7 @@ class _Conversation:
         must not be run: it is rubbed out before CR asks for a prompt. All bytes that arrive together with
         the fifth Ctrl-B go to the DUT, so nothing else is sent before the board has reacted.
         """
-        self._port.write(_ESCAPE)
+        self._port.write(ESCAPE)
         said = self._until(_LEFT, _REACTION_S)
         if said is None:
             self._port.write(_RUB_OUT_LINE)

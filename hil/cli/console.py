@@ -1,0 +1,148 @@
+"""`hil console`: the DUT's console, for a person at a terminal or into a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.answer import Answer
+from hil.cli.local_terminal import EndedError, ended_by_signals, raw
+from hil.cli.one_board import Asked, one_board
+from hil.errors import ConsoleError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.cli.console_screens import Screen
+    from hil.cli.console_talk import Talk
+    from hil.dutlink.board import Board
+
+__all__ = ["console"]
+
+_REACTION_S = 0.5
+"""How long a board may take to say that it left console mode."""
+
+_KILLED = 128
+"""What shells add to the number of the signal that ended a program."""
+
+
+@click.command()
+@click.option(
+    "--transcript",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep all that comes: as lines with times, or as bytes where the name ends in .raw.",
+)
+@click.option("--read-only", is_flag=True, help="Send nothing. So it is where standard input is no terminal.")
+@click.option("--power-on", is_flag=True, help="Run the power_on sequence once the console is read.")
+@one_board
+@click.pass_context
+def console(
+    ctx: click.Context, *, asked: Asked, transcript: Path | None, read_only: bool, power_on: bool
+) -> Answer:
+    """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves.
+
+    A terminal gets the DUT's bytes as they are; a pipe or a file gets plain text, without control sequences.
+
+    \b
+    hil console
+    hil console --power-on --transcript boot.txt
+    hil --json console --read-only
+    """  # noqa: D301 - click's own escape
+    from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
+
+    keys = None if read_only or not sys.stdin.isatty() else sys.stdin.fileno()
+    as_json = bool(ctx.find_root().params["as_json"])
+    with ExitStack() as session:
+        kept = _kept(session, transcript)
+        try:
+            session.enter_context(ended_by_signals())
+            board = session.enter_context(using(asked, "hil console"))
+            _talk(board, [_shown(as_json=as_json), *kept], keys, power_on=power_on)
+        except EndedError as ended:
+            return Answer(None, _KILLED + ended.number)
+        except BrokenPipeError:
+            _forget_output()
+    return Answer(None)
+
+
+def _talk(board: Board, screens: list[Screen], keys: int | None, *, power_on: bool) -> None:
+    """Open the console, and talk until that is over."""
+    from hil.cli.console_talk import Talk  # noqa: PLC0415 - as above
+
+    board.console.open()
+    leave = "Ctrl-] leaves" if keys is not None else "nothing is sent; Ctrl-C ends"
+    _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
+    if power_on:
+        board.power.on(wait=False)
+    with ExitStack() as session:
+        talk = Talk(board.console, screens, keys)
+        session.callback(_restore_mode, board, talk)
+        if keys is not None:
+            session.enter_context(raw(keys))
+        session.enter_context(_closing(screens))
+        talk.run()
+    _say(f"left the console of board {board.serial}")
+
+
+@contextmanager
+def _closing(screens: list[Screen]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for screen in screens:
+            screen.close()
+
+
+def _shown(*, as_json: bool) -> Screen:
+    from hil.cli.console_screens import JsonLines, PlainLines, Terminal  # noqa: PLC0415 - as above
+
+    if as_json:
+        return JsonLines(sys.stdout)
+    return Terminal(sys.stdout.fileno()) if sys.stdout.isatty() else PlainLines(sys.stdout)
+
+
+def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
+    """Open the file of the transcript, before anything is done to the board.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    from hil.cli.console_screens import BytesFile, TimedFile  # noqa: PLC0415 - as above
+
+    if transcript is None:
+        return []
+    try:
+        is_raw = transcript.suffix == ".raw"
+        file = BytesFile(transcript) if is_raw else TimedFile(transcript, "console, by hil console")
+    except OSError as error:
+        raise UsageError(f"{transcript} cannot be written", why=str(error), remedy="another FILE") from error
+    session.callback(file.close)
+    return [file]
+
+
+def _restore_mode(board: Board, talk: Talk) -> None:
+    """Bring the board back from its shell, if it was left there: the next user could not see the DUT."""
+    from hil.dutlink.shell import left_in_shell  # noqa: PLC0415 - as above
+    from hil.dutlink.waiting import until  # noqa: PLC0415 - as above
+
+    reaction_s = _REACTION_S if talk.has_typed_escape else 0.0
+    if until(lambda: left_in_shell(board.console.transcript.data), reaction_s):
+        with suppress(ConsoleError):
+            board.console.restore_console_mode()
+            _say("the board was in its shell; it is back in console mode")
+
+
+def _forget_output() -> None:
+    """Whoever read our output is gone; Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,144 @@
+"""Where `hil console` shows what comes: a terminal, a pipe or a file, JSON, a transcript."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
+
+from hil.dutlink.plain_text import PlainText, plain_text
+from hil.dutlink.transcript import Chunk
+from hil.evidence.timed_text import TimedText
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.transcript import Event
+
+__all__ = ["BytesFile", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
+
+_AS_BEFORE: Final = b"\x1b[0m\x1b[?25h\r\n"
+"""Colours off, cursor visible, a new line, whatever the DUT was doing (ECMA-48, DECTCEM)."""
+
+
+class Screen(Protocol):
+    """Shows what comes."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
+
+
+class Terminal:
+    """A terminal gets the DUT's bytes as they are: it is what a console is for."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def show(self, event: Event) -> None:
+        """Write the bytes."""
+        if isinstance(event, Chunk):
+            _write_all(self._descriptor, event.data)
+
+    def close(self) -> None:
+        """Leave the terminal as one that the DUT has not touched."""
+        _write_all(self._descriptor, _AS_BEFORE)
+
+
+class PlainLines:
+    """A pipe or a file gets plain text."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = PlainText()
+
+    def show(self, event: Event) -> None:
+        """Write what is certain to be text."""
+        if isinstance(event, Chunk):
+            self._file.write(self._text.feed(event.data))
+            self._file.flush()
+
+    def close(self) -> None:
+        """Write the rest."""
+        self._file.write(self._text.finish())
+        self._file.flush()
+
+
+class JsonLines:
+    """One JSON object a line: `bytes` with `base64` and as plain `text`; `mark` for what was done; `end`."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = PlainText()
+
+    def show(self, event: Event) -> None:
+        """Write one event."""
+        facts: dict[str, object] = {
+            "event": "bytes" if isinstance(event, Chunk) else "mark",
+            "monotonic_s": event.monotonic_s,
+            "time_s": event.time_s,
+            "offset": event.position,
+        }
+        if isinstance(event, Chunk):
+            encoded = base64.b64encode(event.data).decode()
+            facts |= {"size": len(event.data), "text": self._text.feed(event.data), "base64": encoded}
+        else:
+            facts["text"] = plain_text(str(event))
+        self._write(facts)
+
+    def close(self) -> None:
+        """Write that it ended, with the text that was held back."""
+        self._write({"event": "end", "time_s": time.time(), "text": self._text.finish()})
+
+    def _write(self, facts: dict[str, object]) -> None:
+        self._file.write(json.dumps(facts) + "\n")
+        self._file.flush()
+
+
+class BytesFile:
+    """A file gets every byte."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb")
+
+    def show(self, event: Event) -> None:
+        """Write the bytes."""
+        if isinstance(event, Chunk):
+            self._file.write(event.data)
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+
+
+class TimedFile:
+    """A file gets lines with times."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        self._file: TextIO = path.open("w", encoding="utf-8")
+        self._lines = TimedText(self._file, time.monotonic())
+        self._lines.head(title)
+
+    def show(self, event: Event) -> None:
+        """Write what makes whole lines."""
+        self._lines.add(event)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write the rest and close it."""
+        if not self._file.closed:
+            with self._file:
+                self._lines.finish()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,129 @@
+"""A person, or a file, and a console: what comes is shown, what is typed is sent."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.shell import ESCAPE
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hil.cli.console_screens import Screen
+    from hil.dutlink.console import Console
+    from hil.dutlink.transcript import Event
+
+__all__ = ["LEAVE", "Talk"]
+
+LEAVE: Final = b"\x1d"
+"""Ctrl-], as telnet and many consoles have it."""
+
+_READ_BYTES: Final = 4096
+
+
+class Talk:
+    """One session of `hil console`.
+
+    Args:
+        console: Open.
+        screens: Who shows what comes.
+        keys: Where keys come from; None: nothing is sent.
+
+    Attributes:
+        has_typed_escape: Whether the five Ctrl-B were typed by which a board leaves console mode.
+    """
+
+    def __init__(self, console: Console, screens: Sequence[Screen], keys: int | None) -> None:
+        self._console = console
+        self._screens = screens
+        self._keys = keys
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._typed: SimpleQueue[bytes] = SimpleQueue()
+        self._trouble: HilError | None = None
+        self._newest_keys = b""
+        self.has_typed_escape = False
+
+    def run(self) -> None:
+        """Go on until Ctrl-] is typed, or the terminal goes away.
+
+        Raises:
+            ConsoleLostError: The console went away.
+            ConsoleError: It does not take what is typed.
+            OSError: What is shown can be written no more.
+        """
+        with self._woken() as wake:
+            poller = select.poll()
+            poller.register(wake, select.POLLIN)
+            if self._keys is not None:
+                poller.register(self._keys, select.POLLIN)
+            while True:
+                ready = {descriptor for descriptor, _ in poller.poll()}
+                if wake in ready:
+                    os.read(wake, _READ_BYTES)
+                self._show()
+                self._console.check()
+                if self._trouble is not None:
+                    raise self._trouble
+                if self._keys in ready and not self._take_keys():
+                    return
+
+    def _show(self) -> None:
+        with suppress(Empty):
+            while True:
+                event = self._events.get_nowait()
+                for screen in self._screens:
+                    screen.show(event)
+
+    def _take_keys(self) -> bool:
+        """Hand on what was typed; False when that was the last."""
+        try:
+            typed = os.read(self._keys or 0, _READ_BYTES)
+        except OSError:  # the terminal is gone
+            return False
+        before, leave, _ = typed.partition(LEAVE)
+        if before:
+            self._typed.put(before)
+            self._newest_keys = (self._newest_keys + before)[-_READ_BYTES:]
+            self.has_typed_escape = self.has_typed_escape or ESCAPE in self._newest_keys
+        return bool(typed) and not leave
+
+    @contextmanager
+    def _woken(self) -> Iterator[int]:
+        """Have a pipe that says when there is something to show; and a thread that sends, which may hang."""
+        wake, waker = os.pipe()
+        os.set_blocking(waker, False)
+
+        def ring() -> None:
+            with suppress(BlockingIOError, OSError):
+                os.write(waker, b"x")
+
+        def take(event: Event) -> None:
+            self._events.put(event)
+            ring()
+
+        def send() -> None:
+            try:
+                while data := self._typed.get():
+                    self._console.send(data)
+            except HilError as error:
+                self._trouble = error
+                ring()
+
+        stop = self._console.transcript.listen(take, from_start=True)
+        sender = threading.Thread(target=send, name="sends what is typed", daemon=True)
+        sender.start()
+        try:
+            yield wake
+        finally:
+            stop()
+            self._typed.put(b"")
+            sender.join(1.0)
+            self._show()
+            os.close(wake)
+            os.close(waker)

@@ -1,0 +1,54 @@
+"""The terminal of whoever typed the command: raw while a console has it, and restored however that ends."""
+
+from __future__ import annotations
+
+import signal
+import termios
+import tty
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["EndedError", "ended_by_signals", "raw"]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class EndedError(Exception):
+    """A signal asked the process to end; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn signals that would end the process at once into `EndedError`, for a `with` block.
+
+    Raises:
+        EndedError: One of them came.
+    """
+    before = {one: signal.signal(one, _end) for one in _SIGNALS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def raw(descriptor: int) -> Iterator[None]:
+    """Have a terminal hand on every key as it is, Ctrl-C too, for a `with` block."""
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor, termios.TCSANOW)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise EndedError(number)

@@ -1,0 +1,261 @@
+"""`hil console`, as a person at a terminal has it: a real pty, a real process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.dutlink.waiting import Deadline
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.thorough  # processes
+LEAVE = b"\x1d"
+ANSWERED = b"boot> \r\nhil boot ROM"
+LIMIT_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[str]:
+    (serial,) = simulator.serials()
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.chdir(tmp_path)
+    yield serial
+    simulator.control.clear(serial)
+    with suppress(Exception):
+        simulator.control.fault(serial, "replug")
+    run(["power", "force-off"])
+
+
+class AtTerminal:
+    """A command whose three streams are a terminal."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.said = b""
+        self._master, self._slave = os.openpty()
+        self._before = termios.tcgetattr(self._slave)
+        command = [sys.executable, "-m", "hil.cli.main", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
+        )
+
+    def wait_for(self, words: bytes) -> None:
+        deadline = Deadline(LIMIT_S)
+        while words not in self.said:
+            ready, _, _ = select.select([self._master], [], [], deadline.left_s)
+            assert ready, f"{words!r} did not come: {self.said!r}"
+            self.said += os.read(self._master, 65536)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def ended(self) -> int:
+        """The exit status; what was still said is taken in."""
+        status = self.process.wait(LIMIT_S)
+        while select.select([self._master], [], [], 0)[0]:
+            self.said += os.read(self._master, 65536)
+        return status
+
+    @property
+    def is_as_before(self) -> bool:
+        return termios.tcgetattr(self._slave) == self._before
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+        os.close(self._slave)
+
+
+@pytest.fixture
+def at_terminal() -> Iterator[Callable[..., AtTerminal]]:
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> AtTerminal:
+            terminal = AtTerminal(*arguments)
+            stack.callback(terminal.close)
+            return terminal
+
+        yield start
+
+
+def test_what_is_typed_goes_to_the_dut_and_what_it_says_comes_back(
+    at_terminal: Callable[..., AtTerminal],
+) -> None:
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"boot> ")
+    assert not terminal.is_as_before
+    terminal.type(b"\r")
+    terminal.wait_for(ANSWERED)
+    terminal.type(LEAVE)
+
+    assert (terminal.ended(), terminal.is_as_before) == (0, True)
+    assert b"Ctrl-] leaves" in terminal.said
+    assert b"left the console" in terminal.said
+
+
+def test_ctrl_c_is_a_key_like_any_other(at_terminal: Callable[..., AtTerminal]) -> None:
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"boot> ")
+    terminal.type(b"\x03")
+    terminal.type(b"\r")
+    terminal.wait_for(ANSWERED)
+
+    terminal.type(LEAVE)
+    assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_it_and_the_terminal_is_as_before(
+    at_terminal: Callable[..., AtTerminal], number: signal.Signals, status: int, serial: str
+) -> None:
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"boot> ")
+    terminal.process.send_signal(number)
+
+    assert (terminal.ended(), terminal.is_as_before) == (status, True)
+    assert hold(serial).release() is None
+
+
+def test_a_lost_board_ends_it_and_the_terminal_is_as_before(
+    at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
+) -> None:
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"boot> ")
+    simulator.control.fault(serial, "unplug")
+
+    assert (terminal.ended(), terminal.is_as_before) == (1, True)
+    assert b"went away while it was open" in terminal.said
+
+
+def test_a_board_left_in_its_shell_is_brought_back(
+    at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
+) -> None:
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"boot> ")
+    terminal.type(b"\r")
+    terminal.wait_for(ANSWERED)  # what is typed first makes sure of console mode
+    terminal.type(b"\x02" * 5 + LEAVE)
+
+    assert terminal.ended() == 0
+    assert simulator.control.state(serial)["console_mode"] is True
+
+
+def test_who_holds_the_board_is_told(at_terminal: Callable[..., AtTerminal], serial: str) -> None:
+    with hold(serial, test="test_boot"):
+        terminal = at_terminal("console", "--wait", "0")
+
+        assert (terminal.ended(), b"test_boot" in terminal.said) == (1, True)
+
+
+def test_two_processes_do_not_share_a_console(at_terminal: Callable[..., AtTerminal]) -> None:
+    first = at_terminal("console", "--power-on")
+    first.wait_for(b"boot> ")
+    second = at_terminal("console", "--wait", "0")
+
+    assert (second.ended(), b"hil console" in second.said) == (1, True)
+    first.type(LEAVE)
+    assert first.ended() == 0
+
+
+def test_a_transcript_is_kept_on_request(at_terminal: Callable[..., AtTerminal], tmp_path: Path) -> None:
+    terminal = at_terminal("console", "--power-on", "--transcript", "kept.txt")
+    terminal.wait_for(b"boot> ")
+    terminal.type(LEAVE)
+    terminal.ended()
+
+    assert re.search(r"\* power on\n.* \| ?\n.*\| hil boot ROM", (tmp_path / "kept.txt").read_text())
+
+
+class Piped:
+    """A command without a terminal."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "hil.cli.main", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.said = b""
+
+    def wait_for(self, words: bytes) -> None:
+        assert self.process.stdout is not None
+        deadline = Deadline(LIMIT_S)
+        while words not in self.said:
+            ready, _, _ = select.select([self.process.stdout], [], [], deadline.left_s)
+            assert ready, f"{words!r} did not come: {self.said!r}"
+            self.said += os.read(self.process.stdout.fileno(), 65536)
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        out, self.complaint = self.process.communicate(timeout=LIMIT_S)
+        self.said += out
+        return self.process.returncode
+
+
+def test_a_pipe_gets_plain_text_and_nothing_is_sent() -> None:
+    piped = Piped("console", "--power-on")
+    piped.wait_for(b"boot> ")
+
+    assert piped.end(signal.SIGINT) == 130
+    assert b"nothing is sent" in piped.complaint
+    assert b"\r" not in piped.said
+
+
+def test_json_tells_every_byte_and_what_was_done() -> None:
+    piped = Piped("--json", "console", "--power-on")
+    piped.wait_for(b"boot> ")
+    status = piped.end(signal.SIGTERM)
+
+    told: list[dict[str, Any]] = [json.loads(line) for line in piped.said.splitlines()]
+    came = [event for event in told if event["event"] == "bytes"]
+    said = b"".join(base64.b64decode(event["base64"]) for event in came)
+    assert (status, told[-1]["event"]) == (143, "end")
+    assert b"hil boot ROM" in said
+    assert "power on" in [event["text"] for event in told if event["event"] == "mark"]
+    assert all(event["offset"] + event["size"] <= len(said) for event in came)
+
+
+def test_a_reader_that_is_gone_ends_it_without_a_word() -> None:
+    piped = Piped("--json", "console", "--power-on")
+    with piped.process as process:
+        piped.wait_for(b"hil boot ROM")
+        assert process.stdout is not None
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)  # it has an end to tell, and nobody to tell it to
+        assert process.stderr is not None
+        complaint = process.stderr.read()
+
+    assert (process.returncode, b"Traceback" in complaint) == (0, False)
+
+
+def test_a_transcript_that_cannot_be_written_is_told_before_the_board_is_touched(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = run(["console", "--transcript", "/nonesuch/kept.txt"])
+
+    assert (status, "cannot be written" in capsys.readouterr().err) == (2, True)
