@@ -24,7 +24,7 @@ def mounts_of(identity: str) -> list[str]:
     return [
         point
         for number, point, _kind, source in _mounts()
-        if identity in (number, _identity_at(Path(source)) if source.startswith("/dev/") else "")
+        if identity and identity in (number, _identity_at(Path(source)) if source.startswith("/dev/") else "")
     ]
 
 
@@ -41,7 +41,8 @@ def file_system_of(path: Path) -> str:
 def swaps_on(identity: str) -> bool:
     """Whether the kernel swaps to a device."""
     lines = _lines(_PROC / "swaps")[1:]
-    return any(_identity_at(Path(_plain(line.split()[0]))) == identity for line in lines if line.strip())
+    used = (_identity_at(Path(_plain(line.split()[0]))) for line in lines if line.strip())
+    return bool(identity) and identity in used
 
 
 def _mounts() -> Iterator[tuple[str, str, str, str]]:

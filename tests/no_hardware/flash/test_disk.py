@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import errno
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stick_bench import MIB, StickBench
+
+from hil.errors import FlashError, StickLostError
+from hil.flash import disk as disk_module
+from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Disk, memory
+from hil.flash.equality import are_equal, are_zeros, first_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RANDOM = random.Random(11).randbytes(PIECE_BYTES + 2 * ALIGNED_BYTES)  # noqa: S311 - content, no secret
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> StickBench:
+    return StickBench(tmp_path, 4 * MIB)
+
+
+@pytest.fixture
+def disk(bench: StickBench) -> Iterator[Disk]:
+    with bench.claim() as disk:
+        yield disk
+
+
+def put(disk: Disk, offset: int, data: bytes) -> None:
+    there = memory()
+    lead = offset % ALIGNED_BYTES
+    there[lead : lead + len(data)] = data
+    disk.write(there, offset, len(data))
+
+
+@given(offset=st.integers(0, 3 * MIB), size=st.integers(1, 3 * ALIGNED_BYTES))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
+    bench: StickBench, disk: Disk, offset: int, size: int
+) -> None:
+    expected = bytearray(bench.content())
+    expected[offset : offset + size] = RANDOM[:size]
+
+    put(disk, offset, RANDOM[:size])
+
+    assert bench.content() == expected
+    assert bytes(disk.read(memory(), offset, size)) == RANDOM[:size]
+
+
+def test_transfers_go_past_the_page_cache(disk: Disk) -> None:
+    assert disk._is_direct
+
+
+def test_a_file_system_without_direct_transfers_is_written_all_the_same(
+    bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+    refused = [OSError(errno.EINVAL, "no direct transfers")]
+
+    def refuse_once(*arguments: Any) -> int:
+        if refused:
+            raise refused.pop()
+        return write(*arguments)
+
+    monkeypatch.setattr(disk_module.os, "pwrite", refuse_once)
+    put(disk, 4096, b"x" * 8192)
+
+    assert bench.content()[4096:12288] == b"x" * 8192
+    assert not disk._is_direct
+    assert bytes(disk.read(memory(), 4096, 8192)) == b"x" * 8192
+
+
+def test_a_disk_that_takes_half_of_a_write_is_given_the_rest(
+    bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+    monkeypatch.setattr(
+        disk_module.os, "pwrite", lambda fd, view, at: write(fd, view[: max(512, len(view) // 2)], at)
+    )
+
+    put(disk, 8192, RANDOM[:8192])
+
+    assert bench.content()[8192:16384] == RANDOM[:8192]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.ENODEV])
+def test_a_disk_that_fails_and_is_still_there_is_faulty(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(disk_module, "_LEAVES_WITHIN_S", 0.0)
+    monkeypatch.setattr(disk_module.os, "pwrite", fail)
+    with pytest.raises(FlashError, match="sda failed at byte 4096") as caught:
+        put(disk, 4096, b"x")
+
+    assert caught.value.errno == number
+
+
+def test_a_disk_that_fails_and_is_gone_is_lost(
+    bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> int:
+        bench.go()
+        raise OSError(errno.EIO, "gone")
+
+    monkeypatch.setattr(disk_module.os, "pwrite", fail)
+    with pytest.raises(StickLostError):
+        put(disk, 4096, b"x")
+
+
+def test_a_disk_that_was_away_in_between_is_not_written_on(bench: StickBench, disk: Disk) -> None:
+    bench.go()
+    bench.appear()
+
+    with pytest.raises(StickLostError):
+        put(disk, 0, b"x")
+
+
+def test_a_disk_that_ends_before_its_size_fails(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, bench: StickBench
+) -> None:
+    monkeypatch.setattr(disk_module, "_LEAVES_WITHIN_S", 0.0)
+    os.truncate(bench.file, MIB)
+
+    with pytest.raises(FlashError, match="it ends there"):
+        disk.read(memory(), 2 * MIB, 512)
+
+
+def test_a_disk_that_does_not_take_all_fails_when_it_is_asked(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "lost writes")
+
+    monkeypatch.setattr(disk_module, "_LEAVES_WITHIN_S", 0.0)
+    monkeypatch.setattr(disk_module.os, "fsync", fail)
+
+    with pytest.raises(FlashError, match="did not take all"):
+        disk.sync()
+
+
+@given(size=st.integers(1, 600_000), at=st.integers(0, 599_999))
+@settings(max_examples=50, deadline=None)
+def test_one_byte_that_differs_is_found(size: int, at: int) -> None:
+    at %= size
+    one, other = bytearray(RANDOM[:size]), bytearray(RANDOM[:size])
+    assert are_equal(memoryview(one), memoryview(other))
+
+    other[at] ^= 1
+
+    assert not are_equal(memoryview(one), memoryview(other))
+    assert first_difference(memoryview(one), memoryview(other)) == at
+    assert are_zeros(memoryview(bytes(size)))
+    assert not are_zeros(memoryview(bytes(at) + b"\1"))

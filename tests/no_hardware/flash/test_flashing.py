@@ -1,0 +1,509 @@
+"""Flashing a stick that is a plain file: what is written when, what is proven, what every failure leaves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
+from stick_bench import MIB, StickBench
+
+from hil.errors import FlashError, ImageError, StickLostError, StorageError
+from hil.flash import disk as disk_module
+from hil.flash.flashing import flash_image
+from hil.flash.opening import open_image
+from hil.flash.progress import Silent
+from hil.sim.image import build_image, read_image
+from hil.sim.stick_file import StickFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.flash.outcome import Flashed
+
+RANDOM = random.Random(7)  # noqa: S311 - content, no secret
+IMAGE_BYTES = 10 * MIB
+WRITES = 6
+"""Of an image on such a stick: the wiped head, three pieces, the head without its start, its start."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StickBench:
+    monkeypatch.setattr(disk_module, "_LEAVES_WITHIN_S", 0.0)
+    return StickBench(tmp_path)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A bootable image, dense behind its first sector."""
+    path = tmp_path / "image.img"
+    build_image(path, "tested", IMAGE_BYTES)
+    with path.open("r+b") as file:
+        file.seek(512)
+        file.write(RANDOM.randbytes(IMAGE_BYTES - 512))
+    return path
+
+
+class Told:
+    """Progress, kept; and something that happens after so many steps of a phase."""
+
+    def __init__(self, phase: str = "", steps: int = 0, act: Callable[[], None] = lambda: None) -> None:
+        self.phases: list[tuple[str, int | None]] = []
+        self.done: list[int] = []
+        self.open = 0
+        self._phase, self._steps, self._act = phase, steps, act
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        self.phases.append((phase, total_bytes))
+        self.done.append(0)
+        self.open += 1
+
+    def advance(self, size_bytes: int) -> None:
+        self.done[-1] += size_bytes
+        if self.phases[-1][0] == self._phase:
+            self._steps -= 1
+            if self._steps == 0:
+                self._act()
+
+    def end(self) -> None:
+        self.open -= 1
+
+
+def flash(bench: StickBench, image: Path, progress: Any = None, *, force: bool = False) -> Flashed:
+    return flash_image(bench.claim, open_image(image), progress or Silent(), force=force)
+
+
+def boots(bench: StickBench) -> bool:
+    store = StickFile(bench.file, bench.file.stat().st_size)
+    try:
+        return read_image(store) is not None
+    finally:
+        store.close()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# what it does
+
+
+def test_the_stick_holds_the_image_and_what_is_behind_it_stays(bench: StickBench, image: Path) -> None:
+    flashed = flash(bench, image)
+
+    assert bench.content() == image.read_bytes() + b"\xee" * (bench.file.stat().st_size - IMAGE_BYTES)
+    assert (flashed.label, flashed.size_bytes, flashed.written_bytes) == (
+        "image.img",
+        IMAGE_BYTES,
+        IMAGE_BYTES,
+    )
+
+
+def test_everything_is_read_back_after_the_stick_came_again(bench: StickBench, image: Path) -> None:
+    told = Told()
+
+    flashed = flash(bench, image, told)
+
+    assert bench.claims == 3
+    assert [phase for phase, _ in told.phases] == ["compare", "write", "verify", "verify"]
+    assert sum(told.done[2:]) == IMAGE_BYTES
+    assert sum(told.done[:2]) == flashed.mapped_bytes
+    assert told.open == 0
+
+
+def test_an_image_that_is_there_is_read_once_and_not_written(bench: StickBench, image: Path) -> None:
+    flash(bench, image)
+    before = bench.file.stat().st_mtime_ns
+    bench.claims = 0
+
+    again = flash(bench, image)
+
+    assert (again.was_written, again.written_bytes, bench.claims) == (False, 0, 1)
+    assert bench.file.stat().st_mtime_ns == before
+
+
+def test_an_image_that_is_there_is_written_where_that_is_asked_for(bench: StickBench, image: Path) -> None:
+    flash(bench, image)
+
+    assert flash(bench, image, force=True).written_bytes == IMAGE_BYTES
+
+
+@pytest.mark.parametrize("at", [MIB, 5 * MIB + 1, IMAGE_BYTES - 1])
+def test_one_byte_that_changed_is_written_again_and_little_else(
+    bench: StickBench, image: Path, at: int
+) -> None:
+    flash(bench, image)
+    with bench.file.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([image.read_bytes()[at] ^ 1]))
+
+    again = flash(bench, image)
+
+    assert 0 < again.written_bytes <= 5 * MIB
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+@pytest.mark.parametrize("at", [0, 510, MIB - 1])
+def test_a_head_that_changed_is_written_again_alone(bench: StickBench, image: Path, at: int) -> None:
+    flash(bench, image)
+    with bench.file.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([image.read_bytes()[at] ^ 1]))
+
+    again = flash(bench, image)
+
+    assert again.written_bytes == MIB
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+def test_a_stick_with_another_image_is_not_compared_to_its_end(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = disk_module.Disk.read
+    monkeypatch.setattr(disk_module.Disk, "read", lambda *given: (read.append(given[3]), original(*given))[1])
+
+    flash(bench, image, Told("write", 2, lambda: read.append(-1)))
+
+    assert sum(read[: read.index(-1)]) <= 8 * MIB
+
+
+BLOCKS: list[bytes | None] = [None if number % 50 == 2 else RANDOM.randbytes(BLOCK) for number in range(600)]
+
+
+def raw(path: Path) -> Path:
+    return write_blocks(path / "raw.img", BLOCKS)
+
+
+def packed(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / f"packed.{name}"
+        path.write_bytes(COMPRESSORS[name](raw(folder).read_bytes()))
+        return path
+
+    return make
+
+
+def mapped(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    def make_both(folder: Path) -> Path:
+        path = make(folder)
+        path.with_name(f"{path.name}.bmap").write_bytes(bmap_of(BLOCKS))
+        return path
+
+    return make_both
+
+
+def of(content: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / "image.img").write_bytes(content)
+        return folder / "image.img"
+
+    return make
+
+
+FORMATS = {
+    "raw": raw,
+    "raw with map": mapped(raw),
+    "android sparse": of(android_sparse(BLOCKS)),
+    "of an odd size": of(RANDOM.randbytes(3 * MIB + 1237)),
+    "tiny": of(b"\x55\xaa"),
+}
+FORMATS |= {name: packed(name) for name in COMPRESSORS}
+FORMATS |= {f"{name} with map": mapped(packed(name)) for name in COMPRESSORS}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_written_and_found_again(bench: StickBench, tmp_path: Path, name: str) -> None:
+    path = FORMATS[name](tmp_path)
+    first = flash(bench, path)
+
+    again = flash(bench, path)
+
+    assert (first.was_written, again.was_written, again.size_bytes) == (True, False, first.size_bytes)
+    content = bench.content()
+    for extent in open_image(path).extents():
+        end = extent.offset + len(extent.data)
+        assert content[extent.offset : end] == bytes(extent.data)
+
+
+def test_holes_are_left_as_they_are_behind_the_head(bench: StickBench, tmp_path: Path) -> None:
+    image = tmp_path / "sparse.img"
+    with image.open("wb") as file:
+        file.seek(4 * MIB)
+        file.write(b"data" * 1024)
+        file.truncate(8 * MIB)
+
+    flashed = flash(bench, image)
+
+    assert (flashed.size_bytes, flashed.mapped_bytes) == (8 * MIB, 4096)
+    content = bench.content()
+    assert content[:MIB] == bytes(MIB)
+    assert (content[MIB : 4 * MIB], content[4 * MIB : 4 * MIB + 4096]) == (b"\xee" * 3 * MIB, b"data" * 1024)
+
+
+def test_an_old_backup_of_a_partition_table_is_removed(bench: StickBench, image: Path) -> None:
+    with bench.file.open("r+b") as file:
+        file.seek(-512, os.SEEK_END)
+        file.write(b"EFI PART".ljust(512, b"\1"))
+
+    flash(bench, image)
+
+    assert bench.content()[-1024:] == b"\xee" * 512 + bytes(512)
+
+
+def test_an_image_as_large_as_the_stick_is_written(bench: StickBench, tmp_path: Path) -> None:
+    image = tmp_path / "whole.img"
+    image.write_bytes(RANDOM.randbytes(bench.file.stat().st_size))
+
+    flash(bench, image)
+
+    assert bench.content() == image.read_bytes()
+
+
+# what goes wrong
+
+
+def test_an_image_larger_than_the_stick_is_refused_before_anything_is_written(
+    bench: StickBench, tmp_path: Path
+) -> None:
+    image = tmp_path / "large.img"
+    image.write_bytes(RANDOM.randbytes(bench.file.stat().st_size + 1))
+
+    with pytest.raises(ImageError, match="larger than the stick"):
+        flash(bench, image)
+
+    assert set(bench.content()) == {0xEE}
+
+
+def test_an_archive_larger_than_the_stick_is_refused_as_soon_as_that_shows(
+    bench: StickBench, tmp_path: Path
+) -> None:
+    image = tmp_path / "large.zst"
+    image.write_bytes(COMPRESSORS["zstd"](RANDOM.randbytes(bench.file.stat().st_size + 1)))
+
+    with pytest.raises(ImageError, match="larger than the stick"):
+        flash(bench, image)
+
+    assert not boots(bench)
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.9999])
+@pytest.mark.parametrize("name", ["gzip", "bzip2", "xz", "zstd"])
+def test_a_truncated_archive_leaves_a_stick_that_does_not_boot(
+    bench: StickBench, image: Path, tmp_path: Path, name: str, kept: float
+) -> None:
+    whole = COMPRESSORS[name](image.read_bytes())
+    archive = tmp_path / "cut"
+    archive.write_bytes(whole[: int(len(whole) * kept)])
+    bench.fill(16 * MIB, b"\x55\xaa"[:1])
+
+    with pytest.raises(ImageError):
+        flash(bench, archive)
+
+    assert not boots(bench)
+
+
+def test_a_damaged_image_does_not_cost_the_stick_that_holds_the_whole_one(
+    bench: StickBench, image: Path, tmp_path: Path
+) -> None:
+    flash(bench, image)
+    archive = tmp_path / "cut.gz"
+    archive.write_bytes(COMPRESSORS["gzip"](image.read_bytes())[:-4])
+
+    with pytest.raises(ImageError):
+        flash(bench, archive)
+
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+def faulty(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[memoryview, int, int], bytes | None]) -> None:
+    """Spoil writes: given the bytes, their offset and the number of the write; None drops them."""
+    write, count = os.pwrite, [0]
+
+    def pwrite(descriptor: int, view: Any, at: int) -> int:
+        count[0] += 1
+        data = spoil(memoryview(view), at, count[0])
+        if data is not None:
+            block = disk_module.memory()
+            block[: len(data)] = data
+            write(descriptor, memoryview(block)[: len(data)], at)
+        return len(view)
+
+    monkeypatch.setattr(disk_module.os, "pwrite", pwrite)
+
+
+def flipped(view: memoryview, at: int) -> bytes:
+    data = bytearray(view)
+    data[at % len(data)] ^= 1 << at % 8
+    return bytes(data)
+
+
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_bit_that_flips_in_any_write_is_found_and_the_stick_does_not_boot(
+    bench: StickBench, image: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    if packed:
+        image.with_name("image.gz").write_bytes(COMPRESSORS["gzip"](image.read_bytes()))
+        image = image.with_name("image.gz")
+    flips = [number]
+
+    def spoil(view: memoryview, _at: int, count: int) -> bytes:
+        return flipped(view, 77_777) if count == number and flips.pop() else bytes(view)
+
+    faulty(monkeypatch, spoil)
+    with pytest.raises(FlashError):
+        flash(bench, image)
+
+    assert not flips  # there was such a write
+    assert not boots(bench)
+
+
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+def test_a_write_that_is_dropped_and_called_a_success_is_found(
+    bench: StickBench, image: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty(monkeypatch, lambda view, _at, count: None if count == number else bytes(view))
+    with pytest.raises(FlashError):
+        flash(bench, image)
+
+    assert not boots(bench)
+
+
+def test_a_stick_that_drops_every_write_keeps_what_it_has_and_says_so(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty(monkeypatch, lambda _view, _at, _count: None)
+    with pytest.raises(FlashError, match="does not take what is written to it"):
+        flash(bench, image)
+
+    assert set(bench.content()) == {0xEE}
+
+
+def test_a_counterfeit_stick_whose_addresses_wrap_is_found(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+    monkeypatch.setattr(disk_module.os, "pwrite", lambda fd, view, at: write(fd, view, at % (8 * MIB)))
+
+    with pytest.raises(FlashError):
+        flash(bench, image)
+
+    assert bench.content()[:IMAGE_BYTES] != image.read_bytes()
+
+
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_write_that_fails_leaves_no_stick_that_boots_and_the_next_call_completes(
+    bench: StickBench, image: Path, number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(view: memoryview, _at: int, count: int) -> bytes:
+        if count == number:
+            raise OSError(code, os.strerror(code))
+        return bytes(view)
+
+    with monkeypatch.context() as context:
+        faulty(context, spoil)
+        with pytest.raises(FlashError) as caught:
+            flash(bench, image)
+    assert caught.value.errno == code
+    assert number == 1 or not boots(bench)
+
+    flash(bench, image)
+
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+@pytest.mark.parametrize(("phase", "steps"), [("compare", 1), ("write", 1), ("write", 3), ("verify", 2)])
+def test_a_stick_that_vanishes_is_lost_and_the_next_call_completes(
+    bench: StickBench, image: Path, phase: str, steps: int
+) -> None:
+    with pytest.raises(StickLostError):
+        flash(bench, image, Told(phase, steps, bench.go))
+
+    assert flash(bench, image).was_written
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("phase", "steps"),
+    [("compare", 1), ("write", 1), ("write", 2), ("write", 3), ("verify", 1), ("verify", 3)],
+)
+def test_ctrl_c_leaves_no_thread_no_descriptor_and_no_stick_that_boots(
+    bench: StickBench, image: Path, phase: str, steps: int
+) -> None:
+    bench.fill(16 * MIB)
+    running, opened = threads(), descriptors()
+
+    with pytest.raises(KeyboardInterrupt):
+        flash(bench, image, Told(phase, steps, interrupt))
+
+    assert (threads(), descriptors()) == (running, opened)
+    assert not boots(bench)
+
+
+def test_what_an_interrupted_call_wrote_is_not_written_again(bench: StickBench, image: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        flash(bench, image, Told("write", 2, interrupt))
+
+    assert flash(bench, image).written_bytes <= IMAGE_BYTES - 4 * MIB
+
+
+@pytest.mark.parametrize("failing_claim", [2, 3])
+def test_a_stick_that_does_not_come_back_is_not_left_bootable_unproven(
+    bench: StickBench, image: Path, failing_claim: int
+) -> None:
+    def fail() -> None:
+        if bench.claims == failing_claim:
+            raise StorageError("it did not come back")
+
+    bench.before_open = fail
+    with pytest.raises(StorageError):
+        flash(bench, image)
+
+    # behind a head that was written everything is proven
+    assert boots(bench) == (failing_claim == 3)
+    assert failing_claim == 2 or bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+def test_an_image_that_changes_while_it_is_flashed_is_not_proven(bench: StickBench, image: Path) -> None:
+    def change() -> None:
+        if bench.claims == 2:
+            with image.open("r+b") as file:
+                file.seek(6 * MIB)
+                file.write(b"a newer build")
+
+    bench.before_open = change
+    with pytest.raises(FlashError, match=f"byte {6 * MIB} reads back different"):
+        flash(bench, image)
+
+    assert not boots(bench)
+
+
+def test_memory_stays_bounded(bench: StickBench, image: Path) -> None:
+    made = []
+    original = disk_module.mmap.mmap
+
+    class Counting(original):  # type: ignore[misc,valid-type]
+        def __new__(cls, *arguments: Any) -> Any:
+            made.append(arguments[1])
+            return super().__new__(cls, *arguments)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(disk_module.mmap, "mmap", Counting)
+        flash(bench, image)
+
+    assert sum(made) <= 200 * MIB  # made over all; what is touched at one time is measured in the benches

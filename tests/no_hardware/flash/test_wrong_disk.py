@@ -1,0 +1,431 @@
+"""Attempts to have another disk opened than the stick: whatever they try, nothing else changes by a byte."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from stick_bench import NAMES, StickBench
+
+from hil.errors import StickLostError, StorageError, WrongDiskError
+from hil.flash import proof
+from hil.flash.in_use import file_system_of, mounts_of, swaps_on
+from hil.flash.proof import Expected, open_proven
+from hil.flash.sysfs import disks_of, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRECIOUS = b"precious" * 4096
+
+
+@dataclass
+class Attempt:
+    """A stick, the victims beside it, and what an attempt has changed."""
+
+    bench: StickBench
+    root: Path
+    victims: list[Path] = field(default_factory=list)
+    before: frozenset[str] = frozenset()
+    usb_names: tuple[str, ...] = ()
+    sys: Path | None = None
+
+    def victim(self, name: str = "precious.bin") -> Path:
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(PRECIOUS)
+        self.victims.append(path)
+        return path
+
+    def rival(self, name: str = "sdb") -> tuple[Path, Any]:
+        node, listing = self.bench.another(name, PRECIOUS)
+        self.victims.append(node)
+        return node, listing
+
+    def lead_to(self, target: Path | str) -> None:
+        """The stick's name leads to something else."""
+        self.bench.node.unlink(missing_ok=True)
+        self.bench.node.symlink_to(target)
+
+    def tell(self, name: str, value: str) -> None:
+        """The kernel tells something else about the stick."""
+        (self.bench.sys / "block" / "sda" / name).write_text(value)
+
+
+ATTEMPTS: dict[str, tuple[Callable[[Attempt], None], str]] = {}
+"""What is tried, by name, and what the refusal says."""
+
+
+def attempt(why: str) -> Callable[[Callable[[Attempt], None]], Callable[[Attempt], None]]:
+    def keep(act: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
+        ATTEMPTS[act.__name__] = (act, why)
+        return act
+
+    return keep
+
+
+NOT_LISTED = "it is no disk that the kernel lists"
+
+
+@attempt(NOT_LISTED)
+def a_plain_file_in_its_place(one: Attempt) -> None:
+    one.bench.node.unlink()
+    one.victims.append(one.bench.node)
+    one.bench.node.write_bytes(PRECIOUS)
+
+
+@attempt(NOT_LISTED)
+def a_link_to_a_plain_file(one: Attempt) -> None:
+    one.lead_to(one.victim())
+
+
+@attempt(NOT_LISTED)
+def a_link_to_a_link_to_a_plain_file(one: Attempt) -> None:
+    one.victim()
+    (one.root / "hop").symlink_to("precious.bin")
+    one.lead_to(one.root / "hop")
+
+
+@attempt(NOT_LISTED)
+def a_hard_link_to_a_plain_file(one: Attempt) -> None:
+    one.bench.node.unlink()
+    one.bench.node.hardlink_to(one.victim())
+
+
+@attempt(NOT_LISTED)
+def a_copy_of_the_stick(one: Attempt) -> None:
+    one.victims.append(one.root / "copy")
+    shutil.copy(one.bench.file, one.root / "copy")
+    one.lead_to(one.root / "copy")
+
+
+@attempt(NOT_LISTED)
+def an_empty_file(one: Attempt) -> None:
+    one.victim().write_bytes(b"")
+    one.lead_to(one.root / "precious.bin")
+
+
+@attempt(NOT_LISTED)
+def the_empty_node_that_a_stick_leaves_behind(one: Attempt) -> None:
+    one.bench.listing.hide()
+
+
+@attempt(NOT_LISTED)
+def a_disk_whose_listing_is_another_disks(one: Attempt) -> None:
+    one.tell("dev", "file-1-1")
+
+
+@attempt(NOT_LISTED)
+def a_listing_that_leads_out_of_sysfs(one: Attempt) -> None:
+    victim = one.victim("elsewhere/dev").parent
+    identity = identity_of(one.bench.node.stat())
+    (victim / "dev").write_text(identity)
+    one.victims.clear()
+    link = one.bench.sys / "dev/block" / identity
+    link.unlink()
+    link.symlink_to(victim)
+
+
+@attempt(NOT_LISTED)
+def a_listing_without_a_device_number(one: Attempt) -> None:
+    (one.bench.sys / "block/sda/dev").unlink()
+
+
+@attempt(NOT_LISTED)
+def a_kernel_that_tells_nothing(one: Attempt) -> None:
+    shutil.rmtree(one.bench.sys)
+
+
+@attempt(NOT_LISTED)
+def a_simulated_stick_on_a_real_kernel(one: Attempt) -> None:
+    one.sys = Path("/sys")
+
+
+@attempt("it is neither a disk nor a file")
+def a_folder(one: Attempt) -> None:
+    one.lead_to(one.root)
+
+
+@attempt("it is neither a disk nor a file")
+def a_pipe(one: Attempt) -> None:
+    os.mkfifo(one.root / "pipe")
+    one.lead_to(one.root / "pipe")
+
+
+@attempt("it is neither a disk nor a file")
+def a_character_device(one: Attempt) -> None:
+    one.lead_to("/dev/null")
+
+
+@attempt("it is neither a disk nor a file")
+def a_terminal(one: Attempt) -> None:
+    _, tty = os.openpty()
+    one.lead_to(os.ttyname(tty))
+
+
+@attempt("it cannot be opened: ")
+def a_link_to_itself(one: Attempt) -> None:
+    one.lead_to(one.bench.node)
+
+
+@attempt("it is a partition, and no whole disk")
+def a_partition(one: Attempt) -> None:
+    one.tell("partition", "1")
+
+
+@attempt("it is not on USB")
+def a_fixed_disk(one: Attempt) -> None:
+    for link in list(one.bench.sys.glob("devices/**/subsystem")):
+        link.unlink()
+        link.symlink_to(one.bench.sys / "bus/pci")
+
+
+@attempt("it is not on USB")
+def a_disk_below_something_that_is_no_usb_device(one: Attempt) -> None:
+    for vendor in one.bench.sys.glob("devices/**/idVendor"):
+        vendor.unlink()
+
+
+@attempt("there is no device behind it: it is a loop device or the like")
+def a_loop_device(one: Attempt) -> None:
+    one.bench.listing.hide()
+    listed = one.bench.sys / "devices/virtual/block/loop0"
+    listed.mkdir(parents=True)
+    identity = identity_of(one.bench.node.stat())
+    for name, value in {"dev": identity, "size": "1", "removable": "0", "ro": "0"}.items():
+        (listed / name).write_text(value)
+    (one.bench.sys / "dev/block" / identity).symlink_to(listed)
+
+
+@attempt("the kernel calls it a fixed disk, not a removable one")
+def a_usb_disk_that_is_not_removable(one: Attempt) -> None:
+    one.tell("removable", "0")
+
+
+@attempt("the kernel calls it a fixed disk, not a removable one")
+def a_disk_of_which_nothing_is_said_about_being_removable(one: Attempt) -> None:
+    (one.bench.sys / "block/sda/removable").unlink()
+
+
+@attempt("it is write-protected")
+def a_disk_that_takes_no_writes(one: Attempt) -> None:
+    one.tell("ro", "1")
+
+
+@attempt("its size is not the one that the kernel tells")
+def a_disk_without_a_medium(one: Attempt) -> None:
+    one.tell("size", "0")
+
+
+@attempt("its size is not the one that the kernel tells")
+def a_disk_of_another_size(one: Attempt) -> None:
+    one.tell("size", "7")
+
+
+@attempt("its size is not the one that the kernel tells")
+def a_disk_whose_size_is_no_number(one: Attempt) -> None:
+    one.tell("size", "-512")
+
+
+@attempt("dm-0 is built on sda")
+def a_disk_of_a_volume_group(one: Attempt) -> None:
+    (one.bench.sys / "block/sda/holders/dm-0").mkdir()
+
+
+@attempt("md127 is built on sda2")
+def a_disk_with_a_partition_in_a_raid(one: Attempt) -> None:
+    (one.bench.sys / "block/sda/sda2/holders/md127").mkdir(parents=True)
+    (one.bench.sys / "block/sda/sda2/partition").write_text("2")
+
+
+@attempt("it was there while the storage was off, so it does not follow the mux")
+def a_disk_that_was_there_before(one: Attempt) -> None:
+    one.before = one.bench.keys()
+
+
+@attempt("it was there while the storage was off, so it does not follow the mux")
+def a_link_to_another_usb_disk_that_was_there_before(one: Attempt) -> None:
+    node, listing = one.rival()
+    listing.show(node)
+    one.before = frozenset(disk.key for disk in disks_of(one.bench.sys) if disk.name == "sdb")
+    one.lead_to(node)
+
+
+@attempt("sdb came at the same time, so that neither can be called the stick")
+def a_second_stick_at_the_same_time(one: Attempt) -> None:
+    node, listing = one.rival()
+    listing.show(node)
+
+
+@attempt("sda came at the same time, so that neither can be called the stick")
+def a_link_to_a_second_stick_that_came_at_the_same_time(one: Attempt) -> None:
+    node, listing = one.rival()
+    listing.show(node)
+    one.lead_to(node)
+
+
+@attempt("it is not the one that was there a moment ago")
+def another_stick_in_the_same_socket(one: Attempt) -> None:
+    one.usb_names = (*NAMES.vendor_id, "somebody else's")
+
+
+@attempt("another program has locked it")
+def a_disk_that_another_program_writes(one: Attempt) -> None:
+    descriptor = os.open(one.bench.file, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
+    monkeypatch.setattr(proof, "_LOCK_LIMIT_S", 0.0)
+    bench = StickBench(tmp_path, 65536)
+    bench.appear()
+    (tmp_path / "victims").mkdir()
+    return Attempt(bench, tmp_path / "victims")
+
+
+def facts(paths: list[Path]) -> list[tuple[bytes, int, int]]:
+    return [(path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+
+def tried(one: Attempt) -> WrongDiskError:
+    expected = Expected(one.bench.node, one.sys or one.bench.sys, one.before, one.usb_names)
+    with pytest.raises(WrongDiskError) as caught:
+        open_proven(expected, to_write=True)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_nothing_is_written_and_the_refusal_says_which_proof_failed(one: Attempt, name: str) -> None:
+    act, why = ATTEMPTS[name]
+    act(one)
+    watched = [*one.victims, one.bench.file]
+    before = facts(watched)
+
+    error = tried(one)
+
+    assert error.why.startswith(why)
+    assert "nothing was written" in error.what
+    assert error.remedy
+    assert facts(watched) == before
+
+
+SWAPS = [
+    a_plain_file_in_its_place,
+    a_link_to_a_plain_file,
+    a_link_to_a_link_to_a_plain_file,
+    a_hard_link_to_a_plain_file,
+    a_copy_of_the_stick,
+    a_link_to_a_second_stick_that_came_at_the_same_time,
+]
+MOMENTS = ["resolve", "lstat", "open", "fstat", "lseek", "flock"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("swap", SWAPS, ids=lambda act: act.__name__)
+def test_a_path_that_is_swapped_between_two_steps_of_the_proof_leads_nowhere(
+    one: Attempt, swap: Callable[[Attempt], None], moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is opened after the swap, what is written goes to the stick or nowhere."""
+    owner = {"resolve": Path, "lstat": Path, "flock": proof.fcntl}.get(moment, proof.os)
+    original = getattr(owner, moment)
+    victims: list[tuple[bytes, int, int]] = []
+
+    def swapped(*arguments: Any, **named: Any) -> Any:
+        if not victims:
+            monkeypatch.setattr(owner, moment, original)
+            swap(one)
+            victims.extend(facts(one.victims))
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(owner, moment, swapped)
+    try:
+        with open_proven(Expected(one.bench.node, one.bench.sys, one.before), to_write=True) as disk:
+            opened = os.fstat(disk._descriptor)
+            assert os.path.samestat(opened, one.bench.file.stat())
+    except WrongDiskError:
+        pass
+
+    assert victims
+    assert facts(one.victims) == victims
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_link_to_any_file_or_device_of_this_machine_is_refused(one: Attempt, seed: int) -> None:
+    targets = [path for path in Path("/dev").iterdir() if not path.is_dir()]
+    blocks = [path for path in targets if stat.S_ISBLK(path.stat().st_mode)] if targets else []
+    everything = [*blocks, *targets, one.victim(), Path(__file__), Path("/proc/self/mem"), Path("/sys")]
+    one.lead_to(everything[seed % len(everything)])
+    sys = Path("/sys") if seed % 2 else one.bench.sys
+
+    with pytest.raises(StorageError) as caught:
+        open_proven(Expected(one.bench.node, sys, frozenset()), to_write=True)
+
+    assert caught.value.why
+
+
+def test_there_are_a_hundred_attempts() -> None:
+    assert len(ATTEMPTS) + len(MOMENTS) * len(SWAPS) + 30 >= 100
+
+
+def test_the_stick_itself_is_opened(one: Attempt) -> None:
+    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+        assert disk.size_bytes == 65536
+
+
+def test_a_stick_that_was_there_under_another_sequence_number_follows_the_mux(one: Attempt) -> None:
+    before = one.bench.keys()
+    one.bench.go()
+    one.bench.appear()
+
+    with open_proven(Expected(one.bench.node, one.bench.sys, before), to_write=True) as disk:
+        assert disk.node == one.bench.node
+
+
+def test_a_write_protected_stick_can_be_read(one: Attempt) -> None:
+    one.tell("ro", "1")
+
+    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=False) as disk:
+        assert disk.size_bytes == 65536
+
+
+def test_a_stick_that_is_gone_again_is_lost(one: Attempt) -> None:
+    one.bench.go()
+
+    with pytest.raises(StickLostError, match="gone again"):
+        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+
+
+def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(proof.os, "open", refuse)
+    with pytest.raises(StorageError, match="no permission") as caught:
+        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+
+    assert not isinstance(caught.value, WrongDiskError)
+
+
+def test_a_refusal_leaves_no_descriptor(one: Attempt) -> None:
+    one.tell("removable", "0")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    tried(one)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_mounts_are_known_by_device_number() -> None:
+    device = Path("/proc").stat().st_dev
+
+    assert "/proc" in mounts_of(f"{os.major(device)}:{os.minor(device)}")
+    assert file_system_of(Path("/proc")) == "proc"
+    assert mounts_of("file-1-1") == []
+    assert not swaps_on("file-1-1")
