@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError, StickLostError, StickMissingError, StorageError
@@ -30,7 +29,7 @@ __all__ = ["flash", "opened_image", "read"]
 def flash(storage: Storage, image: Image, progress: Progress, *, force: bool) -> Flashed:
     """Flash; see `Storage.flash`."""
     with _then_off(storage):
-        return flash_image(partial(storage.claim, to_write=True), image, progress, force=force)
+        return flash_image(_SameStick(storage), image, progress, force=force)
 
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
@@ -50,6 +49,19 @@ def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progres
         except OSError as error:
             raise _not_kept(path, error) from error
         return ReadBack(path, wanted, disk.node, time.monotonic() - began)
+
+
+class _SameStick:
+    """Claims a stick again and again, and no other one in its place."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._usb_names: tuple[str, ...] = ()
+
+    def __call__(self) -> Disk:
+        disk = self._storage.claim(to_write=True, usb_names=self._usb_names)
+        self._usb_names = disk.usb_names
+        return disk
 
 
 def opened_image(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Image:

@@ -70,7 +70,6 @@ class Storage:
         self._position: Position | None = None
         self._turned_s = 0.0
         self._before: frozenset[str] = frozenset()
-        self._usb_names: tuple[str, ...] = ()
 
     @property
     def position(self) -> Position | None:
@@ -127,11 +126,12 @@ class Storage:
         finally:
             self._stop_watching()
 
-    def claim(self, *, to_write: bool) -> Disk:
+    def claim(self, *, to_write: bool, usb_names: tuple[str, ...] = ()) -> Disk:
         """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
 
         Args:
             to_write: Whether it is to be written.
+            usb_names: What it was when it was claimed before; see `BlockDevice.usb_names`.
 
         Raises:
             WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
@@ -144,14 +144,12 @@ class Storage:
             self.wait_until_gone()
             self.host()
             node = self._await_node(APPEARS_WITHIN_S)
-            expected = Expected(node, self._sys, self._before, self._usb_names)
-            disk = open_proven(expected, to_write=to_write)
+            expected = Expected(node, self._sys, self._before, usb_names)
+            return open_proven(expected, to_write=to_write)
         except StickStayedError as error:
             raise _stayed(error) from error
         finally:
             self._stop_watching()
-        self._usb_names = disk.usb_names
-        return disk
 
     def _await_node(self, timeout_s: float) -> Path:
         """Wait for the node, within the turn."""

@@ -1,0 +1,271 @@
+"""Flashing through a board: the mux, the proof and the stick together, at fifty times a board's pace."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil import errors
+from hil.dutlink.board import Board, open_board
+from hil.dutlink.host import Host
+from hil.dutlink.waiting import until
+from hil.dutlink.wiring import Wiring
+from hil.flash.progress import Silent
+from hil.sim.backend import simulated_host
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1 << 20
+STICK_BYTES = 16 * MIB
+LIMIT_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(2, speed=50.0, stick_bytes=STICK_BYTES) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def host(simulator: SimulatorProcess) -> Host:
+    there = simulated_host(simulator.ready)
+    return Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)
+
+
+@pytest.fixture(autouse=True)
+def in_order(simulator: SimulatorProcess) -> Iterator[None]:
+    yield
+    for serial in simulator.serials():
+        simulator.control.clear(serial)
+
+
+@pytest.fixture
+def board(host: Host, simulator: SimulatorProcess) -> Iterator[Board]:
+    with open_board(host, simulator.serials()[0], console=False) as board:
+        board.make_safe()
+        yield board
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.img"
+    build_image(path, f"flash-{tmp_path.name[-8:]}", 8 * MIB)
+    with path.open("r+b") as file:
+        file.seek(2 * MIB)
+        file.write(tmp_path.name.encode() * 1000)
+    return path
+
+
+class When(Silent):
+    """Does something when a phase begins."""
+
+    def __init__(self, phase: str, act: Callable[[], Any]) -> None:
+        self._phase, self._act = phase, act
+
+    def begin(self, phase: str, _total_bytes: int | None) -> None:
+        if phase == self._phase:
+            self._phase = ""
+            self._act()
+
+
+def truth(simulator: SimulatorProcess, board: Board) -> Any:
+    return simulator.control.state(board.serial)
+
+
+def boots(simulator: SimulatorProcess, board: Board) -> str:
+    """What the DUT says that it booted."""
+    board.storage.dut()
+    board.power.force_on()
+    until(lambda: truth(simulator, board)["dut"]["phase"] not in {"rom", "boot"}, LIMIT_S)
+    booted: str = truth(simulator, board)["dut"]["image"] or ""
+    board.power.force_off()
+    return booted
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_dut_boots_what_was_flashed(board: Board, simulator: SimulatorProcess, image: Path) -> None:
+    flashed = board.storage.flash(image)
+
+    assert (flashed.was_written, board.storage.position) == (True, "off")
+    assert truth(simulator, board)["mux"] == "off"
+    assert boots(simulator, board).startswith("flash-")
+
+
+def test_an_image_that_is_there_is_not_written_again(board: Board, image: Path) -> None:
+    board.storage.flash(image)
+
+    assert not board.storage.flash(image).was_written
+
+
+def test_a_stick_whose_node_is_wired_is_proven_in_the_same_way(
+    host: Host, simulator: SimulatorProcess, image: Path
+) -> None:
+    serial = simulator.serials()[0]
+    wired = Wiring(stick=Path(simulator.control.state(serial)["stick"]["node"]))
+
+    with open_board(host, serial, wired, console=False) as board:
+        assert board.storage.flash(image, force=True).node == wired.stick
+
+
+def test_a_stick_is_read_into_a_file_with_holes(board: Board, image: Path, tmp_path: Path) -> None:
+    board.storage.flash(image)
+
+    back = board.storage.read(tmp_path / "back.img", size_bytes=8 * MIB)
+
+    assert (back.size_bytes, board.storage.position) == (8 * MIB, "off")
+    assert back.path.read_bytes() == image.read_bytes().ljust(8 * MIB, b"\0")
+    assert back.path.stat().st_blocks * 512 < 3 * MIB
+
+
+@pytest.mark.parametrize("size_bytes", [0, -1, STICK_BYTES + 1])
+def test_more_than_a_stick_holds_is_not_read(board: Board, tmp_path: Path, size_bytes: int) -> None:
+    with pytest.raises(errors.StorageError, match="cannot be read from"):
+        board.storage.read(tmp_path / "back.img", size_bytes=size_bytes)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_says_so(board: Board, tmp_path: Path) -> None:
+    with pytest.raises(errors.StorageError, match="cannot be written"):
+        board.storage.read(tmp_path / "no" / "such" / "folder")
+
+
+def test_an_image_that_is_not_there_leaves_the_board_alone(board: Board, simulator: SimulatorProcess) -> None:
+    _, since = simulator.control.log(board.serial)
+
+    with pytest.raises(errors.ImageError):
+        board.storage.flash("nowhere.img")
+
+    assert simulator.control.log(board.serial, since)[0] == []
+
+
+@pytest.mark.parametrize("phase", ["compare", "write", "verify"])
+def test_a_board_that_is_pulled_out_is_lost_and_the_next_call_completes(
+    host: Host, simulator: SimulatorProcess, image: Path, phase: str
+) -> None:
+    serial = simulator.serials()[0]
+    with open_board(host, serial, console=False) as board:
+        pull = When(phase, lambda: simulator.control.fault(serial, "unplug"))
+        with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
+            board.storage.flash(image, progress=pull)
+
+    simulator.control.fault(serial, "replug")
+    with open_board(host, serial, console=False) as board:
+        assert board.storage.flash(image).was_written
+        assert boots(simulator, board).startswith("flash-")
+
+
+@pytest.mark.parametrize("phase", ["compare", "write", "verify"])
+def test_a_stick_that_somebody_turns_away_is_lost(
+    host: Host, board: Board, simulator: SimulatorProcess, image: Path, phase: str
+) -> None:
+    def turn_away() -> None:
+        with open_board(host, board.serial, console=False) as other:
+            other.storage.dut()
+        node = Path(truth(simulator, board)["stick"]["node"])
+        assert until(lambda: not node.exists(), LIMIT_S)
+
+    with pytest.raises(errors.StickLostError):
+        board.storage.flash(image, progress=When(phase, turn_away))
+
+    assert truth(simulator, board)["mux"] == "off"
+    assert board.storage.flash(image).was_written
+
+
+@pytest.mark.parametrize("phase", ["compare", "write", "verify"])
+def test_ctrl_c_takes_the_stick_from_everybody(
+    board: Board, simulator: SimulatorProcess, image: Path, phase: str
+) -> None:
+    running = threading.active_count()
+
+    with pytest.raises(KeyboardInterrupt):
+        board.storage.flash(image, progress=When(phase, interrupt))
+
+    assert (truth(simulator, board)["mux"], threading.active_count()) == ("off", running)
+    assert board.storage.flash(image).was_written
+
+
+def test_a_stick_that_never_comes_is_missing(
+    board: Board, simulator: SimulatorProcess, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.dutlink.storage.APPEARS_WITHIN_S", 0.5)
+    simulator.control.fault(board.serial, "stick_missing")
+
+    with pytest.raises(errors.StickMissingError):
+        board.storage.flash(image)
+
+    assert truth(simulator, board)["mux"] == "off"
+
+
+def test_another_boards_stick_that_is_wired_is_refused(
+    host: Host, board: Board, simulator: SimulatorProcess, image: Path
+) -> None:
+    with open_board(host, simulator.serials()[1], console=False) as other:
+        other.storage.host()
+        theirs = other.storage.wait_for_node()
+        before = theirs.read_bytes()
+        board.close()
+        with open_board(host, simulator.serials()[0], Wiring(stick=theirs), console=False) as wrong:
+            with pytest.raises(errors.WrongDiskError, match="still there") as caught:
+                wrong.storage.flash(image)
+            assert truth(simulator, wrong)["mux"] == "off"
+        assert theirs.read_bytes() == before
+        other.storage.off()
+
+    assert "nothing was written" in caught.value.what
+
+
+def test_a_file_that_appears_where_a_stick_is_wired_is_refused(
+    host: Host, simulator: SimulatorProcess, image: Path, tmp_path: Path
+) -> None:
+    serial, planted = simulator.serials()[0], tmp_path / "planted"
+    with open_board(host, serial, Wiring(stick=planted), console=False) as board:
+        send = board.storage._link.send
+
+        def plant(*arguments: Any) -> None:
+            send(*arguments)
+            if board.storage.position is None and arguments[1].name == "HOST":
+                planted.write_bytes(b"precious")
+
+        board.storage._link.send = plant  # type: ignore[method-assign]
+        with pytest.raises(errors.WrongDiskError, match="no disk that the kernel lists"):
+            board.storage.flash(image)
+
+    assert planted.read_bytes() == b"precious"
+
+
+def test_two_boards_are_flashed_at_the_same_time_each_its_own_stick(
+    host: Host, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    failures: list[BaseException] = []
+
+    def one(serial: str) -> None:
+        path = tmp_path / serial
+        build_image(path, f"for-{serial}", 8 * MIB)
+        try:
+            with open_board(host, serial, console=False) as board:
+                board.storage.flash(path)
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion
+            failures.append(error)
+
+    both = [threading.Thread(target=one, args=(serial,)) for serial in simulator.serials()]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join(60)
+
+    assert failures == []
+    sticks = [simulator.control.state(serial)["stick"]["path"] for serial in simulator.serials()]
+    assert [
+        f"for-{serial}".encode() in Path(path).read_bytes()[:512]
+        for serial, path in zip(simulator.serials(), sticks, strict=True)
+    ] == [True, True]
