@@ -15,6 +15,7 @@ from hil.cli.answer import Answer
 from hil.cli.boards import boards
 from hil.cli.console import console
 from hil.cli.doctor import doctor
+from hil.cli.enroll import enroll
 from hil.cli.flash import flash
 from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
@@ -48,6 +49,7 @@ def cli(as_json: bool) -> None:
 cli.add_command(boards)
 cli.add_command(console)
 cli.add_command(doctor)
+cli.add_command(enroll)
 cli.add_command(flash)
 cli.add_command(nightly)
 cli.add_command(pins)

@@ -15,7 +15,7 @@ from hil.lab.lab_mistakes import invalid, not_toml, wrong
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FILE_NAME", "SYSTEM_FOLDER", "find_lab", "read_lab"]
+__all__ = ["FILE_NAME", "SYSTEM_FOLDER", "find_lab", "parse_lab", "project_folder", "read_lab"]
 
 FILE_NAME = "lab.toml"
 SYSTEM_FOLDER = Path("/etc/hil")
@@ -53,7 +53,16 @@ def read_lab(file: Path) -> Lab:
         UsageError: It cannot be read, or something in it is wrong: which line, what is allowed there and what
             was probably meant.
     """
-    text = _text(file)
+    return parse_lab(file, _text(file))
+
+
+def parse_lab(file: Path, text: str) -> Lab:
+    """Read the text of a lab file; raises what `read_lab` raises for one that is wrong.
+
+    Args:
+        file: What to call it in errors.
+        text: All of it.
+    """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -69,6 +78,14 @@ def read_lab(file: Path) -> Lab:
     lab = Lab(file, places)
     _check_serials(file, text, lab)
     return lab
+
+
+def project_folder(folder: Path) -> Path:
+    """Return the folder where the project begins that `folder` is in: its lab file belongs there."""
+    roots = (
+        each for each in (folder, *folder.parents) if any((each / root).exists() for root in _PROJECT_ROOTS)
+    )
+    return next(roots, folder)
 
 
 def _usual_files(folder: Path, environ: Mapping[str, str]) -> Iterable[Path]:

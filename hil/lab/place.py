@@ -18,10 +18,10 @@ from hil.lab.safety import FORCE_OFF, LEAVE, OFF
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["LabContent", "Place", "schema"]
+__all__ = ["NAME", "LabContent", "Place", "schema"]
 
 _POLICIES = (FORCE_OFF, OFF, LEAVE)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _WORD = re.compile(r"[^\s,]+")
 _LONGEST_UP_S = 86_400
@@ -158,7 +158,7 @@ class Place(BaseModel):
 
 
 def _place_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise ValueError("a place's name is letters, digits, dot, dash and underscore, 31 characters at most")
     return text
 
@@ -171,7 +171,7 @@ class LabContent(BaseModel):
     place: dict[Annotated[str, AfterValidator(_place_name)], Place] = Field(
         default={},
         description="The places by name: [place.NAME].",
-        json_schema_extra={"propertyNames": {"pattern": f"^{_NAME.pattern}$"}},
+        json_schema_extra={"propertyNames": {"pattern": f"^{NAME.pattern}$"}},
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from test_kernel_problems import SYSTEM_LIBUSB, grabbed, hidden, packaged_libusb
 from hil.lab.lease import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from attached import Bench
 
@@ -48,6 +49,15 @@ def examined(
     return ran.returncode, found
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that other users reach: pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="hil-doctor-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
 def problems(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     return {
         check: finding
@@ -67,9 +77,8 @@ def test_a_healthy_bench_is_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("users", "boards")
-def test_without_the_rule_it_is_named_and_a_user_may_not_open_boards(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    status, found = examined(tmp_path, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
+def test_without_the_rule_it_is_named_and_a_user_may_not_open_boards(shared: Path) -> None:
+    status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
 
     assert (status, {"udev rule", "permission"} <= problems(found).keys()) == (1, True), found
     assert "udev --install" in problems(found)["udev rule"]["mend"]
@@ -89,9 +98,8 @@ def test_the_command_that_it_names_installs_the_rule(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rule", "boards")
-def test_who_is_not_in_the_group_is_told_how_to_join_it(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    status, found = examined(tmp_path, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
+def test_who_is_not_in_the_group_is_told_how_to_join_it(shared: Path) -> None:
+    status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
 
     assert (status, f"usermod --append --groups plugdev {OUTSIDER}" in problems(found)["group"]["mend"]) == (
         1,
@@ -100,9 +108,8 @@ def test_who_is_not_in_the_group_is_told_how_to_join_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rule", "boards")
-def test_who_is_in_the_group_is_well(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    _, found = examined(tmp_path, "--quick", user=INSIDER, HIL_LOCK_DIR="")
+def test_who_is_in_the_group_is_well(shared: Path) -> None:
+    _, found = examined(shared, "--quick", user=INSIDER, HIL_LOCK_DIR="")
 
     assert problems(found) == {}
 
@@ -151,12 +158,11 @@ def test_a_disk_that_does_not_follow_the_mux_is_told(boards: tuple[str, ...], tm
 
 
 @pytest.mark.usefixtures("users", "boards")
-def test_a_lock_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    folder = tmp_path / "locks"
+def test_a_lock_folder_that_may_not_be_written_is_told(shared: Path) -> None:
+    folder = shared / "locks"
     folder.mkdir(mode=0o755)
 
-    status, found = examined(tmp_path, "--quick", user=OUTSIDER, HIL_LOCK_DIR=str(folder))
+    status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR=str(folder))
 
     assert (status, f"chmod 1777 {folder}" in problems(found)["lock folder"]["mend"]) == (1, True)
 

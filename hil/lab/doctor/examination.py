@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
-from hil.dutlink.reading import SETTLE_S
-from hil.dutlink.waiting import hold as wait
 from hil.errors import BoardBusyError, HilError, Verdict
 from hil.lab.board_record import read_record
 from hil.lab.doctor.bus import boards_on_the_bus, hub_power
@@ -19,7 +16,8 @@ from hil.lab.doctor.sticks import stick_follows
 from hil.lab.doctor.stored import lab_file, left_safe, power_sequences
 from hil.lab.doctor.surroundings import clock, disk_space, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
-from hil.lab.lease import hold, lock_path
+from hil.lab.lease import hold
+from hil.lab.settled import last_used_s, wait_until_settled
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
@@ -71,28 +69,17 @@ def _boards(bench: Bench) -> Findings:
 
 
 def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
-    used_s = _used_s(serial)
+    used_s = last_used_s(serial)
     try:
         lease = hold(serial, test="hil doctor")
     except BoardBusyError as error:
         yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
         return
     try:
-        wait(used_s + SETTLE_S - time.time())
+        wait_until_settled(used_s)
         yield from _held(bench, serial, lease, names)
     finally:
         lease.release()
-
-
-def _used_s(serial: str) -> float:
-    """When somebody last gave the board back, in seconds since 1970; 0 if nobody ever had it.
-
-    For two seconds afterwards the meter, an average, may not know yet that they switched its DUT on.
-    """
-    try:
-        return min(lock_path(lock_folder(), serial).stat().st_mtime, time.time())
-    except FileNotFoundError:
-        return 0.0
 
 
 def _held(bench: Bench, serial: str, lease: Lease, names: dict[str, str]) -> Findings:

@@ -1,0 +1,216 @@
+"""`hil enroll`: boards become places, the lab file keeps what it has, and the boards are safe afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.lab.board_record import read_record
+from hil.lab.lab_file import read_lab
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.thorough  # processes
+POWER, FORCE_ON, ON = 1, 3, 1
+
+
+class Terminal(io.StringIO):
+    """Somebody who types answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2, speed=10) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[Path]:
+    """Where the lab file will be."""
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    yield tmp_path / "lab.toml"
+    monkeypatch.setenv("HIL_LAB", "none")
+    for serial in simulator.serials():
+        for key, value in simulator.control.state(serial)["settings"].items():
+            if value:
+                run(["settings", "set", key, "", "--board", serial])
+        run(["power", "force-off", "--board", serial])
+
+
+def enrolled(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    status = run(["--json", "enroll", *options])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_all_boards_become_places_and_are_safe_afterwards(
+    simulator: SimulatorProcess, lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, answer = enrolled(capsys, "--yes")
+
+    read = read_lab(lab)
+    assert (status, answer["written"], len(read.places)) == (0, True, 2)
+    for serial in simulator.serials():
+        truth = simulator.control.state(serial)
+        assert read.wiring_of(serial).stick
+        assert str(truth["stick"]["serial"]) in str(read.wiring_of(serial).stick)
+        assert (truth["supply"], truth["mux"], truth["flash"]["blocks_used"]) == (False, "off", 0)
+        assert not read_record(tmp_path / "locks", serial).needs_safety
+    assert {board["console"] for board in answer["boards"]} == {"the board's own"}
+
+
+def test_a_second_time_nothing_changes(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    enrolled(capsys, "--yes", "--listen", "0")
+    written = lab.read_text()
+
+    status, answer = enrolled(capsys, "--yes", "--listen", "0")
+
+    assert (status, answer["diff"], answer["written"], lab.read_text()) == (0, "", False, written)
+
+
+def test_a_dry_run_writes_nothing(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+    before = simulator.control.state(serial)["settings"]
+    options = ("--dry-run", "--board", serial, "--name", "x", "--tags", "y", "--listen", "0")
+
+    status, answer = enrolled(capsys, *options)
+
+    assert (status, "[place.x]" in answer["diff"], answer["written"]) == (0, True, False)
+    assert not lab.exists()
+    assert simulator.control.state(serial)["settings"] == before
+
+
+def test_name_and_tags_are_stored_on_the_board_once(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+    options = ("--yes", "--board", serial, "--name", "jetson-1", "--tags", "jetson, nvme", "--listen", "0")
+    _, first = enrolled(capsys, *options)
+    used = simulator.control.state(serial)["flash"]
+
+    _, second = enrolled(capsys, *options)
+
+    assert first["boards"][0]["stored"] == {"name": "jetson-1", "tags": "jetson,nvme"}
+    assert (second["boards"][0]["stored"], simulator.control.state(serial)["flash"]) == ({}, used)
+    assert list(read_lab(lab).places) == ["jetson-1"]
+
+
+def test_sequences_of_the_lab_file_are_stored_where_they_differ(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+    lab.write_text(f'# ours\n[place.a]\nserial = "{serial}"\npower_on = "p1,w1"\n')
+
+    _, answer = enrolled(capsys, "--yes", "--board", "a", "--listen", "0")
+    run(["settings", "set", "power_on", "", "--board", serial])
+
+    assert answer["boards"][0]["stored"] == {"power_on": "p1,w1"}
+    assert lab.read_text().startswith("# ours\n")
+
+
+def test_questions_are_answered_on_the_terminal(
+    simulator: SimulatorProcess,
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    serial = simulator.serials()[0]
+    monkeypatch.setattr(sys, "stdin", Terminal("rack-7\nfast\nn\ny\n"))
+
+    status = run(["enroll", "--board", serial, "--listen", "0"])
+
+    said = capsys.readouterr()
+    assert (status, "Name of the place of board" in said.err) == (0, True), said
+    assert read_lab(lab).tags_of(serial) == {"fast"}
+    assert simulator.control.state(serial)["settings"]["tags"] == ""
+
+
+def test_a_dut_that_is_on_is_switched_off_only_with_leave(
+    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial = simulator.serials()[0]
+    run(["power", "force-on", "--board", serial])
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+
+    status = run(["enroll", "--board", serial])
+
+    assert (status, simulator.control.state(serial)["supply"]) == (1, True)
+
+
+def test_somebody_who_walks_away_leaves_a_safe_board(
+    simulator: SimulatorProcess, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial = simulator.serials()[0]
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+
+    status = run(["enroll", "--board", serial, "--listen", "0"])
+    with hold(serial, wait_s=60):
+        truth = simulator.control.state(serial)
+
+    assert (status, truth["supply"], truth["mux"], lab.exists()) == (130, False, "off", False)
+
+
+def test_a_board_in_use_is_left_alone_and_the_others_are_enrolled(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held, free = simulator.serials()
+    with hold(held, test="test_boot"):
+        status, answer = enrolled(capsys, "--yes", "--wait", "0", "--listen", "0")
+
+    assert (status, "test_boot" in answer["boards"][0]["problems"][0]) == (1, True)
+    assert [place.serial for place in read_lab(lab).places.values()] == [free]
+
+
+def test_a_stick_that_does_not_come_is_told(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+    simulator.control.fault(serial, "stick_missing")
+    try:
+        status, answer = enrolled(capsys, "--yes", "--board", serial, "--listen", "0")
+    finally:
+        simulator.control.clear(serial)
+
+    assert (status, "no stick came" in answer["boards"][0]["problems"][0]) == (1, True)
+    assert read_lab(lab).wiring_of(serial).stick is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--name", "x", "--yes"], "--board"),
+        (["--boards", "sim:2", "--yes"], "sim@PORT"),
+        ([], "--yes"),
+        (["--yes", "--file", "pyproject.toml/lab.toml"], "cannot be read"),
+    ],
+)
+def test_misuse_is_told(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["enroll", *options])
+
+    assert (status, said in capsys.readouterr().err) == (2, True)
+
+
+def test_a_lab_file_that_is_wrong_is_not_touched(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.write_text("[place.a]\nserail = 1\n")
+
+    status = run(["enroll", "--yes"])
+
+    assert (status, "lab.toml:2" in capsys.readouterr().err) == (2, True)
+    assert lab.read_text() == "[place.a]\nserail = 1\n"

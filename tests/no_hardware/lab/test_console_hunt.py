@@ -1,0 +1,109 @@
+"""The console that speaks when power comes is found among others."""
+
+from __future__ import annotations
+
+import os
+import pty
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.tty import uart_of
+from hil.dutlink.waiting import until
+from hil.lab.enrol.console_hunt import ConsoleHunt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SERIAL = "0df10035"
+WORDS = b"U-Boot 2026.01 (Jan 01 2026)\r\n"
+
+
+class Consoles:
+    """A device folder with pseudo-terminals in it."""
+
+    def __init__(self, dev: Path) -> None:
+        self.dev = dev
+        self._ends: list[int] = []
+        (dev / "serial/by-id").mkdir(parents=True)
+
+    def plug(self, name: str) -> int:
+        ours, theirs = pty.openpty()
+        (self.dev / "serial/by-id" / name).symlink_to(os.ttyname(theirs))
+        self._ends += [ours, theirs]
+        return ours
+
+    def close(self) -> None:
+        for end in self._ends:
+            os.close(end)
+
+
+@pytest.fixture
+def consoles(tmp_path: Path) -> Iterator[Consoles]:
+    consoles = Consoles(tmp_path)
+    yield consoles
+    consoles.close()
+
+
+@pytest.fixture
+def own(consoles: Consoles) -> int:
+    return consoles.plug(uart_of(consoles.dev, SERIAL).path.name)
+
+
+def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
+    consoles.plug("usb-FTDI")
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        hunt.power_comes_now()
+        os.write(own, WORDS)
+
+        assert hunt.speaker(10) == uart_of(consoles.dev, SERIAL).path
+
+
+def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
+    other = consoles.plug("usb-FTDI")
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        hunt.power_comes_now()
+        os.write(own, b"\x00")
+        os.write(other, WORDS)
+
+        assert hunt.speaker(10) == consoles.dev / "serial/by-id/usb-FTDI"
+
+
+def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        hunt.power_comes_now()
+        os.write(consoles.plug("usb-Gadget"), WORDS)
+
+        assert hunt.speaker(10) == consoles.dev / "serial/by-id/usb-Gadget"
+
+
+def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consoles, own: int) -> None:
+    chatty = consoles.plug("usb-Chatty")
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        os.write(chatty, WORDS)
+        assert until(lambda: any(heard.position for heard in hunt._heard.values()), 10)
+        hunt.power_comes_now()
+        os.write(chatty, WORDS)
+        os.write(own, b"\xff\x00" * 40)
+
+        assert hunt.speaker(0.2) is None
+
+
+def test_other_boards_are_not_listened_to(consoles: Consoles) -> None:
+    consoles.plug("usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00")
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        assert hunt._heard == {}
+
+
+def test_where_nothing_speaks_there_is_none(consoles: Consoles, own: int) -> None:
+    assert own
+    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+        hunt.power_comes_now()
+
+        assert hunt.speaker(0.1) is None
+
+
+def test_a_folder_that_is_not_there_has_no_consoles(tmp_path: Path) -> None:
+    with ConsoleHunt(tmp_path, SERIAL) as hunt:
+        assert hunt.speaker(0) is None
