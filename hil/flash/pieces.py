@@ -6,7 +6,6 @@ pieces are taken; when these are no longer wanted the thread ends before the `wi
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from contextlib import closing
@@ -36,13 +35,11 @@ class Piece:
         memory: Has them, from `offset % ALIGNED_BYTES` on.
         offset: Where they belong.
         size_bytes: How many there are.
-        digest: SHA-256 of them, of an image that is not read twice; else empty.
     """
 
     memory: Memory = field(repr=False)
     offset: int
     size_bytes: int = 0
-    digest: bytes = b""
 
     @property
     def data(self) -> memoryview:
@@ -71,12 +68,10 @@ class Pieces:
 
     Args:
         image: Is read from its start to its end.
-        digests: Whether each piece gets a digest.
     """
 
-    def __init__(self, image: Image, *, digests: bool = False) -> None:
+    def __init__(self, image: Image) -> None:
         self._image = image
-        self._digests = digests
         self._stopped = False
         self._piece: Piece | None = None
         self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
@@ -148,11 +143,8 @@ class Pieces:
 
     def _pass_on(self) -> None:
         piece, self._piece = self._piece, None
-        if piece is None:
-            return
-        if self._digests:
-            piece.digest = hashlib.sha256(piece.data).digest()
-        self._full.put(piece)
+        if piece is not None:
+            self._full.put(piece)
 
 
 class _StoppedError(Exception):
