@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Expected", "open_proven"]
 
+_READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
 _LOOK_EVERY_S = 0.02
 _GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
@@ -80,17 +81,26 @@ def open_proven(expected: Expected, *, to_write: bool) -> Disk:
 
 
 def _open(expected: Expected, *, to_write: bool) -> int:
-    """Open what the node leads to, exclusively. Nothing that an open could disturb is opened."""
-    node = expected.node
+    """Open what the node leads to. While udev looks at a new disk it may be busy, or not permitted yet."""
+    until_s = time.monotonic() + _READY_LIMIT_S
+    while True:
+        try:
+            return _open_now(expected.node, to_write=to_write)
+        except (OSError, RuntimeError) as error:
+            early = getattr(error, "errno", None) in (errno.EBUSY, errno.EACCES)
+            if not early or time.monotonic() > until_s:
+                raise _not_opened(expected, error) from error
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _open_now(node: Path, *, to_write: bool) -> int:
+    """Open it exclusively. Nothing that an open could disturb is opened."""
     access = os.O_RDWR if to_write else os.O_RDONLY
     flags = access | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    try:
-        path = node.resolve(strict=True)
-        if not _is_disk_or_file(path.lstat().st_mode):
-            raise _refused(node, _Doubt("it is neither a disk nor a file"))
-        return os.open(path, flags)
-    except (OSError, RuntimeError) as error:
-        raise _not_opened(expected, error) from error
+    path = node.resolve(strict=True)
+    if not _is_disk_or_file(path.lstat().st_mode):
+        raise _refused(node, _Doubt("it is neither a disk nor a file"))
+    return os.open(path, flags)
 
 
 def _is_disk_or_file(mode: int) -> bool:
@@ -114,7 +124,7 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
         return StorageError(
             f"{node} cannot be opened",
             why="no permission",
-            remedy="join the group disk, or let a udev rule open the stick (hil udev)",
+            remedy="join the group disk, or let a udev rule open the stick (docs/flash.md has one)",
             errno=number,
         )
     return _refused(node, _Doubt(f"it cannot be opened: {error}"))

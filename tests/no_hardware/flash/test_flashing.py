@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import random
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -507,3 +510,34 @@ def test_memory_stays_bounded(bench: StickBench, image: Path) -> None:
         flash(bench, image)
 
     assert sum(made) <= 200 * MIB  # made over all; what is touched at one time is measured in the benches
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from stick_bench import StickBench
+from test_flashing import Told, flash
+
+root, image, phase, steps = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+flash(StickBench(root), image, Told(phase, steps, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("phase", "steps"),
+    [("compare", 1), ("write", 1), ("write", 2), ("write", 3), ("verify", 1), ("verify", 3)],
+)
+def test_a_process_that_is_killed_leaves_a_stick_that_does_not_boot(
+    tmp_path: Path, image: Path, phase: str, steps: int
+) -> None:
+    root = tmp_path / "killed"
+    root.mkdir()
+    script = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(root), str(image), phase]
+
+    ended = subprocess.run([*script, str(steps)], check=False, timeout=60)
+
+    assert ended.returncode == -signal.SIGKILL
+    store = StickFile(root / "stick.img", 16 * MIB)
+    assert read_image(store) is None
+    store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -283,6 +284,7 @@ def a_disk_that_another_program_writes(one: Attempt) -> None:
 
 @pytest.fixture
 def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
+    monkeypatch.setattr(proof, "_READY_LIMIT_S", 0.0)
     monkeypatch.setattr(proof, "_LOCK_LIMIT_S", 0.0)
     bench = StickBench(tmp_path, 65536)
     bench.appear()
@@ -411,6 +413,23 @@ def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytes
         open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
     assert not isinstance(caught.value, WrongDiskError)
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES])
+def test_a_stick_that_udev_has_not_done_with_is_opened_a_moment_later(
+    one: Attempt, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refusals, opened = [number, number], os.open
+
+    def refuse(*given: Any) -> int:
+        if refusals:
+            raise OSError(refusals.pop(), "not yet")
+        return opened(*given)
+
+    monkeypatch.setattr(proof, "_READY_LIMIT_S", 30.0)
+    monkeypatch.setattr(proof.os, "open", refuse)
+    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+        assert (disk.node, refusals) == (one.bench.node, [])
 
 
 def test_a_refusal_leaves_no_descriptor(one: Attempt) -> None:
