@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.disks import Watch, size_bytes
+from hil.dutlink.disks import size_bytes
 from hil.dutlink.requests import Request, StorageAction
+from hil.dutlink.turn import Turn
 from hil.dutlink.waiting import hold, until
 from hil.errors import StickMissingError, StickStayedError, WrongDiskError
 from hil.flash.progress import Silent
@@ -61,12 +61,10 @@ class Storage:
 
     def __init__(self, link: Link, dev: Path, stick: Path | None = None, sys: Path = Path("/sys")) -> None:
         self._link = link
-        self._dev = dev
         self._sys = sys
         self._wired = stick
         self._found: Path | None = None
-        self._watch: Watch | None = None
-        self._turn_ends: threading.Timer | None = None
+        self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
         self._position: Position | None = None
         self._turned_s = 0.0
         self._before: frozenset[str] = frozenset()
@@ -95,19 +93,19 @@ class Storage:
         if node is None:
             self._start_watching()
         elif not node.exists():
-            self._take_turn()  # others, who look for theirs, must not see this one come
+            self._turn.take()  # others, who look for theirs, must not see this one come
         self._before = frozenset(disk.key for disk in disks_of(self._sys))
         self._set(Position.HOST)
 
     def dut(self) -> None:
         """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it."""
         self._set(Position.DUT)
-        self._stop_watching()
+        self._turn.end()
 
     def off(self) -> None:
         """Give the stick to nobody, and cut its power."""
         self._set(Position.OFF)
-        self._stop_watching()
+        self._turn.end()
 
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there and has a size, and return its path.
@@ -119,12 +117,12 @@ class Storage:
             BoardLostError, BoardTimeoutError: Nor does the board answer any more.
             StickAmbiguousError: Several disks appeared, so that none can be called the stick.
         """
-        if self.node is None and self._watch is None:
+        if self.node is None and self._turn.watch is None:
             self.host()
         try:
             return self._await_node(timeout_s)
         finally:
-            self._stop_watching()
+            self._turn.end()
 
     def claim(self, *, to_write: bool, usb_names: tuple[str, ...] = ()) -> Disk:
         """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
@@ -149,11 +147,11 @@ class Storage:
         except StickStayedError as error:
             raise _stayed(error) from error
         finally:
-            self._stop_watching()
+            self._turn.end()
 
     def _await_node(self, timeout_s: float) -> Path:
         """Wait for the node, within the turn."""
-        self._keep_turn()
+        self._turn.keep()
         node = until(self._usable, timeout_s)
         if node is not None and self.node is None:
             hold(_RIVAL_S)
@@ -251,52 +249,30 @@ class Storage:
 
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
-        self._stop_watching()
+        self._turn.end()
 
     def _set(self, position: Position) -> None:
         self._position = None
         try:
             self._link.send(Request.STORAGE, StorageAction[position.name])
         except BaseException:
-            self._stop_watching()
+            self._turn.end()
             raise
         self._position = position
         self._turned_s = time.monotonic()
 
-    def _take_turn(self) -> Watch:
-        """Keep others from looking for their sticks while this one comes, but no longer than that takes."""
-        self._stop_watching()
-        self._watch = watch = Watch(self._dev)
-        self._turn_ends = threading.Timer(APPEARS_WITHIN_S + _LEAVES_WITHIN_S, self._stop_watching)
-        self._turn_ends.daemon = True
-        self._turn_ends.start()
-        return watch
-
     def _start_watching(self) -> None:
         """Take the turn, and see to it that the stick is not on the host already."""
-        watch = self._take_turn()
+        watch = self._turn.take()
         if self._position not in (Position.OFF, Position.DUT):
             self._set(Position.OFF)
         watch.wait_for_change(_LEAVES_WITHIN_S - (time.monotonic() - self._turned_s))
         watch.begin()
 
-    def _keep_turn(self) -> None:
-        """Let the turn last as long as the wait that now begins."""
-        if self._turn_ends is not None:
-            self._turn_ends.cancel()
-
-    def _stop_watching(self) -> None:
-        timer, self._turn_ends = self._turn_ends, None
-        watch, self._watch = self._watch, None
-        if timer is not None:
-            timer.cancel()
-        if watch is not None:
-            watch.end()
-
     def _usable(self) -> Path | None:
         """The node, once it has a size."""
         node = self.node
-        watch = self._watch
+        watch = self._turn.watch
         if node is None and watch is not None:
             node = watch.only()
         return node if node is not None and size_bytes(node, self._sys) > 0 else None
