@@ -27,14 +27,16 @@ class ProgressBar:
 
     def __init__(self) -> None:
         self._bar: Any = None  # a tqdm, which has no types
+        self._is_comparing = False
 
     def begin(self, phase: str, total_bytes: int | None) -> None:
         """A part of the work begins; see `Progress`."""
         from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
 
         self.close()
+        self._is_comparing = phase == "compare"
         self._bar = tqdm(
-            desc=f"{phase:>{_NAME_WIDTH}}: ",
+            desc=phase.rjust(_NAME_WIDTH),
             total=total_bytes,
             unit="B",
             unit_scale=True,
@@ -53,8 +55,12 @@ class ProgressBar:
         self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is; what follows starts on a line of its own."""
+        """Leave the bar as it is; what follows starts on a line of its own.
+
+        A comparison ends with the first difference, which is no news: nothing is left of its bar then.
+        """
         if self._bar is not None:
+            self._bar.leave = self._bar.n == self._bar.total or not self._is_comparing
             self._bar.close()
             self._bar = None
 

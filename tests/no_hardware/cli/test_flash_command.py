@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -64,6 +65,16 @@ def truth(simulator: SimulatorProcess, serial: str) -> Any:
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
+
+
+def drain(terminal: int) -> str:
+    """Everything that was written to a terminal that nobody has open any more."""
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO is its end
+        while piece := os.read(terminal, 65536):
+            seen += piece
+    os.close(terminal)
+    return seen.decode()
 
 
 def on_stick(truth: Any) -> bytes:
@@ -196,10 +207,22 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.Monke
         bar.begin("write", 100 << 20)
         bar.advance(30 << 20)
         bar.end()
-    drawn = os.read(ours, 65536).decode().split("\r")
-    os.close(ours)
+    drawn = drain(ours).split("\r")
 
     assert any(line.startswith("  write:  30%|") and "30.0M/100M [" in line for line in drawn)
+
+
+def test_a_comparison_that_ended_early_leaves_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 60))
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        bar = ProgressBar()
+        bar.begin("compare", 100)
+        bar.advance(30)
+        bar.end()
+
+    assert drain(ours).split("\r")[-2].strip() == ""
 
 
 def test_the_stick_is_read_into_a_file(
