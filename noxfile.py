@@ -116,9 +116,9 @@ def jumpstarter(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what suite, driver, leases and scheduling cost, against their goals: a quarter of an hour."""
+    """Measure what suite, driver, leases, scheduling, flashing cost, against their goals: 20 minutes."""
     _install(session, *BENCH_GROUP)
-    for measured in ("suite_cost", "request_cost", "bench_lease", "bench_makespan"):
+    for measured in ("suite_cost", "request_cost", "bench_lease", "bench_makespan", "bench_flash"):
         session.run("python", f"tests/bench/{measured}.py")
 
 

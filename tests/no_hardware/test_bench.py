@@ -35,6 +35,16 @@ def test_the_cost_of_a_control_request_is_measured() -> None:
     assert lines[1].startswith("a control request")
 
 
+def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) -> None:
+    lines = run(
+        "bench_flash.py", "--size-mib", "16", "--repeats", "1", "--folder", str(tmp_path)
+    ).splitlines()
+
+    assert [line.partition(":")[0] for line in lines[2:5]] == ["dense", "a quarter mapped", "unchanged"]
+    assert lines[-1].startswith("peak memory")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
 def test_the_table_says_whether_a_goal_is_met(
     monkeypatch: pytest.MonkeyPatch, ours_s: float, verdict: str

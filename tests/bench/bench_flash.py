@@ -1,0 +1,138 @@
+"""What flashing costs, against dd, the decompressors and Debian's bmaptool, on one device in one run.
+
+All take turns, round by round, and a ratio compares what was measured in the same round. hil's write is the
+phase that ends when the device has everything; what proves it, reading back, is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import flash_images
+from flash_device import bare_memory_bytes, device, flash
+from ratios import Ratio, table
+
+MIB = 1 << 20
+DENSE_GOAL = 1 / 0.95
+QUARTER_GOAL = 1 / 3
+UNCHANGED_GOAL = 0.3
+ARCHIVE_GOAL = 1.1
+BMAPTOOL_GOAL = 1.0
+MEMORY_GOAL_MIB = 64
+ARCHIVE_PART = 4  # an archive's image is so much smaller: xz takes a while
+
+Rounds = dict[str, list[float]]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size-mib", type=int, default=1024, help="of the raw images")
+    parser.add_argument("--repeats", type=int, default=3, help="how many rounds count")
+    parser.add_argument("--folder", type=Path, help="where image and disk lie: on a disk, not in memory")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hil-bench-", dir=options.folder) as name:
+        folder = Path(name)
+        with device(folder, (options.size_mib + 16) * MIB) as disk:
+            print(f"{options.size_mib} MiB to {disk}")  # noqa: T201 - as below
+            bench = _Bench(folder, disk, options.size_mib * MIB)
+            for _ in range(options.repeats):
+                bench.round()
+        for line in bench.lines():
+            print(line)  # noqa: T201 - the table is the point
+
+
+class _Bench:
+    """What was measured so far, in seconds by name, and the memory that hil took."""
+
+    def __init__(self, folder: Path, disk: Path, size_bytes: int) -> None:
+        self._disk = disk
+        self._dense = flash_images.dense(folder, size_bytes)
+        self._quarter = flash_images.quarter(folder, size_bytes)
+        self._archives = flash_images.compressed(folder, size_bytes // ARCHIVE_PART)
+        self._bmaptool = shutil.which("bmaptool")
+        self._seconds: Rounds = defaultdict(list)
+        self._memory_bytes = 0
+
+    def round(self) -> None:
+        """Measure everything once."""
+        whole = ["bs=4M", "oflag=direct", "conv=fsync,notrunc"]
+        self._run("dd", ["dd", f"if={self._dense}", f"of={self._disk}", *whole])
+        self._flash("dense", self._dense, force=True)
+        self._flash("unchanged", self._dense, force=False)
+        self._run("dd again", ["dd", f"if={self._dense}", f"of={self._disk}", *whole])
+        self._flash("quarter", self._quarter, force=True)
+        if self._bmaptool:
+            self._run("bmaptool", [self._bmaptool, "copy", "--nobmap", self._dense, self._disk])
+            bmap = self._quarter.with_suffix(".bmap")
+            self._run(
+                "bmaptool, quarter", [self._bmaptool, "copy", "--bmap", bmap, self._quarter, self._disk]
+            )
+        for name, archive in self._archives.items():
+            self._run(f"{name} -dc", [name, "-dc", archive])
+            self._flash(name, archive, force=True)
+
+    def lines(self) -> list[str]:
+        """The table, and what has no ratio."""
+        peak, bare = self._memory_bytes / MIB, bare_memory_bytes() / MIB
+        verdict = "holds" if peak <= MEMORY_GOAL_MIB else "MISSED"
+        lines = [table(self._ratios()), *self._proofs()]
+        if not self._bmaptool:
+            lines.append("bmaptool is not installed (Debian: bmap-tools): not compared")
+        memory = f"peak memory {peak:.1f} MiB, of which a bare interpreter {bare:.1f} MiB"
+        return [*lines, f"{memory}; goal {MEMORY_GOAL_MIB} MiB {verdict}"]
+
+    def _ratios(self) -> list[Ratio]:
+        at = self._seconds
+        ratios = [
+            self._ratio("dense: write / dd", "dd", "dense", DENSE_GOAL),
+            self._ratio("a quarter mapped: write / dd of all", "dd again", "quarter", QUARTER_GOAL),
+            self._ratio("unchanged: all of it / dd", "dd", "unchanged, all", UNCHANGED_GOAL),
+        ]
+        for name in self._archives:
+            pairs = zip(at[f"{name} -dc"], at["dd"], strict=True)
+            slower = [max(unpacking, all_of_it / ARCHIVE_PART) for unpacking, all_of_it in pairs]
+            pairs = zip(slower, at[name], strict=True)
+            ratios.append(Ratio.of(f"{name}: write / the slower of {name} -dc and dd", pairs, ARCHIVE_GOAL))
+        if self._bmaptool:
+            ratios += [
+                self._ratio("dense: write / bmaptool", "bmaptool", "dense", BMAPTOOL_GOAL),
+                self._ratio("quarter: write / bmaptool", "bmaptool, quarter", "quarter", BMAPTOOL_GOAL),
+            ]
+        return ratios
+
+    def _ratio(self, name: str, bare: str, ours: str, goal: float) -> Ratio:
+        return Ratio.of(name, zip(self._seconds[bare], self._seconds[ours], strict=True), goal)
+
+    def _proofs(self) -> list[str]:
+        """What it costs to prove the images, which nothing else does."""
+        return [
+            f"{name}: read back in {statistics.median(self._seconds[f'{name}, verify']):.2f} s,"
+            f" all of it {statistics.median(self._seconds[f'{name}, all']):.2f} s"
+            for name in ("dense", "quarter", *self._archives)
+        ]
+
+    def _run(self, name: str, command: list[Any]) -> None:
+        began = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._seconds[name].append(time.monotonic() - began)
+
+    def _flash(self, name: str, image: Path, *, force: bool) -> None:
+        told = flash(image, self._disk, force=force)
+        self._seconds[f"{name}, all"].append(told["flash_s"])
+        self._seconds[name].append(told["write_s"])
+        self._seconds[f"{name}, verify"].append(told["verify_s"])
+        self._memory_bytes = max(self._memory_bytes, told["memory_bytes"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
