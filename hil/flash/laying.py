@@ -90,15 +90,16 @@ def lay(disk: Disk, image: Image, progress: Progress, *, force: bool) -> Laid:
         ImageError: The image is damaged, or larger than the stick.
         FlashError, StickLostError: The stick failed, or is gone.
     """
-    _check_fits(image, disk, image.size_bytes)
+    _check_fits(image, disk, image.size_bytes or 0)
     return _Laying(disk, image, progress, force=force).run()
 
 
-def _check_fits(image: Image, disk: Disk, image_bytes: int | None) -> None:
-    if image_bytes is not None and image_bytes > disk.size_bytes:
+def _check_fits(image: Image, disk: Disk, known_bytes: int) -> None:
+    if known_bytes > disk.size_bytes:
+        so_far = "" if image.size_bytes else " or more"
         raise ImageError(
             f"{image.label} is larger than the stick",
-            why=f"it is of {image_bytes} bytes or more, {disk.node.name} has {disk.size_bytes}",
+            why=f"it has {known_bytes} bytes{so_far}, {disk.node.name} has {disk.size_bytes}",
             remedy="take a larger stick, or a smaller image",
         )
 
