@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.using_board import host_of
+from hil.cli.using_board import host_of, lab_here
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
+from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
 from hil.errors import BoardBusyError, HilError, Verdict
 from hil.lab.board_record import read_record
-from hil.lab.lease import hold
+from hil.lab.holder import Holder
+from hil.lab.lease import hold, lock_path
 from hil.lab.lock_file import lock_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hil.dutlink.sighting import Sighting
+    from hil.lab.board_record import BoardRecord
 
-__all__ = ["BoardList"]
+__all__ = ["BoardList", "BoardRow"]
 
 _LOOK_EVERY_S = 2.0
+_UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class BoardRow:
+    """One board, as `hil boards` prints it; None: not known.
+
+    Attributes:
+        board: Its serial number; where it does not tell, where it is plugged in.
+        name: Of its place: the lab file's, else the one stored on it.
+        tags: Those stored on it and the lab file's.
+        firmware: Its version.
+        state: present, busy, absent, denied, lost.
+        position: Who has the stick: off, host, dut, or unknown. The board cannot be asked: this is what the
+            host sees, or what hil was last told to do.
+        power: Whether its DUT draws current: on or off.
+        watts: What it draws.
+        holder: Who holds it, and for what.
+        since: Since when, UTC, ISO 8601.
+        safe: Whether it was left safe.
+        health: "ok", or what is wrong.
+        why: The cause of that.
+    """
+
+    board: str
+    name: str | None = None
+    tags: list[str] | None = None
+    firmware: str | None = None
+    state: str = str(Verdict.ABSENT)
+    position: str = _UNKNOWN
+    power: str | None = None
+    watts: float | None = None
+    holder: str | None = None
+    since: str | None = None
+    safe: bool | None = None
+    health: str = "ok"
+    why: str = field(default="", kw_only=True)
 
 
 class BoardList:
@@ -30,15 +72,22 @@ class BoardList:
         boards: Where they are, as `--hil-boards` has it.
 
     Raises:
-        UsageError: `boards` is no place where boards already are.
+        UsageError: `boards` is no place where boards already are, or the lab file is wrong.
     """
 
     def __init__(self, boards: str) -> None:
         self._host = host_of(boards)
+        self._lab = lab_here()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each board: the same keys for all, None for what is not known."""
-        return [self._row(sighting) for sighting in list_boards(self._host)]
+        """Return a row for each board, then one for each place whose board is not there."""
+        rows = [self._row(sighting) for sighting in list_boards(self._host)]
+        there = {row.board for row in rows}
+        missing = [place for place in self._lab.places.values() if place.serial not in there]
+        rows += [
+            BoardRow(place.serial, self._lab.name_of(place.serial), list(place.tags)) for place in missing
+        ]
+        return [asdict(row) for row in rows]
 
     def changes(self, times: int | None) -> Iterator[list[dict[str, Any]]]:
         """Look again and again, `times` at most, and yield the rows whenever they have changed."""
@@ -53,28 +102,59 @@ class BoardList:
                 last = rows
                 yield rows
 
-    def _row(self, sighting: Sighting) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "board": sighting.serial or f"at {sighting.location}",
-            "state": str(sighting.verdict),
-            "firmware": str(sighting.firmware) if sighting.firmware else None,
-            **dict.fromkeys(("name", "tags", "watts", "holder", "safe")),
-            "why": sighting.error.what if sighting.error else "",
-        }
-        if sighting.serial is None:
-            return row
-        try:
-            with hold(sighting.serial, test="hil boards"):
-                row["safe"] = not read_record(lock_folder(), sighting.serial).needs_safety
-                if sighting.verdict is Verdict.PRESENT:
-                    row |= self._words(sighting.serial)
-        except BoardBusyError as error:
-            row |= {"state": "busy", "holder": error.why}
-        except HilError as error:
-            row["why"] = error.what
+    def _row(self, sighting: Sighting) -> BoardRow:
+        row = BoardRow(sighting.serial or f"at {sighting.location}", state=str(sighting.verdict))
+        row.firmware = str(sighting.firmware) if sighting.firmware else None
+        if sighting.error is not None:
+            row.health, row.why = str(sighting.verdict), sighting.error.what
+        if sighting.serial is not None:
+            row.name = self._lab.name_of(sighting.serial) or None
+            self._ask(row, sighting.serial, sighting.verdict)
         return row
 
-    def _words(self, serial: str) -> dict[str, Any]:
+    def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
+        """Ask a board that nobody holds; of one that is held its lock file tells."""
+        try:
+            with hold(serial, test="hil boards"):
+                self._read_record(row, serial)
+                if verdict is Verdict.PRESENT:
+                    self._read_board(row, serial)
+        except BoardBusyError as error:
+            holder = _holder_of(serial)
+            row.state = "busy"
+            row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
+        except HilError as error:
+            row.health, row.why = "faulty", error.what
+
+    def _read_record(self, row: BoardRow, serial: str) -> None:
+        record = read_record(lock_folder(), serial)
+        row.safe = not record.needs_safety
+        row.position = _position(record, self._lab.wiring_of(serial).stick)
+        if record.needs_safety:
+            row.health = "not left safe"
+            row.why = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
+
+    def _read_board(self, row: BoardRow, serial: str) -> None:
         with open_board(self._host, serial, console=False) as board:
-            kept = board.settings.read()
-            return {"name": kept.name, "tags": kept.tag_list, "watts": board.power.read().watts}
+            kept, reading = board.settings.read(), board.power.read()
+        row.name = row.name or kept.name
+        row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
+        row.watts = reading.watts
+        row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"
+        if self._lab.unlike(serial, kept):
+            row.health, row.why = "other power sequences", f"hil settings apply --board {serial}"
+
+
+def _position(record: BoardRecord, stick: Path | None) -> str:
+    """Who has the stick: what the host sees goes before what is on record."""
+    if stick is not None and stick.exists():
+        return "host"
+    on_record = record.position or _UNKNOWN
+    return _UNKNOWN if stick is not None and on_record == "host" else on_record
+
+
+def _holder_of(serial: str) -> Holder | None:
+    try:
+        return Holder.from_json(lock_path(lock_folder(), serial).read_bytes())
+    except OSError:
+        return None

@@ -10,40 +10,65 @@ import click
 from hil.cli.one_board import boards_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["boards"]
+
+_COLUMNS = ("board", "name", "tags", "firmware", "state", "position", "power", "health")
 
 
 @click.command("boards")
 @boards_option
 @click.option("--watch", is_flag=True, help="Look again, and print what has changed, until Ctrl-C.")
 @click.option("--times", type=click.IntRange(min=1), metavar="N", help="With --watch: end after N looks.")
-@click.option("--json", "as_json", is_flag=True, help="As `hil --json boards`.")
 @click.pass_context
-def boards(ctx: click.Context, boards: str, watch: bool, times: int | None, as_json: bool) -> Any:  # noqa: ANN401 - rows
-    """List the boards of this host: serial number, name, tags, firmware, power, and who holds each.
+def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> Any:  # noqa: ANN401 - rows
+    r"""List the boards of this host, and the places of the lab file whose board is not there.
 
-    A board that somebody holds is not asked for anything but its version: its run goes on undisturbed.
+    A board that somebody holds is not asked for anything but its version: its run goes on undisturbed. Who
+    has the stick no board tells: it is what the host sees, or what hil was last told to do.
+
+    \b
+    hil boards
+    hil boards --watch
+    hil boards --json
+
+    Exit status: 0 listed, also if there are none; 1 if they cannot be looked for; 2 misuse.
     """
     from hil.cli.board_list import BoardList  # noqa: PLC0415 - the driver is for commands that use boards
 
     found = BoardList(boards)
-    root = ctx.find_root()
-    root.params["as_json"] = as_json = as_json or root.params["as_json"]
-    if not watch:
-        return found.rows()
-    for rows in found.changes(times):
-        _show(rows, as_json=as_json)
-    return None
+    as_json = ctx.find_root().params["as_json"]
+    for rows in found.changes(times if watch else 1):
+        click.echo(json.dumps(rows) if as_json else "\n".join(_table(rows)))
 
 
-def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    click.echo(json.dumps(rows) if as_json else "\n".join(_lines(rows)))
-
-
-def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        yield "  ".join(f"{key}={value}" for key, value in row.items())
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     if not rows:
-        yield "no boards"
+        yield "no boards; hil doctor says why"
+        return
+    cells = [[column.upper() for column in _COLUMNS]]
+    cells += [[_cell(row, column) for column in _COLUMNS] for row in rows]
+    empty = [index for index in range(len(_COLUMNS)) if all(line[index] == "-" for line in cells[1:])]
+    shown = [[cell for index, cell in enumerate(line) if index not in empty] for line in cells]
+    widths = [max(len(line[index]) for line in shown) for index in range(len(shown[0]))]
+    yield _line(shown[0], widths)
+    for row, line in zip(rows, shown[1:], strict=True):
+        yield _line(line, widths)
+        if row["holder"]:
+            yield f"  held by {row['holder']} since {row['since'] or 'an unknown time'}"
+        if row["why"]:
+            yield f"  {row['why']}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value = row[column]
+    if column == "power" and value is not None:
+        return f"{value}, {abs(row['watts']):.2f} W"
+    if isinstance(value, list):
+        return ",".join(value) or "-"
+    return str(value or "-")

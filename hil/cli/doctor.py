@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.answer import Answer
+from hil.cli.everywhere import complete_board
 from hil.cli.one_board import boards_option
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _WIDTH = 12
     "serial",
     envvar="HIL_BOARD",
     metavar="SERIAL",
+    shell_complete=complete_board,
     help="Examine only this board (or place). Or the environment variable HIL_BOARD.",
 )
 @click.option("--quick", is_flag=True, help="Leave out what moves a mux.")

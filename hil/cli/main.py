@@ -13,12 +13,15 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.boards import boards
+from hil.cli.completion import completion
 from hil.cli.console import console
 from hil.cli.doctor import doctor
 from hil.cli.enroll import enroll
+from hil.cli.everywhere import offer_json, wants_json
 from hil.cli.flash import flash
 from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
+from hil.cli.lease import lease
 from hil.cli.nightly import nightly
 from hil.cli.pins import pins
 from hil.cli.power import power
@@ -47,10 +50,12 @@ def cli(as_json: bool) -> None:
 
 
 cli.add_command(boards)
+cli.add_command(completion)
 cli.add_command(console)
 cli.add_command(doctor)
 cli.add_command(enroll)
 cli.add_command(flash)
+cli.add_command(lease)
 cli.add_command(nightly)
 cli.add_command(pins)
 cli.add_command(power)
@@ -61,6 +66,7 @@ cli.add_command(settings)
 cli.add_command(sim)
 cli.add_command(storage)
 cli.add_command(udev)
+offer_json(cli)
 
 
 @cli.result_callback()
@@ -98,7 +104,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(given, prog_name="hil", standalone_mode=False)
     except (click.ClickException, HilError) as error:
-        return _complain(error, as_json=given[:1] == ["--json"])
+        return _complain(error, as_json=wants_json(given))
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     return result if isinstance(result, int) else 0

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from hil.cli.everywhere import complete_board
+
 __all__ = ["Asked", "boards_option", "one_board"]
 
 Verb: TypeAlias = Callable[..., Any]
@@ -43,7 +45,8 @@ _SERIAL = click.option(
     "serial",
     envvar="HIL_BOARD",
     metavar="SERIAL",
-    help="Which board; needed where there are several. Or the environment variable HIL_BOARD.",
+    shell_complete=complete_board,
+    help="Which board, or place; needed where there are several. Or the environment variable HIL_BOARD.",
 )
 
 _WAIT = click.option(

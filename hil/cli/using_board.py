@@ -6,15 +6,21 @@ There is no guard: a person who says `hil power on` wants the DUT to stay on. Th
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.errors import BoardAbsentError, BoardBusyError, UsageError
+from hil.lab.board_record import read_record, write_record
+from hil.lab.borrowed import is_borrowed
+from hil.lab.guarded import under_guard
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
+from hil.lab.safe import bring_to_safety
+from hil.lab.safety import LEAVE, Safety
+from hil.lab.shared_folder import lock_folder
 from hil.suite.hosts import Hosts
 from hil.suite.options import Where, parse_boards
 
@@ -24,10 +30,11 @@ if TYPE_CHECKING:
     from hil.cli.one_board import Asked
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
+    from hil.lab.guarded import GuardedLease
     from hil.lab.lab import Lab
-    from hil.lab.lease import Waiting
+    from hil.lab.lease import Lease, Waiting
 
-__all__ = ["host_of", "hosts_of", "lab_here", "using"]
+__all__ = ["guarded", "host_of", "hosts_of", "lab_here", "using"]
 
 
 def host_of(boards: str) -> Host:
@@ -75,13 +82,55 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     host = host_of(asked.boards)
     lab = lab_here()
     serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
+    lease = nullcontext() if is_borrowed(serial) else _held(serial, asked.wait_s, what)
+    with lease, open_board(host, serial, lab.wiring_of(serial), console=False) as board:
+        try:
+            yield board
+        finally:
+            _note_position(board)
+
+
+def _note_position(board: Board) -> None:
+    """Put on record who has the stick now, for `hil boards`: the board cannot be asked."""
+    position = board.storage.position
+    if position is not None:
+        folder = lock_folder()
+        record = read_record(folder, board.serial).with_position(str(position))
+        write_record(folder, board.serial, record)
+
+
+@contextmanager
+def guarded(asked: Asked, what: str) -> Iterator[tuple[Board, GuardedLease]]:
+    """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
+
+    Args:
+        asked: Which.
+        what: What it is held for, for others to read.
+
+    Raises:
+        UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
+        UsageError: There are several, and none was named.
+    """
+    hosts = hosts_of(asked.boards)
+    host, lab = hosts.chosen(), lab_here()
+    serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
+    safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
+    with (
+        under_guard(_held(serial, asked.wait_s, what), safety) as lease,
+        open_board(host, serial, lab.wiring_of(serial), console=False) as board,
+    ):
+        if safety.policy != LEAVE:
+            board.make_safe()
+        yield board, lease
+        bring_to_safety(board, safety.policy)
+
+
+def _held(serial: str, wait_s: float, what: str) -> Lease:
     try:
-        lease = hold(serial, wait_s=asked.wait_s, test=what, on_wait=_tell)
+        return hold(serial, wait_s=wait_s, test=what, on_wait=_tell)
     except BoardBusyError as error:
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
-    with lease, open_board(host, serial, lab.wiring_of(serial), console=False) as board:
-        yield board
 
 
 def _only(host: Host) -> str:

@@ -77,11 +77,14 @@ class BoardRecord:
         state: Whether it is safe.
         holder: Who holds or last held it.
         events: What was done to make it safe, the newest last.
+        position: Who was given the stick last ("off", "host", "dut"); empty: not known. The board cannot be
+            asked, so it may be wrong where something else than hil turned the mux since.
     """
 
     state: BoardState = BoardState.SAFE
     holder: Holder | None = None
     events: tuple[SafetyEvent, ...] = ()
+    position: str = ""
 
     @property
     def needs_safety(self) -> bool:
@@ -90,16 +93,21 @@ class BoardRecord:
 
     def used_by(self, holder: Holder) -> Self:
         """The record while `holder` uses the board."""
-        return replace(self, state=BoardState.IN_USE, holder=holder)
+        return replace(self, state=BoardState.IN_USE, holder=holder, position="")
 
     def left_safe(self) -> Self:
         """The record after its holder made it safe and gave it back."""
-        return replace(self, state=BoardState.SAFE)
+        return replace(self, state=BoardState.SAFE, position="off")
+
+    def with_position(self, position: str) -> Self:
+        """The record after a hand turned the mux."""
+        return replace(self, position=position)
 
     def with_event(self, event: SafetyEvent) -> Self:
         """The record after an attempt to make it safe."""
         state = BoardState.PENDING if event.what == "could not be made safe" else BoardState.SAFE
-        return replace(self, state=state, events=(*self.events, event)[-MOST_EVENTS:])
+        position = "off" if state is BoardState.SAFE else ""
+        return replace(self, state=state, events=(*self.events, event)[-MOST_EVENTS:], position=position)
 
     def to_json(self) -> bytes:
         """The record as it is written; the oldest events go where they do not fit."""
@@ -107,7 +115,8 @@ class BoardRecord:
         while True:
             holder = self.holder.to_data() if self.holder else None
             shown = [asdict(event) for event in events]
-            text = json.dumps({"state": self.state, "holder": holder, "events": shown}, indent=1).encode()
+            facts = {"state": self.state, "holder": holder, "events": shown, "position": self.position}
+            text = json.dumps(facts, indent=1).encode()
             if len(text) < RECORD_BYTES or not events:
                 return text.ljust(RECORD_BYTES - 1) + b"\n"
             del events[0]
@@ -120,7 +129,8 @@ class BoardRecord:
         try:
             facts: dict[str, Any] = json.loads(record)
             events = tuple(SafetyEvent(**event) for event in facts["events"])
-            return cls(BoardState(facts["state"]), Holder.from_data(facts["holder"]), events)
+            holder = Holder.from_data(facts["holder"])
+            return cls(BoardState(facts["state"]), holder, events, str(facts.get("position", "")))
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(BoardState.PENDING)
 

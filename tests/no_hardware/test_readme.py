@@ -148,7 +148,7 @@ def test_every_option_of_hil_sim_is_explained() -> None:
 
     explained = set(re.findall(r"^\| `(--[a-z-]+)", page, flags=re.MULTILINE))
 
-    assert explained == offered - {"--help"}
+    assert explained == offered - {"--help", "--json"}
 
 
 def test_every_fault_is_explained() -> None:

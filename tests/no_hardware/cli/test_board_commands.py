@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
+from hil.dutlink.reading import SETTLE_S
+from hil.dutlink.waiting import hold as hold_s
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
 
@@ -180,6 +182,49 @@ def test_the_list_tells_free_boards_from_held_ones(
     assert (status, held["state"], free["state"]) == (0, "busy", "present")
     assert "test_boot" in held["holder"]
     assert (free["board"], free["holder"], free["safe"]) == (simulator.serials()[1], None, True)
+
+
+@pytest.mark.parametrize("position", ["dut", "off"])
+def test_the_list_tells_who_was_given_the_stick_and_whether_the_dut_is_on(
+    serial: str, position: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["power", "force-on"])
+    run(["storage", position])
+    hold_s(SETTLE_S)
+    capsys.readouterr()
+
+    run(["boards", "--json"])
+    run(["power", "force-off"])
+
+    (row,) = [row for row in json.loads(capsys.readouterr().out.splitlines()[0]) if row["board"] == serial]
+    assert (row["position"], row["power"], row["health"]) == (position, "on", "ok")
+
+
+def test_what_the_host_sees_goes_before_what_is_on_record(
+    serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stick").touch()
+    (tmp_path / "lab.toml").write_text(f'[place.a]\nserial = "{serial}"\nstick = "{tmp_path / "stick"}"\n')
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+
+    run(["boards", "--json"])
+
+    (row,) = [row for row in told(capsys) if row["board"] == serial]
+    assert (row["position"], row["name"]) == ("host", "a")
+
+
+def test_a_place_whose_board_is_not_there_is_listed_as_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lab.toml").write_text('[place.gone]\nserial = "00000000"\n')
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+
+    status = run(["boards"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (status, len(lines)) == (0, 4)
+    assert lines[0].split()[:2] == ["BOARD", "NAME"]
+    assert lines[3].split()[:2] == ["00000000", "gone"]
 
 
 def test_a_watch_prints_a_line_only_for_a_change(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,96 @@
+"""`hil lease`: anything, run with a board held."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.answer import Answer
+from hil.cli.one_board import Asked, one_board
+from hil.errors import HilError, UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.lab.guarded import GuardedLease
+
+__all__ = ["lease"]
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option(
+    "--storage",
+    type=click.Choice(["off", "host", "dut"]),
+    default="off",
+    show_default=True,
+    help="Who has the stick when the command begins.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@one_board
+def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
+    r"""Run COMMAND with a board held; the board is safe before it begins and after it ended, however it ends.
+
+    \b
+    hil lease -- sh -c 'picocom --baud 115200 "$HIL_TTY"'
+    hil lease --board jetson-1 -- ./provision.sh --all
+    hil lease --storage host -- sh -c 'dd if=image of="$HIL_STICK" bs=4M conv=fsync'
+    hil lease -- bash
+
+    COMMAND finds in its environment:
+
+    \b
+    HIL_BOARD   the board's serial number; hil commands use it by themselves, under this lease
+    HIL_BOARDS  where it is, as --boards has it
+    HIL_PLACE   its name: the lab file's, else the one stored on it
+    HIL_TTY     the console's tty
+    HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
+    HIL_LEASE   the pid of this process
+
+    Signals are passed on to it. When this process is killed, COMMAND is ended and a guard makes the board
+    safe. A test run takes a lease of its own: do not put pytest behind this one.
+
+    Exit status: COMMAND's; 128 and a signal's number if one ended it; 127 if it is not there, 126 if it
+    cannot be run; 1 if the board cannot be used, or cannot be made safe afterwards; 2 misuse.
+    """
+    if not command:
+        raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
+    from hil.cli.using_board import guarded  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.lab.leading import lead  # noqa: PLC0415 - as above
+
+    status = 0
+    try:
+        with guarded(asked, f"hil lease: {' '.join(command)}") as (board, held):
+            _place_stick(board, storage)
+            status = lead(command, _environment(asked, board, held))
+    except HilError as error:
+        if not status:
+            raise
+        click.echo(f"hil: {error}", err=True)  # the command's own failure is what counts
+    return Answer(None, status)
+
+
+def _place_stick(board: Board, storage: str) -> None:
+    if storage == "dut":
+        board.storage.dut()
+    elif storage == "host":
+        board.storage.host()
+        board.storage.wait_for_node()
+
+
+def _environment(asked: Asked, board: Board, held: GuardedLease) -> dict[str, str]:
+    from hil.cli.using_board import lab_here  # noqa: PLC0415 - as above
+    from hil.lab.borrowed import LEASED  # noqa: PLC0415 - as above
+
+    sys.stdout.flush()
+    name = lab_here().name_of(board.serial) or board.settings.read().name
+    return {
+        **os.environ,
+        "HIL_BOARD": held.serial,
+        "HIL_BOARDS": asked.boards,
+        "HIL_PLACE": name,
+        "HIL_TTY": str(board.console.tty.path),
+        "HIL_STICK": str(board.storage.node or ""),
+        LEASED: str(os.getpid()),
+    }

@@ -1,0 +1,179 @@
+"""`hil lease -- COMMAND`: the command has the board to itself, and the board is safe however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.waiting import until
+from hil.lab.borrowed import LEASED, is_borrowed
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.thorough  # processes
+HIL = [sys.executable, "-m", "hil.cli.main"]
+SWITCH_ON = f"{sys.executable} -m hil.cli.main power force-on"
+LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=10) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> str:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_LAB", "none")
+    monkeypatch.delenv("HIL_BOARD", raising=False)
+    return simulator.serials()[0]
+
+
+def leased(*command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    arguments = [*HIL, "lease", *options, "--", *command]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+
+
+@contextmanager
+def started(script: str) -> Iterator[subprocess.Popen[str]]:
+    """A lease whose command has switched the DUT on and said so."""
+    arguments = [*HIL, "lease", "--", "sh", "-c", f"{SWITCH_ON} && echo ready; {script}"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":
+            assert process.poll() is None
+        yield process
+        process.terminate()
+
+
+@pytest.mark.parametrize("status", [0, 1, 7, 130])
+def test_the_status_is_the_commands(status: int) -> None:
+    assert leased("sh", "-c", f"exit {status}").returncode == status
+
+
+def test_a_command_ended_by_a_signal_ends_as_in_a_shell() -> None:
+    assert leased("sh", "-c", "kill -9 $$").returncode == 128 + 9
+
+
+@pytest.mark.parametrize(("command", "status"), [("nonesuch-program", 127), ("/", 126)])
+def test_a_command_that_cannot_be_run_is_told(command: str, status: int) -> None:
+    ran = leased(command)
+
+    assert (ran.returncode, f"{command} cannot be run" in ran.stderr) == (status, True)
+
+
+def test_the_environment_names_the_board_and_what_belongs_to_it(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    ran = leased(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+
+    environ = json.loads(ran.stdout)
+    assert environ["HIL_BOARD"] == serial
+    assert environ["HIL_BOARDS"] == f"sim@{simulator.control.port}"
+    assert Path(environ["HIL_TTY"]).exists()
+    assert environ["HIL_STICK"] == ""
+
+
+def test_the_stick_can_be_given_to_the_host(serial: str, simulator: SimulatorProcess) -> None:
+    ran = leased("sh", "-c", 'head -c 4 "$HIL_STICK" | wc -c', options=("--storage", "host"))
+
+    assert (ran.returncode, ran.stdout.strip()) == (0, "4"), ran.stderr
+    assert simulator.control.state(serial)["mux"] == "off"
+
+
+def test_options_behind_the_command_are_the_commands(serial: str) -> None:
+    arguments = [*HIL, "lease", "--board", serial, "echo", "--board", "x", "--json"]
+    ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+
+    assert ran.stdout == "--board x --json\n"
+
+
+def test_hil_uses_the_board_under_the_lease_and_the_board_is_safe_afterwards(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    script = f"{SWITCH_ON} && {sys.executable} -m hil.cli.main --json power read"
+    ran = leased("sh", "-c", script)
+
+    assert (ran.returncode, json.loads(ran.stdout.splitlines()[-1])["board"]) == (0, serial), ran.stderr
+    assert simulator.control.state(serial)["supply"] is False
+
+
+def test_others_wait_meanwhile_and_read_what_it_is_held_for(serial: str) -> None:
+    with started("exec sleep 100") as process:
+        environ = os.environ | {LEASED: str(process.pid)}  # copied from elsewhere: it proves nothing
+        other = subprocess.run(
+            [*HIL, "power", "off", "--wait", "0"],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+        borrowed = is_borrowed(serial, environ)
+
+    assert (other.returncode, "hil lease: sh" in other.stderr, borrowed) == (1, True, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_is_passed_on_and_the_board_is_safe_afterwards(
+    serial: str, simulator: SimulatorProcess, number: signal.Signals
+) -> None:
+    with started("exec sleep 100") as process:
+        assert simulator.control.state(serial)["supply"] is True
+        process.send_signal(number)
+
+        assert process.wait(LIMIT_S) == 128 + number
+    assert simulator.control.state(serial)["supply"] is False
+
+
+def test_a_command_may_take_its_time_to_end(serial: str, simulator: SimulatorProcess) -> None:
+    with started('trap "echo ending; exit 3" TERM; while :; do sleep 0.1; done') as process:
+        process.terminate()
+        said, _ = process.communicate(timeout=LIMIT_S)
+
+    assert (process.returncode, said) == (3, "ending\n")
+    assert simulator.control.state(serial)["supply"] is False
+
+
+def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
+    serial: str, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    mark = tmp_path / "pid"
+    with started(f"echo $$ > {mark}; exec sleep 100") as process:
+        assert until(lambda: mark.exists() and mark.read_text().strip(), LIMIT_S)
+        process.kill()
+        process.wait(LIMIT_S)
+
+    with hold(serial, wait_s=LIMIT_S):
+        assert simulator.control.state(serial)["supply"] is False
+    assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
+
+
+def test_a_board_that_cannot_be_made_safe_afterwards_fails_a_command_that_went_well(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    sim = f"{sys.executable} -m hil.cli.main sim fault --control {simulator.control.port} {serial}"
+    ran = leased("sh", "-c", f"{sim} unplug")
+    simulator.control.fault(serial, "replug")
+
+    assert (ran.returncode, serial in ran.stderr) == (1, True)
+
+
+def test_without_a_command_there_is_nothing_to_run() -> None:
+    arguments = [*HIL, "lease"]
+    ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+
+    assert (ran.returncode, "hil lease -- COMMAND" in ran.stderr) == (2, True)
