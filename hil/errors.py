@@ -34,6 +34,7 @@
     |-- UsageError                   an option or argument that cannot be understood
     |-- UsbBlockedError              a no_hardware test touched USB
     |-- HistoryError                 what earlier runs found cannot be read or written
+    |-- ReportError                  pages cannot be made
     `-- SimulatorError               the simulated board's process
 
 Every error survives pickling, because xdist sends them between processes.
@@ -65,6 +66,7 @@ __all__ = [
     "HistoryError",
     "ImageError",
     "NoUsbBackendError",
+    "ReportError",
     "RequestStalledError",
     "SequenceError",
     "SettingError",
@@ -290,6 +292,10 @@ class UsbBlockedError(HilError):
 
 class HistoryError(HilError):
     """The history of earlier runs cannot be read or written."""
+
+
+class ReportError(HilError):
+    """Pages cannot be made."""
 
 
 class SimulatorError(HilError):

@@ -10,7 +10,7 @@ import click
 
 from hil.errors import HistoryError
 
-__all__ = ["history"]
+__all__ = ["DEFAULT", "history", "opened"]
 
 DAY_S = 86_400.0
 DEFAULT = "nightly/history.db"
@@ -46,7 +46,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str) -> Any: 
     from hil.history.questions import ask  # noqa: PLC0415 - the database is for those who ask
     from hil.history.window import Window  # noqa: PLC0415 - as above
 
-    with _opened(path) as kept:
+    with opened(path) as kept:
         morning = ask(Window(kept, nights, kind))
     as_json = context.find_root().params.get("as_json", False)
     return morning.data() if as_json else morning.lines()
@@ -68,11 +68,16 @@ def merge(path: Path, other: Path) -> dict[str, int]:
 @click.pass_obj
 def forget(path: Path, days: float) -> dict[str, int]:
     """Remove old runs."""
-    with _opened(path) as kept:
+    with opened(path) as kept:
         return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}
 
 
-def _opened(path: Path) -> Any:  # noqa: ANN401 - a History, whose import is put off
+def opened(path: Path) -> Any:  # noqa: ANN401 - a History, whose import is put off
+    """Return an open history that is there.
+
+    Raises:
+        HistoryError: There is none, or it cannot be read.
+    """
     from hil.history.store import History  # noqa: PLC0415 - as above
 
     if not path.is_file():

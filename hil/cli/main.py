@@ -26,6 +26,7 @@ from hil.cli.nightly import nightly
 from hil.cli.pins import pins
 from hil.cli.power import power
 from hil.cli.read import read
+from hil.cli.report import report
 from hil.cli.safe import safe
 from hil.cli.settings import settings
 from hil.cli.sim import sim
@@ -61,6 +62,7 @@ cli.add_command(pins)
 cli.add_command(power)
 cli.add_command(read)
 cli.add_command(history)
+cli.add_command(report)
 cli.add_command(safe)
 cli.add_command(settings)
 cli.add_command(sim)

@@ -1,7 +1,7 @@
 """The last requests that a board was sent, and what became of them: the first thing to read after a failure.
 
-Many requests in a row that ask the meter, as a power trace sends them, are one entry, and so are repetitions
-of one that fails; else they would drive out what was done to the DUT.
+Many requests in a row that only ask, as a power trace sends them, are one entry, and so are repetitions of
+one that fails; else they would drive out what was done to the DUT.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ KEPT_REQUESTS = 200
 OK = "ok"
 
 _METER = frozenset({Request.REFRESH, Request.READ})
+_READINGS = frozenset({"meter", "settings"})
 _VALUES: dict[Request, type[enum.IntEnum]] = {
     Request.POWER: PowerAction,
     Request.STORAGE: StorageAction,
@@ -47,7 +48,7 @@ class SentRequest:
     Attributes:
         monotonic_s: When the first was sent, by `time.monotonic`.
         time_s: The same in seconds since 1970.
-        name: The request, or "meter" for a row of readings.
+        name: The request; "meter" or "settings" where these were read.
         value: What it was for, in the firmware's words.
         status: "ok", or the error that it ended with.
         duration_s: From the first being sent to the last being answered.
@@ -74,20 +75,20 @@ class LastRequests:
     def __init__(self, kept: int = KEPT_REQUESTS) -> None:
         self._kept: deque[SentRequest] = deque(maxlen=kept)
 
-    def note(self, began_s: float, request: Request, value: int, sent: bytes, status: str) -> None:
+    def note(self, began_s: float, request: Request, value: int, sent: bytes | None, status: str) -> None:
         """Note a request that is over.
 
         Args:
             began_s: When it was sent, by `time.monotonic`.
             request: Which.
             value: Its `wValue`.
-            sent: The bytes that went with it.
+            sent: The bytes that went with it; None: it was a question.
             status: "ok", or the error's name.
         """
         took_s = time.monotonic() - began_s
-        metered = request in _METER and status == OK
-        name = "meter" if metered else request.name.lower().replace("_", "-")
-        text = "" if metered else _value(request, value, sent)
+        read = _reading(request, sent) if status == OK else ""
+        name = read or request.name.lower().replace("_", "-")
+        text = "" if read else _value(request, value, sent or b"")
         new = SentRequest(began_s, time.time() - took_s, name, text, status, took_s)
         last = self._kept[-1] if self._kept else None
         if last is not None and _is_alike(last, new):
@@ -104,9 +105,16 @@ class LastRequests:
 
 
 def _is_alike(last: SentRequest, new: SentRequest) -> bool:
-    """Whether two requests are one entry: readings of the meter, and what fails again."""
+    """Whether two requests are one entry: readings, and what fails again."""
     same = (last.name, last.value, last.status) == (new.name, new.value, new.status)
-    return same and (new.name == "meter" or new.status != OK)
+    return same and (new.name in _READINGS or new.status != OK)
+
+
+def _reading(request: Request, sent: bytes | None) -> str:
+    """Return what a request only reads: the meter, or the settings; empty: it does something."""
+    if request in _METER:
+        return "meter"
+    return "settings" if request is Request.CONFIG and sent is None else ""
 
 
 def _value(request: Request, value: int, sent: bytes) -> str:

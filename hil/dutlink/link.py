@@ -221,7 +221,7 @@ class Link:
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> bytes:
         limit_ms = max(1, round(limit_s * 1000))
-        began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else b""
+        began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else None
         try:
             reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
         except FOREIGN as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import math
+from html import escape
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hil.dutlink.power_trace import PowerTrace
@@ -19,10 +20,12 @@ __all__ = ["plot", "to_svg"]
 _WIDTH, _HEIGHT = 800, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 15, 20, 45
 _TICKS = 5
+_LABEL_ROWS, _LABEL_LETTERS, _LETTER = 3, 28, 6.5
 
 _STYLE = """
   text { font: 12px sans-serif; fill: #333 } .back { fill: #fff } .grid { stroke: #ddd }
   .line { fill: none; stroke: #0969da; stroke-width: 1.5 } .gap { fill: #888; fill-opacity: 0.25 }
+  .busy { stroke: #888 } .mark path { stroke: #bf3989; stroke-dasharray: 3 2 }
   @media (prefers-color-scheme: dark) {
     text { fill: #ccc } .back { fill: #161b22 } .grid { stroke: #30363d } .line { stroke: #58a6ff }
   }
@@ -62,8 +65,21 @@ def _png(svg: str) -> bytes:
     return png
 
 
-def to_svg(trace: PowerTrace) -> str:
-    """Draw watts over seconds since the trace began."""
+def to_svg(
+    trace: PowerTrace,
+    *,
+    marks: Sequence[tuple[float, str]] = (),
+    busy_s: Sequence[float] = (),
+    styled: bool = True,
+) -> str:
+    """Draw watts over seconds since the trace began.
+
+    Args:
+        trace: What to draw.
+        marks: What happened when, by `time.monotonic`; a line with a label each.
+        busy_s: When the console spoke; a row of ticks under the plot.
+        styled: With colours of its own; a page may have them.
+    """
     ends = [sample.monotonic_s for sample in trace.samples] + [gap.to_s for gap in trace.gaps]
     ends += [trace.began_s + 1.0] if trace.ended_s is None else [trace.ended_s]
     watts = [sample.watts for sample in trace.samples]
@@ -71,13 +87,16 @@ def to_svg(trace: PowerTrace) -> str:
     up = _Axis(min([0.0, *watts]), max([0.1, *watts]), _HEIGHT - _BOTTOM, _TOP)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"',
-            f'width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="Power of the DUT over time">',
-            f"<title>Power of the DUT over time</title><style>{_STYLE}</style>",
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" class="power"',
+            f'width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="Power of the DUT over time"',
+            f'data-left="{_LEFT}" data-right="{_WIDTH - _RIGHT}" data-end="{across.high:.6g}">',
+            f"<title>Power of the DUT over time</title>{f'<style>{_STYLE}</style>' if styled else ''}",
             f'<rect class="back" width="{_WIDTH}" height="{_HEIGHT}"/>',
             *_grid(across, up),
             *_gaps(trace, across),
             *_lines(trace, across, up),
+            *_busy(trace, across, busy_s),
+            *_marks(trace, across, marks),
             "</svg>\n",
         ]
     )
@@ -139,3 +158,28 @@ def _lines(trace: PowerTrace, across: _Axis, up: _Axis) -> Iterator[str]:
         stretches[-1].append(f"{x},{up.at(sample.watts)}")
     for stretch in filter(None, stretches):
         yield f'<polyline class="line" points="{" ".join(stretch)}"/>'
+
+
+def _busy(trace: PowerTrace, across: _Axis, busy_s: Sequence[float]) -> Iterator[str]:
+    """One tick for each pixel in which the console spoke."""
+    bottom = _HEIGHT - _BOTTOM
+    seen = {round(across.at(at_s - trace.began_s)) for at_s in busy_s}
+    ticks = "".join(f"M{x} {bottom}v-6" for x in sorted(seen) if _LEFT <= x <= _WIDTH - _RIGHT)
+    if ticks:
+        yield f'<path class="busy" d="{ticks}"><title>the console spoke</title></path>'
+
+
+def _marks(trace: PowerTrace, across: _Axis, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
+    """A line for each mark; its label stands where no other does, or only in its tooltip."""
+    taken = [0.0] * _LABEL_ROWS
+    for at_s, text in marks:
+        x = across.at(at_s - trace.began_s)
+        if not _LEFT <= x <= _WIDTH - _RIGHT:
+            continue
+        yield f'<g class="mark"><title>{escape(text)}</title><path d="M{x} {_TOP}V{_HEIGHT - _BOTTOM}"/>'
+        label = text if len(text) <= _LABEL_LETTERS else f"{text[: _LABEL_LETTERS - 3]}..."
+        row = next((row for row, end in enumerate(taken) if end < x), None)
+        if row is not None and x + len(label) * _LETTER < _WIDTH:
+            taken[row] = x + len(label) * _LETTER
+            yield f'<text x="{x + 3}" y="{_TOP + 11 + 14 * row}">{escape(label)}</text>'
+        yield "</g>"

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def note(requests: LastRequests, request: Request, value: int, sent: bytes = b"", status: str = "ok") -> None:
+def note(
+    requests: LastRequests, request: Request, value: int, sent: bytes | None = b"", status: str = "ok"
+) -> None:
     requests.note(time.monotonic(), request, value, sent, status)
 
 
@@ -75,6 +77,14 @@ def test_a_setting_is_noted_with_what_was_written() -> None:
     note(requests, Request.CONFIG, ConfigKey.NAME, b"bench 3")
 
     assert [one.value for one in requests] == ["name = 'bench 3'"]
+
+
+def test_settings_that_are_read_in_a_row_are_one_entry() -> None:
+    requests = LastRequests()
+    for key in ConfigKey:
+        note(requests, Request.CONFIG, key, sent=None)
+
+    assert [(one.name, one.value, one.count) for one in requests] == [("settings", "", len(ConfigKey))]
 
 
 def test_a_value_that_no_firmware_knows_is_noted_as_its_number() -> None:

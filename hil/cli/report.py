@@ -1,0 +1,98 @@
+"""`hil report`: pages over the nights, or of one run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.history import DEFAULT, opened
+from hil.errors import ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--history",
+    "path",
+    envvar="HIL_HISTORY",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT,
+    show_default=True,
+    help="The history; or the environment variable HIL_HISTORY.",
+)
+@click.option(
+    "--nights", type=click.IntRange(min=1), default=60, show_default=True, help="Newest runs to show."
+)
+@click.option("--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly.")
+@click.option(
+    "--runs",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where runs are kept, or a folder of such folders; may be repeated. Default: beside the history.",
+)
+def report(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+    r"""Make static pages in OUT: what is new, failing, flaky, slower; tests by nights; boards.
+
+    OUT may also be a folder that `pytest --hil-report` wrote: then the pages of that run are made anew, which
+    a run that was killed could not do itself.
+
+    \b
+    hil report nightly/report
+    hil report --history nightly/history.db --nights 30 --runs nightly public
+    hil report nightly/2026-11-23T013000Z
+    """
+    with _translated(out):
+        if (out / "run.json").is_file():
+            return _one_run(out)
+        return _all_nights(out, path, nights, kind, folders)
+
+
+def _one_run(folder: Path) -> dict[str, Any]:
+    from hil.report.run_pages import build_run  # noqa: PLC0415 - pages are for those who ask
+
+    run = build_run(folder)
+    if run is None:
+        raise ReportError(
+            f"{folder} is no folder of a run that can be read",
+            why="its run.json and all of its tests are damaged",
+            remedy="run again with --hil-report",
+        )
+    return {"page": str(folder / "index.html"), "tests": len(run.tests), "headline": run.headline}
+
+
+def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+    from hil.history.window import Window  # noqa: PLC0415 - as above
+    from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
+
+    with opened(path) as kept:
+        built = build_nights(Window(kept, nights, kind), out, folders or (path.parent,))
+    said: dict[str, Any] = {
+        "page": str(built.page),
+        "nights": built.nights,
+        "tests": built.tests,
+        "nights_with_pages": built.kept,
+        "headline": built.headline,
+    }
+    return said | ({"trouble": built.trouble} if built.trouble else {})
+
+
+@contextmanager
+def _translated(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(
+            f"the report cannot be written to {out}",
+            why=str(error),
+            remedy="see to free space and permissions there, or name another folder",
+        ) from error

@@ -1,0 +1,1 @@
+"""Pages over what runs left behind: static, no server, no network; opened from a file."""

@@ -1,0 +1,62 @@
+"""At the end of a run that keeps evidence, its pages are made; a page that cannot be written fails no test.
+
+On GitHub the summary is added to the step's own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["Building", "begin"]
+
+
+def begin(config: pytest.Config) -> None:
+    """Make pages at the end of the run, in its first process, if evidence is kept."""
+    asked: str | None = config.getoption("hil_report")
+    if asked and not hasattr(config, "workerinput") and not config.option.collectonly:
+        folder = config.invocation_params.dir / asked
+        config.pluginmanager.register(Building(folder), "hil-report")
+
+
+class Building:
+    """The plugin.
+
+    Args:
+        folder: Where the run's evidence is, and its pages go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Make the pages, when everything else has been written, and say where they are."""
+        try:
+            line, red = self._build(), False
+        except OSError as error:
+            line, red = f"NO REPORT: its pages cannot be written: {error}", True
+        terminalreporter.write_line(line, red=red, bold=red)
+
+    def _build(self) -> str:
+        from hil.report.run_pages import build_run  # noqa: PLC0415 - only runs that make pages pay
+
+        if build_run(self._folder) is None:
+            return f"NO REPORT: nothing was kept in {self._folder}"
+        _add_step_summary((self._folder / "summary.md").read_text(encoding="utf-8"))
+        return f"hil: report: {self._folder / 'index.html'}"
+
+
+def _add_step_summary(text: str) -> None:
+    """Add the summary to that of the step of a GitHub workflow that runs this, if one does.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)

@@ -1,0 +1,55 @@
+"""Runs that were kept in folders: found by their key, their pages made where they are missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hil.evidence.folder import EvidenceFolder
+from hil.report.run_pages import build_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["find_kept", "link_to"]
+
+
+def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
+    """Return the folder of each run that is wanted and kept.
+
+    Args:
+        folders: Folders of runs, or folders that hold these.
+        wanted: Keys of runs.
+        trouble: Takes what could not be written.
+    """
+    keys, found = frozenset(wanted), {}
+    for folder in folders:
+        for kept in _runs_in(folder):
+            run = EvidenceFolder(kept).run()
+            if run is not None and run.key in keys:
+                found[run.key] = kept
+                _complete(kept, trouble)
+    return found
+
+
+def link_to(folder: Path, page_folder: Path) -> str:
+    """Return the link to a folder from pages in another one."""
+    return quote(os.path.relpath(folder.resolve(), page_folder.resolve()))
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / "run.json").is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob("*/run.json")) if folder.is_dir() else []
+
+
+def _complete(kept: Path, trouble: list[str]) -> None:
+    """Make the pages of a run that was killed before it could."""
+    if (kept / "index.html").is_file():
+        return
+    try:
+        build_run(kept)
+    except OSError as error:
+        trouble.append(f"the pages of {kept} cannot be written: {error}")

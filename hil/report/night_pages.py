@@ -1,0 +1,128 @@
+"""The pages over all nights: the loud things, tests by nights, each test that matters, each board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hil.history.grid import Grid
+from hil.history.questions import ask
+from hil.report.kept import find_kept, link_to
+from hil.report.loud import headline, loud_groups, named_tests
+from hil.report.matrix import lay_out_matrix
+from hil.report.pages import write_page
+from hil.report.test_nights import TestNights
+from hil.report.words import board_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from hil.history.window import Window
+    from hil.report.matrix import Matrix
+
+__all__ = ["Built", "build_nights"]
+
+_MOST_TESTS = 500
+_MOST_LOUD = 40
+_MOST_FAILURES = 20
+_KINDS = [
+    ("failing", "failing now"),
+    ("failed", "failed on any night"),
+    ("flaky", "flaky on any night"),
+    ("skipped", "skipped now"),
+]
+
+
+@dataclass(slots=True)
+class Built:
+    """What was made.
+
+    Attributes:
+        page: The first page.
+        nights: How many nights it shows.
+        tests: How many tests.
+        kept: Of how many nights there are pages.
+        headline: The morning in a few words.
+        trouble: What could not be written.
+    """
+
+    page: Path
+    nights: int
+    tests: int
+    kept: int
+    headline: str
+    trouble: list[str] = field(default_factory=list)
+
+
+def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Built:
+    """Write the pages of a history's newest nights into `out`.
+
+    Args:
+        window: Which nights.
+        out: Where to.
+        folders: Where nights are kept; their own pages are linked, and made where they are missing.
+
+    Raises:
+        HistoryError: The history cannot be read.
+        OSError: A page cannot be written.
+    """
+    trouble: list[str] = []
+    morning = ask(window)
+    groups = loud_groups(morning)
+    kept = find_kept(folders, [run.key for run in window.runs], trouble)
+    links = {key: link_to(folder, out) for key, folder in kept.items()}
+    grid = Grid(window)
+    cells = grid.cells()
+    matrix = lay_out_matrix(cells, window.runs, grid.benches(), links)
+    pages = TestNights(grid, window.runs, kept, out)
+    told = _worth_a_page(matrix, named_tests(groups))
+    newest = {test: pages.write(test) for test in told}
+    boards = _write_boards(grid, matrix, out, newest.keys())
+    write_page(
+        out / "index.html",
+        "nights.html.j2",
+        morning=morning,
+        headline=headline(morning),
+        groups=groups,
+        newest=newest,
+        matrix=matrix,
+        links=links,
+        boards=boards,
+        kinds=_KINDS,
+        most=_MOST_LOUD,
+        trouble=trouble,
+    )
+    return Built(out / "index.html", len(window.runs), matrix.tests, len(kept), headline(morning), trouble)
+
+
+def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
+    """Return the tests that get a page: those that are named, then those that failed most often."""
+    rows = sorted((row for section in matrix.sections for row in section.rows), key=lambda row: -row.bad)
+    failed = [row.nodeid for row in rows if row.bad or "k" in row.letters]
+    return list(dict.fromkeys([*named, *failed]))[:_MOST_TESTS]
+
+
+def _write_boards(grid: Grid, matrix: Matrix, out: Path, told: Collection[str]) -> list[dict[str, object]]:
+    """Write a page for each board; returns what the first page says of them."""
+    said: list[dict[str, object]] = []
+    for serial, rows in grid.boards().items():
+        board = {
+            "serial": serial,
+            "ran": sum(row.ran for row in rows),
+            "failed": sum(row.failed for row in rows),
+            "used_s": sum(row.used_s for row in rows),
+            "nights": len(rows),
+            "last": matrix.nights[rows[-1].run].when,
+        }
+        said.append(board)
+        write_page(
+            out / "boards" / f"{board_file(serial)}.html",
+            "board_nights.html.j2",
+            board=board,
+            rows=[(matrix.nights[row.run], row) for row in reversed(rows)],
+            failures=grid.failures_on(serial, _MOST_FAILURES),
+            has_page=told,
+            most_used_s=max(row.used_s for row in rows) or 1.0,
+        )
+    return said

@@ -1,0 +1,73 @@
+"""Templates become files. What comes from outside is escaped and made plain on its way, without exception."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hil.dutlink.plain_text import plain_text
+from hil.report.words import FILTERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["render", "write_page"]
+
+
+def write_page(path: Path, template: str, **values: object) -> None:
+    """Write one page; the folder is made.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(template, **values), encoding="utf-8")
+
+
+def render(template: str, **values: object) -> str:
+    """Return the page.
+
+    A page holds its own style and script, named in its policy by what they are (their hash): anything else
+    that got into it would not run.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hil.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    for name in ("page.css", "page.js"):
+        text = _text(name)
+        key = name.replace(".", "_")
+        environment.globals[key] = Markup(text)  # noqa: S704 - a file of this package
+        environment.globals[f"{key}_hash"] = _digest(text)
+    return environment
+
+
+def _finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
+    """Make foreign text plain; markup of our own making is left as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup) or (value.isascii() and value.isprintable()):
+        return value
+    return plain_text(value)
+
+
+def _text(name: str) -> str:
+    return files("hil.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,136 @@
+"""The pages of one run, beside its evidence: the run, each test, each board; and a summary as Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.evidence.file_names import file_stem
+from hil.report.lanes import lay_out
+from hil.report.pages import write_page
+from hil.report.power import draw, read_trace
+from hil.report.run_view import read_run
+from hil.report.summary import summary
+from hil.report.transcript import read_transcript
+from hil.report.words import KINDS, board_file, moment, seconds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.power_trace import PowerTrace
+    from hil.evidence.of_test import TestFacts
+    from hil.report.run_view import BoardView, RunView
+
+__all__ = ["build_run"]
+
+_MOST_LOUD = 50
+_BESIDE = ("junit.xml", "console.txt", "ledger.txt", "summary.md")
+
+
+def build_run(folder: Path) -> RunView | None:
+    """Write the pages of the run that is kept in `folder`; returns it, None where nothing is kept.
+
+    Raises:
+        OSError: A page cannot be written.
+    """
+    run = read_run(folder)
+    if run is None:
+        return None
+    for test in run.tests:
+        _write_test(folder, test)
+    for board in run.boards:
+        _write_board(folder, board)
+    (folder / "summary.md").write_text(summary(run), encoding="utf-8")
+    _write_run(folder, run)  # last: who sees it finds all others
+    return run
+
+
+def _write_run(folder: Path, run: RunView) -> None:
+    write_page(
+        folder / "index.html",
+        "run.html.j2",
+        run=run,
+        lanes=lay_out(run.tests),
+        facts=list(_run_facts(run)),
+        files=[name for name in _BESIDE if (folder / name).is_file()],
+        kinds=[kind for kind in KINDS if kind[1] in run.counts],
+        links=_links(folder),
+        most=_MOST_LOUD,
+    )
+
+
+def _links(folder: Path) -> list[tuple[str, str]]:
+    """Lead to the page of all nights, where this run is one of them."""
+    return [("../index.html", "All nights")] if (folder.parent / "history.db").is_file() else []
+
+
+def _write_test(folder: Path, test: TestFacts) -> None:
+    began_s = test.began_monotonic_s
+    stem = test.stem or file_stem(test.nodeid)
+    transcript = read_transcript(folder / "console", stem) if test.board else None
+    trace = read_trace(folder / "power" / f"{stem}.json", began_s) if test.board else None
+    write_page(
+        folder / "tests" / f"{file_stem(test.nodeid)}.html",
+        "test.html.j2",
+        test=test,
+        facts=list(_test_facts(test)),
+        transcript=transcript,
+        plot=draw(trace, transcript) if trace else None,
+        power_facts=_power_facts(trace) if trace else "",
+        origin_s=trace.began_s if trace else began_s + test.wait_s,
+    )
+
+
+def _write_board(folder: Path, board: BoardView) -> None:
+    write_page(
+        folder / "boards" / f"{board_file(board.health.serial)}.html",
+        "board.html.j2",
+        board=board,
+        lanes=lay_out(board.tests),
+        kinds=[kind for kind in KINDS if kind[1] in board.counts],
+        facts=[
+            ("firmware", board.health.firmware or "unknown"),
+            ("kind", "simulated" if board.health.simulated else "real"),
+            ("tests", str(len(board.tests))),
+            ("need a look", str(len(board.bad))),
+            ("used by tests", seconds(board.used_s)),
+            ("waited for", seconds(board.waited_s)),
+            ("at the end of the run", board.health.state or "unknown"),
+        ],
+    )
+
+
+def _run_facts(run: RunView) -> list[tuple[str, str]]:
+    record = run.record
+    facts = [
+        ("began", moment(record.began_s)),
+        ("ended", moment(record.ended_s) if record.ended_s else "nobody knows"),
+        ("exit status", "none" if record.exit_status is None else str(record.exit_status)),
+        ("host", record.host),
+        ("boards", record.boards_from),
+        ("commit", record.commit[:12]),
+        ("image", record.image),
+        ("planned", ", ".join(f"{number} {kind}" for kind, number in record.planned.items())),
+        ("typed", record.command),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _test_facts(test: TestFacts) -> list[tuple[str, str]]:
+    board = test.board
+    facts = [
+        ("began", moment(test.began_s)),
+        ("took", seconds(test.took_s)),
+        ("waited for its board", seconds(test.wait_s) if board else ""),
+        ("board", f"{board.serial} {board.name}" if board else ""),
+        ("firmware", board.firmware if board else ""),
+        ("kind", test.kind),
+        ("worker", test.worker),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _power_facts(trace: PowerTrace) -> str:
+    if not trace.samples:
+        return "The meter gave no reading."
+    mean, peak = trace.mean_watts, trace.peak.watts
+    return f"Mean {mean:.2f} W, peak {peak:.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."

@@ -1,0 +1,145 @@
+"""What the pages of one run say, put together from its folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hil.evidence.folder import EvidenceFolder
+from hil.evidence.of_run import BoardHealth, RunRecord
+from hil.report.words import OUTCOMES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.evidence.of_test import TestFacts
+
+__all__ = ["BoardView", "RunView", "read_run"]
+
+_SLOWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BoardView:
+    """A board in a run.
+
+    Attributes:
+        health: What is known of it.
+        name: In its settings or the lab file.
+        tests: What it ran.
+    """
+
+    health: BoardHealth
+    name: str
+    tests: list[TestFacts]
+
+    @property
+    def bad(self) -> list[TestFacts]:
+        """Tests that somebody must look at."""
+        return [one for one in self.tests if one.is_bad]
+
+    @property
+    def used_s(self) -> float:
+        """How long its tests took."""
+        return sum(one.took_s for one in self.tests)
+
+    @property
+    def waited_s(self) -> float:
+        """How long they waited for it."""
+        return sum(one.wait_s for one in self.tests)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Its tests by what became of them."""
+        return count(self.tests)
+
+
+@dataclass
+class RunView:
+    """A run.
+
+    Attributes:
+        record: What it was.
+        tests: In the order in which they began.
+    """
+
+    record: RunRecord
+    tests: list[TestFacts]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Tests by what became of them, the loud ones first."""
+        return count(self.tests)
+
+    @cached_property
+    def bad(self) -> list[TestFacts]:
+        """Tests that somebody must look at."""
+        return sorted((one for one in self.tests if one.is_bad), key=lambda one: OUTCOMES.index(one.outcome))
+
+    @cached_property
+    def flaky(self) -> list[TestFacts]:
+        """Tests that passed only when they were repeated."""
+        return [one for one in self.tests if one.outcome == "flaky"]
+
+    @cached_property
+    def unused(self) -> dict[str, list[TestFacts]]:
+        """Skipped tests by the reason for which their hardware could not be used."""
+        found: dict[str, list[TestFacts]] = {}
+        for one in self.tests:
+            if one.last.verdict:
+                found.setdefault(one.last.message, []).append(one)
+        return found
+
+    @cached_property
+    def slowest(self) -> list[TestFacts]:
+        """The longest tests."""
+        return sorted(self.tests, key=lambda one: -one.took_s)[:_SLOWEST]
+
+    @cached_property
+    def boards(self) -> list[BoardView]:
+        """Its boards, those with failures first."""
+        known = {one.serial: one for one in self.record.boards}
+        tests: dict[str, list[TestFacts]] = {serial: [] for serial in known}
+        names: dict[str, str] = {}
+        for one in self.tests:
+            if one.board is not None:
+                tests.setdefault(one.board.serial, []).append(one)
+                names[one.board.serial] = names.get(one.board.serial) or one.board.name
+                seen = BoardHealth(one.board.serial, one.board.firmware, one.board.simulated)
+                known.setdefault(one.board.serial, seen)
+        views = [BoardView(known[serial], names.get(serial, ""), ran) for serial, ran in tests.items()]
+        return sorted(views, key=lambda view: (-len(view.bad), view.health.serial))
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether it was killed, or goes on."""
+        return self.record.ended_s is None
+
+    @property
+    def headline(self) -> str:
+        """The run in a few words."""
+        if self.was_cut_short:
+            return f"cut short after {len(self.tests)} tests"
+        if self.bad:
+            return f"{len(self.bad)} of {len(self.tests)} tests need a look"
+        if not self.tests:
+            return "nothing ran"
+        return f"all {len(self.tests)} tests are as they should be"
+
+
+def read_run(path: Path) -> RunView | None:
+    """Return the run whose evidence is in that folder, whatever became of it; None: there is none."""
+    folder = EvidenceFolder(path)
+    record = folder.run()
+    tests = folder.tests(record.key if record else "")
+    if record is None and not tests:
+        return None
+    return RunView(record or RunRecord(tests[0].run, tests[0].began_s), tests)
+
+
+def count(tests: list[TestFacts]) -> dict[str, int]:
+    """Count tests by what became of them, the loud outcomes first."""
+    counted = Counter(one.outcome for one in tests)
+    return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}

@@ -1,0 +1,114 @@
+"""Runs and nights for the pages' tests: made up, hostile where that matters."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hil.evidence.file_names import file_stem
+from hil.evidence.folder import EvidenceFolder
+from hil.evidence.of_run import BoardHealth, RunRecord
+from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, RequestFacts, TestFacts
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.store import History
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BEGAN_S = 1_800_000_000.0
+DAY_S = 86_400.0
+BOARD = "0df10035"
+HOSTILE = (
+    "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>\u202egnp.exe \x1b[31m"
+)
+HOSTILE_DUT = (
+    b"\x1b]0;pwned\x07\x1b[2J</pre></script><script>window.pwned = 1</script>\r\n"
+    b"<img src=x onerror=window.pwned=1>\r\n"
+    + "\u202emoc.live//:ptth \u2066 hidden\u200b\r\n".encode()
+    + b"\x00\xff\xfe\x9b31m\r\n"
+)
+
+
+def attempt(outcome: str = "passed", message: str = "", number: int = 1) -> AttemptFacts:
+    phases = [PhaseFacts("setup", BEGAN_S, 0.5), PhaseFacts("call", BEGAN_S + 0.5, 2.0)]
+    return AttemptFacts(number, outcome, "", message, f"long {message}" if message else "", [], phases)
+
+
+def a_test(nodeid: str, *attempts: AttemptFacts, board: str = BOARD, run: str = "k1") -> TestFacts:
+    return TestFacts(
+        nodeid,
+        run=run,
+        kind="hardware",
+        worker="gw0",
+        stem=file_stem(nodeid),
+        began_s=BEGAN_S,
+        began_monotonic_s=100.0,
+        ended_s=BEGAN_S + 3.0,
+        wait_s=0.25,
+        board=BoardFacts(board, "bench 3", "0.09", simulated=True) if board else None,
+        attempts=list(attempts) or [attempt()],
+        requests=[RequestFacts(101.0, BEGAN_S + 1.0, "power", "on", "ok", 0.001)] if board else [],
+    )
+
+
+def keep_run(folder: Path, *tests: TestFacts, key: str = "k1", ended_s: float | None = BEGAN_S + 9) -> Path:
+    evidence = EvidenceFolder(folder)
+    board = BoardHealth(BOARD, "0.09", simulated=True, state="safe", events=["made safe by guard"])
+    evidence.keep_run(RunRecord(key, BEGAN_S, ended_s, 1, "lab", boards=[board], command="pytest"))
+    for one in tests:
+        evidence.keep_test(one)
+    return folder
+
+
+def keep_console(
+    folder: Path, nodeid: str, data: bytes, marks: list[tuple[float, str]] | None = None
+) -> None:
+    """As a run keeps it: chunks of 16 bytes, one each 10 ms."""
+    console = folder / "console"
+    console.mkdir(parents=True, exist_ok=True)
+    stem = file_stem(nodeid)
+    size = max(16, len(data) // 200)
+    chunks = [
+        [100.25 + 0.01 * number, BEGAN_S, at, len(data[at : at + size])]
+        for number, at in enumerate(range(0, len(data), size))
+    ]
+    told = [[at_s, BEGAN_S, 0, text] for at_s, text in marks or []]
+    facts = {"nodeid": nodeid, "board": BOARD, "chunks": chunks, "marks": told, "neighbour": []}
+    (console / f"{stem}.raw").write_bytes(data)
+    (console / f"{stem}.json").write_text(json.dumps(facts))
+
+
+def keep_power(folder: Path, nodeid: str) -> None:
+    (folder / "power").mkdir(parents=True, exist_ok=True)
+    samples = [
+        {"monotonic_s": 100.3 + 0.1 * n, "time_s": BEGAN_S, "volts": 5.0, "amps": 0.1 * n, "watts": 0.5 * n}
+        for n in range(25)
+    ]
+    data = {"samples": samples, "gaps": [], "began_s": 100.25, "ended_s": 102.9, "delay_s": 0.0}
+    (folder / "power" / f"{file_stem(nodeid)}.json").write_text(json.dumps(data))
+
+
+def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since: int = 9) -> None:
+    """The first test begins to fail, the second is flaky, the third skips; the others pass."""
+    with History(path) as history:
+        for number in range(nights):
+            began_s = BEGAN_S + number * DAY_S
+            run = RunFacts(f"n{number}", began_s, "lab", "nightly", f"{number // failing_since:040x}")
+            history.begin_run(run)
+            history.add(run.key, list(_night(tests, number, failing_since)))
+            history.end_run(RunFacts(run.key, began_s, ended_s=began_s + 60, exit_status=1))
+
+
+def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
+    attempts = []
+    for place, test in enumerate(tests):
+        bench = Bench(f"0df1003{(place + number) % 4}", "0.09")
+        if place == 0 and number >= failing_since:
+            attempts.append(Attempt(test, Outcome.FAILED, bench=bench, call_s=1.0, message=f"no {HOSTILE}"))
+        elif place == 1 and number % 4 == 1:
+            attempts.append(Attempt(test, Outcome.FAILED, bench=bench, call_s=1.0))
+            attempts.append(Attempt(test, Outcome.PASSED, 2, bench=bench, call_s=1.0))
+        else:
+            outcome = Outcome.SKIPPED if place == 2 else Outcome.PASSED
+            attempts.append(Attempt(test, outcome, bench=bench, call_s=1.0))
+    return attempts

@@ -1,0 +1,160 @@
+"""The pages over all nights: the loud things first, then every test by every night."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from made_up import HOSTILE, a_test, keep_nights, keep_run
+from test_run_pages import Page
+
+from hil.cli.main import run
+from hil.evidence.file_names import file_stem
+from hil.history.grid import Cell
+from hil.history.store import History
+from hil.history.window import Window
+from hil.report.night_pages import build_nights
+from hil.report.strips import codes, strip, tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TESTS = ["tests/test_a.py::test_new", "tests/test_a.py::test_flaky", "tests/test_b.py::test_skips"]
+TESTS += [f"tests/test_c.py::test_{number}" for number in range(250)] + [f"tests/test_d.py::test[{HOSTILE}]"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of twelve nights, of which one is kept."""
+    folder = tmp_path_factory.mktemp("nights")
+    keep_nights(folder / "history.db", TESTS)
+    keep_run(folder / "2027-01-26T080000Z", *(a_test(test, run="n11") for test in TESTS[:3]), key="n11")
+    with History(folder / "history.db") as history:
+        build_nights(Window(history), folder / "report", [folder])
+    return folder / "report"
+
+
+def index(built: Path) -> str:
+    return (built / "index.html").read_text()
+
+
+def test_the_loud_things_come_first_in_their_order(built: Path) -> None:
+    page = Page(index(built)).text
+
+    places = [
+        page.rindex(word)
+        for word in ("1 test fails", "Still failing", "Always skipped", "Flaky", "Tests by nights")
+    ]
+    assert places == sorted(places)
+    assert "fails, since 2027-01-24, 3 runs, passed at 0000000000, fails at 0000000000" in page
+
+
+def test_every_test_has_a_row_with_a_letter_for_each_night(built: Path) -> None:
+    rows = [value for name, value in Page(index(built)).attributes if name == "data-o"]
+
+    assert len(rows) == len(TESTS)
+    assert rows[:3] == ["pkpppkpppkpp", "pppppppppfff", "s" * 12]
+
+
+def test_long_lists_are_laid_out_in_pieces(built: Path) -> None:
+    assert Page(index(built)).tags.count("section") == 6  # one of 250 tests takes three
+
+
+def test_nothing_from_a_name_becomes_markup(built: Path) -> None:
+    page = Page(index(built))
+
+    assert (page.tags.count("script"), "img" in page.tags) == (1, False)
+    assert "\u202e" not in index(built)
+
+
+def test_a_night_that_is_kept_leads_to_its_own_pages(built: Path) -> None:
+    links = [value for name, value in Page(index(built)).attributes if name == "href"]
+
+    assert "../2027-01-26T080000Z/index.html" in links
+    assert (built.parent / "2027-01-26T080000Z" / "index.html").is_file()
+
+
+def test_a_failing_test_has_a_page_with_each_attempt_and_the_way_to_what_is_kept(built: Path) -> None:
+    page = (built / "tests" / f"{file_stem(TESTS[0])}.html").read_text()
+
+    assert page.count('<th scope="row"') == 12
+    assert f"../../2027-01-26T080000Z/tests/{file_stem(TESTS[0])}.html" in page
+
+
+def test_each_board_has_a_page(built: Path) -> None:
+    assert sorted(path.stem for path in (built / "boards").iterdir()) == [f"0df1003{n}" for n in range(4)]
+
+
+def test_every_link_leads_to_a_file(built: Path) -> None:
+    for path in built.glob("**/*.html"):
+        links = [value for name, value in Page(path.read_text()).attributes if name == "href" and value]
+        missing = [one for one in links if not one.startswith("#") and not path.parent.joinpath(one).exists()]
+        assert (path.name, missing) == (path.name, [])
+
+
+def test_an_empty_history_has_a_page_that_says_so(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        built = build_nights(Window(history), tmp_path / "out")
+
+    assert (built.nights, "no night is in this history" in built.page.read_text()) == (0, True)
+
+
+def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep_nights(tmp_path / "history.db", TESTS[:4])
+
+    status = run(["--json", "report", str(tmp_path / "out"), "--history", str(tmp_path / "history.db")])
+
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (status, said["nights"], said["tests"]) == (0, 12, 4)
+    assert said["page"] == str(tmp_path / "out" / "index.html")
+
+
+def test_the_command_makes_the_pages_of_a_killed_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_run(tmp_path, a_test("t::one"), ended_s=None)
+
+    assert run(["report", str(tmp_path)]) == 0
+    assert "cut short after 1 tests" in capsys.readouterr().out
+    assert (tmp_path / "index.html").is_file()
+
+
+@pytest.mark.parametrize("damage", ["no history", "a file", "damaged run"])
+def test_what_cannot_be_done_is_told_with_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    out = tmp_path / "out"
+    if damage == "damaged run":
+        out.mkdir()
+        (out / "run.json").write_text("{")
+    if damage == "a file":
+        keep_nights(tmp_path / "h.db", TESTS[:1])
+        (tmp_path / "taken").write_text("")
+        out = tmp_path / "taken" / "out"
+
+    status = run(["report", str(out), "--history", str(tmp_path / "h.db")])
+
+    said = capsys.readouterr().err
+    assert (status, "try: " in said, "Traceback" in said) == (1, True, False)
+
+
+def test_pages_need_neither_board_nor_simulator() -> None:
+    code = "import sys, hil.report.night_pages, hil.report.run_pages; print('hil.sim' in sys.modules)"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_a_strip_has_a_path_for_each_outcome_and_says_its_counts() -> None:
+    drawn = strip("ppf.p")
+
+    assert drawn.count("<path") == 2
+    assert 'd="M0 10h2M4 10h1"' in drawn
+    assert 'aria-label="3 passed, 1 failed"' in drawn
+
+
+def test_a_pass_behind_a_failed_attempt_is_flaky() -> None:
+    assert codes({0: Cell(0, 0, 1), 2: Cell(0, 1, 1), 3: Cell(1, 2, 1)}, 4) == "p.kf"
+    assert tally("..") == "never run"

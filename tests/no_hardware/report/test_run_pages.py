@@ -1,0 +1,212 @@
+"""The pages of a run: what they say, and that nothing from outside becomes part of them."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import BEGAN_S, BOARD, HOSTILE, HOSTILE_DUT, a_test, attempt, keep_console, keep_power, keep_run
+
+from hil.evidence.file_names import file_stem
+from hil.report.run_pages import build_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "tests/test_a.py::test_one"
+ALLOWED = {"script", "style"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def build(folder: Path) -> dict[str, str]:
+    build_run(folder)
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.glob("**/*.html")}
+
+
+def test_what_needs_a_look_comes_first_with_its_message_and_board(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "one is not two")))
+
+    page = Page(build(tmp_path)["index.html"]).text
+
+    assert page.index("1 of 2 tests need a look") < page.index("one is not two") < page.index("All tests")
+    assert f"on board {BOARD} (bench 3)" in page
+
+
+def test_there_is_a_page_for_each_test_and_each_board(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "no")))
+
+    pages = build(tmp_path)
+
+    wanted = {f"tests/{file_stem(name)}.html" for name in ("t::ok", "t::bad")}
+    assert set(pages) == {"index.html", f"boards/{BOARD}.html", *wanted}
+
+
+def test_every_link_of_every_page_leads_to_a_file(tmp_path: Path) -> None:
+    keep_run(
+        tmp_path, a_test(NAME), a_test(HOSTILE, attempt("failed", HOSTILE)), a_test("t::plain", board="")
+    )
+    keep_console(tmp_path, NAME, b"hello\n")
+    keep_power(tmp_path, NAME)
+
+    for name, text in build(tmp_path).items():
+        links = [value for key, value in Page(text).attributes if key == "href" and value]
+        missing = [
+            one
+            for one in links
+            if not one.startswith("#") and not (tmp_path / name).parent.joinpath(one).exists()
+        ]
+        assert (name, missing) == (name, [])
+
+
+@given(foreign=st.text(max_size=60))
+def test_no_text_from_outside_becomes_part_of_a_page(
+    tmp_path_factory: pytest.TempPathFactory, foreign: str
+) -> None:
+    harmless, folder = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    for where, text in ((harmless, "x"), (folder, foreign or "x")):
+        keep_run(where, a_test("t::one", attempt("failed", text)), a_test(NAME))
+        keep_console(where, NAME, text.encode(errors="replace") * 3, [(101.0, text)])
+        keep_power(where, NAME)
+
+    shapes = [{name: shape(text) for name, text in build(where).items()} for where in (harmless, folder)]
+
+    assert shapes[0].keys() == shapes[1].keys()
+    assert all(shapes[0][name] == shapes[1][name] for name in shapes[0])
+
+
+def shape(text: str) -> set[str]:
+    return set(Page(text).tags) | {name for name, _ in Page(text).attributes}
+
+
+def test_hostile_output_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(HOSTILE, attempt("failed", HOSTILE)))
+    keep_console(tmp_path, HOSTILE, HOSTILE_DUT, [(101.0, HOSTILE)])
+    keep_power(tmp_path, HOSTILE)
+
+    for text in build(tmp_path).values():
+        page = Page(text)
+        assert page.tags.count("script") == page.tags.count("style") == 1
+        assert "img" not in page.tags
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_a_line_of_ten_megabytes_is_cut_and_the_file_is_named(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"boot\n" + b"A" * 10_000_000 + b"\nlogin: ")
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert len(text) < 100_000
+    assert all(
+        word in text for word in ("boot", "login: ", "bytes are left out here", f"{file_stem(NAME)}.raw")
+    )
+
+
+def test_the_policy_of_a_page_allows_only_its_own_style_and_script(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+
+    contents = [
+        value or "" for name, value in Page(build(tmp_path)["index.html"]).attributes if name == "content"
+    ]
+
+    assert contents[0].startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in contents[0]
+
+
+def test_no_page_refers_to_anything_on_a_network(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+
+    for text in build(tmp_path).values():
+        assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
+
+
+def test_console_lines_have_their_times_and_marks_stand_between_them(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"U-Boot 2026\r\nlogin: ", [(100.26, "power on")])
+    keep_power(tmp_path, NAME)
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert '<li class="l-dut" data-t="0.000"><span>0.000</span><span>U-Boot 2026</span></li>' in text
+    assert '<li class="l-mark" data-t="0.010"><span>0.010</span><span>power on</span></li>' in text
+    assert '<g class="mark"><title>power on</title>' in text
+
+
+def test_a_run_that_was_killed_has_pages_that_say_so(tmp_path: Path) -> None:
+    hung = a_test("t::hung", attempt())
+    hung.attempts, hung.ended_s = [], None
+    keep_run(tmp_path, a_test("t::ok"), hung, ended_s=None)
+
+    page = Page(build(tmp_path)["index.html"]).text
+
+    assert "cut short after 2 tests" in page
+    assert "t::hung" in page.partition("All tests")[0]
+
+
+def test_a_folder_without_a_run_has_no_pages(tmp_path: Path) -> None:
+    assert build_run(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", ["run.json", "console", "power"])
+def test_pages_are_made_of_what_is_left(tmp_path: Path, lost: str) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"hello\n")
+    keep_power(tmp_path, NAME)
+    for path in [tmp_path / lost, *(tmp_path / lost).glob("*.json")]:
+        if path.is_file():
+            path.write_text('{"samples": [{}], "chunks": [[1, 2')
+
+    assert f"tests/{file_stem(NAME)}.html" in build(tmp_path)
+
+
+def test_times_of_a_console_whose_run_was_killed_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"hello\n" * 20)
+    facts = tmp_path / "console" / f"{file_stem(NAME)}.json"
+    facts.write_text(facts.read_text()[:150])
+
+    assert '<li class="l-dut" data-t="0.000">' in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+
+def test_power_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path: Path) -> None:
+    test = a_test(NAME)
+    test.began_monotonic_s = 5000.0
+    keep_run(tmp_path, test)
+    keep_power(tmp_path, NAME)
+
+    assert 'class="power"' not in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+
+def test_waiting_bodies_and_the_hosts_turn_with_the_stick_are_on_the_timeline(tmp_path: Path) -> None:
+    test = a_test(NAME)
+    test.wait_s = 1.0
+    for at_s, value in ((1.2, "host"), (2.4, "dut")):
+        request = test.requests[0].__class__(100 + at_s, BEGAN_S + at_s, "storage", value, "ok", 0.001)
+        test.requests.append(request)
+    keep_run(tmp_path, test, a_test("t::other"))
+
+    index = build(tmp_path)["index.html"]
+
+    assert all(f'<rect class="{what}" x=' in index for what in ("wait", "span", "call", "stick"))

@@ -1,0 +1,69 @@
+"""A run's summary as Markdown: short, loud first, and no foreign text means anything in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import BEGAN_S, HOSTILE, a_test, attempt
+
+from hil.evidence.of_run import RunRecord
+from hil.report.run_view import RunView
+from hil.report.summary import _code, summary
+
+if TYPE_CHECKING:
+    from hil.evidence.of_test import TestFacts
+
+
+def of(*tests: TestFacts, **facts: object) -> str:
+    return summary(RunView(RunRecord("k", BEGAN_S, BEGAN_S + 5, **facts), list(tests)))  # type: ignore[arg-type]
+
+
+def test_it_begins_with_the_verdict_and_the_counts() -> None:
+    text = of(a_test("t::a"), a_test("t::b", attempt("failed", "one is not two")))
+
+    assert text.startswith("## hil: 1 of 2 tests need a look\n")
+    assert "| failed | passed |\n| ---: | ---: |\n| 1 | 1 |" in text
+    assert "- **failed** `t::b` on board `0df10035`: `one is not two`" in text
+
+
+def test_markup_of_foreign_text_stays_inside_of_code() -> None:
+    text = of(a_test(f"t::{HOSTILE}", attempt("failed", f"`{HOSTILE}`\n# heading | cell")))
+
+    (line,) = [line for line in text.splitlines() if line.startswith("- ")]
+    assert "\n# heading" not in text
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+    assert line.count("`` `</script>") == 1
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_one_code_span_of_one_line(text: str) -> None:
+    span = _code(text)
+    fence = span[: len(span) - len(span.lstrip("`"))]
+
+    assert "\n" not in span
+    assert "|" not in span
+    assert span.endswith(fence)
+    assert fence not in span[len(fence) : -len(fence)]
+
+
+def test_a_thousand_failures_are_a_list_of_thirty() -> None:
+    text = of(*(a_test(f"t::{number}", attempt("failed", "x" * 5000)) for number in range(1000)))
+
+    assert "and 970 more" in text
+    assert len(text) < 30_000
+
+
+def test_what_passed_only_when_repeated_is_told_apart() -> None:
+    text = of(a_test("t::a", attempt("failed", "cold"), attempt("passed", number=2)))
+
+    assert "### Passed only when repeated" in text
+    assert "`cold`" in text
+
+
+def test_a_run_in_which_no_hardware_test_ran_says_so_loudly() -> None:
+    assert "> **NO HARDWARE TEST RAN: all skipped**" in of(
+        a_test("t::a"), loud="NO HARDWARE TEST RAN: all skipped"
+    )
