@@ -24,6 +24,7 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TEST_GROUP = nox.project.dependency_groups(PYPROJECT, "test")
 BENCH_GROUP = nox.project.dependency_groups(PYPROJECT, "bench")
 JUMPSTARTER_GROUP = nox.project.dependency_groups(PYPROJECT, "jumpstarter")
+BROWSER_GROUP = nox.project.dependency_groups(PYPROJECT, "browser")
 LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 # The tests build the wheel and read this file.
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
@@ -115,11 +116,19 @@ def jumpstarter(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Open the report's pages in a headless Chromium, and have axe look at them."""
+    _install(session, *BROWSER_GROUP)
+    _pytest(session, "tests/browser")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what suite, driver, leases, scheduling, flashing cost, against their goals: 20 minutes."""
+    """Measure what suite, driver, leases, scheduling, flashing, report cost: 20 minutes."""
     _install(session, *BENCH_GROUP)
-    for measured in ("suite_cost", "request_cost", "bench_lease", "bench_makespan", "bench_flash"):
-        session.run("python", f"tests/bench/{measured}.py")
+    measured = ("suite_cost", "request_cost", "bench_lease", "bench_makespan", "bench_flash", "report_cost")
+    for script in measured:
+        session.run("python", f"tests/bench/{script}.py")
 
 
 @nox.session

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hil.errors import HilError
 from hil.history.facts import RunFacts
 from hil.history.store import History
+from hil.history.window import Window
 from hil.lab.lab_file import find_lab
 from hil.nightly.copied_run import run_copied
 from hil.nightly.folder import NightRecord, new_folder
@@ -61,6 +62,7 @@ def run_night(
     _end(folder, key, status, tell)
     ended = replace(record, ended=_now(), status=status, meaning=meaning_of(status))
     ended.write()
+    _report(folder.parent, tell)
     return ended
 
 
@@ -115,6 +117,19 @@ def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> No
             history.close_run(key, time.time(), status)
     except HilError as error:
         tell(f"how this night ended is not in the history: {error}")
+
+
+def _report(parent: Path, tell: Callable[[str], None]) -> None:
+    """Make the page of all nights; it may be wanting, the night is kept all the same."""
+    from hil.report.night_pages import build_nights  # noqa: PLC0415 - the templates are for the end of a night
+
+    try:
+        with History(parent / "history.db") as history:
+            built = build_nights(Window(history, kind=KIND), parent / "report", [parent])
+    except (HilError, OSError) as error:
+        tell(f"the page of all nights cannot be made: {error}")
+    else:
+        tell(f"{built.headline}: {built.page}")
 
 
 def _now() -> str:

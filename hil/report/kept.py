@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_kept", "link_to"]
 
+_LAYOUTS = ("*/run.json", "*/report/run.json")
+"""Where runs are in a folder of them; the second is that of `hil nightly`."""
+
 
 def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
     """Return the folder of each run that is wanted and kept.
@@ -42,7 +45,9 @@ def link_to(folder: Path, page_folder: Path) -> str:
 def _runs_in(folder: Path) -> list[Path]:
     if (folder / "run.json").is_file():
         return [folder]
-    return sorted(path.parent for path in folder.glob("*/run.json")) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent for pattern in _LAYOUTS for path in folder.glob(pattern))
 
 
 def _complete(kept: Path, trouble: list[str]) -> None:

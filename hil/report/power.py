@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["draw", "read_trace"]
 
 _MOST_MARKS = 60
+_EDGES = ("test begins", "test ends")
+"""Marks that say what the plot's two ends say."""
+
 _CURSOR = '<path class="cursor" visibility="hidden" d="M0 20V255"/>'  # the page's script moves it
 
 
@@ -33,7 +36,8 @@ def read_trace(path: Path, since_s: float = 0.0) -> PowerTrace | None:
 
 def draw(trace: PowerTrace, transcript: Transcript | None) -> Markup:
     """Return the plot; it takes its colours from the page."""
-    marks = [(mark.at_s, mark.text) for mark in transcript.marks[:_MOST_MARKS]] if transcript else []
+    all_marks = transcript.marks if transcript else []
+    marks = [(mark.at_s, mark.text) for mark in all_marks if not mark.text.startswith(_EDGES)][:_MOST_MARKS]
     busy_s: Sequence[float] = transcript.busy_s if transcript else ()
     svg = to_svg(trace, marks=marks, busy_s=busy_s, styled=False)
     return Markup(svg.replace("</svg>", f"{_CURSOR}</svg>"))  # noqa: S704 - it escapes

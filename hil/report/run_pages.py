@@ -51,7 +51,7 @@ def _write_run(folder: Path, run: RunView) -> None:
         run=run,
         lanes=lay_out(run.tests),
         facts=list(_run_facts(run)),
-        files=[name for name in _BESIDE if (folder / name).is_file()],
+        files=_beside(folder),
         kinds=[kind for kind in KINDS if kind[1] in run.counts],
         links=_links(folder),
         most=_MOST_LOUD,
@@ -60,7 +60,17 @@ def _write_run(folder: Path, run: RunView) -> None:
 
 def _links(folder: Path) -> list[tuple[str, str]]:
     """Lead to the page of all nights, where this run is one of them."""
-    return [("../index.html", "All nights")] if (folder.parent / "history.db").is_file() else []
+    return [("../../report/index.html", "All nights")] if _is_night(folder) else []
+
+
+def _beside(folder: Path) -> list[str]:
+    """Return links to the files that are kept beside the pages."""
+    links = [*_BESIDE, *(f"../{name}" for name in _BESIDE if _is_night(folder))]
+    return [link for link in links if (folder / link).is_file()]
+
+
+def _is_night(folder: Path) -> bool:
+    return folder.name == "report" and (folder.parent / "night.json").is_file()
 
 
 def _write_test(folder: Path, test: TestFacts) -> None:

@@ -45,6 +45,12 @@ def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_cost_of_the_report_is_measured() -> None:
+    line = run("report_cost.py", "--attempts", "10000", "--repeats", "1")
+
+    assert line.startswith("hil report, newest 60 of 2 nights x 5,000 tests: ")
+
+
 @pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
 def test_the_table_says_whether_a_goal_is_met(
     monkeypatch: pytest.MonkeyPatch, ours_s: float, verdict: str

@@ -21,7 +21,7 @@
 
   // Tests: by words and by outcome.
   const words = one("#find"), kind = one("#kind");
-  const rows = all("[data-o]").map((row) => ({ row, text: ((row.closest("section")?.dataset.f || "") + row.textContent).toLowerCase(), o: row.dataset.k || row.dataset.o }));
+  const rows = all("[data-o]").map((row) => ({ row, text: [row.closest("section")?.dataset.f, ...all("th, td.mono", row).map((cell) => cell.textContent)].join(" ").toLowerCase(), o: row.dataset.k || row.dataset.o }));
   const told = one("#found");
   const sift = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -31,7 +31,7 @@
       if (row.hidden === fits) row.hidden = !fits;
       shown += fits;
     }
-    for (const part of all(".matrix section")) part.hidden = !part.querySelector("tbody tr:not([hidden])");
+    for (const part of all(".matrix section")) part.hidden = !part.querySelector("tr[data-o]:not([hidden])");
     told.textContent = `${shown} of ${rows.length} tests`;
   };
   if (words && kind) { words.oninput = kind.onchange = sift; if (words.value || kind.value) sift(); }
@@ -68,7 +68,7 @@
     else if (at.row.querySelector("a")) at.row.querySelector("a").click();
   };
   const step = (event) => {
-    const shown = all("tbody tr:not([hidden])", matrix);
+    const shown = all("tr[data-o]:not([hidden])", matrix);
     const row = at && !at.row.hidden ? shown.indexOf(at.row) : -1;
     const moves = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] };
     if (event.key === "Enter" && event.target === matrix) { open(); return; }

@@ -1,0 +1,69 @@
+"""What `hil report` costs: the pages of the last 60 nights of a history of 1,000,000 attempts."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.store import History
+
+GOAL_S = 10.0
+TESTS = 5_000
+DAY_S = 86_400.0
+BEGAN_S = 1_800_000_000.0
+BOARDS = [Bench(f"0df1{number:04x}", "0.09") for number in range(8)]
+
+
+def main() -> int:
+    """Measure, print a line, and say by the status whether the goal is met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--attempts", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hil-bench-") as folder:
+        history, out = Path(folder, "history.db"), Path(folder, "out")
+        fill(history, options.attempts // TESTS)
+        took_s = min(report(history, out) for _ in range(options.repeats))
+        size_mb = (out / "index.html").stat().st_size / 1e6
+        print(  # noqa: T201  # the line is the point
+            f"hil report, newest 60 of {options.attempts // TESTS} nights x {TESTS:,} tests: {took_s:.1f} s "
+            f"(goal {GOAL_S:.0f} s), first page {size_mb:.1f} MB"
+        )
+    return int(took_s > GOAL_S)
+
+
+def report(history: Path, out: Path) -> float:
+    """Make the pages; returns seconds, from typing to the prompt."""
+    command = [sys.executable, "-m", "hil.cli.main", "report", str(out), "--history", str(history)]
+    began_s = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began_s
+
+
+def fill(path: Path, nights: int) -> None:
+    """Make up nights in which a few tests fail or are skipped, here and there."""
+    rng = random.Random(5)  # noqa: S311 - the same nights each time
+    names = [f"tests/area_{n % 40}/test_part.py::test_the_dut_does_{n}[{n % 7}]" for n in range(TESTS)]
+    with History(path) as history:
+        for number in range(nights):
+            run = RunFacts(f"n{number}", BEGAN_S + number * DAY_S, "lab", "nightly", "c" * 40)
+            history.begin_run(run)
+            history.add(run.key, [attempt(name, rng) for name in names])
+            history.end_run(RunFacts(run.key, run.began_s, ended_s=run.began_s + 60, exit_status=1))
+
+
+def attempt(name: str, rng: random.Random) -> Attempt:
+    """Make up one attempt."""
+    chance = rng.random()
+    outcome = Outcome.FAILED if chance < 0.003 else Outcome.SKIPPED if chance < 0.005 else Outcome.PASSED
+    return Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
