@@ -1,35 +1,39 @@
-"""What every command has: `--json` behind it as well as before, and places to choose from."""
+"""What every command has: `--json` behind it as well as before, examples, exit statuses, completion."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from hil.cli.examples import EXAMPLES, STATUSES
 
-__all__ = ["complete_board", "offer_json", "wants_json"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["commands_below", "complete_board", "equip", "wants_json"]
 
 _OPTION = "--json"
+_AS_WRITTEN = "\b"
+"""Click's sign that the lines below are not to be wrapped."""
 
 
-def offer_json(command: click.Command) -> None:
-    """Let a command, and all below it, take `--json` too; it counts as if it stood before the noun."""
-    if not any(_OPTION in parameter.opts for parameter in command.params):
-        option = click.Option(
-            [_OPTION],
-            is_flag=True,
-            expose_value=False,
-            callback=_note,
-            help="Print data, and errors, as JSON.",
-        )
-        command.params.append(option)
-    if isinstance(command, click.Group):
-        for below in command.commands.values():
-            offer_json(below)
+def equip(root: click.Command, name: str) -> None:
+    """Give a command, and all below it, what every command has."""
+    for path, command in commands_below(root, name):
+        _offer_json(command)
+        _complete_help(path, command)
+
+
+def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and all below it, each with what is typed for it."""
+    yield name, root
+    if isinstance(root, click.Group):
+        for below in root.commands.values():
+            yield from commands_below(below, f"{name} {below.name}")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -54,6 +58,24 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
     return [item for item in items if item.value.startswith(begin)]
 
 
+def _offer_json(command: click.Command) -> None:
+    """Let a command take `--json` too; it counts as if it stood before the noun."""
+    if not any(_OPTION in parameter.opts for parameter in command.params):
+        text = "Print data, and errors, as JSON."
+        option = click.Option([_OPTION], is_flag=True, expose_value=False, callback=_note, help=text)
+        command.params.append(option)
+
+
 def _note(context: click.Context, _option: click.Parameter, given: bool) -> None:
     if given:
         context.find_root().params["as_json"] = True
+
+
+def _complete_help(path: str, command: click.Command) -> None:
+    text = inspect.cleandoc(command.help or "")
+    text = text.replace("\\b\n", f"{_AS_WRITTEN}\n")  # in raw docstrings it is two characters
+    examples = () if f"{_AS_WRITTEN}\n{path.split(maxsplit=1)[0]} " in text else EXAMPLES.get(path, ())
+    block = [f"{_AS_WRITTEN}\n" + "\n".join(examples)] if examples else []
+    group = isinstance(command, click.Group) and not command.invoke_without_command
+    statuses = [] if "Exit status:" in text or (group and path != "hil") else [STATUSES]
+    command.help = "\n\n".join(filter(None, [text.strip(), *block, *statuses]))

@@ -6,6 +6,7 @@ Exit status: 0, 1 for what went wrong, 2 for what was typed wrong, 130 for Ctrl-
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from hil.cli.completion import completion
 from hil.cli.console import console
 from hil.cli.doctor import doctor
 from hil.cli.enroll import enroll
-from hil.cli.everywhere import offer_json, wants_json
+from hil.cli.everywhere import equip, wants_json
 from hil.cli.flash import flash
 from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
@@ -68,7 +69,7 @@ cli.add_command(settings)
 cli.add_command(sim)
 cli.add_command(storage)
 cli.add_command(udev)
-offer_json(cli)
+equip(cli, "hil")
 
 
 @cli.result_callback()
@@ -109,6 +110,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, as_json=wants_json(given))
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except OSError as error:
+        return _complain(_of_the_machine(error), as_json=wants_json(given))
     return result if isinstance(result, int) else 0
 
 
@@ -121,6 +126,18 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
     if isinstance(told, InterruptionError):
         return told.status
     return _MISUSE if isinstance(told, UsageError) else 1
+
+
+def _of_the_machine(error: OSError) -> HilError:
+    """A full disk, a folder that may not be written: nobody's traceback."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return HilError(what, why="the machine refused it", remedy="hil doctor", errno=error.errno)
+
+
+def _reader_left() -> int:
+    """Whoever read the output (head, less) has enough: no complaint, none at Python's end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _told(error: click.ClickException) -> UsageError:

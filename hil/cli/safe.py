@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from hil.cli.answer import Answer
+from hil.cli.everywhere import complete_board
+from hil.cli.one_board import boards_option
 from hil.errors import UsageError
 
 __all__ = ["safe"]
@@ -12,6 +16,13 @@ __all__ = ["safe"]
 
 @click.command()
 @click.argument("serial", required=False)
+@click.option(
+    "--board",
+    "named",
+    metavar="SERIAL",
+    shell_complete=complete_board,
+    help="The same as SERIAL. Where neither is given, the environment variable HIL_BOARD counts.",
+)
 @click.option(
     "--all", "every", is_flag=True, help="Every board on the bus, and what the records say of others."
 )
@@ -24,23 +35,21 @@ __all__ = ["safe"]
     metavar="SECONDS",
     help="How long to wait, altogether, for boards that somebody holds.",
 )
-@click.option(
-    "--boards",
-    envvar="HIL_BOARDS",
-    default="usb",
-    show_default=True,
-    metavar="WHERE",
-    help="usb, or sim@PORT for running simulated boards; or the environment variable HIL_BOARDS.",
-)
-def safe(serial: str | None, every: bool, wait_s: float, boards: str) -> Answer:
+@boards_option
+def safe(serial: str | None, named: str | None, every: bool, wait_s: float, boards: str) -> Answer:
     """Make a board safe: DUT switched off, stick with nobody, pins floating; then measure, and record it.
 
-    SERIAL may be left out where there is one board. A board that somebody holds is waited for: a run that
-    goes on keeps it.
+    SERIAL (or the name of a place) may be left out where there is one board. A board that somebody holds is
+    waited for: a run that goes on keeps it.
 
     Exit status: 0 safe; 1 a board that should be safe is not; 2 misuse. With --all, a board that is on record
     but not on the bus is listed as absent and does no harm: its next holder makes it safe.
     """
+    if serial is not None and named not in {None, serial}:
+        raise UsageError(
+            f"{serial} and --board {named} are asked for at once", remedy="leave one of them out"
+        )
+    serial = serial or named
     if every and serial is not None:
         raise UsageError(
             f"{serial} and --all are asked for at once",
@@ -50,4 +59,4 @@ def safe(serial: str | None, every: bool, wait_s: float, boards: str) -> Answer:
     from hil.cli.making_safe import MakingSafe  # noqa: PLC0415 - the driver is for commands that use boards
 
     making_safe = MakingSafe(boards, wait_s, tell=lambda line: click.echo(line, err=True))
-    return making_safe.all() if every else Answer(making_safe.one(serial))
+    return making_safe.all() if every else Answer(making_safe.one(serial or os.environ.get("HIL_BOARD")))

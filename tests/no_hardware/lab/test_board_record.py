@@ -24,7 +24,11 @@ WORDS = st.text(max_size=150)
 HOLDERS = st.builds(Holder, user=WORDS, pid=st.integers(1), command=WORDS, since=WORDS, test=WORDS)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)
 RECORDS = st.builds(
-    BoardRecord, st.sampled_from(BoardState), st.none() | HOLDERS, st.lists(EVENTS).map(tuple)
+    BoardRecord,
+    st.sampled_from(BoardState),
+    st.none() | HOLDERS,
+    st.lists(EVENTS).map(tuple),
+    st.sampled_from(["", "off", "host", "dut"]),
 )
 
 
@@ -34,7 +38,7 @@ def test_a_record_is_one_page_and_reads_back_but_for_its_oldest_events(record: B
     again = BoardRecord.from_json(text)
 
     assert len(text) == RECORD_BYTES
-    assert (again.state, again.holder) == (record.state, record.holder)
+    assert (again.state, again.holder, again.position) == (record.state, record.holder, record.position)
     assert again.events == record.events[len(record.events) - len(again.events) :]
 
 

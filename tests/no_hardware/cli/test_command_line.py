@@ -1,0 +1,167 @@
+"""One grammar: every command has help with examples, `--json` on both sides, and no traceback for anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.cli.everywhere import commands_below, complete_board
+from hil.cli.examples import EXAMPLES
+from hil.cli.main import cli, run
+from hil.lab.board_record import BoardRecord, write_record
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = dict(commands_below(cli, "hil"))
+LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+EXAMPLE = re.compile(r"^ {2}(hil .*)$", re.MULTILINE)
+
+
+def help_of(path: str) -> str:
+    with click.Context(COMMANDS[path], info_name=path, max_content_width=200, terminal_width=200) as context:
+        return COMMANDS[path].get_help(context)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_help_has_an_example_of_its_own(path: str) -> None:
+    examples = EXAMPLE.findall(help_of(path))
+
+    assert any(example.startswith(path) for example in examples), help_of(path)
+    assert "\\b" not in help_of(path)
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_help_tells_its_exit_statuses(path: str) -> None:
+    assert "Exit status:" in help_of(path)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_example_is_understood(path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for example in EXAMPLE.findall(help_of(path)):
+        words = [word for word in shlex.split(example.partition(" > ")[0])[1:] if word != "--json"]
+        name, command = "hil", COMMANDS["hil"]
+        while words and f"{name} {words[0]}" in COMMANDS:
+            name = f"{name} {words.pop(0)}"
+            command = COMMANDS[name]
+        command.make_context(name, words, parent=click.Context(cli))  # raises for what it does not know
+
+
+def test_no_example_is_left_over_from_a_command_that_is_gone() -> None:
+    assert set(EXAMPLES) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("noun", sorted({path.split()[1] for path in COMMANDS if " " in path}))
+def test_every_noun_is_in_the_docs(noun: str) -> None:
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+
+    assert any(f"hil {noun}" in page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_json_is_taken_behind_every_command(path: str) -> None:
+    assert "--json" in help_of(path)
+
+
+@pytest.mark.parametrize("arguments", [["--json", "power", "on"], ["power", "on", "--json"]])
+def test_an_error_is_data_on_either_side(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "none")
+
+    status = run(arguments)
+
+    assert (status, json.loads(capsys.readouterr().err)["error"]) == (1, "BoardAbsentError")
+
+
+WORDS = sorted(
+    {word for path in COMMANDS for word in path.split()[1:]}
+    | {option for command in COMMANDS.values() for each in command.params for option in each.opts}
+)
+HARMFUL = {"--install", "install", "uninstall", "run", "nightly", "sim", "--watch", "lease", "--root"}
+"""What would change this machine, or never end; where there are no boards, the rest does no harm."""
+
+JUNK = st.one_of(
+    st.sampled_from([word for word in WORDS if word not in HARMFUL]),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
+    st.sampled_from(["-1", "0", "1e999", "nan", "--", "-", "", "sim@0", "sim@99999", "usb:3", "\udce4"]),
+)
+
+
+@settings(max_examples=150)
+@given(arguments=st.lists(JUNK, max_size=6))
+def test_no_mistake_ends_in_a_traceback(
+    arguments: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open(encoding="utf-8") as nobody:
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        patch.setenv("HIL_BOARDS", "none")
+        patch.setenv("HIL_LAB", "none")
+        patch.setattr(sys, "stdin", nobody)
+        status = run(arguments)
+
+    assert status in {0, 1, 2, 8, 130}, arguments
+
+
+def test_a_disk_that_is_full_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> str:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("hil.lab.udev_rule.rule_text", full)
+
+    status = run(["udev"])
+
+    assert (status, "/somewhere: No space left on device" in capsys.readouterr().err) == (1, True)
+
+
+def test_a_reader_that_has_enough_is_no_trouble() -> None:
+    command = f"{sys.executable} -m hil.cli.main udev | true"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["completion", shell])
+
+    assert (status, "_HIL_COMPLETE" in capsys.readouterr().out) == (0, True)
+
+
+def test_a_shell_that_asks_is_answered() -> None:
+    environ = {**os.environ, "_HIL_COMPLETE": "bash_complete", "COMP_WORDS": "hil pow", "COMP_CWORD": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "hil.cli.main"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.stdout.strip() == "plain,power"
+
+
+def test_places_and_boards_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir(mode=0o700)
+    (tmp_path / "lab.toml").write_text('[place.jetson-1]\nserial = "0df10035"\n')
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+    write_record(folder, "5a1c0e01", BoardRecord())
+    context, option = click.Context(cli), click.Option(["--board"])
+
+    offered = [[item.value for item in complete_board(context, option, begin)] for begin in ("", "je", "z")]
+
+    assert offered == [["jetson-1", "5a1c0e01"], ["jetson-1"], []]
