@@ -57,9 +57,13 @@ class Storage:
         dev: The host's device folder.
         stick: The node's path, where it is known.
         sys: The folder where the host's kernel tells about disks.
+
+    Attributes:
+        progress: Is told how far `flash` and `read` are, where they are given nobody else; at first nobody.
     """
 
     def __init__(self, link: Link, dev: Path, stick: Path | None = None, sys: Path = Path("/sys")) -> None:
+        self.progress: Progress = Silent()
         self._link = link
         self._sys = sys
         self._wired = stick
@@ -198,7 +202,7 @@ class Storage:
         Args:
             image: Its path, or an image that was opened.
             bmap: Its block map; True: the one beside it, if there is one; False: none.
-            progress: Is told how far it is.
+            progress: Is told how far it is; None: the storage's own.
             force: Write it, whatever the stick holds.
 
         Raises:
@@ -211,7 +215,9 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
 
-        return flashing.flash(self, flashing.opened_image(image, bmap), progress or Silent(), force=force)
+        return flashing.flash(
+            self, flashing.opened_image(image, bmap), progress or self.progress, force=force
+        )
 
     def read(
         self,
@@ -227,7 +233,7 @@ class Storage:
         Args:
             path: The file; one that exists is replaced.
             size_bytes: How much, from the stick's start; None: all of it.
-            progress: Is told how far it is.
+            progress: Is told how far it is; None: the storage's own.
 
         Raises:
             StorageError: The stick cannot be read, or the file cannot be written.
@@ -237,7 +243,7 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - as above
 
-        return flashing.read(self, Path(path), size_bytes, progress or Silent())
+        return flashing.read(self, Path(path), size_bytes, progress or self.progress)
 
     def check_board(self) -> None:
         """See whether the board still answers.

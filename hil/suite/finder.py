@@ -5,6 +5,7 @@ What was learned about boards that cannot be used is kept, so that later tests n
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from hil.errors import (
     UnavailableError,
     Verdict,
 )
+from hil.flash.progress_lines import ProgressLines
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safe import bring_to_safety
@@ -65,6 +67,9 @@ class Held:
     lost: BoardLostError | None = None
     policy: str = FORCE_OFF
 
+    def __post_init__(self) -> None:
+        self.board.storage.progress = ProgressLines(_into_captured_output)
+
     @property
     def is_fallback(self) -> bool:
         """Whether it stands in for a real board that could not be used."""
@@ -85,6 +90,11 @@ class Held:
             self.lease.release()
         elif self.lease is not None:
             self.lease.abandon()
+
+
+def _into_captured_output(line: str) -> None:
+    """Write a line where pytest keeps it: it is shown when the test fails, and with -rP."""
+    sys.stdout.write(f"hil: {line}\n")
 
 
 class BoardFinder:

@@ -31,6 +31,7 @@ class FakeBoard:
     serial = SERIAL
     firmware = None
     console = SimpleNamespace(is_open=False)
+    storage = SimpleNamespace()
 
     def __init__(self) -> None:
         self.done: list[str] = []
