@@ -24,7 +24,7 @@ __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 HEAD_BYTES = 1024 * 1024
 """Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
 
-_AHEAD = 4
+_AHEAD = 3
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PIECE_BYTES", "ImageStream", "opened", "unreadable"]
 
-PIECE_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 1024 * 1024
 """The most that is read in one piece."""
 
 _START_BYTES = 512
