@@ -143,7 +143,7 @@ class Storage:
         """
         self.off()
         try:
-            self.wait_until_gone()
+            self.wait_until_gone(GOES_WITHIN_S)
             self.host()
             node = self._await_node(APPEARS_WITHIN_S)
             expected = Expected(node, self._sys, self._before, usb_names)
