@@ -65,22 +65,24 @@ def _bench(boards: str, serial: str | None, *, quick: bool) -> Bench:
     from hil.lab.doctor.bench import Bench  # noqa: PLC0415 - as above
     from hil.lab.doctor.machine import Machine  # noqa: PLC0415 - as above
     from hil.lab.lab import Lab  # noqa: PLC0415 - as above
+    from hil.lab.meant import serial_meant  # noqa: PLC0415 - as above
     from hil.lab.safety import Safety  # noqa: PLC0415 - as above
 
     hosts = hosts_of(boards)
+    host = hosts.chosen()
     lab, lab_error = Lab(), None
     try:
         lab = lab_here()
     except UsageError as error:
         lab_error = error
     return Bench(
-        hosts.chosen(),
+        host,
         Machine(has_boards=hosts.chosen_as_data() is None),
         lab,
         lab_error,
         Safety(arguments={"host": hosts.chosen_as_data()}),
         quick,
-        lab.serial_of(serial) if serial else "",
+        serial_meant(host, lab, serial) if serial else "",
         Path.cwd(),
     )
 

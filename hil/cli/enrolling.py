@@ -20,6 +20,7 @@ from hil.lab.enrol.survey import Survey, survey
 from hil.lab.guarded import under_guard
 from hil.lab.lab_file import FILE_NAME, project_folder
 from hil.lab.lease import hold
+from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
 from hil.lab.settled import last_used_s, wait_until_settled
 
@@ -83,7 +84,7 @@ class Enrolling:
 
     def _serials(self) -> list[str]:
         if self._asked.serial:
-            return [self._edit.lab.serial_of(self._asked.serial)]
+            return [serial_meant(self._host, self._edit.lab, self._asked.serial)]
         seen = list_boards(self._host)
         usable = (Verdict.PRESENT, Verdict.LOST)
         serials = [each.serial for each in seen if each.serial and each.verdict in usable]

@@ -15,6 +15,7 @@ from hil.lab.guarded import make_safe_now
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
 from hil.lab.lock_file import lock_folder
+from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
 from hil.suite.hosts import Hosts
 from hil.suite.options import Where, parse_boards
@@ -67,7 +68,7 @@ class MakingSafe:
             BoardFaultError: It could not be made safe; its record says so.
             UsageError: There are several, and none was named.
         """
-        named = self._lab.serial_of(serial) if serial else self._only()
+        named = serial_meant(self._host, self._lab, serial) if serial else self._only()
         found = look(self._host, named)
         if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
             raise found.error

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import list_boards
 from hil.errors import BoardAbsentError, BoardBusyError, UsageError
 from hil.lab.board_record import read_record, write_record
 from hil.lab.borrowed import is_borrowed
 from hil.lab.guarded import under_guard
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
+from hil.lab.meant import serial_meant, told_by_place
 from hil.lab.safe import bring_to_safety
 from hil.lab.safety import LEAVE, Safety
 from hil.lab.shared_folder import lock_folder
@@ -81,13 +81,20 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     """
     host = host_of(asked.boards)
     lab = lab_here()
-    serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
+    serial = serial_meant(host, lab, asked.serial)
     lease = nullcontext() if is_borrowed(serial) else _held(serial, asked.wait_s, what)
-    with lease, open_board(host, serial, lab.wiring_of(serial), console=False) as board:
+    with lease, _open(host, lab, serial) as board:
         try:
             yield board
         finally:
             _note_position(board)
+
+
+def _open(host: Host, lab: Lab, serial: str) -> Board:
+    try:
+        return open_board(host, serial, lab.wiring_of(serial), console=False)
+    except BoardAbsentError as error:
+        raise told_by_place(error, lab, serial) from error
 
 
 def _note_position(board: Board) -> None:
@@ -113,11 +120,11 @@ def guarded(asked: Asked, what: str) -> Iterator[tuple[Board, GuardedLease]]:
     """
     hosts = hosts_of(asked.boards)
     host, lab = hosts.chosen(), lab_here()
-    serial = lab.serial_of(asked.serial) if asked.serial else _only(host)
+    serial = serial_meant(host, lab, asked.serial)
     safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
     with (
         under_guard(_held(serial, asked.wait_s, what), safety) as lease,
-        open_board(host, serial, lab.wiring_of(serial), console=False) as board,
+        _open(host, lab, serial) as board,
     ):
         if safety.policy != LEAVE:
             board.make_safe()
@@ -131,23 +138,6 @@ def _held(serial: str, wait_s: float, what: str) -> Lease:
     except BoardBusyError as error:
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
-
-
-def _only(host: Host) -> str:
-    serials = [sighting.serial for sighting in list_boards(host) if sighting.serial]
-    if len(serials) > 1:
-        raise UsageError(
-            f"{len(serials)} boards are there, and none was named",
-            why=f"they are {', '.join(serials)}",
-            remedy=f"--board {serials[0]}, or HIL_BOARD={serials[0]}",
-        )
-    if not serials:
-        raise BoardAbsentError(
-            f"{host.label} has no DUTLink board",
-            why="nothing that says its serial number is on the bus",
-            remedy="plug one in, or check its cable; hil boards shows what is seen",
-        )
-    return serials[0]
 
 
 def _tell(waiting: Waiting) -> None:

@@ -172,6 +172,48 @@ def test_several_boards_must_be_told_apart(
     assert (status, all(serial in said for serial in simulator.serials())) == (2, True)
 
 
+def test_a_board_is_meant_by_the_name_that_it_stores(
+    serial: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "rack-3"])
+    capsys.readouterr()
+    monkeypatch.delenv("HIL_BOARD")
+
+    status = run(["--json", "power", "read", "--board", "rack-3"])
+    answer = told(capsys)
+    misspelt = run(["power", "read", "--board", "rakc-3"])
+
+    said = capsys.readouterr().err
+    assert (status, answer["board"]) == (0, serial)
+    assert (misspelt, "did you mean rack-3?" in said) == (1, True)
+
+
+def test_two_boards_of_one_name_are_not_guessed_at(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in simulator.serials():
+        run(["settings", "set", "name", "twin", "--board", each])
+
+    status = run(["power", "off", "--board", "twin"])
+
+    said = capsys.readouterr().err
+    assert (status, all(each in said for each in simulator.serials())) == (2, True)
+
+
+def test_a_place_whose_board_is_not_there_is_fine_until_it_is_needed(
+    serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = f'[place.here]\nserial = "{serial}"\n[place.gone]\nserial = "00000000"\n'
+    (tmp_path / "lab.toml").write_text(places)
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+
+    here = run(["power", "off", "--board", "here"])
+    gone = run(["power", "off", "--board", "gone"])
+
+    said = capsys.readouterr().err
+    assert (here, gone, "place gone with board 00000000" in said) == (0, 1, True)
+
+
 def test_the_list_tells_free_boards_from_held_ones(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,97 @@
+"""Which board is meant by what somebody typed: a serial number, a place, or the name that a board stores."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import GLANCE_S, list_boards
+from hil.errors import BoardAbsentError, HilError, UsageError, Verdict
+
+if TYPE_CHECKING:
+    from hil.dutlink.host import Host
+    from hil.lab.lab import Lab
+
+__all__ = ["serial_meant", "told_by_place"]
+
+_SERIAL = re.compile(r"[0-9a-f]{8}")
+
+
+def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
+    """Return the serial number of the board that is meant.
+
+    Args:
+        host: Where boards are.
+        lab: What the lab file says.
+        asked: A serial number or a name; None: the only board there is.
+
+    Raises:
+        UsageError: There are several, and none was named; or several store that name.
+        BoardAbsentError: There is none, or none of that name.
+    """
+    if not asked:
+        return _only(host)
+    if asked in lab.places or _SERIAL.fullmatch(asked):
+        return lab.serial_of(asked)
+    names = _stored_names(host)
+    named = [serial for serial, name in names.items() if name == asked]
+    if len(named) > 1:
+        raise UsageError(
+            f"{len(named)} boards store the name {asked}",
+            why=f"they are {', '.join(named)}",
+            remedy=f"--board {named[0]}; hil settings set name NAME gives one of them another",
+        )
+    return named[0] if named else asked if asked in names else _nobody(host, lab, asked, names)
+
+
+def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
+    """Return the error with the place that the lab file has for the board that is not there."""
+    place = lab.missing(serial)
+    why = "; ".join(filter(None, (error.why, place)))
+    return type(error)(error.what, why=why, remedy=error.remedy, errno=error.errno, serial=serial)
+
+
+def _only(host: Host) -> str:
+    serials = [sighting.serial for sighting in list_boards(host) if sighting.serial]
+    if len(serials) > 1:
+        raise UsageError(
+            f"{len(serials)} boards are there, and none was named",
+            why=f"they are {', '.join(serials)}",
+            remedy=f"--board {serials[0]}, or HIL_BOARD={serials[0]}",
+        )
+    if not serials:
+        raise BoardAbsentError(
+            f"{host.label} has no DUTLink board",
+            why="nothing that says its serial number is on the bus",
+            remedy="plug one in, or check its cable; hil doctor says what is wrong",
+        )
+    return serials[0]
+
+
+def _stored_names(host: Host) -> dict[str, str]:
+    """Return the name that each board stores, by serial number; one that does not tell now has none."""
+    names = {}
+    for seen in list_boards(host):
+        if seen.serial is not None:
+            names[seen.serial] = _stored_name(host, seen.serial) if seen.verdict is Verdict.PRESENT else ""
+    return names
+
+
+def _stored_name(host: Host, serial: str) -> str:
+    try:
+        with open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
+            return board.settings.read().name
+    except HilError:
+        return ""
+
+
+def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str]) -> str:
+    known = [*lab.places, *filter(None, names.values()), *names]
+    near = difflib.get_close_matches(asked, known, n=1)
+    raise BoardAbsentError(
+        f"{host.label} has no board, and the lab file no place, that is called {asked}",
+        why=f"there are {', '.join(known)}" if known else "there is none at all",
+        remedy=f"did you mean {near[0]}?" if near else "hil boards lists them",
+    )
