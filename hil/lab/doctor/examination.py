@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
-from hil.errors import BoardBusyError, HilError, Verdict
+from hil.errors import BoardBusyError, HilError, NoUsbBackendError, UsageError, Verdict
 from hil.lab.board_record import read_record
 from hil.lab.doctor.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.consoles import console_answers
@@ -69,9 +69,12 @@ def _boards(bench: Bench) -> Findings:
 
 
 def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
-    used_s = last_used_s(serial)
     try:
+        used_s = last_used_s(serial)
         lease = hold(serial, test="hil doctor")
+    except UsageError:  # the check of the lock folder has told
+        yield unchecked("board", "it cannot be leased: see lock folder", board=serial)
+        return
     except BoardBusyError as error:
         yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
         return
@@ -101,6 +104,8 @@ def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
     """Turn what stood in a check's way into a finding of its own; the next check goes on."""
     try:
         yield from findings
+    except NoUsbBackendError as error:  # the check of libusb has told
+        yield unchecked(name, f"without libusb no board can be looked for ({error.what})", board=serial)
     except HilError as error:
         yield problem_of(name, error, board=error.serial or serial)
     except OSError as error:

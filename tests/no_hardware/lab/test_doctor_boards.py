@@ -171,6 +171,29 @@ def test_a_place_that_wants_to_be_left_alone_is(
     assert simulator.control.state(serial)["mux"] == "dut"
 
 
+@pytest.mark.parametrize("cause", ["libusb", "lock folder"])
+def test_one_cause_is_one_problem(  # noqa: PLR0913, PLR0917 - its fixtures
+    simulator: SimulatorProcess,
+    serial: str,
+    cause: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if cause == "libusb":
+        simulator.control.fault(serial, "no_backend")
+    else:
+        (tmp_path / "bad").mkdir()
+        (tmp_path / "bad").chmod(0o777)
+        monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "bad"))
+
+    _, found = examined(capsys)
+
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    problems = [check for check, finding in found.items() if finding["outcome"] == "problem"]
+    assert problems == [cause]
+
+
 def test_a_board_that_was_not_left_safe_is_found(
     tmp_path: Path, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
