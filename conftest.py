@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.history import recording
+from hil.report import building
 from hil.suite import options, scheduled, selection, session
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     selection.register_markers(config)
     recording.begin(config)  # first: its end of the session goes around the one that chooses the status
     session.begin(config)
+    building.begin(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -123,6 +123,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Take the pictures of the report in docs: ten nights on simulated boards, and a Chromium."""
+    _install(session, *BROWSER_GROUP)
+    session.run("python", "tests/pictures/take.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what suite, driver, leases, scheduling, flashing, report cost: 20 minutes."""
     _install(session, *BENCH_GROUP)

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.report.strips import CODES, boards_of, codes, strip, tally
-from hil.report.words import night
+from hil.report.words import OUTCOMES, night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,6 +73,13 @@ class Matrix:
     sections: list[Section]
     nights: list[Night]
     boards: list[str]
+
+    @property
+    def newest(self) -> dict[str, int]:
+        """Tests of the newest night by what became of them, the loud ones first."""
+        letters = "".join(row.letters[-1:] for section in self.sections for row in section.rows)
+        counted = {CODES[letter]: letters.count(letter) for letter in CODES}
+        return {outcome: counted[outcome] for outcome in OUTCOMES if counted.get(outcome)}
 
     @property
     def tests(self) -> int:

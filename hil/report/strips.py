@@ -37,6 +37,9 @@ _LETTERS = {
     Outcome.XPASSED: "X",
 }
 NONE = "-"
+_NIGHT_WIDTH = 28
+"""The most pixels that a night gets; many nights share the width of the page."""
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -68,8 +71,9 @@ def strip(letters: str) -> Markup:
             paths.setdefault(letter, []).append(f"M{at} 10h{length}")
         at += length
     drawn = "".join(f'<path class="o-{CODES[letter]}" d="{"".join(d)}"/>' for letter, d in paths.items())
+    size = f'width="{_NIGHT_WIDTH * len(letters)}" viewBox="0 0 {len(letters)} 20"'
     return Markup(  # noqa: S704 - letters and numbers of ours
-        f'<svg class="strip" viewBox="0 0 {len(letters)} 20" preserveAspectRatio="none" role="img" '
+        f'<svg class="strip" {size} preserveAspectRatio="none" role="img" '
         f'aria-label="{tally(letters)}">{drawn}</svg>'
     )
 

@@ -1,0 +1,132 @@
+"""Takes the pictures in README and docs: nights of real runs on simulated boards, and a Chromium.
+
+`nox -s pictures` writes docs/pictures/*.png. Nothing in them is drawn by hand or made up: the nights follow
+each other within minutes, that is all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from hil.sim.process import SimulatorProcess
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+MOST_BYTES = 200_000
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+
+
+def main() -> None:
+    """Run the nights, open their pages, keep what is seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nights", type=int, default=10)
+    parser.add_argument("--folder", type=Path, help="keep the nights there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hil-pictures-") as temporary:
+        folder = options.folder or Path(temporary)
+        lay_out(folder)
+        run_nights(folder, options.nights)
+        take_pictures(folder / "nightly")
+
+
+def lay_out(folder: Path) -> None:
+    """Make a repository of tests as a user has it."""
+    (folder / "tests").mkdir(parents=True, exist_ok=True)
+    (folder / "seen").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "conftest.py", folder)
+    shutil.copy(HERE / "shown_dut.py", folder / "tests" / "test_product.py")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+
+def run_nights(folder: Path, nights: int) -> None:
+    """Run them one after the other on the same three boards; one of these has a weak supply."""
+    with SimulatorProcess(boards=3, speed=4.0, stick_bytes=8 << 20) as simulator:
+        simulator.control.fault(simulator.serials()[1], "sag", volts=4.6)
+        for night in range(nights):
+            environment = os.environ | {
+                "HIL_BOARDS": f"sim@{simulator.ready['control_port']}",
+                "HIL_LOCK_DIR": str(folder / "locks"),
+                "HIL_LAB": "none",
+                "HIL_COMMIT": f"{0x3F9A1C0 + (night >= 8) * 0x51B7:07x}{'0' * 33}",
+                "SHOWN_NIGHT": str(night),
+                "SHOWN_SEEN": str(folder / "seen"),
+                "PYTHONPATH": str(ROOT),
+            }
+            command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n", "3", "-q"]
+            ran = subprocess.run(
+                command, cwd=folder, env=environment, check=False, capture_output=True, text=True
+            )
+            print(f"night {night + 1} of {nights}: exit status {ran.returncode}")  # noqa: T201
+
+
+def take_pictures(nightly: Path) -> None:
+    """Open the pages and keep each as a small PNG."""
+    nights, newest = nightly / "report" / "index.html", nightly / "newest" / "report"
+    failed = next((newest / "tests").glob("*boots_within_its_budget*.html"))
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        for shot in (
+            Shot("nights", nights, (1200, 1400)),
+            Shot("run", newest / "index.html", (1200, 1000), "dark"),
+            Shot("test", failed, (1200, 1000), at="#power"),
+            Shot("phone", nights, (390, 760), "dark"),
+        ):
+            shot.take(browser)
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: what a window of that size shows of a page, from the element `at` on."""
+
+    name: str
+    page: Path
+    size: tuple[int, int]
+    scheme: str = "light"
+    at: str = ""
+
+    def take(self, browser: Any) -> None:
+        """Open the page and keep the picture."""
+        width, height = self.size
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=self.scheme)
+        page.goto(self.page.resolve().as_uri())
+        if self.at:
+            page.eval_on_selector(self.at, "element => element.scrollIntoView()")
+        shrink(page.screenshot(), PICTURES / f"{self.name}.png")
+        page.close()
+
+
+def shrink(picture: bytes, path: Path) -> None:
+    """Write a picture with as many colours as fit into its limit."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = Image.open(io.BytesIO(picture)).convert("RGB")
+    for colours in (256, 128, 64):
+        whole.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < MOST_BYTES:
+            return
+    message = f"{path} does not fit into {MOST_BYTES} bytes"
+    raise SystemExit(message)
+
+
+if __name__ == "__main__":
+    main()
