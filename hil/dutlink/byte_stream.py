@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hil.dutlink.waiting import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ByteStream"]
 
 _KEPT_BYTES = 4 * 1024 * 1024
+_AHEAD_BYTES = 512 * 1024
 
 
 class ByteStream:
@@ -21,6 +27,7 @@ class ByteStream:
     def __init__(self) -> None:
         self._data = bytearray()
         self._ended = False
+        self._readers = 0
         self._changed = threading.Condition()
 
     def feed(self, data: bytes) -> None:
@@ -41,6 +48,20 @@ class ByteStream:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Say that somebody takes what comes, for a `with` block."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether whoever reads it should be given time to catch up."""
+        return self._readers > 0 and len(self._data) > _AHEAD_BYTES
 
     @property
     def ended(self) -> bool:

@@ -164,6 +164,7 @@ class Console:
         """
         port = self._opened()
         if port.tty.is_board:
+            self.transcript.mark("blind: the board is brought back to console mode")
             restore_console_mode(port)
         self._doubtful = False
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hil.dutlink.byte_stream import ByteStream
+from hil.dutlink.reading_pace import ReadingPace
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.tty import Tty, open_tty
 from hil.errors import ConsoleError, ConsoleLostError
@@ -145,35 +146,52 @@ class ConsolePort:
 
     def _drain(self) -> None:
         """Run the reader's thread: until `close`, or until the tty goes away."""
-        poller = select.poll()
-        poller.register(self._descriptor, select.POLLIN)
-        poller.register(self._wake, select.POLLIN)
-        going_on, order = True, b""
-        while going_on:
-            ready = {descriptor for descriptor, _ in poller.poll()}
+        try:
+            stopped = self._read_on()
+        finally:  # whatever became of the reader: nobody must wait for it
+            with self._routing:
+                self._sink.end()
+                self.stream.end()
+            self._caught_up.release()  # of somebody who asked meanwhile
+        if not stopped:
+            self._transcript.mark(f"console {self.tty.path} went away")
+
+    def _read_on(self) -> bool:
+        """Read until `close`; False when the tty went away before that."""
+        both, orders = select.poll(), select.poll()
+        both.register(self._descriptor, select.POLLIN)
+        for poller in (both, orders):
+            poller.register(self._wake, select.POLLIN)
+        pace = ReadingPace(self.tty.baud_rate)
+        while True:
+            ready = {descriptor for descriptor, _ in both.poll()}
             order = os.read(self._wake, 1) if self._wake in ready else b""
-            going_on = order != _STOP and self._read_all(_CATCH_UP_BYTES if order else 1)
+            taken = self._read_all(_CATCH_UP_BYTES if order else 1)
+            if taken is None or order == _STOP:
+                return taken is not None
             if order:
                 self._caught_up.release()
-        with self._routing:
-            self._sink.end()
-            self.stream.end()
-        if order != _STOP:
-            self._transcript.mark(f"console {self.tty.path} went away")
-        self._caught_up.release()  # of somebody who asked while the tty went away
+            else:
+                orders.poll(pace.rest_s(taken, is_ahead=self._sink.is_ahead) * 1000)
 
-    def _read_all(self, least_bytes: int) -> bool:
-        """Take what is there, up to `least_bytes` and the read that reaches it; False if the tty is gone."""
+    def _read_all(self, least_bytes: int) -> int | None:
+        """Take what is there, up to `least_bytes` and the read that reaches it.
+
+        Returns:
+            How many bytes; None if the tty is gone.
+        """
         taken = 0
         while taken < least_bytes:
             data = self._read_some()
+            if data is None:
+                return None
             if not data:
-                return data is not None
+                break
             taken += len(data)
             self._transcript.append(data)
             with self._routing:
                 self._sink.feed(data)
-        return True
+        return taken
 
     def _read_some(self) -> bytes | None:
         """What is there; None when the tty went away, which reads as an error or as nothing at all."""

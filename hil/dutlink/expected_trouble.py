@@ -103,9 +103,11 @@ def says(words: tuple[str, ...], finding: Finding) -> bool:
 
 def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) -> bool:
     """Whether a test waited for such trouble: what only lay on the way to something else does not count."""
-    if not finding.pattern.search(plain(match).encode()):
-        return False
-    if finding.pattern.search(pattern.pattern):
+    said = plain(match).encode()
+    if finding.pattern.search(said) and finding.pattern.search(pattern.pattern):
         return True
-    alone = pattern.search(finding.line.encode())
-    return alone is not None and finding.pattern.search(alone.group()) is not None
+    line = finding.line.encode()
+    alone, trouble = pattern.search(line), finding.pattern.search(line)
+    if alone is None or trouble is None or not alone.group() or alone.group() not in said:
+        return False
+    return alone.start() < trouble.end() and trouble.start() < alone.end()

@@ -72,7 +72,15 @@ class Expecter:
         """
         patterns = [pattern] if isinstance(pattern, str | bytes | re.Pattern) else list(pattern)
         needles = [Needle(compiled(each)) for each in patterns]
-        deadline = Deadline(timeout_s)
+        with self._stream.being_read():
+            return self._wait_for(needles, Deadline(timeout_s))
+
+    def forget(self) -> None:
+        """Drop all that came and was not matched yet."""
+        self._take(0)
+        self._unread.clear()
+
+    def _wait_for(self, needles: Sequence[Needle], deadline: Deadline) -> Expected | bytes:
         while True:
             self._take(0)
             found = self._search(needles)
@@ -81,11 +89,6 @@ class Expecter:
             self._trim(needles)
             if deadline.passed or not self._take(deadline.left_s):
                 return bytes(self._unread)
-
-    def forget(self) -> None:
-        """Drop all that came and was not matched yet."""
-        self._take(0)
-        self._unread.clear()
 
     def _take(self, limit_s: float) -> bool:
         """Add what came, waiting for it if nothing has; False if nothing came, or nothing will."""
@@ -96,10 +99,14 @@ class Expecter:
         return False
 
     def _search(self, needles: Sequence[Needle]) -> Expected | None:
-        spans = [(span, index) for index, each in enumerate(needles) if (span := each.search(self._unread))]
-        if not spans:
+        best: tuple[int, int, int] | None = None
+        for index, each in enumerate(needles):
+            span = each.search(self._unread, best[0] if best else None)
+            if span is not None and (best is None or span[0] < best[0]):
+                best = (*span, index)
+        if best is None:
             return None
-        (begin, end), index = min(spans, key=lambda hit: (hit[0][0], hit[1]))
+        begin, end, index = best
         match = _frozen_match(needles[index].pattern, self._unread, begin, end)
         del self._unread[:end]
         return Expected(index, match, match.string[:begin])

@@ -70,10 +70,15 @@ class Needle:
         self._may_begin = 0
         self._seen = 0
 
-    def search(self, haystack: bytearray) -> tuple[int, int] | None:
-        """Return where the first match begins and ends in a haystack that only grew since the last call."""
+    def search(self, haystack: bytearray, begins_by: int | None = None) -> tuple[int, int] | None:
+        """Return where the first match begins and ends in a haystack that only grew since the last call.
+
+        Args:
+            haystack: All that came.
+            begins_by: A match that begins later need not be found, and none is looked for afterwards.
+        """
         seen, self._seen = self._seen, len(haystack)
-        if self._start and not self._find_start(haystack):
+        if self._start and not self._find_start(haystack, begins_by):
             return None
         if self._end:
             if haystack.find(self._end, max(0, seen - len(self._end) + 1)) < 0:
@@ -89,9 +94,10 @@ class Needle:
         self._seen = max(0, self._seen - size_bytes)
         self._may_begin = max(0, self._may_begin - size_bytes)
 
-    def _find_start(self, haystack: bytearray) -> bool:
+    def _find_start(self, haystack: bytearray, begins_by: int | None) -> bool:
         """Move `_may_begin` to the first place where the fixed start stands; False if there is none."""
-        where = haystack.find(self._start, self._may_begin)
+        end = len(haystack) if begins_by is None else begins_by + len(self._start)
+        where = haystack.find(self._start, self._may_begin, end)
         overlap = len(self._start) - 1
         self._may_begin = where if where >= 0 else max(self._may_begin, len(haystack) - overlap)
         return where >= 0

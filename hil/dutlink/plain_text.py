@@ -24,6 +24,7 @@ _UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]{0,48}[ -/]{0,8})?\Z")
 _UNFINISHED_BYTES: Final = 64
 _TAIL_BYTES: Final = 64 * 1024
 _ODD: Final = re.compile(r"[^\t\n -~]")
+_PLAIN: Final = bytes({9, 10, *range(32, 127)})
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -57,7 +58,10 @@ class PlainText:
 
     def feed(self, data: bytes) -> str:
         """Return the text of these bytes, but for an end that may be the beginning of something."""
-        data = self._held + data
+        data = (self._held + data).replace(b"\r\n", b"\n")
+        if not (self._line_ends or data.translate(None, _PLAIN)):
+            self._held = b""
+            return self._decoder.decode(data)
         unfinished = _UNFINISHED.search(data, max(0, len(data) - _UNFINISHED_BYTES))
         cut = unfinished.start() if unfinished else len(data)
         self._held = data[cut:]
@@ -74,7 +78,7 @@ class PlainText:
         data = self._line_ends + data
         kept = data.rstrip(b"\r")
         self._line_ends = data[len(kept) :]
-        return _LINE_END.sub(b"\n", kept)
+        return _LINE_END.sub(b"\n", kept) if b"\r" in kept else kept
 
 
 def _seen(text: str) -> str:

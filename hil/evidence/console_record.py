@@ -15,7 +15,7 @@ from hil.evidence.file_names import file_stem
 from hil.evidence.timed_text import TimedText
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from hil.dutlink.transcript import Event, Mark
@@ -100,11 +100,12 @@ class ConsoleRecord:
     def _add_chunk(self, chunk: Chunk, *, of_neighbour: bool = False) -> None:
         self._raw.write(chunk.data)
         self._lines.add(chunk, of_neighbour=of_neighbour)
-        self._add_place([chunk.monotonic_s, chunk.time_s, self._size_bytes, len(chunk.data)])
+        self._add_place((chunk.monotonic_s, chunk.time_s, self._size_bytes, len(chunk.data)))
         self._size_bytes += len(chunk.data)
 
-    def _add_place(self, place: list[float]) -> None:
-        self._index.write(f"{self._separator}\n{json.dumps(place)}")
+    def _add_place(self, place: Sequence[float]) -> None:
+        monotonic_s, time_s, offset, size = place
+        self._index.write(f"{self._separator}\n[{monotonic_s:.6f},{time_s:.6f},{offset},{size}]")
         self._separator = ","
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -80,7 +79,7 @@ class ConsoleRecorder:
 
     def pause(self) -> None:
         """Have everything in the files, and the last line looked at before it ends; for the follower."""
-        self.watch.look(time.time())
+        self.watch.look()
         self._write(_Files.flush)
 
     def _write(self, act: Callable[..., None], *arguments: object) -> None:

@@ -1,6 +1,6 @@
 """Follows a transcript in a thread of its own, so that the console's reader never waits for a disk.
 
-Events are handled together, several times a second at most: sixteen consoles that never pause must not keep a
+Events are handled together, twice a second at most: sixteen consoles that never pause must not keep a
 core busy.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower", "Handler"]
 
-EVERY_S: Final = 0.25
+EVERY_S: Final = 0.5
 """How long events may wait, in seconds, unless somebody asks for them."""
 
 PATIENCE_S: Final = 30.0

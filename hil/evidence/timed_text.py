@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from io import StringIO
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -35,8 +35,10 @@ class TimedText:
         self._start_s = start_s
         self._text = PlainText()
         self._line = ""
-        self._times = ""
+        self._began: Event | None = None
         self._who = _DUT
+        self._stamped: Event | None = None
+        self._stamp = ""
 
     def head(self, title: str) -> None:
         """Write what this is, and how to read it."""
@@ -52,28 +54,26 @@ class TimedText:
         if who != self._who:
             self._end_line()
             self._who = who
-        self._add_text(self._text.feed(event.data), self._at(event))
+        first, *lines = self._text.feed(event.data).split("\n")
+        self._grow(first, event)
+        if lines:
+            self._write_line()
+            self._write_whole(lines[:-1], event)
+            self._grow(lines[-1], event)
 
     def finish(self) -> None:
         """Write what is left; more may follow."""
         self._end_line()
         self._file.flush()
 
-    def _add_text(self, text: str, times: str) -> None:
-        *whole, rest = text.split("\n")
-        for line in whole:
-            self._grow(line, times)
-            self._write_line()
-        self._grow(rest, times)
-
-    def _grow(self, text: str, times: str) -> None:
+    def _grow(self, text: str, event: Event) -> None:
         if not self._line:
-            self._times = times
+            self._began = event
         self._line += text
         while len(self._line) > _LONGEST_LINE:
             rest, self._line = self._line[_LONGEST_LINE:], self._line[:_LONGEST_LINE]
             self._write_line()
-            self._line, self._times = rest, times
+            self._line, self._began = rest, event
 
     def _end_line(self) -> None:
         self._line += self._text.finish().replace("\n", " ").rstrip()
@@ -81,12 +81,27 @@ class TimedText:
             self._write_line()
 
     def _write_line(self) -> None:
-        self._file.write(f"{self._times} {self._who} {self._line}\n")
+        if self._began is not None:
+            self._write_whole([self._line], self._began)
         self._line = ""
 
+    def _write_whole(self, lines: list[str], event: Event) -> None:
+        """Write lines that came together."""
+        if max(map(len, lines), default=0) > _LONGEST_LINE:
+            for line in lines:
+                self._grow(line, event)
+                self._write_line()
+        elif lines:
+            before = f"{self._at(event)} {self._who} "
+            self._file.write(before + f"\n{before}".join(lines) + "\n")
+
     def _at(self, event: Event) -> str:
-        wall = datetime.fromtimestamp(event.time_s, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
-        return f"{wall} {event.monotonic_s - self._start_s:+10.3f}"
+        if event is not self._stamped:
+            seconds, milliseconds = divmod(int(event.time_s * 1000), 1000)
+            wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+            self._stamped = event
+            self._stamp = f"{wall}.{milliseconds:03d} {event.monotonic_s - self._start_s:+10.3f}"
+        return self._stamp
 
 
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:

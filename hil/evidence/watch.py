@@ -47,6 +47,7 @@ _HINTS: Final = {
 }
 """Letters without which a kind cannot be there, in lower case: they are found a hundred times faster."""
 
+_ENOUGH: Final = 16 * 1024
 _LONGEST_LINE: Final = 8192
 _OVERLAP: Final = 1024
 _SHOWN: Final = 300
@@ -84,8 +85,10 @@ class Watch:
             _Kind(name, re.compile(text.encode(), re.MULTILINE), _HINTS.get(name, ()))
             for name, text in named.items()
         ]
-        self._rest = bytearray()
-        self._rest_at = 0
+        self._pending = bytearray()
+        self._pending_at = 0
+        self._looked_at = 0
+        self._time_s = 0.0
 
     def take(self) -> list[Finding]:
         """Return what was found since the last time."""
@@ -94,38 +97,41 @@ class Watch:
         return taken
 
     def feed(self, chunk: Chunk) -> None:
-        """Look at more bytes: at whole lines now, at the rest when its line is whole."""
-        if chunk.position != self._rest_at + len(self._rest):  # something was dropped in between
-            self.look(chunk.time_s)
+        """Take more bytes; they are looked at when there are enough of them, or when somebody asks."""
+        if chunk.position != self._pending_at + len(self._pending):  # something was dropped in between
+            self.look()
             self._keep(b"", chunk.position)
-        self._rest += chunk.data
-        whole = self._rest.rfind(b"\n") + 1
-        if whole:
-            self._search(bytes(self._rest[:whole]), self._rest_at, chunk.time_s)
-            self._keep(bytes(self._rest[whole:]), self._rest_at + whole)
-        if len(self._rest) > _LONGEST_LINE:
-            self.look(chunk.time_s)
-            self._keep(bytes(self._rest[-_OVERLAP:]), self._rest_at + len(self._rest) - _OVERLAP)
+        self._pending += chunk.data
+        self._time_s = chunk.time_s
+        if len(self._pending) > _ENOUGH:
+            self.look()
 
-    def look(self, time_s: float) -> None:
-        """Look at a line that has not ended yet, too."""
-        self._search(bytes(self._rest), self._rest_at, time_s)
+    def look(self) -> None:
+        """Look at all that came, a line that has not ended yet too; keep what may still become something."""
+        if len(self._pending) == self._looked_at:
+            return
+        self._search(bytes(self._pending), self._pending_at)
+        line = self._pending.rfind(b"\n") + 1
+        if len(self._pending) - line > _LONGEST_LINE:
+            line = len(self._pending) - _OVERLAP
+        self._keep(bytes(self._pending[line:]), self._pending_at + line)
+        self._looked_at = len(self._pending)
 
     def _keep(self, rest: bytes, position: int) -> None:
-        self._rest, self._rest_at = bytearray(rest), position
+        self._pending, self._pending_at, self._looked_at = bytearray(rest), position, 0
 
-    def _search(self, block: bytes, position: int, time_s: float) -> None:
+    def _search(self, block: bytes, position: int) -> None:
         forms = [(form, form.lower()) for form in _forms(block)]
         for kind in self._kinds:
             if any(kind.may_be_in(form, lower) for form, lower in forms):
-                self._find(kind, block, position, time_s)
+                self._find(kind, block, position)
 
-    def _find(self, kind: _Kind, block: bytes, position: int, time_s: float) -> None:
+    def _find(self, kind: _Kind, block: bytes, position: int) -> None:
         for begin in sorted(_places(kind.pattern, block)):
             if position + begin > kind.told_up_to and len(self.findings) < _MOST_FINDINGS:
                 line, end = _line_around(block, begin)
                 kind.told_up_to = position + max(begin, end - 1)
-                self.findings.append(Finding(kind.name, kind.pattern, line, position + begin, time_s))
+                self.findings.append(Finding(kind.name, kind.pattern, line, position + begin, self._time_s))
 
 
 def _forms(block: bytes) -> list[bytes]:

@@ -51,6 +51,14 @@ def test_the_cost_of_the_report_is_measured() -> None:
     assert line.startswith("hil report, newest 60 of 2 nights x 5,000 tests: ")
 
 
+def test_the_console_is_measured_and_no_byte_of_it_is_lost_or_misfiled() -> None:
+    pytest.importorskip("pexpect")
+    lines = run("bench_console.py", "--megabytes", "2", "--consoles", "4", "--kilobytes", "20").splitlines()
+
+    assert lines[1].startswith("expect in 2 MB")
+    assert "0 with a byte lost or misfiled" in lines[-1]
+
+
 @pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
 def test_the_table_says_whether_a_goal_is_met(
     monkeypatch: pytest.MonkeyPatch, ours_s: float, verdict: str

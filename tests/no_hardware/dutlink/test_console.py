@@ -236,3 +236,99 @@ def test_the_tty_is_told_open_or_not(opened: Console, other_end: FakeTty) -> Non
     opened.close()
 
     assert while_open == opened.tty.path == other_end.path
+
+
+def test_to_catch_up_is_to_have_all_that_came_before_the_call(opened: Console, other_end: FakeTty) -> None:
+    for number in range(200):
+        other_end.say(b"%d " % number)
+        drained(other_end)
+        opened.catch_up()
+
+        assert opened.transcript.text.endswith(f"{number} ")
+
+
+def drained(other_end: FakeTty) -> None:
+    """Wait until the kernel has handed on what was written; it does so in a thread of its own."""
+    termios.tcdrain(other_end._board)
+
+
+def test_many_small_pieces_come_whole_and_in_order(opened: Console, other_end: FakeTty) -> None:
+    pieces = [b"%06d," % number for number in range(2000)]
+    for piece in pieces:
+        other_end.say(piece)
+
+    opened.expect("001999,", timeout_s=20)
+    assert opened.transcript.data == b"".join(pieces)
+
+
+def test_a_console_that_speaks_faster_than_it_is_read_loses_nothing(
+    opened: Console, other_end: FakeTty
+) -> None:
+    def speak() -> None:
+        for number in range(40):
+            other_end.say(b"x" * 250_000 + b"mark %d." % number)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+
+    found = [int(opened.expect("mark ([0-9]+)[.]", timeout_s=60).group(1)) for _ in range(40)]
+    speaker.join()
+
+    assert found == list(range(40))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_that_dies_ends_whoever_waits(opened: Console, other_end: FakeTty) -> None:
+    def die(_event: object) -> None:
+        raise RuntimeError
+
+    opened.transcript.listen(die)
+    other_end.say(b"x")
+
+    with pytest.raises(errors.ConsoleLostError):
+        opened.expect("never", timeout_s=20)
+
+
+def test_the_transcript_tells_when_the_console_went_away_and_came_back(
+    opened: Console, other_end: FakeTty
+) -> None:
+    other_end.unplug()
+    with pytest.raises(errors.ConsoleLostError):
+        opened.expect("anything", timeout_s=5)
+    another = FakeTty()
+    opened._find = lambda: Tty(another.path, is_board=False)
+    opened.open()
+    opened.close()
+    another.unplug()
+
+    said = [mark.text.rpartition("/")[2].split(" ", 1)[1] for mark in opened.transcript.marks]
+    assert said == ["is open", "went away", "is open"]
+
+
+def test_a_console_that_went_away_is_told_to_who_asks(opened: Console, other_end: FakeTty) -> None:
+    opened.check()
+    other_end.unplug()
+    with pytest.raises(errors.ConsoleLostError):
+        opened.expect("anything", timeout_s=5)
+
+    with pytest.raises(errors.ConsoleLostError):
+        opened.check()
+
+
+def test_what_is_shown_of_the_dut_in_an_error_is_plain(opened: Console, other_end: FakeTty) -> None:
+    other_end.say(b"\x1b]0;evil\x07\x1b[2Jlogged \x1b[31min\x1b[0m\r\n\xff")
+    until(lambda: len(opened.transcript) > 30, 5)
+
+    with pytest.raises(errors.ExpectError) as caught:
+        opened.expect("never", timeout_s=0.1)
+
+    assert "\x1b" not in str(caught.value)
+    assert r"\x1b]0;evil\x07logged in" in caught.value.why
+
+
+def test_where_all_was_matched_an_error_tells_what_came_before(opened: Console, other_end: FakeTty) -> None:
+    other_end.say(b"booting\r\nlogin: ")
+    opened.expect("login: ", timeout_s=5)
+
+    with pytest.raises(errors.ExpectError, match=r"nothing came; before that came\s+booting\s+login:"):
+        opened.expect("Password: ", timeout_s=0.1)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hil.dutlink.expected_trouble import ExpectedTrouble, Finding, says
+from hil.dutlink.transcript import Transcript
+
+PANIC = re.compile(rb"(?i:kernel panic)")
+LINE = "[  3.1] Kernel panic - not syncing: VFS"
+
+
+def finding(position: int = 0) -> Finding:
+    return Finding("kernel panic", PANIC, LINE, position, 0.0)
+
+
+@pytest.fixture
+def expected() -> ExpectedTrouble:
+    return ExpectedTrouble(Transcript())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("panic",), True), (("PANIC",), True), (("not syncing",), True), (("oops", "VFS$"), True), ((), True)],
+)
+def test_words_are_looked_for_in_kind_and_line(words: tuple[str, ...], said: bool) -> None:
+    assert says(words, finding()) is said
+    assert not says(("oops",), finding())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "excused"),
+    [
+        (rb"Kernel panic", True),
+        (rb"panic.*VFS", True),
+        (rb"panic", True),
+        (rb"VFS", False),
+        (rb"[\[]", False),
+        (rb"Kernel panic.*login", True),
+        (rb"K\w+ p\w+", True),
+        (rb".*login: ", False),
+        (rb"login: ", False),
+    ],
+)
+def test_only_what_was_waited_for_is_excused(
+    expected: ExpectedTrouble, pattern: bytes, excused: bool
+) -> None:
+    match = re.search(pattern, LINE.encode() + b"\r\nlogin: ", re.DOTALL)
+    assert match is not None
+
+    expected.matched(match)
+
+    assert expected.excuses(finding()) is excused
+
+
+def test_a_block_excuses_what_came_in_it() -> None:
+    transcript = Transcript()
+    expected = ExpectedTrouble(transcript)
+    transcript.append(b"12345")
+    with expected.announced(("panic",)):
+        transcript.append(b"67890")
+        assert expected.excuses(finding(7))
+
+    assert [expected.excuses(finding(at)) for at in (4, 5, 9, 10)] == [False, True, True, False]
+
+
+def test_the_next_test_expects_nothing_yet(expected: ExpectedTrouble) -> None:
+    with expected.announced(()):
+        expected.forget()
+
+    assert not expected.excuses(finding())
