@@ -77,6 +77,7 @@ def test_the_first_match_is_that_of_a_search_in_all_that_came(
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(600)
 @settings(max_examples=10_000)
 @given(STREAMS, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3))
 def test_ten_thousand_streams_hide_no_match(pieces: list[bytes], patterns: list[str]) -> None:
