@@ -30,13 +30,9 @@ from hil.errors import (
     TransferError,
 )
 
-__all__ = ["NO_BACKEND_REMEDY", "UDEV_RULE", "Source", "classify", "translate"]
+__all__ = ["NO_BACKEND_REMEDY", "Source", "classify", "translate"]
 
-UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2b23", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
-"""Lets the users of a desk, and of the group plugdev, open boards; by vendor, since udev's list of interfaces
-lacks the board's control interface."""
-
-_UDEV_REMEDY = f"put  {UDEV_RULE}  into /etc/udev/rules.d/70-dutlink.rules, then replug the board"
+_UDEV_REMEDY = 'install the udev rule: sudo "$(command -v hil)" udev --install; hil doctor tells more'
 _TTY_REMEDY = "join the group that owns the tty (dialout on Debian): sudo usermod -aG dialout $USER"
 NO_BACKEND_REMEDY = "install libusb (apt install libusb-1.0-0), or pip install libusb-package"
 
