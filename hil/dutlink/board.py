@@ -59,7 +59,7 @@ class Board:
         self.firmware = firmware
         self.host = host
         self.power = Power(link, note=self._note)
-        self.storage = Storage(link, host.dev, wiring.stick, host.sys)
+        self.storage = Storage(link, host.dev, wiring.stick, host.sys, host.far_stick)
         self.pins = Pins(link)
         self.settings = BoardSettings(link)
         self.console = Console(

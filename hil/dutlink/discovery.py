@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
 from hil.dutlink.sighting import Reached, Sighting, reach_candidate
 from hil.dutlink.waiting import Deadline, hold
-from hil.errors import BoardAbsentError, BoardFaultError, NoUsbBackendError, Verdict
+from hil.errors import BoardAbsentError, BoardFaultError, UnavailableError, Verdict
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
@@ -71,7 +71,7 @@ def reach(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S
     while True:
         try:
             reached = _survey(host, serial, limit_s)
-        except NoUsbBackendError as error:
+        except UnavailableError as error:  # no backend; or the bus is another machine's, which is lost
             return Reached(Sighting(error.verdict, serial, error=error))
         except BoardFaultError as error:
             reached = Reached.failed(error, serial)

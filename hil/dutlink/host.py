@@ -10,12 +10,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Host"]
+    from hil.flash.image import Image
+    from hil.flash.outcome import Flashed, ReadBack
+    from hil.flash.progress import Progress
+
+__all__ = ["FarStick", "Host"]
+
+
+class FarStick(Protocol):
+    """A stick on another machine: images go there, and are written and proven there."""
+
+    def flash(self, image: Image, progress: Progress, *, force: bool) -> Flashed:
+        """Do what `Storage.flash` promises."""
+        ...
+
+    def read(self, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
+        """Do what `Storage.read` promises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,7 @@ class Host:
         backend: Makes the pyusb backend, once per process and when first needed. None: the system's libusb,
             else the one that `libusb-package` ships.
         dev: The folder where device nodes appear, with `serial/by-id` and `disk/by-id` in it.
+        far_stick: Who flashes and reads the stick, where it is on another machine and its bytes are not here.
         sys: The folder where the kernel tells about disks, with `block` and `dev/block` in it.
     """
 
@@ -34,3 +51,4 @@ class Host:
     backend: Callable[[], Any] | None = field(default=None, compare=False)
     dev: Path = Path("/dev")
     sys: Path = Path("/sys")
+    far_stick: FarStick | None = field(default=None, compare=False)

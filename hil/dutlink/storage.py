@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from hil.flash.sysfs import disks_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
+    from hil.dutlink.host import FarStick
     from hil.dutlink.link import Link
     from hil.flash.disk import Disk
     from hil.flash.image import Image
@@ -57,14 +60,23 @@ class Storage:
         dev: The host's device folder.
         stick: The node's path, where it is known.
         sys: The folder where the host's kernel tells about disks.
+        far: Who flashes and reads the stick, where it is on another machine.
 
     Attributes:
         progress: Is told how far `flash` and `read` are, where they are given nobody else; at first nobody.
     """
 
-    def __init__(self, link: Link, dev: Path, stick: Path | None = None, sys: Path = Path("/sys")) -> None:
+    def __init__(
+        self,
+        link: Link,
+        dev: Path,
+        stick: Path | None = None,
+        sys: Path = Path("/sys"),
+        far: FarStick | None = None,
+    ) -> None:
         self.progress: Progress = Silent()
         self._link = link
+        self._far = far
         self._sys = sys
         self._wired = stick
         self._found: Path | None = None
@@ -215,9 +227,11 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
 
-        return flashing.flash(
-            self, flashing.opened_image(image, bmap), progress or self.progress, force=force
-        )
+        opened = flashing.opened_image(image, bmap)
+        if self._far is not None:
+            with self._left_off():
+                return self._far.flash(opened, progress or self.progress, force=force)
+        return flashing.flash(self, opened, progress or self.progress, force=force)
 
     def read(
         self,
@@ -243,7 +257,20 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - as above
 
+        if self._far is not None:
+            with self._left_off():
+                return self._far.read(Path(path), size_bytes, progress or self.progress)
         return flashing.read(self, Path(path), size_bytes, progress or self.progress)
+
+    @contextmanager
+    def _left_off(self) -> Iterator[None]:
+        """Take note that nobody has the stick after what was done on another machine, however it ended."""
+        self._turn.end()
+        self._position = None
+        try:
+            yield
+        finally:
+            self._position = Position.OFF
 
     def check_board(self) -> None:
         """See whether the board still answers.

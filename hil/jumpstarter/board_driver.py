@@ -14,6 +14,7 @@ from jumpstarter.streams.common import create_memory_stream
 from hil.errors import HilError
 from hil.jumpstarter.part import Part
 from hil.jumpstarter.session import Session
+from hil.jumpstarter.stick_desk import StickDesk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,9 +30,11 @@ class BoardDriver(Part):
 
     Attributes:
         console: The driver of its console, which knows the tty.
+        spool: Folder for images on their way to the stick; empty: the system's for temporary files.
     """
 
     console: Any  # ConsoleDriver
+    spool: str = ""
 
     @classmethod
     def client(cls) -> str:
@@ -74,6 +77,18 @@ class BoardDriver(Part):
         """Switch the supply off at once."""
         with self.tenant.board() as board:
             board.power.force_off()
+
+    @exportstream
+    @asynccontextmanager
+    async def flash(self) -> AsyncIterator[ObjectStream[bytes]]:
+        """Flash the stick, or read it; see `hil.jumpstarter.stick_desk`."""
+        theirs, ours = create_memory_stream()
+        async with ours, create_task_group() as tasks:
+            tasks.start_soon(StickDesk(ours, self.tenant, self.spool).serve)
+            try:
+                yield theirs
+            finally:
+                tasks.cancel_scope.cancel()
 
     @exportstream
     @asynccontextmanager

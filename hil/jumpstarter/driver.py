@@ -57,7 +57,7 @@ class Dutlink(CompositeInterface, Driver):
             "console": console,
             "pins": PinsDriver(**rights),
             "settings": SettingsDriver(**rights),
-            "board": BoardDriver(**rights, console=console),
+            "board": BoardDriver(**rights, console=console, spool=self.spool),
         }
 
     def extra_labels(self) -> dict[str, str]:

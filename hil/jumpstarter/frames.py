@@ -2,6 +2,7 @@
 
     run -> exporter     HELLO {user, host, pid, command}
                         LIST                            what is on the bus now
+                        NOTE {test}                     what it is used for, for others to read
                         TRANSFER device setup data      a control transfer; see `Transfer`
     exporter -> run     WAIT {holder}                   somebody else has the board
                         READY {...}                     it is yours as long as this stream lasts
@@ -9,7 +10,8 @@
                         RESULT status data              answers TRANSFER
                         STICK {name, size_bytes} | {}   the stick came to the exporter's host, or went
 
-A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload.
+A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload. What
+is said about images is told in `hil.jumpstarter.stick_desk`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _HEAD = struct.Struct(">BII")
 _TRANSFER = struct.Struct(">HHBBHHHI")
 _RESULT = struct.Struct(">i")
 _IN = 0x80
-_LONGEST_BYTES = 1 << 20
+_LONGEST_BYTES = 1 << 21
 
 
 class FrameKind(enum.IntEnum):
@@ -40,11 +42,23 @@ class FrameKind(enum.IntEnum):
     HELLO = 1
     LIST = 2
     TRANSFER = 3
+    NOTE = 4
+    BEGIN = 5
+    PLAN = 6
+    CHUNK = 7
     WAIT = 16
     READY = 17
     LISTING = 18
     RESULT = 19
     STICK = 20
+    LACKS = 21
+    PROGRESS = 22
+    SIZE = 23
+    DONE = 24
+    FAILED = 25
+
+
+_KINDS = frozenset(int(kind) for kind in FrameKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,7 @@ class Frames:
         self._rest += data
         while len(self._rest) >= _HEAD.size:
             kind, number, size = _HEAD.unpack_from(self._rest)
-            if size > _LONGEST_BYTES or kind not in FrameKind:
+            if size > _LONGEST_BYTES or kind not in _KINDS:
                 raise BoardReplyError(
                     "the stream between run and exporter is garbled",
                     why=f"a frame of kind {kind} with {size} bytes",

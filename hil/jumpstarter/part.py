@@ -42,8 +42,11 @@ class Part(Driver):
 
     @asynccontextmanager
     async def Stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Open a stream, unless somebody else has the board."""
-        await self._admit(context)
+        """Open a stream, unless somebody else has the board; a run's own stream waits for it in line."""
+        if getattr(request, "method", "") == "session":
+            PEER.set(context.peer())
+        else:
+            await self._admit(context)
         async with super().Stream(request, context) as stream:
             yield stream
 

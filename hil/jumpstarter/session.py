@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyio import create_task_group, to_thread
@@ -15,7 +16,6 @@ from hil.dutlink.requests import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
 from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
 from hil.jumpstarter.stick_watch import follow_stick
-from hil.jumpstarter.usb_desk import UsbDesk
 
 if TYPE_CHECKING:
     from anyio.abc import ObjectStream
@@ -46,7 +46,8 @@ class Session:
         self._tenant = tenant
         self._visitors = visitors
         self._facts = facts
-        self._desk = UsbDesk(tenant.held.host, tenant.serial)
+        self._name = ""
+        self._desk = tenant.held.desk
 
     async def serve(self) -> None:
         """Answer until the stream ends, or this is cancelled."""
@@ -54,7 +55,8 @@ class Session:
         said: list[Frame] = []
         while not said:
             said += frames.feed(await self._stream.receive())
-        async with self._visitors.alone(_name(said.pop(0).facts), self._tell_waiting):
+        self._name = _name(said.pop(0).facts)
+        async with self._visitors.alone(self._name, self._tell_waiting):
             try:
                 await self._say(Frame.of(FrameKind.READY, self._facts))
                 async with create_task_group() as tasks:
@@ -62,7 +64,7 @@ class Session:
                     await self._answer(frames, said)
                     tasks.cancel_scope.cancel()
             finally:
-                self._tenant.come()  # the same lease, a safe board again
+                self._tenant.begin_anew()
 
     async def _answer(self, frames: Frames, said: list[Frame]) -> None:
         for frame in said:
@@ -74,12 +76,18 @@ class Session:
     async def _answer_one(self, frame: Frame) -> None:
         if frame.kind is FrameKind.LIST:
             await self._say(await to_thread.run_sync(self._list, frame.number))
+        elif frame.kind is FrameKind.NOTE:
+            await to_thread.run_sync(self._note, frame)
         elif frame.kind is FrameKind.TRANSFER:
             await self._say(await to_thread.run_sync(self._transfer, frame))
 
+    def _note(self, frame: Frame) -> None:
+        with suppress(HilError):
+            self._tenant.note(f"{self._name}: {frame.facts['test']}")
+
     def _list(self, number: int) -> Frame:
+        self._tenant.check()
         try:
-            self._tenant.check()
             return Frame.of(FrameKind.LISTING, self._desk.listing(), number)
         except HilError as error:
             logger.warning("board %s cannot be listed: %s", self._tenant.serial, error)

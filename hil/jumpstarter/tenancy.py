@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
+from hil.jumpstarter.usb_desk import UsbDesk
 from hil.lab.safe import bring_to_safety
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class HeldBoard:
         lease: The right to it on this host, with a guard.
         wiring: What it cannot know about its bench.
         policy: What its place calls safe.
+
+    Attributes:
+        desk: The bus that it is on.
     """
 
     def __init__(self, host: Host, lease: GuardedLease, wiring: Wiring, policy: str) -> None:
@@ -48,6 +52,7 @@ class HeldBoard:
         self._board: Board | None = None
         self._turn = threading.RLock()
         self._tenant: Tenant | None = None
+        self.desk = UsbDesk(host, self.serial)
         self._changes = threading.Condition()
         self._unsafe = 0  # changes of tenants behind which the board is not safe yet
         atexit.register(self.close)
@@ -100,6 +105,10 @@ class HeldBoard:
             except HilError as error:
                 self._let_go_if_lost(error)
                 raise
+
+    def note(self, use: str) -> None:
+        """Say in the host's lease what the board is used for."""
+        self._lease.note(use)
 
     def check(self, tenant: Tenant) -> None:
         """See to it that the caller is the board's tenant, and the board safe since it came.
@@ -162,6 +171,10 @@ class Tenant:
         """The lease begins."""
         self.held.change(None, self)
 
+    def begin_anew(self) -> None:
+        """Make the board safe within the lease, unless another lease has it by now."""
+        self.held.change(self, self)
+
     def leave(self) -> None:
         """The lease ends."""
         self.held.change(self, None)
@@ -171,6 +184,11 @@ class Tenant:
         """The open board, for one call; see `HeldBoard.used_by`."""
         with self.held.used_by(self) as board:
             yield board
+
+    def note(self, use: str) -> None:
+        """Say on this host what the board is used for now; raises what `check` raises."""
+        self.check()
+        self.held.note(use)
 
     def check(self) -> None:
         """See to it that the lease lasts and the board is safe since it began; see `HeldBoard.check`."""

@@ -7,20 +7,22 @@ the other end reads error numbers as it would read its own bus's.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING
 
 from hil.dutlink.candidate import Candidate, candidates
 from hil.dutlink.link import FOREIGN, let_go
 from hil.errors import HilError, NoUsbBackendError
+from hil.jumpstarter.usb_facts import Device, facts_of
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.jumpstarter.frames import Transfer
+    from hil.jumpstarter.usb_facts import Facts
 
 __all__ = ["UsbDesk"]
 
-_SERIAL_LIMIT_S = 1.0
-_DESCRIPTOR = ("idVendor", "idProduct", "bcdDevice", "bcdUSB", "bNumConfigurations", "iSerialNumber")
+_SERIAL_LIMIT_S = 2.0
 
 
 class UsbDesk:
@@ -35,14 +37,19 @@ class UsbDesk:
         self._host = host
         self._serial = serial
         self._serials: dict[tuple[int, int], str] = {}
-        self._devices: dict[tuple[int, int], Any] = {}
+        self._devices: dict[tuple[int, int], Device] = {}
+        self._turn = threading.Lock()
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[Facts]:
         """Return the board as it is listed now; nothing when it is not on the bus.
 
         Raises:
             NoUsbBackendError: libusb cannot be loaded.
         """
+        with self._turn:
+            return self._look()
+
+    def _look(self) -> list[Facts]:
         found = candidates(self._host)
         ours = [one for one in found if self._is_ours(one, alone=len(found) == 1)]
         here = {_place(one.device): one.device for one in ours}
@@ -51,7 +58,7 @@ class UsbDesk:
         for place in self._devices.keys() - here.keys():
             del self._devices[place]
             self._serials.pop(place, None)
-        return [_facts(device) for device in here.values()]
+        return [facts_of(device) for device in here.values()]
 
     def transfer(self, transfer: Transfer) -> tuple[int, bytes]:
         """Do a control transfer; returns an error number (0: none), and what was read."""
@@ -88,16 +95,5 @@ class UsbDesk:
         return self._serials[place] == self._serial
 
 
-def _place(device: Any) -> tuple[int, int]:  # noqa: ANN401 - pyusb ships no types
+def _place(device: Device) -> tuple[int, int]:
     return device.bus, device.address
-
-
-def _facts(device: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-    """What the run must know to list it: ids, and the classes of its interfaces."""
-    interfaces = [
-        (one.bInterfaceNumber, one.bInterfaceClass, one.bInterfaceSubClass, one.bInterfaceProtocol)
-        for configuration in device
-        for one in configuration
-    ]
-    ids = {name: getattr(device, name) for name in _DESCRIPTOR}
-    return {"bus": device.bus, "address": device.address, "ids": ids, "interfaces": interfaces}

@@ -248,8 +248,7 @@ class BoardKeeper:
     @staticmethod
     def _pass_on(held: Held, test: str) -> None:
         """Give the board to the next test: its name into the lease, and nothing of the last one's console."""
-        if held.lease is not None:
-            held.lease.note(test)
+        held.note(test)
         if held.board.console.is_open:
             with suppress(HilError):  # a console that went away says so when it is used
                 held.board.console.discard()

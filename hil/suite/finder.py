@@ -24,7 +24,7 @@ from hil.flash.progress_lines import ProgressLines
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safe import bring_to_safety
-from hil.lab.safety import FORCE_OFF, LEAVE, Safety
+from hil.lab.safety import FORCE_OFF, LEAVE
 from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Held:
         simulated: Whether it is a simulated one.
         lost: How it was lost, if it was.
         policy: What its place calls safe.
+        hosts: Where it came from, which may be another machine's lab; None for a worker's own.
     """
 
     board: Board
@@ -66,6 +67,7 @@ class Held:
     simulated: bool
     lost: BoardLostError | None = None
     policy: str = FORCE_OFF
+    hosts: Hosts | None = None
 
     def __post_init__(self) -> None:
         self.board.storage.progress = ProgressLines(_into_captured_output)
@@ -90,6 +92,15 @@ class Held:
             self.lease.release()
         elif self.lease is not None:
             self.lease.abandon()
+        if self.hosts is not None:
+            self.hosts.give_back()
+
+    def note(self, test: str) -> None:
+        """Say to others what it is used for now."""
+        if self.lease is not None:
+            self.lease.note(test)
+        if self.hosts is not None:
+            self.hosts.note(test)
 
 
 def _into_captured_output(line: str) -> None:
@@ -129,10 +140,18 @@ class BoardFinder:
         Raises:
             UnavailableError: There is none.
         """
+        try:
+            return self._hold(test, wish, serial)
+        except BaseException:
+            self._hosts.give_back()
+            raise
+
+    def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
         host = self._hosts.chosen()
         serials = [serial] if serial else self._find(host, wish)
         while True:
             lease = self._lease(serials, test)
+            self._hosts.note(test)
             try:
                 return self._open(host, lease)
             except (UnavailableError, BoardFaultError) as error:
@@ -202,13 +221,14 @@ class BoardFinder:
     def _lease(self, serials: list[str], test: str) -> GuardedLease:
         """Wait for one of the boards; what was waited in vain is not waited again by later tests."""
         try:
-            lease = hold_any(serials, wait_s=self._wait_s, test=test, on_wait=self._tell_waiting)
+            folder = self._hosts.lock_folder()
+            lease = hold_any(
+                serials, wait_s=self._wait_s, test=test, on_wait=self._tell_waiting, folder=folder
+            )
         except BoardBusyError:
             self._wait_s = 0.0
             raise
-        reach = {"host": self._hosts.chosen_as_data(), "answer_s": self._longest_silence_s}
-        safety = Safety(arguments=reach, limit_s=2 * self._longest_silence_s)
-        safety = self._lab.safety_of(lease.serial, safety)
+        safety = self._lab.safety_of(lease.serial, self._hosts.safety(self._longest_silence_s))
         guarded = under_guard(lease, safety, controller=self._controller)
         if guarded.made_safe is not None:
             self._tell(
@@ -227,7 +247,8 @@ class BoardFinder:
         except BaseException:
             lease.release()  # nothing was done to it
             raise
-        held = Held(board, lease, host, self._simulated, policy=self._lab.policy_of(lease.serial))
+        policy = self._lab.policy_of(lease.serial)
+        held = Held(board, lease, host, self._simulated, policy=policy, hosts=self._hosts)
         try:
             if held.policy != LEAVE:
                 board.make_safe()

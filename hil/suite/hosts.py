@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError
+from hil.lab.safety import Safety
 from hil.sim.control_client import ControlClient
 from hil.sim.process import SimulatorProcess
+from hil.suite.far_host import FarHost
 from hil.suite.options import Where
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from hil.suite.options import BoardsOption
 
 __all__ = ["Hosts", "simulated_host", "start_boards"]
@@ -26,10 +31,20 @@ class Hosts:
     Args:
         boards: What the run was asked for.
         ready: The ready line of simulated boards that the run's first process started, if it did.
+        wait_s: How long to wait for a board of a Jumpstarter lab that others have, in seconds.
+        tell: Shows the user what is waited for there.
     """
 
-    def __init__(self, boards: BoardsOption, ready: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        boards: BoardsOption,
+        ready: dict[str, Any] | None = None,
+        *,
+        wait_s: float = 0.0,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self._boards = boards
+        self._far = FarHost(boards, wait_s, tell)
         self._ready = ready
         self._chosen: Host | None = None
         self._fallback: Host | None = None
@@ -41,7 +56,10 @@ class Hosts:
         Raises:
             BoardAbsentError: It was asked to use none.
             SimulatorError: Its simulated boards cannot be reached.
+            UnavailableError: A Jumpstarter lab has none for this process.
         """
+        if self._boards.where is Where.JUMPSTARTER:
+            return self._far.host()
         if self._boards.where is Where.NOWHERE:
             raise BoardAbsentError(
                 "this run looks for no boards",
@@ -68,8 +86,35 @@ class Hosts:
             self._fallback = simulated_host(self._start(1).ready)
         return self._fallback
 
+    def safety(self, answer_s: float) -> Safety:
+        """Return how a guard leaves a board of the chosen host, as far as the host decides that.
+
+        Args:
+            answer_s: How long a board may be silent, in seconds.
+        """
+        if self._boards.where is Where.JUMPSTARTER:
+            return self._far.safety()
+        reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
+        return Safety(arguments=reach, limit_s=2 * answer_s)
+
+    def lock_folder(self) -> Path | None:
+        """Return where boards of the chosen host are locked; None: where everybody of this machine does.
+
+        A board of another machine is leased there; here its lock only serves its guard.
+        """
+        return self._far.lock_folder() if self._boards.where is Where.JUMPSTARTER else None
+
+    def note(self, test: str) -> None:
+        """Say on another machine what its board is used for now; on this one its lease says so."""
+        self._far.note(test)
+
+    def give_back(self) -> None:
+        """Give a board of another machine back to its lab; one of this machine is given back by its lease."""
+        self._far.close()
+
     def close(self) -> None:
-        """End the simulated boards that were started here."""
+        """End the simulated boards that were started here, and what is left of a remote one."""
+        self._far.close()
         while self._started:
             self._started.pop().close()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import math
 import os
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +42,7 @@ class Where(enum.Enum):
     USB = "this host's USB"
     STARTED = "a simulator started for the run"
     RUNNING = "a simulator that runs already"
+    JUMPSTARTER = "a Jumpstarter lab"
     NOWHERE = "nowhere"
 
 
@@ -51,11 +54,13 @@ class BoardsOption:
         where: Where to look for boards.
         number: How many to start, or the control port of those that run; else 0.
         text: As it was written.
+        client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
     """
 
     where: Where
     number: int = 0
     text: str = "usb"
+    client: str = ""
 
     @property
     def simulated(self) -> bool:
@@ -97,7 +102,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-boards",
         metavar="WHERE",
         help="usb (default), sim:N (start N simulated boards), sim@PORT (running ones, by control port), "
+        "jumpstarter:SELECTOR or jumpstarter+direct://HOST:PORT (a lab of many hosts: docs/jumpstarter.md), "
         "none; or the environment variable HIL_BOARDS",
+    )
+    group.addoption(
+        "--hil-client",
+        metavar="ALIAS_OR_FILE",
+        help="the Jumpstarter client's configuration (default: HIL_CLIENT, else what jmp would use)",
     )
     group.addoption(
         "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
@@ -147,7 +158,10 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     asked: str | None = config.getoption("hil_boards")
     try:
         return RunOptions(
-            boards=parse_boards(asked if asked is not None else environ.get("HIL_BOARDS") or "usb"),
+            boards=parse_boards(
+                asked if asked is not None else environ.get("HIL_BOARDS") or _default_boards(environ),
+                config.getoption("hil_client") or environ.get("HIL_CLIENT", ""),
+            ),
             require=config.getoption("hil_require"),
             wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
             silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
@@ -166,12 +180,24 @@ def _folder(config: pytest.Config) -> Path | None:
     return config.invocation_params.dir / asked if asked else None
 
 
-def parse_boards(text: str) -> BoardsOption:
+def _default_boards(environ: Mapping[str, str]) -> str:
+    """This host's USB; inside a Jumpstarter shell the board that it has leased."""
+    return "jumpstarter" if environ.get("JUMPSTARTER_HOST") and find_spec("jumpstarter") else "usb"
+
+
+def parse_boards(text: str, client: str = "") -> BoardsOption:
     """Read a value of `--hil-boards`.
 
+    Args:
+        text: The value.
+        client: The value of `--hil-client`.
+
     Raises:
-        UsageError: It is none.
+        UsageError: It is none, or it needs an extra that is not installed.
     """
+    if text.startswith("jumpstarter"):
+        importlib.import_module("hil.jumpstarter.reach").check(text, client)  # an extra, by name only
+        return BoardsOption(Where.JUMPSTARTER, text=text, client=client)
     plain = {"usb": Where.USB, "none": Where.NOWHERE}
     if text in plain:
         return BoardsOption(plain[text], text=text)
@@ -181,7 +207,8 @@ def parse_boards(text: str) -> BoardsOption:
             return BoardsOption(where, int(digits), text)
     raise UsageError(
         f"--hil-boards {text!r} is not understood",
-        why="it is usb, sim:N with N from 1 to 99, sim@PORT, or none",
+        why="it is usb, sim:N with N from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
+        "jumpstarter+direct://HOST:PORT, or none",
         remedy="--hil-boards sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
     )
 

@@ -32,6 +32,10 @@ def register(pluginmanager: pytest.PytestPluginManager) -> None:
 class Scheduled:
     """What scheduling needs to know of a run."""
 
+    def knows_boards(self, config: pytest.Config) -> bool:
+        """Return whether they are on this machine: a Jumpstarter lab gives each worker one of its own."""
+        return read_options(config).boards.where is not Where.JUMPSTARTER
+
     def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
         """Return the boards that can be used; as many as seem there before the run is configured."""
         if session.is_configured(config):

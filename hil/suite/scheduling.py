@@ -32,6 +32,10 @@ _CHANNEL = pytest.StashKey["WorkerChannel"]()
 class SchedulingSuite(Protocol):
     """What scheduling needs to know of the suite."""
 
+    def knows_boards(self, config: pytest.Config) -> bool:
+        """Whether the boards of this run can be told before a worker has one."""
+        ...
+
     def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
         """The boards of this run, asked in the controller only; may be called twice."""
         ...
@@ -67,7 +71,7 @@ class BoardScheduling:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
         """Look at `--dist` before xdist sets it because of `-n`."""
         chosen = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "distload", False)
-        self._schedules = not chosen
+        self._schedules = not chosen and self._suite.knows_boards(config)
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)

@@ -111,7 +111,7 @@ class Run:
             from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
 
             ready = self._started.ready if self._started else (self._worker_input or {}).get(_FROM_FIRST)
-            self._hosts = Hosts(self.options.boards, ready)
+            self._hosts = Hosts(self.options.boards, ready, wait_s=self.options.wait_s, tell=self._tell)
             controller = 0 if self._worker_input is None else os.getppid()
             self._keeper = BoardKeeper(self._hosts, self.options, controller, self._tell)
         return self._keeper
@@ -174,7 +174,8 @@ class Run:
         """Say in plain sight where the boards are."""
         boards = self.options.boards
         if not boards.simulated:
-            return f"hil: boards from {boards.where.value}"
+            asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
+            return f"hil: boards from {boards.where.value}{asked}"
         number = f"{boards.number} " if boards.where is Where.STARTED else ""
         return f"hil: {number}SIMULATED boards (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 

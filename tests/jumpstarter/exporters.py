@@ -76,7 +76,7 @@ class Exporter:
                 [JMP, "run", "--exporter-config", file, *self.options],
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.environment,
+                env=os.environ | {"PATH": f"{JMP.parent}:{os.environ['PATH']}"} | self.environment,
                 cwd=self.folder,
             )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from certificates import Certificate, make_certificate
-from exporters import DirectExporter
+from controller import Controller
+from exporters import DirectExporter, Exporter, wait_for
 from stock_client import connected
 
 from hil.sim.control_client import ControlClient
@@ -16,7 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["boards", "certificate", "control", "direct", "locks", "mortal", "simulator", "stock"]
+__all__ = [
+    "boards",
+    "certificate",
+    "client",
+    "control",
+    "controller",
+    "direct",
+    "lab",
+    "locks",
+    "mortal",
+    "simulator",
+    "stock",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,3 +111,94 @@ def stock(direct: DirectExporter, certificate: Certificate) -> Iterator[Any]:
         yield client.dutlink
         client.dutlink.power.call("force_off")
         client.dutlink.storage.off()
+
+
+TOKEN = "of-ann"  # noqa: S105 - of a test
+LABELS = {"board": "dutlink"}
+
+
+@pytest.fixture(scope="module")
+def controller(certificate: Certificate) -> Iterator[Controller]:
+    """A controller that knows one client and three exporters, none of which runs yet."""
+    exporters = {f"lab{number}": (f"token-{number}", LABELS | {"lab": str(number)}) for number in range(3)}
+    with Controller(certificate, {"ann": TOKEN}, exporters) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(
+    controller: Controller, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The file of that client's configuration."""
+    file = tmp_path_factory.mktemp("client") / "ann.yaml"
+    file.write_text(json.dumps(client_facts(controller, certificate, TOKEN)), encoding="utf-8")
+    return file
+
+
+def client_facts(controller: Controller, certificate: Certificate, token: str) -> dict[str, Any]:
+    """What stands in a client's configuration."""
+    return {
+        "apiVersion": "jumpstarter.dev/v1alpha1",
+        "kind": "ClientConfig",
+        "metadata": {"namespace": "default", "name": "ann"},
+        "endpoint": controller.endpoint,
+        "tls": {"ca": certificate.base64},
+        "token": token,
+        "drivers": {"allow": ["hil.jumpstarter.*", "jumpstarter_driver_*"]},
+    }
+
+
+@pytest.fixture(scope="module")
+def lab(
+    controller: Controller,
+    simulator: SimulatorProcess,
+    boards: list[str],
+    certificate: Certificate,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[list[Exporter]]:
+    """Two exporters, each with a simulated board and real hooks."""
+    folder = tmp_path_factory.mktemp("lab")
+    with ExitStack() as stack:
+        exporters = [
+            stack.enter_context(
+                lab_exporter(controller, certificate, simulator, folder, number, boards[number])
+            )
+            for number in range(2)
+        ]
+        wait_until_free(controller, 2)
+        yield exporters
+
+
+def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
+    controller: Controller,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    folder: Path,
+    number: int,
+    board: str,
+) -> Exporter:
+    """Start an exporter of the lab."""
+    hook = "j dutlink board describe >> {0}; echo {1} >> {0}"
+    hooks = {
+        f"{moment}Lease": {"script": hook.format(folder / f"hooks-{number}", moment), "timeout": 60}
+        for moment in ("before", "after")
+    }
+    return Exporter(
+        folder,
+        board,
+        simulator.ready["control_port"],
+        name=f"lab{number}",
+        more={
+            "endpoint": controller.endpoint,
+            "tls": {"ca": certificate.base64},
+            "token": f"token-{number}",
+            "hooks": hooks,
+        },
+    )
+
+
+def wait_until_free(controller: Controller, count: int) -> None:
+    """Wait until so many exporters can be leased."""
+    wait_for(
+        f"{count} free exporters", lambda: sum(one.free for one in controller.exporters.values()) == count
+    )

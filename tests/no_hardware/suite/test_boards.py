@@ -220,8 +220,9 @@ def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def hold_any(_: list[str], *, wait_s: float, test: str, on_wait: object) -> None:
+    def hold_any(_: list[str], *, wait_s: float, test: str, on_wait: object, folder: None) -> None:
         assert on_wait
+        assert folder is None
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
 

@@ -1,0 +1,26 @@
+"""The extra that this package needs, and what to say where it is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from hil.errors import UsageError
+
+__all__ = ["require_extra"]
+
+_NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
+
+
+def require_extra() -> None:
+    """See to it that Jumpstarter's packages are installed; imports none of them.
+
+    Raises:
+        UsageError: One is not.
+    """
+    missing = next((name for name in _NEEDED if find_spec(name) is None), None)
+    if missing is not None:
+        raise UsageError(
+            "boards of a Jumpstarter lab cannot be reached",
+            why=f"the package {missing} is not installed: Jumpstarter is an extra of hil",
+            remedy="pip install 'hil[jumpstarter]'",
+        )

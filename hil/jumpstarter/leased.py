@@ -1,0 +1,139 @@
+"""The road to an exporter that a controller has leased to this run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from anyio import create_task_group, sleep
+from jumpstarter.client.lease import Lease
+
+from hil.errors import HilError
+from hil.jumpstarter.client_config import load_config
+from hil.jumpstarter.direct import unreached
+from hil.jumpstarter.lease_name import LeaseName
+from hil.jumpstarter.leasing import Leasing, end_stale
+from hil.jumpstarter.road import ALLOWED, Road
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import ExitStack
+
+    from anyio.from_thread import BlockingPortal
+
+    from hil.jumpstarter.target import Leased
+
+__all__ = ["LeasedRoad", "open_channel"]
+
+_DIAL_LIMIT_S = 20.0
+_LOOK_EVERY_S = 1.0
+
+
+class LeasedRoad(Road):
+    """A road whose far end is ours as long as a lease lasts.
+
+    Args:
+        target: What exporter is wanted.
+        wait_s: How long others may keep all of them, in seconds.
+        tell: Shows the user a line.
+
+    Raises:
+        BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is none for this run.
+        UsageError: The client's configuration cannot be used.
+    """
+
+    def __init__(self, target: Leased, wait_s: float, tell: Callable[[str], None]) -> None:
+        config = load_config(target.client)
+        super().__init__(f"an exporter with {target.selector}")
+        with self.or_closed():
+            channel = open_channel(self.portal, config)
+            self.on_close(lambda: self.portal.call(channel.close))
+            self.leasing = Leasing(config, channel, LeaseName.of_this_process().fresh())
+            self._lease(target.selector, wait_s, tell)
+            self.label = f"exporter {self.leasing.exporter}"
+            self._reach(wait_s)
+            keeper = self.portal.start_task_soon(self.leasing.keep, self._over)
+            self.on_close(keeper.cancel)
+
+    def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None]) -> None:
+        stale = self.portal.call(end_stale, self.leasing)
+        if stale:
+            tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
+        self.portal.call(self.leasing.request, selector)
+        self.on_close(lambda: self.portal.call(self.leasing.end))
+        self.portal.call(self.leasing.wait, selector, wait_s, tell)
+        self.watched_by(self.leasing.ended)
+
+    def _reach(self, wait_s: float) -> None:
+        """Connect to the exporter; its hooks may take a while, but it may also have died just now."""
+        config = self.leasing.config
+
+        def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
+            lease = Lease(
+                channel=self.leasing.channel,
+                name=self.leasing.name,
+                release=False,
+                selector=None,
+                duration=dt.timedelta(seconds=self.leasing.lease_s),
+                portal=portal,
+                namespace=config.metadata.namespace,
+                allow=ALLOWED,
+                unsafe=False,
+                tls_config=config.tls,
+                grpc_options=config.grpcOptions,
+                dial_timeout=max(wait_s, _DIAL_LIMIT_S),
+            )
+            return _while_leased(lease.connect_async(stack), self.leasing)
+
+        try:
+            self.connect(make)
+        except HilError:
+            raise
+        except ExceptionGroup as group:
+            lost = group.subgroup(_ExporterGoneError)
+            raise (self.lost(str(lost.exceptions[0])) if lost else unreached(self.label, group)) from group
+        except Exception as error:
+            why = self.why_lost()
+            raise (self.lost(why) if why else unreached(self.label, error)) from error
+
+    def _over(self, why: str) -> None:
+        """Called in the portal's loop when the lease has ended under the run."""
+        for act in self.on_over:
+            act(why)
+
+
+class _ExporterGoneError(Exception):
+    """The lease ended, or its exporter went away, before there was a connection."""
+
+
+@asynccontextmanager
+async def _while_leased(connecting: Any, leasing: Leasing) -> AsyncIterator[Any]:  # noqa: ANN401 - Jumpstarter's
+    """Connect, but give up when the lease is over: Jumpstarter's client would go on trying."""
+    connected = False
+
+    async def watch() -> None:
+        while not connected:
+            await sleep(_LOOK_EVERY_S)
+            with suppress(HilError):
+                why = await leasing.ended()
+                if why:
+                    raise _ExporterGoneError(why)
+
+    async with create_task_group() as watching:
+        watching.start_soon(watch)
+        async with connecting as root:
+            connected = True
+            yield root
+
+
+def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
+    """Open a channel to the controller.
+
+    Raises:
+        BoardAbsentError: It cannot be reached.
+    """
+    try:
+        return portal.call(config.channel)
+    except Exception as error:
+        raise unreached(f"controller {config.endpoint}", error) from error

@@ -1,0 +1,174 @@
+"""One lease of an exporter from a controller: asked for, waited for, renewed while it is used, given back.
+
+It is short, so that what a killed run and its guard leave behind ends soon. All of it runs in a portal's
+loop; the controller is asked four times a second while a lease is awaited, more rarely the longer that takes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anyio import CancelScope, current_time, fail_after, sleep
+from jumpstarter.client.grpc import ClientService
+from jumpstarter.common import ExporterStatus
+from jumpstarter.common.condition import condition_message, condition_true
+
+from hil.errors import BoardAbsentError, BoardBusyError, HilError
+from hil.jumpstarter.direct import unreached
+from hil.jumpstarter.lease_name import LeaseName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LEASE_S", "Leasing", "end_stale"]
+
+LEASE_S = 120.0
+"""Seconds that a lease lasts beyond its last renewal."""
+
+_CALL_LIMIT_S = 10.0
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 4.0
+_NEWS_EVERY_S = 30.0
+
+
+@dataclass(slots=True)
+class Leasing:
+    """A lease, from its request to its end.
+
+    Attributes:
+        config: Of the Jumpstarter client.
+        channel: To the controller.
+        name: The lease's.
+        exporter: The exporter's, once there is one.
+        lease_s: Seconds that it lasts beyond a renewal.
+    """
+
+    config: Any
+    channel: Any
+    name: str
+    exporter: str = ""
+    lease_s: float = LEASE_S
+
+    @property
+    def service(self) -> Any:  # noqa: ANN401 - Jumpstarter's
+        """Its client service."""
+        return ClientService(channel=self.channel, namespace=self.config.metadata.namespace)
+
+    async def request(self, selector: str) -> None:
+        """Ask for an exporter.
+
+        Raises:
+            BoardAbsentError, BoardDeniedError: The controller cannot be reached, or does not know us.
+        """
+        await self._call(
+            "CreateLease",
+            selector=selector,
+            duration=dt.timedelta(seconds=self.lease_s),
+            lease_id=self.name,
+        )
+
+    async def wait(self, selector: str, wait_s: float, tell: Callable[[str], None]) -> None:
+        """Wait until the controller gives an exporter.
+
+        Args:
+            selector: What was asked for.
+            wait_s: How long others may keep all of them, in seconds.
+            tell: Shows the user what is waited for.
+
+        Raises:
+            BoardBusyError: None was given in time.
+            BoardAbsentError: None has these labels, or none may be leased by this client.
+        """
+        began, pause_s, told, told_s = current_time(), _FIRST_PAUSE_S, "", -_NEWS_EVERY_S
+        while True:
+            lease = await self._call("GetLease", name=self.name)
+            if condition_true(lease.conditions, "Ready"):
+                self.exporter = lease.exporter
+                return
+            for kind in ("Unsatisfiable", "Invalid"):
+                if condition_true(lease.conditions, kind):
+                    raise _no_match(selector, condition_message(lease.conditions, kind))
+            spent_s = current_time() - began
+            news = condition_message(lease.conditions, "Pending") or "the controller looks for one"
+            if spent_s >= wait_s:
+                raise _busy(selector, news, wait_s)
+            if news != told or spent_s - told_s >= _NEWS_EVERY_S:
+                told, told_s = news, spent_s
+                spent = f"{spent_s:.0f} of {wait_s:.0f} s"
+                tell(f"hil: waiting for an exporter with {selector}: {news} ({spent})")
+            await sleep(min(pause_s, max(0.0, wait_s - spent_s)))
+            pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
+
+    async def keep(self, over: Callable[[str], None]) -> None:
+        """Renew the lease again and again; `over` is told when it has ended all the same."""
+        while True:
+            await sleep(self.lease_s / 3)
+            why = await self.ended()
+            if why:
+                over(why)
+                return
+            with suppress(HilError):  # the next round tries again; a lease that ends meanwhile says so
+                await self._renew()
+
+    async def ended(self) -> str:
+        """Why the exporter cannot be used any more; empty: as far as the controller knows it can.
+
+        Raises:
+            HilError: The controller does not answer.
+        """
+        lease = await self._call("GetLease", name=self.name)
+        if lease.effective_end_time or not condition_true(lease.conditions, "Ready"):
+            return f"the lease {self.name} has ended"
+        exporter = await self._call("GetExporter", name=self.exporter)
+        if exporter.status is ExporterStatus.OFFLINE or (exporter.status is None and not exporter.online):
+            return f"exporter {self.exporter} is offline"
+        return ""
+
+    async def end(self) -> None:
+        """Give the exporter back; harmless when the lease has ended already."""
+        with CancelScope(shield=True), suppress(HilError):
+            await self._call("DeleteLease", name=self.name)
+
+    async def _renew(self) -> None:
+        lease = await self._call("GetLease", name=self.name)
+        begun = lease.effective_begin_time or dt.datetime.now(dt.UTC)
+        lasted = dt.datetime.now(dt.UTC) - begun
+        duration = lasted + dt.timedelta(seconds=self.lease_s)
+        await self._call("UpdateLease", name=self.name, duration=duration)
+
+    async def _call(self, method: str, **arguments: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
+        """Call the controller, within a limit."""
+        try:
+            with fail_after(_CALL_LIMIT_S):
+                return await getattr(self.service, method)(**arguments)
+        except Exception as error:
+            raise unreached(f"controller {self.config.endpoint}", error) from error
+
+
+async def end_stale(leasing: Leasing) -> int:
+    """End this client's leases of processes of this machine that are gone; returns how many."""
+    found = await leasing._call("ListLeases", only_active=True)  # noqa: SLF001 - of this module
+    names = {lease.name: LeaseName.parse(lease.name) for lease in found.leases}
+    stale = [name for name, holder in names.items() if holder is not None and holder.is_stale]
+    for name in stale:
+        await Leasing(leasing.config, leasing.channel, name).end()
+    return len(stale)
+
+
+def _no_match(selector: str, why: str) -> BoardAbsentError:
+    return BoardAbsentError(
+        f"no exporter has the labels {selector}",
+        why=why,
+        remedy="jmp get exporters shows which there are, and their labels",
+    )
+
+
+def _busy(selector: str, why: str, wait_s: float) -> BoardBusyError:
+    return BoardBusyError(
+        f"every exporter with {selector} is in use",
+        why=f"{why}; waited {wait_s:g} s",
+        remedy="wait longer (--hil-wait SECONDS); jmp get leases shows who has them",
+    )

@@ -1,0 +1,95 @@
+"""What an image is made of, piece by piece, told before a byte of it travels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from hil.errors import ImageError
+from hil.flash.image import Extent
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from hil.flash.image import Image, Room
+
+__all__ = ["PIECE_BYTES", "Piece", "SpooledImage", "digest_of", "pieces_of"]
+
+PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range of an image that matters.
+
+    Attributes:
+        offset: Where it begins, in bytes.
+        size_bytes: Its length, a MiB at most.
+        digest: BLAKE2b of its bytes, 16 bytes as hex.
+    """
+
+    offset: int
+    size_bytes: int
+    digest: str
+
+    def to_plain(self) -> list[Any]:
+        """As plain data."""
+        return [self.offset, self.size_bytes, self.digest]
+
+    @classmethod
+    def from_plain(cls, plain: list[Any]) -> Self:
+        """The inverse of `to_plain`."""
+        offset, size_bytes, digest = plain
+        return cls(int(offset), int(size_bytes), str(digest))
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """Return what tells pieces apart."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def pieces_of(image: Image) -> Iterator[tuple[int, memoryview]]:
+    """Yield offset and bytes of every piece of an image; raises what reading it raises."""
+    for extent in image.extents():
+        for begin in range(0, len(extent.data), PIECE_BYTES):
+            yield extent.offset + begin, extent.data[begin : begin + PIECE_BYTES]
+
+
+class SpooledImage:
+    """An image whose pieces have come to the exporter, in a file at their own offsets; an `Image`.
+
+    Args:
+        label: The image's name.
+        size_bytes: Its size, holes included.
+        pieces: What it is made of.
+        file: Where they are.
+    """
+
+    is_compressed = False
+
+    def __init__(self, label: str, size_bytes: int, pieces: list[Piece], file: Path) -> None:
+        self.label = label
+        self.size_bytes = size_bytes
+        self.mapped_bytes = self.source_bytes = sum(piece.size_bytes for piece in pieces)
+        self._pieces = pieces
+        self._file = file
+
+    def extents(self, _room: Room | None = None) -> Generator[Extent]:
+        """Read every piece; see `Image`.
+
+        Raises:
+            ImageError: One is not what was planned.
+        """
+        with self._file.open("rb", buffering=0) as file:
+            for piece in self._pieces:
+                file.seek(piece.offset)
+                data = file.read(piece.size_bytes)
+                if digest_of(data) != piece.digest:
+                    raise ImageError(
+                        f"{self.label} did not come to the exporter as it is",
+                        why=f"its bytes at {piece.offset} are others",
+                        remedy="flash it again",
+                    )
+                yield Extent(piece.offset, memoryview(data))

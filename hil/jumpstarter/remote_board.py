@@ -1,0 +1,105 @@
+"""A board of an exporter as a `Host` with one board: what the rest of hil needs, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.dutlink.host import Host
+from hil.jumpstarter.remote_backend import RemoteBackend
+from hil.jumpstarter.remote_console import RemoteConsole
+from hil.jumpstarter.remote_session import RemoteSession
+from hil.jumpstarter.remote_stick import RemoteStick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.jumpstarter.road import Road
+
+__all__ = ["RemoteBoard"]
+
+_UART = "usb-Red_Hat_Inc._Dutlink_{serial}-if00"
+_PLACEHOLDER = (
+    b"This stick is at %b.\nIts bytes are not in this file: use storage.flash() and storage.read().\n"
+)
+
+
+class RemoteBoard:
+    """A board that an exporter has given to this run alone.
+
+    Args:
+        road: The way to it; closed with the board.
+        wait_s: How long others may keep the board, in seconds.
+        on_wait: Told who has it.
+
+    Attributes:
+        host: The board's host, for `open_board`.
+        folder: This run's own, for its device nodes and its lock.
+
+    Raises:
+        BoardBusyError: Others kept it.
+        BoardLostError: The exporter went away.
+    """
+
+    def __init__(self, road: Road, wait_s: float, on_wait: Callable[[str], None]) -> None:
+        self._road = road
+        self.folder = Path(tempfile.mkdtemp(prefix="hil-remote-"))
+        road.on_close(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+        dev = self.folder / "dev"
+        for kind in ("serial", "disk"):
+            (dev / kind / "by-id").mkdir(parents=True)
+        self._disks = dev / "disk" / "by-id"
+        self._consoles: list[RemoteConsole] = []
+        self._session = RemoteSession(road, self._stick)
+        road.on_close(self._close)
+        road.on_over.append(self._session.lose)
+        facts = self._session.begin(wait_s, on_wait)
+        self.serial = str(facts["serial"])
+        self._show_consoles(facts, dev / "serial" / "by-id")
+        backend = RemoteBackend(self._session)
+        self.host = Host(
+            label=f"{road.label} ({facts['host']})",
+            backend=lambda: backend,
+            dev=dev,
+            sys=self.folder / "sys",
+            far_stick=RemoteStick(road),
+        )
+
+    def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:
+        """Let the board's port appear, and the DUT's own console if it has one."""
+        uart = by_id / _UART.format(serial=self.serial)
+        self._consoles.append(RemoteConsole(self._road, "connect_board", uart))
+        if not facts["console_is_board"]:
+            own = by_id / Path(facts["console"]).name
+            self._consoles.append(RemoteConsole(self._road, "connect", own))
+
+    def _stick(self, facts: dict[str, Any]) -> None:
+        """Let the stick's node appear or vanish, as it does on the exporter's host.
+
+        It has the stick's size, and nothing that could be taken for its bytes.
+        """
+        for node in self._disks.iterdir():
+            node.unlink()
+        if not facts:
+            return
+        fresh = self._disks / ".new"
+        with fresh.open("wb") as file:
+            file.write(_PLACEHOLDER % self._road.label.encode())
+            file.truncate(int(facts["size_bytes"]))
+        fresh.chmod(0)
+        fresh.rename(self._disks / Path(facts["name"]).name)
+
+    def _close(self) -> None:
+        self._session.close()
+        for console in self._consoles:
+            console.close()
+
+    def note(self, test: str) -> None:
+        """Say on the exporter's host what it is used for now."""
+        self._session.note(test)
+
+    def close(self) -> None:
+        """Give the board back; the exporter makes it safe."""
+        self._road.close()

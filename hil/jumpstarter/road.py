@@ -1,0 +1,126 @@
+"""The way from a run to one exporter: an event loop in a thread, and Jumpstarter's clients in it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from anyio import fail_after
+from anyio.from_thread import start_blocking_portal
+
+from hil.errors import BoardAbsentError, BoardLostError
+from hil.jumpstarter.clients import BoardClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from anyio.from_thread import BlockingPortal
+
+__all__ = ["ALLOWED", "Road"]
+
+ALLOWED = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
+"""Client classes that an exporter may name; it is not believed beyond them."""
+
+_ASK_LIMIT_S = 2.0
+
+
+class Road:
+    """A connection to an exporter that offers a board of ours.
+
+    Attributes:
+        label: What reports call the other end.
+        portal: Runs what is asynchronous.
+        board: Jumpstarter's client of the board's driver.
+        console: Its client of the console's.
+        on_over: Told why, when the exporter is known to be lost.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.board: Any = None
+        self.console: Any = None
+        self.on_over: list[Callable[[str], None]] = []
+        self._ask: Callable[[], Awaitable[str]] | None = None
+        self._stack = ExitStack()
+        for name in ("jumpstarter", "BoardClient", "PySerialClient"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # what matters is told as an error of ours
+        self.portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
+
+    def watched_by(self, ask: Callable[[], Awaitable[str]]) -> None:
+        """Have `ask` say why the exporter cannot be used any more; empty: as far as is known it can."""
+        self._ask = ask
+
+    def connect(self, make: Callable[[BlockingPortal, ExitStack], Any]) -> Self:
+        """Connect, and find the board's drivers.
+
+        Args:
+            make: Given portal and stack, returns a context manager of Jumpstarter's root client.
+
+        Raises:
+            BoardAbsentError: The exporter offers no board of ours.
+        """
+        clients = self._stack.enter_context(ExitStack())
+        root = self._stack.enter_context(self.portal.wrap_async_context_manager(make(self.portal, clients)))
+        parent = _parent_of_board(root)
+        if parent is None:
+            raise BoardAbsentError(
+                f"{self.label} has no board of this kind",
+                why="its exporter does not use the driver hil.jumpstarter.driver.Dutlink",
+                remedy="see docs/jumpstarter.md for its configuration",
+            )
+        self.board = next(child for child in parent.children.values() if isinstance(child, BoardClient))
+        self.console = parent.children["console"]
+        return self
+
+    def why_lost(self) -> str:
+        """Ask what became of the lease; empty: it lasts, or nobody can tell."""
+        return self.portal.call(self.why_lost_async) if self._ask else ""
+
+    async def why_lost_async(self) -> str:
+        """The same, in the portal's loop."""
+        if self._ask is None:
+            return ""
+        try:
+            with fail_after(_ASK_LIMIT_S):
+                return await self._ask()
+        except Exception:  # noqa: BLE001 - who does not answer knows nothing
+            return ""
+
+    def lost(self, why: str) -> BoardLostError:
+        """Say that the exporter is lost."""
+        return BoardLostError(
+            f"the board of {self.label} is lost", why=why, remedy="see that exporter's log; then run again"
+        )
+
+    def on_close(self, act: Callable[[], object]) -> None:
+        """Have something done when the road is closed; what came last goes first."""
+        self._stack.callback(_quietly, act)
+
+    @contextmanager
+    def or_closed(self) -> Iterator[Self]:
+        """Close the road if the block fails."""
+        try:
+            yield self
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the exporter; harmless when repeated."""
+        _quietly(self._stack.close)
+
+
+def _quietly(act: Callable[[], object]) -> None:
+    """Do what can only fail because the other end is gone already."""
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001 - as said
+        logging.getLogger(__name__).debug("leaving an exporter: %s", error)
+
+
+def _parent_of_board(client: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
+    children = getattr(client, "children", {})
+    if any(isinstance(child, BoardClient) for child in children.values()):
+        return client
+    return next(filter(None, map(_parent_of_board, children.values())), None)

@@ -1,0 +1,156 @@
+"""The exporter's end of flashing and reading: what the stick lacks is asked for, the rest is done here.
+
+    run -> exporter     BEGIN {label, size_bytes, force, pieces}    then PLAN [[offset, size, digest], ...]
+    exporter -> run     LACKS [index, ...]  ...  LACKS []           what is not on the stick
+    run -> exporter     CHUNK index, zstd   ...                     these pieces
+    exporter -> run     PROGRESS {...} ...  DONE {...} | FAILED {...}
+
+Reading is BEGIN {read}, then SIZE, CHUNKs of all that is not zeros, and DONE.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyio import from_thread, to_thread
+
+from hil.errors import HilError, StorageError
+from hil.flash.disk import memory
+from hil.jumpstarter.frames import Frame, FrameKind, Frames
+from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, digest_of
+from hil.jumpstarter.squeeze import squeezed, unsqueezed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyio.abc import ObjectStream
+
+    from hil.jumpstarter.tenancy import Tenant
+
+__all__ = ["StickDesk"]
+
+_CREDIT = 16
+_LACKS_AT_ONCE = 4096
+_ZEROS = bytes(PIECE_BYTES)
+
+
+class StickDesk:
+    """One image on its way to the stick, or the stick's bytes on their way to a run.
+
+    Args:
+        stream: To the run.
+        tenant: The lease that it belongs to.
+        spool: Folder for what came; empty: the system's for temporary files.
+    """
+
+    def __init__(self, stream: ObjectStream[bytes], tenant: Tenant, spool: str) -> None:
+        self._stream = stream
+        self._tenant = tenant
+        self._spool = spool or None
+        self._frames = Frames()
+        self._heard: list[Frame] = []
+
+    async def serve(self) -> None:
+        """Do what the run asks, to its end; an error travels there as what it is."""
+        await to_thread.run_sync(self._serve)
+
+    def _serve(self) -> None:
+        try:
+            begin = self._next().facts
+            done = self._read(begin) if begin.get("read") else self._flash(begin)
+            self._say(Frame.of(FrameKind.DONE, done))
+        except HilError as error:
+            self._say(Frame.of(FrameKind.FAILED, error.parts))
+        except OSError as error:
+            failed = StorageError("the image cannot be kept on the exporter", why=str(error))
+            self._say(Frame.of(FrameKind.FAILED, failed.parts))
+
+    def _flash(self, begin: dict[str, Any]) -> dict[str, Any]:
+        pieces: list[Piece] = []
+        while len(pieces) < begin["pieces"]:
+            pieces += map(Piece.from_plain, self._next().facts)
+        with tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self._spool) as kept:
+            file = Path(kept.name)
+            self._receive(pieces, self._lacking(pieces, kept.fileno()), kept.fileno())
+            image = SpooledImage(begin["label"], begin["size_bytes"], pieces, file)
+            with self._tenant.board() as board:
+                flashed = board.storage.flash(image, progress=self, force=begin["force"])
+        return asdict(flashed) | {"node": str(flashed.node)}
+
+    def _lacking(self, pieces: list[Piece], kept: int) -> list[int]:
+        """Tell the run which pieces the stick has not got; the others are kept.
+
+        Looking lives on credit: on a stick with another image nothing is looked at for long.
+        """
+        credit, lacking, buffer = _CREDIT, list[int](), memory()
+        with self._tenant.board() as board, board.storage.claim(to_write=False) as disk:
+            for index, piece in enumerate(pieces):
+                if credit > 0 and piece.offset + piece.size_bytes <= disk.size_bytes:
+                    data = disk.read(buffer, piece.offset, piece.size_bytes)
+                    if digest_of(data) == piece.digest:
+                        os.pwrite(kept, data, piece.offset)
+                        credit = min(credit + 1, 4 * _CREDIT)
+                        continue
+                    credit -= 1
+                lacking.append(index)
+        for at in range(0, len(lacking), _LACKS_AT_ONCE):
+            self._say(Frame.of(FrameKind.LACKS, lacking[at : at + _LACKS_AT_ONCE]))
+        self._say(Frame.of(FrameKind.LACKS, []))
+        return lacking
+
+    def _receive(self, pieces: list[Piece], lacking: list[int], kept: int) -> None:
+        for index in lacking:
+            frame = self._next()
+            os.pwrite(kept, unsqueezed(frame.payload, pieces[index].size_bytes), pieces[index].offset)
+
+    def _read(self, begin: dict[str, Any]) -> dict[str, Any]:
+        buffer = memory()
+        with self._tenant.board() as board:
+            try:
+                with board.storage.claim(to_write=False) as disk:
+                    size = begin["size_bytes"] or disk.size_bytes
+                    if not 0 < size <= disk.size_bytes:
+                        raise StorageError(
+                            f"{size} bytes cannot be read from {disk.node.name}",
+                            why=f"it has {disk.size_bytes}",
+                            remedy="ask for fewer, or for all of them: without a size",
+                        )
+                    self._say(Frame.of(FrameKind.SIZE, {"size_bytes": size, "node": str(disk.node)}))
+                    for offset, length in _ranges(size):
+                        data = disk.read(buffer, offset, length)
+                        empty = data == _ZEROS[:length]
+                        self._say(Frame(FrameKind.CHUNK, length, b"" if empty else squeezed(data)))
+            finally:
+                with suppress(HilError):
+                    board.storage.off()
+        return {}
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        """A phase of the work begins; see `Progress`."""
+        self._say(Frame.of(FrameKind.PROGRESS, {"begin": phase, "total_bytes": total_bytes}))
+
+    def advance(self, size_bytes: int) -> None:
+        """So many bytes more are done."""
+        self._say(Frame.of(FrameKind.PROGRESS, {"advance": size_bytes}))
+
+    def end(self) -> None:
+        """The phase is over."""
+        self._say(Frame.of(FrameKind.PROGRESS, {}))
+
+    def _next(self) -> Frame:
+        """Wait for the run's next frame; the end of its stream ends all this."""
+        while not self._heard:
+            self._heard += self._frames.feed(from_thread.run(self._stream.receive))
+        return self._heard.pop(0)
+
+    def _say(self, frame: Frame) -> None:
+        from_thread.run(self._stream.send, frame.to_bytes())
+
+
+def _ranges(size_bytes: int) -> Iterator[tuple[int, int]]:
+    return ((at, min(PIECE_BYTES, size_bytes - at)) for at in range(0, size_bytes, PIECE_BYTES))

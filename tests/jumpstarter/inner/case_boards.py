@@ -1,0 +1,60 @@
+"""Tests that runs of `tests/jumpstarter` run on a lab; nothing in them tells where the board is."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.dutlink.console import Console
+    from hil.dutlink.power import Power
+
+SIGNS = Path(os.environ["HIL_TEST_SIGNS"])
+LIMIT_S = 60.0
+
+
+def _wait_for(sign: str) -> None:
+    ends = time.monotonic() + LIMIT_S
+    while not (SIGNS / sign).exists():
+        assert time.monotonic() < ends, f"nobody gave the sign {sign}"
+        time.sleep(0.02)
+
+
+def _wait_for_power(power: Power) -> None:
+    ends = time.monotonic() + LIMIT_S  # the meter's average takes its two seconds
+    while power.read().volts < 1.0:
+        assert time.monotonic() < ends, "the DUT has no power"
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_each_worker_has_a_board_of_its_own(
+    dutlink: Board, power: Power, console: Console, number: int
+) -> None:
+    (SIGNS / f"met-{number}").write_text(dutlink.serial)
+    _wait_for(f"met-{1 - number}")  # both at once, so two workers, and two boards
+
+    power.on()
+
+    assert console.expect("boot> ", timeout_s=30)
+    _wait_for_power(power)
+
+
+def test_it_holds_a_powered_board(dutlink: Board, power: Power) -> None:
+    power.on()
+    (SIGNS / "holding").write_text(dutlink.serial)
+    _wait_for("go on")
+
+    _wait_for_power(power)
+
+
+def test_it_has_the_board_next(power: Power) -> None:
+    assert abs(power.read().amps) < 0.1
+
+
+def test_it_needs_no_board() -> None:
+    (SIGNS / "plain").touch()

@@ -1,0 +1,102 @@
+"""A run of the suite in a folder of its own, on the boards of a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from exporters import LIMIT_S, wait_for
+
+import hil
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["LabRun"]
+
+REPOSITORY = Path(hil.__file__).parents[1]
+CASES = Path(__file__).parent / "inner" / "case_boards.py"
+INI = "[pytest]\naddopts = -p no:cacheprovider -ra --strict-markers\ntimeout = 120\n"
+
+
+@dataclass
+class LabRun:
+    """A run that is going on; a `with` block waits for its end, or ends it when the block failed.
+
+    Args:
+        folder: For the run.
+        boards: What `--hil-boards` says.
+        options: More options of pytest.
+        environment: More variables.
+    """
+
+    folder: Path
+    boards: str
+    options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        self.signs = self.folder / "signs"
+        self.signs.mkdir()
+        shutil.copy(REPOSITORY / "conftest.py", self.folder)
+        shutil.copy(CASES, self.folder / "test_boards.py")
+        (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
+        self._output = self.folder / "output"
+        command = [sys.executable, "-m", "pytest", "--hil-boards", self.boards, "--hil-lab", "none"]
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                env=os.environ | {"HIL_TEST_SIGNS": str(self.signs)} | self.environment,
+            )
+
+    @property
+    def text(self) -> str:
+        """What it printed so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for_sign(self, name: str) -> str:
+        """Wait until a test gives a sign; returns what it wrote."""
+        sign = self.signs / name
+        wait_for(f"sign {name} of {self.folder.name}", lambda: self._is_there(sign))
+        return sign.read_text()
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until it prints something."""
+        wait_for(f"{text!r} of {self.folder.name}", lambda: text in self.text)
+
+    def _is_there(self, sign: Path) -> bool:
+        if self.process.poll() is not None and not sign.exists():
+            raise ChildProcessError(self.text)
+        return sign.exists()
+
+    def give_sign(self, name: str) -> None:
+        """Let a test go on."""
+        (self.signs / name).touch()
+
+    def result(self) -> str:
+        """Wait for the end; returns what it printed."""
+        self.process.wait(timeout=2 * LIMIT_S)
+        return self.text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None and kind is not None:
+            self.process.kill()
+            print(self.text)  # noqa: T201 - why a test failed
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=LIMIT_S)

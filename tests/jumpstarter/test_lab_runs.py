@@ -1,0 +1,156 @@
+"""Runs of the suite on a lab: a controller, two exporters with hooks, TLS everywhere, boards simulated."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import wait_for
+from jumpstarter_fixtures import client_facts, lab_exporter, wait_until_free
+from lab_run import LabRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from certificates import Certificate
+    from controller import Controller
+    from exporters import Exporter
+
+    from hil.sim.control_client import ControlClient
+    from hil.sim.process import SimulatorProcess
+
+ANY = "jumpstarter:board=dutlink"
+FIRST = "jumpstarter:lab=0"
+
+pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
+
+
+def by(client: Path, *more: str) -> tuple[str, ...]:
+    """Options of a run by that client."""
+    return (f"--hil-client={client}", *more)
+
+
+def test_two_workers_have_two_exporters(
+    tmp_path: Path, client: Path, boards: list[str], controller: Controller, control: ControlClient
+) -> None:
+    with LabRun(tmp_path / "run", ANY, by(client, "-n", "2", "-k", "own")) as run:
+        text = run.result()
+
+    assert run.process.returncode == 0, text
+    assert "a Jumpstarter lab" in text, text
+    met = {(run.signs / f"met-{number}").read_text() for number in range(2)}
+    assert met == set(boards[:2])
+    assert controller.active() == []
+    assert not any(control.state(board)["supply"] for board in boards[:2])
+
+
+def test_a_third_waits_and_is_told_for_what(tmp_path: Path, client: Path, controller: Controller) -> None:
+    wait_until_free(controller, 2)
+    with (
+        LabRun(tmp_path / "one", ANY, by(client, "-k", "holds")) as one,
+        LabRun(tmp_path / "two", ANY, by(client, "-k", "holds")) as two,
+    ):
+        one.wait_for_sign("holding")
+        two.wait_for_sign("holding")
+        with LabRun(tmp_path / "three", ANY, by(client, "-k", "next")) as three:
+            three.wait_for_text("waiting for an exporter with board=dutlink")
+            one.give_sign("go on")
+            text = three.result()
+        two.give_sign("go on")
+
+    assert "1 passed" in text, text
+
+
+def test_who_will_not_wait_is_told_that_all_are_busy(
+    tmp_path: Path, client: Path, controller: Controller
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "one", FIRST, by(client, "-k", "holds")) as one:
+        one.wait_for_sign("holding")
+        with LabRun(tmp_path / "two", FIRST, by(client, "-k", "next", "--hil-wait", "0.5")) as two:
+            text = two.result()
+        one.give_sign("go on")
+
+    assert "DUTLink busy: every exporter with lab=0 is in use" in text, text
+    assert controller.pending() == []
+
+
+def test_a_killed_run_leaves_a_safe_board_and_no_lease(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "run", ANY, by(client, "-k", "holds")) as run:
+        board = run.wait_for_sign("holding")
+        was_on = control.state(board)["supply"]
+
+        run.process.kill()
+
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
+        wait_for("the lease has ended", lambda: not controller.active())
+    assert was_on
+    wait_until_free(controller, 2)
+
+
+def test_a_lease_that_expires_under_a_test_loses_its_board(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "run", ANY, by(client, "-k", "holds")) as run:
+        board = run.wait_for_sign("holding")
+
+        controller.expire(controller.active()[0])
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
+        run.give_sign("go on")
+        text = run.result()
+
+    assert "DUTLink lost" in text, text
+    assert "has ended" in text, text
+
+
+def test_a_selector_that_nothing_matches_means_absent(tmp_path: Path, client: Path) -> None:
+    with LabRun(tmp_path / "run", "jumpstarter:board=none", by(client, "-k", "next")) as run:
+        text = run.result()
+
+    assert "DUTLink not available: no exporter has the labels board=none" in text, text
+
+
+def test_a_wrong_token_means_denied(tmp_path: Path, controller: Controller, certificate: Certificate) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(json.dumps(client_facts(controller, certificate, "guessed")), encoding="utf-8")
+
+    with LabRun(tmp_path / "run", ANY, by(wrong, "-k", "next or no_board")) as run:
+        text = run.result()
+
+    assert "UNAUTHENTICATED" in text, text
+    assert "1 skipped" in text, text
+    assert (run.signs / "plain").exists()
+
+
+def test_the_hooks_ran_and_could_use_the_board(lab: list[Exporter], boards: list[str]) -> None:
+    said = (lab[0].folder / "hooks-0").read_text()
+
+    assert said.count("before") >= said.count("after") >= 1
+    assert f"serial: {boards[0]}" in said
+
+
+def test_a_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(  # noqa: PLR0913, PLR0917 - fixtures
+    tmp_path: Path,
+    client: Path,
+    controller: Controller,
+    control: ControlClient,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> None:
+    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+        with LabRun(tmp_path / "run", "jumpstarter:lab=2", by(client, "-k", "holds")) as run:
+            run.wait_for_sign("holding")
+
+            exporter.kill()
+            run.give_sign("go on")
+            text = run.result()
+        wait_for("the board is safe", lambda: not control.state(boards[2])["supply"])
+
+    assert "DUTLink lost" in text, text

@@ -1,0 +1,141 @@
+"""Images travel to an exporter piece by piece, and only those that its stick lacks."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import PASSPHRASE
+
+from hil.dutlink.board import Board, open_board
+from hil.errors import BoardBusyError, ImageError
+from hil.jumpstarter.reach import reach
+from hil.sim.image import build_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from certificates import Certificate
+    from exporters import DirectExporter
+
+    from hil.sim.control_client import ControlClient
+
+LIMIT_S = 30.0
+
+
+class Heard:
+    """A progress that remembers how much was sent."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.sent_bytes = 0
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:  # noqa: ARG002 - the protocol's
+        self.phases.append(phase)
+
+    def advance(self, size_bytes: int) -> None:
+        self.sent_bytes += size_bytes if self.phases[-1] == "send" else 0
+
+    def end(self) -> None:
+        pass
+
+
+@contextmanager
+def remote(direct: DirectExporter, certificate: Certificate, folder: Path) -> Iterator[Board]:
+    """The exporter's board, as a run opens it."""
+    secret = folder / "passphrase"
+    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
+    asked = f"jumpstarter+direct://{direct.address}?ca={certificate.certificate}&passphrase={secret}"
+    far = reach(asked, "", LIMIT_S, print)
+    try:
+        with open_board(far.host) as board:
+            yield board
+    finally:
+        far.close()
+
+
+@pytest.fixture
+def board(direct: DirectExporter, certificate: Certificate, tmp_path: Path) -> Iterator[Board]:
+    """A remote board."""
+    with remote(direct, certificate, tmp_path) as opened:
+        yield opened
+
+
+def test_what_was_flashed_from_afar_boots(board: Board, tmp_path: Path) -> None:
+    build_image(tmp_path / "image", "afar-1", 4 << 20)
+    heard = Heard()
+
+    flashed = board.storage.flash(tmp_path / "image", progress=heard)
+    board.storage.dut()
+    board.power.on()
+
+    assert flashed.was_written
+    assert "verify" in heard.phases
+    assert board.console.expect("afar-1", timeout_s=LIMIT_S)
+
+
+def test_only_what_the_stick_lacks_is_sent(board: Board, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(8 << 20))
+    board.storage.flash(image)
+    with image.open("r+b") as file:
+        file.seek(5 << 20)
+        file.write(b"another")
+    again, changed = Heard(), Heard()
+
+    board.storage.flash(image, progress=changed)
+    flashed = board.storage.flash(image, progress=again)
+
+    assert changed.sent_bytes == 1 << 20
+    assert again.sent_bytes == 0
+    assert not flashed.was_written
+
+
+def test_a_damaged_image_is_refused_before_the_stick_is_touched(
+    board: Board, tmp_path: Path, control: ControlClient
+) -> None:
+    image = tmp_path / "image.gz"
+    image.write_bytes(gzip.compress(os.urandom(1 << 20))[:-9])
+    before = control.state(board.serial)["mux"]
+
+    with pytest.raises(ImageError):
+        board.storage.flash(image)
+
+    assert control.state(board.serial)["mux"] == before
+
+
+def test_an_image_that_is_too_large_is_told_as_here(board: Board, tmp_path: Path) -> None:
+    with (tmp_path / "image").open("wb") as file:
+        file.write(b"\x55" * 4096)
+        file.truncate(65 << 20)
+
+    with pytest.raises(ImageError, match="larger"):
+        board.storage.flash(tmp_path / "image")
+
+
+def test_the_sticks_bytes_come_from_afar(board: Board, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(3 << 20))
+    board.storage.flash(image)
+
+    read = board.storage.read(tmp_path / "read", size_bytes=3 << 20)
+
+    assert read.path.read_bytes() == image.read_bytes()
+
+
+def test_two_runs_never_share_a_board_that_is_reached_directly(
+    board: Board, direct: DirectExporter, certificate: Certificate, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    secret = tmp_path / "passphrase"
+    asked = f"jumpstarter+direct://{direct.address}?ca={certificate.certificate}&passphrase={secret}"
+
+    with pytest.raises(BoardBusyError, match=f"pid {os.getpid()}"):
+        reach(asked, "", 0.5, told.append)
+
+    assert "waiting for the board" in told[0]
+    assert board.power.read() is not None

@@ -1,0 +1,44 @@
+"""What a run and an exporter say survives the stream, however it is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.errors import BoardReplyError
+from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
+
+words = st.integers(0, 0xFFFF)
+octets = st.integers(0, 0xFF)
+frames = st.builds(Frame, st.sampled_from(FrameKind), st.integers(0, 2**32 - 1), st.binary(max_size=300))
+
+numbers = (words, words, octets, octets, words, words, words, st.integers(0, 2**32 - 1))
+transfers = st.builds(Transfer, *numbers, st.binary(max_size=99))
+
+
+@given(st.lists(frames, max_size=5), st.integers(1, 50))
+def test_frames_come_out_as_they_went_in_whatever_the_pieces(said: list[Frame], step: int) -> None:
+    stream = b"".join(frame.to_bytes() for frame in said)
+    taking, heard = Frames(), []
+
+    for at in range(0, len(stream), step):
+        heard += taking.feed(stream[at : at + step])
+
+    assert heard == said
+
+
+@given(transfers)
+def test_a_transfer_survives_the_way(transfer: Transfer) -> None:
+    assert Transfer.from_bytes(transfer.to_bytes()) == transfer
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.binary(max_size=99))
+def test_a_result_survives_the_way(status: int, data: bytes) -> None:
+    assert Frame.result(7, status, data).status_and_data == (status, data)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 9, bytes([1, 0, 0, 0, 0, 255, 255, 255, 255])])
+def test_another_kind_of_stream_is_told_as_that(garbage: bytes) -> None:
+    with pytest.raises(BoardReplyError, match="garbled"):
+        list(Frames().feed(garbage))

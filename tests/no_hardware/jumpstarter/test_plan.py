@@ -1,0 +1,64 @@
+"""An image comes together again on the exporter, or is refused."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.errors import ImageError
+from hil.flash.plain_image import RawImage
+from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, digest_of, pieces_of
+from hil.jumpstarter.squeeze import squeezed, unsqueezed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def planned(image: RawImage) -> list[Piece]:
+    return [Piece(offset, len(data), digest_of(data)) for offset, data in pieces_of(image)]
+
+
+def test_pieces_cover_what_is_mapped_and_leave_the_holes(tmp_path: Path) -> None:
+    file = tmp_path / "image"
+    with file.open("wb") as image:
+        image.write(os.urandom(PIECE_BYTES + 4096))
+        image.seek(8 << 20)
+        image.write(os.urandom(4096))
+
+    plan = planned(RawImage(file))
+
+    assert [(piece.offset, piece.size_bytes) for piece in plan] == [
+        (0, PIECE_BYTES),
+        (PIECE_BYTES, 4096),
+        (8 << 20, 4096),
+    ]
+
+
+def test_a_piece_that_came_otherwise_is_refused_before_the_image_ends(tmp_path: Path) -> None:
+    file = tmp_path / "image"
+    file.write_bytes(os.urandom(8192))
+    plan = planned(RawImage(file))
+    file.write_bytes(bytes(8192))
+
+    with pytest.raises(ImageError, match="did not come to the exporter as it is"):
+        list(SpooledImage("image", 8192, plan, file).extents())
+
+
+@given(st.binary(min_size=1, max_size=5000))
+def test_what_is_squeezed_comes_back(data: bytes) -> None:
+    assert unsqueezed(squeezed(data), len(data)) == data
+
+
+@pytest.mark.parametrize("size_bytes", [9, 11])
+def test_a_piece_of_another_size_is_garbled(size_bytes: int) -> None:
+    with pytest.raises(ImageError, match="garbled"):
+        unsqueezed(squeezed(bytes(10)), size_bytes)
+
+
+def test_what_was_never_squeezed_is_garbled() -> None:
+    with pytest.raises(ImageError, match="garbled"):
+        unsqueezed(b"not zstd at all", 15)
