@@ -56,8 +56,11 @@ class RawImage:
     @property
     def mapped_bytes(self) -> int:
         """How much of it is no hole."""
-        with self._path.open("rb") as file:
-            return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
+        try:
+            with self._path.open("rb") as file:
+                return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
+        except OSError as error:
+            raise unreadable(self.label, error) from error
 
     def extents(self, room: Room | None = None) -> Generator[Extent]:
         """Read what is no hole; see `Image`."""

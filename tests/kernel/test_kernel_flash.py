@@ -252,8 +252,9 @@ def test_a_plain_file_is_refused(image: Path) -> None:
 
 
 def test_another_boards_stick_is_refused_where_it_is_wired(
-    bench: Bench, serial: str, other_node: Path, image: Path
+    bench: Bench, serial: str, other_node: Path, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hil.dutlink.storage.GOES_WITHIN_S", 5.0)
     with open_board(Host(), serial, Wiring(stick=other_node), console=False) as board:
         with pytest.raises(WrongDiskError) as caught:
             board.storage.flash(image)
