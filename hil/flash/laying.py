@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
 from hil.flash.disk import memory
@@ -42,11 +43,6 @@ class Proof:
     offset: int
     size_bytes: int
     digest: bytes
-
-    @classmethod
-    def of(cls, piece: Piece) -> Self:
-        """Take it from a piece; not by the thread that decompresses, which has enough to do."""
-        return cls(piece.offset, piece.size_bytes, hashlib.sha256(piece.data).digest())
 
 
 @dataclass(slots=True)
@@ -112,6 +108,7 @@ class _Laying:
         self._force = force
         self._laid = Laid(Head(disk.size_bytes))
         self._there = memory()
+        self._hashing = ThreadPoolExecutor(1, "hashes")  # the others decompress, and wait for the stick
         self._credit = 0 if force else _FIRST_CREDIT
         self._head_seen = False
         self._began = time.monotonic()
@@ -129,7 +126,7 @@ class _Laying:
     def _pass(self) -> None:
         if self._force:
             self._begin_writing()
-        with Pieces(self._image) as pieces:
+        with Pieces(self._image) as pieces, self._hashing:
             for piece in pieces:
                 _check_fits(self._image, self._disk, piece.end)
                 self._take(piece)
@@ -145,14 +142,14 @@ class _Laying:
             self._laid.head.put(piece.offset, piece.data)
             return
         self._laid.body_bytes += piece.size_bytes
-        if self._image.is_compressed:
-            self._laid.proofs.append(Proof.of(piece))
+        digest = self._hashing.submit(_digest, piece) if self._image.is_compressed else None
         self._look_at_head()
-        if self._is_there(piece):
-            return
-        self._begin_writing()
-        self._disk.write(piece.memory, piece.offset, piece.size_bytes)
-        self._laid.written_bytes += piece.size_bytes
+        if not self._is_there(piece):
+            self._begin_writing()
+            self._disk.write(piece.memory, piece.offset, piece.size_bytes)
+            self._laid.written_bytes += piece.size_bytes
+        if digest is not None:
+            self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, digest.result()))
 
     def _is_there(self, piece: Piece) -> bool:
         if not self._credit:
@@ -186,3 +183,7 @@ class _Laying:
         since = now if self._writing_since is None else self._writing_since
         self._laid.compare_s = since - self._began
         self._laid.write_s = now - since
+
+
+def _digest(piece: Piece) -> bytes:
+    return hashlib.sha256(piece.data).digest()
