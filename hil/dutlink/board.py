@@ -70,6 +70,7 @@ class Board:
             allowance=self._busy_with,
         )
         self.console.know(wiring.login)
+        self.console.pace_s = wiring.pace_s
         self._boot_begin = 0
         self._link = link
         self._wiring = wiring

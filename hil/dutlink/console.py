@@ -282,7 +282,9 @@ class Console:
 
     def discard(self) -> None:
         """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
-        self._expecting(self._opened()).forget()
+        port = self._opened()
+        port.catch_up()
+        self._expecting(port).forget()
 
     def shell(self, command: str, timeout_s: float = 5.0) -> ShellAnswer:
         """Run a command at the board's own prompt, then go back to console mode.

@@ -41,6 +41,7 @@ class Wiring:
         login: How one logs in to the DUT.
         up: What its console shows when it is up, a regular expression; None: a login prompt.
         up_timeout_s: How long it may take to come up, in seconds.
+        pace_s: Seconds between two characters that are sent to it.
     """
 
     console: Path | None = None
@@ -49,3 +50,4 @@ class Wiring:
     login: Login | None = None
     up: str | None = None
     up_timeout_s: float = UP_TIMEOUT_S
+    pace_s: float = 0.0

@@ -121,27 +121,30 @@ class RunRecord:
     """Everything a board's console says during a run: `run-SERIAL.raw` and `.txt`.
 
     Each holder of the board adds to the same files, one after the other, as the board goes from worker to
-    worker.
+    worker. What an earlier run left there goes.
 
     Args:
         folder: Where; it is made if need be.
         board: The board's serial number.
+        run: Which run it is.
         start_s: When this holder opened the console, by `time.monotonic`.
 
     Raises:
         OSError: They cannot be written.
     """
 
-    def __init__(self, folder: Path, board: str, start_s: float) -> None:
+    def __init__(self, folder: Path, board: str, run: str, start_s: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        raw, text = folder / f"run-{board}.raw", folder / f"run-{board}.txt"
+        title = f"console of board {board}, from each lease to its release, in run {run or '-'}"
+        goes_on = _first_line(text) == f"# {title}"
         with ExitStack() as files:
-            self._raw: BinaryIO = files.enter_context((folder / f"run-{board}.raw").open("ab"))
-            self._text: TextIO = files.enter_context(
-                (folder / f"run-{board}.txt").open("a", encoding="utf-8")
-            )
+            self._raw: BinaryIO = files.enter_context(raw.open("ab" if goes_on else "wb"))
+            lines = text.open("a" if goes_on else "w", encoding="utf-8")
+            self._text: TextIO = files.enter_context(lines)
             self._files = files.pop_all()
         self._lines = TimedText(self._text, start_s)
-        self._lines.head(f"console of board {board}, from its lease to its release")
+        self._lines.head(title)
 
     def add(self, event: Event) -> None:
         """Keep one event."""
@@ -158,3 +161,10 @@ class RunRecord:
         """Close the files."""
         with self._files:
             self._lines.finish()
+
+
+def _first_line(path: Path) -> str:
+    """Return the first line of a file; empty where there is none."""
+    with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().rstrip("\n")
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.transcript import Chunk, Mark, MarkKind
@@ -17,7 +18,20 @@ if TYPE_CHECKING:
     from hil.dutlink.console import Console
     from hil.dutlink.transcript import Event
 
-__all__ = ["ConsoleRecorder"]
+__all__ = ["ConsoleRecorder", "KeptIn"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIn:
+    """Where consoles are kept.
+
+    Attributes:
+        folder: The folder; it is made if need be.
+        run: Which run it is: what an earlier one left of a board goes.
+    """
+
+    folder: Path
+    run: str = ""
 
 
 class ConsoleRecorder:
@@ -26,7 +40,7 @@ class ConsoleRecorder:
     Args:
         console: Which.
         board: The board's serial number.
-        folder: Where to keep the files; None: none are written.
+        kept: Where to keep the files; None: none are written.
         watch: More patterns of trouble, from the lab file.
 
     Attributes:
@@ -34,11 +48,13 @@ class ConsoleRecorder:
         error: Why no more is written, where that is so; a full disk fails no test.
     """
 
-    def __init__(self, console: Console, board: str, folder: Path | None, watch: Sequence[str] = ()) -> None:
+    def __init__(
+        self, console: Console, board: str, kept: KeptIn | None = None, watch: Sequence[str] = ()
+    ) -> None:
         self.watch = Watch(watch)
         self.error: OSError | None = None
         self._console = console
-        self._files = _Files(board, folder) if folder is not None else None
+        self._files = _Files(board, kept) if kept is not None else None
         self._follower = Follower(console.transcript, self, f"recorder of {board}")
         console.closing.append(self.sync)  # the next holder of the board adds to the same files
 
@@ -94,9 +110,10 @@ class ConsoleRecorder:
 class _Files:
     """The files of the run, and those of the test that runs."""
 
-    def __init__(self, board: str, folder: Path) -> None:
+    def __init__(self, board: str, kept: KeptIn) -> None:
         self._board = board
-        self._folder = folder
+        self._folder = kept.folder
+        self._key = kept.run
         self._run: RunRecord | None = None
         self._test: ConsoleRecord | None = None
         self._between: deque[Chunk] = deque()
@@ -104,7 +121,7 @@ class _Files:
 
     def add(self, event: Event) -> None:
         """Keep an event where it belongs."""
-        self._run = self._run or RunRecord(self._folder, self._board, event.monotonic_s)
+        self._run = self._run or RunRecord(self._folder, self._board, self._key, event.monotonic_s)
         self._run.add(event)
         if isinstance(event, Mark) and event.kind in {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}:
             self._begin(event)

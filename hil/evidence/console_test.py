@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.expected_trouble import says
 from hil.dutlink.transcript import Chunk
+from hil.errors import HilError
 from hil.evidence.console_record import NEIGHBOUR_BYTES, ConsoleRecord
 from hil.evidence.file_names import file_stem
 from hil.evidence.timed_text import newest_lines
@@ -48,7 +50,7 @@ class ConsoleTest:
         recorder: ConsoleRecorder,
         board: Board,
         nodeid: str,
-        before: Self | None,
+        before: Self | None = None,
         *,
         again: bool = False,
     ) -> None:
@@ -58,10 +60,13 @@ class ConsoleTest:
         self.failed = False
         self._recorder = recorder
         self._console = board.console
-        self._before = before
+        self._since = before.end_position if before is not None else 0
         self._ended: Mark | None = None
         self._began = recorder.begin(nodeid, again=again)
         self._console.trouble.forget()
+        if self._console.is_open:
+            with suppress(HilError):  # it went away: who uses it is told
+                self._console.discard()
         recorder.sync()
         found = recorder.watch.take()
         self._found = [finding for finding in found if finding.position >= self._began.position]
@@ -91,12 +96,15 @@ class ConsoleTest:
         """Return the trouble that came since the last call, but for what the test expects."""
         self._console.catch_up()
         self._recorder.sync()
-        found = self._found + self._recorder.watch.take()
+        found = [each for each in self._found + self._recorder.watch.take() if self._is_own(each)]
         self._found = []
         excuses = self._console.trouble.excuses
         return [
             each for each in found if not excuses(each) and not any(says(words, each) for words in expected)
         ]
+
+    def _is_own(self, finding: Finding) -> bool:
+        return finding.position >= self._began.position
 
     def newest_lines(self, lines: int) -> list[str]:
         """Return the last lines it showed, what was done to the DUT in between, with times."""
@@ -116,8 +124,7 @@ class ConsoleTest:
             OSError: They cannot be written.
         """
         transcript = self._console.transcript
-        since = self._before.end_position if self._before is not None else 0
-        first = max(since, self._began.position - NEIGHBOUR_BYTES)
+        first = max(self._since, self._began.position - NEIGHBOUR_BYTES)
         neighbour = transcript.chunks_between(first, self._began.position)
         record = ConsoleRecord(folder, self.serial, self._began, neighbour)
         for event in transcript.events_between(self._began, self._ended):

@@ -59,6 +59,7 @@ class Lab:
             login=Login(**place.login.model_dump()) if place.login else None,
             up=place.up,
             up_timeout_s=place.up_timeout_s,
+            pace_s=place.pace_s,
         )
         return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
 

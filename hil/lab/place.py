@@ -82,6 +82,12 @@ def _seconds(number: float) -> float:
     return number
 
 
+def _pace(number: float) -> float:
+    if not 0 <= number <= 1:
+        raise ValueError("it is a number of seconds, from 0 to 1")
+    return number
+
+
 def _policy(text: str) -> str:
     if text in _POLICIES:
         return text
@@ -118,6 +124,11 @@ class Place(BaseModel):
     )
     baud_rate: Annotated[int, AfterValidator(_baud_rate), _in_schema(minimum=50)] | None = Field(
         default=None, description="Of a console of its own; the board's is fixed at 115200."
+    )
+    pace_s: Annotated[float, AfterValidator(_pace), _in_schema(minimum=0, maximum=1)] = Field(
+        default=0.0,
+        description="Seconds between two characters that are sent, for a DUT that loses characters.",
+        examples=[0.01],
     )
     watch: list[Annotated[str, AfterValidator(_expression)]] = Field(
         default=[],

@@ -13,9 +13,10 @@ import pytest
 
 from hil.dutlink.plain_text import plain_text
 from hil.errors import HilError
-from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.console_test import ConsoleTest
 from hil.suite.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.run_identity import identity_of
 from hil.suite.selection import KIND, TROUBLE_MARKER, Kind
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ _SHOWN_LINES: Final = 25
 def keep_consoles(config: pytest.Config, boards: BoardHolder, options: RunOptions, ledger: Ledger) -> None:
     """Have the consoles of tests on boards kept and watched."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
-    kept = KeptWhere(folder, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
+    kept_in = KeptIn(folder, identity_of(config).key) if folder is not None else None
+    kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
     config.pluginmanager.register(ConsoleEvidence(boards, options.lab, kept, ledger), "hil-console-evidence")
 
 
@@ -49,13 +51,15 @@ class KeptWhere:
         cache: pytest's, for those.
     """
 
-    report: Path | None
+    report: KeptIn | None
     cache: pytest.Cache | None
 
     def of_failed(self) -> Path | None:
         """Return where a failed test's console is, if there is a place for it."""
-        if self.report is not None or self.cache is None:
-            return self.report
+        if self.report is not None:
+            return self.report.folder
+        if self.cache is None:
+            return None
         return Path(self.cache.mkdir("hil-console"))
 
 
@@ -142,7 +146,7 @@ class ConsoleEvidence:
                 f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
             )
         if self._kept.report is not None:
-            _note(item.user_properties, test.path_in(self._kept.report))
+            _note(item.user_properties, test.path_in(self._kept.report.folder))
         return test
 
     def _follow(self, board: Board) -> ConsoleRecorder:

@@ -1,16 +1,14 @@
-"""What the first process of a run does about consoles: room for this run's files, and JUnit's attachments."""
+"""What the first process of a run does about consoles: JUnit's attachments."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 __all__ = ["CONSOLE_FOLDER", "SECTION", "ConsoleReport"]
 
@@ -22,24 +20,10 @@ CONSOLE_FOLDER: Final = "console"
 
 
 class ConsoleReport:
-    """The plugin.
+    """The plugin."""
 
-    Args:
-        report: The folder of `--hil-report`, if it was given.
-    """
-
-    def __init__(self, report: Path | None) -> None:
-        self._report = report
-        self._plugins: pytest.PytestPluginManager | None = None
-
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Take away what boards said in an earlier run: holders of this one add to the same files."""
-        self._plugins = session.config.pluginmanager
-        if self._report is None or hasattr(session.config, "workerinput"):
-            return
-        for file in (self._report / CONSOLE_FOLDER).glob("run-*"):
-            with suppress(OSError):
-                file.unlink()
+    def __init__(self, plugins: pytest.PytestPluginManager) -> None:
+        self._plugins = plugins
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
@@ -54,7 +38,7 @@ class ConsoleReport:
 
     def _attach(self, shown: list[str], report: pytest.TestReport) -> None:
         """Add it as `system-out`, with the file as CI servers look for one."""
-        for plugin in self._plugins.get_plugins() if shown and self._plugins else ():
+        for plugin in self._plugins.get_plugins() if shown else ():
             entry_of = getattr(plugin, "node_reporter", None)
             if callable(entry_of):
                 element = ET.Element("system-out")

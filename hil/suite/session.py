@@ -59,7 +59,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(JunitLedger(), "hil-junit")
     config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
-    config.pluginmanager.register(ConsoleReport(run.options.report), "hil-console-report")
+    config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run), "hil-repeats")
     if not hasattr(config, "workerinput"):

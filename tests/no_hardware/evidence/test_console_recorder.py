@@ -14,7 +14,7 @@ from hil.dutlink.console import Console
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.tty import Tty
 from hil.evidence import following
-from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.file_names import file_stem
 from hil.evidence.following import Follower
 
@@ -35,7 +35,7 @@ def a_console(tmp_path: Path) -> Console:
 @contextmanager
 def recorded(tmp_path: Path) -> Iterator[tuple[Console, ConsoleRecorder]]:
     console = a_console(tmp_path)
-    recorder = ConsoleRecorder(console, "5a1c0e01", tmp_path / "console")
+    recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path / "console"))
     yield console, recorder
     recorder.close()
 
@@ -109,10 +109,20 @@ def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -
     assert "| second" in (tmp_path / "console" / "run-5a1c0e01.txt").read_text()
 
 
+def test_what_an_earlier_run_left_of_the_board_goes(tmp_path: Path) -> None:
+    for run in ("one", "two"):
+        console = a_console(tmp_path)
+        recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path, run))
+        console.transcript.append(run.encode())
+        recorder.close()
+
+    assert (tmp_path / "run-5a1c0e01.raw").read_bytes() == b"two"
+
+
 def test_what_came_before_the_recorder_is_kept_as_well(tmp_path: Path) -> None:
     console = a_console(tmp_path)
     console.transcript.append(b"early\n")
-    recorder = ConsoleRecorder(console, "5a1c0e01", tmp_path / "console")
+    recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path / "console"))
     recorder.close()
 
     assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"early\n"

@@ -164,15 +164,16 @@ def test_each_test_has_its_own_bytes_in_files_of_its_own(
     assert inner.outcomes["test_one"].properties["hil_console"].endswith(".txt")
 
 
-def test_a_second_run_begins_the_runs_files_anew(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
-    folder = pytester.mkdir("report") / "console"
-    folder.mkdir()
-    (folder / "run-00000000.raw").write_text("old")
+def test_a_second_run_begins_the_boards_file_anew(
+    run_suite: RunSuite, pytester: pytest.Pytester, simulator: SimulatorProcess, serial: str
+) -> None:
+    boards = f"--hil-boards=sim@{simulator.control.port}"
+    for words in ("first", "second"):
+        source = BEGIN + f"def test_{words}(console): say(console, b'{words} run')\n"
+        run_suite(source, boards, "--hil-report=report", "-n2")
 
-    run_suite(BEGIN + "def test_one(console): pass\n", "--hil-boards=sim:1", "--hil-report=report", "-n2")
-
-    assert not (folder / "run-00000000.raw").exists()
-    assert len(list(folder.glob("run-*.raw"))) == 1
+    said = (pytester.path / "report" / "console" / f"run-{serial}.raw").read_bytes()
+    assert (b"first run" in said, b"second run" in said) == (False, True)
 
 
 @pytest.mark.parametrize("family", ["xunit1", "xunit2"])

@@ -116,11 +116,10 @@ def leaves_something(console):
 def test_one(leaves_something): pass
 
 def test_two(console):
-    console.discard()
     os.write(masters[0], b"of two\\n")
-    console.expect("of two", timeout_s=10)
+    assert console.expect("by one|of two", timeout_s=10).text() == "of two"
 """
-    with_own_tty(between)
+    assert with_own_tty(between).results() == {"test_one": "passed", "test_two": "passed"}
 
     folder = pytester.path / "report" / "console"
     (one,), (two,) = folder.glob("*test_one*.raw"), folder.glob("*test_two*.raw")

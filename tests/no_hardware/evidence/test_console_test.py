@@ -1,0 +1,106 @@
+"""Whose trouble it is, and what is shown of a test's console."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.dutlink.console import Console
+from hil.dutlink.tty import Tty
+from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.console_test import ConsoleTest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PANIC = b"Kernel panic - not syncing\n"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Any:
+    nowhere = Tty(tmp_path / "none")
+    return SimpleNamespace(serial="5a1c0e01", console=Console("5a1c0e01", lambda: nowhere, nowhere))
+
+
+@pytest.fixture
+def recorder(board: Any) -> Iterator[ConsoleRecorder]:
+    recorder = ConsoleRecorder(board.console, board.serial)
+    yield recorder
+    recorder.close()
+
+
+def test_trouble_belongs_to_the_test_in_which_it_comes(board: Any, recorder: ConsoleRecorder) -> None:
+    one = ConsoleTest(recorder, board, "one")
+    board.console.transcript.append(PANIC)
+    found = one.trouble()
+    one.end()
+    two = ConsoleTest(recorder, board, "two", one)
+
+    assert [finding.name for finding in found] == ["kernel panic"]
+    assert (one.trouble(), two.trouble(), two.strays) == ([], [], [])
+
+
+def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorder: ConsoleRecorder) -> None:
+    one = ConsoleTest(recorder, board, "one")
+    one.end()
+    board.console.transcript.append(PANIC)
+    two = ConsoleTest(recorder, board, "two", one)
+
+    assert [finding.name for finding in two.strays] == ["kernel panic"]
+    assert two.trouble() == []
+
+
+def test_what_came_before_the_first_test_is_nobodys(board: Any, recorder: ConsoleRecorder) -> None:
+    board.console.transcript.append(PANIC)
+    one = ConsoleTest(recorder, board, "one")
+
+    assert (one.strays, one.trouble()) == ([], [])
+
+
+def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: ConsoleRecorder) -> None:
+    board.console.transcript.append(b"# Kernel pa")
+    one = ConsoleTest(recorder, board, "one")
+    board.console.transcript.append(b"nic\n# Kernel panic\n")
+
+    assert [finding.line for finding in one.trouble()] == ["# Kernel panic"]
+
+
+def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecorder) -> None:
+    one = ConsoleTest(recorder, board, "one")
+    board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
+
+    assert [finding.name for finding in one.trouble([("panic",)])] == ["oops"]
+
+
+def test_the_last_lines_are_those_of_the_test_with_what_was_done(
+    board: Any, recorder: ConsoleRecorder
+) -> None:
+    board.console.transcript.append(b"before\n")
+    one = ConsoleTest(recorder, board, "one")
+    board.console.transcript.append(b"first\nsecond\n" + b"x" * 200_000 + b"\n")
+    board.console.transcript.mark("power force-off")
+    board.console.transcript.append(b"last")
+
+    shown = one.newest_lines(2)
+
+    assert [line.split(None, 3)[-1] for line in shown] == ["* power force-off", "| last"]
+    assert "before" not in "".join(one.newest_lines(100))
+
+
+def test_a_test_that_was_not_kept_can_be_kept_afterwards(
+    board: Any, recorder: ConsoleRecorder, tmp_path: Path
+) -> None:
+    one = ConsoleTest(recorder, board, "one")
+    one.end()
+    board.console.transcript.append(b"between\n")
+    two = ConsoleTest(recorder, board, "two", one)
+    board.console.transcript.append(b"of two\n")
+    two.end()
+    board.console.transcript.append(b"behind\n")
+
+    two.keep(tmp_path)
+
+    assert two.path_in(tmp_path).with_suffix(".raw").read_bytes() == b"between\nof two\n"
