@@ -90,7 +90,13 @@ class Looks:
 def keeper(looks: Looks) -> BoardKeeper:
     """A keeper that holds no board yet."""
     options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
-    hosts: Any = SimpleNamespace(chosen=Host, fallback=Host)
+    hosts: Any = SimpleNamespace(
+        chosen=Host,
+        fallback=Host,
+        lock_folder=lambda: None,
+        note=lambda _test: None,
+        give_back=lambda: None,
+    )
     assert looks
     return BoardKeeper(hosts, options)
 
