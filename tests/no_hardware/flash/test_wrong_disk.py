@@ -376,10 +376,11 @@ def test_a_link_to_any_file_or_device_of_this_machine_is_refused(one: Attempt, s
 def test_a_block_device_is_not_believed_to_a_tree_that_is_not_the_kernels(
     one: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 0), st_dev=0, st_ino=0)
+    block = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 0))
     (one.bench.sys / "dev/block/8:0").symlink_to((one.bench.sys / "block/sda").resolve())
     one.tell("dev", "8:0")
-    monkeypatch.setattr(proof.os, "fstat", lambda _descriptor: block)
+    own = SimpleNamespace(**{**vars(os), "fstat": lambda _descriptor: block})
+    monkeypatch.setattr(proof, "os", own)
 
     assert tried(one).why == f"{one.bench.sys} is not the kernel's"
 
