@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hil.errors import BoardBusyError
 from hil.lab.holder import Holder
 from hil.lab.lease import lock_path
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["LEASED", "is_borrowed"]
+__all__ = ["LEASED", "is_borrowed", "refuse_what_is_borrowed"]
 
 LEASED = "HIL_LEASE"
 """The environment variable that tells a command whose lease it runs under: a pid."""
@@ -34,6 +35,21 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
     except OSError:
         return False
     return holder is not None and holder.pid == int(leader) and int(leader) in _above(os.getpid())
+
+
+def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
+    """Refuse to wait for boards that a `hil lease` above this process holds: it waits for this process.
+
+    Raises:
+        BoardBusyError: Only such boards would do.
+    """
+    if serials and all(is_borrowed(serial) for serial in serials):
+        raise BoardBusyError(
+            f"board {', '.join(serials)} is held by the `hil lease` that runs this",
+            why="a test run takes a lease of its own, and this one would never come",
+            remedy="run it without hil lease",
+            serial=serials[0],
+        )
 
 
 def _above(pid: int) -> list[int]:

@@ -21,6 +21,7 @@ from hil.errors import (
     Verdict,
 )
 from hil.flash.progress_lines import ProgressLines
+from hil.lab.borrowed import refuse_what_is_borrowed
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safe import bring_to_safety
@@ -220,6 +221,7 @@ class BoardFinder:
 
     def _lease(self, serials: list[str], test: str) -> GuardedLease:
         """Wait for one of the boards; what was waited in vain is not waited again by later tests."""
+        refuse_what_is_borrowed(serials)
         try:
             folder = self._hosts.lock_folder()
             lease = hold_any(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.errors import BoardInBootLoaderError, Verdict
+from hil.errors import BoardBusyError, BoardInBootLoaderError, UsageError, Verdict
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.doctor.usb_access import ELSEWHERE
 from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
+from hil.lab.lease import hold
 from hil.lab.udev_rule import INSTALL_RULE
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def boards_on_the_bus(bench: Bench) -> Findings:
         not_there = f"{name}{' not' if bench.only else ''} on {bench.host.label}"
         yield problem("boards", not_there, why=why, mend="plug it in, then: lsusb -d 2b23:")
     for sighting in seen:
-        yield _told(sighting)
+        yield _told(sighting, bench)
 
 
 def hub_power(bench: Bench) -> Findings:
@@ -53,8 +54,8 @@ def hub_power(bench: Bench) -> Findings:
         yield _power_for(bench.machine, node)
 
 
-def _told(sighting: Sighting) -> Finding:
-    serial = sighting.serial or ""
+def _told(sighting: Sighting, bench: Bench) -> Finding:
+    serial = sighting.serial or _serial_at(sighting.location, bench.machine)
     name = f"board {serial}" if serial else f"the board at {sighting.location}"
     error = sighting.error
     if error is None:
@@ -65,7 +66,27 @@ def _told(sighting: Sighting) -> Finding:
         return problem(
             "permission", f"{name} may not be opened", why=error.why, mend=INSTALL_RULE, board=serial
         )
+    if serial and (holder := _holder_of(serial)):
+        why = f"{name} is silent, as in a power sequence; it is in use, and goes on undisturbed ({holder})"
+        return unchecked("boards", why, board=serial)
     return problem_of("boards", error, board=serial)
+
+
+def _serial_at(location: str, machine: Machine) -> str:
+    """The serial number of a board that does not tell it now, as the kernel read it when it came."""
+    nodes = boards_in_sysfs(machine) if machine.has_boards else []
+    return next((node.serial for node in nodes if node.location == location), "")
+
+
+def _holder_of(serial: str) -> str:
+    """Who holds a board; empty if nobody does."""
+    try:
+        hold(serial, test="hil doctor").release()
+    except BoardBusyError as error:
+        return error.why
+    except UsageError:  # the check of the lock folder has told
+        return ""
+    return ""
 
 
 def _power_for(machine: Machine, node: UsbNode) -> Finding:

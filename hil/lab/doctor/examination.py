@@ -64,7 +64,7 @@ def examine(bench: Bench) -> Findings:
 def _boards(bench: Bench) -> Findings:
     names: dict[str, str] = {}
     for seen in bench.sightings:
-        if seen.serial is not None and seen.verdict in {Verdict.PRESENT, Verdict.LOST}:
+        if seen.serial is not None and seen.verdict is Verdict.PRESENT:
             yield from _one_board(bench, seen.serial, names)
 
 

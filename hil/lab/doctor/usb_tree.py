@@ -33,6 +33,7 @@ class UsbNode:
         self_powered: Whether it says that it has a supply of its own.
         most_ma: What it may draw from the port it is in, in milliamperes.
         configured: Whether the kernel has switched it on; it refuses a device that a hub has no power for.
+        location: Bus and address, as a sighting has them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class UsbNode:
     self_powered: bool
     most_ma: int
     configured: bool
+    location: str
 
     @property
     def parent(self) -> str:
@@ -92,6 +94,7 @@ def _node(machine: Machine, path: Path) -> UsbNode | None:
             self_powered=bool(int(word("bmAttributes") or "0", 16) & _SELF_POWERED),
             most_ma=int(word("bMaxPower").removesuffix("mA") or "0"),
             configured=bool(word("bConfigurationValue")),
+            location=f"bus {word('busnum')} address {word('devnum')}",
         )
     except ValueError:  # it left while it was read
         return None

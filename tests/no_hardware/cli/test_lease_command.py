@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.thorough  # processes
 HIL = [sys.executable, "-m", "hil.cli.main"]
 SWITCH_ON = f"{sys.executable} -m hil.cli.main power force-on"
 LIMIT_S = 60
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,15 @@ def test_hil_uses_the_board_under_the_lease_and_the_board_is_safe_afterwards(
 
     assert (ran.returncode, json.loads(ran.stdout.splitlines()[-1])["board"]) == (0, serial), ran.stderr
     assert simulator.control.state(serial)["supply"] is False
+
+
+def test_a_test_run_under_it_does_not_wait_for_what_cannot_come(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "test_reads.py").write_text("def test_reads(power):\n    power.read()\n")
+
+    ran = leased(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", str(tmp_path))
+
+    assert (ran.returncode, "run it without hil lease" in ran.stdout) == (0, True), ran.stdout
 
 
 def test_others_wait_meanwhile_and_read_what_it_is_held_for(serial: str) -> None:

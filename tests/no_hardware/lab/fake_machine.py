@@ -41,7 +41,8 @@ class FakeMachine:
 
     def device(self, name: str, **facts: str) -> None:
         """Plug a USB device in, as sysfs shows it."""
-        for fact, text in {"bConfigurationValue": "1", **facts}.items():
+        number = str(1 + len(list(self.root.glob("sys/bus/usb/devices/*"))))
+        for fact, text in {"bConfigurationValue": "1", "busnum": "1", "devnum": number, **facts}.items():
             self.write(f"sys/bus/usb/devices/{name}/{fact}", f"{text}\n")
 
     def tty(self, device: str, name: str, number: str, record: str = "E:ID_MM_DEVICE_IGNORE=1\n") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from fake_machine import BOARD, FakeMachine
 
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
-from hil.errors import BoardDeniedError, UsageError, Verdict
+from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
 from hil.lab.doctor.bench import Bench, Check
 from hil.lab.doctor.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.examination import examine
@@ -20,6 +21,7 @@ from hil.lab.doctor.grabbers import modem_manager, tty_holders
 from hil.lab.doctor.stored import lab_file
 from hil.lab.doctor.surroundings import clock, disk_space, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
+from hil.lab.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +167,22 @@ def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) 
 
     assert (finding.check, "udev --install" in finding.mend) == ("permission", True)
     assert "bus 1 address 5" in finding.says
+
+
+SILENT = BoardLostError("it does not answer", why="no answer in time", remedy="replug it")
+
+
+@pytest.mark.parametrize(("held", "outcome"), [(True, Outcome.UNCHECKED), (False, Outcome.PROBLEM)])
+def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, outcome: Outcome
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    seen = Sighting(Verdict.LOST, None, error=SILENT, location="bus 1 address 2")
+    with hold(SERIAL, test="test_long_sequence") if held else nullcontext():
+        finding = found(boards_on_the_bus, bench_of(machine, seen))
+
+    assert (finding.outcome, finding.board) == (outcome, SERIAL)
+    assert ("test_long_sequence" in finding.why) == held
 
 
 def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> None:
