@@ -13,8 +13,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from hil.sim.partitions import LOOKED_AT_BYTES, partitions_of
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hil.sim.partitions import Partition
 
 __all__ = ["NotListed", "SysDisk", "SysFolder", "SysListing", "UsbNames"]
 
@@ -106,29 +110,33 @@ class SysDisk:
             root / "bus/usb/devices" / busid: self._device,
             root / "bus/scsi/devices" / scsi: self._scsi,
         }
-        self._by_number: Path | None = None
+        self._identity = ""
+        self._shown: list[Path] = []
 
     def show(self, file: Path) -> None:
         """Publish it; `file` has its bytes."""
         status = file.stat()
         identity = f"file-{status.st_dev}-{status.st_ino}"
-        if self._by_number is not None and self._by_number.name == identity:
+        if self._identity == identity:
             return  # it was not away
         self.hide()
+        self._identity = identity
         self._write_device()
         self._write_disk(identity, status.st_size)
-        for link, target in self._links.items():
+        with file.open("rb") as stick:
+            found = partitions_of(stick.read(LOOKED_AT_BYTES), status.st_size)
+        numbers = {identity: self._disk} | {self._write_partition(one): self._part(one) for one in found}
+        names = {self._folder.root / "class/block" / self._part(one).name: self._part(one) for one in found}
+        numbered = {self._folder.root / "dev/block" / number: path for number, path in numbers.items()}
+        for link, target in (self._links | names | numbered).items():
+            self._shown.append(link)
             _link(link, target)
-        self._by_number = self._folder.root / "dev/block" / identity
-        _link(self._by_number, self._disk)
 
     def hide(self) -> None:
         """Let it vanish, its names first; harmless when it is not there."""
-        if self._by_number is not None:
-            self._by_number.unlink(missing_ok=True)
-            self._by_number = None
-        for link in self._links:
-            link.unlink(missing_ok=True)
+        while self._shown:
+            self._shown.pop().unlink(missing_ok=True)
+        self._identity = ""
         shutil.rmtree(self._device, ignore_errors=True)
 
     def _write_device(self) -> None:
@@ -163,6 +171,18 @@ class SysDisk:
             (self._disk / folder).mkdir()
         _link(self._disk / "device", self._scsi)
         _link(self._disk / "subsystem", self._folder.root / "class/block")
+
+    def _part(self, one: Partition) -> Path:
+        return self._disk / f"{self._disk.name}{one.number}"
+
+    def _write_partition(self, one: Partition) -> str:
+        """Publish it, and return what stands for its number."""
+        identity = f"{self._identity}-{one.number}"
+        facts = {"dev": identity, "start": one.start, "size": one.sectors, "partition": one.number, "ro": 0}
+        _write(self._part(one), {name: str(value) for name, value in facts.items()})
+        (self._part(one) / "holders").mkdir()
+        _link(self._part(one) / "subsystem", self._folder.root / "class/block")
+        return identity
 
 
 def _write(folder: Path, facts: dict[str, str]) -> None:

@@ -1,0 +1,72 @@
+"""A disk's partitions, as Linux finds them when it comes: of an MBR, or of a GPT (UEFI 2.10, 5.3)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOOKED_AT_BYTES", "Partition", "partitions_of"]
+
+LOOKED_AT_BYTES: Final = 34 * 512
+"""How much of a disk's start says it all: MBR, GPT header, 128 entries."""
+
+_SECTOR: Final = 512
+_MBR_ENTRIES: Final = 446
+_MBR_ENTRY: Final = struct.Struct("<4xB3xII")
+_PROTECTIVE: Final = 0xEE
+_GPT_ENTRY: Final = struct.Struct("<16s16xQQ")
+_GPT_ENTRY_BYTES: Final = 128
+_FIRST_GPT_ENTRY: Final = 2 * _SECTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One of them.
+
+    Attributes:
+        number: From 1.
+        start: Its first sector.
+        sectors: How many it has.
+    """
+
+    number: int
+    start: int
+    sectors: int
+
+
+def partitions_of(start: bytes, size_bytes: int) -> list[Partition]:
+    """Find the partitions that lie within a disk.
+
+    Args:
+        start: The disk's first bytes, `LOOKED_AT_BYTES` of them.
+        size_bytes: The disk's size.
+    """
+    if start[510:512] != b"\x55\xaa":
+        return []
+    is_gpt = any(kind == _PROTECTIVE for kind, _, _ in _mbr(start)) and start[_SECTOR:].startswith(
+        b"EFI PART"
+    )
+    found = _gpt_partitions(start) if is_gpt else _mbr_partitions(start)
+    return [one for one in found if one.start > 0 and (one.start + one.sectors) * _SECTOR <= size_bytes]
+
+
+def _mbr(start: bytes) -> list[tuple[int, int, int]]:
+    """Type, first sector and length of the four entries."""
+    return [_MBR_ENTRY.unpack_from(start, _MBR_ENTRIES + 16 * number) for number in range(4)]
+
+
+def _mbr_partitions(start: bytes) -> Iterator[Partition]:
+    for number, (kind, first, sectors) in enumerate(_mbr(start), 1):
+        if kind and sectors:
+            yield Partition(number, first, sectors)
+
+
+def _gpt_partitions(start: bytes) -> Iterator[Partition]:
+    for number, at in enumerate(range(_FIRST_GPT_ENTRY, LOOKED_AT_BYTES, _GPT_ENTRY_BYTES), 1):
+        kind, first, last = _GPT_ENTRY.unpack_from(start.ljust(LOOKED_AT_BYTES, b"\0"), at)
+        if any(kind) and last >= first:
+            yield Partition(number, first, last - first + 1)
