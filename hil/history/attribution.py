@@ -10,7 +10,10 @@ from hil.history.statistics import fisher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SURE_P", "Counts", "Suspicion", "suspect"]
+__all__ = ["SURE_P", "TEST", "Counts", "Suspicion", "suspect", "suspect_test"]
+
+TEST = "test"
+"""The factor of failures that follow the test itself."""
 
 SURE_P = 1e-3
 """How improbable a coincidence must be, all that were looked at together (Bonferroni)."""
@@ -57,11 +60,16 @@ class Suspicion:
     p: float
 
     def __str__(self) -> str:
-        only = "only" if self.elsewhere.failed == 0 else "mostly"
-        there, others = self.here, self.elsewhere
+        here, others = self.here, self.elsewhere
+        if self.factor == TEST:
+            return (
+                f"fails wherever it runs: {here.failed} of {here.ran}, other tests {others.failed} of "
+                f"{others.ran}, p = {_power_of_ten(self.p)}: look at the test, and at what it tests"
+            )
+        only = "only" if others.failed == 0 else "mostly"
         return (
-            f"fails on {self.factor} {self.value} {only}: {there.failed} of {there.ran} there, "
-            f"{others.failed} of {others.ran} elsewhere, p = {self.p:.0e}: look at the {self.factor}"
+            f"fails on {self.value} {only}: {here.failed} of {here.ran} there, {others.failed} of "
+            f"{others.ran} elsewhere, p = {_power_of_ten(self.p)}: look at the {self.factor}"
         )
 
 
@@ -76,11 +84,33 @@ def suspect(factors: Mapping[str, Mapping[str, Counts]]) -> Suspicion | None:
     sure = [
         Suspicion(one.factor, one.value, one.here, one.elsewhere, min(1.0, one.p * looked_at))
         for one in suspicions
-        if one.p * looked_at < SURE_P
-        and one.here.failed >= _FEWEST_FAILURES
-        and one.here.rate >= _TIMES_AS_OFTEN * one.elsewhere.rate
+        if one.p * looked_at < SURE_P and _is_marked(one)
     ]
     return min(sure, key=lambda one: one.p, default=None)
+
+
+def suspect_test(test: str, here: Counts, everything: Counts) -> Suspicion | None:
+    """Return that failures follow a test, whatever it runs on, if chance would not do.
+
+    Args:
+        test: Its node id.
+        here: Its own runs.
+        everything: Those of all tests.
+    """
+    others = everything - here
+    if not others.ran:
+        return None
+    one = Suspicion(TEST, test, here, others, fisher(here.failed, here.ran, others.failed, others.ran))
+    return one if one.p < SURE_P and _is_marked(one) else None
+
+
+def _is_marked(one: Suspicion) -> bool:
+    return one.here.failed >= _FEWEST_FAILURES and one.here.rate >= _TIMES_AS_OFTEN * one.elsewhere.rate
+
+
+def _power_of_ten(p: float) -> str:
+    mantissa, _, exponent = f"{p:.0e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _of(factor: str, counts: Mapping[str, Counts]) -> Iterable[Suspicion]:

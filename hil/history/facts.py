@@ -34,8 +34,8 @@ class RunFacts:
         host: Name of the machine.
         kind: `nightly`, or empty.
         commit: The git commit of what was tested; empty if unknown.
-        image: What was flashed; empty if nothing was.
-        boards: How many boards the lab lists; 0 if it does not say.
+        image: What `HIL_IMAGE` says was flashed for the whole run; empty if nothing.
+        boards: How many boards should run tests: those of the lab file; 0 if it does not say.
         ended_s: When it ended; None while it runs, or when it was killed.
         exit_status: pytest's; None as above.
     """
@@ -60,12 +60,14 @@ class Bench:
         firmware: The board's.
         place: Its name in the lab.
         simulated: Whether it is a simulated one.
+        image: What was flashed to its stick in this run; empty if nothing was, or nobody said so.
     """
 
     board: str = ""
     firmware: str = ""
     place: str = ""
     simulated: bool = False
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from hil.history.attribution import Counts, Suspicion, suspect
+from hil.history.attribution import Counts, Suspicion, suspect, suspect_test
 from hil.history.facts import Outcome
+from hil.history.nights import day_of, missing_nights, wrong_with_newest
 from hil.history.statistics import slower_p, wilson
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ _SLOWER = 1.1
 _SLOWER_P = 0.01
 _SKIPPED_RUNS = 3
 _FLAKY_SPELLS = 2
-_LATE = 1.5
-"""Of the usual distance between two nights: beyond it a night is missing."""
-
-_FEWEST_NIGHTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Failing:
         return self.runs == 1
 
     def __str__(self) -> str:
-        since = "new" if self.is_new else f"since {_day(self.since_s)}, {self.runs} runs"
+        since = "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
         commits = f", passed at {self.commit_before[:10]}, fails at {self.commit[:10]}"
         changed = self.commit_before and self.commit_before != self.commit
         words = f"{self.test}: fails, {since}{commits if changed else ''}"
@@ -126,7 +122,7 @@ class Skipping:
 
     def __str__(self) -> str:
         why = f" ({self.verdict})" if self.verdict else ""
-        return f"{self.test}: always skipped since {_day(self.since_s)}, {self.runs} runs{why}"
+        return f"{self.test}: always skipped since {day_of(self.since_s)}, {self.runs} runs{why}"
 
 
 @dataclass
@@ -173,11 +169,15 @@ class Morning:
         return [str(part) for part in parts]
 
 
-def ask(window: Window) -> Morning:
-    """Answer everything."""
-    last = {outcome.name.lower(): count for outcome, count in sorted(window.last_counts().items())}
-    morning = Morning(len(window.runs), last)
-    morning.nights = _nights(window)
+def ask(window: Window, now_s: float | None = None) -> Morning:
+    """Answer everything.
+
+    Args:
+        window: Which runs.
+        now_s: Seconds since 1970; None: now. A night that is late by now is missing.
+    """
+    morning = Morning(len(window.runs), window.last_counts())
+    morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window)]
     board = suspect({"board": window.boards})
     morning.boards = [board] if board else []
     bad_boards = {one.value for one in morning.boards}
@@ -217,14 +217,16 @@ def _failing(window: Window, test: int, ran: list[Result]) -> Failing:
     streak = next((at for at, one in enumerate(reversed(ran)) if not one.outcome.is_failure), len(ran))
     first = window.runs[ran[-streak].run]
     before = window.runs[ran[-streak - 1].run] if streak < len(ran) else None
-    factors = {"board": window.by_board(test), "image": window.by_image(test)}
+    boards = window.by_board(test)
+    counts = sum(boards.values(), Counts())
+    follows = suspect({"board": boards, "image": window.by_image(test)})
     return Failing(
         test=window.failing_tests[test],
         runs=streak,
         since_s=first.began_s,
         commit=first.commit,
         commit_before=before.commit if before else "",
-        suspicion=suspect(factors),
+        suspicion=follows or suspect_test(window.failing_tests[test], counts, window.everything),
     )
 
 
@@ -255,26 +257,3 @@ def _slower(window: Window) -> list[Slower]:
         if one.earlier_s > 0 and one.later_s >= _SLOWER * one.earlier_s and p < _SLOWER_P:
             found.append(one)
     return sorted(found, key=lambda one: one.later_s / one.earlier_s, reverse=True)
-
-
-def _nights(window: Window) -> list[str]:
-    """Say which nights are missing, ran nothing, were cut short, or had too few boards."""
-    said = []
-    runs = window.runs
-    usual_s = statistics.median(b.began_s - a.began_s for a, b in pairwise(runs)) if len(runs) > 1 else 0.0
-    for a, b in pairwise(runs) if len(runs) >= _FEWEST_NIGHTS else ():
-        missing = round((b.began_s - a.began_s) / usual_s) - 1 if usual_s else 0
-        if missing > 0 and b.began_s - a.began_s > _LATE * usual_s:
-            said += [f"{_day(a.began_s + (n + 1) * usual_s)}: no run" for n in range(missing)]
-    if runs and runs[-1].ended_s is None:
-        said.append(f"{_day(runs[-1].began_s)}: the newest run was cut short, or goes on")
-    used = window.boards_used_last()
-    if runs and used < runs[-1].boards:
-        said.append(f"{_day(runs[-1].began_s)}: {used} of {runs[-1].boards} boards were used")
-    if runs and not window.last_counts():
-        said.append(f"{_day(runs[-1].began_s)}: the newest run tested nothing")
-    return said
-
-
-def _day(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")

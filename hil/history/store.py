@@ -8,58 +8,26 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.waiting import until
 from hil.errors import HistoryError
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["History"]
 
-VERSION = 1
 _TURN_LIMIT_S = 30.0
 _BUSY_MS = 30_000
 _MESSAGE_SIZE = 300
-_CHUNK = 10_000
-
-_SCHEMA = f"""
-CREATE TABLE run(
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, began_s REAL NOT NULL, host TEXT NOT NULL,
-  kind TEXT NOT NULL, commit_id TEXT NOT NULL, image TEXT NOT NULL, boards INTEGER NOT NULL,
-  ended_s REAL, exit_status INTEGER);
-CREATE INDEX run_by_time ON run(began_s);
-CREATE TABLE test(id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE);
-CREATE TABLE bench(
-  id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
-  simulated INTEGER NOT NULL, UNIQUE(board, firmware, place, simulated));
-CREATE TABLE attempt(
-  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, test_id INTEGER NOT NULL REFERENCES test,
-  number INTEGER NOT NULL, outcome INTEGER NOT NULL, bench_id INTEGER NOT NULL REFERENCES bench,
-  verdict TEXT NOT NULL, setup_s REAL NOT NULL, call_s REAL NOT NULL, teardown_s REAL NOT NULL,
-  mean_watts REAL, message TEXT NOT NULL, PRIMARY KEY(run_id, test_id, number)) WITHOUT ROWID;
-CREATE INDEX attempt_by_test ON attempt(test_id, run_id, number, outcome, bench_id, call_s);
-CREATE INDEX attempt_by_outcome ON attempt(run_id, outcome, bench_id, test_id);
-PRAGMA user_version = {VERSION};
-"""
-
-_RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
-
-_ENTER_RUN = f"""
-INSERT INTO run({_RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO UPDATE SET
-  commit_id=CASE WHEN excluded.commit_id='' THEN commit_id ELSE excluded.commit_id END,
-  image=CASE WHEN excluded.image='' THEN image ELSE excluded.image END,
-  boards=CASE WHEN excluded.ended_s IS NOT NULL THEN excluded.boards WHEN ended_s IS NOT NULL THEN boards
-    ELSE max(boards, excluded.boards) END,
-  ended_s=coalesce(excluded.ended_s, ended_s), exit_status=coalesce(excluded.exit_status, exit_status)
-"""
-"""A run, or what is new of it. Of two hosts' copies it makes the same run in either order."""
 
 
 class History:
@@ -102,7 +70,7 @@ class History:
             HistoryError: It cannot be written: a full disk, another writer that does not end.
         """
         with self._writing():
-            self.connection.execute(_ENTER_RUN, astuple(run))
+            self.connection.execute(ENTER_RUN, astuple(run))
 
     end_run = begin_run
 
@@ -137,7 +105,7 @@ class History:
     def runs(self, newest: int | None = None) -> list[RunFacts]:
         """Return the newest runs, or all, oldest first."""
         rows = self.connection.execute(
-            f"SELECT {_RUN_COLUMNS} FROM run ORDER BY began_s DESC LIMIT ?",
+            f"SELECT {RUN_COLUMNS} FROM run ORDER BY began_s DESC LIMIT ?",
             (-1 if newest is None else newest,),
         ).fetchall()
         return [RunFacts(*row) for row in reversed(rows)]
@@ -145,34 +113,35 @@ class History:
     def attempts(self, key: str) -> list[Attempt]:
         """Return the attempts of a run."""
         rows = self.connection.execute(
-            "SELECT nodeid, outcome, number, board, firmware, place, simulated, verdict, setup_s, call_s, "
-            "teardown_s, mean_watts, message FROM attempt JOIN run ON run.id=run_id "
+            "SELECT nodeid, outcome, number, board, firmware, place, simulated, bench.image, verdict, "
+            "setup_s, call_s, teardown_s, mean_watts, message FROM attempt JOIN run ON run.id=run_id "
             "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
             "WHERE key=? ORDER BY nodeid, number",
             (key,),
         )
         return [
-            Attempt(nodeid, Outcome(outcome), number, Bench(board, firmware, place, bool(simulated)), *rest)
-            for nodeid, outcome, number, board, firmware, place, simulated, *rest in rows
+            Attempt(
+                nodeid, Outcome(outcome), number, Bench(board, firmware, place, bool(simulated), image), *rest
+            )
+            for nodeid, outcome, number, board, firmware, place, simulated, image, *rest in rows
         ]
 
     def merge(self, other: Path) -> int:
         """Take in every run of another host's history that is not here yet; returns how many there were.
 
-        Merging the same file again changes nothing, except that runs that went on since are completed.
+        Merging the same file again changes nothing, except that runs that went on since are completed. The
+        other file stays as it is.
 
         Raises:
             HistoryError: The other file is no history, or this one cannot be written: nothing was merged.
         """
         if not other.is_file():
             raise HistoryError(f"{other} is not there", remedy="give the path of another history")
-        known = {run.key for run in self.runs()}
-        with History(other) as theirs:
-            runs = theirs.runs()
-            with self._writing():
-                for run in runs:
-                    self._merge_run(run, theirs)
-        return sum(run.key not in known for run in runs)
+        with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
+            copied = Path(folder) / "theirs.db"
+            _copy(other, copied)
+            History(copied).close()  # an old one is brought up to date; what is none is refused
+            return self._take_in(copied)
 
     def forget_before(self, time_s: float) -> int:
         """Remove the runs that began before that time, in seconds since 1970; returns how many.
@@ -188,20 +157,33 @@ class History:
                 )
         return removed
 
-    def _merge_run(self, run: RunFacts, theirs: History) -> None:
-        self.connection.execute(_ENTER_RUN, astuple(run))
-        (number,) = self.connection.execute("SELECT id FROM run WHERE key=?", (run.key,)).fetchone()
-        self._insert(number, theirs.attempts(run.key))
+    def _take_in(self, theirs: Path) -> int:
+        count = "SELECT count(*) FROM run"
+        with self._translated():
+            self.connection.execute("ATTACH ? AS theirs", (str(theirs),))
+        try:
+            with self._writing():
+                (before,) = self.connection.execute(count).fetchone()
+                for statement in TAKE_IN:
+                    self.connection.execute(statement)
+                (after,) = self.connection.execute(count).fetchone()
+        finally:
+            self.connection.execute("DETACH theirs")
+        return int(after - before)
 
     def _insert(self, run: int, attempts: Iterable[Attempt]) -> None:
         execute = self.connection.execute
         for one in attempts:
             bench = astuple(one.bench)
             execute("INSERT OR IGNORE INTO test(nodeid) VALUES(?)", (one.nodeid,))
-            execute("INSERT OR IGNORE INTO bench(board, firmware, place, simulated) VALUES(?,?,?,?)", bench)
+            execute(
+                "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)",
+                bench,
+            )
             execute(
                 "INSERT OR IGNORE INTO attempt SELECT ?, test.id, ?, ?, bench.id, ?, ?, ?, ?, ?, ? "
-                "FROM test, bench WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=?",
+                "FROM test, bench "
+                "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND image=?",
                 (
                     *(run, one.number, one.outcome, one.verdict, one.setup_s, one.call_s, one.teardown_s),
                     *(one.mean_watts, one.message[:_MESSAGE_SIZE], one.nodeid, *bench),
@@ -214,12 +196,25 @@ class History:
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._make()
+        elif version in UPGRADES:
+            self._upgrade()
         elif version != VERSION:
             raise HistoryError(
                 f"{self.path} is a history of version {version}, this hil knows {VERSION}",
                 why="another hil wrote it",
                 remedy="use that one's `hil history`, or name another file with --hil-history",
             )
+
+    def _upgrade(self) -> None:
+        """Bring a history that an older hil wrote up to date."""
+        self.connection.execute("PRAGMA foreign_keys=OFF")  # a table is replaced that others refer to
+        with self._writing():
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            while version in UPGRADES:
+                for statement in UPGRADES[version]:
+                    self.connection.execute(statement)
+                (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        self.connection.execute("PRAGMA foreign_keys=ON")
 
     def _make(self) -> None:
         with self._translated(), _turn(self.path):  # SQLite does not wait for this one by itself
@@ -231,7 +226,7 @@ class History:
                 return
             if tables:
                 raise HistoryError(f"{self.path} is another program's database", remedy="name another file")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+            for statement in SCHEMA:
                 self.connection.execute(statement)
 
     @contextmanager
@@ -257,6 +252,18 @@ class History:
                 why=str(error),
                 remedy="see to free space and permissions there, or name another file with --hil-history",
             ) from error
+
+
+def _copy(history: Path, copied: Path) -> None:
+    """Copy another history whole, also while somebody writes it."""
+    try:
+        source = sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
+        with closing(source), closing(sqlite3.connect(copied)) as target:
+            source.backup(target)
+    except (sqlite3.Error, OSError) as error:
+        raise HistoryError(
+            f"the history {history} cannot be read", why=str(error), remedy="give the path of a history"
+        ) from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.history.attribution import Counts
@@ -19,6 +20,10 @@ __all__ = ["Result", "Window"]
 
 _BAD = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
+_OF_LATE = 14
+"""A test that failed once in so many runs may be new, or fixed."""
+
+_BY_RUN = attrgetter("run")
 _RUN = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
 
@@ -83,35 +88,58 @@ class Window:
 
     @cached_property
     def failing_tests(self) -> dict[int, str]:
-        """Tests with a failed attempt in any of the runs: node ids by number."""
-        return dict(
-            self._query(
-                f"SELECT DISTINCT test_id, nodeid FROM attempt JOIN test ON test.id=test_id "
-                f"WHERE run_id IN {self._in} AND outcome IN {_BAD}"
-            )
+        """Tests with failed attempts that are worth a closer look: node ids by number.
+
+        Left out is what failed once, not of late, and was not repeated: nobody can say anything of it.
+        """
+        late = set(self._numbers[-_OF_LATE:])
+        rows = self._query(
+            "SELECT test_id, count(DISTINCT run_id), max(run_id), max(number) FROM attempt "
+            f"WHERE run_id IN {self._in} AND outcome IN {_BAD} GROUP BY test_id"
         )
+        found = [
+            test
+            for test, runs, one, number in rows
+            if runs > 1 or number > 1 or one in late or self._was_repeated(one, test)
+        ]
+        names = f"SELECT id, nodeid FROM test WHERE id IN ({','.join(map(str, found))})"
+        return dict(self._query(names))
 
     @cached_property
     def results(self) -> dict[int, list[Result]]:
-        """What became of the failing tests in each run that had them, oldest first."""
+        """What became of those tests in each run that had them, oldest first."""
         found: dict[int, list[Result]] = defaultdict(list)
         boards = dict(self._query("SELECT id, board FROM bench"))
         rows = self._query(
             "SELECT test_id, run_id, max(number), outcome, "
             f"CASE WHEN max(number)=1 THEN outcome IN {_BAD} ELSE sum(outcome IN {_BAD}) END, bench_id "
-            f"FROM attempt WHERE run_id IN {self._in} AND test_id IN (SELECT DISTINCT test_id FROM attempt "
-            f"WHERE run_id IN {self._in} AND outcome IN {_BAD}) GROUP BY run_id, test_id"
+            f"FROM attempt WHERE test_id IN ({','.join(map(str, self.failing_tests))}) "
+            f"AND run_id IN {self._in} GROUP BY test_id, run_id"
         )
         for test, run, attempts, outcome, bad, bench in rows:
             found[test].append(Result(self._position[run], _OUTCOMES[outcome], attempts, bad, boards[bench]))
         for results in found.values():
-            results.sort(key=lambda result: result.run)
+            results.sort(key=_BY_RUN)
         return found
+
+    def _was_repeated(self, run: int, test: int) -> bool:
+        rows = self._query("SELECT 1 FROM attempt WHERE run_id=? AND test_id=? AND number>1", (run, test))
+        return bool(rows)
 
     @cached_property
     def boards(self) -> dict[str, Counts]:
         """Tests with a board by its serial number; first attempts alone, and skips are none."""
-        return self._counted("board")
+        rows = self._query(
+            "SELECT board, sum(failed), sum(ran) FROM tally JOIN bench ON bench.id=bench_id "
+            f"WHERE run_id IN {self._in} AND board != '' GROUP BY board"
+        )
+        return {board: Counts(failed, ran) for board, failed, ran in rows}
+
+    @cached_property
+    def everything(self) -> Counts:
+        """All tests, with a board or without; counted the same way."""
+        ((failed, ran),) = self._query(f"SELECT sum(failed), sum(ran) FROM tally WHERE run_id IN {self._in}")
+        return Counts(failed or 0, ran or 0)
 
     def by_board(self, test: int) -> dict[str, Counts]:
         """The same of one test."""
@@ -119,16 +147,19 @@ class Window:
 
     def by_image(self, test: int) -> dict[str, Counts]:
         """Runs of one test by image."""
-        return self._counted("image", test)
+        return self._counted("iif(bench.image != '', bench.image, run.image)", test)
 
-    def last_counts(self) -> dict[Outcome, int]:
-        """Attempts of the newest run by outcome."""
+    def last_counts(self) -> dict[str, int]:
+        """Count the tests of the newest run by what became of them: an outcome's name, or `flaky`."""
         if not self.runs:
             return {}
         rows = self._query(
-            "SELECT outcome, count(*) FROM attempt WHERE run_id=? GROUP BY outcome", self._numbers[-1:]
+            f"SELECT CASE WHEN most > 1 AND outcome={Outcome.PASSED:d} THEN -1 ELSE outcome END, count(*) "
+            "FROM (SELECT outcome, max(number) AS most FROM attempt WHERE run_id=? GROUP BY test_id) "
+            "GROUP BY 1 ORDER BY 1",
+            self._numbers[-1:],
         )
-        return {Outcome(outcome): count for outcome, count in rows}
+        return {"flaky" if number < 0 else Outcome(number).name.lower(): count for number, count in rows}
 
     def boards_used_last(self) -> int:
         """How many boards the newest run used."""
@@ -160,19 +191,22 @@ class Window:
     def much_longer(self, newest: int, times: float) -> dict[int, str]:
         """Tests whose mean time, where they passed, is in the newest runs so much above that before.
 
-        A difference that their scatter explains (two standard errors) is none.
+        A difference that their scatter explains (one standard error) is none. It is a first look: of the
+        runs before the newest ones it takes every third.
         """
         if len(self.runs) < 2 * newest:
             return {}
-        later = f"run_id IN ({','.join(map(str, self._numbers[-newest:]))})"
+        later, earlier = self._numbers[-newest:], self._numbers[:-newest:3]
+        is_later = f"run_id IN ({','.join(map(str, later))})"
         rows = self._query(
             "SELECT test_id, nodeid FROM (SELECT test_id, "
-            f"avg(CASE WHEN {later} THEN call_s END) AS later_s, "
-            f"avg(CASE WHEN NOT {later} THEN call_s END) AS earlier_s, "
+            f"avg(CASE WHEN {is_later} THEN call_s END) AS later_s, "
+            f"avg(CASE WHEN NOT {is_later} THEN call_s END) AS earlier_s, "
             "avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance "
-            f"FROM attempt WHERE run_id IN {self._in} AND outcome={Outcome.PASSED:d} GROUP BY test_id "
+            f"FROM attempt WHERE run_id IN ({','.join(map(str, [*earlier, *later]))}) "
+            f"AND outcome={Outcome.PASSED:d} GROUP BY test_id "
             f"HAVING later_s > earlier_s * ? AND (later_s - earlier_s) * (later_s - earlier_s) * {newest:d} "
-            "> 4 * variance) JOIN test ON test.id=test_id",
+            "> variance) JOIN test ON test.id=test_id",
             (times,),
         )
         return dict(rows)
@@ -191,12 +225,12 @@ class Window:
         """The runs as SQL has them; numbers of ours."""
         return f"({','.join(map(str, self._numbers))})"
 
-    def _counted(self, column: str, test: int | None = None) -> dict[str, Counts]:
-        other = "bench ON bench.id=bench_id" if column == "board" else "run ON run.id=run_id"
+    def _counted(self, value: str, test: int) -> dict[str, Counts]:
         rows = self._query(
-            f"SELECT {column}, sum(outcome IN {_BAD}), count(*) FROM attempt JOIN {other} "
-            f"WHERE run_id IN {self._in} {'' if test is None else f'AND test_id={test:d}'} AND number=1 "
-            f"AND outcome != {Outcome.SKIPPED:d} AND {column} != '' GROUP BY {column}"
+            f"SELECT {value} AS value, sum(outcome IN {_BAD}), count(*) FROM attempt "
+            "JOIN bench ON bench.id=bench_id JOIN run ON run.id=run_id "
+            f"WHERE test_id={test:d} AND run_id IN {self._in} AND number=1 "
+            f"AND outcome != {Outcome.SKIPPED:d} AND value != '' GROUP BY value"
         )
         return {name: Counts(failed, ran) for name, failed, ran in rows}
 

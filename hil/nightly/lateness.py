@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.nightly.folder import newest_record
 from hil.nightly.meaning import LATE, meaning_of
-from hil.nightly.night import KIND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def _last(path: Path) -> RunFacts | None:
     if not path.is_file():
         return None
     with History(path) as history:
-        runs = Window(history, 1, KIND).runs
+        runs = Window(history, 1, NIGHTLY).runs
     return runs[-1] if runs else None
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError
 from hil.history.facts import RunFacts
+from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.lab_file import find_lab
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["KIND", "ledger_in", "pytest_arguments", "run_night"]
-
-KIND = "nightly"
-"""The kind of these runs in the history."""
+__all__ = ["ledger_in", "pytest_arguments", "run_night"]
 
 
 def run_night(
@@ -79,7 +77,7 @@ def pytest_arguments(folder: Path, key: str) -> list[str]:
         f"--hil-report={folder / 'report'}",
         f"--junit-xml={folder / 'junit.xml'}",
         f"--hil-history={folder.parent / 'history.db'}",
-        f"--hil-history-kind={KIND}",
+        f"--hil-history-kind={NIGHTLY}",
         f"--hil-history-key={key}",
     ]
 
@@ -102,7 +100,7 @@ def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
     with suppress(HilError):  # pytest will say what is wrong with the lab file
         boards = len(find_lab(None, folder.parent.cwd()).places)
     commit = os.environ.get("HIL_COMMIT") or commit_of(folder.parent)
-    run = RunFacts(key, time.time(), socket.gethostname(), KIND, commit, boards=boards)
+    run = RunFacts(key, time.time(), socket.gethostname(), NIGHTLY, commit, boards=boards)
     try:
         with History(folder.parent / "history.db") as history:
             history.begin_run(run)

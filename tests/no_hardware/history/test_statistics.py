@@ -43,7 +43,7 @@ def test_times_that_are_all_longer_are_slower() -> None:
 def test_a_suspicion_says_counts_and_what_to_look_at() -> None:
     suspicion = suspect({"board": {"0df10035": Counts(9, 10), "0df10036": Counts(0, 41)}})
 
-    assert str(suspicion).startswith("fails on board 0df10035 only: 9 of 10 there, 0 of 41 elsewhere, p = ")
+    assert str(suspicion).startswith("fails on 0df10035 only: 9 of 10 there, 0 of 41 elsewhere, p = ")
     assert str(suspicion).endswith("look at the board")
 
 

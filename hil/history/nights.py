@@ -1,0 +1,90 @@
+"""What is wrong with whole nights: missing, cut short, ended badly, nothing ran, too few boards."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.history.facts import RunFacts
+    from hil.history.window import Window
+
+__all__ = ["NIGHTLY", "day_of", "missing_nights", "wrong_with_newest"]
+
+NIGHTLY = "nightly"
+"""The kind of runs that are expected to come every night."""
+
+_LATE = 1.5
+"""Of the usual distance between two nights: beyond it a night is missing."""
+
+_FEWEST_NIGHTS = 4
+_LONG_AGO_NIGHTS = 31
+"""After so many nights without a run nobody waits for the next one."""
+
+_STATUSES = {
+    2: "interrupted, or tests could not be collected",
+    3: "an error inside of pytest",
+    4: "pytest did not start: a wrong option, conftest.py or lab file",
+    5: "nothing ran on a board",
+    6: "the bench was not ready",
+}
+_FIRST_OF_SIGNALS = 128
+
+
+def missing_nights(runs: Sequence[RunFacts], now_s: float | None = None) -> list[str]:
+    """Say which nights are missing between those that ran, and since the last one.
+
+    Args:
+        runs: Oldest first; where some of them are of the kind `nightly`, the others do not count.
+        now_s: Seconds since 1970; None: now.
+    """
+    nightly = [run.began_s for run in runs if run.kind == NIGHTLY]
+    began_s = nightly or [run.began_s for run in runs]
+    if len(began_s) < _FEWEST_NIGHTS:
+        return []
+    usual_s = statistics.median(b - a for a, b in pairwise(began_s))
+    ends_s = list(pairwise(began_s))
+    now_s = time.time() if now_s is None else now_s
+    if nightly and began_s[-1] < now_s < began_s[-1] + _LONG_AGO_NIGHTS * usual_s:
+        ends_s.append((began_s[-1], now_s))
+    return [f"{day_of(night_s)}: no run" for a, b in ends_s for night_s in _between(a, b, usual_s)]
+
+
+def wrong_with_newest(window: Window) -> list[str]:
+    """Say what is wrong with the newest run as a whole."""
+    if not window.runs:
+        return []
+    newest = window.runs[-1]
+    said = []
+    if newest.ended_s is None:
+        said.append("the newest run was cut short, or goes on")
+    used = window.boards_used_last()
+    if used < newest.boards:
+        said.append(f"{used} of {newest.boards} boards were used")
+    if set(window.last_counts()) <= {"skipped"}:
+        said.append("the newest run tested nothing")
+    if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
+        said.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
+    return [f"{day_of(newest.began_s)}: {one}" for one in said]
+
+
+def day_of(time_s: float) -> str:
+    """Return the day of a time in seconds since 1970, UTC."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")
+
+
+def _between(a: float, b: float, usual_s: float) -> list[float]:
+    """Return when runs should have begun between two that did."""
+    missing = round((b - a) / usual_s) - 1 if usual_s and b - a > _LATE * usual_s else 0
+    return [a + (n + 1) * usual_s for n in range(missing)]
+
+
+def _words(status: int | None) -> str:
+    if status is not None and status > _FIRST_OF_SIGNALS:
+        return f", killed by signal {status - _FIRST_OF_SIGNALS}"
+    return f", {_STATUSES[status]}" if status in _STATUSES else ""

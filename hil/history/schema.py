@@ -1,0 +1,86 @@
+"""The tables, as SQL; and how histories of older versions become such."""
+
+from __future__ import annotations
+
+from hil.history.facts import Outcome
+
+__all__ = ["ENTER_RUN", "RUN_COLUMNS", "SCHEMA", "TAKE_IN", "UPGRADES", "VERSION"]
+
+VERSION = 2
+
+_BENCH = """(
+  id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
+  simulated INTEGER NOT NULL, image TEXT NOT NULL, UNIQUE(board, firmware, place, simulated, image))"""
+
+_TALLY = (
+    # First attempts that ran and failed, by run and bench: a million rows are too many to count each morning.
+    """CREATE TABLE tally(
+  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, bench_id INTEGER NOT NULL REFERENCES bench,
+  ran INTEGER NOT NULL, failed INTEGER NOT NULL, PRIMARY KEY(run_id, bench_id)) WITHOUT ROWID""",
+    f"""CREATE TRIGGER tally_attempt AFTER INSERT ON attempt
+  WHEN NEW.number=1 AND NEW.outcome != {Outcome.SKIPPED:d} BEGIN
+  INSERT INTO tally VALUES(NEW.run_id, NEW.bench_id, 1, NEW.outcome IN ({Outcome.FAILED:d},{Outcome.ERROR:d}))
+  ON CONFLICT(run_id, bench_id) DO UPDATE SET ran=ran+1, failed=failed+excluded.failed; END""",
+)
+
+SCHEMA = (
+    """CREATE TABLE run(
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, began_s REAL NOT NULL, host TEXT NOT NULL,
+  kind TEXT NOT NULL, commit_id TEXT NOT NULL, image TEXT NOT NULL, boards INTEGER NOT NULL,
+  ended_s REAL, exit_status INTEGER)""",
+    "CREATE INDEX run_by_time ON run(began_s)",
+    "CREATE TABLE test(id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE)",
+    f"CREATE TABLE bench{_BENCH}",
+    """CREATE TABLE attempt(
+  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, test_id INTEGER NOT NULL REFERENCES test,
+  number INTEGER NOT NULL, outcome INTEGER NOT NULL, bench_id INTEGER NOT NULL REFERENCES bench,
+  verdict TEXT NOT NULL, setup_s REAL NOT NULL, call_s REAL NOT NULL, teardown_s REAL NOT NULL,
+  mean_watts REAL, message TEXT NOT NULL, PRIMARY KEY(run_id, test_id, number)) WITHOUT ROWID""",
+    "CREATE INDEX attempt_by_test ON attempt(test_id, run_id, number, outcome, bench_id, call_s)",
+    "CREATE INDEX attempt_by_outcome ON attempt(run_id, outcome, bench_id, test_id)",
+    *_TALLY,
+    f"PRAGMA user_version = {VERSION}",
+)
+
+UPGRADES = {
+    1: (
+        f"CREATE TABLE new_bench{_BENCH}",
+        "INSERT INTO new_bench SELECT id, board, firmware, place, simulated, '' FROM bench",
+        "DROP TABLE bench",
+        "ALTER TABLE new_bench RENAME TO bench",
+        *_TALLY,
+        f"""INSERT INTO tally
+  SELECT run_id, bench_id, count(*), sum(outcome IN ({Outcome.FAILED:d},{Outcome.ERROR:d})) FROM attempt
+  WHERE number=1 AND outcome != {Outcome.SKIPPED:d} GROUP BY run_id, bench_id""",
+        "PRAGMA user_version = 2",
+    ),
+}
+"""From each older version to the next one."""
+
+RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
+
+_WHAT_IS_NEW = """ON CONFLICT(key) DO UPDATE SET
+  commit_id=CASE WHEN excluded.commit_id='' THEN commit_id ELSE excluded.commit_id END,
+  image=CASE WHEN excluded.image='' THEN image ELSE excluded.image END,
+  boards=CASE WHEN excluded.ended_s IS NOT NULL THEN excluded.boards WHEN ended_s IS NOT NULL THEN boards
+    ELSE max(boards, excluded.boards) END,
+  ended_s=coalesce(excluded.ended_s, ended_s), exit_status=coalesce(excluded.exit_status, exit_status)"""
+
+ENTER_RUN = f"INSERT INTO run({RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) {_WHAT_IS_NEW}"
+"""A run, or what is new of it. Of two hosts' copies it makes the same run in either order."""
+
+TAKE_IN = (
+    f"INSERT INTO run({RUN_COLUMNS}) SELECT {RUN_COLUMNS} FROM theirs.run WHERE true {_WHAT_IS_NEW}",
+    "INSERT OR IGNORE INTO test(nodeid) SELECT nodeid FROM theirs.test",
+    """INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image)
+  SELECT board, firmware, place, simulated, image FROM theirs.bench""",
+    """INSERT OR IGNORE INTO attempt
+  SELECT run.id, test.id, number, outcome, bench.id, verdict, setup_s, call_s, teardown_s, mean_watts, message
+  FROM theirs.attempt AS a
+  JOIN theirs.run AS r ON r.id=a.run_id JOIN main.run ON run.key=r.key
+  JOIN theirs.test AS t ON t.id=a.test_id JOIN main.test ON test.nodeid=t.nodeid
+  JOIN theirs.bench AS b ON b.id=a.bench_id JOIN main.bench ON bench.board=b.board
+  AND bench.firmware=b.firmware AND bench.place=b.place AND bench.simulated=b.simulated
+  AND bench.image=b.image""",
+)
+"""What another history, attached as `theirs`, has beyond this one."""
