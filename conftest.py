@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """Add --hil-boards and its companions; take part in what xdist decides."""
     options.add_options(parser)
     recording.add_options(parser)
-    scheduled.register(pluginmanager)
+    scheduled.register(pluginmanager, recording.measured_s)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,33 @@ DAY_S = 86_400.0
 DEFAULT = "nightly/history.db"
 
 
-@click.group(invoke_without_command=True)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was typed before a command: which file, how many runs, of which kind, on which board."""
+
+    path: Path
+    nights: int
+    kind: str
+    board: str
+
+
+class _TestsToo(click.Group):
+    """A group whose first word may be a test instead of a command."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take any other word for a test."""
+        if args[0] in self.commands or args[0].startswith("-"):
+            return super().resolve_command(context, args)
+        return "test", self.commands["test"], args
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Leave out what is not typed."""
+        return [name for name in super().list_commands(context) if name != "test"]
+
+
+@click.group(cls=_TestsToo, invoke_without_command=True, subcommand_metavar="[TEST | COMMAND [ARGUMENTS]...]")
 @click.option(
     "--file",
     "path",
@@ -27,48 +54,72 @@ DEFAULT = "nightly/history.db"
     help="The history; or the environment variable HIL_HISTORY.",
 )
 @click.option(
-    "--nights", type=click.IntRange(min=1), default=60, show_default=True, help="Newest runs to look at."
+    "--nights", type=click.IntRange(min=1), default=100, show_default=True, help="Newest runs to look at."
 )
 @click.option("--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly.")
+@click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="What is known of this board alone.")
 @click.pass_context
-def history(context: click.Context, path: Path, nights: int, kind: str) -> Any:  # noqa: ANN401 - as every verb
+def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - as every verb
     r"""Say what is new, failing, fixed, flaky, slower or always skipped, and what is at fault.
+
+    With TEST, a node id or a part of it: everything about that test.
 
     \b
     hil history
+    hil history test_boots
+    hil history --board 0df10035
     hil history --nights 14 --kind nightly
     hil history merge other-host.db
     hil history forget --days 365
     """
-    context.obj = path
+    context.obj = _Asked(path, nights, kind, board)
     if context.invoked_subcommand is not None:
         return None
+    from hil.history.of_one import of_board  # noqa: PLC0415 - the database is for those who ask
     from hil.history.questions import ask  # noqa: PLC0415 - the database is for those who ask
     from hil.history.window import Window  # noqa: PLC0415 - as above
 
-    with opened(path) as kept:
-        morning = ask(Window(kept, nights, kind))
     as_json = context.find_root().params.get("as_json", False)
+    with opened(path) as kept:
+        window = Window(kept, nights, kind)
+        if board:
+            data, lines = of_board(window, board)
+            return data if as_json else lines
+        morning = ask(window)
     return morning.data() if as_json else morning.lines()
+
+
+@history.command(hidden=True)
+@click.argument("test")
+@click.pass_context
+def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
+    """Say everything about a test."""
+    from hil.history.of_one import of_test  # noqa: PLC0415 - as above
+    from hil.history.window import Window  # noqa: PLC0415 - as above
+
+    asked: _Asked = context.obj
+    with opened(asked.path) as kept:
+        data, lines = of_test(Window(kept, asked.nights, asked.kind), test, asked.board)
+    return data if context.find_root().params.get("as_json", False) else lines
 
 
 @history.command()
 @click.argument("other", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
-def merge(path: Path, other: Path) -> dict[str, int]:
+def merge(asked: _Asked, other: Path) -> dict[str, int]:
     """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
     from hil.history.store import History  # noqa: PLC0415 - as above
 
-    with History(path) as kept:
+    with History(asked.path) as kept:
         return {"merged_runs": kept.merge(other)}
 
 
 @history.command()
 @click.option("--days", type=click.FloatRange(min=0), required=True, help="Remove runs that are older.")
 @click.pass_obj
-def forget(path: Path, days: float) -> dict[str, int]:
+def forget(asked: _Asked, days: float) -> dict[str, int]:
     """Remove old runs."""
-    with opened(path) as kept:
+    with opened(asked.path) as kept:
         return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}
 
 

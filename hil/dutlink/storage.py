@@ -84,6 +84,12 @@ class Storage:
         self._position: Position | None = None
         self._turned_s = 0.0
         self._before: frozenset[str] = frozenset()
+        self._flashed: Flashed | None = None
+
+    @property
+    def flashed(self) -> Flashed | None:
+        """What this object flashed last and proved; None before that, and while it is not proven."""
+        return self._flashed
 
     @property
     def position(self) -> Position | None:
@@ -227,11 +233,15 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
 
+        self._flashed = None
         opened = flashing.opened_image(image, bmap)
         if self._far is not None:
             with self._left_off():
-                return self._far.flash(opened, progress or self.progress, force=force)
-        return flashing.flash(self, opened, progress or self.progress, force=force)
+                flashed = self._far.flash(opened, progress or self.progress, force=force)
+        else:
+            flashed = flashing.flash(self, opened, progress or self.progress, force=force)
+        self._flashed = flashed
+        return flashed
 
     def read(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,8 @@ def _is_marked(one: Suspicion) -> bool:
 
 
 def _power_of_ten(p: float) -> str:
+    if p < sys.float_info.min:
+        return "0"
     mantissa, _, exponent = f"{p:.0e}".partition("e")
     return f"{mantissa}e{int(exponent)}"
 

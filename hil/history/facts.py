@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["Attempt", "Bench", "Outcome", "RunFacts"]
+__all__ = ["FAILURES", "Attempt", "Bench", "Outcome", "RunFacts"]
 
 
 class Outcome(enum.IntEnum):
@@ -22,6 +22,10 @@ class Outcome(enum.IntEnum):
     def is_failure(self) -> bool:
         """Whether somebody must look at it."""
         return self in {Outcome.FAILED, Outcome.ERROR}
+
+
+FAILURES = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
+"""The outcomes that somebody must look at, as SQL has them."""
 
 
 @dataclass(frozen=True, slots=True)

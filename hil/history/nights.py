@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -23,6 +25,9 @@ _LATE = 1.5
 """Of the usual distance between two nights: beyond it a night is missing."""
 
 _FEWEST_NIGHTS = 4
+_ONE_NIGHT_S = 6 * 3600.0
+"""Runs of a host that begin nearer to each other are of one night."""
+
 _LONG_AGO_NIGHTS = 31
 """After so many nights without a run nobody waits for the next one."""
 
@@ -37,22 +42,37 @@ _FIRST_OF_SIGNALS = 128
 
 
 def missing_nights(runs: Sequence[RunFacts], now_s: float | None = None) -> list[str]:
-    """Say which nights are missing between those that ran, and since the last one.
+    """Say which nights are missing between those that ran, and since the last one; of each host by itself.
 
     Args:
         runs: Oldest first; where some of them are of the kind `nightly`, the others do not count.
         now_s: Seconds since 1970; None: now.
     """
-    nightly = [run.began_s for run in runs if run.kind == NIGHTLY]
-    began_s = nightly or [run.began_s for run in runs]
-    if len(began_s) < _FEWEST_NIGHTS:
+    nightly = [run for run in runs if run.kind == NIGHTLY]
+    by_host: dict[str, list[float]] = defaultdict(list)
+    for run in nightly or runs:
+        by_host[run.host].append(run.began_s)
+    now_s = (time.time() if now_s is None else now_s) if nightly else 0.0
+    return [
+        f"{day_of(night_s)}: no run{f' on {host}' if len(by_host) > 1 else ''}"
+        for host, began_s in sorted(by_host.items())
+        for night_s in _missing(began_s, now_s)
+    ]
+
+
+def _missing(began_s: list[float], now_s: float) -> list[float]:
+    """Return when one host's nights should have begun that did not."""
+    nights = [
+        at for at, before in zip(began_s, [-math.inf, *began_s], strict=False) if at - before > _ONE_NIGHT_S
+    ]
+    nights = nights if len(nights) >= _FEWEST_NIGHTS else began_s  # they come more often than every night
+    if len(nights) < _FEWEST_NIGHTS:
         return []
-    usual_s = statistics.median(b - a for a, b in pairwise(began_s))
-    ends_s = list(pairwise(began_s))
-    now_s = time.time() if now_s is None else now_s
-    if nightly and began_s[-1] < now_s < began_s[-1] + _LONG_AGO_NIGHTS * usual_s:
-        ends_s.append((began_s[-1], now_s))
-    return [f"{day_of(night_s)}: no run" for a, b in ends_s for night_s in _between(a, b, usual_s)]
+    usual_s = statistics.median(b - a for a, b in pairwise(nights))
+    ends_s = list(pairwise(nights))
+    if nights[-1] < now_s < nights[-1] + _LONG_AGO_NIGHTS * usual_s:
+        ends_s.append((nights[-1], now_s))
+    return [night_s for a, b in ends_s for night_s in _between(a, b, usual_s)]
 
 
 def wrong_with_newest(window: Window) -> list[str]:

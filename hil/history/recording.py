@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hil.history.facts import Attempt
     from hil.history.store import History
 
-__all__ = ["add_options", "begin"]
+__all__ = ["add_options", "begin", "measured_s"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -48,6 +48,21 @@ def add_options(parser: pytest.Parser) -> None:
         default="",
         help="continue the run that was entered under this key",
     )
+
+
+def measured_s(config: pytest.Config) -> dict[str, float]:
+    """Return how long tests took in the newest runs of the history that a run is entered into, in seconds."""
+    path = Path(config.getoption("hil_history") or "")
+    if not path.is_file():
+        return {}
+    from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
+    from hil.history.window import typical_s  # noqa: PLC0415 - as above
+
+    try:
+        with History(path) as history:
+            return typical_s(history)
+    except HistoryError:  # it is told at the end of the run
+        return {}
 
 
 def begin(config: pytest.Config) -> None:
@@ -169,10 +184,17 @@ class Recording:
             nodeid=plain,
             outcome=Outcome[outcome_of(phases).upper()],
             number=self._attempts[plain],
-            bench=Bench(facts.get("hil_board", ""), facts.get("hil_firmware", ""), "", simulated),
+            bench=Bench(
+                board=facts.get("hil_board", ""),
+                firmware=facts.get("hil_firmware", ""),
+                place=facts.get("hil_place", ""),
+                simulated=simulated,
+                image=facts.get("hil_image", ""),
+            ),
             verdict=facts.get("hil_verdict", ""),
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
             teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
+            mean_watts=float(facts["hil_mean_watts"]) if "hil_mean_watts" in facts else None,
             message=message_of(phases),
         )

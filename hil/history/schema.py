@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil.history.facts import Outcome
+from hil.history.facts import FAILURES, Outcome
 
 __all__ = ["ENTER_RUN", "RUN_COLUMNS", "SCHEMA", "TAKE_IN", "UPGRADES", "VERSION"]
 
@@ -19,7 +19,7 @@ _TALLY = (
   ran INTEGER NOT NULL, failed INTEGER NOT NULL, PRIMARY KEY(run_id, bench_id)) WITHOUT ROWID""",
     f"""CREATE TRIGGER tally_attempt AFTER INSERT ON attempt
   WHEN NEW.number=1 AND NEW.outcome != {Outcome.SKIPPED:d} BEGIN
-  INSERT INTO tally VALUES(NEW.run_id, NEW.bench_id, 1, NEW.outcome IN ({Outcome.FAILED:d},{Outcome.ERROR:d}))
+  INSERT INTO tally VALUES(NEW.run_id, NEW.bench_id, 1, NEW.outcome IN {FAILURES})
   ON CONFLICT(run_id, bench_id) DO UPDATE SET ran=ran+1, failed=failed+excluded.failed; END""",
 )
 
@@ -50,7 +50,7 @@ UPGRADES = {
         "ALTER TABLE new_bench RENAME TO bench",
         *_TALLY,
         f"""INSERT INTO tally
-  SELECT run_id, bench_id, count(*), sum(outcome IN ({Outcome.FAILED:d},{Outcome.ERROR:d})) FROM attempt
+  SELECT run_id, bench_id, count(*), sum(outcome IN {FAILURES}) FROM attempt
   WHERE number=1 AND outcome != {Outcome.SKIPPED:d} GROUP BY run_id, bench_id""",
         "PRAGMA user_version = 2",
     ),

@@ -9,16 +9,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.history.attribution import Counts
-from hil.history.facts import Outcome, RunFacts
+from hil.history.facts import FAILURES, Outcome, RunFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from hil.history.store import History
 
-__all__ = ["Result", "Window"]
+__all__ = ["Result", "Window", "typical_s"]
 
-_BAD = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 _OF_LATE = 14
 """A test that failed once in so many runs may be new, or fixed."""
@@ -72,7 +71,7 @@ class Window:
 
     @cached_property
     def _rows(self) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        newest_first = self._query(
+        newest_first = self.query(
             f"SELECT id, {_RUN} FROM run WHERE ?1 = '' OR kind = ?1 ORDER BY began_s DESC LIMIT ?2",
             (self.kind, self.nights),
         )
@@ -83,7 +82,8 @@ class Window:
         return [row[0] for row in self._rows]
 
     @cached_property
-    def _position(self) -> dict[int, int]:
+    def position(self) -> dict[int, int]:
+        """Where a run is in the window, by its number in the database."""
         return {number: at for at, number in enumerate(self._numbers)}
 
     @cached_property
@@ -93,9 +93,9 @@ class Window:
         Left out is what failed once, not of late, and was not repeated: nobody can say anything of it.
         """
         late = set(self._numbers[-_OF_LATE:])
-        rows = self._query(
+        rows = self.query(
             "SELECT test_id, count(DISTINCT run_id), max(run_id), max(number) FROM attempt "
-            f"WHERE run_id IN {self._in} AND outcome IN {_BAD} GROUP BY test_id"
+            f"WHERE run_id IN {self.within} AND outcome IN {FAILURES} GROUP BY test_id"
         )
         found = [
             test
@@ -103,57 +103,59 @@ class Window:
             if runs > 1 or number > 1 or one in late or self._was_repeated(one, test)
         ]
         names = f"SELECT id, nodeid FROM test WHERE id IN ({','.join(map(str, found))})"
-        return dict(self._query(names))
+        return dict(self.query(names))
 
     @cached_property
     def results(self) -> dict[int, list[Result]]:
         """What became of those tests in each run that had them, oldest first."""
         found: dict[int, list[Result]] = defaultdict(list)
-        boards = dict(self._query("SELECT id, board FROM bench"))
-        rows = self._query(
+        boards = dict(self.query("SELECT id, board FROM bench"))
+        rows = self.query(
             "SELECT test_id, run_id, max(number), outcome, "
-            f"CASE WHEN max(number)=1 THEN outcome IN {_BAD} ELSE sum(outcome IN {_BAD}) END, bench_id "
-            f"FROM attempt WHERE test_id IN ({','.join(map(str, self.failing_tests))}) "
-            f"AND run_id IN {self._in} GROUP BY test_id, run_id"
+            f"CASE WHEN max(number)=1 THEN outcome IN {FAILURES} ELSE sum(outcome IN {FAILURES}) END, "
+            f"bench_id FROM attempt WHERE test_id IN ({','.join(map(str, self.failing_tests))}) "
+            f"AND run_id IN {self.within} GROUP BY test_id, run_id"
         )
         for test, run, attempts, outcome, bad, bench in rows:
-            found[test].append(Result(self._position[run], _OUTCOMES[outcome], attempts, bad, boards[bench]))
+            found[test].append(Result(self.position[run], _OUTCOMES[outcome], attempts, bad, boards[bench]))
         for results in found.values():
             results.sort(key=_BY_RUN)
         return found
 
     def _was_repeated(self, run: int, test: int) -> bool:
-        rows = self._query("SELECT 1 FROM attempt WHERE run_id=? AND test_id=? AND number>1", (run, test))
+        rows = self.query("SELECT 1 FROM attempt WHERE run_id=? AND test_id=? AND number>1", (run, test))
         return bool(rows)
 
     @cached_property
     def boards(self) -> dict[str, Counts]:
         """Tests with a board by its serial number; first attempts alone, and skips are none."""
-        rows = self._query(
+        rows = self.query(
             "SELECT board, sum(failed), sum(ran) FROM tally JOIN bench ON bench.id=bench_id "
-            f"WHERE run_id IN {self._in} AND board != '' GROUP BY board"
+            f"WHERE run_id IN {self.within} AND board != '' GROUP BY board"
         )
         return {board: Counts(failed, ran) for board, failed, ran in rows}
 
     @cached_property
     def everything(self) -> Counts:
         """All tests, with a board or without; counted the same way."""
-        ((failed, ran),) = self._query(f"SELECT sum(failed), sum(ran) FROM tally WHERE run_id IN {self._in}")
+        ((failed, ran),) = self.query(
+            f"SELECT sum(failed), sum(ran) FROM tally WHERE run_id IN {self.within}"
+        )
         return Counts(failed or 0, ran or 0)
 
-    def by_board(self, test: int) -> dict[str, Counts]:
-        """The same of one test."""
-        return self._counted("board", test)
+    def by_board(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
+        """The same of one test, but for some boards."""
+        return self._counted("board", test, without)
 
-    def by_image(self, test: int) -> dict[str, Counts]:
-        """Runs of one test by image."""
-        return self._counted("iif(bench.image != '', bench.image, run.image)", test)
+    def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
+        """Runs of one test by image, but for those on some boards."""
+        return self._counted("iif(bench.image != '', bench.image, run.image)", test, without)
 
     def last_counts(self) -> dict[str, int]:
         """Count the tests of the newest run by what became of them: an outcome's name, or `flaky`."""
         if not self.runs:
             return {}
-        rows = self._query(
+        rows = self.query(
             f"SELECT CASE WHEN most > 1 AND outcome={Outcome.PASSED:d} THEN -1 ELSE outcome END, count(*) "
             "FROM (SELECT outcome, max(number) AS most FROM attempt WHERE run_id=? GROUP BY test_id) "
             "GROUP BY 1 ORDER BY 1",
@@ -163,7 +165,7 @@ class Window:
 
     def boards_used_last(self) -> int:
         """How many boards the newest run used."""
-        rows = self._query(
+        rows = self.query(
             "SELECT count(DISTINCT board) FROM attempt JOIN bench ON bench.id=bench_id "
             "WHERE run_id=? AND board != ''",
             self._numbers[-1:] if self.runs else [None],
@@ -172,7 +174,7 @@ class Window:
 
     def skipped_last(self) -> dict[int, tuple[str, str]]:
         """Tests that the newest run skipped: node id and verdict by number."""
-        rows = self._query(
+        rows = self.query(
             "SELECT test_id, nodeid, verdict FROM attempt JOIN test ON test.id=test_id "
             f"WHERE run_id=? AND outcome={Outcome.SKIPPED:d}",
             self._numbers[-1:] if self.runs else [None],
@@ -181,12 +183,12 @@ class Window:
 
     def outcomes(self, test: int) -> list[tuple[int, Outcome]]:
         """Position of each run that had a test, and the last attempt's outcome, oldest first."""
-        rows = self._query(
-            f"SELECT run_id, outcome, max(number) FROM attempt WHERE test_id=? AND run_id IN {self._in} "
+        rows = self.query(
+            f"SELECT run_id, outcome, max(number) FROM attempt WHERE test_id=? AND run_id IN {self.within} "
             "GROUP BY run_id",
             (test,),
         )
-        return sorted((self._position[run], Outcome(outcome)) for run, outcome, _ in rows)
+        return sorted((self.position[run], Outcome(outcome)) for run, outcome, _ in rows)
 
     def much_longer(self, newest: int, times: float) -> dict[int, str]:
         """Tests whose mean time, where they passed, is in the newest runs so much above that before.
@@ -198,7 +200,7 @@ class Window:
             return {}
         later, earlier = self._numbers[-newest:], self._numbers[:-newest:3]
         is_later = f"run_id IN ({','.join(map(str, later))})"
-        rows = self._query(
+        rows = self.query(
             "SELECT test_id, nodeid FROM (SELECT test_id, "
             f"avg(CASE WHEN {is_later} THEN call_s END) AS later_s, "
             f"avg(CASE WHEN NOT {is_later} THEN call_s END) AS earlier_s, "
@@ -211,28 +213,51 @@ class Window:
         )
         return dict(rows)
 
+    def tests_failing_on(self, board: str) -> int:
+        """Count the tests that failed on a board."""
+        rows = self.query(
+            "SELECT count(DISTINCT test_id) FROM attempt JOIN bench ON bench.id=bench_id "
+            f"WHERE run_id IN {self.within} AND outcome IN {FAILURES} AND board=?",
+            (board,),
+        )
+        return int(rows[0][0])
+
     def call_times_s(self, test: int) -> list[float]:
         """How long its body took where it passed, oldest first."""
-        rows = self._query(
-            f"SELECT run_id, call_s FROM attempt WHERE test_id=? AND run_id IN {self._in} "
+        rows = self.query(
+            f"SELECT run_id, call_s FROM attempt WHERE test_id=? AND run_id IN {self.within} "
             f"AND outcome={Outcome.PASSED:d}",
             (test,),
         )
-        return [seconds for _, seconds in sorted((self._position[run], seconds) for run, seconds in rows)]
+        return [seconds for _, seconds in sorted((self.position[run], seconds) for run, seconds in rows)]
 
     @cached_property
-    def _in(self) -> str:
+    def within(self) -> str:
         """The runs as SQL has them; numbers of ours."""
         return f"({','.join(map(str, self._numbers))})"
 
-    def _counted(self, value: str, test: int) -> dict[str, Counts]:
-        rows = self._query(
-            f"SELECT {value} AS value, sum(outcome IN {_BAD}), count(*) FROM attempt "
+    def _counted(self, value: str, test: int, without: Collection[str]) -> dict[str, Counts]:
+        rows = self.query(
+            f"SELECT {value} AS value, sum(outcome IN {FAILURES}), count(*) FROM attempt "
             "JOIN bench ON bench.id=bench_id JOIN run ON run.id=run_id "
-            f"WHERE test_id={test:d} AND run_id IN {self._in} AND number=1 "
-            f"AND outcome != {Outcome.SKIPPED:d} AND value != '' GROUP BY value"
+            f"WHERE test_id={test:d} AND run_id IN {self.within} AND number=1 "
+            f"AND outcome != {Outcome.SKIPPED:d} AND value != '' "
+            f"AND board NOT IN ({','.join('?' * len(without))}) GROUP BY value",
+            without,
         )
         return {name: Counts(failed, ran) for name, failed, ran in rows}
 
-    def _query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+    def query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+        """Ask the database."""
         return self.history.connection.execute(sql, tuple(values)).fetchall()
+
+
+def typical_s(history: History, newest: int = 10) -> dict[str, float]:
+    """Return the mean time of each test in the newest runs, in seconds; skips do not count."""
+    rows = history.connection.execute(
+        "SELECT nodeid, avg(setup_s + call_s + teardown_s) FROM attempt JOIN test ON test.id=test_id "
+        "WHERE run_id IN (SELECT id FROM run ORDER BY began_s DESC LIMIT ?) "
+        f"AND outcome != {Outcome.SKIPPED:d} GROUP BY test_id",
+        (newest,),
+    )
+    return dict(rows.fetchall())

@@ -27,6 +27,10 @@ class BoardGiver(Protocol):
         """Raise why a test cannot have its board."""
         ...
 
+    def over(self, item: pytest.Item) -> None:
+        """Note what is known when a test is over; raises nothing."""
+        ...
+
     def after(self, item: pytest.Item) -> None:
         """Give the board back if no test is left for it."""
         ...
@@ -67,6 +71,12 @@ class BoardTests:
         """Let a test that has no board say why."""
         if item.stash[KIND] is not Kind.NO_HARDWARE:
             self._boards.check(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Let the last report of a test say what was flashed."""
+        if call.when == "teardown" and item.stash[KIND] is not Kind.NO_HARDWARE:
+            self._boards.over(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

@@ -1,16 +1,20 @@
-"""How long each test took in earlier runs, kept in pytest's cache."""
+"""How long each test took in earlier runs: as a history knows it, else as pytest's cache does."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pytest
+__all__ = ["Durations", "Measured"]
 
-__all__ = ["Durations"]
+Measured: TypeAlias = Callable[[pytest.Config], Mapping[str, float]]
+"""What a history knows: seconds by plain node id; empty where it knows nothing."""
 
 KEY = "hil/durations"
 MOST = 20_000  # tests to remember; those not run for the longest time are forgotten
@@ -22,9 +26,12 @@ class Durations:
 
     Args:
         config: The run; its cache provider may be missing, then nothing is remembered.
+        measured: Returns what a history knows of them, by plain node id.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, measured: Measured = lambda _config: {}) -> None:
+        self._config = config
+        self._measured = measured
         self._cache: pytest.Cache | None = getattr(config, "cache", None)
         self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
         self._took_s: dict[str, float] = {}
@@ -32,7 +39,7 @@ class Durations:
 
     def known_s(self, nodeids: Sequence[str]) -> Mapping[int, float]:
         """The seconds of those tests that have run before, by position."""
-        before = self._load()
+        before = {**self._load(), **self._measured(self._config)}
         return {index: before[nodeid] for index, nodeid in enumerate(nodeids) if nodeid in before}
 
     def add(self, report: pytest.TestReport) -> None:

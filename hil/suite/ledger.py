@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from hil.suite.finder import Held
     from hil.suite.verdicts import Judgement
 
-__all__ = ["Ledger", "TestRecord", "describe_board", "describe_judgement", "describe_test", "planned"]
+__all__ = [
+    "Ledger",
+    "TestRecord",
+    "describe_board",
+    "describe_image",
+    "describe_judgement",
+    "describe_power",
+    "describe_test",
+    "planned",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,11 +88,23 @@ def describe_test(item: pytest.Item, kind: Kind) -> None:
     _note(item, {"hil_kind": kind.value})
 
 
-def describe_board(item: pytest.Item, held: Held) -> None:
-    """Note which board a test has."""
+def describe_board(item: pytest.Item, held: Held, place: str) -> None:
+    """Note which board a test has, and at which place of the lab file; empty: it names none."""
     used = "simulated" if held.simulated else "real"
     facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
-    _note(item, facts)
+    _note(item, facts | ({"hil_place": place} if place else {}))
+
+
+def describe_image(item: pytest.Item, held: Held) -> None:
+    """Note what was flashed to the stick, in this test or in one before it."""
+    flashed = held.board.storage.flashed
+    if flashed is not None:
+        _note(item, {"hil_image": f"{flashed.label} ({flashed.size_bytes} bytes)"})
+
+
+def describe_power(item: pytest.Item, mean_watts: float) -> None:
+    """Note what the DUT drew in the mean."""
+    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"})
 
 
 def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from hil.evidence.file_names import file_stem
+from hil.suite.ledger import describe_power
+from hil.suite.repeating import attempts_of
 from hil.suite.selection import KIND, Kind
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class PowerEvidence:
         self._trouble = trouble
         self._boards = boards
         self._folder = folder
+        self._trace: PowerTrace | None = None
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
@@ -48,17 +51,26 @@ class PowerEvidence:
         board = None if item.stash[KIND] is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
-        with board.power.trace() as trace:
+        with board.power.trace() as self._trace:
             result = yield
+        trace, self._trace = self._trace, None
         try:
-            self._keep(trace, item.nodeid, board.serial)
+            self._keep(trace, item, board.serial)
         except OSError as error:
             self._trouble.append(f"the power trace of {item.nodeid} cannot be kept: {error}")
         return result
 
-    def _keep(self, trace: PowerTrace, test: str, serial: str) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Let the last report of a test say what the DUT drew until then."""
+        if call.when == "teardown" and self._trace is not None and self._trace.samples:
+            describe_power(item, self._trace.mean_watts)
+
+    def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str) -> None:
+        """Write the trace; of a test that is repeated, the last attempt has the plain name."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        stem = file_stem(test)
-        data = {"test": test, "board": serial, **trace.to_data()}
+        attempts = attempts_of(item)
+        stem = file_stem(item.nodeid) + (f"-attempt-{attempts.number}" if attempts.again else "")
+        data = {"test": item.nodeid, "board": serial, **trace.to_data()}
         (self._folder / f"{stem}.json").write_text(json.dumps(data), encoding="utf-8")
         trace.plot(self._folder / f"{stem}.svg")

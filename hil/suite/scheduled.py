@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from hil.suite.durations import Measured
     from hil.suite.options import BoardsOption
 
 __all__ = ["register"]
@@ -24,9 +25,14 @@ __all__ = ["register"]
 VENDOR_ID = "2b23"
 
 
-def register(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Take part from the beginning: xdist asks how many workers to start before it configures anything."""
-    pluginmanager.register(BoardScheduling(Scheduled()), "hil-scheduling")
+def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
+    """Take part from the beginning: xdist asks how many workers to start before it configures anything.
+
+    Args:
+        pluginmanager: The run's.
+        measured: Returns how long tests took, as a history knows it; that is above this package.
+    """
+    pluginmanager.register(BoardScheduling(Scheduled(), measured), "hil-scheduling")
 
 
 class Scheduled:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
+    from hil.suite.durations import Measured
     from hil.suite.run_channel import RunChannel, WorkerChannel
     from hil.suite.wishes import BoardCard, Wish
 
@@ -59,9 +60,11 @@ class BoardScheduling:
 
     Args:
         suite: What it needs to know.
+        measured: Returns how long tests took, as a history knows it.
     """
 
-    def __init__(self, suite: SchedulingSuite) -> None:
+    def __init__(self, suite: SchedulingSuite, measured: Measured = lambda _config: {}) -> None:
+        self._measured = measured
         self._suite = suite
         self._schedules = True
         self._channel: RunChannel | None = None
@@ -84,7 +87,7 @@ class BoardScheduling:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Workers connect, all others remember durations."""
         if not hasattr(config, "workerinput"):
-            self._durations = Durations(config)
+            self._durations = Durations(config, self._measured)
         elif INPUT in config.workerinput:
             self._connect(config, **config.workerinput[INPUT])
 

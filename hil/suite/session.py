@@ -18,7 +18,14 @@ from hil.errors import BoardLostError, HilError, UnavailableError, Verdict
 from hil.lab.controller_watch import stop_with
 from hil.suite.board_tests import BoardTests
 from hil.suite.console_report import ConsoleReport
-from hil.suite.ledger import Ledger, describe_board, describe_judgement, describe_test, planned
+from hil.suite.ledger import (
+    Ledger,
+    describe_board,
+    describe_image,
+    describe_judgement,
+    describe_test,
+    planned,
+)
 from hil.suite.ledger_report import junit_properties, write_summary
 from hil.suite.options import Where, read_options
 from hil.suite.repeating import Repeats
@@ -206,6 +213,11 @@ class Run:
         if self.keeper.error is not None and (uses_board(item) or not self.keeper.may_run_without):
             raise self.keeper.error
 
+    def over(self, item: pytest.Item) -> None:
+        """Note what is known when a test is over, before it is told."""
+        if self._keeper is not None and self._keeper.held is not None:
+            describe_image(item, self._keeper.held)
+
     def after(self, item: pytest.Item) -> None:
         """Give the board back behind the last test that needs it."""
         if self._is_last(item.nodeid):
@@ -224,7 +236,10 @@ class Run:
         serial = channel.board(item.nodeid) if channel else None
         self.keeper.prepare(kind, item.nodeid, wish, serial)
         if self.keeper.held is not None and self.keeper.error is None:
-            describe_board(item, self.keeper.held)
+            held = self.keeper.held
+            in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
+            name = self.name_of_board() if in_history else self.options.lab.name_of(held.board.serial)
+            describe_board(item, held, name)
 
     @property
     def _channel(self) -> WorkerChannel | None:

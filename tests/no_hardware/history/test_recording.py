@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import hil
-from hil.history.facts import Outcome
+from hil.history.facts import Attempt, Outcome, RunFacts
 from hil.history.store import History
+from hil.sim.process import SimulatorProcess
 
 REPOSITORY = Path(hil.__file__).parents[1]
 TESTS = """
@@ -131,3 +132,63 @@ def test_without_a_history_the_command_says_how_to_get_one(tmp_path: Path) -> No
     said = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 
     assert (said.returncode, "nox -s nightly" in said.stderr) == (1, True)
+
+
+EVERYTHING = """
+def test_flashes(storage, power, tmp_path):
+    image = tmp_path / "os.img"
+    image.write_bytes(bytes(range(256)) * 4096)
+    storage.flash(image)
+    power.force_on()
+
+def test_comes_after_it(power): power.read()
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_place_image_and_power_are_kept_with_each_attempt(tmp_path: Path, workers: str) -> None:
+    folder = lay_out(tmp_path)
+    folder.joinpath("test_inner.py").write_text(EVERYTHING, "utf-8")
+    with SimulatorProcess(boards=1) as simulator:
+        (serial,) = simulator.serials()
+        folder.joinpath("lab.toml").write_text(f'[place.left]\nserial = "{serial}"\n', "utf-8")
+        where = f"--hil-boards=sim@{simulator.ready['control_port']}"
+
+        ran = run(folder, where, "--hil-lab=lab.toml", "--hil-report=kept", workers)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with History(folder / "h.db") as history:
+        (one,) = history.runs()
+        first, second = sorted(history.attempts(one.key), key=lambda a: a.nodeid, reverse=True)
+    assert one.boards == 1
+    assert (first.bench.board, first.bench.place) == (serial, "left")
+    assert first.bench.image == second.bench.image == "os.img (1048576 bytes)"
+    assert first.mean_watts is not None
+    assert second.mean_watts is not None
+
+
+@pytest.mark.thorough
+def test_what_a_history_knows_of_durations_reaches_the_scheduler(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    with History(folder / "h.db") as history:
+        for key, call_s in (("one", 3.0), ("two", 5.0)):
+            history.begin_run(RunFacts(key, call_s))
+            history.add(
+                key, [Attempt("test_inner.py::test_slow", Outcome.PASSED, call_s=call_s, setup_s=1.0)]
+            )
+    folder.joinpath("test_inner.py").write_text(
+        """
+from hil.suite.scheduling import BoardScheduling
+
+def test_slow(): pass
+def test_knows(pytestconfig):
+    plugin = pytestconfig.pluginmanager.get_plugin("hil-scheduling")
+    assert plugin._durations.known_s(["test_inner.py::test_knows", "test_inner.py::test_slow"]) == {1: 5.0}
+""",
+        "utf-8",
+    )
+
+    ran = run(folder, "-k", "knows")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr

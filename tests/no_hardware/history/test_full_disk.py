@@ -1,0 +1,95 @@
+"""A disk that is really full: what was there stays, what comes later is told or written, never half of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.history.store import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WRITER = """
+import resource, signal, sys
+from pathlib import Path
+from hil.errors import HistoryError
+from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.history.store import History
+
+limit = int(sys.argv[2])
+if limit:  # no file may grow beyond: writes fail as on a full disk
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+written = 0
+try:
+    with History(Path(sys.argv[1])) as history:
+        history.begin_run(RunFacts("run", 1.0))
+        for number in range(100_000):
+            history.add("run", [Attempt(f"test_{number}", Outcome.PASSED, message="x" * 200)])
+            written += 1
+except HistoryError as error:
+    print(written, error.what)
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "hil-test", folder], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("a file system can be mounted by root alone")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(path: Path, limit_bytes: int) -> int:
+    """Write until nothing fits any more; returns how many attempts were said to be written."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WRITER, path, str(limit_bytes)], capture_output=True, check=True, text=True
+    )
+    written, _, what = ran.stdout.partition(" ")
+    assert what.startswith(f"the history {path} cannot be used"), ran.stdout
+    return int(written)
+
+
+def check(path: Path, written: int) -> None:
+    with History(path) as history:
+        assert len(history.attempts("run")) == written
+        assert history.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_on_a_full_file_system_all_that_was_written_is_there(small_disk: Path) -> None:
+    path = small_disk / "h.db"
+
+    written = fill(path, 0)
+
+    assert written > 20
+    copied = small_disk.parent / "room enough"
+    copied.mkdir()
+    for file in small_disk.iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    check(copied / "h.db", written)
+
+
+@pytest.mark.parametrize("limit_kib", [200, 300, 1000])
+def test_a_file_that_may_not_grow_keeps_all_that_was_written(tmp_path: Path, limit_kib: int) -> None:
+    path = tmp_path / "h.db"
+
+    written = fill(path, limit_kib * 1024)
+
+    assert written > 2
+    check(path, written)
+    with History(path) as history:  # there is room again
+        history.connection.execute("DELETE FROM attempt")

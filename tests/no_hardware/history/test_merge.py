@@ -1,0 +1,131 @@
+"""Merging: whatever hosts have of whatever runs, in any order, nothing is lost and nothing doubled."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.errors import HistoryError
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.store import History
+
+KEYS = ("one", "two", "three")
+ATTEMPTS = [
+    Attempt(
+        f"t.py::test_{test}", outcome, number, Bench(board, "0.09", "place", True, image), call_s=test / 8
+    )
+    for test in range(3)
+    for number, outcome in ((1, Outcome.FAILED), (2, Outcome.PASSED))
+    for board, image in (("0df10035", "a.img"),)
+]
+parts = st.fixed_dictionaries(
+    {},
+    optional={key: st.tuples(st.sets(st.sampled_from(range(len(ATTEMPTS)))), st.booleans()) for key in KEYS},
+)
+
+
+def filled(path: Path, content: dict[str, tuple[set[int], bool]]) -> Path:
+    """A history with some attempts of some runs, some of which have ended."""
+    with History(path) as history:
+        for key, (attempts, ended) in content.items():
+            run = RunFacts(key, float(KEYS.index(key)), "host", commit="abc" if ended else "", boards=3)
+            history.begin_run(run)
+            history.add(key, [ATTEMPTS[at] for at in sorted(attempts)])
+            if ended:
+                history.end_run(replace(run, ended_s=9.0, exit_status=1, boards=2))
+    return path
+
+
+def content_of(history: History) -> dict[str, object]:
+    tally = history.connection.execute(
+        "SELECT key, board, ran, failed FROM tally JOIN run ON run.id=run_id JOIN bench ON bench.id=bench_id"
+    )
+    runs: dict[str, object] = {run.key: (run, history.attempts(run.key)) for run in history.runs()}
+    return runs | {"tally": sorted(tally)}
+
+
+@given(st.lists(parts, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_the_union_of_all_comes_out_in_any_order_and_however_often(
+    contents: list[dict[str, tuple[set[int], bool]]], order: object
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        files = [filled(Path(name) / f"{at}.db", content) for at, content in enumerate(contents)]
+        shuffled = [*files, *files]
+        order.shuffle(shuffled)  # type: ignore[attr-defined]
+        with History(Path(name) / "a.db") as a, History(Path(name) / "b.db") as b:
+            new = [a.merge(file) for file in files]
+            for file in shuffled:
+                b.merge(file)
+
+            assert content_of(a) == content_of(b)
+            assert sum(new) == len(a.runs()) == len({key for content in contents for key in content})
+            for run in a.runs():
+                had = [content[run.key] for content in contents if run.key in content]
+                union = sorted(set().union(*(attempts for attempts, _ in had)))
+                assert a.attempts(run.key) == [ATTEMPTS[at] for at in union]
+                assert (run.exit_status == 1, run.boards) == (
+                    (True, 2) if any(e for _, e in had) else (False, 3)
+                )
+
+
+def test_merging_a_history_into_itself_changes_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", {"one": ({0, 1}, True)})
+    with History(path) as history:
+        before = content_of(history)
+
+        assert history.merge(path) == 0
+        assert content_of(history) == before
+
+
+def test_the_other_history_is_left_as_it_is_also_an_old_one(tmp_path: Path) -> None:
+    old = as_version_1(filled(tmp_path / "old.db", {"one": ({0, 1}, True)}))
+    before = old.read_bytes()
+    with History(tmp_path / "h.db") as history:
+        assert history.merge(old) == 1
+
+        assert len(history.attempts("one")) == 2
+    assert old.read_bytes() == before
+
+
+def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = as_version_1(filled(tmp_path / "h.db", {"one": ({0, 1, 2}, True), "two": (set(), False)}))
+
+    with History(path) as history:
+        assert [len(history.attempts(key)) for key in ("one", "two")] == [3, 0]
+        assert content_of(history)["tally"] == [("one", "0df10035", 2, 2)]
+        assert history.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        history.add("two", ATTEMPTS)
+        assert history.attempts("two") == ATTEMPTS
+
+
+def test_what_is_no_history_is_refused_and_nothing_was_merged(tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_bytes(b"something else " * 1000)
+    with History(tmp_path / "h.db") as history:
+        with pytest.raises(HistoryError, match="cannot be read"):
+            history.merge(tmp_path / "other.db")
+
+        assert history.runs() == []
+
+
+def as_version_1(path: Path) -> Path:
+    """Make a history what the first version would have written."""
+    with sqlite3.connect(path) as old:
+        old.execute("PRAGMA foreign_keys=OFF")
+        old.execute("DROP TRIGGER tally_attempt")
+        old.execute("DROP TABLE tally")
+        old.execute(
+            "CREATE TABLE b1(id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, "
+            "place TEXT NOT NULL, simulated INTEGER NOT NULL, UNIQUE(board, firmware, place, simulated))"
+        )
+        old.execute("INSERT INTO b1 SELECT id, board, firmware, place, simulated FROM bench")
+        old.execute("DROP TABLE bench")
+        old.execute("ALTER TABLE b1 RENAME TO bench")
+        old.execute("PRAGMA user_version=1")
+    old.close()
+    return path

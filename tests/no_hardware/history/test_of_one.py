@@ -1,0 +1,115 @@
+"""What `hil history TEST` and `hil history --board` tell."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import HistoryError
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.of_one import of_board, of_test
+from hil.history.store import History
+from hil.history.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY_S = 86_400.0
+GOOD, BAD = Bench("0df10035", "0.09", "left"), Bench("0df10036", "0.08", "right")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Twenty nights: `test_boots` fails on the right board alone."""
+    with History(tmp_path / "h.db") as history:
+        for night in range(20):
+            began_s = 1_756_688_400.0 + night * DAY_S
+            history.begin_run(
+                RunFacts(f"n{night}", began_s, commit="c0ffee", ended_s=began_s + 1, exit_status=1)
+            )
+            bench = BAD if night % 2 else GOOD
+            outcome = Outcome.FAILED if night % 2 else Outcome.PASSED
+            boots = Attempt(
+                "t.py::test_boots", outcome, bench=bench, call_s=2.0, mean_watts=3.5, message="no login"
+            )
+            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", Outcome.PASSED, bench=bench)])
+    return tmp_path / "h.db"
+
+
+@pytest.fixture
+def window(path: Path) -> Iterator[Window]:
+    with History(path) as history:
+        yield Window(history)
+
+
+def test_a_test_tells_where_it_fails_how_long_it_takes_and_what_it_draws(window: Window) -> None:
+    _, lines = of_test(window, "t.py::test_boots")
+
+    assert lines[0] == "t.py::test_boots: 20 of 20 runs had it; attempts: 10 passed, 10 failed"
+    assert "fails on 0df10036 only: 10 of 10 there, 0 of 10 elsewhere" in "\n".join(lines)
+    assert "on 0df10036: 10 of 10 failed (100%; 72% to 100%)" in lines
+    assert "its body takes 2.00 s (median; 2.00 s of late)" in lines
+    assert "the DUT draws 3.50 W (median; 3.50 W of late)" in lines
+    assert lines[-1] == "2025-09-20  failed   0df10036  right  2.00 s  3.50 W  no login"
+
+
+def test_a_part_of_a_name_that_no_other_has_will_do(window: Window) -> None:
+    assert of_test(window, "boots")[0]["test"] == "t.py::test_boots"
+
+
+def test_a_test_on_one_board_alone(window: Window) -> None:
+    data, lines = of_test(window, "boots", "left")
+
+    assert lines[0].endswith("attempts: 10 passed")
+    assert list(data["boards"]) == ["0df10035"]
+
+
+def test_a_part_that_several_have_names_them(window: Window) -> None:
+    with pytest.raises(HistoryError, match="2 tests have 'test_'") as caught:
+        of_test(window, "test_")
+
+    assert caught.value.why == "t.py::test_boots, t.py::test_reads"
+
+
+def test_a_test_that_is_not_there_is_told(window: Window) -> None:
+    with pytest.raises(HistoryError, match="no test is called 'nope'"):
+        of_test(window, "nope")
+
+
+@pytest.mark.parametrize("name", ["0df10036", "right"])
+def test_a_board_tells_what_fails_there_and_elsewhere(window: Window, name: str) -> None:
+    data, lines = of_board(window, name)
+
+    assert lines[0] == "0df10036: used in 10 of 20 runs, last 2025-09-20, firmware 0.08, place right"
+    assert lines[1] == "failed at the first attempt: 10 of 20 (50.0%) here, 0 of 20 (0.0%) on other boards"
+    assert "look at the board" in lines[2]
+    assert lines[3] == "t.py::test_boots: 10 of 10 failed here"
+    assert json.dumps(data)
+
+
+def test_a_board_that_is_not_there_names_those_that_are(window: Window) -> None:
+    with pytest.raises(HistoryError, match="no board or place is called 'middle'") as caught:
+        of_board(window, "middle")
+
+    assert caught.value.why == "there are 0df10035, 0df10036"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("t.py::test_boots",), "on 0df10036: 10 of 10 failed"),
+        (("--board", "right"), "used in 10 of 20 runs"),
+        (("--board", "left", "boots"), "attempts: 10 passed"),
+        (("forget", "--days", "100000"), "removed_runs: 0"),
+    ],
+)
+def test_the_command_line_tells_it_too(path: Path, arguments: tuple[str, ...], said: str) -> None:
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", str(path), *arguments]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+
+    assert (ran.returncode, said in ran.stdout) == (0, True), ran.stdout + ran.stderr
