@@ -123,7 +123,7 @@ def _report(parent: Path, tell: Callable[[str], None]) -> None:
 
     try:
         with History(parent / "history.db") as history:
-            built = build_nights(Window(history, kind=KIND), parent / "report", [parent])
+            built = build_nights(Window(history, kind=NIGHTLY), parent / "report", [parent])
     except (HilError, OSError) as error:
         tell(f"the page of all nights cannot be made: {error}")
     else:
