@@ -19,6 +19,9 @@ CATCHING_UP_S: Final = 0.02
 """What a test is given that waits for words and is behind. No UART gets so far ahead: 4 KiB each 20 ms are
 2 Mbaud. A console that does is a USB device, which waits, too, without loss."""
 
+_ECHO_BYTES: Final = 4
+"""The echo of a key, as somebody types: no flow."""
+
 _FIRST_REST_S: Final = 0.0025
 _GATHERED_BYTES: Final = 1024
 _BITS_A_BYTE: Final = 10
@@ -45,7 +48,7 @@ class ReadingPace:
         """
         if is_ahead:
             return CATCHING_UP_S
-        if size_bytes >= _GATHERED_BYTES:
+        if not _ECHO_BYTES < size_bytes < _GATHERED_BYTES:
             return 0.0
         before_s, self._read_s = self._read_s, time.monotonic()
         flows = self._read_s - before_s < 2 * LONGEST_REST_S

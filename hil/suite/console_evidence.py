@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hil.dutlink.plain_text import plain_text
+from hil.dutlink.shell import left_in_shell
 from hil.errors import HilError
 from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.console_test import ConsoleTest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from hil.dutlink.board import Board
+    from hil.dutlink.console import Console
     from hil.dutlink.expected_trouble import Finding
     from hil.lab.lab import Lab
     from hil.suite.ledger import Ledger
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
 
 _SHOWN_LINES: Final = 25
+_SHELL_BYTES: Final = 64 * 1024
+"""How far back to look for the words of a board that left console mode."""
 
 
 def keep_consoles(config: pytest.Config, boards: BoardHolder, options: RunOptions, ledger: Ledger) -> None:
@@ -134,17 +138,13 @@ class ConsoleEvidence:
 
     def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
         recorder = self._follow(board)
-        try:
-            board.console.open(wait_s=0.0)  # it went away under an earlier test, or could not be opened
-        except HilError as error:
-            board.console.transcript.mark(f"the console is not read: {error.what}")
+        _be_read(board.console)
         again = item.nodeid == self._latest
         self._latest = item.nodeid
         test = ConsoleTest(recorder, board, item.nodeid, self._last, again=again)
         for finding in test.strays:
-            self._ledger.not_kept.append(
-                f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
-            )
+            told = f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
+            self._ledger.remarks.append(told)
         if self._kept.report is not None:
             _note(item.user_properties, test.path_in(self._kept.report.folder))
         return test
@@ -206,6 +206,17 @@ class ConsoleEvidence:
 
 
 _SKIP: Final = pytest.skip.Exception
+
+
+def _be_read(console: Console) -> None:
+    """See to it that the console is read, and is the DUT's, whatever an earlier test did to it."""
+    try:
+        console.open(wait_s=0.0)
+        console.catch_up()
+        if left_in_shell(console.transcript.between(console.transcript.position - _SHELL_BYTES)):
+            console.restore_console_mode()  # the board ignores the Ctrl-B there: the DUT is not disturbed
+    except HilError as error:
+        console.transcript.mark(f"the console is not read: {error.what}")
 
 
 def _note(properties: list[tuple[str, object]], path: Path) -> None:

@@ -48,6 +48,10 @@ def test_a_full_read_is_followed_at_once(clock: list[float]) -> None:
     assert pace.rest_s(4095, is_ahead=False) == 0.0
 
 
+def test_who_types_fast_sees_each_key_at_once(clock: list[float]) -> None:
+    assert rests(ReadingPace(115200), clock, 20, size_bytes=3) == [0.0] * 20
+
+
 @pytest.mark.parametrize("baud_rate", [9600, 115200, 921600, 4_000_000])
 def test_no_rest_lets_more_gather_than_a_quarter_of_what_the_tty_holds(
     clock: list[float], baud_rate: int

@@ -220,6 +220,26 @@ def test_a_folder_that_cannot_be_made_fails_no_test_and_is_told(
     assert "NOT MADE SAFE" not in inner.text
 
 
+def test_trouble_between_two_tests_is_told_at_the_end(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    kept = (pytester.path / "conftest.py").read_text()
+    hook = """
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    result = yield
+    if item.name == "test_one":
+        session.run_of(item.config).held_board().console.transcript.append(b"Kernel panic - so late\\n")
+    return result
+"""
+    pytester.makeconftest(kept + hook)
+    two = "def test_one(console): pass\ndef test_two(console): pass\n"
+
+    inner = run_suite(two, "--hil-boards=sim:1", "-n1")
+
+    assert outcomes(inner) == {"test_one": "passed", "test_two": "passed"}
+    assert re.search(r"between \S+test_one and \S+test_two, board \w+: kernel panic: .* so late", inner.text)
+
+
 def test_all_attempts_of_a_test_are_in_its_files(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
     source = """
 def test_one(console):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
+from hil.dutlink.host import Host
 from hil.sim.backend import simulated_host
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ USES_AND_DOES_NOT = """
 def test_without_a_console(power): power.force_off()
 def test_with_a_console(console): console.expect("x", timeout_s=1)
 """
+
+
+def host_of(simulator: SimulatorProcess) -> Host:
+    there = simulated_host(simulator.ready)
+    return Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)
 
 
 @pytest.fixture
@@ -152,7 +158,7 @@ def test_a_run_that_is_killed_leaves_its_consoles_and_gives_up_the_tty(
 
     (kept,) = (pytester.path / "report" / "console").glob("*test_dies*.raw")
     assert (died.returncode, kept.read_bytes().endswith(b"last words\n")) == (-signal.SIGKILL, True)
-    with open_board(simulated_host(simulator.ready), serial) as board:
+    with open_board(host_of(simulator), serial) as board:
         assert board.console.is_open
 
 
@@ -166,7 +172,7 @@ def test_hears_the_dut(console, power):
 def test_a_board_that_was_left_in_its_shell_is_brought_back_for_the_run(
     run_suite: RunSuite, simulator: SimulatorProcess, serial: str
 ) -> None:
-    with open_board(simulated_host(simulator.ready), serial) as board:
+    with open_board(host_of(simulator), serial) as board:
         board.console.send(b"\x02" * 5)
         board.console.expect("#> ", timeout_s=10)
     assert simulator.control.state(serial)["console_mode"] is False
@@ -175,6 +181,23 @@ def test_a_board_that_was_left_in_its_shell_is_brought_back_for_the_run(
 
     assert inner.results() == {"test_hears_the_dut": "passed"}
     assert simulator.control.state(serial)["console_mode"] is True
+
+
+LEAVES = """
+def test_leaves_the_board_in_its_shell(console):
+    console.send(b"\\x02" * 5)
+    console.expect("Exiting console mode.*#> ", timeout_s=10)
+
+def test_hears_the_dut(console, power):
+    power.on()
+    console.expect("boot ROM", timeout_s=20)
+"""
+
+
+def test_a_test_that_leaves_the_board_in_its_shell_does_not_deafen_the_next(run_suite: RunSuite) -> None:
+    inner = run_suite(LEAVES, "--hil-boards=sim:1")
+
+    assert set(inner.results().values()) == {"passed"}
 
 
 BLIND = """
