@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Enrolling", "Wishes"]
 
+_USABLE = (Verdict.PRESENT, Verdict.LOST)
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -74,7 +76,7 @@ class Enrolling:
 
     def run(self) -> Answer:
         """Survey the boards, then show and write the lab file."""
-        boards = [self._one(serial) for serial in self._serials()]
+        boards = [*self._unusable(), *(self._one(serial) for serial in self._serials())]
         diff = self._edit.diff
         written = self._write(diff)
         answer = {"file": str(self._edit.file), "written": written, "diff": diff, "boards": boards}
@@ -86,14 +88,23 @@ class Enrolling:
         if self._asked.serial:
             return [serial_meant(self._host, self._edit.lab, self._asked.serial)]
         seen = list_boards(self._host)
-        usable = (Verdict.PRESENT, Verdict.LOST)
-        serials = [each.serial for each in seen if each.serial and each.verdict in usable]
+        serials = [each.serial for each in seen if each.serial and each.verdict in _USABLE]
         if not serials:
             why = "; ".join(each.error.what for each in seen if each.error) or "nothing has a board's USB ids"
             raise BoardAbsentError(
                 f"{self._host.label} has no board to enroll", why=why, remedy="hil doctor says what mends it"
             )
         return serials
+
+    def _unusable(self) -> list[dict[str, Any]]:
+        """What is plugged in and cannot become a place now: in its boot loader, or not to be opened."""
+        seen = [] if self._asked.serial else list_boards(self._host)
+        return [
+            {"board": each.serial or f"at {each.location}", "place": None, "stored": {}}
+            | {"stick": None, "console": None, "problems": [str(each.error)]}
+            for each in seen
+            if each.error is not None and (each.serial is None or each.verdict not in _USABLE)
+        ]
 
     def _one(self, serial: str) -> dict[str, Any]:
         row: dict[str, Any] = {"board": serial, "place": self._edit.lab.name_of(serial) or None}

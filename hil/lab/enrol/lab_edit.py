@@ -67,7 +67,7 @@ class LabEdit:
         keys: dict[str, object] = {"serial": serial}
         if tags:
             keys["tags"] = sorted({*tags, *(now.tags if now else ())})
-        if found.stick and not (now and now.stick and _same_node(now.stick, found.stick)):
+        if found.stick and not self._says_so(name, found.stick):
             keys["stick"] = str(found.stick)
         if found.spoke and not (now and now.console and Path(now.console).exists()):
             keys["console"] = str(found.console) if found.console else None
@@ -124,6 +124,16 @@ class LabEdit:
             why = f"{self.file} has board {place.serial} there"
             remedy = f"take another name, or take [place.{name}] out if that board is gone for good"
             raise UsageError(f"board {serial} cannot become place {name}", why=why, remedy=remedy)
+
+    def _says_so(self, name: str, stick: Path) -> bool:
+        """Whether the file need not name a stick: it does already, or another place has one of that name.
+
+        Sticks without serial numbers of their own share a name; then only following the mux tells them apart.
+        """
+        now = self.lab.places.get(name)
+        if now is not None and now.stick and _same_node(now.stick, stick):
+            return True
+        return any(place.stick == str(stick) for other, place in self.lab.places.items() if other != name)
 
     def _place(self, name: str) -> Table:
         places = self._document.setdefault("place", tomlkit.table(is_super_table=True))

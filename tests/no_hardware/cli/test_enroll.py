@@ -178,6 +178,20 @@ def test_a_board_in_use_is_left_alone_and_the_others_are_enrolled(
     assert [place.serial for place in read_lab(lab).places.values()] == [free]
 
 
+def test_a_board_in_its_boot_loader_is_told_and_the_others_are_enrolled(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ill, well = simulator.serials()
+    simulator.control.fault(ill, "boot_loader")
+    try:
+        status, answer = enrolled(capsys, "--yes", "--listen", "0")
+    finally:
+        simulator.control.fault(ill, "replug")
+
+    assert (status, "boot loader" in answer["boards"][0]["problems"][0]) == (1, True)
+    assert [place.serial for place in read_lab(lab).places.values()] == [well]
+
+
 def test_a_stick_that_does_not_come_is_told(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,6 +96,13 @@ def test_a_stick_that_is_written_another_way_stays_as_written(tmp_path: Path) ->
     assert (edit.text, edit.diff) == (text, "")
 
 
+def test_a_stick_whose_name_another_place_has_is_not_written(tmp_path: Path) -> None:
+    edit = edit_of(tmp_path, f'[place.a]\nserial = "0df10035"\nstick = "{STICK}"\n')
+    edit.add("b", "5a1c0e01", FOUND, [])
+
+    assert edit.lab.wiring_of("5a1c0e01").stick is None
+
+
 def test_a_console_that_is_gone_is_replaced_and_one_that_is_there_stays(tmp_path: Path) -> None:
     there = tmp_path / "tty"
     text = f'[place.a]\nserial = "0df10035"\nconsole = "{there}"\n'
