@@ -29,11 +29,11 @@ def equip(root: click.Command, name: str) -> None:
 
 
 def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Yield a command and all below it, each with what is typed for it."""
+    """Yield a command and all below it that are listed, each with what is typed for it."""
     yield name, root
     if isinstance(root, click.Group):
-        for below in root.commands.values():
-            yield from commands_below(below, f"{name} {below.name}")
+        for below in root.list_commands(click.Context(root)):
+            yield from commands_below(root.commands[below], f"{name} {below}")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

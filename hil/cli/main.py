@@ -24,6 +24,7 @@ from hil.cli.history import history
 from hil.cli.interruption import InterruptionError
 from hil.cli.lease import lease
 from hil.cli.nightly import nightly
+from hil.cli.nouns import Nouns
 from hil.cli.pins import pins
 from hil.cli.power import power
 from hil.cli.read import read
@@ -44,7 +45,7 @@ _MISUSE = 2
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
 @click.version_option(package_name="hil")
 def cli(as_json: bool) -> None:
@@ -154,7 +155,8 @@ def _reader_left() -> int:
 def _told(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
-    return UsageError(error.format_message(), why="it cannot be understood", remedy=f"{command} --help")
+    what = error.format_message().rstrip(".")
+    return UsageError(what, why="it cannot be understood", remedy=f"{command} --help")
 
 
 def main() -> None:

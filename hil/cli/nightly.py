@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.answer import Answer
+from hil.cli.nouns import Nouns
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _folder = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Nouns, invoke_without_command=True)
 @click.pass_context
 def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
     r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 from hil.dutlink.pin_names import Level, Pin
 
 __all__ = ["pins"]
 
 
-@click.group()
+@click.group(cls=Nouns)
 def pins() -> None:
     """Drive a control pin, or leave it floating. The board does not tell how its pins are.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _VERBS = {
 }
 
 
-@click.group()
+@click.group(cls=Nouns)
 def power() -> None:
     """Switch the DUT's supply, or read its meter. The DUT stays as it was left.
 

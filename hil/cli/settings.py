@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 from hil.errors import SettingError
 
 __all__ = ["settings"]
 
 
-@click.group()
+@click.group(cls=Nouns)
 def settings() -> None:
     """Read or store a board's settings: name, tags, usb_console, power_on, power_off, power_rescue.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hil.cli.nouns import Nouns
 from hil.cli.sizes import parse_size
 from hil.errors import UsageError
 
@@ -37,7 +38,7 @@ _CONTROL = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Nouns, invoke_without_command=True)
 @click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="How many.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="For USB/IP. [default: any free one]")
 @click.option("--speed", type=float, callback=_speed, default=1.0, show_default=True, help="Times real time.")

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 
 __all__ = ["storage"]
 
 
-@click.group()
+@click.group(cls=Nouns)
 def storage() -> None:
     """Give the stick to the host, to the DUT, or to nobody.
 

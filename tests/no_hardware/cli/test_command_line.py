@@ -83,6 +83,18 @@ def test_an_error_is_data_on_either_side(
     assert (status, json.loads(capsys.readouterr().err)["error"]) == (1, "BoardAbsentError")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(["pwoer", "on"], "hil power"), (["power", "onn"], "hil power on"), (["sim", "falt"], "hil sim fault")],
+)
+def test_a_command_that_does_not_exist_leads_to_the_one_that_was_meant(
+    typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(typed)
+
+    assert (status, f"try: {meant}\n" in capsys.readouterr().err) == (2, True)
+
+
 WORDS = sorted(
     {word for path in COMMANDS for word in path.split()[1:]}
     | {option for command in COMMANDS.values() for each in command.params for option in each.opts}
