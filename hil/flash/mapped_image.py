@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
+from hil.flash.checksums import Checksums
 from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, ImageStream, opened
 
@@ -46,28 +46,27 @@ class MappedImage:
         return self._map.mapped_bytes
 
     def extents(self, _room: Room | None = None) -> Generator[Extent]:
-        """Read the mapped ranges; see `Image`. A range's checksum is known behind its last extent."""
-        with opened(self._path) as stream:
+        """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
+        with opened(self._path) as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
-                yield from self._range(stream, blocks)
+                yield from self._range(stream, blocks, checksums)
             stream.skip(self._map.image_bytes - stream.at)
+            checksums.finish()
             if stream.read(1):
                 raise self._wrong(
                     f"it is larger than the {self._map.image_bytes} bytes that its block map is for"
                 )
 
-    def _range(self, stream: ImageStream, blocks: BlockRange) -> Iterator[Extent]:
+    def _range(self, stream: ImageStream, blocks: BlockRange, checksums: Checksums) -> Iterator[Extent]:
         begin, left = self._map.extent(blocks)
         stream.skip(begin - stream.at)
-        digest = hashlib.new(self._map.checksum_kind) if blocks.checksum else None
+        name = f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"
+        counted = checksums.range(name, blocks.checksum)
         while left:
             data = stream.exactly(min(left, PIECE_BYTES))
-            if digest is not None:
-                digest.update(data)
             left -= len(data)
+            counted.add(data, is_last=not left)
             yield Extent(stream.at - len(data), memoryview(data))
-        if digest is not None and digest.hexdigest() != blocks.checksum:
-            raise self._wrong(f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map")
 
     def _wrong(self, why: str) -> ImageError:
         return ImageError(
