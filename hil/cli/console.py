@@ -13,7 +13,7 @@ import click
 from hil.cli.answer import Answer
 from hil.cli.local_terminal import EndedError, ended_by_signals, raw
 from hil.cli.one_board import Asked, one_board
-from hil.errors import ConsoleError, UsageError
+from hil.errors import ConsoleError, HilError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
 
 __all__ = ["console"]
+
+_KEYBOARD = 0
+"""Standard input; Python's `sys.stdin` may not be there."""
 
 _REACTION_S = 0.5
 """How long a board may take to say that it left console mode."""
@@ -56,7 +59,7 @@ def console(
     """  # noqa: D301 - click's own escape
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
-    keys = None if read_only or not sys.stdin.isatty() else sys.stdin.fileno()
+    keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
     with ExitStack() as session:
         kept = _kept(session, transcript)
@@ -66,8 +69,12 @@ def console(
             _talk(board, [_shown(as_json=as_json), *kept], keys, power_on=power_on)
         except EndedError as ended:
             return Answer(None, _KILLED + ended.number)
+        except HilError:  # some are an OSError, too
+            raise
         except BrokenPipeError:
             _forget_output()
+        except OSError as error:
+            raise _not_written(error) from error
     return Answer(None)
 
 
@@ -124,6 +131,15 @@ def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
         raise UsageError(f"{transcript} cannot be written", why=str(error), remedy="another FILE") from error
     session.callback(file.close)
     return [file]
+
+
+def _not_written(error: OSError) -> ConsoleError:
+    return ConsoleError(
+        "what the console says cannot be written",
+        why=str(error),
+        remedy="make room, or write elsewhere",
+        errno=error.errno,
+    )
 
 
 def _restore_mode(board: Board, talk: Talk) -> None:

@@ -138,10 +138,12 @@ class ConsoleEvidence:
 
     def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
         recorder = self._follow(board)
-        _be_read(board.console)
+        unread = _be_read(board.console)
         again = item.nodeid == self._latest
         self._latest = item.nodeid
         test = ConsoleTest(recorder, board, item.nodeid, self._last, again=again)
+        if unread:
+            board.console.transcript.mark(f"the console is not read: {unread}")
         for finding in test.strays:
             told = f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
             self._ledger.remarks.append(told)
@@ -208,15 +210,20 @@ class ConsoleEvidence:
 _SKIP: Final = pytest.skip.Exception
 
 
-def _be_read(console: Console) -> None:
-    """See to it that the console is read, and is the DUT's, whatever an earlier test did to it."""
+def _be_read(console: Console) -> str:
+    """See to it that the console is read, and is the DUT's, whatever an earlier test did to it.
+
+    Returns:
+        Why it is not; empty if it is. A test that does not use it need not care.
+    """
     try:
         console.open(wait_s=0.0)
         console.catch_up()
         if left_in_shell(console.transcript.between(console.transcript.position - _SHELL_BYTES)):
             console.restore_console_mode()  # the board ignores the Ctrl-B there: the DUT is not disturbed
     except HilError as error:
-        console.transcript.mark(f"the console is not read: {error.what}")
+        return error.what
+    return ""
 
 
 def _note(properties: list[tuple[str, object]], path: Path) -> None:

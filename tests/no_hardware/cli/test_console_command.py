@@ -253,6 +253,22 @@ def test_a_reader_that_is_gone_ends_it_without_a_word() -> None:
     assert (process.returncode, b"Traceback" in complaint) == (0, False)
 
 
+def test_a_full_disk_is_told_in_words() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        command = [sys.executable, "-m", "hil.cli.main", "console", "--power-on"]
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=LIMIT_S,
+        )
+
+    assert (ended.returncode, b"cannot be written" in ended.stderr) == (1, True)
+    assert b"Traceback" not in ended.stderr
+
+
 def test_a_transcript_that_cannot_be_written_is_told_before_the_board_is_touched(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
