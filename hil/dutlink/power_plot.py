@@ -21,6 +21,9 @@ _WIDTH, _HEIGHT = 800, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 15, 20, 45
 _TICKS = 5
 _LABEL_ROWS, _LABEL_LETTERS, _LETTER = 3, 28, 6.5
+_LABEL_ROOM = 1.25
+"""How much higher than its highest reading a plot is, where marks have their labels."""
+
 
 _STYLE = """
   text { font: 12px sans-serif; fill: #333 } .back { fill: #fff } .grid { stroke: #ddd }
@@ -84,7 +87,8 @@ def to_svg(
     ends += [trace.began_s + 1.0] if trace.ended_s is None else [trace.ended_s]
     watts = [sample.watts for sample in trace.samples]
     across = _Axis(0.0, max(ends) - trace.began_s, _LEFT, _WIDTH - _RIGHT)
-    up = _Axis(min([0.0, *watts]), max([0.1, *watts]), _HEIGHT - _BOTTOM, _TOP)
+    most = max([0.1, *watts]) * (_LABEL_ROOM if marks else 1.0)
+    up = _Axis(min([0.0, *watts]), most, _HEIGHT - _BOTTOM, _TOP)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" class="power"',

@@ -33,7 +33,8 @@ def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]
             run = EvidenceFolder(kept).run()
             if run is not None and run.key in keys:
                 found[run.key] = kept
-                _complete(kept, trouble)
+                if run.ended_s is None or not (kept / "index.html").is_file():
+                    _complete(kept, trouble)
     return found
 
 
@@ -51,9 +52,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _complete(kept: Path, trouble: list[str]) -> None:
-    """Make the pages of a run that was killed before it could."""
-    if (kept / "index.html").is_file():
-        return
+    """Make the pages of a run that goes on, or was killed before it could."""
     try:
         build_run(kept)
     except OSError as error:

@@ -17,7 +17,7 @@ __all__ = ["Bar", "Lane", "Span", "Tick", "Timeline", "lay_out"]
 _LEAST_WIDTH, _MOST_WIDTH = 960.0, 8000.0
 _TEST_WIDTH = 14.0
 _NARROWEST = 1.5
-_TICK_EVERY = 110.0
+_TICK_EVERY, _TICK_WIDTH = 110.0, 60.0
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200)
 
 
@@ -102,7 +102,7 @@ class _Scale:
         rough_s = (self.end_s - self.begin_s) / self.width * _TICK_EVERY
         step_s = next((step for step in _STEPS_S if step >= rough_s), _STEPS_S[-1])
         at_s = -(-self.begin_s // step_s) * step_s
-        while at_s <= self.end_s:
+        while at_s <= self.end_s and self.x(at_s) < self.width - _TICK_WIDTH:
             yield Tick(self.x(at_s), clock(at_s)[: 8 if step_s >= 1 else 10])
             at_s += step_s
 

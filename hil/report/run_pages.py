@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.evidence.file_names import file_stem
 from hil.report.lanes import lay_out
 from hil.report.pages import write_page
-from hil.report.power import draw, read_trace
+from hil.report.power import draw, read_traces
 from hil.report.run_view import read_run
 from hil.report.summary import summary
 from hil.report.transcript import read_transcript
@@ -77,16 +77,16 @@ def _write_test(folder: Path, test: TestFacts) -> None:
     began_s = test.began_monotonic_s
     stem = test.stem or file_stem(test.nodeid)
     transcript = read_transcript(folder / "console", stem) if test.board else None
-    trace = read_trace(folder / "power" / f"{stem}.json", began_s) if test.board else None
+    traces = read_traces(folder / "power", stem, began_s) if test.board else []
+    origin_s = traces[0].began_s if traces else began_s + test.wait_s
     write_page(
         folder / "tests" / f"{file_stem(test.nodeid)}.html",
         "test.html.j2",
         test=test,
         facts=list(_test_facts(test)),
         transcript=transcript,
-        plot=draw(trace, transcript) if trace else None,
-        power_facts=_power_facts(trace) if trace else "",
-        origin_s=trace.began_s if trace else began_s + test.wait_s,
+        plots=[(_power_facts(trace), draw(trace, transcript, origin_s)) for trace in traces],
+        origin_s=origin_s,
     )
 
 

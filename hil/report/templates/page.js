@@ -31,7 +31,7 @@
       if (row.hidden === fits) row.hidden = !fits;
       shown += fits;
     }
-    for (const part of all(".matrix section")) part.hidden = !part.querySelector("tr[data-o]:not([hidden])");
+    for (const part of all(".matrix section, .tests section")) part.hidden = !part.querySelector("tr[data-o]:not([hidden])");
     told.textContent = `${shown} of ${rows.length} tests`;
   };
   if (words && kind) { words.oninput = kind.onchange = sift; if (words.value || kind.value) sift(); }
@@ -108,13 +108,16 @@
     now = -1;
     show(1);
   };
-  const plot = one("svg.power"), cursor = one("svg.power .cursor");
-  const scale = plot && { left: +plot.dataset.left, right: +plot.dataset.right, end: +plot.dataset.end };
+  const plots = all("svg.power[data-end]").map((plot) => {
+    const [left, right, begin, end] = ["left", "right", "begin", "end"].map((name) => parseFloat(plot.dataset[name]));
+    return { plot, left, right, begin, end, cursor: plot.querySelector(".cursor") };
+  });
   const mark = (seconds) => {
-    if (!cursor || !Number.isFinite(seconds)) return;
-    const x = scale.left + seconds / scale.end * (scale.right - scale.left);
-    cursor.setAttribute("visibility", x >= scale.left && x <= scale.right ? "visible" : "hidden");
-    cursor.setAttribute("transform", `translate(${x.toFixed(1)} 0)`);
+    for (const { left, right, begin, end, cursor } of plots) {
+      const x = left + (seconds - begin) / end * (right - left);
+      cursor.setAttribute("visibility", x >= left && x <= right ? "visible" : "hidden");
+      if (Number.isFinite(x)) cursor.setAttribute("transform", `translate(${x.toFixed(1)} 0)`);
+    }
   };
   if (log) {
     sought.oninput = only.onchange = seek;
@@ -123,15 +126,15 @@
     one("#before").onclick = () => show(-1);
     log.addEventListener("mouseover", (event) => mark(parseFloat(event.target.closest("li")?.dataset.t)));
   }
-  if (log && plot) {
+  for (const { plot, left, right, begin, end } of log ? plots : []) {
     plot.addEventListener("click", (event) => {
       const box = plot.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width * plot.viewBox.baseVal.width;
-      const seconds = (x - scale.left) / (scale.right - scale.left) * scale.end;
+      const seconds = begin + (x - left) / (right - left) * end;
       const line = all("li[data-t]", log).find((candidate) => parseFloat(candidate.dataset.t) >= seconds);
       mark(seconds);
       line?.scrollIntoView({ block: "center" });
-      found[now]?.classList.remove("now");
+      log.querySelector(".now")?.classList.remove("now");
       line?.classList.add("now");
     });
   }

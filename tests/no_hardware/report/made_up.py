@@ -72,20 +72,23 @@ def keep_console(
         [100.25 + 0.01 * number, BEGAN_S, at, len(data[at : at + size])]
         for number, at in enumerate(range(0, len(data), size))
     ]
-    told = [[at_s, BEGAN_S, 0, text] for at_s, text in marks or []]
+    told = [
+        [at_s, BEGAN_S, min(len(data), int((at_s - 100.25) * 100) * size), text] for at_s, text in marks or []
+    ]
     facts = {"nodeid": nodeid, "board": BOARD, "chunks": chunks, "marks": told, "neighbour": []}
     (console / f"{stem}.raw").write_bytes(data)
     (console / f"{stem}.json").write_text(json.dumps(facts))
 
 
-def keep_power(folder: Path, nodeid: str) -> None:
+def keep_power(folder: Path, nodeid: str, attempt: str = "") -> None:
     (folder / "power").mkdir(parents=True, exist_ok=True)
     samples = [
         {"monotonic_s": 100.3 + 0.1 * n, "time_s": BEGAN_S, "volts": 5.0, "amps": 0.1 * n, "watts": 0.5 * n}
         for n in range(25)
     ]
     data = {"samples": samples, "gaps": [], "began_s": 100.25, "ended_s": 102.9, "delay_s": 0.0}
-    (folder / "power" / f"{file_stem(nodeid)}.json").write_text(json.dumps(data))
+    stem = f"{file_stem(nodeid)}{attempt}"
+    (folder / "power" / f"{stem}.json").write_text(json.dumps(data))
 
 
 def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since: int = 9) -> None:

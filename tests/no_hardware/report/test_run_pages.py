@@ -199,6 +199,17 @@ def test_power_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path: Path)
     assert 'class="power"' not in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 
 
+def test_each_attempt_has_a_power_plot(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME, attempt("failed", "cold"), attempt("passed", number=2)))
+    keep_power(tmp_path, NAME)
+    keep_power(tmp_path, NAME, "-attempt-1")
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert text.count('class="power"') == 2
+    assert "Attempt 2. Mean" in text
+
+
 def test_waiting_bodies_and_the_hosts_turn_with_the_stick_are_on_the_timeline(tmp_path: Path) -> None:
     test = a_test(NAME)
     test.wait_s = 1.0

@@ -84,6 +84,11 @@ def test_a_repetition_from_cold_is_another_attempt_of_the_same_test(
     assert [len(one.phases) for one in cold.attempts] == [3, 3]
     assert "never seen" in cold.attempts[0].message
     assert (cold.outcome, cold.last.message) == ("flaky", "")
+    power = pytester.path / "report" / "power"
+    assert [(power / f"{cold.stem}{attempt}.json").is_file() for attempt in ("", "-attempt-1")] == [
+        True,
+        True,
+    ]
 
 
 def test_the_run_is_kept_with_its_boards_and_its_ledger(
