@@ -19,6 +19,7 @@ __all__ = ["LEGEND", "TimedText", "newest_lines"]
 LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before the test, * what was done"
 
 _LONGEST_LINE: Final = 2000
+_LONGEST_SHOWN: Final = 240
 _DUT, _NEIGHBOUR, _DONE = "|", "<", "*"
 
 
@@ -105,10 +106,11 @@ class TimedText:
 
 
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
-    """Return the last lines that these events make."""
+    """Return the last lines that these events make, cut to what one can read."""
     text = StringIO()
     timed = TimedText(text, start_s)
     for event in events:
         timed.add(event)
     timed.finish()
-    return text.getvalue().splitlines()[-lines:]
+    newest = text.getvalue().splitlines()[-lines:]
+    return [line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..." for line in newest]

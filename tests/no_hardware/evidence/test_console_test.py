@@ -88,6 +88,7 @@ def test_the_last_lines_are_those_of_the_test_with_what_was_done(
 
     assert [line.split(None, 3)[-1] for line in shown] == ["* power force-off", "| last"]
     assert "before" not in "".join(one.newest_lines(100))
+    assert max(map(len, one.newest_lines(100))) < 300
 
 
 def test_a_test_that_was_not_kept_can_be_kept_afterwards(
