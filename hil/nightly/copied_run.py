@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -58,19 +59,25 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _copy(read_end: int, path: Path, terminal: BinaryIO) -> None:
-    shown = True
-    with path.open("xb") as kept, os.fdopen(read_end, "rb", buffering=0) as pipe:
+    """Pass on what comes, to whichever of the two still takes it; the program must never wait for them."""
+    with os.fdopen(read_end, "rb", buffering=0) as pipe, _opened(path) as kept:
+        takers = [kept, terminal]
         while chunk := pipe.read(65536):
-            kept.write(chunk)
-            kept.flush()
-            if shown:
-                shown = _show(chunk, terminal)
+            takers = [taker for taker in takers if _write(chunk, taker)]
 
 
-def _show(chunk: bytes, terminal: BinaryIO) -> bool:
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb", buffering=0)
+    except OSError:  # a full disk: what is shown is all there is
+        return io.BytesIO()
+
+
+def _write(chunk: bytes, taker: BinaryIO) -> bool:
+    """Whether all of it was taken; a full disk or a terminal that went away takes nothing any more."""
     with contextlib.suppress(OSError, ValueError):
-        terminal.write(chunk)
-        terminal.flush()
+        taker.write(chunk)
+        taker.flush()
         return True
     return False
 

@@ -16,9 +16,10 @@ import uuid
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from hil.errors import HilError
+from hil.errors import HilError, UsageError
 from hil.history.facts import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
@@ -32,7 +33,6 @@ from hil.suite.session import END_WITH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 __all__ = ["ledger_in", "pytest_arguments", "run_night"]
 
@@ -47,19 +47,20 @@ def run_night(
         more: Further arguments for pytest; they win over those that every night has.
         terminal: Where pytest's output is shown.
         tell: Shows the user a line.
+
+    Raises:
+        UsageError: A night cannot be kept there.
     """
-    folder, key = new_folder(parent.absolute()), uuid.uuid4().hex
+    folder, key = _begin(parent.absolute()), uuid.uuid4().hex
     command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *more)
     record = NightRecord(began=_now(), command=command, folder=str(folder))
-    record.write()
+    _keep(record, tell)
     tell(f"this night is kept in {folder}")
     _enter(folder, key, tell)
     status = run_copied(command, _environ(), folder / "console.txt", terminal)
-    console = (folder / "console.txt").read_text(encoding="utf-8", errors="replace")
-    (folder / "ledger.txt").write_text(ledger_in(console), encoding="utf-8")
     _end(folder, key, status, tell)
     ended = replace(record, ended=_now(), status=status, meaning=meaning_of(status))
-    ended.write()
+    _keep(ended, tell)
     _report(folder.parent, tell)
     return ended
 
@@ -87,6 +88,30 @@ def ledger_in(console: str) -> str:
     behind_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
     lines = "".join(behind_title).lstrip().splitlines(keepends=True)
     return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or "no ledger\n"
+
+
+def _begin(parent: Path) -> Path:
+    try:
+        return new_folder(parent)
+    except OSError as error:
+        raise UsageError(
+            f"no night can be kept in {parent}",
+            why=str(error.strerror),
+            remedy="see to free space and permissions there, or give another --folder",
+        ) from error
+
+
+def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
+    """Write the record, and beside it the ledger, once there is one; a full disk ends no night."""
+    folder = Path(record.folder)
+    try:
+        record.write()
+        console = folder / "console.txt"
+        if console.is_file():
+            shown = console.read_text(encoding="utf-8", errors="replace")
+            (folder / "ledger.txt").write_text(ledger_in(shown), encoding="utf-8")
+    except OSError as error:
+        tell(f"{folder} does not say how the night went: {error}")
 
 
 def _environ() -> dict[str, str]:

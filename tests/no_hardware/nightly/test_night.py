@@ -270,3 +270,20 @@ def test_the_handlers_of_signals_are_as_before(tmp_path: Path) -> None:
 )
 def test_a_night_keeps_its_ledger_apart(printed: str, ledger: str) -> None:
     assert ledger_in(printed) == ledger
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "nightly").write_text("a file")
+
+    ran = run_hil(tmp_path, "nightly", "run", "--", "--version")
+
+    assert (ran.returncode, "no night can be kept in" in ran.stderr) == (2, True), ran.stderr
+
+
+def test_a_program_whose_output_cannot_be_kept_goes_on(tmp_path: Path) -> None:
+    shown = io.BytesIO()
+    command = [sys.executable, "-c", "print('x' * 1_000_000)"]  # more than a pipe holds
+
+    status = run_copied(command, os.environ, tmp_path / "no folder" / "console.txt", shown)
+
+    assert (status, len(shown.getvalue())) == (0, 1_000_001)
