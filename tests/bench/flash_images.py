@@ -16,6 +16,9 @@ __all__ = ["compressed", "dense", "quarter"]
 
 _BLOCK_BYTES = 4096
 _PIECE_BYTES = 1 << 20
+_RUNS = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20]
+"""Lengths of mapped runs, as often each: metadata comes in small ones, files in large ones."""
+
 _PACK = {"xz": ["xz", "-1", "-T0", "-c"], "zstd": ["zstd", "-q", "-c"]}
 
 
@@ -29,15 +32,19 @@ def dense(folder: Path, size_bytes: int) -> Path:
 
 
 def quarter(folder: Path, size_bytes: int) -> Path:
-    """An image of which every fourth MiB is mapped, with its block map beside it."""
+    """An image of which a quarter is mapped, in runs of all lengths; with its block map beside it."""
     image = folder / "quarter.img"
-    ranges = []
+    rng = random.Random(2)  # noqa: S311 - no secret
+    ranges: list[tuple[int, int, str]] = []
+    at = 0
     with image.open("wb") as file:
-        for at in range(0, size_bytes, 4 * _PIECE_BYTES):
-            data = os.urandom(_PIECE_BYTES)
+        while at < size_bytes:
+            length = min(rng.choice(_RUNS), size_bytes - at)
+            data = os.urandom(length)
             file.seek(at)
             file.write(data)
-            ranges.append((at, hashlib.sha256(data).hexdigest()))
+            ranges.append((at, length, hashlib.sha256(data).hexdigest()))
+            at += 4 * length
         file.truncate(size_bytes)
     folder.joinpath("quarter.bmap").write_bytes(_bmap(size_bytes, ranges))
     return image
@@ -58,19 +65,19 @@ def compressed(folder: Path, size_bytes: int) -> dict[str, Path]:
     return {name: folder / f"mixed.{name}" for name in found}
 
 
-def _bmap(size_bytes: int, ranges: list[tuple[int, str]]) -> bytes:
-    """Format a block map of MiB-long ranges; it carries its own checksum, counted with zeros in its place."""
-    per_range = _PIECE_BYTES // _BLOCK_BYTES
+def _bmap(size_bytes: int, ranges: list[tuple[int, int, str]]) -> bytes:
+    """Format a block map; it carries its own checksum, counted with zeros in its place."""
     lines = "".join(
-        f'<Range chksum="{digest}">{at // _BLOCK_BYTES}-{at // _BLOCK_BYTES + per_range - 1}</Range>\n'
-        for at, digest in ranges
+        f'<Range chksum="{digest}">{at // _BLOCK_BYTES}-{(at + length) // _BLOCK_BYTES - 1}</Range>\n'
+        for at, length, digest in ranges
     )
+    mapped = sum(length for _, length, _ in ranges) // _BLOCK_BYTES
     zeros = "0" * 64
     text = (
         f'<?xml version="1.0" ?>\n<bmap version="2.0">\n<ImageSize> {size_bytes} </ImageSize>\n'
         f"<BlockSize> {_BLOCK_BYTES} </BlockSize>\n"
         f"<BlocksCount> {size_bytes // _BLOCK_BYTES} </BlocksCount>\n"
-        f"<MappedBlocksCount> {len(ranges) * per_range} </MappedBlocksCount>\n"
+        f"<MappedBlocksCount> {mapped} </MappedBlocksCount>\n"
         f"<ChecksumType> sha256 </ChecksumType>\n<BmapFileChecksum> {zeros} </BmapFileChecksum>\n"
         f"<BlockMap>\n{lines}</BlockMap>\n</bmap>\n"
     ).encode()
