@@ -6,9 +6,9 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from disk_bench import MIB, StickBench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stick_bench import MIB, StickBench
 
 from hil.errors import FlashError, StickLostError
 from hil.flash import disk as disk_module

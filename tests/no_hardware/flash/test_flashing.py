@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from disk_bench import MIB, StickBench
 from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
-from stick_bench import MIB, StickBench
 
 from hil.errors import FlashError, ImageError, StickLostError, StorageError
 from hil.flash import disk as disk_module
@@ -516,7 +516,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from stick_bench import StickBench
+from disk_bench import StickBench
 from test_flashing import Told, flash
 
 root, image, phase, steps = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stick_bench import NAMES, StickBench
+from disk_bench import NAMES, StickBench
 
 from hil.errors import StickLostError, StorageError, WrongDiskError
 from hil.flash import proof
