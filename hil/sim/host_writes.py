@@ -12,6 +12,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
+from hil.sim.stick_file import has_data
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -74,6 +76,8 @@ class HostWrites:
         """Offset, old and new bytes of every page that differs, in rising order."""
         for start in range(0, self._file.size_bytes, _SLICE_BYTES):
             length = min(_SLICE_BYTES, self._file.size_bytes - start)
+            if not (self._file.has_data(start, length) or has_data(before, start, length)):
+                continue
             old = os.pread(before, length, start)
             new = self._file.read(start, length)
             if old != new:

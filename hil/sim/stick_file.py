@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BLOCK_BYTES", "StickFile"]
+__all__ = ["BLOCK_BYTES", "StickFile", "has_data"]
 
 BLOCK_BYTES = 512
 _FICLONE = 0x40049409
@@ -59,6 +59,10 @@ class StickFile:
             self._move_to_new_file()
         os.ftruncate(self._fd, self.size_bytes)
 
+    def has_data(self, offset: int, length: int) -> bool:
+        """Whether anything but a hole is there."""
+        return has_data(self._fd, offset, length)
+
     def copy_to(self, target: int) -> None:
         """Copy the bytes to an empty file's descriptor, holes included."""
         _copy(self._fd, target)
@@ -74,6 +78,14 @@ class StickFile:
         fresh.replace(self.path)
         os.close(self._fd)
         self._fd = fd
+
+
+def has_data(descriptor: int, offset: int, length: int) -> bool:
+    """Whether a file has anything but a hole there."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA) < offset + length
+    except OSError:  # ENXIO: only a hole is left
+        return False
 
 
 def _is_ours_alone(fd: int) -> bool:

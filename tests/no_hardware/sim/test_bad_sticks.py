@@ -127,6 +127,17 @@ def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: Stick
     assert stick.file.read(0, PAGE) == bytes(PAGE)
 
 
+def test_a_hole_that_the_host_punched_is_a_change_too(stick: StickBench) -> None:
+    flashed(stick, WRITTEN)
+    stick.stick.faults.drop_every = 1
+    stick.stick.refresh()
+    with stick.node.by_id.open("r+b") as node:
+        node.truncate(0)
+        node.truncate(SIZE_BYTES)
+
+    assert again(stick)[: len(WRITTEN)] == WRITTEN
+
+
 def test_no_copy_is_kept_for_a_good_stick_or_after_a_bad_one(stick: StickBench, tmp_path: Path) -> None:
     stick.stick.faults.flip_every = 7
     flashed(stick, WRITTEN)
