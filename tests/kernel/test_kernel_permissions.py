@@ -36,7 +36,7 @@ def test_the_rule_lets_a_member_of_its_group_use_a_board_that_is_plugged_in(
     assert {name: one.result for name, one in outcomes.items()} == {
         "test_reads": "passed",
         "test_talks": "passed",
-    }
+    }, outcomes
 
 
 @pytest.mark.usefixtures("rule", "serial")
