@@ -140,6 +140,8 @@ WRONG_VALUES = [
     key("login", 'login = { user = "a", prompt = "[" }', "prompt", "regular expression"),
     key("login", 'login = { user = "a", prompt = "" }', "prompt", "before the DUT has said a word"),
     key("login", 'login = { user = "a", prompt = "$" }', "prompt", "before the DUT has said a word"),
+    *(added(f"pace_s = {value}", "pace_s =", "econds") for value in ("-1", "nan", "inf", "true", '"0.01"')),
+    added("pace = 0.01", "unknown key pace", "did you mean pace_s?"),
     key("up", 'up = ""', "before the DUT has said a word"),
     key("up", 'up = ".*"', "before the DUT has said a word"),
     key("up", 'up = "(ready)?"', "before the DUT has said a word"),

@@ -18,8 +18,8 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.waiting import hold
 from hil.errors import UsageError
-from hil.lab.lab_file import find_lab, read_lab
-from hil.lab.place import schema
+from hil.lab.lab_file import find_lab, parse_lab, read_lab
+from hil.lab.place import Place, schema
 from hil.sim.backend import simulated_host
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
@@ -93,6 +93,14 @@ def test_a_mistake_is_told_with_file_line_what_is_allowed_and_what_was_meant(
     assert [word for word in broken.said if word not in str(raised.value)] == [], str(raised.value)
     assert raised.value.why
     assert raised.value.remedy
+
+
+def test_the_example_of_the_page_is_a_lab_file_and_names_every_key() -> None:
+    page = (ROOT / "docs/lab-file.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+
+    assert parse_lab(Path("lab.toml"), example).serial_of("jetson-1") == "0df10035"
+    assert [key for key in Place.model_fields if key not in page] == []
 
 
 def test_there_are_two_hundred_broken_files() -> None:
