@@ -45,16 +45,21 @@ def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
     Raises:
         InterruptionError: A signal came.
     """
-    before = {one: signal.signal(one, _ask) for one in _SIGNALS}
+    before = {one: signal.signal(one, _ask) for one in _SIGNALS if _is_heard(one)}
     try:
         yield
     except _Asked as asked:
-        for one in _SIGNALS:
+        for one in before:
             signal.signal(one, signal.SIG_IGN)  # an impatient second Ctrl-C would leave the stick where it is
         raise _given_in(board, interrupted, asked.number) from None
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _is_heard(number: signal.Signals) -> bool:
+    """Whether a signal does anything: nohup, and shells for jobs in the background, have some ignored."""
+    return signal.getsignal(number) not in {signal.SIG_IGN, None}
 
 
 def _ask(number: int, _frame: object) -> NoReturn:

@@ -177,6 +177,18 @@ def test_a_signal_takes_the_stick_away_and_says_so(  # noqa: PLR0913 - fixtures
     assert signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
 
 
+def test_a_signal_that_nohup_has_ignored_stays_ignored(
+    image: Path, truth: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProgressLines, "begin", lambda *_: signal.raise_signal(signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        status = run(["flash", str(image), "--force"])
+        assert (status, on_stick(truth), signal.getsignal(signal.SIGHUP)) == (0, CONTENT, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_call_goes_on_after_an_interruption(
     image: Path, truth: Any, serial: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
