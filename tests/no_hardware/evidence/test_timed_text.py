@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink.plain_text import plain
+from hil.dutlink.transcript import Chunk, Mark
+from hil.evidence.timed_text import TimedText, newest_lines
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]) (.*)")
+
+
+def written(pieces: list[bytes]) -> list[tuple[str, str]]:
+    """Who said what, line by line."""
+    file = StringIO()
+    text = TimedText(file, 100.0)
+    position = 0
+    for number, piece in enumerate(pieces):
+        text.add(Chunk(100.0 + number, 1_700_000_000.0 + number, piece, position))
+        position += len(piece)
+    text.finish()
+    lines = file.getvalue().split("\n")[:-1]
+    found = [LINE.fullmatch(line) for line in lines]
+    assert None not in found, lines
+    return [(match[1], match[2]) for match in found if match]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"\r\n", b"\n", b"\r", b"\x1b[0m"]))))
+def test_the_lines_are_those_of_the_plain_text(pieces: list[bytes]) -> None:
+    said = [line for _, line in written(pieces)]
+
+    whole = plain(b"".join(pieces))
+    assert said == whole.removesuffix("\n").split("\n") or (said, whole) == ([], "")
+
+
+def test_a_line_has_the_time_of_its_first_byte() -> None:
+    text = TimedText(file := StringIO(), 100.0)
+    for number, piece in enumerate((b"be", b"gin\nnext", b"\n")):
+        text.add(Chunk(100.0 + number, 1_700_000_000.0 + number, piece))
+
+    assert re.findall(r"\+(\d)\.000 \| (\w+)", file.getvalue()) == [("0", "begin"), ("1", "next")]
+
+
+def test_a_line_without_end_is_cut_in_pieces_and_nothing_is_left_out() -> None:
+    for pieces in ([b"x" * 10_000 + b"\n"], [b"x" * 1_000] * 10, [b"a\n" + b"x" * 10_000 + b"\nb\n"]):
+        lines = [line for _, line in written(pieces)]
+
+        assert max(map(len, lines)) <= 2_000
+        assert "".join(lines).count("x") == 10_000
+
+
+def test_a_note_ends_the_line_before_it() -> None:
+    events = [Chunk(100.0, 1.0, b"login: "), Mark(101.0, 2.0, "power\x1b off"), Chunk(102.0, 3.0, b"x")]
+
+    shown = newest_lines(events, 100.0, 10)
+
+    assert [line.split(None, 3)[-1] for line in shown] == ["| login: ", r"* power\x1b off", "| x"]
