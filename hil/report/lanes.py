@@ -35,7 +35,7 @@ class Bar:
 
     Attributes:
         test: It.
-        span: Set-up, body and tear-down, all attempts.
+        span: Set-up, body and tear-down, all attempts; of one that was cut short, up to the end of all.
         calls: The bodies within.
         waits: Waiting for the board before it.
         stick: While the host had the stick: flashing is then.
@@ -87,7 +87,7 @@ class Timeline:
 class _Scale:
     def __init__(self, tests: Sequence[TestFacts], busiest: int) -> None:
         self.begin_s = min(one.began_s for one in tests)
-        self.end_s = max(*(_end_s(one) for one in tests), self.begin_s + 0.1)
+        self.end_s = max(*(_known_s(one) for one in tests), self.begin_s + 0.1)
         self.width = min(_MOST_WIDTH, max(_LEAST_WIDTH, busiest * _TEST_WIDTH))
 
     def x(self, time_s: float) -> float:
@@ -135,7 +135,7 @@ def _bar(test: TestFacts, scale: _Scale) -> Bar:
     phases = [phase for one in test.attempts for phase in one.phases]
     return Bar(
         test=test,
-        span=scale.span(begin_s, _end_s(test)),
+        span=scale.span(begin_s, test.ended_s or scale.end_s),
         calls=[scale.span(one.began_s, one.began_s + one.duration_s) for one in phases if one.name == "call"],
         waits=[scale.span(test.began_s, begin_s)] if scale.x(begin_s) - scale.x(test.began_s) >= 1 else [],
         stick=[scale.span(begin, end) for begin, end in stick_spans(test)],
@@ -153,10 +153,10 @@ def stick_spans(test: TestFacts) -> Iterator[tuple[float, float]]:
             yield since_s, one.time_s
         since_s = one.time_s if one.value == "host" else None
     if since_s is not None:
-        yield since_s, _end_s(test)
+        yield since_s, _known_s(test)
 
 
-def _end_s(test: TestFacts) -> float:
+def _known_s(test: TestFacts) -> float:
     """When it was over; of one that was cut short, when it was last heard of."""
     if test.ended_s is not None:
         return test.ended_s

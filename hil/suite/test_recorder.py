@@ -61,6 +61,7 @@ class TestRecorder:
         self._grouped = getattr(config.option, "loadgroup", False)  # xdist appends groups to node ids
         self._not_kept = not_kept
         self._facts: TestFacts | None = None
+        self._item: pytest.Item | None = None
         self._board: Board | None = None
         self._phases: list[pytest.TestReport] = []
         self._over_s: float | None = None
@@ -71,19 +72,24 @@ class TestRecorder:
         if self._facts is not None:
             return (yield)
         facts = self._facts = self._begin(item)
+        self._item = item
         self._keep(facts)
         try:
             return (yield)
         finally:
             self._end(item, facts)
             self._keep(facts)
-            self._facts = self._board = None
+            self._facts = self._board = self._item = None
 
     def pytest_runtest_logstart(self) -> None:
-        """Note how long the board was waited for, and which it is."""
-        if self._facts is not None and not self._facts.wait_s:
-            self._facts.wait_s = time.monotonic() - self._facts.began_monotonic_s
+        """Note how long the board was waited for, and which it is: who is killed can't do it later."""
+        facts = self._facts
+        if facts is not None and self._item is not None and not facts.wait_s:
+            facts.wait_s = time.monotonic() - facts.began_monotonic_s
             self._board = self._boards.held_board()
+            if self._board is not None:
+                self._note_board(self._item, facts)
+                self._keep(facts)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase; a set-up after others begins another attempt."""
@@ -127,6 +133,9 @@ class TestRecorder:
         if self._board is not None:
             sent = self._board.requests.since(facts.began_monotonic_s)
             facts.requests = [RequestFacts(**asdict(one)) for one in sent]
+        self._note_board(item, facts)
+
+    def _note_board(self, item: pytest.Item, facts: TestFacts) -> None:
         told = {name: str(value) for name, value in item.user_properties}
         if "hil_board" in told:
             simulated = told["hil_board_is"] == "simulated"

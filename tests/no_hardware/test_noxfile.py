@@ -21,6 +21,7 @@ TEST_SESSIONS = [
     "no_hardware",
     "thorough",
     "sim",
+    "browser",
     "coverage",
     "minimums",
 ]

@@ -149,12 +149,16 @@ def test_a_test_that_takes_its_worker_with_it_is_kept_as_an_error(
 
 
 def test_a_run_that_is_killed_leaves_what_was_known(pytester: pytest.Pytester) -> None:
+    """Also which board the test had that was running."""
     pytester.makeconftest(Path(hil.__file__).parents[1].joinpath("conftest.py").read_text())
-    hangs = "def test_hangs():\n    open('up', 'w')\n    time.sleep(99)"
+    hangs = "def test_hangs(power):\n    open('up', 'w')\n    time.sleep(99)"
     pytester.makepyfile(test_inner=f"import time\ndef test_a(): pass\n{hangs}")
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider"]
     run = subprocess.Popen(
-        [*command, "--hil-report=report"], cwd=pytester.path, stdout=subprocess.DEVNULL, env=dict(os.environ)
+        [*command, "--hil-report=report", "--hil-boards=sim:1", "--hil-lab=none"],
+        cwd=pytester.path,
+        stdout=subprocess.DEVNULL,
+        env=dict(os.environ),
     )
     try:
         assert until((pytester.path / "up").exists, 60)
@@ -167,4 +171,5 @@ def test_a_run_that_is_killed_leaves_what_was_known(pytester: pytest.Pytester) -
         "test_a": "passed",
         "test_hangs": "cut short",
     }
+    assert tests["test_hangs"].board is not None
     assert json.loads((pytester.path / "report" / "run.json").read_text())["ended_s"] is None
