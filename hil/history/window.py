@@ -194,7 +194,7 @@ class Window:
         """Tests whose mean time, where they passed, is in the newest runs so much above that before.
 
         A difference that their scatter explains (one standard error) is none. It is a first look: of the
-        runs before the newest ones it takes every third.
+        runs before the newest ones it takes every fifth.
         """
         if len(self.runs) < 2 * newest:
             return {}

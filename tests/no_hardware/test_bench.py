@@ -45,6 +45,21 @@ def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_million_attempts_cost_is_measured_in_both_shapes() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(BENCH / "bench_history.py"), "--part", "200"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert [line.partition(" (")[0].partition("attempts ")[2] for line in ran.stdout.splitlines()] == [
+        "all of them in 60 nights",
+        "in 5,000 nights",
+    ], ran.stderr
+
+
 def test_the_cost_of_the_report_is_measured() -> None:
     line = run("report_cost.py", "--attempts", "10000", "--repeats", "1")
 

@@ -273,9 +273,9 @@ def test_a_night_keeps_its_ledger_apart(printed: str, ledger: str) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "nightly").write_text("a file")
+    (tmp_path / "file").write_text("no folder")
 
-    ran = run_hil(tmp_path, "nightly", "run", "--", "--version")
+    ran = run_hil(tmp_path, "nightly", "run", "--folder", "file/nights", "--", "--version")
 
     assert (ran.returncode, "no night can be kept in" in ran.stderr) == (2, True), ran.stderr
 

@@ -1,0 +1,88 @@
+"""What a million attempts cost: `hil history` over them, in a process of its own, against its goal.
+
+Two shapes: all of them in the newest runs (60 nights of 16,667 tests), and a long history (5,000 nights of 200).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.store import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GOAL_S = 1.0
+REPEATS = 5
+SHAPES = {"all of them in 60 nights": (60, 16_667), "in 5,000 nights": (5_000, 200)}
+DAY_S = 86_400.0
+BOARDS = [Bench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
+
+
+def night(tests: int, rng: random.Random) -> Iterator[Attempt]:
+    """One test in 100 skips, one run in 500 fails."""
+    for number in range(tests):
+        outcome = Outcome.SKIPPED if number % 100 == 0 else Outcome(rng.random() < 0.002)
+        name = f"tests/test_{number // 40}.py::test_{number}"
+        yield Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
+
+
+def fill(path: Path, nights: int, tests: int) -> None:
+    """Make a history."""
+    rng = random.Random(1)  # noqa: S311 - the same history each time
+    with History(path) as history:
+        for number in range(nights):
+            run = RunFacts(f"n{number}", number * DAY_S, kind="nightly", boards=4)
+            history.begin_run(run)
+            history.add(run.key, night(tests, rng))
+            history.close_run(run.key, number * DAY_S + 1, 1)
+
+
+def ask(path: Path) -> tuple[float, float]:
+    """Run `hil history`; returns wall and processor time, in seconds."""
+    before = sum(_children_s())
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began, sum(_children_s()) - before
+
+
+def _children_s() -> tuple[float, float]:
+    import resource  # noqa: PLC0415 - Unix alone
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime, used.ru_stime
+
+
+def main() -> int:
+    """Measure; returns 1 if a goal was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", type=int, default=1, help="a history smaller by so much, to try it out")
+    part = parser.parse_args().part
+    missed = False
+    with tempfile.TemporaryDirectory() as folder:
+        for at, (name, (nights, tests)) in enumerate(SHAPES.items()):
+            path = Path(folder) / f"{at}.db"
+            fill(path, nights, max(1, tests // part))
+            took = [ask(path) for _ in range(REPEATS)]
+            wall_s, cpu_s = (statistics.median(column) for column in zip(*took, strict=True))
+            size = path.stat().st_size / 2**20
+            missed = missed or wall_s >= GOAL_S
+            print(  # noqa: T201 - a program
+                f"1,000,000 attempts {name} ({size:.0f} MiB): hil history takes {wall_s:.2f} s "
+                f"(processor {cpu_s:.2f} s), goal {GOAL_S:.0f} s: {'missed' if wall_s >= GOAL_S else 'met'}"
+            )
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
