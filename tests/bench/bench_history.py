@@ -1,6 +1,6 @@
 """What a million attempts cost: `hil history` over them, in a process of its own, against its goal.
 
-Two shapes: all of them in the newest runs (60 nights of 16,667 tests), and a long history (5,000 nights of 200).
+Two shapes: all of them in the newest runs (60 nights of 16,667 tests), and a long history (5,000 of 200).
 """
 
 from __future__ import annotations
