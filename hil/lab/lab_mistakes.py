@@ -21,6 +21,9 @@ _SEE = "see docs/lab-file.md"
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ASSIGNMENT = re.compile(r"""\s*(?P<key>[\w.-]+)\s*(?P<sign>[=:])\s*(?P<value>.*?)\s*(?:#[^"']*)?$""")
 _HEADING = re.compile(r"\s*\[+\s*(?P<name>[^\]]*?)\s*\]*\s*(?:#.*)?$")
+_LOCATED = 50
+"""How many mistakes are looked for in the text; who has more begins with the first anyway."""
+
 _IN_PLACE = 3
 """How long the path of a key of a place is: place, its name, the key."""
 
@@ -42,8 +45,8 @@ def wrong(file: Path, line: int, what: str, why: str, remedy: str) -> UsageError
 def not_toml(file: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageError:
     """Say where a text stops being TOML, and how the line was probably meant."""
     where = _WHERE.search(str(error))
-    lines = text.splitlines()
-    number = int(where[1]) if where and where[1] else max(1, len(lines))
+    lines = text.removesuffix("\n").split("\n")
+    number = int(where[1]) if where and where[1] else len(lines)
     line = lines[number - 1].strip() if number <= len(lines) else ""
     what = f"this is not TOML: {_WHERE.sub('', str(error))}"
     return wrong(file, number, what, f"the line is: {line[:80]}", _mended(line) or _SEE)
@@ -53,13 +56,13 @@ def invalid(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageErr
     """Tell the first mistake whole, and where the others are."""
     from hil.lab.toml_lines import line_of  # noqa: PLC0415 - only for a wrong file
 
-    in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in mistakes]
+    in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in mistakes[:_LOCATED]]
     # A key that is missing may be one that is misspelt elsewhere: that goes first.
     in_lines.sort(key=lambda pair: (pair[1]["type"] == "missing", pair[0]))
     number, first = in_lines[0]
-    what, why, remedy = _told(first, text.splitlines()[number - 1] if text else "")
+    what, why, remedy = _told(first, text.split("\n")[number - 1])
     others = ", ".join(str(line) for line, _mistake in in_lines[1:9])
-    more = f"; {len(in_lines) - 1} more in line {others}" if others else ""
+    more = f"; {len(mistakes) - 1} more in line {others}" if others else ""
     return wrong(file, number, what, why + more, remedy)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from itertools import accumulate
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,21 +17,37 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
 
     The first lines of a valid text are valid up to each end of a statement; the statement after whose end the
     value is there is the one that made it. Where `path` goes further than the text, its last part that is
-    there counts.
+    there counts. What has been there once stays there, so the statement is found by halving.
     """
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")
     whole = tomllib.loads(text)
     known = next(path[:size] for size in range(len(path), -1, -1) if _has(whole, path[:size]))
-    begin = 0
-    for number, beginning in enumerate(accumulate(lines), start=1):
-        try:
-            content = tomllib.loads(beginning)
-        except tomllib.TOMLDecodeError:
-            continue  # in the middle of a statement
-        if _has(content, known):
-            return 1 + next(at for at in range(begin, number) if _says_something(lines[at]))
-        begin = number
-    return 1
+    without, with_it = 0, len(lines)
+    while (end := _end_between(lines, without, with_it)) is not None:
+        if _has(tomllib.loads(_first(lines, end)), known):
+            with_it = end
+        else:
+            without = end
+    return 1 + next((at for at in range(without, with_it) if _says_something(lines[at])), 0)
+
+
+def _end_between(lines: Sequence[str], low: int, high: int) -> int | None:
+    """Return an end of a statement between two others, near their middle; None where there is none."""
+    middle = (low + high) // 2
+    ends = chain(range(middle, high), range(middle - 1, low, -1))
+    return next((end for end in ends if low < end < high and _is_valid(_first(lines, end))), None)
+
+
+def _first(lines: Sequence[str], number: int) -> str:
+    return "\n".join(lines[:number])
+
+
+def _is_valid(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _has(content: Any, path: Sequence[str | int]) -> bool:  # noqa: ANN401 - any TOML value
