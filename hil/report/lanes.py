@@ -57,12 +57,14 @@ class Lane:
     Attributes:
         name: What it is called.
         board: Its serial number; empty for a worker.
+        place: The board's name, if it has one.
         bars: Its tests.
         used_s: How long they took, all together.
     """
 
     name: str
     board: str = ""
+    place: str = ""
     bars: list[Bar] = field(default_factory=list)
     used_s: float = 0.0
 
@@ -126,6 +128,7 @@ def _lane(kind: str, name: str, tests: Iterable[TestFacts], scale: _Scale) -> La
     for one in tests:
         lane.bars.append(_bar(one, scale))
         lane.used_s += one.took_s
+        lane.place = lane.place or (one.board.name if one.board else "")
     return lane
 
 
