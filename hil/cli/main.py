@@ -45,7 +45,7 @@ _MISUSE = 2
 _INTERRUPTED = 130
 
 
-@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
 @click.version_option(package_name="hil")
 def cli(as_json: bool) -> None:

@@ -50,8 +50,11 @@ class ProgressLines:
             self._write(f"{self._phase}: {self._so_far()}, {self._rate()}{self._left()}")
 
     def end(self) -> None:
-        """The part is over; nothing is said of one in which nothing was done."""
-        if not self._done:
+        """The part is over.
+
+        Nothing is said of one in which nothing was done, nor of a comparison that ended with a difference.
+        """
+        if not self._done or (self._phase == "compare" and self._total not in {None, self._done}):
             return
         took_s = self._now() - self._began_s
         self._write(f"{self._phase}: {size_text(self._done)} in {took_s:.1f} s, {self._rate()}")

@@ -79,6 +79,14 @@ def test_nothing_is_said_of_nothing(log: Log) -> None:
     assert log.lines == []
 
 
+def test_nothing_is_said_of_a_comparison_that_ended_early(log: Log) -> None:
+    log.progress.begin("compare", 10 * MIB)
+    log.work(1, MIB, 0.1)
+    log.progress.end()
+
+    assert log.lines == []
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
     [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 * MIB, "5.0 MiB"), (3 << 40, "3072.0 GiB")],
