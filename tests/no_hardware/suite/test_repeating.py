@@ -142,6 +142,29 @@ def test_a_session_fixture_on_the_board_is_made_anew_for_a_repetition(
 
 
 @BOTH_WAYS
+def test_a_repetition_finds_the_dut_without_power_and_the_stick_with_nobody(
+    run_suite: RunSuite, workers: str
+) -> None:
+    source = """
+from hil.dutlink.waiting import until
+
+def test_finds_it_cold(power, storage, pins):
+    if first("cold"):
+        storage.dut()
+        power.force_on()
+        assert until(lambda: power.read().amps > 0.1, 10), "it never drew current"
+        assert False, "at the first attempt"
+    assert power.read().amps < 0.02
+    assert storage.position.name == "OFF"
+"""
+
+    inner = run_suite(FIRST + source, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    assert inner.status == Status.FLAKY, inner.text
+    assert "before: AssertionError: at the first attempt" in inner.text
+
+
+@BOTH_WAYS
 def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -> None:
     inner = run_suite(SEVERAL, "--hil-boards=sim:1", "--hil-repeat=1", workers)
 
