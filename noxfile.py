@@ -130,6 +130,13 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_jumpstarter(session: nox.Session) -> None:
+    """Measure our driver for Jumpstarter's exporter against Jumpstarter's own, on one simulated board."""
+    session.install("-e", ".[jumpstarter]", *TEST_GROUP, *JUMPSTARTER_GROUP)
+    session.run("python", "tests/bench/bench_jumpstarter.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what suite, driver, leases, scheduling, console, flashing, report cost: half an hour."""
     _install(session, *BENCH_GROUP)

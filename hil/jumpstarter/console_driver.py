@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
+from anyio import current_time, sleep, to_thread
 from jumpstarter.driver import exportstream
 
 from hil.dutlink.tty import find_tty, uart_of
+from hil.errors import ConsoleBusyError
 from hil.jumpstarter.part import Part
 from hil.jumpstarter.tty_stream import TtyStream
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from hil.dutlink.tty import Tty
 
 __all__ = ["ConsoleDriver"]
+
+_CLOSES_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.02
 
 
 @dataclass(kw_only=True)
@@ -34,16 +38,26 @@ class ConsoleDriver(Part):
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[TtyStream]:
         """Open the console."""
-        tty = await to_thread.run_sync(self.console)
-        async with TtyStream(tty, self.tenant.serial) as stream:
+        async with await self._opened(await to_thread.run_sync(self.console)) as stream:
             yield stream
 
     @exportstream
     @asynccontextmanager
     async def connect_board(self) -> AsyncIterator[TtyStream]:
         """Open the board's own port, behind which its shell is."""
-        async with TtyStream(self.uart(), self.tenant.serial) as stream:
+        async with await self._opened(await to_thread.run_sync(self.uart)) as stream:
             yield stream
+
+    async def _opened(self, tty: Tty) -> TtyStream:
+        """Open a tty; one that was just closed by a client may take a moment to be closed here."""
+        ends = current_time() + _CLOSES_WITHIN_S
+        while True:
+            try:
+                return TtyStream(tty, self.tenant.serial)
+            except ConsoleBusyError:
+                if current_time() >= ends:
+                    raise
+                await sleep(_LOOK_EVERY_S)
 
     def console(self) -> Tty:
         """Which tty the console is."""

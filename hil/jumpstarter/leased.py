@@ -13,7 +13,7 @@ from hil.errors import HilError
 from hil.jumpstarter.client_config import load_config
 from hil.jumpstarter.direct import unreached
 from hil.jumpstarter.lease_name import LeaseName
-from hil.jumpstarter.leasing import Leasing, end_stale
+from hil.jumpstarter.leasing import LEASE_S, Leasing, end_stale
 from hil.jumpstarter.road import ALLOWED, Road
 
 if TYPE_CHECKING:
@@ -37,24 +37,28 @@ class LeasedRoad(Road):
         target: What exporter is wanted.
         wait_s: How long others may keep all of them, in seconds.
         tell: Shows the user a line.
+        lease_s: Seconds that the lease lasts beyond a renewal.
 
     Raises:
         BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is none for this run.
         UsageError: The client's configuration cannot be used.
     """
 
-    def __init__(self, target: Leased, wait_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: Leased, wait_s: float, tell: Callable[[str], None], *, lease_s: float = LEASE_S
+    ) -> None:
         config = load_config(target.client)
         super().__init__(f"an exporter with {target.selector}")
         with self.or_closed():
             channel = open_channel(self.portal, config)
             self.on_close(lambda: self.portal.call(channel.close))
-            self.leasing = Leasing(config, channel, LeaseName.of_this_process().fresh())
+            name = LeaseName.of_this_process().fresh()
+            self.leasing = Leasing(config, channel, name, lease_s=lease_s)
             self._lease(target.selector, wait_s, tell)
             self.label = f"exporter {self.leasing.exporter}"
-            self._reach(wait_s)
             keeper = self.portal.start_task_soon(self.leasing.keep, self._over)
-            self.on_close(keeper.cancel)
+            self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
+            self._reach(wait_s)
 
     def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None]) -> None:
         stale = self.portal.call(end_stale, self.leasing)

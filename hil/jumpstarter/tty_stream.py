@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Self
 
-from anyio import BrokenResourceError, EndOfStream, wait_readable, wait_writable
+from anyio import (
+    BrokenResourceError,
+    ClosedResourceError,
+    EndOfStream,
+    notify_closing,
+    wait_readable,
+    wait_writable,
+)
 from anyio.abc import ObjectStream
 
 from hil.dutlink.tty import open_tty
@@ -34,37 +41,40 @@ class TtyStream(ObjectStream[bytes]):
 
     async def receive(self) -> bytes:
         """Wait for bytes."""
-        while True:
-            await wait_readable(self._descriptor)
+        while self._descriptor >= 0:
             try:
+                await wait_readable(self._descriptor)
                 data = os.read(self._descriptor, _READ_BYTES)
             except BlockingIOError:
                 continue
-            except OSError as error:
+            except (OSError, ClosedResourceError) as error:
                 raise EndOfStream from error
             if not data:
                 raise EndOfStream
             return data
+        raise EndOfStream
 
     async def send(self, item: bytes) -> None:
         """Send all of them."""
         rest = memoryview(item)
         while rest:
-            await wait_writable(self._descriptor)
             try:
+                await wait_writable(self._descriptor)
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
                 continue
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise BrokenResourceError from error
 
     async def send_eof(self) -> None:
-        """Send nothing more: a tty has no such thing."""
+        """Close it: Jumpstarter's client ends a stream by that, and keeps the call behind it open."""
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close it; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            notify_closing(descriptor)
             os.close(descriptor)
 
     async def __aenter__(self) -> Self:

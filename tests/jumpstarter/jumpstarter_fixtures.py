@@ -113,7 +113,7 @@ def stock(direct: DirectExporter, certificate: Certificate) -> Iterator[Any]:
         client.dutlink.storage.off()
 
 
-TOKEN = "of-ann"  # noqa: S105 - of a test
+TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.c2ln"  # noqa: S105 - a test's JWT: jmp looks when it ends
 LABELS = {"board": "dutlink"}
 
 

@@ -31,15 +31,17 @@ class LabRun:
 
     Args:
         folder: For the run.
-        boards: What `--hil-boards` says.
+        boards: What `--hil-boards` says; None: nothing is said.
         options: More options of pytest.
         environment: More variables.
+        before: What starts it, where pytest is not started by itself.
     """
 
     folder: Path
-    boards: str
+    boards: str | None
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -49,7 +51,8 @@ class LabRun:
         shutil.copy(CASES, self.folder / "test_boards.py")
         (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
         self._output = self.folder / "output"
-        command = [sys.executable, "-m", "pytest", "--hil-boards", self.boards, "--hil-lab", "none"]
+        where = ("--hil-boards", self.boards) if self.boards else ()
+        command = [*self.before, sys.executable, "-m", "pytest", *where, "--hil-lab", "none"]
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [*command, *self.options],

@@ -79,6 +79,15 @@ def test_the_console_works_both_ways(stock: Any) -> None:
         console.expect_exact("boot> ", timeout=30)
 
 
+def test_a_console_can_be_opened_again_by_a_client_that_stays(stock: Any) -> None:
+    stock.power.on()
+
+    for _ in range(3):
+        with stock.console.stream() as console:
+            console.send(b"\r")
+            assert console.receive()
+
+
 def test_a_second_console_is_refused_while_the_first_is_open(stock: Any) -> None:
     with stock.console.stream(), stock.console.stream() as second, pytest.raises(BrokenResourceError):
         second.receive()

@@ -1,0 +1,77 @@
+"""A lease lives as long as its run and hardly longer: renewed, reaped, used inside `jmp shell`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import JMP, wait_for
+from jumpstarter_fixtures import wait_until_free
+from lab_run import LabRun
+
+from hil.jumpstarter.leased import LeasedRoad
+from hil.jumpstarter.target import Leased
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller import Controller
+
+SHORT_S = 3.0
+LIMIT_S = 60.0
+KILLED = """
+import os, signal, sys
+from hil.jumpstarter.leased import LeasedRoad
+from hil.jumpstarter.target import Leased
+LeasedRoad(Leased("lab=0", sys.argv[1]), 60.0, print)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
+
+
+def test_a_lease_outlives_its_own_length_while_it_is_used(client: Path, controller: Controller) -> None:
+    wait_until_free(controller, 2)
+    road = LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
+    lease = controller.leases[road.leasing.name]
+    begun = time.monotonic()
+
+    wait_for("it is past its first end", lambda: time.monotonic() - begun > 2 * SHORT_S)
+
+    assert lease.ended is None
+    assert road.board.describe()["serial"]
+    road.close()
+    assert lease.ended is not None
+
+
+def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
+    client: Path, controller: Controller
+) -> None:
+    wait_until_free(controller, 2)
+    subprocess.run([sys.executable, "-c", KILLED, str(client)], check=False, timeout=LIMIT_S)
+    (left,) = controller.active()
+    told: list[str] = []
+
+    LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, told.append).close()
+
+    assert controller.leases[left].ended is not None
+    assert any("1 lease of runs that were killed here: ended now" in line for line in told)
+
+
+def test_inside_a_jumpstarter_shell_its_board_is_used_unasked(
+    tmp_path: Path, client: Path, controller: Controller
+) -> None:
+    wait_until_free(controller, 2)
+    in_shell = (str(JMP), "shell", "--client-config", str(client), "--selector", "lab=1", "--")
+
+    with LabRun(tmp_path / "run", None, ("-k", "next"), before=in_shell) as run:
+        text = run.result()
+
+    assert "boards from a Jumpstarter lab (jumpstarter)" in text, text
+    assert "1 passed" in text, text
+    wait_for("its lease has ended", lambda: not controller.active())
+    assert os.environ.get("JUMPSTARTER_HOST") is None
