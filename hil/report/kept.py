@@ -40,7 +40,7 @@ def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]
 
 def link_to(folder: Path, page_folder: Path) -> str:
     """Return the link to a folder from pages in another one."""
-    return quote(os.path.relpath(folder.resolve(), page_folder.resolve()))
+    return quote(os.fsencode(os.path.relpath(folder.resolve(), page_folder.resolve())))
 
 
 def _runs_in(folder: Path) -> list[Path]:

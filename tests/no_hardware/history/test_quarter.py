@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,11 @@ from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.questions import Morning, ask
 from hil.history.store import History
 from hil.history.window import Window
+from hil.report.night_pages import build_nights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DAY_S = 86400.0
 START_S = 1_756_688_400.0
@@ -50,9 +53,10 @@ def night(number: int, rng: random.Random) -> Iterator[Attempt]:
 
 
 @pytest.fixture(scope="module")
-def morning(tmp_path_factory: pytest.TempPathFactory) -> Morning:
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(11)  # noqa: S311 - the same quarter each time
-    with History(tmp_path_factory.mktemp("quarter") / "history.db") as history:
+    path = tmp_path_factory.mktemp("quarter") / "history.db"
+    with History(path) as history:
         for number in range(NIGHTS):
             if number in MISSED:
                 continue
@@ -62,6 +66,12 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> Morning:
             history.begin_run(run)
             history.add(run.key, night(number, rng))
             history.end_run(RunFacts(run.key, began_s, ended_s=began_s + 600, exit_status=1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def morning(quarter: Path) -> Morning:
+    with History(quarter) as history:
         return ask(Window(history, NIGHTS))
 
 
@@ -108,3 +118,15 @@ def test_the_missed_nights_are_named(morning: Morning) -> None:
 def test_no_other_test_is_blamed(morning: Morning) -> None:
     assert [one.test for one in morning.failing] == ["tests/test_dut.py::test_20"]
     assert morning.fixed == []
+
+
+def test_the_first_page_tells_all_of_that_and_blames_no_other_test(quarter: Path, tmp_path: Path) -> None:
+    with History(quarter) as history:
+        page = build_nights(Window(history, NIGHTS), tmp_path).page.read_text("utf-8")
+
+    loud = page.partition("<h1>")[2].partition('<h2 id="matrix">')[0]
+    there = loud.partition("<h2>Fail now, on that board alone")[2].partition("<h2>")[0]
+    blamed = set(re.findall(r"::(test_\d\d)</a>", loud.replace(there, "")))
+    assert blamed == {"test_07", "test_11", "test_20", "test_33"}
+    assert loud.count(": no run") == len(MISSED)
+    assert f"board {BAD_BOARD}</a>" in loud

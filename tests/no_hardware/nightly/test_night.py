@@ -108,6 +108,19 @@ def test_a_night_keeps_everything_in_its_folder(clone: Path) -> None:
 
 
 @RUNS
+def test_behind_a_night_there_is_the_page_of_all_nights_and_it_leads_to_this_one(clone: Path) -> None:
+    ran = run_night(clone, PASSES)
+
+    page = clone / "nightly" / "report" / "index.html"
+    assert f"no test fails: {page}" in ran.stdout + ran.stderr
+    night = (clone / "nightly" / "newest").resolve().name
+    assert f'href="../{night}/report/index.html"' in page.read_text("utf-8")
+    assert "../../report/index.html" in (clone / "nightly" / night / "report" / "index.html").read_text(
+        "utf-8"
+    )
+
+
+@RUNS
 def test_a_night_on_fewer_boards_than_the_lab_file_lists_is_red_there_too(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
