@@ -1,7 +1,8 @@
-"""An image in pieces, read and decompressed by a thread of its own while another one writes.
+"""An image in pieces. An archive is decompressed by a thread of its own, while another one writes.
 
-Memory is bounded: a few pieces go round between the two. An error of the reading thread is raised where the
-pieces are taken; when these are no longer wanted the thread ends before the `with` block does.
+Any other file is read by whoever takes the pieces: the kernel reads ahead by itself, and a thread would cost
+more than it spares. Memory is bounded: a few pieces go round. An error of the thread is raised where pieces
+are taken; when these are no longer wanted it ends before the `with` block does.
 """
 
 from __future__ import annotations
@@ -72,22 +73,27 @@ class Pieces:
 
     def __init__(self, image: Image) -> None:
         self._image = image
-        self._stopped = False
         self._piece: Piece | None = None
+        self._complete: list[Piece] = []
+        self._stopped = False
         self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=f"reads {image.label}", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         for _ in range(_AHEAD):
             self._free.put(memory())
-        self._thread.start()
+        if self._image.is_compressed:
+            name = f"reads {self._image.label}"
+            self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped = True
         self._free.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def __iter__(self) -> Iterator[Piece]:
         """Take the pieces, once.
@@ -95,24 +101,31 @@ class Pieces:
         Raises:
             ImageError: The image is damaged.
         """
-        while True:
-            came = self._full.get()
-            if came is None:
-                return
+        for piece in self._assembled() if self._thread is None else self._passed_on():
+            yield piece
+            self._free.put(piece.memory)
+
+    def _passed_on(self) -> Iterator[Piece]:
+        """Yield what the thread has made."""
+        while (came := self._full.get()) is not None:
             if isinstance(came, BaseException):
                 raise came
             yield came
-            self._free.put(came.memory)
 
     def _work(self) -> None:
         try:
-            with closing(self._image.extents(self._room)) as extents:
-                for extent in extents:
-                    self._take(extent)
-            self._pass_on()
+            for piece in self._assembled():
+                self._full.put(piece)
             self._full.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
             self._full.put(error)
+
+    def _assembled(self) -> Iterator[Piece]:
+        with closing(self._image.extents(self._room)) as extents:
+            for extent in extents:
+                yield from self._take(extent)
+        if self._piece is not None:
+            yield self._piece
 
     def _room(self, offset: int) -> memoryview:
         """Memory for what comes at an offset."""
@@ -122,29 +135,32 @@ class Pieces:
         """The piece that goes on at an offset: this one, or the next."""
         piece = self._piece
         if piece is None or piece.end != offset or not piece.room():
-            self._pass_on()
             given = self._free.get()
             if given is None or self._stopped:
                 raise _StoppedError
+            if piece is not None:
+                self._complete.append(piece)
             self._piece = piece = Piece(given, offset)
         return piece
 
-    def _take(self, extent: Extent) -> None:
+    def _take(self, extent: Extent) -> Iterator[Piece]:
+        """Put an extent into its pieces, and yield those that are complete."""
         offset, data = extent.offset, extent.data
         if self._piece is not None and data.obj is self._piece.memory:  # it was read into its place
             self._piece.size_bytes += len(data)
-            return
+            data = data[:0]
         while data:
             piece = self._piece_at(offset)
             taken = min(len(data), piece.room())
             piece.free()[:taken] = data[:taken]
             piece.size_bytes += taken
             offset, data = offset + taken, data[taken:]
+            yield from self._taken_out()
+        yield from self._taken_out()
 
-    def _pass_on(self) -> None:
-        piece, self._piece = self._piece, None
-        if piece is not None:
-            self._full.put(piece)
+    def _taken_out(self) -> Iterator[Piece]:
+        while self._complete:
+            yield self._complete.pop(0)
 
 
 class _StoppedError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from hil.flash.image import Room
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
+
+_AHEAD_BYTES = 8 * 1024 * 1024
+"""How much the kernel reads in advance, while what was read is being written."""
 
 
 def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
@@ -78,8 +82,10 @@ class RawImage:
                 came = os.preadv(descriptor, [into[: end - at]], at)
                 if not came:
                     raise self._changed()
-                yield Extent(at, into[:came])
                 at += came
+                with suppress(OSError):  # it is advice
+                    os.posix_fadvise(descriptor, at, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+                yield Extent(at - came, into[:came])
         if os.fstat(descriptor).st_size != self.source_bytes:
             raise self._changed()
 
