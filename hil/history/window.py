@@ -198,18 +198,20 @@ class Window:
         """
         if len(self.runs) < 2 * newest:
             return {}
-        later, earlier = self._numbers[-newest:], self._numbers[:-newest:3]
-        is_later = f"run_id IN ({','.join(map(str, later))})"
-        rows = self.query(
-            "SELECT test_id, nodeid FROM (SELECT test_id, "
-            f"avg(CASE WHEN {is_later} THEN call_s END) AS later_s, "
-            f"avg(CASE WHEN NOT {is_later} THEN call_s END) AS earlier_s, "
+        mean = (
+            "SELECT test_id, avg(call_s) AS mean, "
             "avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance "
-            f"FROM attempt WHERE run_id IN ({','.join(map(str, [*earlier, *later]))}) "
-            f"AND outcome={Outcome.PASSED:d} GROUP BY test_id "
-            f"HAVING later_s > earlier_s * ? AND (later_s - earlier_s) * (later_s - earlier_s) * {newest:d} "
-            "> variance) JOIN test ON test.id=test_id",
-            (times,),
+            f"FROM attempt WHERE outcome={Outcome.PASSED:d} AND run_id IN ({{}}) GROUP BY test_id"
+        )
+        later, earlier = (
+            mean.format(",".join(map(str, numbers)))
+            for numbers in (self._numbers[-newest:], self._numbers[:-newest:5])
+        )
+        rows = self.query(
+            f"SELECT id, nodeid FROM ({later}) AS later JOIN ({earlier}) AS earlier USING(test_id) "
+            "JOIN test ON test.id=test_id WHERE later.mean > earlier.mean * ?1 "
+            "AND (later.mean - earlier.mean) * (later.mean - earlier.mean) * ?2 > earlier.variance",
+            (times, newest),
         )
         return dict(rows)
 
