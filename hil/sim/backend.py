@@ -71,12 +71,14 @@ class SimulatedHost:
         backend: Makes the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
         dev: The folder where device nodes appear.
         sys: The folder where its kernel tells about disks.
+        far_stick: Nobody: its sticks are on this machine.
     """
 
     label: str
     backend: Callable[[], SimulatedBackend]
     dev: Path
     sys: Path
+    far_stick: None = None
 
 
 def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
