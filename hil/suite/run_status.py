@@ -45,6 +45,11 @@ class BenchWatch(Protocol):
         """Return how many boards ran tests."""
         ...
 
+    @property
+    def unsafe(self) -> bool:
+        """Whether a board could not be made safe."""
+        ...
+
 
 class RunStatus:
     """The plugin, in the first process of a run.
@@ -72,6 +77,10 @@ class RunStatus:
         else:
             self._failed += 1
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what could not be collected; the other tests may run all the same."""
+        self._failed += report.failed
+
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Choose the status."""
@@ -98,7 +107,7 @@ class RunStatus:
 
     def _status(self, pytests: int) -> int:
         excused = bool(self._flaky or self._unusable)
-        if self._failed or (pytests == Status.TESTS_FAILED and not excused):
+        if self._failed or self._bench.unsafe or (pytests == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
         if self._unusable or self._missing:
             return Status.BENCH_NOT_READY

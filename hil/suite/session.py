@@ -148,6 +148,11 @@ class Run:
         """Whether no test of this run ran on a board."""
         return not self.ledger.boards()
 
+    @property
+    def unsafe(self) -> bool:
+        """Whether a board could not be made safe, here or by a worker."""
+        return self._unsafe
+
     def boards_used(self) -> int:
         """Return how many boards of this run ran tests."""
         return len({board.serial for board in self.ledger.boards()})

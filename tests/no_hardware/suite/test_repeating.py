@@ -219,6 +219,16 @@ def test_without_rerunfailures_it_does_the_same(run_suite: RunSuite) -> None:
     assert inner.status == Status.FLAKY, inner.text
 
 
+def test_a_file_that_cannot_be_collected_is_worse_than_a_flaky_test(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_broken="import no_such_module")
+
+    inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "--continue-on-collection-errors")
+
+    assert (inner.status, "1 flaky" in inner.text) == (Status.TESTS_FAILED, True), inner.text
+
+
 def test_a_run_that_required_hardware_and_tested_nothing_says_so(run_suite: RunSuite) -> None:
     source = "import pytest\n@pytest.mark.skip\ndef test_no(power): pass\n"
 
