@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.answer import Answer
+from hil.cli.using_board import refuse_far_boards
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
 from hil.dutlink.waiting import Deadline
 from hil.errors import BoardBusyError, BoardFaultError, UsageError, Verdict
@@ -47,6 +48,7 @@ class MakingSafe:
 
     def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
         option = parse_boards(boards)
+        refuse_far_boards(option)
         if option.where is Where.STARTED:
             raise UsageError(
                 f"--boards {boards} would start boards of its own",

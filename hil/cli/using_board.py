@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from hil.lab.guarded import GuardedLease
     from hil.lab.lab import Lab
     from hil.lab.lease import Lease, Waiting
+    from hil.suite.options import BoardsOption
 
-__all__ = ["guarded", "host_of", "hosts_of", "lab_here", "using"]
+__all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
 
 
 def host_of(boards: str) -> Host:
@@ -49,6 +50,7 @@ def hosts_of(boards: str) -> Hosts:
         UsageError: `boards` is no place where boards already are.
     """
     option = parse_boards(boards)
+    refuse_far_boards(option)
     if option.where is Where.STARTED:
         raise UsageError(
             f"--boards {boards} would start boards of its own",
@@ -56,6 +58,20 @@ def hosts_of(boards: str) -> Hosts:
             remedy="hil sim --boards 2, then --boards sim@PORT with its control_port",
         )
     return Hosts(option)
+
+
+def refuse_far_boards(option: BoardsOption) -> None:
+    """Refuse boards of a Jumpstarter lab: its lease would end with the command, and the DUT be switched off.
+
+    Raises:
+        UsageError: `option` is one.
+    """
+    if option.where is Where.JUMPSTARTER:
+        raise UsageError(
+            f"--boards {option.text} is for test runs",
+            why="a command by hand leaves the board as it is, and a lab makes it safe when its lease ends",
+            remedy="pytest --hil-boards ..., or Jumpstarter's own `j power on` in a `jmp shell`",
+        )
 
 
 def lab_here() -> Lab:

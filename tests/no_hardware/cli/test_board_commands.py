@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
+from hil.cli.using_board import refuse_far_boards
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.waiting import hold as hold_s
+from hil.errors import UsageError
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
+from hil.suite.options import BoardsOption, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,6 +282,11 @@ def test_boards_that_would_be_started_cannot_be_used(capsys: pytest.CaptureFixtu
     status = run(["power", "on", "--boards", "sim:2"])
 
     assert (status, "hil sim" in capsys.readouterr().err) == (2, True)
+
+
+def test_boards_of_another_machines_lab_are_for_test_runs() -> None:
+    with pytest.raises(UsageError, match="is for test runs"):
+        refuse_far_boards(BoardsOption(Where.JUMPSTARTER, text="jumpstarter:demo"))
 
 
 @pytest.mark.parametrize("noun", ["power", "storage", "pins", "settings", "boards"])
