@@ -38,10 +38,6 @@ class _TestsToo(click.Group):
             return super().resolve_command(context, args)
         return "test", self.commands["test"], args
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        """Leave out what is not typed."""
-        return [name for name in super().list_commands(context) if name != "test"]
-
 
 @click.group(cls=_TestsToo, invoke_without_command=True, subcommand_metavar="[TEST | COMMAND [ARGUMENTS]...]")
 @click.option(
@@ -93,7 +89,12 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
 @click.argument("test")
 @click.pass_context
 def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
-    """Say everything about a test."""
+    r"""Say everything about a test.
+
+    \b
+    hil history test tests/test_boot.py::test_boots
+    hil history test_boots
+    """
     from hil.history.of_one import of_test  # noqa: PLC0415 - as above
     from hil.history.window import Window  # noqa: PLC0415 - as above
 

@@ -73,17 +73,6 @@ cli.add_command(udev)
 equip(cli, "hil")
 
 
-def _show_examples(command: click.Command) -> None:
-    """Let click keep the lines of examples: its mark is a backspace, which raw docstrings spell out."""
-    if command.help:
-        command.help = command.help.replace("\\b\n", "\b\n")
-    for one in command.commands.values() if isinstance(command, click.Group) else ():
-        _show_examples(one)
-
-
-_show_examples(cli)
-
-
 @cli.result_callback()
 def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - whatever a verb returns
     value, status = (answer.value, answer.status) if isinstance(answer, Answer) else (answer, 0)

@@ -105,6 +105,7 @@ def test_a_board_that_is_not_there_names_those_that_are(window: Window) -> None:
         (("t.py::test_boots",), "on 0df10036: 10 of 10 failed"),
         (("--board", "right"), "used in 10 of 20 runs"),
         (("--board", "left", "boots"), "attempts: 10 passed"),
+        (("boots", "--json"), '"test": "t.py::test_boots"'),
         (("forget", "--days", "100000"), "removed_runs: 0"),
     ],
 )
