@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards
-from hil.errors import BoardAbsentError, HilError, UsageError, Verdict
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, UsageError, Verdict
+from hil.lab.lease import hold
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
@@ -35,7 +36,7 @@ def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
         return _only(host)
     if asked in lab.places or _SERIAL.fullmatch(asked):
         return lab.serial_of(asked)
-    names = _stored_names(host)
+    names, in_use = _stored_names(host)
     named = [serial for serial, name in names.items() if name == asked]
     if len(named) > 1:
         raise UsageError(
@@ -43,7 +44,7 @@ def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
             why=f"they are {', '.join(named)}",
             remedy=f"--board {named[0]}; hil settings set name NAME gives one of them another",
         )
-    return named[0] if named else asked if asked in names else _nobody(host, lab, asked, names)
+    return named[0] if named else asked if asked in names else _nobody(host, lab, asked, names, in_use)
 
 
 def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
@@ -70,13 +71,21 @@ def _only(host: Host) -> str:
     return serials[0]
 
 
-def _stored_names(host: Host) -> dict[str, str]:
-    """Return the name that each board stores, by serial number; one that does not tell now has none."""
-    names = {}
+def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
+    """Return the name that each board stores, by serial number; and which are in use, and were not asked."""
+    names, in_use = {}, []
     for seen in list_boards(host):
-        if seen.serial is not None:
-            names[seen.serial] = _stored_name(host, seen.serial) if seen.verdict is Verdict.PRESENT else ""
-    return names
+        if seen.serial is None:
+            continue
+        names[seen.serial] = ""
+        try:
+            with hold(seen.serial, test="what is its name?"):
+                names[seen.serial] = (
+                    _stored_name(host, seen.serial) if seen.verdict is Verdict.PRESENT else ""
+                )
+        except BoardBusyError:
+            in_use.append(seen.serial)
+    return names, in_use
 
 
 def _stored_name(host: Host, serial: str) -> str:
@@ -87,11 +96,13 @@ def _stored_name(host: Host, serial: str) -> str:
         return ""
 
 
-def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str]) -> str:
+def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: list[str]) -> str:
     known = [*lab.places, *filter(None, names.values()), *names]
     near = difflib.get_close_matches(asked, known, n=1)
+    silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
+    other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
     raise BoardAbsentError(
         f"{host.label} has no board, and the lab file no place, that is called {asked}",
-        why=f"there are {', '.join(known)}" if known else "there is none at all",
-        remedy=f"did you mean {near[0]}?" if near else "hil boards lists them",
+        why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
+        remedy=f"did you mean {near[0]}?" if near else other,
     )

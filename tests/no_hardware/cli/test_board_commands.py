@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.thorough  # processes
 POWER_REQUEST, POWER_OFF, POWER_ON = 1, 0, 1
+VENDOR_OUT = 0x41
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,19 @@ def test_a_board_is_meant_by_the_name_that_it_stores(
     said = capsys.readouterr().err
     assert (status, answer["board"]) == (0, serial)
     assert (misspelt, "did you mean rack-3?" in said) == (1, True)
+
+
+def test_a_board_in_use_is_not_asked_for_its_name(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "rack-9"])
+    with hold(serial, test="test_boot"):
+        _, since = simulator.control.log(serial)
+        status = run(["power", "off", "--board", "rack-9"])
+        requests, _ = simulator.control.log(serial, since)
+
+    assert (status, f"not asked for a name: {serial}" in capsys.readouterr().err) == (1, True)
+    assert all(request["bmRequestType"] != VENDOR_OUT for request in requests)
 
 
 def test_two_boards_of_one_name_are_not_guessed_at(
