@@ -15,7 +15,7 @@ from hil.report.test_nights import TestNights
 from hil.report.words import board_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from hil.history.window import Window
@@ -78,7 +78,7 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
     pages = TestNights(grid, window.runs, kept, out)
     told = _worth_a_page(matrix, named_tests(groups))
     newest = {test: pages.write(test) for test in told}
-    boards = _write_boards(grid, matrix, out, newest.keys())
+    boards = _write_boards(grid, matrix, out, newest.keys(), {one.value: str(one) for one in morning.boards})
     write_page(
         out / "index.html",
         "nights.html.j2",
@@ -103,8 +103,18 @@ def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
     return list(dict.fromkeys([*named, *failed]))[:_MOST_TESTS]
 
 
-def _write_boards(grid: Grid, matrix: Matrix, out: Path, told: Collection[str]) -> list[dict[str, object]]:
-    """Write a page for each board; returns what the first page says of them."""
+def _write_boards(
+    grid: Grid, matrix: Matrix, out: Path, told: Collection[str], blamed: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """Write a page for each board; returns what the first page says of them.
+
+    Args:
+        grid: The history.
+        matrix: Its nights.
+        out: Where to.
+        told: Tests that have a page.
+        blamed: What is said of boards that fail tests.
+    """
     said: list[dict[str, object]] = []
     for serial, rows in grid.boards().items():
         board = {
@@ -120,6 +130,7 @@ def _write_boards(grid: Grid, matrix: Matrix, out: Path, told: Collection[str]) 
             out / "boards" / f"{board_file(serial)}.html",
             "board_nights.html.j2",
             board=board,
+            blamed=blamed.get(serial, ""),
             rows=[(matrix.nights[row.run], row) for row in reversed(rows)],
             failures=grid.failures_on(serial, _MOST_FAILURES),
             has_page=told,
