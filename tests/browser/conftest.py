@@ -25,6 +25,7 @@ ARGUMENTS = [
     "--headless",
     "--no-sandbox",  # as root in a container there is none
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # small in containers
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

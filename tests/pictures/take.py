@@ -88,7 +88,7 @@ def take_pictures(nightly: Path) -> None:
         for shot in (
             Shot("nights", nights, (1200, 1400)),
             Shot("run", newest / "index.html", (1200, 1000), "dark"),
-            Shot("test", failed, (1200, 1000), at="#power"),
+            Shot("test", failed, (1200, 1000), at="#console", above=535),
             Shot("phone", nights, (390, 760), "dark"),
         ):
             shot.take(browser)
@@ -97,13 +97,14 @@ def take_pictures(nightly: Path) -> None:
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: what a window of that size shows of a page, from the element `at` on."""
+    """One picture: what a window of that size shows of a page, from so many pixels above `at` on."""
 
     name: str
     page: Path
     size: tuple[int, int]
     scheme: str = "light"
     at: str = ""
+    above: int = 0
 
     def take(self, browser: Any) -> None:
         """Open the page and keep the picture."""
@@ -112,6 +113,8 @@ class Shot:
         page.goto(self.page.resolve().as_uri())
         if self.at:
             page.eval_on_selector(self.at, "element => element.scrollIntoView()")
+            page.evaluate("pixels => scrollBy(0, -pixels)", self.above)
+            page.wait_for_timeout(200)  # what was out of sight is drawn
         shrink(page.screenshot(), PICTURES / f"{self.name}.png")
         page.close()
 
