@@ -48,6 +48,17 @@ def test_a_full_read_is_followed_at_once(clock: list[float]) -> None:
     assert pace.rest_s(4095, is_ahead=False) == 0.0
 
 
+def test_a_reader_that_was_late_rests_little_for_a_while(clock: list[float]) -> None:
+    pace = ReadingPace(115200)
+    rests(pace, clock, 20)
+    pace.rest_s(3500, is_ahead=False)
+    late = rests(pace, clock, 20)
+    clock[0] += 5.0
+
+    assert max(late) <= LONGEST_REST_S / 5
+    assert rests(pace, clock, 20)[-1] == LONGEST_REST_S
+
+
 def test_who_types_fast_sees_each_key_at_once(clock: list[float]) -> None:
     assert rests(ReadingPace(115200), clock, 20, size_bytes=3) == [0.0] * 20
 
