@@ -50,6 +50,8 @@ def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
     hil nightly run --keep 60 -- -k power
     hil nightly install --at 02:00
     hil nightly status
+
+    Exit status: that of hil nightly run.
     """
     return context.invoke(run) if context.invoked_subcommand is None else None
 
