@@ -65,7 +65,7 @@ def _boards(bench: Bench) -> Findings:
     names: dict[str, str] = {}
     for seen in bench.sightings:
         if seen.serial is not None and seen.verdict is Verdict.PRESENT:
-            yield from _one_board(bench, seen.serial, names)
+            yield from _kept("board", _one_board(bench, seen.serial, names), seen.serial)
 
 
 def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:

@@ -24,7 +24,7 @@ from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
 from hil.lab.lease import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SERIAL = "0df10035"
@@ -195,6 +195,23 @@ def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> No
     assert "apt install libusb-1.0-0" in problems[0].mend
     assert {"udev rule", "hub power", "clock"} <= {finding.check for finding in findings}
     assert found(libusb, bench).outcome is Outcome.PROBLEM
+
+
+def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_bench: Bench, serial: str, *_more: object) -> Iterator[Finding]:
+        raise BoardLostError(f"board {serial} is gone")
+        yield
+
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("hil.lab.doctor.examination._held", lost)
+    serials = ("0df10035", "5a1c0e01")
+    bench = bench_of(machine, *(Sighting(Verdict.PRESENT, serial) for serial in serials))
+
+    told = [finding.board for finding in examine(bench) if finding.says.endswith("is gone")]
+
+    assert told == list(serials)
 
 
 def test_no_board_at_all_is_a_problem(machine: FakeMachine) -> None:
