@@ -148,8 +148,8 @@ class Window:
         return self._counted("board", test, without)
 
     def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
-        """Runs of one test by image, but for those on some boards."""
-        return self._counted("iif(bench.image != '', bench.image, run.image)", test, without)
+        """Runs of one test by image, but for those on some boards; `HIL_IMAGE` says more than a file's name."""
+        return self._counted("iif(run.image != '', run.image, bench.image)", test, without)
 
     def last_counts(self) -> dict[str, int]:
         """Count the tests of the newest run by what became of them: an outcome's name, or `flaky`."""

@@ -58,6 +58,18 @@ def test_a_test_tells_where_it_fails_how_long_it_takes_and_what_it_draws(window:
     assert lines[-1] == "2025-09-20  failed   0df10036  right  2.00 s  3.50 W  no login"
 
 
+@pytest.mark.parametrize(("of_the_run", "known_as"), [("build-7", "build-7"), ("", "os.img (9 bytes)")])
+def test_an_image_is_known_by_what_the_run_calls_it_else_by_its_file(
+    tmp_path: Path, of_the_run: str, known_as: str
+) -> None:
+    bench = Bench("0df10035", "0.09", image="os.img (9 bytes)")
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0, image=of_the_run))
+        history.add("one", [Attempt("t.py::test_boots", Outcome.FAILED, bench=bench)])
+
+        assert list(Window(history).by_image(1)) == [known_as]
+
+
 def test_a_part_of_a_name_that_no_other_has_will_do(window: Window) -> None:
     assert of_test(window, "boots")[0]["test"] == "t.py::test_boots"
 
