@@ -148,7 +148,7 @@ class Window:
         return self._counted("board", test, without)
 
     def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
-        """Runs of one test by image, but for those on some boards; `HIL_IMAGE` says more than a file's name."""
+        """Runs of one test by image: what `HIL_IMAGE` said, else the file's name; but for some boards."""
         return self._counted("iif(run.image != '', run.image, bench.image)", test, without)
 
     def last_counts(self) -> dict[str, int]:
