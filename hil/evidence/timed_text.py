@@ -77,7 +77,11 @@ class TimedText:
             self._line, self._began = rest, event
 
     def _end_line(self) -> None:
-        self._line += self._text.finish().replace("\n", " ").rstrip()
+        *whole, rest = self._text.finish().split("\n")
+        for line in whole:
+            self._line += line
+            self._write_line()
+        self._line += rest
         if self._line:
             self._write_line()
 
