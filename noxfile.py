@@ -112,7 +112,7 @@ def kill_matrix(session: nox.Session) -> None:
 def jumpstarter(session: nox.Session) -> None:
     """Run the tests of many hosts: Jumpstarter's own client and exporter, on simulated boards."""
     session.install("-e", ".[jumpstarter]", *TEST_GROUP, *JUMPSTARTER_GROUP)
-    _pytest(session, "tests/jumpstarter")
+    _pytest(session, "tests/jumpstarter", "-n", "2", "--dist", "loadfile")
 
 
 @nox.session

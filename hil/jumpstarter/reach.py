@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.host import Host
+    from hil.dutlink.wiring import Wiring
     from hil.jumpstarter.remote_board import RemoteBoard
 
 __all__ = ["FarBoard", "check", "reach"]
@@ -76,6 +77,7 @@ class FarBoard:
 
     Attributes:
         host: Its host, for `open_board`.
+        wiring: Its console, as the exporter has it wired.
         folder: This run's own, for the lock of its guard.
         guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
     """
@@ -83,6 +85,7 @@ class FarBoard:
     def __init__(self, board: RemoteBoard, guard: dict[str, Any]) -> None:
         self._board = board
         self.host: Host = board.host
+        self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
         self.guard: tuple[str, dict[str, Any]] = (_GUARD, guard | {"folder": str(board.folder)})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
+from hil.dutlink.wiring import Wiring
 from hil.jumpstarter.remote_backend import RemoteBackend
 from hil.jumpstarter.remote_console import RemoteConsole
 from hil.jumpstarter.remote_session import RemoteSession
@@ -37,6 +38,7 @@ class RemoteBoard:
     Attributes:
         host: The board's host, for `open_board`.
         folder: This run's own, for its device nodes and its lock.
+        wiring: What the exporter's lab file or the board's setting says of its console.
 
     Raises:
         BoardBusyError: Others kept it.
@@ -51,6 +53,7 @@ class RemoteBoard:
         for kind in ("serial", "disk"):
             (dev / kind / "by-id").mkdir(parents=True)
         self._disks = dev / "disk" / "by-id"
+        self.wiring = Wiring()
         self._consoles: list[RemoteConsole] = []
         self._session = RemoteSession(road, self._stick)
         road.on_close(self._close)
@@ -74,6 +77,7 @@ class RemoteBoard:
         if not facts["console_is_board"]:
             own = by_id / Path(facts["console"]).name
             self._consoles.append(RemoteConsole(self._road, "connect", own))
+            self.wiring = Wiring(console=own, baud_rate=int(facts["baud_rate"]))
 
     def _stick(self, facts: dict[str, Any]) -> None:
         """Let the stick's node appear or vanish, as it does on the exporter's host.

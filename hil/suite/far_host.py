@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.host import Host
+    from hil.dutlink.wiring import Wiring
     from hil.suite.options import BoardsOption
 
 __all__ = ["FarHost"]
@@ -27,6 +28,7 @@ class FarBoard(Protocol):
     """What `hil.jumpstarter.reach:reach` gives."""
 
     host: Host
+    wiring: Wiring
     folder: Path
     guard: tuple[str, Mapping[str, object]]
 
@@ -63,6 +65,10 @@ class FarHost:
             UnavailableError: The lab has none for this process.
         """
         return self._reached().host
+
+    def wiring(self) -> Wiring:
+        """Return how the board is wired there."""
+        return self._reached().wiring
 
     def safety(self) -> Safety:
         """Return what a guard has to do."""

@@ -244,7 +244,7 @@ class BoardFinder:
     def _open(self, host: Host, lease: GuardedLease) -> Held:
         """Open a board and make it safe; one that cannot be is left to its guard."""
         try:
-            wiring = self._lab.wiring_of(lease.serial)
+            wiring = self._hosts.wiring_of(lease.serial, self._lab)
             board = open_board(host, lease.serial, wiring, limit_s=self._silence_s)
         except BaseException:
             lease.release()  # nothing was done to it

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from hil.dutlink.wiring import Wiring
+    from hil.lab.lab import Lab
     from hil.suite.options import BoardsOption
 
 __all__ = ["Hosts", "simulated_host", "start_boards"]
@@ -96,6 +98,10 @@ class Hosts:
             return self._far.safety()
         reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
         return Safety(arguments=reach, limit_s=2 * answer_s)
+
+    def wiring_of(self, serial: str, lab: Lab) -> Wiring:
+        """Return how a board is wired: as this machine's lab file says, or as the other machine has it."""
+        return self._far.wiring() if self._boards.where is Where.JUMPSTARTER else lab.wiring_of(serial)
 
     def lock_folder(self) -> Path | None:
         """Return where boards of the chosen host are locked; None: where everybody of this machine does.

@@ -52,7 +52,7 @@ def remote(direct: DirectExporter, certificate: Certificate, folder: Path) -> It
     asked = f"jumpstarter+direct://{direct.address}?ca={certificate.certificate}&passphrase={secret}"
     far = reach(asked, "", LIMIT_S, print)
     try:
-        with open_board(far.host) as board:
+        with open_board(far.host, wiring=far.wiring) as board:
             yield board
     finally:
         far.close()
@@ -139,3 +139,20 @@ def test_two_runs_never_share_a_board_that_is_reached_directly(
 
     assert "waiting for the board" in told[0]
     assert board.power.read() is not None
+
+
+def test_a_dut_with_a_console_of_its_own_has_it_from_afar_too(
+    direct: DirectExporter, certificate: Certificate, tmp_path: Path, boards: list[str]
+) -> None:
+    own = f"usb-Red_Hat_Inc._Dutlink_{boards[2]}-if00"  # any other tty of the exporter's host will do
+    with remote(direct, certificate, tmp_path) as board:
+        board.settings.write(usb_console=own)
+    try:
+        with remote(direct, certificate, tmp_path) as board:
+            board.console.open()
+            board.console.sendline("")
+
+            assert board.console.tty.path.name == own
+    finally:
+        with remote(direct, certificate, tmp_path) as board:
+            board.settings.write(usb_console="")

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hil.cli.main import run
 from hil.errors import UsageError
 from hil.suite.options import Where, parse_boards
 
@@ -40,3 +41,15 @@ def test_nothing_of_it_is_imported_by_the_rest_of_hil() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [("power", "on"), ("safe",), ("boards",)])
+def test_commands_by_hand_say_what_to_use_on_a_lab(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hil.jumpstarter.extra.find_spec", lambda name: name)
+
+    status = run([*command, "--boards", "jumpstarter:board=dutlink"])
+
+    assert status == 2
+    assert "is for test runs" in capsys.readouterr().err
