@@ -7,7 +7,7 @@
     exporter -> run     WAIT {holder}                   somebody else has the board
                         READY {...}                     it is yours as long as this stream lasts
                         LISTING [...]                   answers LIST
-                        RESULT status data              answers TRANSFER
+                        RESULT status data              answers TRANSFER, and NOTE
                         STICK {name, size_bytes} | {}   the stick came to the exporter's host, or went
 
 A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload. What

@@ -7,6 +7,7 @@ ends no stream; then a question stays unanswered, and the lease is asked what be
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import socket
 import sys
@@ -16,7 +17,9 @@ from contextlib import suppress
 from getpass import getuser
 from typing import TYPE_CHECKING, Any
 
-from hil.errors import BoardBusyError
+from anyio import Lock
+
+from hil.errors import BoardBusyError, BoardLostError
 from hil.jumpstarter.frames import Frame, FrameKind, Frames
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class RemoteSession:
             road.board.stream_async("session")
         )
         self._stream = self._opened.__enter__()
+        self._sending: Lock = self._portal.call(Lock)
         self._reader = self._portal.start_task_soon(self._read)
 
     def begin(self, wait_s: float, on_wait: Callable[[str], None]) -> dict[str, Any]:
@@ -106,8 +110,9 @@ class RemoteSession:
             self._questions.pop(number, None)
 
     def note(self, test: str) -> None:
-        """Say what the board is used for now; nobody answers."""
-        self._send(Frame.of(FrameKind.NOTE, {"test": test}))
+        """Say what the board is used for now; what stands in the way of that, its first use will say."""
+        with suppress(BoardLostError):
+            self.ask(FrameKind.NOTE, json.dumps({"test": test}).encode(), GRACE_S)
 
     def lose(self, why: str) -> None:
         """Declare the board lost; every question fails with it."""
@@ -128,7 +133,15 @@ class RemoteSession:
             self._opened.__exit__(None, None, None)
 
     def _send(self, frame: Frame) -> None:
-        self._portal.start_task_soon(self._stream.send, frame.to_bytes())
+        self._portal.start_task_soon(self._put, frame.to_bytes())
+
+    async def _put(self, data: bytes) -> None:
+        """Send one frame behind the other: gRPC loses what is written while a write is going on."""
+        async with self._sending:
+            try:
+                await self._stream.send(data)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the stream is of no use any more
+                self.lose(f"its connection broke ({type(error).__name__})")
 
     async def _read(self) -> None:
         """Run in the portal's loop until the stream ends."""

@@ -77,13 +77,14 @@ class Session:
         if frame.kind is FrameKind.LIST:
             await self._say(await to_thread.run_sync(self._list, frame.number))
         elif frame.kind is FrameKind.NOTE:
-            await to_thread.run_sync(self._note, frame)
+            await self._say(await to_thread.run_sync(self._note, frame))
         elif frame.kind is FrameKind.TRANSFER:
             await self._say(await to_thread.run_sync(self._transfer, frame))
 
-    def _note(self, frame: Frame) -> None:
+    def _note(self, frame: Frame) -> Frame:
         with suppress(HilError):
-            self._tenant.note(f"{self._name}: {frame.facts['test']}")
+            self._tenant.note(f"{frame.facts['test']}, by {self._name}")
+        return Frame.result(frame.number, 0, b"")
 
     def _list(self, number: int) -> Frame:
         self._tenant.check()

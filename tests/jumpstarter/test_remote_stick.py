@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -156,3 +157,10 @@ def test_a_dut_with_a_console_of_its_own_has_it_from_afar_too(
     finally:
         with remote(direct, certificate, tmp_path) as board:
             board.settings.write(usb_console="")
+
+
+def test_what_several_threads_say_at_once_all_arrives(board: Board) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        readings = list(threads.map(lambda _: board.power.read(), range(100)))
+
+    assert len(readings) == 100
