@@ -7,6 +7,7 @@ The environment variable HIL_BOARDS chooses the boards where a session leaves th
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -174,7 +175,14 @@ def minimums(session: nox.Session) -> None:
 
 
 def _install(session: nox.Session, *more: str) -> None:
-    session.install("-e", ".", *TEST_GROUP, *FRAME_TOOLS, *more)
+    session.install("-e", _project(session), *TEST_GROUP, *FRAME_TOOLS, *more)
+
+
+def _project(session: nox.Session) -> str:
+    """Return what to install: with the extra where the boards of a Jumpstarter lab are asked for."""
+    asked = (*session.posargs, os.environ.get("HIL_BOARDS", ""))
+    wants_lab = any(part.removeprefix("--hil-boards=").startswith("jumpstarter") for part in asked)
+    return ".[jumpstarter]" if wants_lab or "JUMPSTARTER_HOST" in os.environ else "."
 
 
 def _pytest(

@@ -104,6 +104,17 @@ def test_every_test_session_installs_the_project(noxfile: ModuleType, name: str)
     assert session.installed[:2] == ["-e", "."]
 
 
+@pytest.mark.parametrize("asked", [("--hil-boards", "jumpstarter:a=b"), ("--hil-boards=jumpstarter:a=b",)])
+def test_a_session_that_asks_for_a_lab_installs_what_reaches_it(
+    noxfile: ModuleType, asked: tuple[str, ...]
+) -> None:
+    session = FakeSession(*asked)
+
+    noxfile.hil(session)
+
+    assert session.installed[:2] == ["-e", ".[jumpstarter]"]
+
+
 @pytest.mark.parametrize("name", ["hil", "hardware", "mixed"])
 def test_a_session_for_this_hosts_boards_leaves_the_choice_to_hil_boards(
     noxfile: ModuleType, name: str
