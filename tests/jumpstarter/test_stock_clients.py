@@ -112,6 +112,7 @@ def test_clients_with_hil_also_have_pins_and_settings(
         assert truth(control, boards[0])["pins"]["a"] == "low"
         assert client.dutlink.settings.read()["name"] == "lab-1"
         assert client.dutlink.board.describe()["serial"] == boards[0]
+        client.dutlink.board.make_safe()  # pin A low would have the next test's DUT in rescue mode
 
 
 def test_the_board_is_made_safe_when_the_exporter_ends(
