@@ -13,7 +13,7 @@ from typing import Final
 
 __all__ = ["ReadingPace"]
 
-LONGEST_REST_S: Final = 0.05
+LONGEST_REST_S: Final = 0.075
 """In seconds; a fast UART gets shorter rests."""
 
 CATCHING_UP_S: Final = 0.02
