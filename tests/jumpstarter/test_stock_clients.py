@@ -169,6 +169,10 @@ def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
     assert truth(control, boards[0])["mux"] == "dut"
     with stock.console.pexpect() as console:
         stock.power.on()
+        console.expect_exact("login: ", timeout=30)  # pexpect may open the console late: the log is cut
+        console.send("root\r")
+        console.expect_exact("word: ", timeout=30)
+        console.send("hil\rcat /etc/image\r")
         console.expect_exact("stock-1", timeout=30)
 
 
