@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
+pytestmark = pytest.mark.timeout(
+    400
+)  # a stick comes and goes up to eight times in one test, each a few seconds
+
 SYS = Path("/sys")
 MIB = 1 << 20
 IMAGE_BYTES = 6 * MIB
