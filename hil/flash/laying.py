@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from hil.flash.disk import memory
 from hil.flash.equality import are_equal
 from hil.flash.head import Head
 from hil.flash.pieces import HEAD_BYTES, Pieces
+from hil.flash.writing import Writing
 
 if TYPE_CHECKING:
     from hil.flash.disk import Disk
@@ -108,7 +108,6 @@ class _Laying:
         self._force = force
         self._laid = Laid(Head(disk.size_bytes))
         self._there = memory()
-        self._hashing = ThreadPoolExecutor(1, "hashes")  # the others decompress, and wait for the stick
         self._credit = 0 if force else _FIRST_CREDIT
         self._head_seen = False
         self._began = time.monotonic()
@@ -126,10 +125,11 @@ class _Laying:
     def _pass(self) -> None:
         if self._force:
             self._begin_writing()
-        with Pieces(self._image) as pieces, self._hashing:
+        with Pieces(self._image) as pieces, Writing(self._disk, pieces.give_back) as writing:
             for piece in pieces:
                 _check_fits(self._image, self._disk, piece.end)
-                self._take(piece)
+                if not self._take(piece, writing):
+                    pieces.give_back(piece)
                 self._laid.mapped_bytes += piece.size_bytes
                 self._progress.advance(piece.size_bytes)
         self._look_at_head()
@@ -137,19 +137,22 @@ class _Laying:
         if self._laid.written_bytes:
             self._disk.sync()
 
-    def _take(self, piece: Piece) -> None:
+    def _take(self, piece: Piece, writing: Writing) -> bool:
+        """Do with a piece what is to be done; returns whether it is being written, and so still needed."""
         if piece.offset < HEAD_BYTES:
             self._laid.head.put(piece.offset, piece.data)
-            return
+            return False
         self._laid.body_bytes += piece.size_bytes
-        digest = self._hashing.submit(_digest, piece) if self._image.is_compressed else None
+        if self._image.is_compressed:  # hashed while others decompress the next piece and write the last one
+            digest = hashlib.sha256(piece.data).digest()
+            self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, digest))
         self._look_at_head()
-        if not self._is_there(piece):
-            self._begin_writing()
-            self._disk.write(piece.memory, piece.offset, piece.size_bytes)
-            self._laid.written_bytes += piece.size_bytes
-        if digest is not None:
-            self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, digest.result()))
+        if self._is_there(piece):
+            return False
+        self._begin_writing()
+        writing.write(piece)
+        self._laid.written_bytes += piece.size_bytes
+        return True
 
     def _is_there(self, piece: Piece) -> bool:
         if not self._credit:
@@ -183,7 +186,3 @@ class _Laying:
         since = now if self._writing_since is None else self._writing_since
         self._laid.compare_s = since - self._began
         self._laid.write_s = now - since
-
-
-def _digest(piece: Piece) -> bytes:
-    return hashlib.sha256(piece.data).digest()

@@ -25,7 +25,8 @@ __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 HEAD_BYTES = 1024 * 1024
 """Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
 
-_AHEAD = 3
+_AHEAD = 4
+"""One that is filled, one that is complete, two that are written: with fewer, a thread waits for itself."""
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Piece:
 
 
 class Pieces:
-    """The pieces of an image, in rising order; each is valid until the next one is taken.
+    """The pieces of an image, in rising order. Whoever takes one gives it back, once it is done with.
 
     Args:
         image: Is read from its start to its end.
@@ -101,9 +102,11 @@ class Pieces:
         Raises:
             ImageError: The image is damaged.
         """
-        for piece in self._assembled() if self._thread is None else self._passed_on():
-            yield piece
-            self._free.put(piece.memory)
+        return self._assembled() if self._thread is None else self._passed_on()
+
+    def give_back(self, piece: Piece) -> None:
+        """Let the memory of a piece be used again."""
+        self._free.put(piece.memory)
 
     def _passed_on(self) -> Iterator[Piece]:
         """Yield what the thread has made."""

@@ -11,9 +11,10 @@ from hil.flash.equality import are_equal, first_difference
 from hil.flash.pieces import HEAD_BYTES, Pieces
 
 if TYPE_CHECKING:
-    from hil.flash.disk import Disk
+    from hil.flash.disk import Disk, Memory
     from hil.flash.image import Image
     from hil.flash.laying import Laid
+    from hil.flash.pieces import Piece
     from hil.flash.progress import Progress
 
 __all__ = ["verify_body", "verify_head"]
@@ -79,12 +80,17 @@ def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress) -> 
         for piece in pieces:
             if piece.offset < HEAD_BYTES:
                 _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
-                continue
-            data = disk.read(there, piece.offset, piece.size_bytes)
-            if not are_equal(data, piece.data):
-                at = piece.offset + first_difference(data, piece.data)
-                raise _wrong(image, f"byte {at} reads back different")
-            progress.advance(piece.size_bytes)
+            else:
+                _check_piece(disk, image, piece, there)
+                progress.advance(piece.size_bytes)
+            pieces.give_back(piece)
+
+
+def _check_piece(disk: Disk, image: Image, piece: Piece, there: Memory) -> None:
+    data = disk.read(there, piece.offset, piece.size_bytes)
+    if not are_equal(data, piece.data):
+        at = piece.offset + first_difference(data, piece.data)
+        raise _wrong(image, f"byte {at} reads back different")
 
 
 def _check_same(image: Image, *, same: bool) -> None:
