@@ -162,6 +162,8 @@ class Board:
         A sequence that is still running is waited out first: the shell would not answer.
         """
         self._link.wait_out_sequence()
+        if command.split()[:1] == ["storage"]:
+            self.storage.forget()
         key = _POWER_SETTINGS.get(command.strip())
         if key is None:
             return 0.0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError, StickLostError, StickMissingError, StorageError
 from hil.flash.disk import PIECE_BYTES, memory
+from hil.flash.fingerprint import Source
 from hil.flash.flashing import flash_image
 from hil.flash.opening import open_image
 from hil.flash.outcome import Flashed, ReadBack
@@ -16,20 +18,21 @@ from hil.flash.sparse_file import SparseFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hil.dutlink.storage import Storage
     from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.progress import Progress
 
-__all__ = ["flash", "opened_image", "read"]
+__all__ = ["flash", "opened_image", "read", "source_of"]
 
 
-def flash(storage: Storage, image: Image, progress: Progress, *, force: bool) -> Flashed:
-    """Flash; see `Storage.flash`."""
+def flash(
+    storage: Storage, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
+) -> Flashed:
+    """Flash; see `Storage.flash` and `flash_image`."""
     with _then_off(storage):
-        return flash_image(_SameStick(storage), image, progress, force=force)
+        return flash_image(_SameStick(storage), image, progress, force=force, untouched=untouched)
 
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
@@ -62,6 +65,11 @@ class _SameStick:
         disk = self._storage.claim(to_write=True, usb_names=self._usb_names)
         self._usb_names = disk.usb_names
         return disk
+
+
+def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Source | None:
+    """Tell by what an image's files are known again; None of an image that somebody opened already."""
+    return Source.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
 
 
 def opened_image(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Image:

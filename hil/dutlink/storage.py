@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import FarStick
     from hil.dutlink.link import Link
     from hil.flash.disk import Disk
+    from hil.flash.fingerprint import Source
     from hil.flash.image import Image
     from hil.flash.outcome import Flashed, ReadBack
     from hil.flash.progress import Progress
@@ -85,6 +86,7 @@ class Storage:
         self._turned_s = 0.0
         self._before: frozenset[str] = frozenset()
         self._flashed: Flashed | None = None
+        self._untouched: Source | None = None
 
     @property
     def flashed(self) -> Flashed | None:
@@ -117,10 +119,12 @@ class Storage:
         elif not node.exists():
             self._turn.take()  # others, who look for theirs, must not see this one come
         self._before = frozenset(disk.key for disk in disks_of(self._sys))
+        self._untouched = None
         self._set(Position.HOST)
 
     def dut(self) -> None:
         """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it."""
+        self._untouched = None
         self._set(Position.DUT)
         self._turn.end()
 
@@ -233,13 +237,18 @@ class Storage:
         """
         from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
 
+        source = flashing.source_of(image, bmap)
+        is_same = source is not None and source == self._untouched and self._position is Position.OFF
+        untouched = self._flashed if is_same else None
         self._flashed = None
         opened = flashing.opened_image(image, bmap)
         if self._far is not None:
             with self._left_off():
                 flashed = self._far.flash(opened, progress or self.progress, force=force)
         else:
-            flashed = flashing.flash(self, opened, progress or self.progress, force=force)
+            progress = progress or self.progress
+            flashed = flashing.flash(self, opened, progress, force=force, untouched=untouched)
+            self._untouched = source
         self._flashed = flashed
         return flashed
 
@@ -281,6 +290,11 @@ class Storage:
             yield
         finally:
             self._position = Position.OFF
+
+    def forget(self) -> None:
+        """Take note that somebody turns the storage by other means, as the board's shell can."""
+        self._position = None
+        self._untouched = None
 
     def check_board(self) -> None:
         """See whether the board still answers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ class Flashed:
     Attributes:
         label: The image's file name.
         size_bytes: Its size, holes included.
-        mapped_bytes: How many of its bytes matter, all of which were read back from the stick.
+        mapped_bytes: How many of its bytes matter, all of which were read back from the stick, now or when
+            it was proven; see `fingerprint`.
         written_bytes: How many were written; 0 where the stick held the image already.
         node: The stick's device node, while it was on the host.
         compare_s: How long it took to find out what the stick held, in seconds.
         write_s: The same for writing, until the stick said that it had everything.
         verify_s: The same for reading back what was written.
+        fingerprint: By which the stick is known again as long as nobody has had it; see
+            `hil.flash.fingerprint`.
     """
 
     label: str
@@ -34,6 +37,7 @@ class Flashed:
     compare_s: float
     write_s: float
     verify_s: float
+    fingerprint: str = field(default="", repr=False)
 
     @property
     def was_written(self) -> bool:

@@ -13,6 +13,7 @@ from hil.dutlink.board import Board, open_board
 from hil.dutlink.host import Host
 from hil.dutlink.waiting import until
 from hil.dutlink.wiring import Wiring
+from hil.flash import fingerprint
 from hil.flash.progress import Silent
 from hil.sim.backend import simulated_host
 from hil.sim.image import build_image
@@ -104,6 +105,50 @@ def test_an_image_that_is_there_is_not_written_again(board: Board, image: Path) 
     board.storage.flash(image)
 
     assert not board.storage.flash(image).was_written
+
+
+@pytest.fixture
+def old_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An image that nobody has touched for long enough."""
+    monkeypatch.setattr(fingerprint, "_SETTLED_S", 0.0)
+    return image
+
+
+def test_a_stick_that_nobody_had_since_is_not_read_again(board: Board, old_image: Path) -> None:
+    board.storage.flash(old_image)
+    read = When("compare", lambda: pytest.fail("it was read"))
+
+    assert not board.storage.flash(old_image, progress=read).was_written
+
+
+@pytest.mark.parametrize(
+    "had",
+    [
+        lambda board: board.storage.dut(),
+        lambda board: board.storage.host(),
+        lambda board: board.console.shell("storage dut"),
+    ],
+    ids=["the DUT", "the host", "the DUT, by the board's shell"],
+)
+def test_a_stick_that_somebody_had_is_read_again(
+    board: Board, old_image: Path, had: Callable[[Board], None]
+) -> None:
+    board.storage.flash(old_image)
+    had(board)
+    seen: list[str] = []
+
+    board.storage.flash(old_image, progress=When("compare", lambda: seen.append("compare")))
+
+    assert seen == ["compare"]
+
+
+def test_another_image_is_written_although_nobody_had_the_stick(board: Board, old_image: Path) -> None:
+    board.storage.flash(old_image)
+    with old_image.open("r+b") as file:
+        file.seek(3 * MIB)
+        file.write(b"another")
+
+    assert board.storage.flash(old_image).was_written
 
 
 def test_a_stick_whose_node_is_wired_is_proven_in_the_same_way(

@@ -77,8 +77,15 @@ class Told:
         self.open -= 1
 
 
-def flash(bench: StickBench, image: Path, progress: Any = None, *, force: bool = False) -> Flashed:
-    return flash_image(bench.claim, open_image(image), progress or Silent(), force=force)
+def flash(
+    bench: StickBench,
+    image: Path,
+    progress: Any = None,
+    *,
+    force: bool = False,
+    untouched: Flashed | None = None,
+) -> Flashed:
+    return flash_image(bench.claim, open_image(image), progress or Silent(), force=force, untouched=untouched)
 
 
 def boots(bench: StickBench) -> bool:
@@ -125,6 +132,47 @@ def test_everything_is_read_back_after_the_stick_came_again(bench: StickBench, i
     assert sum(told.done[2:]) == IMAGE_BYTES
     assert sum(told.done[:2]) == flashed.mapped_bytes
     assert told.open == 0
+
+
+def test_a_stick_that_nobody_had_is_known_by_its_fingerprint(bench: StickBench, image: Path) -> None:
+    proven = flash(bench, image)
+    told = Told()
+
+    again = flash(bench, image, told, untouched=proven)
+
+    assert (again.was_written, again.mapped_bytes, told.phases) == (False, proven.mapped_bytes, [])
+
+
+@pytest.mark.parametrize("at", [0, 511, MIB - 1, MIB, 5 * MIB + 1080])
+def test_a_stick_whose_fingerprint_changed_is_read_and_mended(
+    bench: StickBench, image: Path, at: int
+) -> None:
+    proven = flash(bench, image)
+    with bench.file.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([image.read_bytes()[at] ^ 1]))
+
+    again = flash(bench, image, untouched=proven)
+
+    assert again.was_written
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+def test_another_stick_with_the_same_bytes_is_read(bench: StickBench, image: Path) -> None:
+    proven = flash(bench, image)
+    bench.go()
+    bench.file.write_bytes(bench.file.read_bytes() + bytes(MIB))
+    told = Told()
+
+    flash(bench, image, told, untouched=proven)
+
+    assert told.phases == [("compare", IMAGE_BYTES)]
+
+
+def test_force_writes_a_stick_that_nobody_had(bench: StickBench, image: Path) -> None:
+    proven = flash(bench, image)
+
+    assert flash(bench, image, force=True, untouched=proven).was_written
 
 
 def test_an_image_that_is_there_is_read_once_and_not_written(bench: StickBench, image: Path) -> None:
