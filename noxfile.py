@@ -31,7 +31,8 @@ LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
 
 ON_BOARDS = ("-m", "hardware or mixed")
-WITHOUT_BOARDS = ("-n", "auto", "--maxprocesses", "4", "-m")
+# Half of the time a test waits for a simulated board, so one worker more than there are cores.
+WITHOUT_BOARDS = ("-n", str(min(4, (os.cpu_count() or 1) + 1)), "-m")
 SIMULATED = ("--hil-boards", "sim:2", "-n", "2")
 
 # After Ctrl-C pytest switches boards off before it ends: a power-off sequence may take 20 s.

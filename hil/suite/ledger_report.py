@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hil.suite.selection import Kind
 
 if TYPE_CHECKING:
-    import pytest
-
     from hil.suite.ledger import Ledger
 
-__all__ = ["junit_properties", "loud_line", "not_kept_lines", "summary_lines", "write_summary"]
+__all__ = ["JunitLedger", "junit_properties", "loud_line", "not_kept_lines", "summary_lines", "write_summary"]
 
 _SHOWN = 3
 _WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
@@ -91,3 +91,23 @@ def _their_boards(ledger: Ledger) -> str:
     if simulated == len(boards):
         return "SIMULATED"
     return "real and SIMULATED" if simulated else "real"
+
+
+class JunitLedger:
+    """Puts the ledger into the JUnit file, before pytest writes that; a plugin.
+
+    Args:
+        ledger: What to put there.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Add the suite's properties."""
+        for plugin in session.config.pluginmanager.get_plugins():
+            add = getattr(plugin, "add_global_property", None)
+            if callable(add):
+                for name, value in junit_properties(self._ledger).items():
+                    add(name, value)

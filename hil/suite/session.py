@@ -26,7 +26,7 @@ from hil.suite.ledger import (
     describe_test,
     planned,
 )
-from hil.suite.ledger_report import junit_properties, write_summary
+from hil.suite.ledger_report import JunitLedger, write_summary
 from hil.suite.options import Where, read_options
 from hil.suite.repeating import Repeats
 from hil.suite.run_status import RunStatus
@@ -64,7 +64,7 @@ def begin(config: pytest.Config) -> Run:
     """
     run = config.stash[_RUN] = Run(config)
     config.pluginmanager.register(run, "hil-run")
-    config.pluginmanager.register(JunitLedger(), "hil-junit")
+    config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
     config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
@@ -278,7 +278,7 @@ class Run:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
         if call.excinfo is None or item.stash[KIND] is Kind.NO_HARDWARE:
             return
-        from hil.suite.verdicts import REASONS, judge  # noqa: PLC0415 - for errors of tests that use boards
+        from hil.suite.verdicts import REASONS, judge, told_to_pytest  # noqa: PLC0415 - for errors of tests that use boards
 
         with TimeLimitPause.paused(item):
             judgement = judge(
@@ -292,7 +292,7 @@ class Run:
             if judgement.verdict is Verdict.LOST and self._channel and self.keeper.held:
                 self._channel.lost(self.keeper.held.board.serial)
             describe_judgement(item, judgement, REASONS[judgement.verdict])
-            call.excinfo = _outcome(
+            call.excinfo = told_to_pytest(
                 judgement.reason, required=self.options.require or item.stash[KIND] is Kind.MIXED
             )
 
@@ -338,27 +338,3 @@ class Run:
         output = getattr(node, "workeroutput", {}).get(_FROM_WORKER, {})
         self.ledger.take_over(output)
         self._unsafe = self._unsafe or output.get("unsafe", False)
-
-
-class JunitLedger:
-    """Puts the ledger into the JUnit file; before pytest writes that, and so apart from `Run`."""
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Add the suite's properties."""
-        for plugin in session.config.pluginmanager.get_plugins():
-            add = getattr(plugin, "add_global_property", None)
-            if callable(add):
-                for name, value in junit_properties(run_of(session.config).ledger).items():
-                    add(name, value)
-
-
-def _outcome(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
-    """Raise pytest's own skip or failure and catch it, as pytest makes excinfo of anything."""
-
-    def leave() -> None:
-        if required:
-            pytest.fail(reason, pytrace=False)
-        raise pytest.skip.Exception(reason, _use_item_location=True)
-
-    return pytest.CallInfo.from_call(leave, "call").excinfo

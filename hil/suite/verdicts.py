@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hil.dutlink.translate import classify
 from hil.errors import (
     BoardFaultError,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.sighting import Sighting
 
-__all__ = ["REASONS", "Judgement", "is_signal", "judge"]
+__all__ = ["REASONS", "Judgement", "is_signal", "judge", "told_to_pytest"]
 
 REASONS = {
     Verdict.NO_BACKEND: "No USB backend",
@@ -117,3 +119,17 @@ def judge(
     if phase == "teardown" and sighting.verdict is not Verdict.LOST:
         return None
     return Judgement.of(sighting.verdict, sighting.error)
+
+
+def told_to_pytest(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
+    """Raise pytest's own skip, or its failure where hardware is required, and catch it.
+
+    pytest makes the `excinfo` of a report of anything else in the same way.
+    """
+
+    def leave() -> None:
+        if required:
+            pytest.fail(reason, pytrace=False)
+        raise pytest.skip.Exception(reason, _use_item_location=True)
+
+    return pytest.CallInfo.from_call(leave, "call").excinfo

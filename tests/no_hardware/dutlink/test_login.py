@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_tty import FakeTty
 
+from hil.dutlink import login
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.command import CommandResult, _output
 from hil.dutlink.console import Console
@@ -41,7 +42,8 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 
 
 @pytest.fixture
-def shell(booted: Board) -> Console:
+def shell(booted: Board, monkeypatch: pytest.MonkeyPatch) -> Console:
+    monkeypatch.setattr(login, "QUIET_S", 0.3)  # simulated time is faster
     booted.console.login("root", "hil", timeout_s=60)
     return booted.console
 

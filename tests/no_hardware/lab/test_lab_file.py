@@ -200,7 +200,11 @@ def test_a_run_uses_what_the_lab_file_says_of_the_dut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("safe", "stays_on", "pin_a_was_low"),
-    [("leave", True, False), ("force-off", False, False), ("aL,w1", False, True)],
+    [
+        ("leave", True, False),
+        pytest.param("force-off", False, False, marks=pytest.mark.thorough),
+        pytest.param("aL,w1", False, True, marks=pytest.mark.thorough),
+    ],
 )
 def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
     tmp_path: Path, safe: str, stays_on: bool, pin_a_was_low: bool
