@@ -1,4 +1,4 @@
-"""Takes the pictures in README and docs: nights of real runs on simulated boards, and a Chromium.
+"""Takes the pictures in README and docs: a terminal, nights of real runs on simulated boards, a Chromium.
 
 `nox -s pictures` writes docs/pictures/*.png. Nothing in them is drawn by hand or made up: the nights follow
 each other within minutes, that is all.
@@ -19,7 +19,9 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from terminal import terminal_page
 
+from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
 
 HERE = Path(__file__).parent
@@ -36,16 +38,20 @@ CHROMIUM = [
 
 
 def main() -> None:
-    """Run the nights, open their pages, keep what is seen."""
+    """Type at a bench, run the nights, open the pages, keep what is seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nights", type=int, default=10)
+    parser.add_argument("--only-terminal", action="store_true", help="leave the nights out")
     parser.add_argument("--folder", type=Path, help="keep the nights there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hil-pictures-") as temporary:
         folder = options.folder or Path(temporary)
         lay_out(folder)
-        run_nights(folder, options.nights)
-        take_pictures(folder / "nightly")
+        shots = [Shot("terminal", show_bench(folder), (960, 400), of="#terminal")]
+        if not options.only_terminal:
+            run_nights(folder, options.nights)
+            shots += shots_of_nights(folder / "nightly")
+        take_pictures(shots)
 
 
 def lay_out(folder: Path) -> None:
@@ -55,6 +61,30 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ROOT / "conftest.py", folder)
     shutil.copy(HERE / "shown_dut.py", folder / "tests" / "test_product.py")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+
+def show_bench(folder: Path) -> Path:
+    """Type what one types at a bench with two boards, and return the page that shows it."""
+    build_image(folder / "product-1.4.img", "product-1.4", 24 << 20)
+    subprocess.run(["xz", "-k", "product-1.4.img"], cwd=folder, check=True)
+    with SimulatorProcess(boards=2, speed=2.0) as simulator:
+        serial = simulator.serials()[0]
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "HIL_BOARDS": f"sim@{simulator.ready['control_port']}",
+            "HIL_LOCK_DIR": str(folder / "bench-locks"),
+        }
+        commands = [
+            "hil doctor --quick",
+            "hil boards",
+            f"export HIL_BOARD={serial}",
+            "hil flash product-1.4.img.xz",
+            "hil power on",
+            "sleep 2",
+            "hil power read",
+        ]
+        return terminal_page(folder / "terminal.html", folder, commands, environment)
 
 
 def run_nights(folder: Path, nights: int) -> None:
@@ -78,26 +108,34 @@ def run_nights(folder: Path, nights: int) -> None:
             print(f"night {night + 1} of {nights}: exit status {ran.returncode}")  # noqa: T201
 
 
-def take_pictures(nightly: Path) -> None:
-    """Open the pages and keep each as a small PNG."""
+def shots_of_nights(nightly: Path) -> list[Shot]:
+    """What is shown of the nights."""
     nights, newest = nightly / "report" / "index.html", nightly / "newest" / "report"
     failed = next((newest / "tests").glob("*boots_within_its_budget*.html"))
+    return [
+        Shot("nights", nights, (1200, 1400)),
+        Shot("run", newest / "index.html", (1200, 1000), "dark"),
+        Shot("test", failed, (1200, 1000), at="#console", above=535),
+        Shot("phone", nights, (390, 760), "dark"),
+    ]
+
+
+def take_pictures(shots: list[Shot]) -> None:
+    """Open the pages and keep each as a small PNG."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        for shot in (
-            Shot("nights", nights, (1200, 1400)),
-            Shot("run", newest / "index.html", (1200, 1000), "dark"),
-            Shot("test", failed, (1200, 1000), at="#console", above=535),
-            Shot("phone", nights, (390, 760), "dark"),
-        ):
+        for shot in shots:
             shot.take(browser)
         browser.close()
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: what a window of that size shows of a page, from so many pixels above `at` on."""
+    """One picture: what a window of that size shows of a page, from so many pixels above `at` on.
+
+    Where `of` says so, the picture is of that part of the page, as high as it is.
+    """
 
     name: str
     page: Path
@@ -105,6 +143,7 @@ class Shot:
     scheme: str = "light"
     at: str = ""
     above: int = 0
+    of: str = ""
 
     def take(self, browser: Any) -> None:
         """Open the page and keep the picture."""
@@ -115,7 +154,8 @@ class Shot:
             page.eval_on_selector(self.at, "element => element.scrollIntoView()")
             page.evaluate("pixels => scrollBy(0, -pixels)", self.above)
             page.wait_for_timeout(200)  # what was out of sight is drawn
-        shrink(page.screenshot(), PICTURES / f"{self.name}.png")
+        seen = page.locator(self.of).screenshot() if self.of else page.screenshot()
+        shrink(seen, PICTURES / f"{self.name}.png")
         page.close()
 
 
