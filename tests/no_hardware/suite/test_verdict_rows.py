@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.lab.lease import hold
+from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +156,7 @@ def test_the_same_text_is_a_failure_where_hardware_is_required(
 ) -> None:
     inner = run_with_fault(fault, "--hil-require")
 
-    assert inner.status == pytest.ExitCode.TESTS_FAILED
+    assert inner.status == Status.BENCH_NOT_READY
     assert f"\n{FAULTS[fault]}" in inner.text
 
 
