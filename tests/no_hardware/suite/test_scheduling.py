@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hil.dutlink.waiting import until
+
+LEARNS_WITHIN_S = 30.0
+"""Seconds for a worker that its controller does not wait for any more; it learns at once."""
+
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # real runs of several processes each
 
@@ -372,7 +377,7 @@ def test_kills_the_controller():
     suite.run(source, "-n", "2")
     gone = [suite.path / "gone-gw0", suite.path / "gone-gw1"]
 
-    assert any(path.exists() for path in gone)
+    assert until(lambda: any(path.exists() for path in gone), LEARNS_WITHIN_S)
 
 
 def test_without_xdist_the_plugin_only_remembers_durations(suite: Suite) -> None:
