@@ -74,6 +74,7 @@ def _told(flashed: Flashed) -> dict[str, Any]:
     return {
         "image": flashed.label,
         "result": "written and verified" if flashed.was_written else "on the stick already",
+        "digest": flashed.digest,
         "size_bytes": flashed.size_bytes,
         "mapped_bytes": flashed.mapped_bytes,
         "written_bytes": flashed.written_bytes,

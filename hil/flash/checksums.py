@@ -80,15 +80,19 @@ class _Range:
         self._digest = digest
         self._last: Future[str] | None = None
 
-    def add(self, data: bytes, *, is_last: bool) -> None:
-        """Count bytes that follow; the last ones are compared."""
+    def add(self, data: memoryview, *, is_last: bool) -> Future[str] | None:
+        """Count bytes that follow; the last ones are compared.
+
+        Returns:
+            Is done when they were counted; None: they are already, or need not be.
+        """
         if self._digest is None:
-            return
+            return None
         before = self._last
         if before is None and is_last and len(data) <= _SMALL_BYTES:
             self._digest.update(data)
             self._checksums.check(self._name if self._digest.hexdigest() != self._expected else "")
-            return
+            return None
 
         def count() -> str:
             if before is not None:
@@ -97,3 +101,4 @@ class _Range:
             return self._name if is_last and self._digest.hexdigest() != self._expected else ""
 
         self._last = self._checksums.submit(count)
+        return self._last

@@ -83,6 +83,7 @@ def flash_image(
         compare_s=laid.compare_s,
         write_s=laid.write_s,
         verify_s=verify_s,
+        digest=laid.digest,
         fingerprint=seen,
     )
 

@@ -32,17 +32,22 @@ class Head:
         self.size_bytes = min(HEAD_BYTES, disk_bytes)
         self._memory = memory()
 
+    @property
+    def data(self) -> memoryview:
+        """Its bytes."""
+        return memoryview(self._memory)[: self.size_bytes]
+
     def put(self, offset: int, data: memoryview) -> None:
         """Take a part of it."""
         self._memory[offset : offset + len(data)] = data
 
     def agrees(self, offset: int, data: memoryview) -> bool:
         """Whether a part is the same as it was when it was taken."""
-        return are_equal(self._view[offset : offset + len(data)], data)
+        return are_equal(self.data[offset : offset + len(data)], data)
 
     def is_on(self, disk: Disk) -> bool:
         """Whether a disk has it."""
-        return are_equal(disk.read(memory(), 0, self.size_bytes), self._view)
+        return are_equal(disk.read(memory(), 0, self.size_bytes), self.data)
 
     def write(self, disk: Disk) -> None:
         """Write it to a disk that was wiped, so that this boots only when everything is there.
@@ -56,7 +61,7 @@ class Head:
             for begin, end in ((last, self.size_bytes), (0, last)):
                 if begin < end:
                     part = memory()
-                    part[: end - begin] = self._view[begin:end]
+                    part[: end - begin] = self.data[begin:end]
                     disk.write(part, begin, end - begin)
                     disk.sync()
 
@@ -99,10 +104,6 @@ class Head:
             with suppress(StorageError):
                 self.wipe(disk)
             raise
-
-    @property
-    def _view(self) -> memoryview:
-        return memoryview(self._memory)[: self.size_bytes]
 
     @staticmethod
     def _wipe_backup(disk: Disk) -> None:

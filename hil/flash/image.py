@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from concurrent.futures import Future
 
 __all__ = ["Extent", "Image", "Room"]
 
@@ -21,10 +22,12 @@ class Extent:
     Attributes:
         offset: Where they begin, in bytes from the image's start.
         data: The bytes.
+        counted: Done once nobody reads `data` beside who took it; None: nobody does.
     """
 
     offset: int
     data: memoryview
+    counted: Future[str] | None = None
 
 
 class Image(Protocol):
@@ -64,7 +67,7 @@ class Image(Protocol):
 
         Args:
             room: Gives memory for what comes at an offset. An image may read straight into it, and spare a
-                copy; what it gives is then valid until the next one is taken.
+                copy; it must not be used again before the extent's `counted` is done.
 
         Raises:
             ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image

@@ -15,6 +15,7 @@ from hil.errors import ImageError
 from hil.flash.disk import memory
 from hil.flash.equality import are_equal
 from hil.flash.head import Head
+from hil.flash.image_digest import ImageDigest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 from hil.flash.writing import Writing
 
@@ -57,6 +58,7 @@ class Laid:
         body_bytes: How many of them are behind the head.
         written_bytes: How many were written, behind the head.
         proofs: For a second look at what is behind the head.
+        digest: Of the image, see `hil.flash.image_digest`; empty where that look counts it.
         compare_s: Seconds until the first difference.
         write_s: Seconds from then until the stick had everything.
     """
@@ -68,6 +70,7 @@ class Laid:
     body_bytes: int = 0
     written_bytes: int = 0
     proofs: list[Proof] = field(default_factory=list)
+    digest: str = ""
     compare_s: float = 0.0
     write_s: float = 0.0
 
@@ -125,15 +128,23 @@ class _Laying:
     def _pass(self) -> None:
         if self._force:
             self._begin_writing()
-        with Pieces(self._image) as pieces, Writing(self._disk, pieces.give_back) as writing:
+        with (
+            ImageDigest() as digest,
+            Pieces(self._image) as pieces,
+            Writing(self._disk, pieces.give_back) as writing,
+        ):
             for piece in pieces:
                 _check_fits(self._image, self._disk, piece.end)
+                if self._writing_since is None:
+                    piece.counted.append(digest.add(piece.offset, piece.data))
                 if not self._take(piece, writing):
                     pieces.give_back(piece)
                 self._laid.mapped_bytes += piece.size_bytes
                 self._progress.advance(piece.size_bytes)
+            self._laid.image_bytes = self._image.size_bytes or 0
+            if self._writing_since is None:
+                self._laid.digest = digest.result(self._laid.image_bytes)
         self._look_at_head()
-        self._laid.image_bytes = self._image.size_bytes or 0
         if self._laid.written_bytes:
             self._disk.sync()
 

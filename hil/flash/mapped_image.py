@@ -45,11 +45,11 @@ class MappedImage:
         """How many bytes matter."""
         return self._map.mapped_bytes
 
-    def extents(self, _room: Room | None = None) -> Generator[Extent]:
+    def extents(self, room: Room | None = None) -> Generator[Extent]:
         """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
         with opened(self._path) as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
-                yield from self._range(stream, blocks, checksums)
+                yield from self._range(stream, blocks, checksums, room)
             stream.skip(self._map.image_bytes - stream.at)
             checksums.finish()
             if stream.read(1):
@@ -57,16 +57,21 @@ class MappedImage:
                     f"it is larger than the {self._map.image_bytes} bytes that its block map is for"
                 )
 
-    def _range(self, stream: ImageStream, blocks: BlockRange, checksums: Checksums) -> Iterator[Extent]:
+    def _range(
+        self, stream: ImageStream, blocks: BlockRange, checksums: Checksums, room: Room | None
+    ) -> Iterator[Extent]:
         begin, left = self._map.extent(blocks)
         stream.skip(begin - stream.at)
         name = f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"
         counted = checksums.range(name, blocks.checksum)
         while left:
-            data = stream.exactly(min(left, PIECE_BYTES))
+            if room is None or self.is_compressed:
+                data = memoryview(stream.exactly(min(left, PIECE_BYTES)))
+            else:
+                data = room(stream.at)[:left]
+                stream.fill(data)
             left -= len(data)
-            counted.add(data, is_last=not left)
-            yield Extent(stream.at - len(data), memoryview(data))
+            yield Extent(stream.at - len(data), data, counted.add(data, is_last=not left))
 
     def _wrong(self, why: str) -> ImageError:
         return ImageError(

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Flashed", "ReadBack"]
 
+_DIGITS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Flashed:
@@ -25,6 +27,8 @@ class Flashed:
         compare_s: How long it took to find out what the stick held, in seconds.
         write_s: The same for writing, until the stick said that it had everything.
         verify_s: The same for reading back what was written.
+        digest: By which the image is told from another one of its name: the same for an archive of it; see
+            `hil.flash.image_digest`.
         fingerprint: By which the stick is known again as long as nobody has had it; see
             `hil.flash.fingerprint`.
     """
@@ -37,7 +41,15 @@ class Flashed:
     compare_s: float
     write_s: float
     verify_s: float
+    digest: str = ""
     fingerprint: str = field(default="", repr=False)
+
+    @property
+    def image(self) -> str:
+        """Which image it is, in words: its name, its size, and the first digits of its digest."""
+        return (
+            ", ".join(filter(None, (f"{self.label} ({self.size_bytes} bytes", self.digest[:_DIGITS]))) + ")"
+        )
 
     @property
     def was_written(self) -> bool:

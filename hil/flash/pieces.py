@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from contextlib import closing
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from hil.flash.image import Extent, Image
 
@@ -25,8 +27,9 @@ __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 HEAD_BYTES = 1024 * 1024
 """Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
 
-_AHEAD = 4
-"""One that is filled, one that is complete, two that are written: with fewer, a thread waits for itself."""
+_AHEAD = 6
+"""One that is filled, one that is complete, two that are counted, two that are written: with fewer, a thread
+waits for itself."""
 
 
 @dataclass(slots=True)
@@ -37,11 +40,13 @@ class Piece:
         memory: Has them, from `offset % ALIGNED_BYTES` on.
         offset: Where they belong.
         size_bytes: How many there are.
+        counted: Each is done once somebody else has read a part of it.
     """
 
     memory: Memory = field(repr=False)
     offset: int
     size_bytes: int = 0
+    counted: list[Future[Any]] = field(default_factory=list, repr=False)
 
     @property
     def data(self) -> memoryview:
@@ -105,7 +110,10 @@ class Pieces:
         return self._assembled() if self._thread is None else self._passed_on()
 
     def give_back(self, piece: Piece) -> None:
-        """Let the memory of a piece be used again."""
+        """Let the memory of a piece be used again, once nobody else reads it."""
+        for counted in piece.counted:
+            with suppress(CancelledError):
+                counted.exception()  # whoever counts raises it
         self._free.put(piece.memory)
 
     def _passed_on(self) -> Iterator[Piece]:
@@ -151,6 +159,8 @@ class Pieces:
         offset, data = extent.offset, extent.data
         if self._piece is not None and data.obj is self._piece.memory:  # it was read into its place
             self._piece.size_bytes += len(data)
+            if extent.counted is not None:
+                self._piece.counted.append(extent.counted)
             data = data[:0]
         while data:
             piece = self._piece_at(offset)

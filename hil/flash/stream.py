@@ -68,6 +68,23 @@ class ImageStream:
             raise self.too_short()
         return data
 
+    def fill(self, view: memoryview) -> None:
+        """Fill memory with the next bytes; of a file that is no archive without a copy.
+
+        Raises:
+            ImageError: As `exactly`.
+        """
+        if self._unpacked is not None or self._peeked:
+            view[:] = self.exactly(len(view))
+            return
+        try:
+            filled = self._file.readinto(view)  # type: ignore[attr-defined]  # buffered
+        except OSError as error:
+            raise unreadable(self._label, error) from error
+        self.at += filled
+        if filled < len(view):
+            raise self.too_short()
+
     def skip(self, size_bytes: int) -> None:
         """Pass over bytes.
 

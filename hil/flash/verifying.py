@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, ImageError
 from hil.flash.disk import memory
 from hil.flash.equality import are_equal, first_difference
+from hil.flash.image_digest import ImageDigest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ __all__ = ["verify_body", "verify_head"]
 
 
 def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
-    """Compare everything behind the head; the head must still be wiped.
+    """Compare everything behind the head, and count the image's digest; the head must still be wiped.
 
     An archive is not decompressed a second time: the digests that were taken from it are compared. Any other
     image is read again, so that one which changed meanwhile is found.
@@ -33,11 +35,11 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
     """
     laid.head.check_wiped(disk)
     progress.begin("verify", laid.body_bytes)
+    against = _against_digests if image.is_compressed else _against_image
     try:
-        if image.is_compressed:
-            _against_digests(disk, image, laid, progress)
-        else:
-            _against_image(disk, image, laid, progress)
+        with ImageDigest() as digest:
+            against(disk, image, laid, progress, digest)
+            laid.digest = digest.result(laid.image_bytes)
     finally:
         progress.end()
 
@@ -63,21 +65,25 @@ def _check_head(disk: Disk, image: Image, laid: Laid) -> None:
             raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
 
 
-def _against_digests(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
-    there = memory()
-    for proof in laid.proofs:
+def _against_digests(disk: Disk, image: Image, laid: Laid, progress: Progress, digest: ImageDigest) -> None:
+    counted = digest.add(0, laid.head.data)
+    turns = itertools.cycle((memory(), memory()))
+    for proof, there in zip(laid.proofs, turns, strict=False):
         data = disk.read(there, proof.offset, proof.size_bytes)
         if hashlib.sha256(data).digest() != proof.digest:
             raise _wrong(
                 image, f"bytes {proof.offset} to {proof.offset + proof.size_bytes - 1} read back different"
             )
+        counted.result()  # of the other memory
+        counted = digest.add(proof.offset, data)
         progress.advance(proof.size_bytes)
 
 
-def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
+def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress, digest: ImageDigest) -> None:
     there = memory()
     with Pieces(image) as pieces:
         for piece in pieces:
+            piece.counted.append(digest.add(piece.offset, piece.data))
             if piece.offset < HEAD_BYTES:
                 _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
             else:

@@ -99,7 +99,7 @@ def describe_image(item: pytest.Item, held: Held) -> None:
     """Note what was flashed to the stick, in this test or in one before it."""
     flashed = held.board.storage.flashed
     if flashed is not None:
-        _note(item, {"hil_image": f"{flashed.label} ({flashed.size_bytes} bytes)"})
+        _note(item, {"hil_image": flashed.image})
 
 
 def describe_power(item: pytest.Item, mean_watts: float) -> None:
