@@ -25,7 +25,7 @@ from hil.sim.process import SimulatorProcess
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "kernel" / "guest" / "job.py"
-LIMIT_S = 1800.0
+LIMIT_S = 2700.0
 """Of everything in the guest; two cores that do nothing else need half of it."""
 
 BOARDS = 2

@@ -45,7 +45,7 @@ STAGES = (
     Stage(
         "kernel",
         ("--confcutdir=tests/kernel", "-p", "kernel_fixtures", "--timeout=90", "-rs", "tests/kernel"),
-        800.0,
+        1600.0,
     ),
     Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 300.0),
     Stage(
