@@ -1,4 +1,4 @@
-"""The storage stick: who sees it, and its device node on the host."""
+"""The storage stick and its mux: who sees it, and what is written to it and read from it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.disks import size_bytes
 from hil.dutlink.requests import Request, StorageAction
-from hil.dutlink.turn import Turn
-from hil.dutlink.waiting import hold, until
-from hil.errors import StickMissingError, StickStayedError, WrongDiskError
+from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
+from hil.errors import StickStayedError, WrongDiskError
 from hil.flash.progress import Silent
 from hil.flash.proof import Expected, open_proven
-from hil.flash.sysfs import disks_of
 
 if TYPE_CHECKING:
     import os
@@ -29,16 +26,7 @@ if TYPE_CHECKING:
     from hil.flash.outcome import Flashed, ReadBack
     from hil.flash.progress import Progress
 
-__all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "Position", "Storage"]
-
-APPEARS_WITHIN_S = 15.0
-"""Seconds until the stick's node must be there after `host`; 3.4 to 3.7 were measured."""
-
-GOES_WITHIN_S = 5.0
-"""Seconds until it must be gone after `dut` or `off`; 0.1 to 0.5 were measured."""
-
-_LEAVES_WITHIN_S = 1.0
-_RIVAL_S = 0.3
+__all__ = ["Position", "Storage"]
 
 
 class Position(enum.StrEnum):
@@ -79,12 +67,9 @@ class Storage:
         self._link = link
         self._far = far
         self._sys = sys
-        self._wired = stick
-        self._found: Path | None = None
-        self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
+        self._stick = StickNode(link.serial, dev, sys, stick)
         self._position: Position | None = None
         self._turned_s = 0.0
-        self._before: frozenset[str] = frozenset()
         self._flashed: Flashed | None = None
         self._untouched: Source | None = None
 
@@ -101,7 +86,7 @@ class Storage:
     @property
     def node(self) -> Path | None:
         """The stick's device node, where it is wired or was found already."""
-        return self._wired or self._found
+        return self._stick.path
 
     def host(self) -> None:
         """Give the stick to the host; `wait_for_node` tells when it can be used.
@@ -111,14 +96,9 @@ class Storage:
             StorageError: Another process has been looking for its stick for too long.
             StickStayedError: The node is still there from the last time, so it does not follow the mux.
         """
-        node = self.node
-        if node is not None and self._position in (Position.OFF, Position.DUT):
+        if self._is_away:
             self.wait_until_gone()
-        if node is None:
-            self._start_watching()
-        elif not node.exists():
-            self._turn.take()  # others, who look for theirs, must not see this one come
-        self._before = frozenset(disk.key for disk in disks_of(self._sys))
+        self._stick.expect(self._take_away)
         self._untouched = None
         self._set(Position.HOST)
 
@@ -126,12 +106,12 @@ class Storage:
         """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it."""
         self._untouched = None
         self._set(Position.DUT)
-        self._turn.end()
+        self._stick.end_turn()
 
     def off(self) -> None:
         """Give the stick to nobody, and cut its power."""
         self._set(Position.OFF)
-        self._turn.end()
+        self._stick.end_turn()
 
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there and has a size, and return its path.
@@ -143,12 +123,12 @@ class Storage:
             BoardLostError, BoardTimeoutError: Nor does the board answer any more.
             StickAmbiguousError: Several disks appeared, so that none can be called the stick.
         """
-        if self.node is None and self._turn.watch is None:
+        if self._stick.can_come_unseen:
             self.host()
         try:
             return self._await_node(timeout_s)
         finally:
-            self._turn.end()
+            self._stick.end_turn()
 
     def claim(self, *, to_write: bool, usb_names: tuple[str, ...] = ()) -> Disk:
         """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
@@ -168,27 +148,12 @@ class Storage:
             self.wait_until_gone(GOES_WITHIN_S)
             self.host()
             node = self._await_node(APPEARS_WITHIN_S)
-            expected = Expected(node, self._sys, self._before, usb_names)
+            expected = Expected(node, self._sys, self._stick.before, usb_names)
             return open_proven(expected, to_write=to_write)
         except StickStayedError as error:
             raise _stayed(error) from error
         finally:
-            self._turn.end()
-
-    def _await_node(self, timeout_s: float) -> Path:
-        """Wait for the node, within the turn."""
-        self._turn.keep()
-        node = until(self._usable, timeout_s)
-        if node is not None and self.node is None:
-            hold(_RIVAL_S)
-            node = self._usable()
-        if node is None:
-            self._found = None
-            self._link.answer()
-            raise self._missing(timeout_s)
-        if self._wired is None:
-            self._found = node
-        return node
+            self._stick.end_turn()
 
     def wait_until_gone(self, timeout_s: float = GOES_WITHIN_S) -> None:
         """Wait until the stick's node is gone, after `dut()` or `off()`.
@@ -198,16 +163,7 @@ class Storage:
         Raises:
             StickStayedError: It is still there.
         """
-        node = self.node
-        if node is None or until(lambda: not node.exists(), timeout_s):
-            return
-        self._found = None
-        raise StickStayedError(
-            f"{node} is still there {timeout_s:.1f} s after the storage was turned to {self._position}",
-            why="it is not this board's stick, or the mux did not turn",
-            remedy="see which disk follows the board: hil storage host, then off",
-            serial=self._link.serial,
-        )
+        self._stick.wait_until_gone(timeout_s, str(self._position))
 
     def flash(
         self,
@@ -284,7 +240,7 @@ class Storage:
     @contextmanager
     def _left_off(self) -> Iterator[None]:
         """Take note that nobody has the stick after what was done on another machine, however it ended."""
-        self._turn.end()
+        self._stick.end_turn()
         self._position = None
         try:
             yield
@@ -306,41 +262,36 @@ class Storage:
 
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
-        self._turn.end()
+        self._stick.end_turn()
 
     def _set(self, position: Position) -> None:
         self._position = None
         try:
             self._link.send(Request.STORAGE, StorageAction[position.name])
         except BaseException:
-            self._turn.end()
+            self._stick.end_turn()
             raise
         self._position = position
         self._turned_s = time.monotonic()
 
-    def _start_watching(self) -> None:
-        """Take the turn, and see to it that the stick is not on the host already."""
-        watch = self._turn.take()
-        if self._position not in (Position.OFF, Position.DUT):
+    @property
+    def _is_away(self) -> bool:
+        """Whether the stick is not on the host for certain."""
+        return self._position in (Position.OFF, Position.DUT)
+
+    def _take_away(self) -> float:
+        """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
+        if not self._is_away:
             self._set(Position.OFF)
-        watch.wait_for_change(_LEAVES_WITHIN_S - (time.monotonic() - self._turned_s))
-        watch.begin()
+        return time.monotonic() - self._turned_s
 
-    def _usable(self) -> Path | None:
-        """The node, once it has a size."""
-        node = self.node
-        watch = self._turn.watch
-        if node is None and watch is not None:
-            node = watch.only()
-        return node if node is not None and size_bytes(node, self._sys) > 0 else None
-
-    def _missing(self, timeout_s: float) -> StickMissingError:
-        return StickMissingError(
-            f"board {self._link.serial}: no stick on the host {timeout_s:.1f} s after it was turned there",
-            why=f"{self._wired} is not there" if self._wired else "no USB disk appeared",
-            remedy="see whether a stick is plugged into the board, and lsblk",
-            serial=self._link.serial,
-        )
+    def _await_node(self, timeout_s: float) -> Path:
+        """Wait for the node; that a silent board is what is wrong comes first."""
+        node = self._stick.wait(timeout_s)
+        if node is None:
+            self._link.answer()
+            raise self._stick.missing(timeout_s)
+        return node
 
 
 def _stayed(error: StickStayedError) -> WrongDiskError:
