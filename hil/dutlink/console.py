@@ -1,20 +1,21 @@
-"""The DUT's console: send, expect, the transcript of every byte, and the board's shell behind it."""
+"""The DUT's console: send, expect, the transcript of every byte, and the way to the board's shell."""
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.command import CommandResult, run_command
+from hil.dutlink.console_mode import ConsoleMode
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expected_trouble import ExpectedTrouble
 from hil.dutlink.expecting import LAST_BYTES, Expecter, last_words
-from hil.dutlink.login import log_in
-from hil.dutlink.shell import ask_shell, check_command, restore_console_mode
+from hil.dutlink.login import credentials, log_in
+from hil.dutlink.shell import check_command
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waiting import Deadline, hold, until
-from hil.errors import ConsoleError, ExpectError, UsageError
+from hil.errors import ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,12 +79,10 @@ class Console:
         self._account: Login | None = None
         self._serial = serial
         self._find = find
-        self._uart = uart
         self._unpowered = unpowered
-        self._allowance = allowance
+        self._mode = ConsoleMode(serial, uart, self.transcript, allowance)
         self._port: ConsolePort | None = None
         self._expecter: Expecter | None = None
-        self._doubtful = False
 
     def know(self, account: Login | None) -> None:
         """Take the account that `login` uses by itself, and its prompt."""
@@ -151,10 +150,8 @@ class Console:
 
         If the DUT has power, five Ctrl-B reach it.
         """
-        if self._port is None or not self._doubtful:
-            return
-        with suppress(ConsoleError):  # a board that does not react says so when it is used
-            self.restore_console_mode()
+        if self._port is not None:
+            self._mode.settle(self._port)
 
     def restore_console_mode(self) -> None:
         """Bring the board into console mode; a DUT with power gets five Ctrl-B for it.
@@ -162,11 +159,7 @@ class Console:
         Raises:
             ShellError: It does not react.
         """
-        port = self._opened()
-        if port.tty.is_board:
-            self.transcript.mark("blind: the board is brought back to console mode")
-            restore_console_mode(port)
-        self._doubtful = False
+        self._mode.restore(self._opened())
 
     def send(self, data: bytes | str, pace_s: float | None = None) -> None:
         """Send bytes (text as UTF-8) to the DUT; returns when the tty has taken all of them.
@@ -179,8 +172,8 @@ class Console:
             ConsoleLostError: The tty went away.
         """
         port = self._opened()
-        self.settle()
-        self._doubtful = False  # once is enough: asking again and again would disturb the DUT
+        self._mode.settle(port)
+        self._mode.doubtful = False  # once is enough: asking again and again would disturb the DUT
         data = data.encode() if isinstance(data, str) else data
         pause_s = self.pace_s if pace_s is None else pace_s
         size = 1 if pause_s > 0 else max(1, len(data))
@@ -205,10 +198,9 @@ class Console:
         port = self._opened()
         began = Deadline(timeout_s)
         outcome = self._expecting(port).wait_for(pattern, timeout_s)
-        if isinstance(outcome, bytes):
-            raise port.lost_error() if port.lost else self._not_come(pattern, began.spent_s, outcome)
-        self.trouble.matched(outcome.match)
-        return outcome
+        expected = self._come(outcome, pattern, began.spent_s)
+        self.trouble.matched(expected.match)
+        return expected
 
     @contextmanager
     def expecting_trouble(self, *words: str) -> Iterator[None]:
@@ -244,7 +236,7 @@ class Console:
             ConsoleError: User or password were refused.
             UsageError: No user is given, and the lab file has none.
         """
-        user, password = self._credentials(user, password)
+        user, password = credentials(self._account, self._serial, user, password)
         self.prompt = self.prompt if prompt is None else prompt
         log_in(self, user, password, timeout_s)
 
@@ -276,9 +268,7 @@ class Console:
         port = self._opened()
         began = Deadline(timeout_s)
         outcome = wait_for_words(self.transcript, begin, pattern, timeout_s, lambda: port.lost)
-        if isinstance(outcome, bytes):
-            raise port.lost_error() if port.lost else self._not_come(pattern, began.spent_s, outcome)
-        return outcome
+        return self._come(outcome, pattern, began.spent_s)
 
     def discard(self) -> None:
         """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
@@ -300,31 +290,7 @@ class Console:
             UsageError: The command is not one line of printable ASCII.
         """
         check_command(command)
-        port = self._opened()
-        limit_s = timeout_s + self._allowance(command)
-        if not port.tty.is_board:
-            with closing(ConsolePort(self._uart, self._serial, Transcript())) as uart:
-                return ask_shell(uart, command, limit_s)
-        self._doubtful = True  # until it has answered
-        self.transcript.mark(f"blind: the board's shell runs {command!r}")
-        answer = ask_shell(port, command, limit_s)
-        self.transcript.mark("the board is back in console mode")
-        self._doubtful = False
-        return answer
-
-    def _credentials(self, user: str | None, password: str | None) -> tuple[str, str]:
-        kept = self._account
-        user = kept.user if user is None and kept else user
-        if user is None:
-            raise UsageError(
-                f"nothing says who logs in to the DUT of board {self._serial}",
-                why="no user was given, and the lab file has none for its place",
-                remedy='login("root", "..."), or login = { user = "root", password = "..." } in lab.toml',
-                serial=self._serial,
-            )
-        if password is None:
-            password = kept.password if kept and kept.user == user else ""
-        return user, password
+        return self._mode.ask(self._opened(), command, timeout_s)
 
     def _opened(self) -> ConsolePort:
         return self._port or self._start(_NODE_LIMIT_S)
@@ -334,9 +300,9 @@ class Console:
         until(tty.path.exists, wait_s)
         self._port = port = ConsolePort(tty, self._serial, self.transcript)
         self.transcript.mark(f"console {tty.path} is open")
-        self._doubtful = tty.is_board
-        if self._doubtful and self._unpowered():
-            self.settle()
+        self._mode.doubtful = tty.is_board
+        if tty.is_board and self._unpowered():
+            self._mode.settle(port)
         return port
 
     def _expecting(self, port: ConsolePort) -> Expecter:
@@ -344,12 +310,18 @@ class Console:
             self._expecter = Expecter(port.stream)
         return self._expecter
 
-    def _not_come(self, pattern: Pattern | Sequence[Pattern], waited_s: float, last: bytes) -> ExpectError:
-        return ExpectError(
+    def _come(
+        self, outcome: Expected | bytes, pattern: Pattern | Sequence[Pattern], waited_s: float
+    ) -> Expected:
+        """Return what came, or raise why it did not; `outcome` is then what came last."""
+        if not isinstance(outcome, bytes):
+            return outcome
+        self.check()
+        raise ExpectError(
             f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
-            why=last_words(last, self.transcript.between(self.transcript.position - LAST_BYTES)),
+            why=last_words(outcome, self.transcript.between(self.transcript.position - LAST_BYTES)),
             remedy="console.restore_console_mode(), if the board was left in its shell"
-            if self._doubtful
+            if self._mode.doubtful
             else "",
             serial=self._serial,
         )

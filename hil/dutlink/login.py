@@ -1,4 +1,4 @@
-"""Logging in to the DUT, whatever its console says at the moment."""
+"""Logging in to the DUT: who, and what is answered whatever its console says at the moment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.waiting import Deadline
-from hil.errors import ConsoleError, ExpectError
+from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
     from hil.dutlink.command import Talk
     from hil.dutlink.expecting import Expected
+    from hil.dutlink.wiring import Login
 
-__all__ = ["LOGIN_PROMPT", "log_in"]
+__all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 
 QUIET_S: Final = 2.0
 """A DUT that says nothing for so long waits for Enter; a boot loader counts down each second."""
@@ -20,6 +21,33 @@ QUIET_S: Final = 2.0
 LOGIN_PROMPT: Final = rb"(?<!Last )[Ll]ogin: ?"
 _PASSWORD: Final = rb"[Pp]assword: ?"
 _REFUSED: Final = rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied"
+
+
+def credentials(
+    account: Login | None, serial: str, user: str | None, password: str | None
+) -> tuple[str, str]:
+    """Return the user and the password to log in with.
+
+    Args:
+        account: What the lab file has for this place, if it has one.
+        serial: The board's serial number.
+        user: Who is asked for; None: the lab file's.
+        password: The password; None: the lab file's for that user, else an empty one.
+
+    Raises:
+        UsageError: No user is given, and the lab file has none.
+    """
+    user = account.user if user is None and account else user
+    if user is None:
+        raise UsageError(
+            f"nothing says who logs in to the DUT of board {serial}",
+            why="no user was given, and the lab file has none for its place",
+            remedy='login("root", "..."), or login = { user = "root", password = "..." } in lab.toml',
+            serial=serial,
+        )
+    if password is None:
+        password = account.password if account and account.user == user else ""
+    return user, password
 
 
 def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:

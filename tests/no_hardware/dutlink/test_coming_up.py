@@ -11,6 +11,7 @@ import pytest
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.expecting import Expected
+from hil.dutlink.login import credentials
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.wiring import Login, Wiring
 from hil.errors import BoardFaultError, ExpectError, UsageError
@@ -90,10 +91,19 @@ def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:
         board.console.login()
 
 
-def test_another_user_does_not_get_the_places_password(board: Board) -> None:
-    assert board.console._credentials("guest", None) == ("guest", "")
-    assert board.console._credentials("root", None) == ("root", "hil")
-    assert board.console._credentials("root", "other") == ("root", "other")
+@pytest.mark.parametrize(
+    ("user", "password", "used"),
+    [
+        ("guest", None, ("guest", "")),
+        ("root", None, ("root", "hil")),
+        ("root", "other", ("root", "other")),
+        (None, None, ("root", "hil")),
+    ],
+)
+def test_another_user_does_not_get_the_places_password(
+    user: str | None, password: str | None, used: tuple[str, str]
+) -> None:
+    assert credentials(Login("root", "hil"), "5a1c0e01", user, password) == used
 
 
 def test_words_that_were_there_before_do_not_count() -> None:

@@ -198,7 +198,7 @@ def test_a_sequence_behind_a_command_adds_to_its_time(
 ) -> None:
     asked: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        "hil.dutlink.console.ask_shell",
+        "hil.dutlink.console_mode.ask_shell",
         lambda _port, command, limit_s: asked.append((command, limit_s)) or ShellAnswer(),
     )
     tty = Tty(other_end.path)
