@@ -11,9 +11,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import FlashError, StickLostError, StorageError
+from hil.flash.equality import are_zeros
+from hil.flash.punch import punched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hil.flash.sysfs import BlockDevice
@@ -66,6 +68,7 @@ class Disk:
         self._block_bytes = device.block_bytes
         self._edge = mmap.mmap(-1, ALIGNED_BYTES)
         self._is_direct = self._block_bytes <= ALIGNED_BYTES and self._go_direct()
+        self._can_punch = True
 
     def read(self, into: Memory, offset: int, size_bytes: int) -> memoryview:
         """Read from the disk itself, never from memory.
@@ -102,6 +105,34 @@ class Disk:
         self._keep(view, begin, begin, offset)
         self._keep(view, begin, offset + size_bytes, end)
         self._transfer(self._write_some, view, begin)
+
+    def clear(self, offset: int, size_bytes: int) -> None:
+        """Make a range zeros: by the disk itself if it can, else what is not zeros already is written.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        whole = size_bytes - (offset + size_bytes) % ALIGNED_BYTES
+        if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
+            self._can_punch = punched(self._descriptor, offset, whole)
+            if self._can_punch:
+                offset, size_bytes = offset + whole, size_bytes - whole
+        for begin, data in self.pieces(memory(), offset, size_bytes):
+            if not are_zeros(data):
+                self.write(memory(), begin, len(data))
+
+    def pieces(self, into: Memory, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
+        """Read a range of any length piece by piece: yields where each begins, and its bytes; see `read`."""
+        end = offset + size_bytes
+        while offset < end:
+            length = min(PIECE_BYTES, end - offset)
+            yield offset, self.read(into, offset, length)
+            offset += length
+
+    def has_zeros(self, offset: int, size_bytes: int) -> bool:
+        """Whether a range is nothing but zeros; raises as `read`."""
+        return all(are_zeros(data) for _, data in self.pieces(memory(), offset, size_bytes))
 
     def sync(self) -> None:
         """Wait until the disk says that it has everything.

@@ -56,13 +56,13 @@ def flash_image(
         if known is not None:
             return known
         laid = lay(disk, image, progress, force=force)
-        if laid.head_differs and not laid.written_bytes:  # what is behind it was read just now
+        if laid.head_differs and not laid.body_changed:  # what is behind it was read just now
             laid.head.wipe(disk)
             laid.head.write(disk)
         if not laid.head_differs:
             seen = fingerprint(disk, laid.image_bytes)
     verify_s = 0.0
-    if laid.written_bytes:
+    if laid.body_changed:
         with claim() as disk:
             began = time.monotonic()
             verify_body(disk, image, laid, progress)

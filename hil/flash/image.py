@@ -1,4 +1,4 @@
-"""What an image is to whoever writes it: ranges of bytes in rising order, and how large the whole is."""
+"""What an image is to whoever writes it: ranges of bytes and holes in rising order, and how large it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Future
 
-__all__ = ["Extent", "Image", "Room"]
+__all__ = ["Extent", "Hole", "Image", "Room"]
 
 Room: TypeAlias = "Callable[[int], memoryview]"
 """Gives memory for the bytes at an offset, as many as there is room for."""
@@ -30,6 +30,32 @@ class Extent:
     counted: Future[str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Bytes of an image that are zeros, though its file does not store them.
+
+    They matter as much as any others: who unpacks, copies or reads back an image makes holes of whatever
+    zeros it has, those in the midst of a file system's tables included.
+
+    Attributes:
+        offset: Where they begin, in bytes from the image's start.
+        size_bytes: How many there are.
+    """
+
+    offset: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        """Where the next byte would belong."""
+        return self.offset + self.size_bytes
+
+    def behind(self, offset: int) -> Hole | None:
+        """The part of it from an offset on, if there is any."""
+        begin = max(self.offset, offset)
+        return Hole(begin, self.end - begin) if begin < self.end else None
+
+
 class Image(Protocol):
     """An image that can be read as often as one likes.
 
@@ -37,7 +63,7 @@ class Image(Protocol):
         label: What messages call it: its file name.
         size_bytes: Size of the whole, holes included; None while a compressed stream does not tell, then
             known once `extents` has come to its end.
-        mapped_bytes: How many bytes `extents` gives; None where that is not known beforehand.
+        mapped_bytes: How many bytes `extents` gives, holes included; None where that is not known beforehand.
         source_bytes: Size of the file that is read, for progress.
         is_compressed: Whether reading it again costs a decompression.
     """
@@ -57,13 +83,13 @@ class Image(Protocol):
 
     @property
     def mapped_bytes(self) -> int | None:
-        """How many bytes `extents` gives."""
+        """How many bytes `extents` gives, holes included."""
         ...
 
-    def extents(self, room: Room | None = None) -> Generator[Extent]:
-        """Read from the start: the ranges that matter, in rising order, none overlapping, none over 4 MiB.
+    def extents(self, room: Room | None = None) -> Generator[Extent | Hole]:
+        """Read from the start: what matters, in rising order, nothing overlapping; no extent over 4 MiB.
 
-        What lies between them is not part of the image: holes, unmapped ranges.
+        What lies between them is not part of the image: a map says that it may be anything.
 
         Args:
             room: Gives memory for what comes at an offset. An image may read straight into it, and spare a

@@ -15,6 +15,7 @@ from hil.errors import ImageError
 from hil.flash.disk import memory
 from hil.flash.equality import are_equal
 from hil.flash.head import Head
+from hil.flash.image import Hole
 from hil.flash.image_digest import ImageDigest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 from hil.flash.writing import Writing
@@ -54,9 +55,11 @@ class Laid:
         head: The image's first MiB, which is not written yet.
         head_differs: Whether the stick has another one.
         image_bytes: Size of the image.
-        mapped_bytes: How many of its bytes matter.
-        body_bytes: How many of them are behind the head.
+        seen_bytes: How much of it was looked at, holes included.
+        mapped_bytes: How many of its bytes are stored in it and matter.
+        body_bytes: How many there are to prove behind the head, holes included.
         written_bytes: How many were written, behind the head.
+        body_changed: Whether anything behind the head was written, or made zeros.
         proofs: For a second look at what is behind the head.
         digest: Of the image, see `hil.flash.image_digest`; empty where that look counts it.
         compare_s: Seconds until the first difference.
@@ -66,9 +69,11 @@ class Laid:
     head: Head
     head_differs: bool = False
     image_bytes: int = 0
+    seen_bytes: int = 0
     mapped_bytes: int = 0
     body_bytes: int = 0
     written_bytes: int = 0
+    body_changed: bool = False
     proofs: list[Proof] = field(default_factory=list)
     digest: str = ""
     compare_s: float = 0.0
@@ -135,17 +140,21 @@ class _Laying:
         ):
             for piece in pieces:
                 _check_fits(self._image, self._disk, piece.end)
-                if self._writing_since is None:
-                    piece.counted.append(digest.add(piece.offset, piece.data))
-                if not self._take(piece, writing):
-                    pieces.give_back(piece)
-                self._laid.mapped_bytes += piece.size_bytes
+                if isinstance(piece, Hole):
+                    self._take_hole(piece, writing)
+                else:
+                    if self._writing_since is None:
+                        piece.counted.append(digest.add(piece.offset, piece.data))
+                    if not self._take(piece, writing):
+                        pieces.give_back(piece)
+                    self._laid.mapped_bytes += piece.size_bytes
+                self._laid.seen_bytes += piece.size_bytes
                 self._progress.advance(piece.size_bytes)
             self._laid.image_bytes = self._image.size_bytes or 0
             if self._writing_since is None:
                 self._laid.digest = digest.result(self._laid.image_bytes)
         self._look_at_head()
-        if self._laid.written_bytes:
+        if self._laid.body_changed:
             self._disk.sync()
 
     def _take(self, piece: Piece, writing: Writing) -> bool:
@@ -163,7 +172,21 @@ class _Laying:
         self._begin_writing()
         writing.write(piece)
         self._laid.written_bytes += piece.size_bytes
+        self._laid.body_changed = True
         return True
+
+    def _take_hole(self, hole: Hole, writing: Writing) -> None:
+        """Have zeros where the image has a hole; those of the head are there already."""
+        behind = hole.behind(HEAD_BYTES)
+        if behind is None:
+            return
+        self._laid.body_bytes += behind.size_bytes
+        self._look_at_head()
+        if self._writing_since is None and self._disk.has_zeros(behind.offset, behind.size_bytes):
+            return
+        self._begin_writing()
+        writing.clear(behind)
+        self._laid.body_changed = True
 
     def _is_there(self, piece: Piece) -> bool:
         if not self._credit:
@@ -188,7 +211,7 @@ class _Laying:
         self._writing_since = time.monotonic()
         total = self._image.mapped_bytes
         self._progress.end()
-        self._progress.begin("write", None if total is None else total - self._laid.mapped_bytes)
+        self._progress.begin("write", None if total is None else total - self._laid.seen_bytes)
         self._laid.head_differs = True
         self._laid.head.wipe(self._disk)
 

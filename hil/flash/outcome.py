@@ -20,9 +20,9 @@ class Flashed:
     Attributes:
         label: The image's file name.
         size_bytes: Its size, holes included.
-        mapped_bytes: How many of its bytes matter, all of which were read back from the stick, now or when
-            it was proven; see `fingerprint`.
-        written_bytes: How many were written; 0 where the stick held the image already.
+        mapped_bytes: How many of its bytes are stored in it and matter. They were read back from the stick,
+            and zeros in the place of its holes, now or when it was proven; see `fingerprint`.
+        written_bytes: How many of them were written; 0 where the stick held the image already.
         node: The stick's device node, while it was on the host.
         compare_s: How long it took to find out what the stick held, in seconds.
         write_s: The same for writing, until the stick said that it had everything.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
+from hil.flash.image import Hole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class Piece:
 
 
 class Pieces:
-    """The pieces of an image, in rising order. Whoever takes one gives it back, once it is done with.
+    """The pieces and holes of an image, in rising order. Whoever takes a piece gives it back when it is done.
 
     Args:
         image: Is read from its start to its end.
@@ -80,10 +81,10 @@ class Pieces:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._piece: Piece | None = None
-        self._complete: list[Piece] = []
+        self._complete: list[Piece | Hole] = []
         self._stopped = False
         self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
-        self._full: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[Piece | Hole | BaseException | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -101,7 +102,7 @@ class Pieces:
         if self._thread is not None:
             self._thread.join()
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Piece | Hole]:
         """Take the pieces, once.
 
         Raises:
@@ -116,7 +117,7 @@ class Pieces:
                 counted.exception()  # whoever counts raises it
         self._free.put(piece.memory)
 
-    def _passed_on(self) -> Iterator[Piece]:
+    def _passed_on(self) -> Iterator[Piece | Hole]:
         """Yield what the thread has made."""
         while (came := self._full.get()) is not None:
             if isinstance(came, BaseException):
@@ -131,12 +132,22 @@ class Pieces:
         except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
             self._full.put(error)
 
-    def _assembled(self) -> Iterator[Piece]:
+    def _assembled(self) -> Iterator[Piece | Hole]:
         with closing(self._image.extents(self._room)) as extents:
             for extent in extents:
-                yield from self._take(extent)
+                if isinstance(extent, Hole):
+                    self._end_piece()
+                    self._complete.append(extent)
+                    yield from self._taken_out()
+                else:
+                    yield from self._take(extent)
+        self._end_piece()
+        yield from self._taken_out()
+
+    def _end_piece(self) -> None:
         if self._piece is not None:
-            yield self._piece
+            self._complete.append(self._piece)
+            self._piece = None
 
     def _room(self, offset: int) -> memoryview:
         """Memory for what comes at an offset."""
@@ -149,12 +160,11 @@ class Pieces:
             given = self._free.get()
             if given is None or self._stopped:
                 raise _StoppedError
-            if piece is not None:
-                self._complete.append(piece)
+            self._end_piece()
             self._piece = piece = Piece(given, offset)
         return piece
 
-    def _take(self, extent: Extent) -> Iterator[Piece]:
+    def _take(self, extent: Extent) -> Iterator[Piece | Hole]:
         """Put an extent into its pieces, and yield those that are complete."""
         offset, data = extent.offset, extent.data
         if self._piece is not None and data.obj is self._piece.memory:  # it was read into its place
@@ -171,7 +181,7 @@ class Pieces:
             yield from self._taken_out()
         yield from self._taken_out()
 
-    def _taken_out(self) -> Iterator[Piece]:
+    def _taken_out(self) -> Iterator[Piece | Hole]:
         while self._complete:
             yield self._complete.pop(0)
 

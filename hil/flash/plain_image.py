@@ -1,4 +1,4 @@
-"""Images without a map: a raw file, whose holes are left out, or an archive, all of whose bytes count."""
+"""Images without a map: a raw file, whose holes need not be read, or an archive; all of their bytes count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.image import Extent
+from hil.flash.image import Extent, Hole
 from hil.flash.stream import PIECE_BYTES, opened, unreadable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _AHEAD_BYTES = 8 * 1024 * 1024
 
 
 def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data: offset and length in bytes; holes read as zeros and are left out."""
+    """Yield where a file has data: offset and length in bytes; what is between reads as zeros."""
     at = 0
     while at < size_bytes:
         try:
@@ -39,11 +39,7 @@ def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 class RawImage:
-    """A file that is the disk's bytes, an `Image`.
-
-    A hole was never written by whoever made the file; it is no part of the image, and what the stick holds
-    there stays.
-    """
+    """A file that is the disk's bytes, an `Image`."""
 
     is_compressed = False
 
@@ -59,14 +55,10 @@ class RawImage:
 
     @property
     def mapped_bytes(self) -> int:
-        """How much of it is no hole."""
-        try:
-            with self._path.open("rb") as file:
-                return sum(length for _, length in data_ranges(file.fileno(), self.source_bytes))
-        except OSError as error:
-            raise unreadable(self.label, error) from error
+        """The same: zeros matter, too."""
+        return self.source_bytes
 
-    def extents(self, room: Room | None = None) -> Generator[Extent]:
+    def extents(self, room: Room | None = None) -> Generator[Extent | Hole]:
         """Read what is no hole; see `Image`."""
         try:
             with self._path.open("rb", buffering=0) as file:
@@ -74,8 +66,11 @@ class RawImage:
         except OSError as error:
             raise unreadable(self.label, error) from error
 
-    def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent]:
-        for begin, length in data_ranges(descriptor, self.source_bytes):
+    def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent | Hole]:
+        at = 0
+        for begin, length in (*data_ranges(descriptor, self.source_bytes), (self.source_bytes, 0)):
+            if begin > at:
+                yield Hole(at, begin - at)
             at, end = begin, begin + length
             while at < end:
                 into = room(at) if room else memoryview(bytearray(PIECE_BYTES))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, ImageError
 from hil.flash.disk import memory
-from hil.flash.equality import are_equal, first_difference
+from hil.flash.equality import are_equal, are_zeros, first_difference
+from hil.flash.image import Hole
 from hil.flash.image_digest import ImageDigest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 
@@ -83,6 +84,9 @@ def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress, dig
     there = memory()
     with Pieces(image) as pieces:
         for piece in pieces:
+            if isinstance(piece, Hole):
+                _check_hole(disk, image, piece, there, progress)
+                continue
             piece.counted.append(digest.add(piece.offset, piece.data))
             if piece.offset < HEAD_BYTES:
                 _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
@@ -97,6 +101,17 @@ def _check_piece(disk: Disk, image: Image, piece: Piece, there: Memory) -> None:
     if not are_equal(data, piece.data):
         at = piece.offset + first_difference(data, piece.data)
         raise _wrong(image, f"byte {at} reads back different")
+
+
+def _check_hole(disk: Disk, image: Image, hole: Hole, there: Memory, progress: Progress) -> None:
+    behind = hole.behind(HEAD_BYTES)
+    if behind is None:
+        return
+    for begin, data in disk.pieces(there, behind.offset, behind.size_bytes):
+        if not are_zeros(data):
+            at = begin + first_difference(data, memoryview(bytes(len(data))))
+            raise _wrong(image, f"byte {at} is not zero, as it should be")
+        progress.advance(len(data))
 
 
 def _check_same(image: Image, *, same: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.errors import ImageError
-from hil.flash.image import Extent
+from hil.flash.image import Extent, Hole
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,8 +26,8 @@ class Piece:
 
     Attributes:
         offset: Where it begins, in bytes.
-        size_bytes: Its length, a MiB at most.
-        digest: BLAKE2b of its bytes, 16 bytes as hex.
+        size_bytes: Its length; a MiB at most, but for a hole.
+        digest: BLAKE2b of its bytes, 16 bytes as hex; empty: it is a hole, and never travels.
     """
 
     offset: int
@@ -37,6 +37,19 @@ class Piece:
     def to_plain(self) -> list[Any]:
         """As plain data."""
         return [self.offset, self.size_bytes, self.digest]
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether it is zeros that the image does not store."""
+        return not self.digest
+
+    @classmethod
+    def of(cls, found: Hole | tuple[int, memoryview]) -> Self:
+        """Describe what `pieces_of` yields."""
+        if isinstance(found, Hole):
+            return cls(found.offset, found.size_bytes, "")
+        offset, data = found
+        return cls(offset, len(data), digest_of(data))
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Self:
@@ -50,9 +63,12 @@ def digest_of(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def pieces_of(image: Image) -> Iterator[tuple[int, memoryview]]:
-    """Yield offset and bytes of every piece of an image; raises what reading it raises."""
+def pieces_of(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
+    """Yield every hole, and offset and bytes of every piece of an image; raises what reading it raises."""
     for extent in image.extents():
+        if isinstance(extent, Hole):
+            yield extent
+            continue
         for begin in range(0, len(extent.data), PIECE_BYTES):
             yield extent.offset + begin, extent.data[begin : begin + PIECE_BYTES]
 
@@ -76,7 +92,7 @@ class SpooledImage:
         self._pieces = pieces
         self._file = file
 
-    def extents(self, _room: Room | None = None) -> Generator[Extent]:
+    def extents(self, _room: Room | None = None) -> Generator[Extent | Hole]:
         """Read every piece; see `Image`.
 
         Raises:
@@ -84,6 +100,9 @@ class SpooledImage:
         """
         with self._file.open("rb", buffering=0) as file:
             for piece in self._pieces:
+                if piece.is_hole:
+                    yield Hole(piece.offset, piece.size_bytes)
+                    continue
                 file.seek(piece.offset)
                 data = file.read(piece.size_bytes)
                 if digest_of(data) != piece.digest:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import hil.errors
 from hil.errors import HilError
+from hil.flash.image import Hole
 from hil.flash.outcome import Flashed, ReadBack
 from hil.flash.sparse_file import SparseFile
 from hil.jumpstarter.frames import Frame, FrameKind, Frames
-from hil.jumpstarter.plan import PIECE_BYTES, Piece, digest_of, pieces_of
+from hil.jumpstarter.plan import PIECE_BYTES, Piece, pieces_of
 from hil.jumpstarter.squeeze import squeezed, unsqueezed
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ class RemoteStick:
         """Read the image once, to know its pieces."""
         plan = []
         progress.begin("compare", image.mapped_bytes)
-        for offset, data in pieces_of(image):
-            plan.append(Piece(offset, len(data), digest_of(data)))
-            progress.advance(len(data))
+        for found in pieces_of(image):
+            plan.append(Piece.of(found))
+            progress.advance(plan[-1].size_bytes)
         progress.end()
         return plan
 
@@ -88,8 +89,9 @@ class RemoteStick:
     def _send(talk: _Talk, image: Image, lacking: set[int], progress: Progress) -> None:
         progress.begin("send", len(lacking) * PIECE_BYTES)
         if lacking:
-            for index, (_, data) in enumerate(pieces_of(image)):
-                if index in lacking:
+            for index, found in enumerate(pieces_of(image)):
+                if index in lacking and not isinstance(found, Hole):
+                    _, data = found
                     talk.say(Frame(FrameKind.CHUNK, index, squeezed(data)))
                     progress.advance(len(data))
         progress.end()

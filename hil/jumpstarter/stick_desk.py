@@ -90,6 +90,8 @@ class StickDesk:
         credit, lacking, buffer = _CREDIT, list[int](), memory()
         with self._tenant.board() as board, board.storage.claim(to_write=False) as disk:
             for index, piece in enumerate(pieces):
+                if piece.is_hole:
+                    continue
                 if credit > 0 and piece.offset + piece.size_bytes <= disk.size_bytes:
                     data = disk.read(buffer, piece.offset, piece.size_bytes)
                     if digest_of(data) == piece.digest:

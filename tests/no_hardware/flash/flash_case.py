@@ -136,7 +136,7 @@ class FlashCase:
     def mapped(self) -> list[tuple[int, bytes]]:
         """Offset and bytes of all that is part of the image."""
         content = self.content
-        if self.form in COMPRESSORS:  # no map: zeros count
+        if self.form == "raw" or self.form in COMPRESSORS:  # no map: zeros count
             return [(0, content)]
         return [
             (first * BLOCK, content[first * BLOCK : (last + 1) * BLOCK]) for first, last in runs(self.blocks)

@@ -11,6 +11,8 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
+from hil.flash.image import Hole
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -33,10 +35,12 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def content(image: Image) -> dict[int, bytes]:
-    """All bytes of an image, adjacent extents joined, by where they begin."""
+    """All bytes that an image stores, adjacent extents joined, by where they begin."""
     joined: dict[int, bytes] = {}
     last = None
     for extent in image.extents():
+        if isinstance(extent, Hole):
+            continue
         if last is not None and last + len(joined[last]) == extent.offset:
             joined[last] += bytes(extent.data)
         else:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from disk_bench import MIB, StickBench
-from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
+from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
 from hil.errors import FlashError, ImageError, StickLostError, StorageError
 from hil.flash import disk as disk_module
+from hil.flash.disk import memory
 from hil.flash.flashing import flash_image
 from hil.flash.opening import open_image
 from hil.flash.progress import Silent
+from hil.flash.sparse_file import SparseFile
 from hil.sim.image import build_image, read_image
 from hil.sim.stick_file import StickFile
 
@@ -292,25 +294,84 @@ def test_every_format_is_written_and_found_again(bench: StickBench, tmp_path: Pa
     again = flash(bench, path)
 
     assert (first.was_written, again.was_written, again.size_bytes) == (True, False, first.size_bytes)
-    content = bench.content()
-    for extent in open_image(path).extents():
-        end = extent.offset + len(extent.data)
-        assert content[extent.offset : end] == bytes(extent.data)
+    on_the_stick = bench.content()
+    for offset, data in content(open_image(path)).items():
+        assert on_the_stick[offset : offset + len(data)] == data
 
 
-def test_holes_are_left_as_they_are_behind_the_head(bench: StickBench, tmp_path: Path) -> None:
+@pytest.fixture
+def sparse(tmp_path: Path) -> Path:
+    """A bootable raw file with large holes, whose end is in the midst of a block."""
     image = tmp_path / "sparse.img"
     with image.open("wb") as file:
+        file.write(b"\x55\xaa".rjust(512, b"\1"))
         file.seek(4 * MIB)
         file.write(b"data" * 1024)
-        file.truncate(8 * MIB)
+        file.truncate(8 * MIB + 700)
+    return image
 
-    flashed = flash(bench, image)
 
-    assert (flashed.size_bytes, flashed.mapped_bytes) == (8 * MIB, 4096)
-    content = bench.content()
-    assert content[:MIB] == bytes(MIB)
-    assert (content[MIB : 4 * MIB], content[4 * MIB : 4 * MIB + 4096]) == (b"\xee" * 3 * MIB, b"data" * 1024)
+@pytest.fixture(params=["the disk makes zeros by itself", "zeros are written"])
+def zeroing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in which a hole becomes zeros."""
+    if request.param == "zeros are written":
+        monkeypatch.setattr(disk_module, "punched", lambda *_: False)
+
+
+@pytest.mark.usefixtures("zeroing")
+def test_holes_of_a_raw_file_are_zeros_on_the_stick(bench: StickBench, sparse: Path) -> None:
+    flashed = flash(bench, sparse)
+
+    assert (flashed.size_bytes, flashed.mapped_bytes) == (8 * MIB + 700, 8192)
+    assert bench.content()[: 8 * MIB + 700] == sparse.read_bytes()
+    assert bench.content()[8 * MIB + 700 :] == b"\xee" * (8 * MIB - 700)
+
+
+@pytest.mark.usefixtures("zeroing")
+def test_a_stick_that_has_zeros_in_the_place_of_holes_holds_the_image(
+    bench: StickBench, sparse: Path
+) -> None:
+    flash(bench, sparse)
+
+    assert not flash(bench, sparse).was_written
+
+
+@pytest.mark.usefixtures("zeroing")
+def test_one_byte_in_the_place_of_a_hole_is_made_zero(bench: StickBench, sparse: Path) -> None:
+    flash(bench, sparse)
+    with bench.file.open("r+b") as stick:
+        stick.seek(7 * MIB + 5)
+        stick.write(b"x")
+
+    assert flash(bench, sparse).was_written
+    assert bench.content()[: 8 * MIB + 700] == sparse.read_bytes()
+
+
+def test_zeros_that_a_disk_only_claims_to_have_made_are_found(
+    bench: StickBench, sparse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "punched", lambda *_: True)
+
+    with pytest.raises(FlashError, match="not on the stick as it should be") as caught:
+        flash(bench, sparse)
+
+    assert caught.value.why == f"byte {MIB} is not zero, as it should be"
+    assert not boots(bench)
+
+
+def test_what_is_read_back_from_one_stick_makes_another_the_same(bench: StickBench, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    original = StickBench(tmp_path / "other", 4 * MIB)
+    with original.file.open("r+b") as stick:
+        stick.seek(MIB + 12345)
+        stick.write(bytes(MIB))
+    with original.claim() as disk, SparseFile(tmp_path / "back") as back:
+        for _, data in disk.pieces(memory(), 0, disk.size_bytes):
+            back.write(data)
+
+    flash(bench, tmp_path / "back")
+
+    assert bench.content()[: 4 * MIB] == original.content()
 
 
 def test_an_old_backup_of_a_partition_table_is_removed(bench: StickBench, image: Path) -> None:

@@ -21,6 +21,7 @@ from image_makers import (
 )
 
 from hil.errors import ImageError
+from hil.flash.image import Hole
 from hil.flash.opening import open_image
 
 if TYPE_CHECKING:
@@ -50,15 +51,14 @@ def image_of(data: bytes, folder: str, name: str = "image") -> Image:
 
 
 @given(BLOCKS)
-def test_a_raw_file_is_its_bytes_without_its_holes(blocks: list[bytes | None]) -> None:
+def test_a_raw_file_is_its_bytes_and_its_holes(blocks: list[bytes | None]) -> None:
     with TemporaryDirectory() as folder:
         image = open_image(write_blocks(Path(folder, "image"), blocks))
+        holes = [extent for extent in image.extents() if isinstance(extent, Hole)]
 
         assert content(image) == wanted(blocks)
-        assert (image.size_bytes, image.mapped_bytes) == (
-            len(blocks) * BLOCK,
-            sum(map(len, wanted(blocks).values())),
-        )
+        assert image.size_bytes == image.mapped_bytes == len(blocks) * BLOCK
+        assert sum(hole.size_bytes for hole in holes) == BLOCK * blocks.count(None)
 
 
 @COMPRESSION

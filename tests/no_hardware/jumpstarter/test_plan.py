@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import ImageError
+from hil.flash.image import Hole
 from hil.flash.plain_image import RawImage
-from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, digest_of, pieces_of
+from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, pieces_of
 from hil.jumpstarter.squeeze import squeezed, unsqueezed
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def planned(image: RawImage) -> list[Piece]:
-    return [Piece(offset, len(data), digest_of(data)) for offset, data in pieces_of(image)]
+    return [Piece.of(found) for found in pieces_of(image)]
 
 
-def test_pieces_cover_what_is_mapped_and_leave_the_holes(tmp_path: Path) -> None:
+def test_pieces_cover_what_is_stored_and_tell_of_the_holes(tmp_path: Path) -> None:
     file = tmp_path / "image"
     with file.open("wb") as image:
         image.write(os.urandom(PIECE_BYTES + 4096))
@@ -31,11 +32,22 @@ def test_pieces_cover_what_is_mapped_and_leave_the_holes(tmp_path: Path) -> None
 
     plan = planned(RawImage(file))
 
-    assert [(piece.offset, piece.size_bytes) for piece in plan] == [
-        (0, PIECE_BYTES),
-        (PIECE_BYTES, 4096),
-        (8 << 20, 4096),
+    assert [(piece.offset, piece.size_bytes, piece.is_hole) for piece in plan] == [
+        (0, PIECE_BYTES, False),
+        (PIECE_BYTES, 4096, False),
+        (PIECE_BYTES + 4096, (8 << 20) - PIECE_BYTES - 4096, True),
+        (8 << 20, 4096, False),
     ]
+
+
+def test_an_image_with_holes_comes_together_with_them(tmp_path: Path) -> None:
+    file = tmp_path / "image"
+    file.write_bytes(b"data" * 1024)
+    os.truncate(file, 1 << 20)
+
+    extents = list(SpooledImage("image", 1 << 20, planned(RawImage(file)), file).extents())
+
+    assert extents[1:] == [Hole(4096, (1 << 20) - 4096)]
 
 
 def test_a_piece_that_came_otherwise_is_refused_before_the_image_ends(tmp_path: Path) -> None:
