@@ -12,9 +12,9 @@ from jumpstarter.driver import export, exportstream
 from jumpstarter.streams.common import create_memory_stream
 
 from hil.errors import HilError
-from hil.jumpstarter.part import Part
 from hil.jumpstarter.session import Session
 from hil.jumpstarter.stick_desk import StickDesk
+from hil.jumpstarter.supply_part import SupplyPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ __all__ = ["BoardDriver"]
 
 
 @dataclass(kw_only=True)
-class BoardDriver(Part):
+class BoardDriver(SupplyPart):
     """The whole board.
 
     Attributes:
@@ -65,18 +65,6 @@ class BoardDriver(Part):
         """
         with self.tenant.board() as board:
             board.make_safe()
-
-    @export
-    def force_on(self) -> None:
-        """Switch the supply on at once."""
-        with self.tenant.board() as board:
-            board.power.force_on()
-
-    @export
-    def force_off(self) -> None:
-        """Switch the supply off at once."""
-        with self.tenant.board() as board:
-            board.power.force_off()
 
     @exportstream
     @asynccontextmanager

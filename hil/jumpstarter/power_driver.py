@@ -10,7 +10,7 @@ from anyio import to_thread
 from jumpstarter.driver import export
 from jumpstarter_driver_power.driver import PowerInterface, PowerReading
 
-from hil.jumpstarter.part import Part
+from hil.jumpstarter.supply_part import SupplyPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ _READ_EVERY_S = 0.5
 
 
 @dataclass(kw_only=True)
-class PowerDriver(PowerInterface, Part):
+class PowerDriver(PowerInterface, SupplyPart):
     """The supply in the firmware's words; `on`, `off` and `rescue` return when the board's sequence is over.
 
     Nothing is left out because it was sent before: the board may have been reset in between.
@@ -44,18 +44,6 @@ class PowerDriver(PowerInterface, Part):
         """Run the board's power_rescue sequence."""
         with self.tenant.board() as board:
             board.power.rescue()
-
-    @export
-    def force_on(self) -> None:
-        """Switch the supply on at once."""
-        with self.tenant.board() as board:
-            board.power.force_on()
-
-    @export
-    def force_off(self) -> None:
-        """Switch the supply off at once."""
-        with self.tenant.board() as board:
-            board.power.force_off()
 
     @export
     async def read(self) -> AsyncGenerator[PowerReading, None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
 from hil.dutlink.wiring import Wiring
+from hil.jumpstarter.placeholder import Placeholder
 from hil.jumpstarter.remote_backend import RemoteBackend
 from hil.jumpstarter.remote_console import RemoteConsole
 from hil.jumpstarter.remote_session import RemoteSession
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["RemoteBoard"]
 
 _UART = "usb-Red_Hat_Inc._Dutlink_{serial}-if00"
-_PLACEHOLDER = (
-    b"This stick is at %b.\nIts bytes are not in this file: use storage.flash() and storage.read().\n"
-)
 
 
 class RemoteBoard:
@@ -55,6 +53,7 @@ class RemoteBoard:
         self._disks = dev / "disk" / "by-id"
         self.wiring = Wiring()
         self._consoles: list[RemoteConsole] = []
+        self._shown: Placeholder | None = None
         self._session = RemoteSession(road, self._stick)
         road.on_close(self._close)
         road.on_over.append(self._session.lose)
@@ -84,19 +83,16 @@ class RemoteBoard:
 
         It has the stick's size, and nothing that could be taken for its bytes.
         """
-        for node in self._disks.iterdir():
-            node.unlink()
-        if not facts:
-            return
-        fresh = self._disks / ".new"
-        with fresh.open("wb") as file:
-            file.write(_PLACEHOLDER % self._road.label.encode())
-            file.truncate(int(facts["size_bytes"]))
-        fresh.chmod(0)
-        fresh.rename(self._disks / Path(facts["name"]).name)
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
+        if facts:
+            node = self._disks / Path(facts["name"]).name
+            self._shown = Placeholder(node, self._road.label, int(facts["size_bytes"]))
 
     def _close(self) -> None:
         self._session.close()
+        self._stick({})
         for console in self._consoles:
             console.close()
 

@@ -141,7 +141,8 @@ class RemoteSession:
             try:
                 await self._stream.send(data)
             except Exception as error:  # noqa: BLE001 - whatever it was, the stream is of no use any more
-                self.lose(f"its connection broke ({type(error).__name__})")
+                name = type(error).__name__
+                self.lose(await self._road.why_lost_async() or f"its connection broke ({name})")
 
     async def _read(self) -> None:
         """Run in the portal's loop until the stream ends."""

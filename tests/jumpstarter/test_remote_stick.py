@@ -164,3 +164,13 @@ def test_what_several_threads_say_at_once_all_arrives(board: Board) -> None:
         readings = list(threads.map(lambda _: board.power.read(), range(100)))
 
     assert len(readings) == 100
+
+
+def test_nobody_can_write_to_the_file_that_stands_for_a_far_stick(board: Board) -> None:
+    board.storage.host()
+    node = board.storage.wait_for_node()
+
+    with pytest.raises(PermissionError), node.open("r+b", buffering=0) as file:
+        file.write(b"lost")  # root, too: whoever gets it open cannot write
+
+    assert node.stat().st_size == 64 << 20
