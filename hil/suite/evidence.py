@@ -52,9 +52,9 @@ class Evidence:
         """Begin to keep evidence of tests."""
         register = session.config.pluginmanager.register
         if any(item.stash[KIND] is not Kind.NO_HARDWARE for item in session.items):
-            power = PowerEvidence(self._run, self._folder / "power", self._run.ledger.not_kept)
+            power = PowerEvidence(self._run.giving, self._folder / "power", self._run.ledger.not_kept)
             register(power, "hil-power-evidence")
         recorder = TestRecorder(
-            self._config, self._run, EvidenceFolder(self._folder), self._run.ledger.not_kept
+            self._config, self._run.giving, EvidenceFolder(self._folder), self._run.ledger.not_kept
         )
         register(recorder, "hil-test-recorder")

@@ -126,7 +126,8 @@ class Ledger:
     Attributes:
         planned: How many tests of each kind were collected and selected.
         records: What became of each, by node id.
-        trouble: Boards that could not be made safe at the end.
+        trouble: Boards that could not be made safe at the end, or were lost.
+        unsafe: Whether a board could not be made safe.
         not_kept: Evidence that could not be written.
         remarks: What else the run should tell, such as trouble that came between two tests.
     """
@@ -134,6 +135,7 @@ class Ledger:
     planned: Counter[Kind] = field(default_factory=Counter)
     records: dict[str, TestRecord] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
+    unsafe: bool = False
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -143,6 +145,7 @@ class Ledger:
         return {
             "planned": planned,
             "trouble": self.trouble,
+            "unsafe": self.unsafe,
             "remarks": self.remarks,
             "not_kept": self.not_kept,
         }
@@ -152,6 +155,7 @@ class Ledger:
         for kind, number in data.get("planned", {}).items():
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
         self.trouble += data.get("trouble", [])
+        self.unsafe = self.unsafe or data.get("unsafe", False)
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 
@@ -183,6 +187,10 @@ class Ledger:
         """Count the tests that ran on each board."""
         used = Counter(record.board for record in self.records.values() if record.board and record.was_tested)
         return dict(sorted(used.items()))
+
+    def serials(self) -> set[str]:
+        """Return the serial numbers of the boards that tests ran on."""
+        return {board.serial for board in self.boards()}
 
     def reasons(self) -> Counter[str]:
         """Count the distinct reasons for which hardware could not be used."""

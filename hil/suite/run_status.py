@@ -16,6 +16,8 @@ from hil.suite.attempts import ATTEMPT, is_flaky
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from hil.suite.ledger import Ledger
+
 __all__ = ["BenchWatch", "RunStatus", "Status"]
 
 
@@ -30,24 +32,16 @@ class Status(enum.IntEnum):
 
 
 class BenchWatch(Protocol):
-    """What the first process knows of the bench when the tests are over."""
+    """What the first process knows of the bench when the tests are over.
 
-    @property
-    def nothing_ran(self) -> bool:
-        """Whether no test ran on a board."""
-        ...
+    Attributes:
+        ledger: The run's tally.
+    """
+
+    ledger: Ledger
 
     def missing(self) -> Sequence[str] | None:
         """Return a line for each board of the lab file that took no part; None: nobody wants to know."""
-        ...
-
-    def boards_used(self) -> int:
-        """Return how many boards ran tests."""
-        ...
-
-    @property
-    def unsafe(self) -> bool:
-        """Whether a board could not be made safe."""
         ...
 
 
@@ -103,14 +97,16 @@ class RunStatus:
         Args:
             listed: How many the lab file lists.
         """
-        return listed if self._missing is None else self._bench.boards_used() + len(self._missing)
+        if self._missing is None:
+            return listed
+        return len(self._bench.ledger.serials()) + len(self._missing)
 
     def _status(self, pytests: int) -> int:
         excused = bool(self._flaky or self._unusable)
-        if self._failed or self._bench.unsafe or (pytests == Status.TESTS_FAILED and not excused):
+        if self._failed or self._bench.ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
         if self._unusable or self._missing:
             return Status.BENCH_NOT_READY
-        if self._required and self._bench.nothing_ran:
+        if self._required and not self._bench.ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN

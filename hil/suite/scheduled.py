@@ -45,7 +45,7 @@ class Scheduled:
     def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
         """Return the boards that can be used; as many as seem there before the run is configured."""
         if session.is_configured(config):
-            return session.run_of(config).cards()
+            return session.run_of(config).giving.cards()
         return _guessed_boards(read_options(config).boards)
 
     def wish(self, item: pytest.Item) -> Wish | None:

@@ -228,7 +228,8 @@ def test_trouble_between_two_tests_is_told_at_the_end(run_suite: RunSuite, pytes
 def pytest_runtest_protocol(item):
     result = yield
     if item.name == "test_one":
-        session.run_of(item.config).held_board().console.transcript.append(b"Kernel panic - so late\\n")
+        board = session.run_of(item.config).giving.held_board()
+        board.console.transcript.append(b"Kernel panic - so late\\n")
     return result
 """
     pytester.makeconftest(kept + hook)

@@ -1,0 +1,184 @@
+"""This process's board: given to each test that wants one, taken back behind the last that needs it.
+
+The driver is imported when the first test that uses a board comes along.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import BoardLostError, HilError, UnavailableError
+from hil.suite.ledger import describe_board, describe_image, describe_test
+from hil.suite.scheduling import worker_channel
+from hil.suite.selection import KIND, Kind, uses_board
+from hil.suite.wishes import Wish, wish_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pytest
+
+    from hil.dutlink.board import Board
+    from hil.suite.boards import BoardKeeper
+    from hil.suite.hosts import Hosts
+    from hil.suite.ledger import Ledger
+    from hil.suite.options import RunOptions
+    from hil.suite.processes import Processes
+    from hil.suite.run_channel import WorkerChannel
+    from hil.suite.wishes import BoardCard
+
+__all__ = ["Giving"]
+
+
+class Giving:
+    """A `BoardGiver`, and who else knows the board that is held.
+
+    Args:
+        config: The run, as this process knows it.
+        options: What it was asked for.
+        ledger: Is told which board could not be made safe.
+        processes: Where simulated boards are, and for whom this process works.
+    """
+
+    def __init__(
+        self, config: pytest.Config, options: RunOptions, ledger: Ledger, processes: Processes
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._ledger = ledger
+        self._processes = processes
+        self._keeper: BoardKeeper | None = None
+        self._hosts: Hosts | None = None
+        self._fixture: Callable[[], None] | None = None
+        self._last_test = ""
+
+    @property
+    def keeper(self) -> BoardKeeper:
+        """Who holds the board, and the driver with it."""
+        if self._keeper is None:
+            from hil.suite.boards import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
+            from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
+
+            options, processes = self._options, self._processes
+            self._hosts = Hosts(options.boards, processes.simulated, wait_s=options.wait_s, tell=self._show)
+            self._keeper = BoardKeeper(self._hosts, options, processes.controller, self._show)
+        return self._keeper
+
+    def held_board(self) -> Board | None:
+        """Return the board that is held and was not lost, if there is one."""
+        held = self._keeper.held if self._keeper is not None else None
+        return held.board if held is not None and self.keeper.error is None else None
+
+    def name_of_board(self) -> str:
+        """Return the name of the board that is held; empty if it has none, or does not say."""
+        return self.keeper.name_of_board()
+
+    def cards(self) -> list[BoardCard]:
+        """Return the boards that can be used; none where none can be looked for: the tests will say why."""
+        with suppress(UnavailableError):
+            return self.keeper.cards(with_words=True)
+        return []
+
+    def plan(self, items: Sequence[pytest.Item]) -> None:
+        """Take note of the tests that are to run, in their order; an xdist worker is told as it goes on."""
+        if self._processes.is_worker:
+            return
+        from_the_end = reversed(items)
+        last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
+        self._last_test = last.nodeid if last is not None else ""
+
+    def before(self, item: pytest.Item) -> None:
+        """Get a board for a test, before its time limit begins to run."""
+        kind = item.stash[KIND]
+        describe_test(item, kind)
+        if item.get_closest_marker("skip") is None:
+            self._prepare(item, kind)
+
+    def check(self, item: pytest.Item) -> None:
+        """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
+        if self.keeper.error is not None and (uses_board(item) or not self.keeper.may_run_without):
+            raise self.keeper.error
+
+    def over(self, item: pytest.Item) -> None:
+        """Note what is known when a test is over, before it is told."""
+        if self._keeper is not None and self._keeper.held is not None:
+            describe_image(item, self._keeper.held)
+
+    def after(self, item: pytest.Item) -> None:
+        """Give the board back behind the last test that needs it."""
+        if self._is_last(item.nodeid):
+            self.give_back()
+
+    def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
+        """Remember how to end the board's fixture, and with it all that rest on it."""
+        self._fixture = partial(fixturedef.finish, request)
+
+    def cool(self, item: pytest.Item) -> None:
+        """End what rests on the board, and leave its DUT without power until it is cold."""
+        try:
+            self._end_fixtures()
+            if self._keeper is not None:
+                self._keeper.cool()
+        except HilError as error:
+            self._ledger.trouble.append(f"before {item.nodeid} was repeated: {error}")
+
+    def lost(self) -> None:
+        """Tell a controller that gives out boards that the one that is held is lost."""
+        if self._channel and self.keeper.held:
+            self._channel.lost(self.keeper.held.board.serial)
+
+    def give_back(self) -> None:
+        """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
+        self._end_fixtures()
+        try:
+            if self._keeper is not None:
+                self._keeper.release()
+        except HilError as error:
+            self._ledger.trouble.append(str(error))
+            if not isinstance(error, BoardLostError):  # its tests have told, as skips
+                self._ledger.unsafe = True
+
+    def close(self) -> None:
+        """End the simulated boards that were started for this process alone."""
+        if self._hosts is not None:
+            self._hosts.close()
+
+    def _prepare(self, item: pytest.Item, kind: Kind) -> None:
+        """Hold the board that a test wants; another one that was held is given back first."""
+        wish = wish_of(item, self._options.board) or Wish()
+        if not self.keeper.suits(wish):
+            self.give_back()
+        channel = self._channel
+        serial = channel.board(item.nodeid) if channel else None
+        self.keeper.prepare(kind, item.nodeid, wish, serial)
+        if self.keeper.held is not None and self.keeper.error is None:
+            held = self.keeper.held
+            in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
+            name = self.name_of_board() if in_history else self._options.lab.name_of(held.board.serial)
+            describe_board(item, held, name)
+
+    @property
+    def _channel(self) -> WorkerChannel | None:
+        """The line to a controller that gives out boards, in its workers."""
+        channel = worker_channel(self._config)
+        return channel if channel is not None and channel.schedules else None
+
+    def _is_last(self, nodeid: str) -> bool:
+        """Whether no test of this process needs the board any more."""
+        channel = self._channel
+        return nodeid == self._last_test if channel is None else channel.is_last_hardware(nodeid)
+
+    def _end_fixtures(self) -> None:
+        if self._fixture is not None:
+            finish, self._fixture = self._fixture, None
+            finish()
+
+    def _show(self, line: str) -> None:
+        """Show the user a line although a test's output is being captured."""
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            sys.stderr.write(f"\n{line}\n")
+            sys.stderr.flush()
