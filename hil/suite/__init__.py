@@ -1,1 +1,1 @@
-"""What pytest needs: selection by marker, availability verdicts, the ledger."""
+"""What pytest needs: selection by marker, availability verdicts, scheduling, evidence, the ledger."""

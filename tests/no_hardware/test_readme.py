@@ -44,6 +44,17 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
+def drawn_modules() -> set[str]:
+    """The modules in the first cells of architecture.md's tables; a bare name is beside the one before it."""
+    found, folder = set(), ""
+    for line in text(ROOT / "docs" / "architecture.md").splitlines():
+        cell = line.split("|")[1] if line.startswith("|") else ""
+        for name in re.findall(r"`([\w/]+\.py)`", cell):
+            folder, _, file = name.rpartition("/") if "/" in name else (folder, "", name)
+            found.add(f"{folder}/{file}".removeprefix("hil/"))
+    return {name for name in found if not name.startswith("tests/")}
+
+
 def run(*command: str, folder: Path = ROOT) -> str:
     """Run a program of this environment; its output, both streams."""
     environment = {
@@ -157,3 +168,10 @@ def test_every_fault_is_explained() -> None:
     explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
     assert explained == set(FAULT_NAMES)
+
+
+def test_architectures_tables_name_every_module_and_no_other() -> None:
+    package = ROOT / "hil"
+    modules = {str(file.relative_to(package)) for file in package.rglob("*.py")}
+
+    assert drawn_modules() == {module for module in modules if not module.endswith("__init__.py")}
