@@ -5,41 +5,36 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.prompt import wait_for_prompt
 from hil.dutlink.waiting import Deadline
-from hil.errors import UsageError
+from hil.errors import ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from hil.dutlink.expecting import Pattern
+    from hil.dutlink.prompt import Talk
 
-    from hil.dutlink.expecting import Expected, Pattern
-    from hil.dutlink.transcript import Transcript
-
-__all__ = ["CommandResult", "Talk", "run_command"]
+__all__ = ["CommandResult", "run_command"]
 
 _SHOWN: Final = 80
+_PASTE_ENDS: Final = b"\x1b[?2004l\r"
+"""What readline (bash since 5.1) says when Enter was pressed: its echo ends there."""
+
+_PASTE_BEGINS: Final = b"\x1b[?2004h"
+"""And before each prompt."""
+
+_PROMPT_LIMIT_S: Final = 5.0
+"""Seconds after which the prompt behind an answer is not waited for: the answer is there."""
+
 _WRAPS: Final = rb"[\r\n \x08]*"
 """What a shell's line editor puts between two letters of its echo where a long line wraps."""
 
+_LINE_END: Final = rb"[ \x08]*\r*\n?"
+_SCROLLED: Final = b"\r<"
+"""How readline begins a line anew of which a dumb terminal cannot show all."""
 
-class Talk(Protocol):
-    """What is needed of a console."""
-
-    prompt: Pattern
-    transcript: Transcript
-
-    def sendline(self, line: bytes | str = b"") -> None:
-        """Send a line."""
-        ...
-
-    def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
-        """Wait for words."""
-        ...
-
-    def discard(self) -> None:
-        """Forget what came."""
-        ...
+_LAST_LETTERS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +53,10 @@ class CommandResult:
 def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
     r"""Run a command and wait for its end.
 
-    The shell is asked for `$?` in a line of its own, with a word that no command prints. If something in the
-    output looked like a prompt, that line was typed too early: the shell reads it when the command has ended.
+    The shell is asked for `$?` in a line of its own, with a word that no command prints; twice, since a
+    kernel's message may stand in the middle of one. If something in the output looked like a prompt, that
+    line was typed too early: the shell reads it when the command has ended. The prompt that follows the
+    answer tells how the one looked that followed the command, to the letter.
 
     Args:
         talk: The console, at a prompt.
@@ -76,34 +73,78 @@ def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
             why="a command is one line, without control characters",
             remedy="console.send() sends anything; join commands by ; or &&",
         )
-    word = f"hil-{secrets.token_hex(4)}-"
-    ask = f"echo {word}$?-"
+    word = f"hil-{secrets.token_hex(4)}"
+    ask = f"echo {word}a$?-{word}b$?-"
     deadline = Deadline(timeout_s)
-    talk.discard()
-    talk.sendline(command)
-    before = talk.expect(talk.prompt, deadline.left_s)
-    talk.sendline(ask)
-    answer = talk.expect(rf"{word}([0-9]+)-", deadline.left_s)
-    talk.expect(talk.prompt, deadline.left_s)
-    said = before.before + before.group() + answer.before
-    return CommandResult(int(answer.group(1)), _output(said, command, ask, talk.prompt))
+    try:
+        talk.discard()
+        talk.sendline(command)
+        said = wait_for_prompt(talk, deadline.left_s)
+        talk.sendline(ask)
+        answer = talk.expect(rf"{word}[ab]([0-9]+)-", deadline.left_s)
+    except ExpectError as error:
+        raise _not_ended(command, deadline.spent_s, error) from error
+    prompt = _next_prompt(talk, deadline)
+    output = _output(said + answer.before, command, ask, prompt, talk.prompt)
+    return CommandResult(int(answer.group(1)), output)
 
 
-def _output(said: bytes, command: str, ask: str, prompt: Pattern) -> str:
-    """Leave the command's own words of what came: both echoes and the last prompt go."""
-    echo = re.search(_wrapped(command) + rb"[ \x08]*\r*\n?", said)
-    said = said[echo.end() :] if echo else said
-    asked = re.search(_wrapped(ask) + rb"[ \x08]*\r*\n?", said)
-    if asked is not None:
-        said = _without_prompt(said[: asked.start()], prompt) + said[asked.end() :]
-    said = re.sub(_without_groups(prompt) + rb"\Z", b"", said)
-    return said.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
+    """Return the prompt that follows the answer's line; nothing where a kernel's message stands in it."""
+    try:
+        after = talk.expect(talk.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
+    except ExpectError:
+        return b""
+    return after.before.partition(b"\n")[2] + after.group()
 
 
-def _without_prompt(said: bytes, prompt: Pattern) -> bytes:
-    """Drop the prompt at the end with all of its line: the path in front of `$ ` belongs to it."""
+def _not_ended(command: str, spent_s: float, error: ExpectError) -> ExpectError:
+    return ExpectError(
+        f"{command[:_SHOWN]!r} did not end within {spent_s:.1f} s: {error.what}",
+        why=error.why,
+        remedy=error.remedy or "allow more time; if there is a prompt, give it: console.prompt = ...",
+        serial=error.serial,
+    )
+
+
+def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern) -> str:
+    """Leave the command's own words of what came: echoes and the prompt go.
+
+    Args:
+        said: All from the command's echo up to the answer.
+        command: What was typed.
+        ask: What was typed for its status.
+        prompt: How the prompt looks in full, if no kernel's message stands in it.
+        pattern: What it is recognized by.
+    """
+    asked = re.compile(_wrapped(ask) + _LINE_END)
+    said = _without_prompt(_behind_echo(said, command), prompt, pattern, asked)
+    return asked.sub(b"", said).decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+
+
+def _behind_echo(said: bytes, command: str) -> bytes:
+    """Drop the command's echo, and what the shell says about it."""
+    if _PASTE_ENDS in said:
+        return said.partition(_PASTE_ENDS)[2]
+    echo = re.search(_wrapped(command) + _LINE_END, said)
+    if echo is not None:
+        return said[echo.end() :]
+    line, _, rest = said.partition(b"\n")
+    is_scrolled = _SCROLLED in line and line.rstrip().endswith(command.rstrip().encode()[-_LAST_LETTERS:])
+    return rest if is_scrolled else said
+
+
+def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Pattern[bytes]) -> bytes:
+    """Drop the last prompt and what follows it; one that changes goes with all of its line."""
+    ends = [prompt.split(b"\n", lines)[-1] for lines in range(prompt.count(b"\n") + 1)]
+    for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a kernel's message may stand in it
+        before, found, _ = said.rpartition(looks)
+        if found:
+            return before
+    echoes = list(asked.finditer(said))
+    said = said[: echoes[-1].start()] if echoes else said
     line = said.rfind(b"\n") + 1
-    return said[:line] if re.search(_without_groups(prompt) + rb"\Z", said[line:], re.DOTALL) else said
+    return said[:line] if re.search(_without_groups(pattern) + rb"\Z", said[line:], re.DOTALL) else said
 
 
 def _without_groups(prompt: Pattern) -> bytes:
@@ -112,5 +153,6 @@ def _without_groups(prompt: Pattern) -> bytes:
 
 
 def _wrapped(text: str) -> bytes:
-    """Match the echo of a text, wherever its lines wrap."""
-    return _WRAPS.join(re.escape(bytes([byte])) for byte in text.encode())
+    """Match the echo of a text, wherever its lines wrap; readline says the letter there again."""
+    letters = (re.escape(bytes([byte])) for byte in text.encode())
+    return _WRAPS.join(rb"%b(?:\r%b)?" % (letter, letter) for letter in letters)

@@ -12,6 +12,7 @@ from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expected_trouble import ExpectedTrouble
 from hil.dutlink.expecting import LAST_BYTES, Expecter, last_words
 from hil.dutlink.login import credentials, log_in
+from hil.dutlink.prompt import PROMPT
 from hil.dutlink.shell import check_command
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waiting import Deadline, hold, until
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     from hil.dutlink.tty import Tty
     from hil.dutlink.wiring import Login
 
-__all__ = ["PROMPT", "Console"]
+__all__ = ["Console"]
 
 _NODE_LIMIT_S = 3.0
-
-PROMPT = r"[#$] "
-"""The end of most shells' prompts."""
 
 
 class Console:
@@ -269,6 +267,10 @@ class Console:
         began = Deadline(timeout_s)
         outcome = wait_for_words(self.transcript, begin, pattern, timeout_s, lambda: port.lost)
         return self._come(outcome, pattern, began.spent_s)
+
+    def unread(self) -> bytes:
+        """Return what came and was not matched yet: where the next `expect` begins to look."""
+        return self._expecting(self._opened()).unread()
 
     def discard(self) -> None:
         """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""

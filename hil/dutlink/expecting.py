@@ -75,6 +75,11 @@ class Expecter:
         with self._stream.being_read():
             return self._wait_for(needles, Deadline(timeout_s))
 
+    def unread(self) -> bytes:
+        """What came and was not matched yet."""
+        self._take(0)
+        return bytes(self._unread)
+
     def forget(self) -> None:
         """Drop all that came and was not matched yet."""
         self._take(0)

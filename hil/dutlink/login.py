@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import enum
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.prompt import nothing_follows
 from hil.dutlink.waiting import Deadline
 from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.command import Talk
-    from hil.dutlink.expecting import Expected
+    from hil.dutlink.prompt import Talk
     from hil.dutlink.wiring import Login
 
 __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
@@ -18,9 +20,21 @@ __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 QUIET_S: Final = 2.0
 """A DUT that says nothing for so long waits for Enter; a boot loader counts down each second."""
 
+_NEVER_QUIET_S: Final = 10.0
+"""How long after a prompt a DUT may go on talking before Enter asks for another one."""
+
 LOGIN_PROMPT: Final = rb"(?<!Last )[Ll]ogin: ?"
 _PASSWORD: Final = rb"[Pp]assword: ?"
-_REFUSED: Final = rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied"
+_REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
+
+
+class _Said(enum.IntEnum):
+    """What the DUT may say, in the order in which it is waited for."""
+
+    PROMPT = 0
+    LOGIN = 1
+    PASSWORD = 2
+    REFUSED = 3
 
 
 def credentials(
@@ -53,32 +67,71 @@ def credentials(
 def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
     """Answer what is asked until the shell's prompt comes; see `Console.login`.
 
+    Only that is a question behind which nothing follows: boot logs and messages of the day say `# ` and
+    `login: ` as well.
+
     Raises:
         ExpectError: No prompt came in time.
         ConsoleError: User or password were refused.
     """
     deadline = Deadline(timeout_s)
-    if _wait(talk, deadline).index == 0:
-        return
-    talk.sendline(user)
-    came = talk.expect([talk.prompt, _PASSWORD, _REFUSED], deadline.left_s)
-    if came.index == 1:
-        talk.sendline(password)
-        came = talk.expect([talk.prompt, _PASSWORD, _REFUSED, LOGIN_PROMPT], deadline.left_s)
-    if came.index != 0:
-        raise ConsoleError(
-            f"the DUT did not let {user} in",
-            why=f"it answered {came.group().strip()!r}",
-            remedy="login(user, password) takes the DUT's own, not this machine's",
-        )
+    said = _first_question(talk, deadline)
+    answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
+    words = b""
+    while said is not _Said.PROMPT:  # a name that was typed while the getty started may be lost once
+        answer = next((answer for answer in answers if answer[0] is said), None)
+        if answer is None or _REFUSED.fullmatch(words):
+            raise _not_let_in(user, words)
+        del answers[: answers.index(answer) + 1]
+        talk.sendline(answer[1])
+        said, words = _next_question(talk, deadline)
 
 
-def _wait(talk: Talk, deadline: Deadline) -> Expected:
-    """Wait for the login prompt or the shell's; press Enter where the DUT has gone quiet."""
+def _first_question(talk: Talk, deadline: Deadline) -> _Said:
+    """Wait for the login prompt or the shell's; press Enter where the DUT has gone quiet.
+
+    A question that answers Enter counts even if the kernel has the last word.
+    """
+    wanted, passed_by, last, asked = [talk.prompt, LOGIN_PROMPT], deadline, -1, False
     while deadline.left_s > QUIET_S:
-        said = talk.transcript.position
+        position = talk.transcript.position
         with suppress(ExpectError):
-            return talk.expect([talk.prompt, LOGIN_PROMPT], QUIET_S)
-        if talk.transcript.position == said:
+            last = talk.expect(wanted, QUIET_S).index
+            if nothing_follows(talk):
+                return _Said(last)
+            passed_by = Deadline(_NEVER_QUIET_S)
+            continue
+        is_quiet = talk.transcript.position == position
+        if is_quiet and asked and last >= 0:
+            return _Said(last)
+        if is_quiet or passed_by.passed:
+            passed_by, last, asked = deadline, -1, True
             talk.sendline()
-    return talk.expect([talk.prompt, LOGIN_PROMPT], deadline.left_s)
+    return _Said(talk.expect(wanted, deadline.left_s).index)
+
+
+def _next_question(talk: Talk, deadline: Deadline) -> tuple[_Said, bytes]:
+    """Wait for what the DUT asks after an answer; where it goes on talking, the last that looked like it.
+
+    Returns:
+        What it asks, and its words; those of a refusal, if there were any.
+    """
+    wanted = [talk.prompt, LOGIN_PROMPT, _PASSWORD, _REFUSED]
+    came, refusal = talk.expect(wanted, deadline.left_s), b""
+    while True:
+        refusal = came.group() if came.index == _Said.REFUSED else refusal
+        if nothing_follows(talk):
+            break
+        try:
+            came = talk.expect(wanted, min(QUIET_S, deadline.left_s))
+        except ExpectError:
+            break
+    return _Said(came.index), refusal or came.group()
+
+
+def _not_let_in(user: str, words: bytes) -> ConsoleError:
+    return ConsoleError(
+        f"the DUT did not let {user} in",
+        why=f"it answered {words.strip()!r}",
+        remedy="login(user, password) takes the DUT's own, not this machine's",
+    )

@@ -97,7 +97,7 @@ def test_what_is_not_one_line_is_refused(shell: Console, command: str) -> None:
 def test_an_echo_that_wraps_is_not_output() -> None:
     said = b"echo a very lo\r\nng line\r\nresult\r\nroot@dut:~# echo hil-1-$?-\r\n"
 
-    assert _output(said, "echo a very long line", "echo hil-1-$?-", "[#$] ") == "result"
+    assert _output(said, "echo a very long line", "echo hil-1-$?-", b"", "[#$] ") == "result"
 
 
 def test_pacing_sends_every_byte_apart() -> None:

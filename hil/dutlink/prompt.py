@@ -1,0 +1,87 @@
+"""The DUT waits for an answer: told from output that only looks like it, because nothing follows it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from hil.dutlink.plain_text import CSI
+from hil.dutlink.waiting import Deadline, until
+from hil.errors import ExpectError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.dutlink.expecting import Expected, Pattern
+    from hil.dutlink.transcript import Transcript
+
+__all__ = ["PROMPT", "Talk", "nothing_follows", "wait_for_prompt"]
+
+PROMPT: Final = r"[#$](?:\x1b\[[0-9;]*m)* "
+"""The end of most shells' prompts, colours and all."""
+
+_SETTLED_S: Final = 0.15
+"""Twice as long as the console's reader lets bytes gather."""
+
+_PATIENCE_S: Final = 2.0
+"""How long what follows a prompt may go on before it is taken for the kernel's words, not the command's."""
+
+_KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
+"""How a kernel's messages begin."""
+
+_SEQUENCES: Final = re.compile(rb"(?:" + CSI + rb")*")
+"""BusyBox asks the terminal for its cursor behind each prompt."""
+
+
+class Talk(Protocol):
+    """What is needed of a console."""
+
+    prompt: Pattern
+    transcript: Transcript
+
+    def sendline(self, line: bytes | str = b"") -> None:
+        """Send a line."""
+        ...
+
+    def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
+        """Wait for words."""
+        ...
+
+    def unread(self) -> bytes:
+        """What came and was not matched yet."""
+        ...
+
+    def discard(self) -> None:
+        """Forget what came."""
+        ...
+
+
+def nothing_follows(talk: Talk) -> bool:
+    """Whether what was matched last is the last that came, and stays that for a moment."""
+    return until(lambda: _SEQUENCES.fullmatch(talk.unread()) is None, _SETTLED_S) is None
+
+
+def wait_for_prompt(talk: Talk, limit_s: float) -> bytes:
+    """Wait for the prompt behind which nothing follows, and return all that came until then.
+
+    Where something goes on to come behind it (a kernel's messages), it counts after two seconds. So does a
+    silence of two seconds behind a kernel's message: it may have cut the prompt in two.
+
+    Raises:
+        ExpectError: None came in time.
+    """
+    deadline, said = Deadline(limit_s), b""
+    while True:
+        position = talk.transcript.position
+        try:
+            came = talk.expect(talk.prompt, min(_PATIENCE_S, deadline.left_s))
+        except ExpectError:
+            cut = talk.transcript.position == position and _KERNEL.search(talk.unread())
+            if said or cut:
+                return said
+            if deadline.passed:
+                raise
+            continue
+        said += came.before + came.group()
+        if nothing_follows(talk):
+            return said

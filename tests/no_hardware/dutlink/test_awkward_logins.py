@@ -1,0 +1,56 @@
+"""Logging in where boot logs, messages of the day and the kernel say what looks like a question."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from shell_tty import ShellTty
+
+from hil.dutlink import login
+from hil.dutlink.command import CommandResult
+from hil.errors import ConsoleError, ExpectError
+
+GETTY = Path(__file__).with_name("awkward_getty.py")
+KINDS = [
+    "asks for both",
+    "no password",
+    "kernel",
+    "boots",
+    "is logged in",
+    "logs in by itself",
+    "asks for a password already",
+    "loses the first name",
+]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "QUIET_S", 0.8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_login_ends_at_the_shell_of_a_dut_that(kind: str) -> None:
+    with ShellTty([sys.executable, str(GETTY), kind]) as dut:
+        dut.console.login("root", "hil", timeout_s=30)
+
+        assert dut.console.run("echo here") == CommandResult(0, "here")
+
+
+@pytest.mark.parametrize("kind", ["asks for both", "kernel"])
+def test_a_wrong_password_is_told_in_the_dut_s_words(kind: str) -> None:
+    with (
+        ShellTty([sys.executable, str(GETTY), kind]) as dut,
+        pytest.raises(ConsoleError, match="Login incorrect") as raised,
+    ):
+        dut.console.login("root", "wrong", timeout_s=30)
+
+    assert not isinstance(raised.value, ExpectError)
+
+
+def test_a_boot_log_that_says_hashes_is_no_shell() -> None:
+    with ShellTty([sys.executable, str(GETTY), "boots"]) as dut:
+        dut.console.login("root", "hil", timeout_s=30)
+
+        assert b"dut login: " in dut.console.transcript.data

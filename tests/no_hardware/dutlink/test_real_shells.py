@@ -1,0 +1,90 @@
+"""Commands on real shells: what a line editor, a prompt and a kernel put between them is no output."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from shell_tty import ShellTty
+
+from hil.dutlink.command import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.console import Console
+
+COLOURED = "\\[\x1b]0;dut: \\w\x07\\]\\[\x1b[01;32m\\]root@dut\\[\x1b[00m\\]:\\w\\[\x1b[1m\\]#\\[\x1b[0m\\] "
+KERNEL = b"\r\n[   12.345678] usb 1-1: new device\r\n"
+BASH = ["bash", "--norc", "-i"]
+SHELLS = {
+    "bash": (BASH, {"PS1": "root@dut:/# "}),
+    "bash on a dumb terminal": (BASH, {"PS1": "root@dut:/# ", "TERM": "dumb"}),
+    "bash with colours": (BASH, {"PS1": COLOURED}),
+    "bash with a prompt of two lines": (BASH, {"PS1": "\\n[root@dut \\w]\\n$ "}),
+    "bash that tells the status": (BASH, {"PS1": "[$?] # "}),
+    "bash without an editor": ([*BASH[:2], "--noediting", "-i"], {"PS1": "# "}),
+    "sh": (["sh", "-i"], {"PS1": "# "}),
+}
+COMMANDS = [
+    ("true", CommandResult(0, "")),
+    ("(exit 255)", CommandResult(255, "")),
+    ("echo one; echo two; false", CommandResult(1, "one\ntwo")),
+    ("printf '\\n\\nz\\n\\n'", CommandResult(0, "\n\nz\n")),
+    ("printf '# \\n'; sleep 0.4; echo tail", CommandResult(0, "# \ntail")),
+    ("printf 'hil-00000000a0-\\n'", CommandResult(0, "hil-00000000a0-")),
+    ("printf 'a\\rb\\r\\n'", CommandResult(0, "a\rb\r")),
+    ("printf '\\033[31mred\\033[0m\\n'", CommandResult(0, "\x1b[31mred\x1b[0m")),
+    (f"echo {'abc' * 60}", CommandResult(0, "abc" * 60)),
+    ("echo '\u00e4 \u20ac'", CommandResult(0, "\u00e4 \u20ac")),
+    (
+        "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done",
+        CommandResult(0, "\n".join(map(str, range(3000)))),
+    ),
+]
+UNENDED = [
+    ("printf 'no end'", CommandResult(0, "no end")),
+    ("printf 'root@dut:/# '; (exit 130)", CommandResult(130, "root@dut:/# ")),
+    ("printf '$ '; sleep 0.4; printf '# '", CommandResult(0, "$ # ")),
+]
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> Iterator[Console]:
+    argv, env = SHELLS[request.param]
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"{argv[0]} is not on this machine")
+    with ShellTty(argv, env) as dut:
+        dut.console.expect(dut.console.prompt)
+        yield dut.console
+
+
+def test_output_and_status_are_the_command_s_to_the_letter(shell: Console) -> None:
+    for command, result in COMMANDS:
+        assert shell.run(command) == result
+
+
+def test_output_without_a_line_end_is_not_taken_for_the_prompt(
+    shell: Console, request: pytest.FixtureRequest
+) -> None:
+    if "status" in request.node.name:
+        pytest.skip("a prompt that changes is told from nothing else in its line")
+    for command, result in UNENDED:
+        assert shell.run(command) == result
+
+
+def test_kernel_messages_between_any_two_bytes_hide_no_status() -> None:
+    chance = random.Random(20)  # noqa: S311 - the same noise each time
+
+    def noise(data: bytes) -> bytes:
+        at = chance.randrange(len(data) + 1)
+        return data[:at] + KERNEL + data[at:] if chance.random() < 0.2 else data
+
+    with ShellTty(BASH, SHELLS["bash"][1], noise) as dut:
+        dut.console.expect(dut.console.prompt)
+
+        statuses = [dut.console.run(f"echo said; (exit {status})").status for status in range(20)]
+
+    assert statuses == list(range(20))
