@@ -95,14 +95,15 @@ class Power:
         return PowerReading.parse(reply)
 
     def trace(
-        self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = False
+        self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = True
     ) -> Sampling:
         """Read the meter in the background: `with power.trace() as trace: ...`.
 
         Args:
             every_s: Seconds between two readings; more where the board is slow.
             offset_amps: What this board reads when nothing is drawn; taken off every reading.
-            exact_energy: Go on for a second after the block: readings lag that much behind the energy.
+            exact_energy: Go on for a second after the block: readings lag that much behind the energy. A
+                block that raises is not waited for.
 
         Raises:
             UsageError: `every_s` is less than the meter's own 0.01 s.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["plot", "to_svg"]
 
 _WIDTH, _HEIGHT = 800, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 15, 20, 45
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 25, 20, 45
 _TICKS = 5
 _LABEL_ROWS, _LABEL_LETTERS, _LETTER = 3, 28, 6.5
 _LABEL_ROOM = 1.25
@@ -152,16 +153,28 @@ def _gaps(trace: PowerTrace, across: _Axis) -> Iterator[str]:
 
 
 def _lines(trace: PowerTrace, across: _Axis, up: _Axis) -> Iterator[str]:
-    """One line for each stretch without a gap."""
+    """One line for each stretch without a gap; a single reading is a ring."""
     after_gap = {gap.to_s for gap in trace.gaps}
-    stretches: list[list[str]] = [[]]
+    stretches: list[list[tuple[float, float]]] = [[]]
     for sample in trace.samples:
         if sample.monotonic_s in after_gap:
             stretches.append([])
-        x = across.at(sample.monotonic_s - trace.began_s)
-        stretches[-1].append(f"{x},{up.at(sample.watts)}")
+        stretches[-1].append((across.at(sample.monotonic_s - trace.began_s), up.at(sample.watts)))
     for stretch in filter(None, stretches):
-        yield f'<polyline class="line" points="{" ".join(stretch)}"/>'
+        if len(stretch) == 1:
+            yield '<circle class="line" cx="{}" cy="{}" r="2.5"/>'.format(*stretch[0])
+        else:
+            points = " ".join(f"{x},{y}" for x, y in _thinned(stretch))
+            yield f'<polyline class="line" points="{points}"/>'
+
+
+def _thinned(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Leave out what nobody can see: of each tenth of a pixel first, highest, lowest and last point stay."""
+    for _, together in groupby(points, key=lambda point: point[0]):
+        group = list(together)
+        heights = [y for _, y in group]
+        shown = {0, heights.index(min(heights)), heights.index(max(heights)), len(group) - 1}
+        yield from (group[index] for index in sorted(shown))
 
 
 def _busy(trace: PowerTrace, across: _Axis, busy_s: Sequence[float]) -> Iterator[str]:

@@ -86,6 +86,9 @@ class Sampling:
                 reading = self._read()
             except HilError as error:
                 self._error = error.what
+            except BaseException:
+                self._error = "its reader failed"
+                raise
             else:
                 self._take(reading, pause_s)
             cost_s = time.monotonic() - began_s

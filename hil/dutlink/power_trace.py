@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.power_statistics import Comparison, compare, independent
@@ -15,8 +16,8 @@ from hil.dutlink.reading import SETTLE_S
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["AMPS_PER_STEP", "GROUP_DELAY_S", "OFF_AMPS", "Gap", "PowerTrace", "Sample"]
 
@@ -129,7 +130,7 @@ class PowerTrace:
 
     @property
     def settled(self) -> list[Sample]:
-        """Readings that tell of the block alone: those from two seconds after its start, and after each gap.
+        """Readings that tell of the block alone: from two seconds after its start, and each gap, to its end.
 
         While a power sequence waits the board does not measure, so a gap has to settle too.
         """
@@ -137,7 +138,8 @@ class PowerTrace:
         return [
             sample
             for sample in self.samples
-            if not any(0 <= sample.monotonic_s - start_s < SETTLE_S for start_s in unsettled)
+            if (self.ended_s is None or sample.monotonic_s <= self.ended_s)
+            and not any(0 <= sample.monotonic_s - start_s < SETTLE_S for start_s in unsettled)
         ]
 
     def assert_off(self, tolerance_amps: float = OFF_AMPS) -> None:
@@ -186,15 +188,15 @@ class PowerTrace:
         volts = max(sample.volts for sample in self._some())
         return compare(mine, theirs, least_watts=AMPS_PER_STEP * volts)
 
-    def plot(self, path: Path) -> None:
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw it as SVG, or as PNG where the name ends so; see `hil.dutlink.power_plot.plot`."""
         from hil.dutlink.power_plot import plot  # noqa: PLC0415 - few traces are drawn
 
-        plot(self, path)
+        plot(self, Path(path))
 
-    def to_csv(self, path: Path) -> None:
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the readings as a table with a heading."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, Sample.__slots__)
             table.writeheader()
             table.writerows(asdict(sample) for sample in self.samples)

@@ -51,7 +51,7 @@ class PowerEvidence:
         board = None if item.stash[KIND] is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
-        with board.power.trace() as self._trace:
+        with board.power.trace(exact_energy=False) as self._trace:
             result = yield
         trace, self._trace = self._trace, None
         try:

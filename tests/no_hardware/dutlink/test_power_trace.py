@@ -232,6 +232,23 @@ def test_hardly_anything_can_be_drawn_too(readings: int) -> None:
     ET.fromstring(power_plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
 
 
+def test_a_trace_of_ten_hours_is_a_small_picture_that_shows_its_peaks() -> None:
+    watts = [1.0] * 360_000
+    watts[200_000] = 5.0
+
+    svg = power_plot.to_svg(PowerTrace(samples(*watts, every_s=0.1)))
+
+    assert len(svg) < 500_000
+    assert svg.count(",20.0 ") == 1  # the plot's upper edge
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    PowerTrace(samples(1.0)).plot(f"{tmp_path}/one.svg")
+    PowerTrace(samples(1.0)).to_csv(f"{tmp_path}/one.csv")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"one.svg", "one.csv"}
+
+
 def test_another_kind_of_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be drawn"):
         PowerTrace().plot(tmp_path / "trace.gif")
@@ -286,6 +303,19 @@ def test_a_meter_that_answers_nonsense_leaves_a_gap(board: Board, fake: FakeBoar
 def test_a_trace_is_not_quicker_than_the_meter(board: Board) -> None:
     with pytest.raises(UsageError, match=r"0\.01 s"):
         board.power.trace(every_s=0.001)
+
+
+def test_energy_is_counted_to_the_block_s_end_and_settled_readings_are_of_the_block(
+    board: Board, fake: FakeBoard
+) -> None:
+    fake.power = b"5.35W 5.10V 1.05A"
+
+    with board.power.trace(every_s=0.01) as trace:
+        wait_for(lambda: len(trace.samples) >= 3)
+
+    assert trace.ended_s is not None
+    assert trace.samples[-1].monotonic_s > trace.ended_s + 0.9
+    assert all(sample.monotonic_s <= trace.ended_s for sample in trace.settled)
 
 
 @pytest.mark.thorough
