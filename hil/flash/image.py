@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
 __all__ = ["Extent", "Hole", "Image", "Room"]
@@ -54,6 +54,11 @@ class Hole:
         """The part of it from an offset on, if there is any."""
         begin = max(self.offset, offset)
         return Hole(begin, self.end - begin) if begin < self.end else None
+
+    def parts(self, offset: int, most_bytes: int) -> Iterator[Hole]:
+        """Yield what is behind an offset, in parts that are not larger than that."""
+        for begin in range(max(self.offset, offset), self.end, most_bytes):
+            yield Hole(begin, min(most_bytes, self.end - begin))
 
 
 class Image(Protocol):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, ImageError
-from hil.flash.disk import memory
+from hil.flash.disk import PIECE_BYTES
 from hil.flash.equality import are_equal, are_zeros, first_difference
 from hil.flash.image import Hole
 from hil.flash.image_digest import ImageDigest
 from hil.flash.pieces import HEAD_BYTES, Pieces
+from hil.flash.read_ahead import read_ahead
 
 if TYPE_CHECKING:
-    from hil.flash.disk import Disk, Memory
+    from collections.abc import Iterator
+
+    from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.laying import Laid
     from hil.flash.pieces import Piece
@@ -36,10 +40,13 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
     """
     laid.head.check_wiped(disk)
     progress.begin("verify", laid.body_bytes)
-    against = _against_digests if image.is_compressed else _against_image
     try:
         with ImageDigest() as digest:
-            against(disk, image, laid, progress, digest)
+            body = _Body(disk, image, laid, progress, digest)
+            if image.is_compressed:
+                body.against_digests()
+            else:
+                body.against_image()
             laid.digest = digest.result(laid.image_bytes)
     finally:
         progress.end()
@@ -66,61 +73,67 @@ def _check_head(disk: Disk, image: Image, laid: Laid) -> None:
             raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
 
 
-def _against_digests(disk: Disk, image: Image, laid: Laid, progress: Progress, digest: ImageDigest) -> None:
-    counted = digest.add(0, laid.head.data)
-    turns = itertools.cycle((memory(), memory()))
-    for proof, there in zip(laid.proofs, turns, strict=False):
-        data = disk.read(there, proof.offset, proof.size_bytes)
-        if hashlib.sha256(data).digest() != proof.digest:
-            raise _wrong(
-                image, f"bytes {proof.offset} to {proof.offset + proof.size_bytes - 1} read back different"
-            )
-        counted.result()  # of the other memory
-        counted = digest.add(proof.offset, data)
-        progress.advance(proof.size_bytes)
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What is behind the head, on the stick and as it should be."""
 
+    disk: Disk
+    image: Image
+    laid: Laid
+    progress: Progress
+    digest: ImageDigest
 
-def _against_image(disk: Disk, image: Image, laid: Laid, progress: Progress, digest: ImageDigest) -> None:
-    there = memory()
-    with Pieces(image) as pieces:
+    def against_digests(self) -> None:
+        self.digest.add(0, self.laid.head.data)
+        with closing(read_ahead(self.disk, self.laid.proofs)) as read:
+            for proof, data in read:
+                counted = self.digest.add(proof.offset, data)
+                if hashlib.sha256(data).digest() != proof.digest:
+                    last = proof.offset + proof.size_bytes - 1
+                    raise _wrong(self.image, f"bytes {proof.offset} to {last} read back different")
+                counted.result()  # the memory is used again
+                self.progress.advance(proof.size_bytes)
+
+    def against_image(self) -> None:
+        with Pieces(self.image) as pieces, closing(read_ahead(self.disk, self._behind(pieces))) as read:
+            for piece, data in read:
+                if isinstance(piece, Hole):
+                    self._check_zeros(piece, data)
+                else:
+                    self._check_piece(piece, data)
+                    pieces.give_back(piece)
+                self.progress.advance(piece.size_bytes)
+
+    def _behind(self, pieces: Pieces) -> Iterator[Piece | Hole]:
+        """Yield what is behind the head, holes by parts; the head is compared on the way."""
         for piece in pieces:
             if isinstance(piece, Hole):
-                _check_hole(disk, image, piece, there, progress)
+                yield from piece.parts(HEAD_BYTES, PIECE_BYTES)
                 continue
-            piece.counted.append(digest.add(piece.offset, piece.data))
-            if piece.offset < HEAD_BYTES:
-                _check_same(image, same=laid.head.agrees(piece.offset, piece.data))
-            else:
-                _check_piece(disk, image, piece, there)
-                progress.advance(piece.size_bytes)
+            piece.counted.append(self.digest.add(piece.offset, piece.data))
+            if piece.offset >= HEAD_BYTES:
+                yield piece
+                continue
+            self._check_head(piece)
             pieces.give_back(piece)
 
+    def _check_piece(self, piece: Piece, data: memoryview) -> None:
+        if not are_equal(data, piece.data):
+            at = piece.offset + first_difference(data, piece.data)
+            raise _wrong(self.image, f"byte {at} reads back different")
 
-def _check_piece(disk: Disk, image: Image, piece: Piece, there: Memory) -> None:
-    data = disk.read(there, piece.offset, piece.size_bytes)
-    if not are_equal(data, piece.data):
-        at = piece.offset + first_difference(data, piece.data)
-        raise _wrong(image, f"byte {at} reads back different")
-
-
-def _check_hole(disk: Disk, image: Image, hole: Hole, there: Memory, progress: Progress) -> None:
-    behind = hole.behind(HEAD_BYTES)
-    if behind is None:
-        return
-    for begin, data in disk.pieces(there, behind.offset, behind.size_bytes):
+    def _check_zeros(self, hole: Hole, data: memoryview) -> None:
         if not are_zeros(data):
-            at = begin + first_difference(data, memoryview(bytes(len(data))))
-            raise _wrong(image, f"byte {at} is not zero, as it should be")
-        progress.advance(len(data))
+            at = hole.offset + first_difference(data, memoryview(bytes(len(data))))
+            raise _wrong(self.image, f"byte {at} is not zero, as it should be")
 
-
-def _check_same(image: Image, *, same: bool) -> None:
-    if not same:
-        raise ImageError(
-            f"{image.label} changed while it was flashed",
-            why="its first MiB is another one than before",
-            remedy="wait until it is complete, then flash it again",
-        )
+    def _check_head(self, piece: Piece) -> None:
+        if not self.laid.head.agrees(piece.offset, piece.data):
+            raise ImageError(
+                f"{self.image.label} changed while it was flashed",
+                why="its first MiB is another one than before",
+                remedy="wait until it is complete, then flash it again",
+            )
 
 
 def _wrong(image: Image, why: str) -> FlashError:

@@ -17,6 +17,7 @@ from bad_os import BadOs
 from flash_case import FORMATS, Fault, FlashCase
 from flash_station import FlashStation
 
+import hil.dutlink.stick_node
 import hil.dutlink.storage
 import hil.flash.disk
 from hil.dutlink.waiting import until
@@ -81,7 +82,7 @@ def stations(
     monkeypatch.setattr(hil.flash.disk, "os", bad_os)
     monkeypatch.setattr(hil.flash.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
     monkeypatch.setattr(hil.dutlink.storage, "APPEARS_WITHIN_S", 3.0)
-    monkeypatch.setattr(hil.dutlink.storage, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.stick_node, "until", partial(until, every_s=0.005))
     with ExitStack() as stack:
         yield [stack.enter_context(FlashStation(bad_os, tmp_path / str(n))) for n in range(count)]
 
