@@ -21,6 +21,7 @@ __all__ = ["Watch", "size_bytes", "usb_disks"]
 
 _TURN_LIMIT_S = 25.0
 _PARTITION = re.compile(r".*-part[0-9]+")
+_SLOT = re.compile(r"-[0-9]+:[0-9]+\Z")
 _SECTOR_BYTES = 512
 
 
@@ -104,6 +105,8 @@ class Watch:
             StickAmbiguousError: There is more than one.
         """
         came = sorted(self.came())
+        if len({_SLOT.sub("", node.name) for node in came}) == 1:  # a card reader's empty slots do not count
+            came = [node for node in came if size_bytes(node) > 0] or came[:1]
         if len(came) > 1:
             raise StickAmbiguousError(
                 f"{len(came)} disks appeared when the storage was turned to the host",

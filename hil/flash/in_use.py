@@ -1,4 +1,4 @@
-"""Who uses a disk on this host: mounts and swap, told by device number (proc(5): mountinfo, swaps)."""
+"""Who uses a disk on this host: mounts, swap, loop devices, by device number (proc(5): mountinfo, swaps)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hil.flash.sysfs import identity_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["file_system_of", "mounts_of", "swaps_on"]
+__all__ = ["file_system_of", "loops_over", "mounts_elsewhere", "mounts_of", "swaps_on"]
 
 _PROC = Path("/proc")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -21,10 +21,30 @@ _NUMBER, _POINT, _BEHIND_DASH_TYPE, _BEHIND_DASH_SOURCE = 2, 4, 0, 1
 
 def mounts_of(identity: str) -> list[str]:
     """Where a device is mounted, for this process; also where its file system goes by a number of its own."""
+    return _mounted(identity, "self")
+
+
+def mounts_elsewhere(identity: str) -> tuple[str, str] | None:
+    """Where another mount namespace has it, as a container does: a process that sees it, and the place there.
+
+    Only root sees all of them.
+    """
+    seen = {_namespace("self")}
+    for process in sorted((entry.name for entry in _PROC.iterdir() if entry.name.isdecimal()), key=int):
+        namespace = _namespace(process)
+        if namespace not in seen and (points := _mounted(identity, process)):
+            return process, points[0]
+        seen.add(namespace)
+    return None
+
+
+def loops_over(identity: str, sys: Path) -> list[str]:
+    """Names of the loop devices that show a disk or partition, which the kernel does not count as a use."""
+    backed = sorted(sys.glob("block/loop*/loop/backing_file"))
     return [
-        point
-        for number, point, _kind, source in _mounts()
-        if identity and identity in (number, _identity_at(Path(source)) if source.startswith("/dev/") else "")
+        file.parent.parent.name
+        for file in backed
+        if identity and identity == _identity_at(Path("".join(_lines(file)[:1])))
     ]
 
 
@@ -35,7 +55,7 @@ def file_system_of(path: Path) -> str:
     except OSError:
         return ""
     number = f"{os.major(device)}:{os.minor(device)}"
-    return next((kind for one, _point, kind, _source in _mounts() if one == number), "")
+    return next((kind for one, _point, kind, _source in _mounts("self") if one == number), "")
 
 
 def swaps_on(identity: str) -> bool:
@@ -45,9 +65,24 @@ def swaps_on(identity: str) -> bool:
     return bool(identity) and identity in used
 
 
-def _mounts() -> Iterator[tuple[str, str, str, str]]:
-    """Yield device number, mount point, type and source of each mount."""
-    for line in filter(None, _lines(_PROC / "self" / "mountinfo")):
+def _mounted(identity: str, process: str) -> list[str]:
+    return [
+        point
+        for number, point, _kind, source in _mounts(process)
+        if identity and identity in (number, _identity_at(Path(source)) if source.startswith("/dev/") else "")
+    ]
+
+
+def _namespace(process: str) -> str:
+    try:
+        return str((_PROC / process / "ns" / "mnt").readlink())
+    except OSError:
+        return ""  # somebody else's, or gone
+
+
+def _mounts(process: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield device number, mount point, type and source of each mount that a process sees."""
+    for line in filter(None, _lines(_PROC / process / "mountinfo")):
         place, _, behind = line.partition(" - ")
         fields, more = place.split(" "), behind.split(" ")
         yield (

@@ -15,11 +15,12 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, StickLostError, StorageError, WrongDiskError
 from hil.flash.disk import Disk
-from hil.flash.in_use import file_system_of, mounts_of, swaps_on
+from hil.flash.doubt import BUSY, Doubt, uses_of, why_busy
+from hil.flash.in_use import file_system_of
 from hil.flash.sysfs import BlockDevice, block_device, disks_of, identity_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
 _LOOK_EVERY_S = 0.02
 _GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
-_WRITE_PROTECTED = (errno.EROFS, errno.EPERM)
-_FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,6 @@ class Expected:
     sys: Path
     before: frozenset[str]
     usb_names: tuple[str, ...] = ()
-
-
-class _Doubt(NamedTuple):
-    why: str
-    remedy: str = _FOLLOW
 
 
 def open_proven(expected: Expected, *, to_write: bool) -> Disk:
@@ -99,7 +93,7 @@ def _open_now(node: Path, *, to_write: bool) -> int:
     flags = access | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     path = node.resolve(strict=True)
     if not _is_disk_or_file(path.lstat().st_mode):
-        raise _refused(node, _Doubt("it is neither a disk nor a file"))
+        raise _refused(node, Doubt("it is neither a disk nor a file"))
     return os.open(path, flags)
 
 
@@ -117,9 +111,16 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
             errno=number,
         )
     if number == errno.EBUSY:
-        return _refused(node, _use_of(expected))
-    if number in _WRITE_PROTECTED:
-        return _refused(node, _Doubt("it is write-protected", "use another stick, or open its lock"))
+        return _refused(node, why_busy(expected.node, expected.sys))
+    if number == errno.EROFS:
+        return _refused(node, _WRITE_PROTECTED)
+    if number == errno.EPERM:
+        return StorageError(
+            f"{node} cannot be opened",
+            why="this container, or a unit's sandbox, may not use disks",
+            remedy="docker run --device-cgroup-rule='b 8:* rmw' ...; in a unit DeviceAllow=block-sd rw",
+            errno=number,
+        )
     if number == errno.EACCES:
         return StorageError(
             f"{node} cannot be opened",
@@ -127,83 +128,66 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
             remedy="join the group disk, or let a udev rule open the stick (docs/flash.md has one)",
             errno=number,
         )
-    return _refused(node, _Doubt(f"it cannot be opened: {error}"))
+    return _refused(node, Doubt(f"it cannot be opened: {error}"))
 
 
-def _use_of(expected: Expected) -> _Doubt:
-    """Say who uses a disk that the kernel would not open exclusively."""
-    with suppress(OSError):
-        device = block_device(expected.sys, identity_of(expected.node.stat()))
-        if device is not None:
-            return next(_uses(device), _BUSY)
-    return _BUSY
-
-
-_BUSY = _Doubt("another program uses it, or a part of it", "end it; fuser -v on the disk names it")
+_WRITE_PROTECTED = Doubt("it is write-protected", "use another stick, or open its lock")
+_FIXED = Doubt(
+    "the kernel calls it a fixed disk, not a removable one",
+    "use a stick that calls itself removable: lsblk -o NAME,RM,TRAN shows 1 and usb",
+)
 
 
 def _proven(expected: Expected, descriptor: int, *, to_write: bool) -> BlockDevice:
     status = os.fstat(descriptor)
     device = block_device(expected.sys, identity_of(status))
     if device is None:
-        raise _refused(expected.node, _Doubt("it is no disk that the kernel lists"))
+        raise _refused(expected.node, Doubt("it is no disk that the kernel lists"))
     if stat.S_ISBLK(status.st_mode) and file_system_of(expected.sys) != "sysfs":
-        raise _refused(expected.node, _Doubt(f"{expected.sys} is not the kernel's", "mount sysfs there"))
+        raise _refused(expected.node, Doubt(f"{expected.sys} is not the kernel's", "mount sysfs there"))
     for doubt in _doubts(expected, descriptor, device, to_write=to_write):
         raise _refused(expected.node, doubt)
     return device
 
 
-def _doubts(expected: Expected, descriptor: int, device: BlockDevice, *, to_write: bool) -> Iterator[_Doubt]:
+def _doubts(expected: Expected, descriptor: int, device: BlockDevice, *, to_write: bool) -> Iterator[Doubt]:
     """Yield what speaks against it."""
     if device.is_partition:
-        yield _Doubt("it is a partition, and no whole disk", "name the whole disk, or none: it is found")
+        yield Doubt("it is a partition, and no whole disk", "name the whole disk, or none: it is found")
     if device.is_virtual:
-        yield _Doubt("there is no device behind it: it is a loop device or the like")
+        yield Doubt("there is no device behind it: it is a loop device or the like")
     if device.usb_device is None:
-        yield _Doubt("it is not on USB")
+        yield Doubt("it is not on USB")
     if not device.is_removable:
-        yield _Doubt("the kernel calls it a fixed disk, not a removable one")
+        yield _FIXED
     if to_write and device.is_read_only:
-        yield _Doubt("it is write-protected", "use another stick, or open its lock")
+        yield _WRITE_PROTECTED
     if not 0 < device.size_bytes == os.lseek(descriptor, 0, os.SEEK_END):
-        yield _Doubt("its size is not the one that the kernel tells")
-    yield from _uses(device)
+        yield Doubt("its size is not the one that the kernel tells")
+    yield from uses_of(device, expected.sys)
     yield from _strangers(expected, device)
     if not _leads_to(expected.node, descriptor):
-        yield _Doubt("its name leads elsewhere by now")
+        yield Doubt("its name leads elsewhere by now")
 
 
-def _uses(device: BlockDevice) -> Iterator[_Doubt]:
-    """Yield who uses the disk or a part of it."""
-    for part in (device, *device.partitions()):
-        for point in mounts_of(part.identity):
-            yield _Doubt(
-                f"{part.name} is mounted at {point}",
-                f"umount {point}; let nothing mount the stick by itself (docs/flash.md)",
-            )
-        if swaps_on(part.identity):
-            yield _Doubt(f"the kernel swaps to {part.name}", f"swapoff /dev/{part.name}")
-        for holder in part.holders():
-            yield _Doubt(f"{holder} is built on {part.name}", f"take {holder} down first (lsblk shows it)")
-
-
-def _strangers(expected: Expected, device: BlockDevice) -> Iterator[_Doubt]:
+def _strangers(expected: Expected, device: BlockDevice) -> Iterator[Doubt]:
     """Yield what speaks against its being the one that followed the mux."""
     if device.key in expected.before:
-        yield _Doubt("it was there while the storage was off, so it does not follow the mux")
+        yield Doubt("it was there while the storage was off, so it does not follow the mux")
     for other in disks_of(expected.sys):
-        if other.key not in expected.before and other.key != device.key and _may_be_a_stick(other):
-            yield _Doubt(
+        if other.key not in expected.before and other.key != device.key and _is_rival(other, device):
+            yield Doubt(
                 f"{other.name} came at the same time, so that neither can be called the stick",
                 "pull the other one out, or wait until it stays, then do it again",
             )
     if expected.usb_names and device.usb_names != expected.usb_names:
-        yield _Doubt("it is not the one that was there a moment ago", "leave the stick in, and do it again")
+        yield Doubt("it is not the one that was there a moment ago", "leave the stick in, and do it again")
 
 
-def _may_be_a_stick(device: BlockDevice) -> bool:
-    return device.usb_device is not None and device.size_bytes > 0
+def _is_rival(other: BlockDevice, device: BlockDevice) -> bool:
+    """Whether it may be the stick as well; one that spins up, like an empty slot beside it, has no size."""
+    is_beside = other.usb_device == device.usb_device
+    return other.usb_device is not None and (other.size_bytes > 0 or not is_beside)
 
 
 def _leads_to(node: Path, descriptor: int) -> bool:
@@ -220,13 +204,13 @@ def _lock(node: Path, descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until_s:
-                raise _refused(node, _Doubt("another program has locked it", _BUSY.remedy)) from None
+                raise _refused(node, Doubt("another program has locked it", BUSY.remedy)) from None
             time.sleep(_LOOK_EVERY_S)
         else:
             return
 
 
-def _refused(node: Path, doubt: _Doubt) -> WrongDiskError:
+def _refused(node: Path, doubt: Doubt) -> WrongDiskError:
     return WrongDiskError(
         f"{node} is not proven to be the board's stick, nothing was written",
         why=doubt.why,

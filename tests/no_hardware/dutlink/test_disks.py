@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.disks import Watch, size_bytes, usb_disks
-from hil.errors import StorageError
+from hil.errors import StickAmbiguousError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,3 +57,30 @@ def test_a_disk_that_went_and_came_back_counts_as_new(dev: Path) -> None:
 
     watch.end()
     assert came == {node}
+
+
+def test_a_card_reader_s_empty_slots_do_not_make_the_stick_ambiguous(dev: Path) -> None:
+    by_id = dev / "disk" / "by-id"
+    watch = Watch(dev)
+    for slot in ("0:0", "0:1", "0:2"):
+        (by_id / f"usb-Reader_4711-{slot}").touch()
+    spinning_up = watch.only()
+    (by_id / "usb-Reader_4711-0:1").write_bytes(b"card")
+
+    found = watch.only()
+
+    watch.end()
+    assert spinning_up is not None
+    assert size_bytes(spinning_up) == 0
+    assert found == by_id / "usb-Reader_4711-0:1"
+
+
+def test_two_cards_in_one_reader_are_ambiguous(dev: Path) -> None:
+    watch = Watch(dev)
+    for slot in ("0:0", "0:1"):
+        (dev / "disk" / "by-id" / f"usb-Reader_4711-{slot}").write_bytes(b"card")
+
+    with pytest.raises(StickAmbiguousError, match="2 disks"):
+        watch.only()
+
+    watch.end()

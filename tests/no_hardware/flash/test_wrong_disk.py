@@ -16,7 +16,7 @@ import pytest
 from disk_bench import NAMES, StickBench
 
 from hil.errors import StickLostError, StorageError, WrongDiskError
-from hil.flash import proof
+from hil.flash import in_use, proof
 from hil.flash.in_use import file_system_of, mounts_of, swaps_on
 from hil.flash.proof import Expected, open_proven
 from hil.flash.sysfs import disks_of, identity_of
@@ -272,6 +272,19 @@ def a_link_to_a_second_stick_that_came_at_the_same_time(one: Attempt) -> None:
     one.lead_to(node)
 
 
+@attempt("sdb came at the same time, so that neither can be called the stick")
+def a_second_stick_that_still_spins_up(one: Attempt) -> None:
+    node, listing = one.rival()
+    listing.show(node)
+    (one.bench.sys / "block/sdb/size").write_text("0")
+
+
+@attempt("loop3 is a loop device over sda")
+def a_disk_behind_a_loop_device(one: Attempt) -> None:
+    (one.bench.sys / "block/loop3/loop").mkdir(parents=True)
+    (one.bench.sys / "block/loop3/loop/backing_file").write_text(f"{one.bench.node}\n")
+
+
 @attempt("it is not the one that was there a moment ago")
 def another_stick_in_the_same_socket(one: Attempt) -> None:
     one.usb_names = (*NAMES.vendor_id, "somebody else's")
@@ -426,6 +439,54 @@ def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytes
         open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
     assert not isinstance(caught.value, WrongDiskError)
+
+
+def refuse_to_open(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: Any, **__: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(proof.os, "open", refuse)
+
+
+def test_an_empty_slot_of_the_stick_s_own_reader_is_no_rival(one: Attempt) -> None:
+    slot = (one.bench.sys / "block/sda").resolve().parents[2] / "6:0:0:1/block/sdb"
+    shutil.copytree((one.bench.sys / "block/sda").resolve(), slot, symlinks=True)
+    (slot / "size").write_text("0\n")
+    (slot / "dev").write_text("8:16\n")
+    (one.bench.sys / "block/sdb").symlink_to(slot)
+
+    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+        assert disk.node == one.bench.node
+
+
+def test_a_container_s_rules_are_not_called_a_lock(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_open(monkeypatch, errno.EPERM)
+
+    with pytest.raises(StorageError, match="container") as caught:
+        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+
+    assert not isinstance(caught.value, WrongDiskError)
+
+
+def test_a_mount_in_another_namespace_is_named_with_its_process(
+    one: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc, number = one.root / "proc", identity_of(one.bench.node.stat())
+    for process, namespace, mounts in (
+        ("self", "mnt:[1]", ""),
+        ("7", "mnt:[1]", ""),
+        ("812", "mnt:[2]", f"36 35 {number} / /data rw - ext4 /dev/sda rw\n"),
+    ):
+        (proc / process / "ns").mkdir(parents=True)
+        (proc / process / "ns/mnt").symlink_to(namespace)
+        (proc / process / "mountinfo").write_text(mounts)
+    monkeypatch.setattr(in_use, "_PROC", proc)
+    refuse_to_open(monkeypatch, errno.EBUSY)
+
+    error = tried(one)
+
+    assert error.why == "sda is mounted at /data by process 812, in another mount namespace"
+    assert error.remedy == "end that container, or nsenter -m -t 812 umount /data"
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES])

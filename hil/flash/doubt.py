@@ -1,0 +1,72 @@
+"""What speaks against writing to a disk, and what to do about it: above all, that something uses it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.flash.in_use import loops_over, mounts_elsewhere, mounts_of, swaps_on
+from hil.flash.sysfs import BlockDevice, block_device, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["BUSY", "Doubt", "uses_of", "why_busy"]
+
+_FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
+
+
+class Doubt(NamedTuple):
+    """One reason.
+
+    Attributes:
+        why: What is so.
+        remedy: What to do next.
+    """
+
+    why: str
+    remedy: str = _FOLLOW
+
+
+BUSY = Doubt(
+    "another program uses it, or a part of it",
+    "end it: lsblk and fuser -v on the disk name it; btrfs filesystem show, zpool status those of many disks",
+)
+
+
+def why_busy(node: Path, sys: Path) -> Doubt:
+    """Say who uses a disk that the kernel would not open exclusively."""
+    with suppress(OSError):
+        device = block_device(sys, identity_of(node.stat()))
+        if device is not None:
+            return next(uses_of(device, sys), None) or _used_elsewhere(device) or BUSY
+    return BUSY
+
+
+def uses_of(device: BlockDevice, sys: Path) -> Iterator[Doubt]:
+    """Yield who uses the disk or a part of it."""
+    for part in (device, *device.partitions()):
+        for point in mounts_of(part.identity):
+            yield Doubt(
+                f"{part.name} is mounted at {point}",
+                f"umount {point}; let nothing mount the stick by itself (docs/flash.md)",
+            )
+        if swaps_on(part.identity):
+            yield Doubt(f"the kernel swaps to {part.name}", f"swapoff /dev/{part.name}")
+        for holder in part.holders():
+            yield Doubt(f"{holder} is built on {part.name}", f"take {holder} down first (lsblk shows it)")
+        for loop in loops_over(part.identity, sys):
+            yield Doubt(f"{loop} is a loop device over {part.name}", f"losetup -d /dev/{loop}")
+
+
+def _used_elsewhere(device: BlockDevice) -> Doubt | None:
+    """Say which container has mounted it."""
+    for part in (device, *device.partitions()):
+        if found := mounts_elsewhere(part.identity):
+            process, point = found
+            return Doubt(
+                f"{part.name} is mounted at {point} by process {process}, in another mount namespace",
+                f"end that container, or nsenter -m -t {process} umount {point}",
+            )
+    return None
