@@ -5,21 +5,53 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hil.errors import HistoryError
 
-__all__ = ["DEFAULT", "history", "opened"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Verb = TypeVar("_Verb", bound="Callable[..., Any]")
+
+__all__ = ["history", "history_file", "kind_of_runs", "newest_nights", "opened"]
 
 DAY_S = 86_400.0
-DEFAULT = "nightly/history.db"
+
+kind_of_runs = click.option(
+    "--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly."
+)
+
+
+def history_file(name: str) -> Callable[[_Verb], _Verb]:
+    """Return the option that says which history; its value is `path`."""
+    return click.option(
+        name,
+        "path",
+        envvar="HIL_HISTORY",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default="nightly/history.db",
+        show_default=True,
+        help="The history; or the environment variable HIL_HISTORY.",
+    )
+
+
+def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
+    """Return the option that says how many nights back a look goes."""
+    return click.option(
+        "--nights",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="All runs of so many newest nights; each goes from noon to noon, this host's time.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was typed before a command: which file, how many runs, of which kind, on which board."""
+    """What was typed before a command: which file, how many nights, of which kind, on which board."""
 
     path: Path
     nights: int
@@ -40,19 +72,9 @@ class _TestsToo(click.Group):
 
 
 @click.group(cls=_TestsToo, invoke_without_command=True, subcommand_metavar="[TEST | COMMAND [ARGUMENTS]...]")
-@click.option(
-    "--file",
-    "path",
-    envvar="HIL_HISTORY",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=DEFAULT,
-    show_default=True,
-    help="The history; or the environment variable HIL_HISTORY.",
-)
-@click.option(
-    "--nights", type=click.IntRange(min=1), default=100, show_default=True, help="Newest runs to look at."
-)
-@click.option("--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly.")
+@history_file("--file")
+@newest_nights(100)
+@kind_of_runs
 @click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="What is known of this board alone.")
 @click.pass_context
 def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - as every verb

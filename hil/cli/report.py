@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.history import DEFAULT, opened
+from hil.cli.history import history_file, kind_of_runs, newest_nights, opened
 from hil.errors import ReportError
 
 if TYPE_CHECKING:
@@ -18,20 +18,10 @@ __all__ = ["report"]
 
 
 @click.command()
-@click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--history",
-    "path",
-    envvar="HIL_HISTORY",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=DEFAULT,
-    show_default=True,
-    help="The history; or the environment variable HIL_HISTORY.",
-)
-@click.option(
-    "--nights", type=click.IntRange(min=1), default=60, show_default=True, help="Newest runs to show."
-)
-@click.option("--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly.")
+@click.argument("out", metavar="[OUT]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@history_file("--history")
+@newest_nights(60)
+@kind_of_runs
 @click.option(
     "--runs",
     "folders",
@@ -40,17 +30,19 @@ __all__ = ["report"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Where runs are kept, or a folder of such folders; may be repeated. Default: beside the history.",
 )
-def report(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
     r"""Make static pages in OUT: what is new, failing, flaky, slower; tests by nights; boards.
 
-    OUT may also be a folder that `pytest --hil-report` wrote: then the pages of that run are made anew, which
-    a run that was killed could not do itself.
+    Without OUT they go where each night puts them: into `report`, beside the history. OUT may also be a
+    folder that `pytest --hil-report` wrote: then the pages of that run are made anew, which a run that was
+    killed could not do itself.
 
     \b
-    hil report nightly/report
+    hil report
     hil report --history nightly/history.db --nights 30 --runs nightly public
-    hil report nightly/2026-11-23T013000Z
+    hil report nightly/2026-11-23T013000Z/report
     """
+    out = out or path.parent / "report"
     with _translated(out):
         if (out / "run.json").is_file():
             return _one_run(out)

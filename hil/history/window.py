@@ -1,4 +1,4 @@
-"""The newest runs of a history and what its questions count, by SQL and never row by row for all tests."""
+"""The newest nights of a history and what its questions count, by SQL and never row by row for all tests."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ _OF_LATE = 14
 
 _BY_RUN = attrgetter("run")
 _RUN = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
+
+_RUNS_OF_NEWEST_NIGHTS = f"""
+  WITH dated AS (
+    SELECT id, {_RUN}, date(began_s, 'unixepoch', 'localtime', '-12 hours') AS night
+    FROM run WHERE ?1 = '' OR kind = ?1)
+  SELECT id, {_RUN} FROM dated
+  WHERE night IN (SELECT DISTINCT night FROM dated ORDER BY night DESC LIMIT ?2) ORDER BY began_s"""
+"""A night goes from noon to noon of this host's time: what runs before and after midnight is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +60,11 @@ class Result:
 
 @dataclass
 class Window:
-    """The newest `nights` runs, oldest first.
+    """All runs of the newest nights in which something ran, oldest first.
 
     Attributes:
         history: Where they are.
-        nights: How many at most.
+        nights: How many nights at most, each from noon to noon.
         kind: Only runs of this kind; empty: all.
     """
 
@@ -71,11 +79,7 @@ class Window:
 
     @cached_property
     def _rows(self) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        newest_first = self.query(
-            f"SELECT id, {_RUN} FROM run WHERE ?1 = '' OR kind = ?1 ORDER BY began_s DESC LIMIT ?2",
-            (self.kind, self.nights),
-        )
-        return newest_first[::-1]
+        return self.query(_RUNS_OF_NEWEST_NIGHTS, (self.kind, self.nights))
 
     @cached_property
     def _numbers(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,12 @@ from hil.history.store import History
 from hil.history.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DAY_S = 86_400.0
 START_S = 1_756_688_400.0  # 2025-09-01
+MIDNIGHT_S = 1_756_699_200.0  # 2025-09-01 in New York, which has summer time until day 63: November 2
 ON_A_BOARD = Attempt("t.py::t", Outcome.PASSED, bench=Bench("0df10035", "0.09"))
 NOT_STARTED = "pytest did not start: a wrong option, conftest.py or lab file"
 
@@ -93,3 +96,58 @@ def test_a_run_that_went_wrong_as_a_whole_says_how(
         history.add("k", attempts)
 
         assert wrong_with_newest(Window(history)) == [f"2025-09-01: {one}" for one in said]
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Four or five hours behind UTC, by summer time."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def at(day: int, hour: float) -> float:
+    """An hour of September 2025, New York's time, in seconds since 1970."""
+    return MIDNIGHT_S + (day - 1) * DAY_S + hour * 3600.0
+
+
+def runs_seen(path: Path, began_s: dict[str, float], nights: int, kind: str = "") -> list[str]:
+    with History(path) as history:
+        for key, one in began_s.items():
+            history.begin_run(RunFacts(key, one, kind="" if key.startswith("hand") else "nightly"))
+        return [run.key for run in Window(history, nights, kind).runs]
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_a_night_goes_from_noon_to_noon_of_this_hosts_time_and_all_its_runs_count(tmp_path: Path) -> None:
+    began_s = {
+        "first": at(1, 11.9),
+        "noon": at(1, 12),
+        "evening": at(1, 23),
+        "morning": at(2, 11.9),
+        "next": at(2, 12),
+    }
+
+    assert runs_seen(tmp_path / "h.db", began_s, nights=2) == ["noon", "evening", "morning", "next"]
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_a_night_is_one_also_when_the_clocks_are_set_back(tmp_path: Path) -> None:
+    began_s = {"before": at(62, 11.5), "evening": at(62, 13), "morning": at(63, 12.5), "after": at(63, 13.5)}
+
+    assert runs_seen(tmp_path / "h.db", began_s, nights=2) == ["evening", "morning", "after"]
+
+
+def test_nights_without_a_run_are_not_counted_nor_runs_of_another_kind(tmp_path: Path) -> None:
+    began_s = {"a": at(1, 20), "b": at(9, 20), "hand": at(10, 20), "c": at(20, 20)}
+
+    assert runs_seen(tmp_path / "all.db", began_s, nights=3) == ["b", "hand", "c"]
+    assert runs_seen(tmp_path / "nightly.db", began_s, nights=3, kind="nightly") == ["a", "b", "c"]
+
+
+def test_the_last_night_alone_still_ends_with_its_newest_run(tmp_path: Path) -> None:
+    began_s = {"a": at(1, 20), "b": at(2, 20), "again": at(2, 20.5)}
+
+    assert runs_seen(tmp_path / "h.db", began_s, nights=1, kind="nightly")[-1] == "again"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import hil
 from hil.dutlink.waiting import hold, until
 from hil.history.facts import Attempt, Outcome, RunFacts
 from hil.history.store import History
@@ -23,7 +22,6 @@ from hil.sim.process import SimulatorProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPOSITORY = Path(hil.__file__).parents[1]
 TESTS = """
 import time
 import pytest
@@ -46,26 +44,12 @@ def simulator() -> Iterator[SimulatorProcess]:
         yield process
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in tuple(os.environ):
-        if name.startswith(("HIL_", "PYTEST_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HIL_LAB", "none")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "conftest.py").write_text((REPOSITORY / "conftest.py").read_text("utf-8"), "utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:cacheprovider\n", "utf-8")
-    (tmp_path / "test_inner.py").write_text(TESTS, "utf-8")
-    return tmp_path
-
-
 def hil_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "hil.cli.main", *arguments]
 
 
 def start_night(clone: Path, simulator: SimulatorProcess) -> subprocess.Popen[bytes]:
+    (clone / "test_inner.py").write_text(TESTS, "utf-8")
     boards = f"--hil-boards=sim@{simulator.ready['control_port']}"
     with (clone / "shown.txt").open("wb") as shown:
         command = hil_command("nightly", "run", "--", "-n2", boards)

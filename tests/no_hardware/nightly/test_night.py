@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import hil
 from hil.dutlink.waiting import until
 from hil.history.facts import RunFacts
 from hil.history.store import History
@@ -28,7 +27,6 @@ from hil.suite.run_status import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REPOSITORY = Path(hil.__file__).parents[1]
 RUNS = pytest.mark.thorough  # runs of the suite
 PASSES = "def test_passes(power): power.on()\n"
 FLAKY = """
@@ -38,21 +36,6 @@ def test_flaky(power):
     Path("was-here").touch()
     assert was_here
 """
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the root conftest.py and nothing to disturb it."""
-    for name in tuple(os.environ):
-        if name.startswith(("HIL_", "PYTEST_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HIL_LAB", "none")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "conftest.py").write_text((REPOSITORY / "conftest.py").read_text("utf-8"), "utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:cacheprovider\n", "utf-8")
-    return tmp_path
 
 
 def run_hil(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
