@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli.one_board import Asked, one_board
+from hil.cli.quantities import QUANTITY
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = ["enroll"]
 @click.option(
     "--listen",
     "listen_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     default=15.0,
     show_default=True,
     metavar="SECONDS",

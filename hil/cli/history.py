@@ -5,48 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from hil.errors import HistoryError
+from hil.cli.quantities import QUANTITY
+from hil.cli.which_runs import history_file, kind_of_runs, looked_at, newest_nights, opened
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_Verb = TypeVar("_Verb", bound="Callable[..., Any]")
-
-__all__ = ["history", "history_file", "kind_of_runs", "newest_nights", "opened"]
+__all__ = ["history"]
 
 DAY_S = 86_400.0
-
-kind_of_runs = click.option(
-    "--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly."
-)
-
-
-def history_file(name: str) -> Callable[[_Verb], _Verb]:
-    """Return the option that says which history; its value is `path`."""
-    return click.option(
-        name,
-        "path",
-        envvar="HIL_HISTORY",
-        type=click.Path(dir_okay=False, path_type=Path),
-        default="nightly/history.db",
-        show_default=True,
-        help="The history; or the environment variable HIL_HISTORY.",
-    )
-
-
-def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
-    """Return the option that says how many nights back a look goes."""
-    return click.option(
-        "--nights",
-        type=click.IntRange(min=1),
-        default=default,
-        show_default=True,
-        help="All runs of so many newest nights; each goes from noon to noon, this host's time.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +63,10 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
         return None
     from hil.history.of_one import of_board  # noqa: PLC0415 - the database is for those who ask
     from hil.history.questions import ask  # noqa: PLC0415 - the database is for those who ask
-    from hil.history.window import Window  # noqa: PLC0415 - as above
 
     as_json = context.find_root().params.get("as_json", False)
     with opened(path) as kept:
-        window = Window(kept, nights, kind)
+        window = looked_at(kept, nights, kind)
         if board:
             data, lines = of_board(window, board)
             return data if as_json else lines
@@ -118,11 +85,10 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
     hil history test_boots
     """
     from hil.history.of_one import of_test  # noqa: PLC0415 - as above
-    from hil.history.window import Window  # noqa: PLC0415 - as above
 
     asked: _Asked = context.obj
     with opened(asked.path) as kept:
-        data, lines = of_test(Window(kept, asked.nights, asked.kind), test, asked.board)
+        data, lines = of_test(looked_at(kept, asked.nights, asked.kind), test, asked.board)
     return data if context.find_root().params.get("as_json", False) else lines
 
 
@@ -138,26 +104,9 @@ def merge(asked: _Asked, other: Path) -> dict[str, int]:
 
 
 @history.command()
-@click.option("--days", type=click.FloatRange(min=0), required=True, help="Remove runs that are older.")
+@click.option("--days", type=QUANTITY, required=True, help="Remove runs that are older.")
 @click.pass_obj
 def forget(asked: _Asked, days: float) -> dict[str, int]:
     """Remove old runs."""
     with opened(asked.path) as kept:
         return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}
-
-
-def opened(path: Path) -> Any:  # noqa: ANN401 - a History, whose import is put off
-    """Return an open history that is there.
-
-    Raises:
-        HistoryError: There is none, or it cannot be read.
-    """
-    from hil.history.store import History  # noqa: PLC0415 - as above
-
-    if not path.is_file():
-        raise HistoryError(
-            f"there is no history in {path}",
-            why="no run was recorded there yet",
-            remedy=f"run nox -s nightly, or pytest --hil-history {path}",
-        )
-    return History(path)

@@ -99,7 +99,7 @@ def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
 def _row(item: dict[str, Any]) -> str:
     if any(isinstance(part, dict) for part in item.values()):
         return _as_text(item)
-    return "  ".join(f"{key}={part}" for key, part in item.items())
+    return "  ".join(f"{key}={part}" for key, part in item.items() if part not in {None, ""})
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +119,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         click.echo(error.format_message(), err=True)
         return _MISUSE
     told = _told(error) if isinstance(error, click.ClickException) else error
@@ -131,7 +131,8 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
 
 def _of_the_machine(error: OSError) -> HilError:
     """A full disk, a folder that may not be written: nobody's traceback."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    why = error.strerror or str(error)
+    what = f"{error.filename}: {why}" if error.filename else why
     return HilError(what, why="the machine refused it", remedy="hil doctor", errno=error.errno)
 
 
@@ -144,7 +145,9 @@ def _reader_left() -> int:
 def _told(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
-    what = error.format_message().rstrip(".")
+    what = " ".join(error.format_message().split()).rstrip(".")  # click lists choices a line each
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        what = f"{command} needs a command"
     return UsageError(what, why="it cannot be understood", remedy=f"{command} --help")
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import click
 
 from hil.cli.everywhere import complete_board
+from hil.cli.quantities import QUANTITY
 
 __all__ = ["Asked", "boards_option", "one_board"]
 
@@ -52,7 +53,7 @@ _SERIAL = click.option(
 _WAIT = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -8,6 +8,7 @@ import click
 
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
+from hil.cli.quantities import QUANTITY
 from hil.dutlink.pin_names import Level, Pin
 
 __all__ = ["pins"]
@@ -41,7 +42,7 @@ def set_(asked: Asked, pin: str, level: str) -> dict[str, Any]:
 @click.option(
     "--for",
     "duration_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     default=0.1,
     show_default=True,
     metavar="SECONDS",

@@ -8,6 +8,7 @@ import click
 
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
+from hil.cli.quantities import QUANTITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ for _name, _text in _VERBS.items():
 @click.option(
     "--pause",
     "pause_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     default=2.0,
     show_default=True,
     metavar="SECONDS",

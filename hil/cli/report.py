@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.history import history_file, kind_of_runs, newest_nights, opened
+from hil.cli.which_runs import history_file, kind_of_runs, looked_at, newest_nights, opened
 from hil.errors import ReportError
 
 if TYPE_CHECKING:
@@ -63,11 +63,10 @@ def _one_run(folder: Path) -> dict[str, Any]:
 
 
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
-    from hil.history.window import Window  # noqa: PLC0415 - as above
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
 
     with opened(path) as kept:
-        built = build_nights(Window(kept, nights, kind), out, folders or (path.parent,))
+        built = build_nights(looked_at(kept, nights, kind), out, folders or (path.parent,))
     said: dict[str, Any] = {
         "page": str(built.page),
         "nights": built.nights,

@@ -9,6 +9,7 @@ import click
 from hil.cli.answer import Answer
 from hil.cli.everywhere import complete_board
 from hil.cli.one_board import boards_option
+from hil.cli.quantities import QUANTITY
 from hil.errors import UsageError
 
 __all__ = ["safe"]
@@ -29,7 +30,7 @@ __all__ = ["safe"]
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     default=30.0,
     show_default=True,
     metavar="SECONDS",

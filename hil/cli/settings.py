@@ -9,9 +9,11 @@ import click
 
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
-from hil.errors import SettingError
 
-__all__ = ["settings"]
+__all__ = ["NAMES", "settings"]
+
+NAMES = ("name", "tags", "usb_console", "power_on", "power_off", "power_rescue")
+_NAME = click.Choice(NAMES)
 
 
 @click.group(cls=Nouns)
@@ -28,7 +30,7 @@ def settings() -> None:
 
 
 @settings.command()
-@click.argument("name", required=False)
+@click.argument("name", type=_NAME, metavar="[NAME]", required=False)
 @one_board
 def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
     """Print the setting NAME, or all of them."""
@@ -36,15 +38,11 @@ def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of 
 
     with using(asked, "hil settings get") as board:
         kept = asdict(board.settings.read())
-    if name is None:
-        return kept
-    if name not in kept:
-        raise SettingError(f"there is no setting {name!r}", remedy=f"one of {', '.join(kept)}")
-    return kept[name]
+    return kept if name is None else kept[name]
 
 
 @settings.command("set")
-@click.argument("name")
+@click.argument("name", type=_NAME, metavar="NAME")
 @click.argument("value")
 @one_board
 def set_(asked: Asked, name: str, value: str) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: lis
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
     other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
     raise BoardAbsentError(
-        f"{host.label} has no board, and the lab file no place, that is called {asked}",
+        f"no board of {host.label}, and no place of the lab file, is called {asked}",
         why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
         remedy=f"did you mean {near[0]}?" if near else other,
     )

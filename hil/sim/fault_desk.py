@@ -112,6 +112,7 @@ def _of_dut(name: str) -> Callable[[Rig, _Arguments], None]:
     return lambda rig, arguments: rig.dut.fault(name, arguments)
 
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _ON = {"on": True}
 _OFF = {"on": False}
 
@@ -196,7 +197,7 @@ def _arguments(name: str, fault: _Fault, given: _Arguments) -> _Arguments:
     for key, default in fault.arguments.items():
         kind = default if isinstance(default, type) else type(default)
         if key not in given and default is kind:
-            raise SimulatorError(f"{name} needs {key}", remedy=f"{key}=<{kind.__name__}>")
+            raise SimulatorError(f"{name} needs {key}", remedy=f"{key}=..., {_KINDS[kind]}")
         whole[key] = _converted(f"{name}'s {key}", kind, given.get(key, default))
     return whole
 
@@ -205,7 +206,7 @@ def _converted(label: str, kind: type, value: Any) -> Any:  # noqa: ANN401 - wha
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        raise SimulatorError(f"{label} cannot be {value!r}", remedy=f"a {kind.__name__}")
+        raise SimulatorError(f"{label} cannot be {value!r}", remedy=_KINDS[kind])
     if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
         raise SimulatorError(f"{label} cannot be {value!r}", remedy="0 or more")
     return value

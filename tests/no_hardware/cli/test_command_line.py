@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -18,6 +19,10 @@ from hypothesis import strategies as st
 from hil.cli.everywhere import commands_below, complete_board
 from hil.cli.examples import EXAMPLES
 from hil.cli.main import cli, run
+from hil.cli.settings import NAMES
+from hil.dutlink.settings import Settings
+from hil.history.facts import RunFacts
+from hil.history.store import History
 from hil.lab.board_record import BoardRecord, write_record
 
 ROOT = Path(__file__).parents[3]
@@ -93,6 +98,64 @@ def test_a_command_that_does_not_exist_leads_to_the_one_that_was_meant(
     status = run(typed)
 
     assert (status, f"try: {meant}\n" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("power cycle --pause inf", "inf is not in the range"),
+        ("power cycle --pause 1e300", "is not in the range"),
+        ("pins reset --for nan", "'nan' is no number"),
+        ("power read --wait nan", "'nan' is no number"),
+        ("history forget --days nan", "'nan' is no number"),
+        ("history --nights 99999999999999999999", "is not in the range"),
+        ("settings get nme", "'nme' is not one of 'name', 'tags'"),
+        ("settings set nme x", "'nme' is not one of 'name', 'tags'"),
+        ("completion", "bash, zsh, fish"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_a_board_is_looked_for(
+    typed: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "none")
+
+    status = run(typed.split())
+
+    assert (status, said in capsys.readouterr().err) == (2, True)
+
+
+def test_each_setting_of_a_board_can_be_named() -> None:
+    assert tuple(each.name for each in fields(Settings)) == NAMES
+
+
+def test_a_command_that_is_missing_is_data_too(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--json", "power"])
+
+    assert (status, json.loads(capsys.readouterr().err)["what"]) == (2, "hil power needs a command")
+
+
+@pytest.mark.parametrize("command", [["history"], ["history", "test_a"], ["report"]])
+def test_a_kind_of_runs_that_is_not_there_is_told_from_a_silent_night(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0, kind="nightly"))
+
+    status = run([command[0], "--kind", "nigthly", *command[1:]])
+
+    assert (status, "there are 'nightly'" in capsys.readouterr().err) == (1, True)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_report_goes_beside_its_history_where_no_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0))
+
+    assert (run(["report"]), (tmp_path / "report" / "index.html").is_file()) == (0, True)
 
 
 WORDS = sorted(
