@@ -140,6 +140,8 @@ class TestRecorder:
         if "hil_board" in told:
             simulated = told["hil_board_is"] == "simulated"
             name = self._boards.name_of_board() if self._board is not None else ""
+            if not name and facts.board is not None and facts.board.serial == told["hil_board"]:
+                name = facts.board.name  # noted when the test began; by now the board is given back
             facts.board = BoardFacts(told["hil_board"], name, told["hil_firmware"], simulated)
 
     def _keep(self, facts: TestFacts) -> None:

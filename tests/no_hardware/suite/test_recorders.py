@@ -15,6 +15,7 @@ import pytest
 import hil
 from hil.dutlink.waiting import until
 from hil.evidence.folder import EvidenceFolder
+from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -101,6 +102,19 @@ def test_the_run_is_kept_with_its_boards_and_its_ledger(
     assert (run.exit_status, run.boards_from, run.ended_s is not None) == (1, "sim:1", True)
     assert [(board.simulated, board.state) for board in run.boards] == [(True, "safe")]
     assert "hardware: 3 planned, 2 ran, 1 failed, 1 skipped" in run.ledger
+
+
+def test_a_board_has_its_name_in_the_last_test_too_though_it_is_given_back_by_then(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    with SimulatorProcess(boards=1) as simulator:
+        serial = simulator.ready["boards"][0]["serial"]
+        pytester.makefile(".toml", lab=f'[place.left]\nserial = "{serial}"')
+        boards = f"--hil-boards=sim@{simulator.ready['control_port']}"
+        run_suite(SUITE, boards, "--hil-lab=lab.toml", "--hil-report=report", "-n2")
+
+    names = {one.board.name for one in kept(pytester.path / "report").values() if one.board is not None}
+    assert names == {"left"}
 
 
 def test_results_as_junit_are_beside_it_unless_they_go_elsewhere(
