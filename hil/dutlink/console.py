@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Console"]
 
 _NODE_LIMIT_S = 3.0
+_LEFT_IN_SHELL = "console.restore_console_mode(), if the board was left in its shell"
+_WAS_ON = "power.cycle() boots it anew: power.on() does nothing to a DUT that is on"
 
 
 class Console:
@@ -193,6 +195,7 @@ class Console:
             ExpectError: It did not come in time; says what came instead.
             ConsoleLostError: The tty went away.
         """
+        __tracebackhide__ = True  # pytest shows the line of the test instead
         port = self._opened()
         began = Deadline(timeout_s)
         outcome = self._expecting(port).wait_for(pattern, timeout_s)
@@ -318,12 +321,11 @@ class Console:
         """Return what came, or raise why it did not; `outcome` is then what came last."""
         if not isinstance(outcome, bytes):
             return outcome
+        __tracebackhide__ = True
         self.check()
         raise ExpectError(
             f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
             why=last_words(outcome, self.transcript.between(self.transcript.position - LAST_BYTES)),
-            remedy="console.restore_console_mode(), if the board was left in its shell"
-            if self._mode.doubtful
-            else "",
+            remedy=_LEFT_IN_SHELL if self._mode.doubtful else "" if outcome.strip() else _WAS_ON,
             serial=self._serial,
         )

@@ -38,7 +38,10 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
 
 def summary_lines(ledger: Ledger) -> list[str]:
     """Return boards, counts and reasons; nothing where no test wanted a board."""
-    lines = [f"{board}: {number} {'test' if number == 1 else 'tests'} ran" for board, number in ledger.boards().items()]
+    lines = [
+        f"{board}: {number} {'test' if number == 1 else 'tests'} ran"
+        for board, number in ledger.boards().items()
+    ]
     for kind in _WITH_BOARD:
         counts = ledger.counts(kind)
         if counts["planned"]:

@@ -71,6 +71,17 @@ def test_a_boot_that_hangs_is_told_by_what_did_not_come(bootable: Board, simulat
         bootable.console.expect("login: ", timeout_s=1.0)
 
 
+def test_a_boot_that_is_waited_for_on_a_dut_that_was_on_already_leads_to_power_cycle(bootable: Board) -> None:
+    bootable.power.on()
+    bootable.console.expect("login: ", LIMIT_S)
+    bootable.power.on()
+
+    with pytest.raises(ExpectError) as waited:
+        bootable.console.expect("login: ", timeout_s=0.5)
+
+    assert "power.cycle()" in waited.value.remedy
+
+
 def test_a_running_system_complains_when_its_stick_is_taken_away(bootable: Board) -> None:
     bootable.power.on()
     log_in(bootable.console)
