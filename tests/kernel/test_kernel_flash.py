@@ -57,7 +57,7 @@ def shown(board: Board) -> Path:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Bootable, and dense: 6 MiB that no stick holds by chance."""
+    """Bootable, with a hole in its second MiB, and 4 MiB that no stick holds by chance."""
     path = tmp_path / "dense.img"
     build_image(path, "dense-1", IMAGE_BYTES)
     with path.open("r+b") as file:
@@ -122,6 +122,17 @@ def test_the_dut_reads_exactly_the_image_and_the_other_usb_disk_is_as_it_was(
     assert flashed.was_written
     assert bytes_of(other_node, MIB)[:4096] == b"precious" * 512
     assert hashlib.sha256(image.read_bytes()).hexdigest() in told
+
+
+def test_holes_of_an_image_are_zeros_on_a_disk_that_held_something_else(board: Board, image: Path) -> None:
+    with shown(board).open("r+b", buffering=0) as disk:
+        disk.seek(MIB)
+        disk.write(b"\xee" * MIB)
+        os.fsync(disk.fileno())
+
+    board.storage.flash(image)
+
+    assert bytes_of(shown(board), IMAGE_BYTES) == image.read_bytes()
 
 
 def test_the_stick_is_off_after_it_was_flashed(board: Board, bench: Bench, image: Path) -> None:
