@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["AttemptFacts", "BoardFacts", "PhaseFacts", "RequestFacts", "TestFacts"]
+from hil.dutlink.last_requests import SentRequest  # noqa: TC001 - pydantic reads the annotations
+
+__all__ = ["AttemptFacts", "BoardFacts", "PhaseFacts", "TestFacts"]
 
 
 @dataclass(slots=True)
@@ -65,19 +67,6 @@ class BoardFacts:
 
 
 @dataclass(slots=True)
-class RequestFacts:
-    """A request to the board, or several alike in a row; see `hil.dutlink.last_requests.SentRequest`."""
-
-    monotonic_s: float
-    time_s: float
-    name: str
-    value: str
-    status: str
-    duration_s: float
-    count: int = 1
-
-
-@dataclass(slots=True)
 class TestFacts:
     """A test of a run.
 
@@ -111,7 +100,7 @@ class TestFacts:
     give_back_s: float = 0.0
     board: BoardFacts | None = None
     attempts: list[AttemptFacts] = field(default_factory=list)
-    requests: list[RequestFacts] = field(default_factory=list)
+    requests: list[SentRequest] = field(default_factory=list)
 
     @property
     def last(self) -> AttemptFacts:

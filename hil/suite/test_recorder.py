@@ -6,13 +6,12 @@ A test whose process is killed has its first record: it says what ran, where, an
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from hil.evidence.file_names import file_stem
-from hil.evidence.of_test import BoardFacts, RequestFacts, TestFacts
+from hil.evidence.of_test import BoardFacts, TestFacts
 from hil.suite.durations import GROUP
 from hil.suite.phases import attempt_of
 from hil.suite.run_identity import identity_of
@@ -131,8 +130,7 @@ class TestRecorder:
         facts.ended_s = time.time()
         facts.give_back_s = time.monotonic() - self._over_s if self._over_s is not None else 0.0
         if self._board is not None:
-            sent = self._board.requests.since(facts.began_monotonic_s)
-            facts.requests = [RequestFacts(**asdict(one)) for one in sent]
+            facts.requests = self._board.requests.since(facts.began_monotonic_s)
         self._note_board(item, facts)
 
     def _note_board(self, item: pytest.Item, facts: TestFacts) -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.dutlink.last_requests import SentRequest
 from hil.evidence.folder import EvidenceFolder
 from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, RequestFacts, TestFacts
+from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ FULL = TestFacts(
     ended_s=7.0,
     board=BoardFacts("0df10035", "bench 3", "0.09"),
     attempts=[AttemptFacts(1, "failed", sections=[("title", "text")], phases=[PhaseFacts("call", 5.0, 1.0)])],
-    requests=[RequestFacts(1.0, 2.0, "power", "on", "ok", 0.001)],
+    requests=[SentRequest(1.0, 2.0, "power", "on", "ok", 0.001)],
 )
 
 

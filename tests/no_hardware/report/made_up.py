@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from hil.dutlink.last_requests import SentRequest
 from hil.evidence.file_names import file_stem
 from hil.evidence.folder import EvidenceFolder
 from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, RequestFacts, TestFacts
+from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
@@ -47,7 +48,7 @@ def a_test(nodeid: str, *attempts: AttemptFacts, board: str = BOARD, run: str = 
         wait_s=0.25,
         board=BoardFacts(board, "bench 3", "0.09", simulated=True) if board else None,
         attempts=list(attempts) or [attempt()],
-        requests=[RequestFacts(101.0, BEGAN_S + 1.0, "power", "on", "ok", 0.001)] if board else [],
+        requests=[SentRequest(101.0, BEGAN_S + 1.0, "power", "on", "ok", 0.001)] if board else [],
     )
 
 
