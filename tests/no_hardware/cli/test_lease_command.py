@@ -50,9 +50,9 @@ def leased(*command: str, options: tuple[str, ...] = ()) -> subprocess.Completed
 
 
 @contextmanager
-def started(script: str) -> Iterator[subprocess.Popen[str]]:
-    """A lease whose command has switched the DUT on and said so."""
-    arguments = [*HIL, "lease", "--", "sh", "-c", f"{SWITCH_ON} && echo ready; {script}"]
+def started(script: str, prepare: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A lease whose command has prepared, has switched the DUT on and said so."""
+    arguments = [*HIL, "lease", "--", "sh", "-c", f"{prepare}{SWITCH_ON} && echo ready; {script}"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while process.stdout.readline() != "ready\n":
@@ -151,7 +151,7 @@ def test_a_signal_is_passed_on_and_the_board_is_safe_afterwards(
 
 
 def test_a_command_may_take_its_time_to_end(serial: str, simulator: SimulatorProcess) -> None:
-    with started('trap "echo ending; exit 3" TERM; while :; do sleep 0.1; done') as process:
+    with started("while :; do sleep 0.1; done", 'trap "echo ending; exit 3" TERM; ') as process:
         process.terminate()
         said, _ = process.communicate(timeout=LIMIT_S)
 
