@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.answer import Answer
-from hil.cli.using_board import refuse_far_boards
+from hil.cli.using_board import hosts_of, lab_here
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
 from hil.dutlink.waiting import Deadline
 from hil.errors import BoardBusyError, BoardFaultError, UsageError, Verdict
 from hil.lab.board_record import BoardState, known_boards, read_record
 from hil.lab.guarded import make_safe_now
-from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
-from hil.suite.hosts import Hosts
-from hil.suite.options import Where, parse_boards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,18 +43,14 @@ class MakingSafe:
     """
 
     def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
-        option = parse_boards(boards)
-        refuse_far_boards(option)
-        if option.where is Where.STARTED:
-            raise UsageError(
-                f"--boards {boards} would start boards of its own",
-                why="those are safe already",
-                remedy="--boards usb, or --boards sim@PORT for boards that run",
-            )
-        hosts = Hosts(option)
+        hosts = hosts_of(
+            boards,
+            why_not_started="those are safe already",
+            remedy="--boards usb, or --boards sim@PORT for boards that run",
+        )
         self._host = hosts.chosen()
         self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
-        self._lab = find_lab(None, Path.cwd())
+        self._lab = lab_here()
         self._wait = Deadline(wait_s)
         self._tell = tell
 

@@ -12,7 +12,7 @@ import click
 from hil.cli.everywhere import complete_board
 from hil.cli.quantities import QUANTITY
 
-__all__ = ["Asked", "boards_option", "one_board"]
+__all__ = ["Asked", "boards_option", "one_board", "wait_option"]
 
 Verb: TypeAlias = Callable[..., Any]
 
@@ -50,22 +50,25 @@ _SERIAL = click.option(
     help="Which board, or place; needed where there are several. Or the environment variable HIL_BOARD.",
 )
 
-_WAIT = click.option(
-    "--wait",
-    "wait_s",
-    type=QUANTITY,
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a board that somebody holds.",
-)
+
+def wait_option(text: str) -> Callable[[Verb], Verb]:
+    """Return the option `--wait`, with the help that it has at this command."""
+    return click.option(
+        "--wait",
+        "wait_s",
+        type=QUANTITY,
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
 
 
 def one_board(verb: Verb) -> Verb:
     """Give a command the options, and its function the argument `asked`."""
 
     @_SERIAL
-    @_WAIT
+    @wait_option("How long to wait for a board that somebody holds.")
     @boards_option
     @wraps(verb)
     def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's

@@ -8,8 +8,7 @@ import click
 
 from hil.cli.answer import Answer
 from hil.cli.everywhere import complete_board
-from hil.cli.one_board import boards_option
-from hil.cli.quantities import QUANTITY
+from hil.cli.one_board import boards_option, wait_option
 from hil.errors import UsageError
 
 __all__ = ["safe"]
@@ -27,15 +26,7 @@ __all__ = ["safe"]
 @click.option(
     "--all", "every", is_flag=True, help="Every board on the bus, and what the records say of others."
 )
-@click.option(
-    "--wait",
-    "wait_s",
-    type=QUANTITY,
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait, altogether, for boards that somebody holds.",
-)
+@wait_option("How long to wait, altogether, for boards that somebody holds.")
 @boards_option
 def safe(serial: str | None, named: str | None, every: bool, wait_s: float, boards: str) -> Answer:
     """Make a board safe: DUT switched off, stick with nobody, pins floating; then measure, and record it.

@@ -43,8 +43,18 @@ def host_of(boards: str) -> Host:
     return hosts_of(boards).chosen()
 
 
-def hosts_of(boards: str) -> Hosts:
+def hosts_of(
+    boards: str,
+    *,
+    why_not_started: str = "they would end with this command",
+    remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
+) -> Hosts:
     """Return the same as the choice it is, for those who tell another process where boards are.
+
+    Args:
+        boards: Where they are, as `--hil-boards` has it.
+        why_not_started: Why boards are not started for it, should it ask for that.
+        remedy: What to type instead.
 
     Raises:
         UsageError: `boards` is no place where boards already are.
@@ -54,8 +64,8 @@ def hosts_of(boards: str) -> Hosts:
     if option.where is Where.STARTED:
         raise UsageError(
             f"--boards {boards} would start boards of its own",
-            why="they would end with this command",
-            remedy="hil sim --boards 2, then --boards sim@PORT with its control_port",
+            why=why_not_started,
+            remedy=remedy,
         )
     return Hosts(option)
 

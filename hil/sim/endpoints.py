@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hil.sim.control_pipe import EPIPE
 
@@ -27,19 +27,58 @@ ESHUTDOWN: Final = -108
 
 
 @dataclass(slots=True)
-class _InTransfer:
+class _Transfer:
     urb: Urb
+
+
+_AnyTransfer = TypeVar("_AnyTransfer", bound=_Transfer)
+
+
+class _Endpoint(Generic[_AnyTransfer]):
+    """What both directions have: transfers that wait, and a packet of memory."""
+
+    def __init__(self) -> None:
+        self.packet: bytes | None = None
+        self._waiting: deque[_AnyTransfer] = deque()
+
+    def stall(self) -> bool:
+        """Refuse a transfer, as a halted endpoint does; False when none waits."""
+        if self._waiting:
+            self._waiting.popleft().urb.complete(EPIPE, b"")
+            return True
+        return False
+
+    def cancel(self, urb: Urb) -> bool:
+        """Forget what is left of a transfer; True when it was waiting."""
+        found = next((transfer for transfer in self._waiting if transfer.urb is urb), None)
+        if found is not None:
+            self._waiting.remove(found)
+        return found is not None
+
+    def drain(self) -> list[Urb]:
+        """Forget everything; return the transfers that were waiting."""
+        urbs = [transfer.urb for transfer in self._waiting]
+        self._waiting.clear()
+        self.packet = None
+        return urbs
+
+
+@dataclass(slots=True)
+class _InTransfer(_Transfer):
     room_bytes: int
     data: bytearray = field(default_factory=bytearray)
 
 
-class InEndpoint:
-    """A bulk or interrupt endpoint towards the host."""
+class InEndpoint(_Endpoint[_InTransfer]):
+    """A bulk or interrupt endpoint towards the host.
+
+    Attributes:
+        filter: Changes each packet on its way to the host, for faults.
+    """
 
     def __init__(self) -> None:
-        self.packet: bytes | None = None
+        super().__init__()
         self.filter: Callable[[bytes], bytes] | None = None
-        self._waiting: deque[_InTransfer] = deque()
 
     def add(self, urb: Urb) -> None:
         """Let a transfer wait for packets."""
@@ -70,45 +109,19 @@ class InEndpoint:
             self._end(0)
         return True
 
-    def stall(self) -> bool:
-        """Refuse a transfer, as a halted endpoint does; False when none waits."""
-        if self._waiting:
-            self._waiting.popleft().urb.complete(EPIPE, b"")
-            return True
-        return False
-
-    def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer; True when it was waiting."""
-        found = next((transfer for transfer in self._waiting if transfer.urb is urb), None)
-        if found is not None:
-            self._waiting.remove(found)
-        return found is not None
-
-    def drain(self) -> list[Urb]:
-        """Forget everything; return the transfers that were waiting."""
-        urbs = [transfer.urb for transfer in self._waiting]
-        self._waiting.clear()
-        self.packet = None
-        return urbs
-
     def _end(self, status: int) -> None:
         transfer = self._waiting.popleft()
         transfer.urb.complete(status, bytes(transfer.data) if status == 0 else b"")
 
 
 @dataclass(slots=True)
-class _OutTransfer:
-    urb: Urb
+class _OutTransfer(_Transfer):
     order: int
     sent_bytes: int = 0
 
 
-class OutEndpoint:
+class OutEndpoint(_Endpoint[_OutTransfer]):
     """A bulk endpoint from the host."""
-
-    def __init__(self) -> None:
-        self.packet: bytes | None = None
-        self._waiting: deque[_OutTransfer] = deque()
 
     @property
     def first_order(self) -> int | None:
@@ -133,24 +146,3 @@ class OutEndpoint:
         """Empty the memory; no bytes when it was empty."""
         packet, self.packet = self.packet, None
         return packet or b""
-
-    def stall(self) -> bool:
-        """Refuse a transfer, as a halted endpoint does; False when none waits."""
-        if self._waiting:
-            self._waiting.popleft().urb.complete(EPIPE, b"")
-            return True
-        return False
-
-    def cancel(self, urb: Urb) -> bool:
-        """Forget what is left of a transfer; True when it was waiting."""
-        found = next((transfer for transfer in self._waiting if transfer.urb is urb), None)
-        if found is not None:
-            self._waiting.remove(found)
-        return found is not None
-
-    def drain(self) -> list[Urb]:
-        """Forget everything; return the transfers that were waiting."""
-        urbs = [transfer.urb for transfer in self._waiting]
-        self._waiting.clear()
-        self.packet = None
-        return urbs
