@@ -91,6 +91,13 @@ class Plan:
         self._put_back(queue.tests)
         return crashed
 
+    def end(self, worker: str, now_s: float) -> None:
+        """A worker was told by others that nothing follows; harmless when the plan has said so."""
+        queue = self._queues.get(worker)
+        if queue is not None and not queue.closing:
+            queue.close(now_s)
+            self._forget_shares()
+
     def complete(self, worker: str, index: int, seconds: float, now_s: float) -> None:
         """A test has ended."""
         self._costs.measured(index, seconds)

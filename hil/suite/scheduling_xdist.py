@@ -156,6 +156,9 @@ class HardwareScheduling:
             return
         for serial in self._channel.take_lost():
             self._plan.lose(serial)
+        for worker, node in self._nodes.items():
+            if node.shutting_down:  # by xdist, where a run stops early (-x): what is sent now never runs
+                self._plan.end(worker, time.monotonic())
         orders = self._plan.orders(time.monotonic())
         for worker, index, board in orders.boards:
             self._channel.tell_board(worker, self._tests[index], board)

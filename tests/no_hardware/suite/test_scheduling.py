@@ -169,6 +169,16 @@ def test_a_board_is_given_back_right_after_the_last_hardware_test(suite: Suite) 
     assert any("test_other" in line for line in lines[end:])
 
 
+@pytest.mark.parametrize("stop", ["-x", "--maxfail=2"])
+def test_a_run_that_stops_early_says_what_failed(suite: Suite, stop: str) -> None:
+    failing = MIXED_FILE.replace("time.sleep(0.03)", "assert time.sleep(0.01) or number < 4")
+    ran = suite.run(failing, "-n", "2", stop)
+
+    ran.stdout.fnmatch_lines(["FAILED test_it.py::*", "*stopping after * failures*"])
+    ran.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert ran.ret == pytest.ExitCode.INTERRUPTED
+
+
 def test_a_single_worker_runs_all_and_gives_the_board_back(suite: Suite) -> None:
     suite.run(MIXED_FILE, "-n", "1").assert_outcomes(passed=32)
 
