@@ -43,14 +43,17 @@ class BoardDriver(SupplyPart):
 
     @export
     def describe(self) -> dict[str, Any]:
-        """Return what it is: serial number, firmware, host, console."""
+        """Return what it is: serial number, firmware, host, name and tags, console."""
         with self.tenant.board() as board:
             facts = {"serial": board.serial, "firmware": str(board.firmware), "host": socket.gethostname()}
+            card = self.tenant.held.card_of(board)
         try:
             tty = self.console.console()
         except HilError:  # its first use says why it cannot be
             tty = self.console.uart()
         return facts | {
+            "name": card.name,
+            "tags": sorted(card.tags),
             "console": tty.path.name,
             "console_is_board": tty.is_board,
             "baud_rate": tty.baud_rate,

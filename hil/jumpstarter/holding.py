@@ -62,7 +62,7 @@ def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> Held
     lease = hold(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell)
     reach = {"host": hosts.chosen_as_data(), "answer_s": ANSWER_LIMIT_S}
     guarded = under_guard(lease, lab.safety_of(number, Safety(arguments=reach)))
-    return HeldBoard(host, guarded, lab.wiring_of(number), lab.policy_of(number))
+    return HeldBoard(host, guarded, lab)
 
 
 def _checked(boards: str) -> str:

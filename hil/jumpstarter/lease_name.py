@@ -8,7 +8,10 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["LeaseName"]
 
@@ -44,6 +47,10 @@ class LeaseName:
     def fresh(self) -> str:
         """Return a name for one more lease of the process, as Kubernetes wants names."""
         return f"hil-{self.machine}-{self.pid}-{self.started}-{secrets.token_hex(3)}"
+
+    def is_of(self, pids: Collection[int]) -> bool:
+        """Whether one of these processes of this machine has it."""
+        return self.machine == _this_machine() and self.pid in pids
 
     @property
     def is_stale(self) -> bool:

@@ -1,9 +1,10 @@
-"""The road to an exporter that a controller has leased to this run."""
+"""The road to an exporter that a controller has leased to this run: to this process, or to another of it."""
 
 from __future__ import annotations
 
 import datetime as dt
 from contextlib import asynccontextmanager, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from anyio import create_task_group, sleep
@@ -22,51 +23,41 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from hil.jumpstarter.target import Leased
+    from hil.jumpstarter.target import Leased, Lent
 
-__all__ = ["LeasedRoad", "open_channel"]
+__all__ = ["LeasedRoad", "LentRoad", "open_channel"]
 
 _DIAL_LIMIT_S = 20.0
 _LOOK_EVERY_S = 1.0
 
 
-class LeasedRoad(Road):
+class LeaseRoad(Road):
     """A road whose far end is ours as long as a lease lasts.
 
     Args:
-        target: What exporter is wanted.
-        wait_s: How long others may keep all of them, in seconds.
-        tell: Shows the user a line.
+        label: What reports call the other end, until its name is known.
+        client: Alias or file of the client's configuration.
+        name: The lease's.
         lease_s: Seconds that the lease lasts beyond a renewal.
 
+    Attributes:
+        leasing: The lease.
+
     Raises:
-        BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is none for this run.
+        BoardAbsentError: The controller cannot be reached.
         UsageError: The client's configuration cannot be used.
     """
 
-    def __init__(
-        self, target: Leased, wait_s: float, tell: Callable[[str], None], *, lease_s: float = LEASE_S
-    ) -> None:
-        config = load_config(target.client)
-        super().__init__(f"an exporter with {target.selector}")
+    def __init__(self, label: str, client: str, name: str, lease_s: float = LEASE_S) -> None:
+        config = load_config(client)
+        super().__init__(label)
         with self.or_closed():
             channel = open_channel(self.portal, config)
             self.on_close(lambda: self.portal.call(channel.close))
-            name = LeaseName.of_this_process().fresh()
             self.leasing = Leasing(config, channel, name, lease_s=lease_s)
-            self._lease(target.selector, wait_s, tell)
-            self.label = f"exporter {self.leasing.exporter}"
-            keeper = self.portal.start_task_soon(self.leasing.keep, self._over)
-            self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
-            self._reach(wait_s)
 
-    def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None]) -> None:
-        stale = self.portal.call(end_stale, self.leasing)
-        if stale:
-            tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
-        self.portal.call(self.leasing.request, selector)
-        self.on_close(lambda: self.portal.call(self.leasing.end))
-        self.portal.call(self.leasing.wait, selector, wait_s, tell)
+    def _name(self) -> None:
+        self.label = f"exporter {self.leasing.exporter}"
         self.watched_by(self.leasing.ended)
 
     def _reach(self, wait_s: float) -> None:
@@ -101,10 +92,76 @@ class LeasedRoad(Road):
             why = self.why_lost()
             raise (self.lost(why) if why else unreached(self.label, error)) from error
 
+
+class LeasedRoad(LeaseRoad):
+    """A road to an exporter that is leased for it, and given back with it.
+
+    Args:
+        target: What exporter is wanted.
+        wait_s: How long others may keep all of them, in seconds.
+        tell: Shows the user a line.
+        lease_s: Seconds that the lease lasts beyond a renewal.
+        given: Set when an exporter was given; where roads share it, only the first of them is worth a wait.
+
+    Raises:
+        BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is none for this run.
+        UsageError: The client's configuration cannot be used.
+    """
+
+    def __init__(
+        self,
+        target: Leased,
+        wait_s: float,
+        tell: Callable[[str], None],
+        *,
+        lease_s: float = LEASE_S,
+        given: Event | None = None,
+    ) -> None:
+        name = LeaseName.of_this_process().fresh()
+        super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
+        with self.or_closed():
+            self._lease(target.selector, wait_s, tell, given or Event())
+            keeper = self.portal.start_task_soon(self.leasing.keep, self._over)
+            self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
+            self._reach(wait_s)
+
+    def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
+        stale = self.portal.call(end_stale, self.leasing)
+        if stale:
+            tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
+        self.portal.call(self.leasing.request, selector)
+        self.on_close(lambda: self.portal.call(self.leasing.end))
+        self.portal.call(self.leasing.wait, selector, wait_s, tell, given.is_set)
+        given.set()
+        self._name()
+
     def _over(self, why: str) -> None:
         """Called in the portal's loop when the lease has ended under the run."""
         for act in self.on_over:
             act(why)
+
+
+class LentRoad(LeaseRoad):
+    """A road to an exporter that another process of this run has leased, and goes on to keep.
+
+    Args:
+        target: The lease.
+        wait_s: How long the exporter's hooks may take, in seconds.
+
+    Raises:
+        BoardLostError: The lease has ended, or its exporter is gone.
+        BoardAbsentError, BoardDeniedError, UsageError: As asking the controller can fail.
+    """
+
+    def __init__(self, target: Lent, wait_s: float) -> None:
+        super().__init__(f"the exporter of lease {target.lease}", target.client, target.lease)
+        with self.or_closed():
+            self.portal.call(self.leasing.find)
+            self._name()
+            why = self.portal.call(self.leasing.ended)
+            if why:
+                raise self.lost(why)
+            self._reach(wait_s)
 
 
 class _ExporterGoneError(Exception):

@@ -21,12 +21,15 @@ from hil.jumpstarter.direct import unreached
 from hil.jumpstarter.lease_name import LeaseName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-__all__ = ["LEASE_S", "Leasing", "end_stale"]
+__all__ = ["LEASE_S", "MOMENT_S", "Leasing", "end_stale"]
 
 LEASE_S = 120.0
 """Seconds that a lease lasts beyond its last renewal."""
+
+MOMENT_S = 2.0
+"""Seconds within which a controller gives an exporter that is free."""
 
 _CALL_LIMIT_S = 10.0
 _FIRST_PAUSE_S = 0.25
@@ -70,13 +73,20 @@ class Leasing:
             lease_id=self.name,
         )
 
-    async def wait(self, selector: str, wait_s: float, tell: Callable[[str], None]) -> None:
+    async def wait(
+        self,
+        selector: str,
+        wait_s: float,
+        tell: Callable[[str], None],
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Wait until the controller gives an exporter.
 
         Args:
             selector: What was asked for.
             wait_s: How long others may keep all of them, in seconds.
             tell: Shows the user what is waited for.
+            is_enough: Whether this one would only be one more, so that no other's end is waited for.
 
         Raises:
             BoardBusyError: None was given in time.
@@ -93,7 +103,7 @@ class Leasing:
                     raise _no_match(selector, condition_message(lease.conditions, kind))
             spent_s = current_time() - began
             news = condition_message(lease.conditions, "Pending") or "the controller looks for one"
-            if spent_s >= wait_s:
+            if spent_s >= (min(wait_s, MOMENT_S) if is_enough() else wait_s):
                 raise _busy(selector, news, wait_s)
             if news != told or spent_s - told_s >= _NEWS_EVERY_S:
                 told, told_s = news, spent_s
@@ -122,10 +132,23 @@ class Leasing:
         lease = await self._call("GetLease", name=self.name)
         if lease.effective_end_time or not condition_true(lease.conditions, "Ready"):
             return f"the lease {self.name} has ended"
-        exporter = await self._call("GetExporter", name=self.exporter)
-        if exporter.status is ExporterStatus.OFFLINE or (exporter.status is None and not exporter.online):
-            return f"exporter {self.exporter} is offline"
-        return ""
+        exporter = await self._call("GetExporter", name=lease.exporter)
+        return "" if _is_online(exporter) else f"exporter {lease.exporter} is offline"
+
+    async def find(self) -> None:
+        """Learn which exporter a lease has that another process keeps."""
+        self.exporter = (await self._call("GetLease", name=self.name)).exporter
+
+    async def exporters(self, selector: str) -> set[str]:
+        """Names of the exporters with these labels that are there, leased or not."""
+        found = await self._call("ListExporters", filter=selector)
+        return {exporter.name for exporter in found.exporters if _is_online(exporter)}
+
+    async def exporters_of(self, pids: Collection[int]) -> set[str]:
+        """Names of the exporters that processes of this machine have leased as this client."""
+        found = await self._call("ListLeases", only_active=True)
+        names = {lease.exporter: LeaseName.parse(lease.name) for lease in found.leases if lease.exporter}
+        return {exporter for exporter, holder in names.items() if holder is not None and holder.is_of(pids)}
 
     async def end(self) -> None:
         """Give the exporter back; harmless when the lease has ended already."""
@@ -156,6 +179,13 @@ async def end_stale(leasing: Leasing) -> int:
     for name in stale:
         await Leasing(leasing.config, leasing.channel, name).end()
     return len(stale)
+
+
+def _is_online(exporter: Any) -> bool:  # noqa: ANN401 - Jumpstarter's
+    """Whether it can be reached, by its status where it tells one."""
+    if exporter.status is None:
+        return bool(exporter.online)
+    return exporter.status is not ExporterStatus.OFFLINE
 
 
 def _no_match(selector: str, why: str) -> BoardAbsentError:

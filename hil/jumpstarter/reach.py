@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hil.jumpstarter.extra import require_extra
-from hil.jumpstarter.target import Direct, InShell, Leased, read_target
+from hil.jumpstarter.target import Direct, InShell, Leased, Lent, read_target
+from hil.lab.lab import Lab
+from hil.suite.wishes import ANY_BOARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
+    from hil.jumpstarter.fleet import Fleet
     from hil.jumpstarter.remote_board import RemoteBoard
+    from hil.jumpstarter.road import Road
+    from hil.suite.wishes import BoardCard, Wish
 
-__all__ = ["FarBoard", "check", "reach"]
-
-_GUARD = "hil.jumpstarter.guarding:end_lease"
+__all__ = ["FarBoard", "check", "lease_boards", "reach"]
 
 
 def check(text: str, client: str) -> None:
@@ -30,7 +33,15 @@ def check(text: str, client: str) -> None:
     require_extra()
 
 
-def reach(text: str, client: str, wait_s: float, tell: Callable[[str], None]) -> FarBoard:
+def reach(  # noqa: PLR0913 - what is asked for, and by whom
+    text: str,
+    client: str,
+    wait_s: float,
+    tell: Callable[[str], None],
+    *,
+    wish: Wish = ANY_BOARD,
+    lab: Lab | None = None,
+) -> FarBoard:
     """Get a board of a Jumpstarter lab.
 
     Args:
@@ -38,6 +49,8 @@ def reach(text: str, client: str, wait_s: float, tell: Callable[[str], None]) ->
         client: The value of `--hil-client`.
         wait_s: How long others may keep it, in seconds.
         tell: Shows the user a line.
+        wish: What kind of board is wanted, where there is a choice.
+        lab: What this machine's lab file says of such boards, too.
 
     Raises:
         UnavailableError: There is none for this run.
@@ -46,30 +59,78 @@ def reach(text: str, client: str, wait_s: float, tell: Callable[[str], None]) ->
     require_extra()
     from hil.jumpstarter.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
 
-    target = read_target(text, client)
-    road, guard = _road(target, wait_s, tell)
+    lab = lab or Lab()
+    road, lease = _road(read_target(text, client), lab, wait_s, tell, wish)
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {road.label}: {holder}")
 
     with road.or_closed():
-        return FarBoard(RemoteBoard(road, wait_s, on_wait), guard)
+        return FarBoard(RemoteBoard(road, wait_s, on_wait), lab, client, lease)
+
+
+def lease_boards(  # noqa: PLR0913 - as above
+    text: str,
+    client: str,
+    wait_s: float,
+    tell: Callable[[str], None],
+    *,
+    lab: Lab,
+    wishes: Sequence[Wish],
+    workers: int,
+) -> Fleet:
+    """Get the boards of a parallel run, in its first process.
+
+    Args:
+        text: The value of `--hil-boards`.
+        client: The value of `--hil-client`.
+        wait_s: How long others may keep all of them, in seconds.
+        tell: Shows the user a line.
+        lab: What this machine's lab file says of such boards, too.
+        wishes: What each test that uses a board wants of it.
+        workers: How many boards can be used at a time.
+
+    Raises:
+        UnavailableError: There is none for this run.
+        UsageError: Something of it is not understood.
+    """
+    require_extra()
+    from hil.jumpstarter.fleet import Fleet  # noqa: PLC0415 - as above
+
+    target = read_target(text, client)
+    if isinstance(target, Leased):
+        return Fleet.lease(target, lab, wait_s, tell, wishes=wishes, workers=workers)
+    board = reach(text, client, wait_s, tell, lab=lab)  # the only one that there is; workers go the same way
+    board.close()
+    return Fleet([board.card])
 
 
 def _road(
-    target: Leased | Direct | InShell, wait_s: float, tell: Callable[[str], None]
-) -> tuple[Any, dict[str, Any]]:
-    """Open the road, and say what a guard must know to end the lease, if there is one."""
+    target: Leased | Lent | Direct | InShell,
+    lab: Lab,
+    wait_s: float,
+    tell: Callable[[str], None],
+    wish: Wish,
+) -> tuple[Road, str]:
+    """Open the road; also returns the name of the lease that this process has, if it has one."""
     from hil.jumpstarter.direct import direct_road, shell_road  # noqa: PLC0415 - as above
-    from hil.jumpstarter.leased import LeasedRoad  # noqa: PLC0415 - as above
+    from hil.jumpstarter.leased import LentRoad  # noqa: PLC0415 - as above
+    from hil.jumpstarter.search import Search  # noqa: PLC0415 - as above
 
     if isinstance(target, Direct):
-        return direct_road(target), {}
+        return direct_road(target), ""
     if isinstance(target, InShell):
-        return shell_road(target), {}
-    road = LeasedRoad(target, wait_s, tell)
-    file = str(Path(target.client).absolute()) if "/" in target.client else target.client
-    return road, {"client": file, "lease": road.leasing.name}
+        return shell_road(target), ""
+    if isinstance(target, Lent):
+        return LentRoad(target, wait_s), ""
+    search = Search(target, lab, wait_s, tell)
+    try:
+        found = search.find(wish)
+    except BaseException:
+        search.close()
+        raise
+    search.keep([found])
+    return found.road, found.road.leasing.name
 
 
 class FarBoard:
@@ -80,14 +141,19 @@ class FarBoard:
         wiring: Its console, as the exporter has it wired.
         folder: This run's own, for the lock of its guard.
         guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
+        card: What tests may choose it by.
     """
 
-    def __init__(self, board: RemoteBoard, guard: dict[str, Any]) -> None:
+    def __init__(self, board: RemoteBoard, lab: Lab, client: str, lease: str) -> None:
+        from hil.jumpstarter.fleet import GUARD, guard_facts  # noqa: PLC0415 - as above
+        from hil.jumpstarter.search import dressed  # noqa: PLC0415 - as above
+
         self._board = board
         self.host: Host = board.host
         self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
-        self.guard: tuple[str, dict[str, Any]] = (_GUARD, guard | {"folder": str(board.folder)})
+        self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, lease, board.folder))
+        self.card: BoardCard = dressed(board.facts, lab)
 
     def note(self, test: str) -> None:
         """Say on the exporter's host what it is used for now."""

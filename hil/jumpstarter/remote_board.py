@@ -36,6 +36,7 @@ class RemoteBoard:
     Attributes:
         host: The board's host, for `open_board`.
         folder: This run's own, for its device nodes and its lock.
+        facts: What its exporter says of it.
         wiring: What the exporter's lab file or the board's setting says of its console.
 
     Raises:
@@ -58,6 +59,7 @@ class RemoteBoard:
         road.on_close(self._close)
         road.on_over.append(self._session.lose)
         facts = self._session.begin(wait_s, on_wait)
+        self.facts = facts
         self.serial = str(facts["serial"])
         self._show_consoles(facts, dev / "serial" / "by-id")
         backend = RemoteBackend(self._session)

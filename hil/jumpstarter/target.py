@@ -6,6 +6,10 @@ jumpstarter+direct://HOST:PORT          one exporter, without a controller
     &passphrase=FILE                    and which wants a passphrase (or JMP_GRPC_PASSPHRASE)
     &plain                              or speaks no TLS: for tests on loopback only
 jumpstarter                             what `jmp shell` has leased already
+
+The first process of a parallel run says to its workers, and nobody else writes:
+
+jumpstarter+lease:NAME                  the exporter of a lease that this process has
 """
 
 from __future__ import annotations
@@ -21,10 +25,11 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Direct", "InShell", "Leased", "read_target"]
+__all__ = ["Direct", "InShell", "Leased", "Lent", "read_target"]
 
 _DIRECT = "jumpstarter+direct://"
 _SELECTOR = "jumpstarter:"
+_LEASE = "jumpstarter+lease:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,24 @@ class Leased:
 
     selector: str
     client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """The exporter of a lease that another process of this run has, and keeps.
+
+    Attributes:
+        lease: Its name.
+        client: As `Leased` has it.
+    """
+
+    lease: str
+    client: str = ""
+
+    @property
+    def text(self) -> str:
+        """As `read_target` reads it."""
+        return _LEASE + self.lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +118,7 @@ class InShell:
 
 def read_target(
     text: str, client: str = "", environ: Mapping[str, str] = os.environ
-) -> Leased | Direct | InShell:
+) -> Leased | Lent | Direct | InShell:
     """Read a value of `--hil-boards` that begins with `jumpstarter`.
 
     Args:
@@ -108,6 +131,8 @@ def read_target(
     """
     if text.startswith(_DIRECT):
         return Direct.parse(text.removeprefix(_DIRECT), environ)
+    if text.startswith(_LEASE):
+        return Lent(text.removeprefix(_LEASE), client)
     selector = text.removeprefix(_SELECTOR).strip()
     if text.startswith(_SELECTOR) and selector:
         return Leased(selector, client)

@@ -17,13 +17,14 @@ from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.usb_desk import UsbDesk
 from hil.lab.safe import bring_to_safety
+from hil.suite.wishes import BoardCard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.host import Host
-    from hil.dutlink.wiring import Wiring
     from hil.lab.guarded import GuardedLease
+    from hil.lab.lab import Lab
 
 __all__ = ["HeldBoard", "Tenant"]
 
@@ -36,19 +37,19 @@ class HeldBoard:
     Args:
         host: Where it is plugged in.
         lease: The right to it on this host, with a guard.
-        wiring: What it cannot know about its bench.
-        policy: What its place calls safe.
+        lab: What the lab file of this host says of its place.
 
     Attributes:
         desk: The bus that it is on.
     """
 
-    def __init__(self, host: Host, lease: GuardedLease, wiring: Wiring, policy: str) -> None:
+    def __init__(self, host: Host, lease: GuardedLease, lab: Lab) -> None:
         self.host = host
         self.serial = lease.serial
-        self.wiring = wiring
+        self.wiring = lab.wiring_of(lease.serial)
         self._lease = lease
-        self._policy = policy
+        self._lab = lab
+        self._policy = lab.policy_of(lease.serial)
         self._board: Board | None = None
         self._turn = threading.RLock()
         self._tenant: Tenant | None = None
@@ -105,6 +106,12 @@ class HeldBoard:
             except HilError as error:
                 self._let_go_if_lost(error)
                 raise
+
+    def card_of(self, board: Board) -> BoardCard:
+        """Return the name and tags that tests may choose it by: its own, and those of its place."""
+        settings = board.settings.read()
+        tags = self._lab.tags_of(self.serial).union(settings.tag_list)
+        return BoardCard(self.serial, self._lab.name_of(self.serial) or settings.name, tags)
 
     def note(self, use: str) -> None:
         """Say in the host's lease what the board is used for."""

@@ -21,8 +21,9 @@ from hil.errors import (
     Verdict,
 )
 from hil.lab.safety import LEAVE
-from hil.suite.finder import ANY_BOARD, GLANCE_S, BoardFinder
+from hil.suite.finder import GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
+from hil.suite.wishes import ANY_BOARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

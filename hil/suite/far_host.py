@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Protocol
 
-from hil.errors import BoardLostError, UnavailableError
+from hil.errors import BoardBusyError, BoardLostError, UnavailableError
 from hil.lab.safety import Safety
+from hil.suite.wishes import ANY_BOARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
+    from hil.lab.lab import Lab
     from hil.suite.options import BoardsOption
+    from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["FarHost"]
 
@@ -31,6 +34,7 @@ class FarBoard(Protocol):
     wiring: Wiring
     folder: Path
     guard: tuple[str, Mapping[str, object]]
+    card: BoardCard
 
     def note(self, test: str) -> None:
         """Say there what it is used for now."""
@@ -49,26 +53,48 @@ class FarHost:
         wait_s: How long to wait for a board that others have, in seconds; what was waited in vain is not
             waited again.
         tell: Shows the user a line.
+        way_to: Given a board's serial number, says how to get to it: the run's first process shares out
+            boards that it has leased. None: it does not, so this process leases one for itself.
+        lab: What this machine's lab file says of its boards, too.
     """
 
-    def __init__(self, boards: BoardsOption, wait_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        boards: BoardsOption,
+        wait_s: float,
+        tell: Callable[[str], None],
+        *,
+        way_to: Callable[[str], str] | None,
+        lab: Lab,
+    ) -> None:
         self._boards = boards
         self._wait_s = wait_s
         self._tell = tell
+        self._way_to = way_to
+        self._lab = lab
         self._board: FarBoard | None = None
-        self._refused: UnavailableError | None = None
+        self._refused: dict[Wish, UnavailableError] = {}
+        self.is_extra = False
 
-    def host(self) -> Host:
-        """Return the board's host; the first call leases it.
+    def host(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> Host:
+        """Return the board's host; the first call reaches it.
+
+        Args:
+            serial: The board that this process was given, if it was.
+            wish: What kind of board is wanted, if it was given none.
 
         Raises:
             UnavailableError: The lab has none for this process.
         """
-        return self._reached().host
+        return self._reached(serial, wish).host
 
     def wiring(self) -> Wiring:
         """Return how the board is wired there."""
         return self._reached().wiring
+
+    def card(self) -> BoardCard:
+        """Return the name and tags that it has there."""
+        return self._reached().card
 
     def safety(self) -> Safety:
         """Return what a guard has to do."""
@@ -85,21 +111,41 @@ class FarHost:
             self._board.note(test)
 
     def close(self) -> None:
-        """Give the board back; harmless when repeated. The next call of `host` leases one again."""
+        """Give the board back; harmless when repeated. The next call of `host` reaches one again."""
         board, self._board = self._board, None
+        self.is_extra = False
         if board is not None:
             board.close()
 
-    def _reached(self) -> FarBoard:
-        if self._refused is not None:
-            raise self._refused
+    def _reached(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> FarBoard:
         if self._board is None:
-            reach = importlib.import_module("hil.jumpstarter.reach").reach
-            try:
-                self._board = reach(self._boards.text, self._boards.client, self._wait_s, self._tell)
-            except UnavailableError as error:
-                if not isinstance(error, BoardLostError):
-                    self._refused = error
-                raise
-        board: FarBoard = self._board
+            self._board = self._reach(serial, wish)
+            self.is_extra = self._way_to is not None and serial is None
+        return self._board
+
+    def _reach(self, serial: str | None, wish: Wish) -> FarBoard:
+        for refused in (self._refused.get(wish), self._refused.get(ANY_BOARD)):
+            if refused is not None and serial is None:
+                raise refused
+        way = self._way_to(serial) if self._way_to is not None and serial else ""
+        reach = importlib.import_module("hil.jumpstarter.reach").reach
+        try:
+            asked = (
+                way or self._boards.text,
+                self._boards.client,
+                self._patience_s(serial, wish),
+                self._tell,
+            )
+            board: FarBoard = reach(*asked, wish=wish, lab=self._lab)
+        except UnavailableError as error:
+            if serial is None and not isinstance(error, BoardLostError):
+                self._refused[wish] = error
+            if isinstance(error, BoardBusyError):
+                self._wait_s = 0.0
+            raise
         return board
+
+    def _patience_s(self, serial: str | None, wish: Wish) -> float:
+        """How long to wait: not at all for what the run's first process has waited for, and did not get."""
+        waited = self._way_to is not None and serial is None and wish.is_any
+        return 0.0 if waited else self._wait_s

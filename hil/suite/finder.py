@@ -26,7 +26,7 @@ from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safe import bring_to_safety
 from hil.lab.safety import FORCE_OFF, LEAVE
-from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
+from hil.suite.wishes import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
 
-__all__ = ["ANY_BOARD", "GLANCE_S", "BoardFinder", "Held"]
-
-ANY_BOARD = Wish()
+__all__ = ["GLANCE_S", "BoardFinder", "Held"]
 
 GLANCE_S = 0.25
 """Seconds that a board gets that was silent before: later tests must not wait for it again."""
@@ -148,7 +146,7 @@ class BoardFinder:
             raise
 
     def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
-        host = self._hosts.chosen()
+        host = self._hosts.chosen(serial, wish)
         serials = [serial] if serial else self._find(host, wish)
         while True:
             lease = self._lease(serials, test)
@@ -175,8 +173,9 @@ class BoardFinder:
     def card_of(self, board: Board) -> BoardCard:
         """Return a board's name and tags: those in its settings, and what the lab file says."""
         settings = board.settings.read()
-        name = self._lab.name_of(board.serial) or settings.name
-        tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags))
+        far = self._hosts.card_of(board.serial)
+        name = self._lab.name_of(board.serial) or far.name or settings.name
+        tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), far.tags)
         return BoardCard(board.serial, name, tags)
 
     def _find(self, host: Host, wish: Wish) -> list[str]:
@@ -187,9 +186,7 @@ class BoardFinder:
         cards = [card for card in self.cards(with_words=True) if card.serial in serials]
         fitting = matching_serials(wish, cards)
         if not fitting:
-            there = ", ".join(
-                f"{c.serial} ({c.name or 'no name'}; {' '.join(sorted(c.tags)) or 'no tags'})" for c in cards
-            )
+            there = ", ".join(map(str, cards))
             there_is = f"there is {there}" if there else "none of its boards says its name and tags now"
             raise BoardAbsentError(
                 f"no board {wish} is on {host.label}",

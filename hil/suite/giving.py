@@ -62,9 +62,16 @@ class Giving:
             from hil.suite.boards import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
             from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
 
-            options, processes = self._options, self._processes
-            self._hosts = Hosts(options.boards, processes.simulated, wait_s=options.wait_s, tell=self._show)
-            self._keeper = BoardKeeper(self._hosts, options, processes.controller, self._show)
+            options, processes, channel = self._options, self._processes, self._channel
+            self._hosts = Hosts(
+                options.boards,
+                processes.simulated,
+                wait_s=options.wait_s,
+                tell=self.show,
+                way_to=channel.way_to if channel is not None else None,
+                lab=options.lab,
+            )
+            self._keeper = BoardKeeper(self._hosts, options, processes.controller, self.show)
         return self._keeper
 
     def held_board(self) -> Board | None:
@@ -169,14 +176,16 @@ class Giving:
     def _is_last(self, nodeid: str) -> bool:
         """Whether no test of this process needs the board any more."""
         channel = self._channel
-        return nodeid == self._last_test if channel is None else channel.is_last_hardware(nodeid)
+        if channel is None:
+            return nodeid == self._last_test
+        return channel.is_last_hardware(nodeid) or (self._hosts is not None and self._hosts.is_extra)
 
     def _end_fixtures(self) -> None:
         if self._fixture is not None:
             finish, self._fixture = self._fixture, None
             finish()
 
-    def _show(self, line: str) -> None:
+    def show(self, line: str) -> None:
         """Show the user a line although a test's output is being captured."""
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError
+from hil.lab.lab import Lab
 from hil.lab.safety import Safety
 from hil.sim.control_client import ControlClient
 from hil.sim.process import SimulatorProcess
 from hil.suite.far_host import FarHost
 from hil.suite.options import Where
+from hil.suite.wishes import ANY_BOARD, BoardCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from hil.dutlink.wiring import Wiring
-    from hil.lab.lab import Lab
     from hil.suite.options import BoardsOption
+    from hil.suite.wishes import Wish
 
 __all__ = ["Hosts", "simulated_host", "start_boards"]
 
@@ -35,25 +37,33 @@ class Hosts:
         ready: The ready line of simulated boards that the run's first process started, if it did.
         wait_s: How long to wait for a board of a Jumpstarter lab that others have, in seconds.
         tell: Shows the user what is waited for there.
+        way_to: Given a board's serial number, says how to get to it there; None: nobody shares out boards.
+        lab: What this machine's lab file says of boards there, too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last four are for a lab of many hosts
         self,
         boards: BoardsOption,
         ready: dict[str, Any] | None = None,
         *,
         wait_s: float = 0.0,
         tell: Callable[[str], None] = lambda _line: None,
+        way_to: Callable[[str], str] | None = None,
+        lab: Lab | None = None,
     ) -> None:
         self._boards = boards
-        self._far = FarHost(boards, wait_s, tell)
+        self._far = FarHost(boards, wait_s, tell, way_to=way_to, lab=lab or Lab())
         self._ready = ready
         self._chosen: Host | None = None
         self._fallback: Host | None = None
         self._started: list[SimulatorProcess] = []
 
-    def chosen(self) -> Host:
+    def chosen(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> Host:
         """Return the host that the run was asked to use.
+
+        Args:
+            serial: The board that this process was given, if it was: a Jumpstarter lab has a host for each.
+            wish: What kind of board is wanted: the same.
 
         Raises:
             BoardAbsentError: It was asked to use none.
@@ -61,7 +71,7 @@ class Hosts:
             UnavailableError: A Jumpstarter lab has none for this process.
         """
         if self._boards.where is Where.JUMPSTARTER:
-            return self._far.host()
+            return self._far.host(serial, wish)
         if self._boards.where is Where.NOWHERE:
             raise BoardAbsentError(
                 "this run looks for no boards",
@@ -102,6 +112,16 @@ class Hosts:
     def wiring_of(self, serial: str, lab: Lab) -> Wiring:
         """Return how a board is wired: as this machine's lab file says, or as the other machine has it."""
         return self._far.wiring() if self._boards.where is Where.JUMPSTARTER else lab.wiring_of(serial)
+
+    def card_of(self, serial: str) -> BoardCard:
+        """Return what another machine's lab file says of its board; nothing for one of this machine."""
+        here = self._boards.where is not Where.JUMPSTARTER
+        return BoardCard(serial) if here else self._far.card()
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether this process got a board of another machine beside those that its run shares out."""
+        return self._far.is_extra
 
     def lock_folder(self) -> Path | None:
         """Return where boards of the chosen host are locked; None: where everybody of this machine does.

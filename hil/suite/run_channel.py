@@ -5,7 +5,7 @@ xdist carries node ids and results. This carries what a schedule by boards needs
     worker -> controller    hello: who I am
                             wishes: what each test wants of a board, in the order of collection
                             lost: this board is gone
-    controller -> worker    board: this test runs on that one
+    controller -> worker    board: this test runs on that one, which is to be had in this way
                             last: after this test the board is free
 
 A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
@@ -58,9 +58,9 @@ class RunChannel:
             self._news.wait_for(lambda: worker in self._wishes, timeout=limit_s)
             return self._wishes.get(worker)
 
-    def tell_board(self, worker: str, nodeid: str, serial: str | None) -> None:
-        """Tell a worker, before it gets that test, which board it runs on."""
-        self._tell(worker, {"say": "board", "test": nodeid, "serial": serial})
+    def tell_board(self, worker: str, nodeid: str, serial: str | None, way: str = "") -> None:
+        """Tell a worker, before it gets that test, which board it runs on, and how to get to it."""
+        self._tell(worker, {"say": "board", "test": nodeid, "serial": serial, "way": way})
 
     def tell_last(self, worker: str, nodeid: str) -> None:
         """Tell a worker, before that test can begin, that its board is free for others after it."""
@@ -138,6 +138,7 @@ class WorkerChannel:
     ) -> None:
         self.schedules = schedules
         self._boards: dict[str, str | None] = {}
+        self._ways: dict[str, str] = {}
         self._last: set[str] = set()
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
@@ -159,6 +160,10 @@ class WorkerChannel:
         self._line.drain()
         return self._boards.get(nodeid)
 
+    def way_to(self, serial: str) -> str:
+        """How to get to a board that this worker was given; empty: by its serial number."""
+        return self._ways.get(serial, "")
+
     def is_last_hardware(self, nodeid: str) -> bool:
         """Whether the worker gives its board back right after that test."""
         self._line.drain()
@@ -176,7 +181,8 @@ class WorkerChannel:
         nodeid = message["test"]
         match message["say"]:
             case "board":
-                self._boards[nodeid] = message["serial"]
+                serial = self._boards[nodeid] = message["serial"]
+                self._ways[serial] = message["way"]
                 self._last.discard(nodeid)  # it comes once more
             case "last":
                 self._last.add(nodeid)

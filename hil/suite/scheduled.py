@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.errors import UnavailableError
 from hil.lab.controller_watch import GONE_STATUS
 from hil.suite import session
 from hil.suite.options import Where, read_options
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from hil.suite.durations import Measured
-    from hil.suite.options import BoardsOption
+    from hil.suite.options import BoardsOption, RunOptions
 
 __all__ = ["register"]
 
@@ -38,15 +40,16 @@ def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lam
 class Scheduled:
     """What scheduling needs to know of a run."""
 
-    def knows_boards(self, config: pytest.Config) -> bool:
-        """Return whether they are on this machine: a Jumpstarter lab gives each worker one of its own."""
-        return read_options(config).boards.where is not Where.JUMPSTARTER
-
-    def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
+    def boards(
+        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
+    ) -> Sequence[BoardCard]:
         """Return the boards that can be used; as many as seem there before the run is configured."""
+        options = read_options(config)
+        if options.boards.where is Where.JUMPSTARTER:
+            return _leased_boards(config, options, wishes, workers) if wishes else []
         if session.is_configured(config):
             return session.run_of(config).giving.cards()
-        return _guessed_boards(read_options(config).boards)
+        return _guessed_boards(options.boards)
 
     def wish(self, item: pytest.Item) -> Wish | None:
         """Return what a collected test wants."""
@@ -55,6 +58,21 @@ class Scheduled:
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
         """End at once; the guard makes the board safe."""
         os._exit(GONE_STATUS)
+
+
+def _leased_boards(
+    config: pytest.Config, options: RunOptions, wishes: Sequence[Wish], workers: int
+) -> list[BoardCard]:
+    """Get boards of a Jumpstarter lab until the run ends; none where it has none: the tests will say why."""
+    lease_boards = importlib.import_module("hil.jumpstarter.reach").lease_boards  # an extra, by name only
+    asked = (options.boards.text, options.boards.client, options.wait_s, session.run_of(config).giving.show)
+    try:
+        fleet = lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
+    except UnavailableError:
+        return []
+    config.add_cleanup(fleet.close)
+    cards: list[BoardCard] = fleet.cards
+    return cards
 
 
 def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:

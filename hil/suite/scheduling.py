@@ -33,12 +33,16 @@ _CHANNEL = pytest.StashKey["WorkerChannel"]()
 class SchedulingSuite(Protocol):
     """What scheduling needs to know of the suite."""
 
-    def knows_boards(self, config: pytest.Config) -> bool:
-        """Whether the boards of this run can be told before a worker has one."""
-        ...
+    def boards(
+        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
+    ) -> Sequence[BoardCard]:
+        """The boards of this run, asked in the controller only: first how many, before tests are known.
 
-    def boards(self, config: pytest.Config) -> Sequence[BoardCard]:
-        """The boards of this run, asked in the controller only; may be called twice."""
+        Args:
+            config: The controller's.
+            wishes: What each test that uses a board wants of it; none while they are not known.
+            workers: How many could use one at a time.
+        """
         ...
 
     def wish(self, item: pytest.Item) -> Wish | None:
@@ -74,7 +78,7 @@ class BoardScheduling:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
         """Look at `--dist` before xdist sets it because of `-n`."""
         chosen = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "distload", False)
-        self._schedules = not chosen and self._suite.knows_boards(config)
+        self._schedules = not chosen
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)
@@ -107,8 +111,8 @@ class BoardScheduling:
             return None
         from hil.suite.scheduling_xdist import HardwareScheduling  # noqa: PLC0415  # only with xdist
 
-        def cards() -> Sequence[BoardCard]:
-            return self._suite.boards(config)
+        def cards(wishes: Sequence[Wish], workers: int) -> Sequence[BoardCard]:
+            return self._suite.boards(config, wishes, workers)
 
         return HardwareScheduling(config, cards, self._channel, self._durations)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hil.suite.durations import Durations
     from hil.suite.run_channel import RunChannel
-    from hil.suite.wishes import BoardCard
+    from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["HardwareScheduling"]
 
@@ -34,7 +34,8 @@ class HardwareScheduling:
 
     Args:
         config: The controller's.
-        cards: Finds the boards of this run; asked once, and only if a test wants one.
+        cards: Finds the boards of this run, for the wishes of its tests and so many workers; asked once, and
+            only if a test wants one.
         channel: What workers say and are told besides xdist.
         durations: What tests took before.
     """
@@ -42,7 +43,7 @@ class HardwareScheduling:
     def __init__(
         self,
         config: pytest.Config,
-        cards: Callable[[], Sequence[BoardCard]],
+        cards: Callable[[Sequence[Wish], int], Sequence[BoardCard]],
         channel: RunChannel,
         durations: Durations,
     ) -> None:
@@ -55,6 +56,7 @@ class HardwareScheduling:
         self._collections: dict[str, list[str]] = {}
         self._tests: list[str] = []
         self._plan: Plan | None = None
+        self._ways: dict[str, str] = {}
 
     @property
     def nodes(self) -> list[WorkerController]:
@@ -132,7 +134,9 @@ class HardwareScheduling:
         if any([self._differs(first, tests, worker, found) for worker, found in others]):  # report all  # noqa: C419
             return None
         wishes = self._channel.wishes(first) or [None] * len(tests)
-        cards = self._find_cards() if any(wish is not None for wish in wishes) else ()
+        wanting = [wish for wish in wishes if wish is not None]
+        cards = self._find_cards(wanting, len(self._collections)) if wanting else ()
+        self._ways = {card.serial: card.way for card in cards}
         wanted = [matching_serials(wish, cards) for wish in wishes]
         hardware = {index for index, serials in enumerate(wanted) if serials}
         costs = Costs(self._durations.known_s(tests), hardware)
@@ -161,7 +165,8 @@ class HardwareScheduling:
                 self._plan.end(worker, time.monotonic())
         orders = self._plan.orders(time.monotonic())
         for worker, index, board in orders.boards:
-            self._channel.tell_board(worker, self._tests[index], board)
+            way = self._ways[board] if board is not None else ""
+            self._channel.tell_board(worker, self._tests[index], board, way)
         for worker, index in orders.last:
             self._channel.tell_last(worker, self._tests[index])
         for worker, indices in orders.ask_back:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["BoardCard", "Wish", "matching_serials", "split_tags", "wish_of"]
+__all__ = ["ANY_BOARD", "BoardCard", "Wish", "matching_serials", "split_tags", "wish_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,16 @@ class BoardCard:
         serial: Its serial number, unique on this host.
         name: The name in its settings; may be empty, and is not unique.
         tags: The tags in its settings.
+        way: How a worker gets to it, where it is on another machine; empty: by its serial number.
     """
 
     serial: str
     name: str = ""
     tags: frozenset[str] = frozenset()
+    way: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.serial} ({self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,9 @@ class Wish:
     def fits(self, card: BoardCard) -> bool:
         """Whether that board will do."""
         return self.tags <= card.tags and self.board in ("", card.serial, card.name)
+
+
+ANY_BOARD = Wish()
 
 
 def matching_serials(wish: Wish | None, cards: Iterable[BoardCard]) -> frozenset[str]:

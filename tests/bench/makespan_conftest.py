@@ -16,7 +16,7 @@ from hil.suite.scheduling import BoardScheduling, worker_channel
 from hil.suite.wishes import BoardCard, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
 FOLDER = Path(__file__).parent
 SERIALS = [f"board{number}" for number in range(int(os.environ["BENCH_BOARDS"]))]
@@ -24,7 +24,12 @@ POLL_S = 0.005
 
 
 class _Suite:
-    def boards(self, config: pytest.Config) -> list[BoardCard]:  # noqa: ARG002  # the protocol's
+    def boards(
+        self,
+        config: pytest.Config,  # noqa: ARG002  # the protocol's
+        wishes: Sequence[Wish] = (),  # noqa: ARG002  # as above
+        workers: int = 0,  # noqa: ARG002  # as above
+    ) -> list[BoardCard]:
         return [BoardCard(serial) for serial in SERIALS]
 
     def wish(self, item: pytest.Function) -> Wish | None:

@@ -193,13 +193,20 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
 
     async def GetExporter(self, request: Any, context: Any) -> Any:
         await _who(context, self._all.clients)
-        exporter = self._all.exporters[request.name.rpartition("/")[2]]
+        return self._told_exporter(self._all.exporters[request.name.rpartition("/")[2]])
+
+    def _told_exporter(self, exporter: ExporterState) -> Any:
         return client_pb2.Exporter(
             name=f"namespaces/{NAMESPACE}/exporters/{exporter.name}",
             labels=exporter.labels,
             online=exporter.online,
             status=exporter.status if exporter.online else common_pb2.EXPORTER_STATUS_OFFLINE,
         )
+
+    async def ListExporters(self, request: Any, context: Any) -> Any:
+        await _who(context, self._all.clients)
+        found = self._all.matching(request.filter)
+        return client_pb2.ListExportersResponse(exporters=map(self._told_exporter, found))
 
     async def CreateLease(self, request: Any, context: Any) -> Any:
         client = await _who(context, self._all.clients)

@@ -178,6 +178,9 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
     board: str,
 ) -> Exporter:
     """Start an exporter of the lab."""
+    lab = folder / f"lab-{number}.toml"
+    tags = ("red", "blue", "white")[number]
+    lab.write_text(f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\n', encoding="utf-8")
     hook = "j dutlink board describe >> {0}; echo {1} >> {0}"
     hooks = {
         f"{moment}Lease": {"script": hook.format(folder / f"hooks-{number}", moment), "timeout": 60}
@@ -188,6 +191,7 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
         board,
         simulator.ready["control_port"],
         name=f"lab{number}",
+        config={"lab": str(lab)},
         more={
             "endpoint": controller.endpoint,
             "tls": {"ca": certificate.base64},

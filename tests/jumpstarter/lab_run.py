@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LabRun"]
 
 REPOSITORY = Path(hil.__file__).parents[1]
-CASES = Path(__file__).parent / "inner" / "case_boards.py"
+CASES = Path(__file__).parent / "inner"
 INI = "[pytest]\naddopts = -p no:cacheprovider -ra --strict-markers\ntimeout = 120\n"
 
 
@@ -35,6 +35,7 @@ class LabRun:
         options: More options of pytest.
         environment: More variables.
         before: What starts it, where pytest is not started by itself.
+        cases: The tests that it runs.
     """
 
     folder: Path
@@ -42,13 +43,14 @@ class LabRun:
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
+    cases: str = "case_boards.py"
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
         self.signs = self.folder / "signs"
         self.signs.mkdir()
         shutil.copy(REPOSITORY / "conftest.py", self.folder)
-        shutil.copy(CASES, self.folder / "test_boards.py")
+        shutil.copy(CASES / self.cases, self.folder / "test_boards.py")
         (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
         self._output = self.folder / "output"
         where = ("--hil-boards", self.boards) if self.boards else ()

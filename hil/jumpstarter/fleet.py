@@ -1,0 +1,132 @@
+"""The boards of a parallel run: its first process leases them, and its workers use them by turns.
+
+So a worker gets any board as fast as a connection is made, no hook runs twice, and a test that asks for a
+certain board is given to whoever has that. A guard ends the leases when the run is killed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from hil.errors import UnavailableError
+from hil.jumpstarter.search import Search
+from hil.jumpstarter.target import Lent
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hil.jumpstarter.search import Found
+    from hil.jumpstarter.target import Leased
+    from hil.lab.lab import Lab
+    from hil.suite.wishes import BoardCard, Wish
+
+__all__ = ["GUARD", "Fleet", "guard_facts", "useful"]
+
+GUARD = "hil.jumpstarter.guarding:end_lease"
+GUARD_LIMIT_S = 30.0
+
+
+class Fleet:
+    """Leased exporters; `close` gives them back.
+
+    Attributes:
+        cards: Their boards, with the way that a worker takes to each.
+    """
+
+    def __init__(self, cards: Sequence[BoardCard], undo: ExitStack | None = None) -> None:
+        self.cards = list(cards)
+        self._undo = undo or ExitStack()
+
+    @classmethod
+    def lease(  # noqa: PLR0913 - what is asked for, and by whom
+        cls,
+        target: Leased,
+        lab: Lab,
+        wait_s: float,
+        tell: Callable[[str], None],
+        *,
+        wishes: Sequence[Wish],
+        workers: int,
+    ) -> Self:
+        """Lease a board for each worker, and for each wish at least one that suits.
+
+        Args:
+            target: What exporters will do.
+            lab: What this machine's lab file says of their boards, too.
+            wait_s: How long others may keep all of them, in seconds; only the first is waited for.
+            tell: Shows the user a line.
+            wishes: What each test wants.
+            workers: How many boards can be used at a time.
+
+        Raises:
+            UnavailableError: There is none.
+        """
+        search = Search(target, lab, wait_s, tell)
+        with ExitStack() as undo:
+            undo.callback(search.close)
+            search.lease(min(workers, len(wishes)))
+            chosen = useful(search, wishes, workers)
+            search.keep(chosen)
+            for one in chosen:
+                undo.callback(_guarded(one, target.client))
+            return cls([_with_way(one) for one in chosen], undo.pop_all())
+
+    def close(self) -> None:
+        """Give all of them back; harmless when repeated."""
+        self._undo.close()
+
+
+def useful(search: Search, wishes: Sequence[Wish], workers: int) -> list[Found]:
+    """Choose boards: one for each wish that any can fulfil, then as many as workers can use."""
+    chosen: list[Found] = []
+    for wish in sorted(set(wishes), key=lambda wish: wish.is_any):
+        if not any(wish.fits(one.card) for one in chosen):
+            try:
+                chosen.append(search.find(wish, waits=False))
+            except UnavailableError:
+                continue  # a test of that wish looks for itself, waits for what others have, and says why
+    rest = [one for one in search.found if one not in chosen and _is_wanted(one, wishes)]
+    return chosen + rest[: max(0, workers - len(chosen))]
+
+
+def _is_wanted(found: Found, wishes: Sequence[Wish]) -> bool:
+    return any(wish.fits(found.card) for wish in wishes)
+
+
+def _with_way(found: Found) -> BoardCard:
+    return replace(found.card, way=Lent(found.road.leasing.name).text)
+
+
+def _guarded(found: Found, client: str) -> Callable[[], None]:
+    """Have a guard end the lease if this process is killed; returns what ends the guard."""
+    folder = Path(tempfile.mkdtemp(prefix="hil-fleet-"))
+    lease = hold(found.road.leasing.exporter, test="the boards of a parallel run", folder=folder)
+    safety = Safety(GUARD, guard_facts(client, found.road.leasing.name, folder), limit_s=GUARD_LIMIT_S)
+    guarded = under_guard(lease, safety)
+
+    def end() -> None:
+        found.road.close()
+        guarded.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return end
+
+
+def guard_facts(client: str, lease: str, folder: Path) -> dict[str, str]:
+    """Return what a guard must know to end a lease.
+
+    Args:
+        client: Alias or file of the client's configuration.
+        lease: The lease's name; empty: there is none of this process's own.
+        folder: The process's own, which goes with it.
+    """
+    file = str(Path(client).absolute()) if "/" in client else client
+    return {"client": file, "lease": lease, "folder": str(folder)}

@@ -1,0 +1,97 @@
+"""Tests that ask for certain boards get them on a lab as they do on one host, alone and under `-n`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import wait_for
+from jumpstarter_fixtures import wait_until_free
+from lab_run import LabRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller import Controller
+
+    from hil.sim.control_client import ControlClient
+
+ANY = "jumpstarter:board=dutlink"
+WISHES = "case_wishes.py"
+
+pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
+
+
+def met(run: LabRun, color: str) -> set[str]:
+    """Serial numbers of the boards that the tests of that name ran on."""
+    return {sign.read_text() for sign in run.signs.glob(f"{color}-*")}
+
+
+@pytest.mark.parametrize("workers", ["2", "3"])
+def test_each_test_runs_on_a_board_that_it_asked_for(
+    tmp_path: Path, client: Path, controller: Controller, boards: list[str], workers: str
+) -> None:
+    wait_until_free(controller, 2)
+
+    with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", workers), cases=WISHES) as run:
+        text = run.result()
+
+    assert "11 passed, 1 skipped" in text, text
+    assert (met(run, "red"), met(run, "blue")) == ({boards[0]}, {boards[1]})
+    assert "DUTLink not available: no board tagged green" in text, text
+    assert controller.active() == []
+
+
+def test_a_worker_more_than_there_are_exporters_waits_for_nothing(
+    tmp_path: Path, client: Path, controller: Controller
+) -> None:
+    wait_until_free(controller, 2)
+    more = (f"--hil-client={client}", "-n", "3", "--hil-wait", "600", "-k", "red or any or no_board")
+
+    with LabRun(tmp_path / "run", ANY, more, cases=WISHES) as run:
+        text = run.result()
+
+    assert "8 passed" in text, text
+
+
+def test_a_run_without_workers_goes_on_looking_until_a_board_suits(
+    tmp_path: Path, client: Path, controller: Controller, boards: list[str]
+) -> None:
+    wait_until_free(controller, 2)
+
+    with LabRun(
+        tmp_path / "run", ANY, (f"--hil-client={client}", "-k", "blue or green"), cases=WISHES
+    ) as run:
+        text = run.result()
+
+    assert "3 passed, 1 skipped" in text, text
+    assert met(run, "blue") == {boards[1]}
+    assert "DUTLink not available: no board tagged green" in text, text
+    assert controller.active() == []
+
+
+def test_the_board_that_a_run_is_told_to_use_is_found_by_the_name_it_has_in_the_lab(
+    tmp_path: Path, client: Path, controller: Controller, boards: list[str]
+) -> None:
+    wait_until_free(controller, 2)
+    only = (f"--hil-client={client}", "-n", "2", "--hil-board", "place1", "-k", "any")
+
+    with LabRun(tmp_path / "run", ANY, only, cases=WISHES) as run:
+        text = run.result()
+
+    assert "4 passed" in text, text
+    assert met(run, "any") == {boards[1]}
+
+
+def test_a_killed_parallel_run_leaves_safe_boards_and_no_lease(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", "2", "-k", "holds")) as run:
+        board = run.wait_for_sign("holding")
+
+        run.process.kill()
+
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
+        wait_for("the leases have ended", lambda: not controller.active())
+    wait_until_free(controller, 2)
