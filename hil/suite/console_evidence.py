@@ -17,6 +17,7 @@ from hil.errors import HilError
 from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.console_test import ConsoleTest
 from hil.suite.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.plain_reports import make_plain
 from hil.suite.run_identity import identity_of
 from hil.suite.selection import KIND, TROUBLE_MARKER, Kind
 
@@ -124,6 +125,8 @@ class ConsoleEvidence:
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
             test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
         report = yield
+        if test is not None:
+            make_plain(report)
         if test is not None and report.failed:
             self._show(test, item, report)
         return report

@@ -194,6 +194,51 @@ def test_a_failure_shows_the_last_lines_and_junit_has_them(
     assert f"[[ATTACHMENT|{kept[1]}]]" in (out.text or "")
 
 
+EVIL = r"""
+EVIL = b"\x1b]0;evil\x07\x1b[2Jsaid \x00 \xe2\x80\xae\r\n"
+
+def test_prints(console):
+    say(console, EVIL)
+    print(console.transcript.text)
+    assert not console
+
+def test_raises(console):
+    say(console, EVIL)
+    raise RuntimeError(console.transcript.text)
+
+def test_fails_in_a_chain(console):
+    say(console, EVIL)
+    try:
+        raise KeyError(1)
+    except KeyError as error:
+        raise OSError(console.transcript.text) from error
+
+def test_fails_with_its_words(console):
+    say(console, EVIL)
+    pytest.fail(console.transcript.text)
+
+def test_skips_with_its_words(console):
+    say(console, EVIL)
+    pytest.skip(console.transcript.text)
+"""
+
+
+def test_what_tests_print_and_raise_of_a_dut_is_safe_in_terminal_junit_and_folder(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    inner = run_suite(BEGIN + EVIL, "--hil-boards=sim:1", "--hil-report=report", "-rA")
+
+    pages = [path.read_bytes() for path in (pytester.path / "report").rglob("*") if path.suffix in SHOWN]
+    written = [inner.text.encode(), (pytester.path / "inner.xml").read_bytes(), *pages]
+    assert inner.text.count("said") >= 5
+    assert [
+        found for text in written for found in re.findall(rb"[\x00-\x08\x0b-\x1f]|\xe2\x80\xae", text)
+    ] == []
+
+
+SHOWN = {".html", ".json", ".md", ".txt"}
+
+
 def test_without_a_report_the_console_of_a_failed_test_is_in_the_cache(
     run_suite: RunSuite, pytester: pytest.Pytester
 ) -> None:

@@ -1,0 +1,40 @@
+"""What a report says of a test on a board, safe to show: tests print and raise what their DUT said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from hil.dutlink.plain_text import plain_text
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["make_plain"]
+
+_PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
+"""Where the classes are of which pytest makes the text of an exception."""
+
+
+def make_plain(report: pytest.TestReport) -> None:
+    """Leave only printable characters in a report: captured output, the failure, and why it was skipped.
+
+    pytest's own colours are not in it yet.
+    """
+    report.sections = [(plain_text(title), plain_text(text)) for title, text in report.sections]
+    longrepr: Any = _plain(report.longrepr)
+    report.longrepr = longrepr
+
+
+def _plain(value: object) -> object:
+    """Return text as plain text; do the same inside of whatever pytest made of an exception."""
+    if isinstance(value, str):
+        text = plain_text(value)
+        return text if value.endswith("\n") else text.removesuffix("\n")
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    if type(value).__module__ == _PYTEST_S_OWN:
+        for name, inside in vars(value).items():
+            setattr(value, name, _plain(inside))
+    return value
