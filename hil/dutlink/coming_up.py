@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.expecting import Expected
-from hil.dutlink.needles import Needle, compiled
+from hil.dutlink.needles import Needle, patterns_of
 from hil.dutlink.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def wait_for_words(
     """
     bell = threading.Event()
     end = transcript.listen(lambda _event: bell.set())
-    needle, haystack, deadline = Needle(compiled(pattern)), bytearray(), Deadline(timeout_s)
+    (wanted,), haystack, deadline = patterns_of(pattern), bytearray(), Deadline(timeout_s)
+    needle = Needle(wanted)
     try:
         while True:
             bell.clear()

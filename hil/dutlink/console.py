@@ -265,6 +265,7 @@ class Console:
         Raises:
             ExpectError: It did not come in time; says what came instead.
             ConsoleLostError: The tty went away.
+            UsageError: That is no pattern.
         """
         port = self._opened()
         began = Deadline(timeout_s)

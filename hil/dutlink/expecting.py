@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import indent
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from hil.dutlink.needles import Needle, compiled
+from hil.dutlink.needles import Needle, patterns_of
 from hil.dutlink.plain_text import last_lines
 from hil.dutlink.waiting import Deadline
 
@@ -70,8 +70,7 @@ class Expecter:
         Returns:
             The match; or, when the time is over or the console went away, what came since the last one.
         """
-        patterns = [pattern] if isinstance(pattern, str | bytes | re.Pattern) else list(pattern)
-        needles = [Needle(compiled(each)) for each in patterns]
+        needles = [Needle(each) for each in patterns_of(pattern)]
         with self._stream.being_read():
             return self._wait_for(needles, Deadline(timeout_s))
 

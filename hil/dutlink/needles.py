@@ -10,18 +10,51 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from hil.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hil.dutlink.expecting import Pattern
 
-__all__ = ["WINDOW_BYTES", "Needle", "compiled", "fixed_end", "fixed_start"]
+__all__ = ["WINDOW_BYTES", "Needle", "compiled", "fixed_end", "fixed_start", "patterns_of"]
 
 WINDOW_BYTES: Final = 64 * 1024
 """How far before the newest bytes the match of a pattern may begin whose end is not fixed."""
 
+_SHOWN: Final = 80
 _SPECIAL: Final = frozenset(b".^$*+?{}[]\\|()")
 _REPEATS: Final = frozenset(b"*+?{")
 _LOOKS_AROUND: Final = re.compile(rb"\(\?(?:[=!#(]|<[=!])")
 _REWRITES: Final = re.IGNORECASE | re.VERBOSE
+
+
+def patterns_of(wanted: Pattern | Iterable[Pattern]) -> list[re.Pattern[bytes]]:
+    """Compile one pattern, or several.
+
+    Raises:
+        UsageError: It is no pattern, or no regular expression, or there is none.
+    """
+    several = [wanted] if isinstance(wanted, str | bytes | re.Pattern) else wanted
+    try:
+        patterns = [compiled(each) for each in several]
+    except TypeError:
+        raise _no_pattern(
+            wanted, "a pattern is text, bytes, what re.compile makes of them, or a list"
+        ) from None
+    except re.error as error:
+        raise _no_pattern(wanted, f"it is no regular expression: {error}") from error
+    if not patterns:
+        raise _no_pattern(wanted, "there is no pattern in it")
+    return patterns
+
+
+def _no_pattern(wanted: object, why: str) -> UsageError:
+    return UsageError(
+        f"the console cannot wait for {repr(wanted)[:_SHOWN]}",
+        why=why,
+        remedy="re.escape(text) makes a pattern of text that is meant literally",
+    )
 
 
 def compiled(pattern: Pattern) -> re.Pattern[bytes]:

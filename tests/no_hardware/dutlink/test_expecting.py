@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hil.dutlink.byte_stream import ByteStream
 from hil.dutlink.expecting import KEPT_BYTES, Expected, Expecter
 from hil.dutlink.needles import Needle, compiled, fixed_end, fixed_start
+from hil.errors import UsageError
 
 NOISE = st.one_of(
     st.binary(max_size=12),
@@ -135,3 +136,9 @@ def test_what_is_never_matched_does_not_grow_without_bounds() -> None:
     assert len(expecter._unread) <= haystack_limit
     stream.feed(b"login")
     assert isinstance(expecter.wait_for(re.compile(rb"login"), 0), Expected)
+
+
+@pytest.mark.parametrize("nothing", [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a")])
+def test_what_is_no_pattern_is_told_at_once(nothing: object) -> None:
+    with pytest.raises(UsageError, match="cannot wait for"):
+        Expecter(ByteStream()).wait_for(nothing, 1000)  # type: ignore[arg-type]
