@@ -108,5 +108,8 @@ def merge(asked: _Asked, other: Path) -> dict[str, int]:
 @click.pass_obj
 def forget(asked: _Asked, days: float) -> dict[str, int]:
     """Remove old runs."""
-    with opened(asked.path) as kept:
+    from hil.history.store import History  # noqa: PLC0415 - as above
+
+    opened(asked.path).close()
+    with History(asked.path) as kept:
         return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}

@@ -93,6 +93,8 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
 def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
     if isinstance(item, dict) and item:
         return f"{indent}{key}:\n{_as_text(item, indent + '  ')}"
+    if isinstance(item, list):
+        return f"{indent}{key}: {', '.join(map(str, item)) or '-'}"
     return f"{indent}{key}: {item if item != {} else '-'}"
 
 

@@ -62,7 +62,7 @@ def opened(path: Path) -> History:
             why="no run was recorded there yet",
             remedy=f"run nox -s nightly, or pytest --hil-history {path}",
         )
-    return History(path)
+    return History(path, to_read=True)
 
 
 def looked_at(kept: History, nights: int, kind: str) -> Window:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.waiting import until
 from hil.errors import HistoryError
+from hil.history.connecting import connect, connect_to_read, copy_whole, may_only_be_read
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["History"]
 
 _TURN_LIMIT_S = 30.0
-_BUSY_MS = 30_000
 _MESSAGE_SIZE = 300
 
 
@@ -35,16 +35,16 @@ class History:
 
     Args:
         path: The file; it and its folder are made where they are missing.
+        to_read: Nothing will be entered: then a file that may only be read will do, such as another user's.
 
     Raises:
         HistoryError: It cannot be opened, is no history, or is one of a newer version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
         self.path = path
         with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
+            self.connection = connect_to_read(path) if to_read and may_only_be_read(path) else connect(path)
         try:
             self._prepare()
         except BaseException:
@@ -139,7 +139,7 @@ class History:
             raise HistoryError(f"{other} is not there", remedy="give the path of another history")
         with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
             copied = Path(folder) / "theirs.db"
-            _copy(other, copied)
+            copy_whole(other, copied)
             History(copied).close()  # an old one is brought up to date; what is none is refused
             return self._take_in(copied)
 
@@ -252,18 +252,6 @@ class History:
                 why=str(error),
                 remedy="see to free space and permissions there, or name another file with --hil-history",
             ) from error
-
-
-def _copy(history: Path, copied: Path) -> None:
-    """Copy another history whole, also while somebody writes it."""
-    try:
-        source = sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
-        with closing(source), closing(sqlite3.connect(copied)) as target:
-            source.backup(target)
-    except (sqlite3.Error, OSError) as error:
-        raise HistoryError(
-            f"the history {history} cannot be read", why=str(error), remedy="give the path of a history"
-        ) from error
 
 
 @contextmanager

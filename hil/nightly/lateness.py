@@ -52,7 +52,7 @@ def look_back(parent: Path, now_s: float | None = None) -> tuple[dict[str, Any],
 def _last(path: Path) -> RunFacts | None:
     if not path.is_file():
         return None
-    with History(path) as history:
+    with History(path, to_read=True) as history:
         runs = Window(history, 1, NIGHTLY).runs
     return runs[-1] if runs else None
 

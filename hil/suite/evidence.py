@@ -14,6 +14,7 @@ from hil.suite.selection import KIND, Kind
 from hil.suite.test_recorder import TestRecorder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -28,10 +29,26 @@ def keep_evidence(config: pytest.Config, run: Run, folder: Path) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         if getattr(config.option, "xmlpath", folder) is None:
             config.option.xmlpath = str(folder / "junit.xml")
+            config.pluginmanager.register(_ResultsBeside(run.ledger.not_kept), "hil-results-beside")
         recorder = RunRecorder(
             config, EvidenceFolder(folder), run.ledger, run.options.boards.text or "this host's USB"
         )
         config.pluginmanager.register(recorder, "hil-run-recorder")
+
+
+class _ResultsBeside:
+    """Takes care that nobody loses a run because `junit.xml`, which was not asked for, cannot be written."""
+
+    def __init__(self, not_kept: list[str]) -> None:
+        self._not_kept = not_kept
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of what gives the run its status
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """Tell it with all else that is not kept."""
+        try:
+            yield
+        except OSError as error:
+            self._not_kept.append(f"the results cannot be kept as JUnit: {error}")
 
 
 class Evidence:

@@ -7,11 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.errors import HistoryError
+from hil.history.connecting import connect_to_read
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
@@ -157,3 +159,35 @@ def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(HistoryError, match="version 7"):
         History(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_another_users_history_can_be_read(tmp_path: Path) -> None:
+    path = filled(tmp_path / "theirs" / "h.db", "one")
+    for each, mode in ((path, 0o444), (path.parent, 0o555)):
+        each.chmod(mode)
+
+    with History(path, to_read=True) as history:
+        assert history.attempts("one") == ATTEMPTS
+
+
+def test_what_may_only_be_read_is_read_whole_also_while_somebody_writes_it(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with closing(connect_to_read(path)) as alone:
+        assert alone.execute("SELECT count(*) FROM attempt").fetchone() == (len(ATTEMPTS),)
+
+    with History(path) as writer:
+        writer.begin_run(RunFacts("two", 2.0))
+        writer.add("two", ATTEMPTS)
+        with closing(connect_to_read(path)) as beside:
+            assert beside.execute("SELECT count(*) FROM attempt").fetchone() == (2 * len(ATTEMPTS),)
+
+
+def test_what_is_no_history_is_told_also_where_it_may_only_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h.db").write_text("no database at all, but long enough to be taken for a page of one")
+    monkeypatch.setattr("hil.history.store.may_only_be_read", lambda _path: True)
+
+    with pytest.raises(HistoryError, match="cannot be used"):
+        History(tmp_path / "h.db", to_read=True)

@@ -153,6 +153,21 @@ def test_a_folder_that_cannot_be_made_fails_no_test_and_is_told_once(
     assert "NOT MADE SAFE" not in inner.text
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_results_that_cannot_be_written_beside_it_end_no_run_in_a_traceback(
+    workers: str, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_inner="def test_plain(): pass")
+    pytester.makeconftest((Path(hil.__file__).parents[1] / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", workers, "--hil-report=/proc/none/report"]
+
+    ran = subprocess.run(command, cwd=pytester.path, check=False, timeout=60, capture_output=True, text=True)
+
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert "NOT KEPT: " in ran.stdout
+    assert "1 passed" in ran.stdout
+
+
 def test_a_test_that_takes_its_worker_with_it_is_kept_as_an_error(
     run_suite: RunSuite, pytester: pytest.Pytester
 ) -> None:
