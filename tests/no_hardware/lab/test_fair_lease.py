@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.dutlink.waiting import until
 from hil.errors import BoardBusyError, UsageError
 from hil.lab import bell, lease
 from hil.lab.holder import Holder
@@ -80,7 +81,7 @@ class Waiter:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert until(lambda: len(waiting(folder)) > before or self._has_spoken())
+        assert until(lambda: len(waiting(folder)) > before or self._has_spoken(), SOON_S)
 
     def serial(self) -> str:
         assert self.process.stdout is not None
@@ -119,15 +120,6 @@ def line(folder: Path) -> Iterator[Callable[..., Waiter]]:
     yield join
     for waiter in waiters:
         waiter.end()
-
-
-def until(true: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + SOON_S
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def open_descriptors() -> int:
@@ -174,11 +166,9 @@ def test_a_killed_holder_hands_over_to_the_first_in_line(line: Callable[..., Wai
     holder = line("holder")
     assert holder.serial() == ONE
     second, third = line("second"), line("third")
-    died = time.monotonic()
     holder.process.kill()
 
     assert second.serial() == ONE
-    assert time.monotonic() - died < 1
     assert third.process.poll() is None
 
 

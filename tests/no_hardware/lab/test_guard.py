@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hil.dutlink.waiting import until
 from hil.errors import BoardBusyError, BoardLostError
 from hil.lab.board_record import BoardState, read_record
 from hil.lab.guarded import make_safe_now, under_guard
@@ -122,21 +122,7 @@ def holder(tmp_path: Path, board: Path) -> Iterator[Holder]:
     holder = Holder(tmp_path)
     yield holder
     holder.close()
-    assert until(lambda: not alive(holder.guard))
-
-
-def until(true: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + SOON_S
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def until_safe_within(board: Path, limit_s: float) -> bool:
-    began = time.monotonic()
-    return until(lambda: board.read_text() == "off") and time.monotonic() - began < limit_s
+    assert until(lambda: not alive(holder.guard), SOON_S)
 
 
 def alive(pid: int) -> bool:
@@ -185,7 +171,7 @@ def descriptors_and_threads() -> tuple[int, int]:
 def test_whatever_ends_a_holder_its_board_is_made_safe(holder: Holder, board: Path, death: str) -> None:
     holder.die_by(death)
 
-    assert until(lambda: board.read_text() == "off")
+    assert until(lambda: board.read_text() == "off", SOON_S)
 
 
 def test_the_next_holder_gets_the_board_only_once_it_is_safe(
@@ -215,7 +201,7 @@ def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, boar
     board.write_text("busy")
     holder.die_by("os._exit(1)")
 
-    assert until(lambda: board.read_text() == "off")
+    assert until(lambda: board.read_text() == "off", SOON_S)
 
 
 def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) -> None:
@@ -264,17 +250,17 @@ def test_signals_meant_for_the_run_do_not_reach_the_guard(
     os.kill(holder.guard, number)
     holder.die_by("os._exit(1)")
 
-    assert until(lambda: board.read_text() == "off")
+    assert until(lambda: board.read_text() == "off", SOON_S)
 
 
 def test_a_killed_guard_is_replaced_and_the_board_never_free(holder: Holder, board: Path) -> None:
     os.kill(holder.guard, signal.SIGKILL)
-    assert until(lambda: [pid for pid in guards_of(board.parent) if pid != holder.guard])
+    assert until(lambda: any(pid != holder.guard for pid in guards_of(board.parent)), SOON_S)
     with pytest.raises(BoardBusyError):
         hold(SERIAL, folder=board.parent)
     holder.die_by("os.kill(os.getpid(), 9)")
 
-    assert until(lambda: board.read_text() == "off")
+    assert until(lambda: board.read_text() == "off", SOON_S)
 
 
 def test_when_both_are_killed_the_next_holder_makes_the_board_safe_first(
@@ -306,7 +292,7 @@ def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path,
 def test_a_released_board_is_left_alone_and_the_guard_ends(holder: Holder, board: Path) -> None:
     holder.do("lease.release()")
 
-    assert until(lambda: not alive(holder.guard))
+    assert until(lambda: not alive(holder.guard), SOON_S)
     assert board.read_text() == "on"
     hold(SERIAL, folder=board.parent).release()
     assert not read_record(board.parent, SERIAL).needs_safety
@@ -345,7 +331,7 @@ def test_a_guard_is_nobodys_child_and_has_a_session_of_its_own(holder: Holder) -
 def test_a_guard_has_no_file_but_null_the_lock_the_line_and_what_it_watches(holder: Holder) -> None:
     expected = sorted(["null", "null", "null", f"hil-board-{SERIAL}.lock", "socket", PIDFD])
 
-    assert until(lambda: files_of(holder.guard) == expected)
+    assert until(lambda: files_of(holder.guard) == expected, SOON_S)
     assert Path(f"/proc/{holder.guard}/cwd").readlink() == Path("/")
 
 
@@ -363,10 +349,15 @@ def test_a_guard_carries_nothing_by_which_a_ci_system_would_find_it(
 def test_a_forked_child_of_the_holder_does_not_keep_the_guard_from_acting(
     holder: Holder, board: Path
 ) -> None:
-    holder.do("child = os.fork() or time.sleep(2) or os._exit(0)")
+    holder.do("child = os.fork() or signal.pause(); (folder / 'child').write_text(str(child))")
+    child = int((board.parent / "child").read_text())
     holder.die_by("os.kill(os.getpid(), 9)")
 
-    assert until_safe_within(board, 1.0)
+    try:
+        assert until(lambda: board.read_text() == "off", SOON_S)
+        assert alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
@@ -394,7 +385,7 @@ def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety:
         under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety).abandon()
 
     # A guard that was left to finish ends a moment later, and so may a thread of an earlier test.
-    assert until(lambda: all(map(operator.le, descriptors_and_threads(), before)))
+    assert until(lambda: all(map(operator.le, descriptors_and_threads(), before)), SOON_S)
 
 
 def test_without_a_guard_there_is_no_lease(
