@@ -71,23 +71,21 @@ class Compression:
     Attributes:
         name: In messages.
         magic: How a file begins.
-        suffixes: What people append to a file's name.
         new: Makes a decompressor of one member.
         padded: Whether zeros may follow the last member.
     """
 
     name: str
     magic: bytes
-    suffixes: tuple[str, ...]
     new: Callable[[], Any]
     padded: bool = False
 
 
 FORMATS = (
-    Compression("gzip", b"\x1f\x8b\x08", (".gz",), _Gzip, padded=True),
-    Compression("bzip2", b"BZh", (".bz2",), bz2.BZ2Decompressor),
-    Compression("xz", b"\xfd7zXZ\x00", (".xz",), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padded=True),
-    Compression("zstd", b"\x28\xb5\x2f\xfd", (".zst", ".zstd"), zstd.ZstdDecompressor),
+    Compression("gzip", b"\x1f\x8b\x08", _Gzip, padded=True),
+    Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
+    Compression("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padded=True),
+    Compression("zstd", b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor),
 )
 
 _SKIPPABLE = tuple(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16))

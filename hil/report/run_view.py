@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardView", "RunView", "read_run"]
 
-_SLOWEST = 5
-
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
@@ -91,11 +89,6 @@ class RunView:
             if one.last.verdict:
                 found.setdefault(one.last.message, []).append(one)
         return found
-
-    @cached_property
-    def slowest(self) -> list[TestFacts]:
-        """The longest tests."""
-        return sorted(self.tests, key=lambda one: -one.took_s)[:_SLOWEST]
 
     @cached_property
     def boards(self) -> list[BoardView]:

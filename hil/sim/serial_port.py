@@ -48,8 +48,6 @@ class SerialPort:
         self._write = bytearray()
         self._full_packets = 0
         self.line_coding = _DEFAULT_LINE_CODING
-        self.dtr = False
-        self.rts = False
 
     def read(self, most_bytes: int) -> bytes:
         """Return what the host sent, no more than asked for; take in a packet first if one has room."""
@@ -108,9 +106,7 @@ class SerialPort:
             return None
         if setup.request == _Request.SET_LINE_CODING and len(data) >= len(self.line_coding):
             self.line_coding = _sane_line_coding(data)
-        elif setup.request == _Request.SET_CONTROL_LINE_STATE:
-            self.dtr, self.rts = bool(setup.value & 1), bool(setup.value & 2)
-        elif setup.request != _Request.SEND_ENCAPSULATED_COMMAND:
+        elif setup.request not in (_Request.SET_CONTROL_LINE_STATE, _Request.SEND_ENCAPSULATED_COMMAND):
             return Refusal.STALL
         return b""
 
@@ -120,7 +116,6 @@ class SerialPort:
         self._write.clear()
         self._full_packets = 0
         self.line_coding = _DEFAULT_LINE_CODING
-        self.dtr = self.rts = False
 
 
 def _sane_line_coding(data: bytes) -> bytes:

@@ -35,7 +35,6 @@ class UsbBlock:
 
     def __init__(self) -> None:
         self.active = False
-        self._finding = False
 
     @classmethod
     def install(cls) -> UsbBlock:
