@@ -154,15 +154,19 @@ class HardwareScheduling:
             self.config.hook.pytest_collectreport(report=report)
         return bool(message)
 
+    def _catch_up(self, plan: Plan) -> None:
+        """Tell the plan what happened elsewhere."""
+        for serial in self._channel.take_lost():
+            plan.lose(serial)
+        for worker, node in self._nodes.items():
+            if node.shutting_down:  # by xdist, where a run stops early (-x): what is sent now never runs
+                plan.end(worker, time.monotonic())
+
     def _act(self) -> None:
         """Send what the plan orders; a worker that has just died is reported dead by xdist soon."""
         if self._plan is None:
             return
-        for serial in self._channel.take_lost():
-            self._plan.lose(serial)
-        for worker, node in self._nodes.items():
-            if node.shutting_down:  # by xdist, where a run stops early (-x): what is sent now never runs
-                self._plan.end(worker, time.monotonic())
+        self._catch_up(self._plan)
         orders = self._plan.orders(time.monotonic())
         for worker, index, board in orders.boards:
             way = self._ways[board] if board is not None else ""
