@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["commands_below", "complete_board", "equip", "wants_json"]
 
 _OPTION = "--json"
+_MOST_BOARDS = 8
+"""Simulated boards leave records, too; who tests a lot would have hundreds to choose from."""
+
 _AS_WRITTEN = "\b"
 """Click's sign that the lines below are not to be wrapped."""
 
@@ -43,16 +46,16 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
-    """Offer the places of the lab file and the boards that were ever held here; no board is asked."""
+    """Offer the places of the lab file and the boards that were held last; no board is asked."""
     from hil.errors import HilError  # noqa: PLC0415 - the shell waits for this
-    from hil.lab.board_record import known_boards  # noqa: PLC0415 - as above
+    from hil.lab.board_record import boards_of_late  # noqa: PLC0415 - as above
     from hil.lab.lab_file import find_lab  # noqa: PLC0415 - as above
     from hil.lab.shared_folder import lock_folder  # noqa: PLC0415 - as above
 
     try:
         places = find_lab(None, Path.cwd()).places
         items = [CompletionItem(name, help=place.serial) for name, place in places.items()]
-        items += [CompletionItem(serial) for serial in known_boards(lock_folder())]
+        items += [CompletionItem(serial) for serial in boards_of_late(lock_folder(), _MOST_BOARDS)]
     except (HilError, OSError):
         return []
     return [item for item in items if item.value.startswith(begin)]

@@ -52,14 +52,14 @@ def hosts_of(
     """Return the same as the choice it is, for those who tell another process where boards are.
 
     Args:
-        boards: Where they are, as `--hil-boards` has it.
+        boards: Where they are, as `--boards` has it.
         why_not_started: Why boards are not started for it, should it ask for that.
         remedy: What to type instead.
 
     Raises:
         UsageError: `boards` is no place where boards already are.
     """
-    option = parse_boards(boards)
+    option = parse_boards(boards, option="--boards")
     refuse_far_boards(option)
     if option.where is Where.STARTED:
         raise UsageError(

@@ -19,7 +19,15 @@ from hil.lab.shared_folder import open_shared
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BoardRecord", "BoardState", "SafetyEvent", "known_boards", "read_record", "write_record"]
+__all__ = [
+    "BoardRecord",
+    "BoardState",
+    "SafetyEvent",
+    "boards_of_late",
+    "known_boards",
+    "read_record",
+    "write_record",
+]
 
 RECORD_BYTES = 4096
 WHY_SIZE = 400
@@ -143,6 +151,19 @@ def record_path(folder: Path, serial: str) -> Path:
 def known_boards(folder: Path) -> list[str]:
     """The serial numbers of all boards that have a record here, sorted."""
     return sorted(path.stem.removeprefix("hil-board-") for path in folder.glob("hil-board-*.json"))
+
+
+def boards_of_late(folder: Path, most: int) -> list[str]:
+    """The serial numbers of the boards whose records are the newest, the newest first."""
+    newest_first = sorted(folder.glob("hil-board-*.json"), key=_written_at, reverse=True)
+    return [path.stem.removeprefix("hil-board-") for path in newest_first[:most]]
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # gone meanwhile
+        return 0.0
 
 
 def read_record(folder: Path, serial: str) -> BoardRecord:

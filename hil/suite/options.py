@@ -185,12 +185,13 @@ def _default_boards(environ: Mapping[str, str]) -> str:
     return "jumpstarter" if environ.get("JUMPSTARTER_HOST") and find_spec("jumpstarter") else "usb"
 
 
-def parse_boards(text: str, client: str = "") -> BoardsOption:
+def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -> BoardsOption:
     """Read a value of `--hil-boards`.
 
     Args:
         text: The value.
         client: The value of `--hil-client`.
+        option: How it is spelled where it was given; `--boards` can't start any.
 
     Raises:
         UsageError: It is none, or it needs an extra that is not installed.
@@ -205,11 +206,14 @@ def parse_boards(text: str, client: str = "") -> BoardsOption:
         digits = text.removeprefix(prefix)
         if text.startswith(prefix) and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= last:
             return BoardsOption(where, int(digits), text)
+    if option == "--boards":
+        what, why = f"--boards {text!r} (or HIL_BOARDS) is not understood", "it is usb, or sim@PORT"
+        raise UsageError(what, why=why, remedy="sim@PORT with the control_port that hil sim prints")
     raise UsageError(
-        f"--hil-boards {text!r} is not understood",
+        f"{option} {text!r} is not understood",
         why="it is usb, sim:N with N from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
         "jumpstarter+direct://HOST:PORT, or none",
-        remedy="--hil-boards sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
+        remedy=f"{option} sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
     )
 
 

@@ -240,3 +240,28 @@ def test_places_and_boards_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     offered = [[item.value for item in complete_board(context, option, begin)] for begin in ("", "je", "z")]
 
     assert offered == [["jetson-1", "5a1c0e01"], ["jetson-1"], []]
+
+
+def test_of_many_boards_those_that_were_held_last_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+    monkeypatch.setenv("HIL_LAB", "none")
+    for number in range(20):
+        write_record(folder, f"5a1c0e{number:02}", BoardRecord())
+        os.utime(folder / f"hil-board-5a1c0e{number:02}.json", (number, number))
+
+    offered = [item.value for item in complete_board(click.Context(cli), click.Option(["--board"]), "")]
+
+    assert offered == [f"5a1c0e{number:02}" for number in range(19, 11, -1)]
+
+
+def test_boards_that_are_nowhere_are_told_by_the_option_that_was_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = run(["boards", "--boards", "rack"])
+
+    said = capsys.readouterr().err
+    assert (status, "--boards 'rack'" in said, "--hil-boards" in said) == (2, True, False)
