@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,7 @@ from hil.dutlink.shell import ESCAPE
 from hil.errors import HilError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hil.cli.console_screens import Screen
     from hil.dutlink.console import Console
@@ -95,7 +95,7 @@ class Talk:
 
     @contextmanager
     def _woken(self) -> Iterator[int]:
-        """Have a pipe that says when there is something to show; and a thread that sends, which may hang."""
+        """Have a pipe that says when there is something to show."""
         wake, waker = os.pipe()
         os.set_blocking(waker, False)
 
@@ -107,6 +107,18 @@ class Talk:
             self._events.put(event)
             ring()
 
+        with ExitStack() as over:
+            over.callback(os.close, waker)
+            over.callback(os.close, wake)
+            over.callback(self._show)
+            over.enter_context(self._sending(ring))
+            over.callback(self._console.transcript.listen(take, from_start=True))
+            yield wake
+
+    @contextmanager
+    def _sending(self, ring: Callable[[], None]) -> Iterator[None]:
+        """Have what is typed sent by a thread, which may hang; `ring` when it cannot be."""
+
         def send() -> None:
             try:
                 while data := self._typed.get():
@@ -115,15 +127,10 @@ class Talk:
                 self._trouble = error
                 ring()
 
-        stop = self._console.transcript.listen(take, from_start=True)
         sender = threading.Thread(target=send, name="sends what is typed", daemon=True)
         sender.start()
         try:
-            yield wake
+            yield
         finally:
-            stop()
             self._typed.put(b"")
             sender.join(1.0)
-            self._show()
-            os.close(wake)
-            os.close(waker)
