@@ -43,10 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Turn the error of a test whose hardware is proven unusable into a skip; the report is pytest's to make.
+    """Skip a test whose error is that DUTLink, USB or the USB backend is proven not to be available.
 
-    Called once after set-up, body and tear-down each, when unittest's error is known and before xfail, reruns
-    and --pdb look at it.
+    The report is pytest's to make. Called once after set-up, body and tear-down each, when unittest's error
+    is known and before xfail, reruns and --pdb look at it.
     """
     if call.excinfo is not None:
         session.run_of(item.config).judge(item, call)
@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 @pytest.fixture(scope="session")
 def dutlink(pytestconfig: pytest.Config) -> Board:
-    """The board: held by this worker alone, safe when the first test gets it and again after the last."""
+    """The board: this xdist worker's alone (a file lock), safe before its first test and after its last."""
     return session.run_of(pytestconfig).board()
 
 
