@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.power_statistics import Comparison, compare, independent
+from hil.dutlink.power_windows import block_joules
 from hil.dutlink.reading import SETTLE_S
 from hil.errors import UsageError
 
@@ -98,8 +99,9 @@ class PowerTrace:
     def energy_joules(self) -> float:
         """Energy over `measured_s`.
 
-        With `delay_s` of one second it is that of the block itself, if the power was steady for a second
-        around its start and its end. With 0 it is that of one second earlier.
+        With `delay_s` of one second it is that of the block itself, whatever the power did in it, if it was
+        steady for two seconds before. Where there is a gap, it must be steady for a second around gap and
+        ends. With `delay_s` of 0 it is that of one second earlier.
 
         Raises:
             UsageError: There are not two readings to count between.
@@ -239,7 +241,12 @@ class PowerTrace:
                 yield before, after
 
     def _pieces(self) -> Iterator[tuple[float, float, float]]:
-        """Start, end and energy of each step, cut to the block as the readings lag behind it."""
+        """Start, end and energy of the block; or of each step, cut to the block as the readings lag."""
+        if self.delay_s and not self.gaps and self.ended_s is not None:
+            whole = block_joules(self.samples, self.began_s, self.ended_s)
+            if whole is not None:
+                yield self.began_s, self.ended_s, whole
+                return
         first_s = self.began_s + self.delay_s
         last_s = float("inf") if self.ended_s is None else self.ended_s + self.delay_s
         for before, after in self._steps():

@@ -66,8 +66,9 @@ def traced(draw_amps: Callable[[], float], duration_s: float, board: str) -> tup
         if now_s == trace.ended_s:
             after = energy.joules
         amps = draw_amps()
-        meter.signal(amps, VOLTS)
-        energy.change(amps, VOLTS)
+        volts = VOLTS if amps else 0.0
+        meter.signal(amps, volts)
+        energy.change(amps, volts)
         if step % 2 == 0 and now_s >= trace.began_s:
             reading = meter.read()
             watts = round(reading.watts, 2)
@@ -119,6 +120,37 @@ def test_a_trace_without_readings_says_what_it_lacks() -> None:
         _ = PowerTrace().energy_joules
     with pytest.raises(UsageError, match="cannot tell the power"):
         _ = PowerTrace().mean_watts
+
+
+@pytest.mark.parametrize("duration_s", [0.5, 3.3, 10, 11.9])
+def test_the_energy_of_a_dut_that_boots_and_works_to_the_block_s_ends_is_the_true_one(
+    duration_s: float,
+) -> None:
+    steps, rng = iter(range(10_000)), chance(duration_s)
+
+    def draw() -> float:
+        at_s = next(steps, 0) / 20 - 3.0
+        return (
+            0.0
+            if at_s < 0.1
+            else 0.2
+            if at_s > duration_s
+            else 2.0
+            if at_s > duration_s - 0.3
+            else rng.random()
+        )
+
+    trace, true_joules = traced(draw, duration_s, "boots")
+
+    error_joules = METER_ERROR_AMPS * VOLTS * duration_s + 0.05
+    assert trace.measured_s == pytest.approx(duration_s)
+    assert trace.energy_joules == pytest.approx(true_joules, abs=error_joules)
+
+
+def test_readings_five_seconds_apart_still_tell_the_energy_of_a_steady_dut() -> None:
+    trace = PowerTrace(samples(*[2.0] * 5, every_s=5.0), began_s=0.1, ended_s=19.0, delay_s=GROUP_DELAY_S)
+
+    assert trace.energy_joules == pytest.approx(2.0 * 18.9)
 
 
 def test_offset_noise_counts_as_off() -> None:
