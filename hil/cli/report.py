@@ -69,9 +69,9 @@ def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Pa
         built = build_nights(looked_at(kept, nights, kind), out, folders or (path.parent,))
     said: dict[str, Any] = {
         "page": str(built.page),
-        "nights": built.nights,
+        "runs": built.runs,
         "tests": built.tests,
-        "nights_with_pages": built.kept,
+        "runs_with_pages": built.kept,
         "headline": built.headline,
     }
     return said | ({"trouble": built.trouble} if built.trouble else {})

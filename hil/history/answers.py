@@ -167,7 +167,8 @@ class Morning:
     def lines(self) -> list[str]:
         """As people read it, the loud things first."""
         tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
-        parts: list[object] = [f"{self.runs} runs; the newest: {tally}"]
+        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        parts: list[object] = [f"{runs}; the newest: {tally}"]
         parts += [*self.nights, *self.boards]
         parts += [f"fail now, on that board alone: {', '.join(self.there)}"] if self.there else []
         parts += [*self.failing, *self.tied]

@@ -40,15 +40,15 @@ class Built:
 
     Attributes:
         page: The first page.
-        nights: How many nights it shows.
+        runs: How many runs of nights it shows.
         tests: How many tests.
-        kept: Of how many nights there are pages.
+        kept: Of how many of them there are pages.
         headline: The morning in a few words.
         trouble: What could not be written.
     """
 
     page: Path
-    nights: int
+    runs: int
     tests: int
     kept: int
     headline: str

@@ -114,12 +114,12 @@ class RunView:
     def headline(self) -> str:
         """The run in a few words."""
         if self.was_cut_short:
-            return f"cut short after {len(self.tests)} tests"
+            return f"cut short after {len(self.tests)} {'test' if len(self.tests) == 1 else 'tests'}"
         if self.bad:
             return f"{len(self.bad)} of {len(self.tests)} tests need a look"
         if not self.tests:
             return "nothing ran"
-        return f"all {len(self.tests)} tests are as they should be"
+        return "all tests are as they should be"
 
 
 def read_run(path: Path) -> RunView | None:

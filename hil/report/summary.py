@@ -60,7 +60,10 @@ def _test(test: TestFacts) -> str:
 
 
 def _unused(run: RunView) -> Iterator[str]:
-    return (f"{len(tests)} tests: {_code(reason)}" for reason, tests in run.unused.items())
+    return (
+        f"{len(tests)} {'test' if len(tests) == 1 else 'tests'}: {_code(reason)}"
+        for reason, tests in run.unused.items()
+    )
 
 
 def _boards(run: RunView) -> Iterator[str]:

@@ -99,7 +99,7 @@ def test_an_empty_history_has_a_page_that_says_so(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         built = build_nights(Window(history), tmp_path / "out")
 
-    assert (built.nights, "no night is in this history" in built.page.read_text()) == (0, True)
+    assert (built.runs, "no night is in this history" in built.page.read_text()) == (0, True)
 
 
 def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.Captu
     status = run(["--json", "report", str(tmp_path / "out"), "--history", str(tmp_path / "history.db")])
 
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (status, said["nights"], said["tests"]) == (0, 12, 4)
+    assert (status, said["runs"], said["tests"]) == (0, 12, 4)
     assert said["page"] == str(tmp_path / "out" / "index.html")
 
 
@@ -118,7 +118,7 @@ def test_the_command_makes_the_pages_of_a_killed_run(
     keep_run(tmp_path, a_test("t::one"), ended_s=None)
 
     assert run(["report", str(tmp_path)]) == 0
-    assert "cut short after 1 tests" in capsys.readouterr().out
+    assert "cut short after 1 test" in capsys.readouterr().out
     assert (tmp_path / "index.html").is_file()
 
 
