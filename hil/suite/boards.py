@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.board import Board
-    from hil.suite.finder import Held
+    from hil.suite.held import Held
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
     from hil.suite.wishes import BoardCard, Wish

@@ -5,8 +5,6 @@ What was learned about boards that cannot be used is kept, so that later tests n
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
@@ -20,12 +18,11 @@ from hil.errors import (
     UnavailableError,
     Verdict,
 )
-from hil.flash.progress_lines import ProgressLines
 from hil.lab.borrowed import refuse_what_is_borrowed
-from hil.lab.guarded import GuardedLease, under_guard
+from hil.lab.guarded import under_guard
 from hil.lab.lease import hold_any
-from hil.lab.safe import bring_to_safety
-from hil.lab.safety import FORCE_OFF, LEAVE
+from hil.lab.safety import LEAVE
+from hil.suite.held import Held
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
@@ -33,78 +30,18 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
+    from hil.lab.guarded import GuardedLease
     from hil.lab.lease import Waiting
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
 
-__all__ = ["GLANCE_S", "BoardFinder", "Held"]
+__all__ = ["GLANCE_S", "BoardFinder"]
 
 GLANCE_S = 0.25
 """Seconds that a board gets that was silent before: later tests must not wait for it again."""
 
 LISTING_S = 1.0
 """Seconds that each board gets when all are listed: one that is silent must not hold up the others."""
-
-
-@dataclass(slots=True)
-class Held:
-    """The board that this worker holds.
-
-    Attributes:
-        board: Open.
-        lease: The right to it; None for a worker's own simulated board, which nobody else can see.
-        host: Where it is plugged in.
-        simulated: Whether it is a simulated one.
-        lost: How it was lost, if it was.
-        policy: What its place calls safe.
-        hosts: Where it came from, which may be another machine's lab; None for a worker's own.
-    """
-
-    board: Board
-    lease: GuardedLease | None
-    host: Host
-    simulated: bool
-    lost: BoardLostError | None = None
-    policy: str = FORCE_OFF
-    hosts: Hosts | None = None
-
-    def __post_init__(self) -> None:
-        self.board.storage.progress = ProgressLines(_into_captured_output)
-
-    @property
-    def is_fallback(self) -> bool:
-        """Whether it stands in for a real board that could not be used."""
-        return self.lease is None
-
-    def make_safe(self) -> None:
-        """Make the board safe as its place wants it.
-
-        Raises:
-            BoardFaultError, BoardLostError: It did not do it.
-        """
-        bring_to_safety(self.board, self.policy)
-
-    def let_go(self, *, safe: bool) -> None:
-        """Close the board and give it back: safe as it is, or left to its guard to be made so."""
-        self.board.close()
-        if self.lease is not None and safe:
-            self.lease.release()
-        elif self.lease is not None:
-            self.lease.abandon()
-        if self.hosts is not None:
-            self.hosts.give_back()
-
-    def note(self, test: str) -> None:
-        """Say to others what it is used for now."""
-        if self.lease is not None:
-            self.lease.note(test)
-        if self.hosts is not None:
-            self.hosts.note(test)
-
-
-def _into_captured_output(line: str) -> None:
-    """Write a line where pytest keeps it: it is shown when the test fails, and with -rP."""
-    sys.stdout.write(f"hil: {line}\n")
 
 
 class BoardFinder:
@@ -144,6 +81,17 @@ class BoardFinder:
         except BaseException:
             self._hosts.give_back()
             raise
+
+    def hold_fallback(self) -> Held:
+        """Hold a simulated board of this worker's own.
+
+        Raises:
+            SimulatorError: It did not start.
+        """
+        host = self._hosts.fallback()
+        board = open_board(host)
+        board.make_safe()
+        return Held(board, None, host, simulated=True)
 
     def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
         host = self._hosts.chosen(serial, wish)
@@ -274,14 +222,3 @@ class BoardFinder:
                 return self.card_of(board)
         except HilError:
             return BoardCard(serial, self._lab.name_of(serial), self._lab.tags_of(serial))
-
-    def hold_fallback(self) -> Held:
-        """Hold a simulated board of this worker's own.
-
-        Raises:
-            SimulatorError: It did not start.
-        """
-        host = self._hosts.fallback()
-        board = open_board(host)
-        board.make_safe()
-        return Held(board, None, host, simulated=True)

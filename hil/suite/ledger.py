@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hil.suite.finder import Held
+    from hil.suite.held import Held
     from hil.suite.verdicts import Judgement
 
 __all__ = [

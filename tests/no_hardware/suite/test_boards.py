@@ -11,7 +11,8 @@ from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardAbsentError, BoardBusyError, BoardLostError, TransferError, UsageError, Verdict
 from hil.suite.boards import BoardKeeper
-from hil.suite.finder import GLANCE_S, Held
+from hil.suite.finder import GLANCE_S
+from hil.suite.held import Held
 from hil.suite.options import RunOptions, parse_boards
 from hil.suite.selection import Kind
 

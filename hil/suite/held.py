@@ -1,0 +1,81 @@
+"""The board that a worker holds: what belongs to it, and how it is given back."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.flash.progress_lines import ProgressLines
+from hil.lab.safe import bring_to_safety
+from hil.lab.safety import FORCE_OFF
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.dutlink.host import Host
+    from hil.errors import BoardLostError
+    from hil.lab.guarded import GuardedLease
+    from hil.suite.hosts import Hosts
+
+__all__ = ["Held"]
+
+
+@dataclass(slots=True)
+class Held:
+    """The board that this worker holds.
+
+    Attributes:
+        board: Open.
+        lease: The right to it; None for a worker's own simulated board, which nobody else can see.
+        host: Where it is plugged in.
+        simulated: Whether it is a simulated one.
+        lost: How it was lost, if it was.
+        policy: What its place calls safe.
+        hosts: Where it came from, which may be another machine's lab; None for a worker's own.
+    """
+
+    board: Board
+    lease: GuardedLease | None
+    host: Host
+    simulated: bool
+    lost: BoardLostError | None = None
+    policy: str = FORCE_OFF
+    hosts: Hosts | None = None
+
+    def __post_init__(self) -> None:
+        self.board.storage.progress = ProgressLines(_into_captured_output)
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it stands in for a real board that could not be used."""
+        return self.lease is None
+
+    def make_safe(self) -> None:
+        """Make the board safe as its place wants it.
+
+        Raises:
+            BoardFaultError, BoardLostError: It did not do it.
+        """
+        bring_to_safety(self.board, self.policy)
+
+    def let_go(self, *, safe: bool) -> None:
+        """Close the board and give it back: safe as it is, or left to its guard to be made so."""
+        self.board.close()
+        if self.lease is not None and safe:
+            self.lease.release()
+        elif self.lease is not None:
+            self.lease.abandon()
+        if self.hosts is not None:
+            self.hosts.give_back()
+
+    def note(self, test: str) -> None:
+        """Say to others what it is used for now."""
+        if self.lease is not None:
+            self.lease.note(test)
+        if self.hosts is not None:
+            self.hosts.note(test)
+
+
+def _into_captured_output(line: str) -> None:
+    """Write a line where pytest keeps it: it is shown when the test fails, and with -rP."""
+    sys.stdout.write(f"hil: {line}\n")
