@@ -133,7 +133,8 @@ class ConsoleEvidence:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Complete the files."""
+        """Complete the files; tell what came behind the last test while a worker can still tell it."""
+        self._tell_late_trouble()
         try:
             return (yield)
         finally:
@@ -163,7 +164,14 @@ class ConsoleEvidence:
             self._recorder = ConsoleRecorder(board.console, board.serial, self._kept.report, watch)
         return self._recorder
 
+    def _tell_late_trouble(self) -> None:
+        """Tell the trouble that came behind the last test on a board: nobody's fault, and worth knowing."""
+        if self._last is not None:
+            where = f"after {self._last.nodeid}, board {self._last.serial}"
+            self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.late_trouble()]
+
     def _close(self) -> None:
+        self._tell_late_trouble()
         if self._recorder is not None:
             self._recorder.close()
         self._recorder = self._last = None

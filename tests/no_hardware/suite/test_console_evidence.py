@@ -286,6 +286,27 @@ def pytest_runtest_protocol(item):
     assert re.search(r"between \S+test_one and \S+test_two, board \w+: kernel panic: .* so late", inner.text)
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_trouble_behind_the_last_test_is_told_at_the_end(
+    run_suite: RunSuite, pytester: pytest.Pytester, workers: str
+) -> None:
+    hook = """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    result = yield
+    board = session.run_of(item.config).giving.held_board()
+    if board is not None:
+        board.console.transcript.append(b"Kernel panic - at last\\n")
+    return result
+"""
+    pytester.makeconftest((pytester.path / "conftest.py").read_text() + hook)
+
+    inner = run_suite("def test_only(console): pass\n", "--hil-boards=sim:1", workers)
+
+    assert outcomes(inner) == {"test_only": "passed"}
+    assert re.search(r"after \S+test_only, board \w+: kernel panic: .* at last", inner.text)
+
+
 def test_all_attempts_of_a_test_are_in_its_files(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
     source = """
 def test_one(console):
