@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressLines", "size_text"]
 
 _STEP_PERCENT = 10
+_ALL_PERCENT = 100
 _PAUSE_S = 1.0
 _UNKNOWN_PAUSE_S = 10.0
 """Between two lines while nobody knows how much is to come."""
@@ -64,7 +65,7 @@ class ProgressLines:
         if self._total is None:
             return silent_s >= _UNKNOWN_PAUSE_S
         percent = 100 * self._done // max(1, self._total)
-        if silent_s < _PAUSE_S or percent < self._told_percent + _STEP_PERCENT or percent >= 100:  # noqa: PLR2004
+        if silent_s < _PAUSE_S or not self._told_percent + _STEP_PERCENT <= percent < _ALL_PERCENT:
             return False
         self._told_percent = percent // _STEP_PERCENT * _STEP_PERCENT
         return True

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
 __all__ = ["lead"]
 
@@ -61,8 +62,8 @@ def _has_the_terminal() -> bool:
 
 
 @contextmanager
-def _handled_by(handler: object) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _PASSED_ON}  # type: ignore[arg-type]
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _PASSED_ON}
     try:
         yield
     finally:

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_run import SimulatedRun
 
+from hil.suite.scheduling_costs import Costs
+from hil.suite.scheduling_plan import Plan
+
 NAMES = "abcd"
 PLAIN: frozenset[str] = frozenset()
 SECONDS = st.sampled_from([0.0, 0.001, 0.05, 0.2, 1.0, 7.0])
@@ -159,6 +162,19 @@ def test_the_board_of_a_crashed_worker_is_passed_on_before_it_is_replaced() -> N
     holders = [worker for worker, _, board in run.ran if board]
     assert holders[0] != holders[1]
     assert set(holders[1:]) <= {"gw0", "gw1", "gw2", "gw3"}
+
+
+def test_a_worker_that_others_have_ended_is_sent_nothing_more() -> None:
+    plan = Plan([PLAIN] * 40, [], Costs(dict.fromkeys(range(40), 1.0), set()))
+    plan.join("one")
+    plan.join("two")
+    plan.orders(0.0)
+
+    plan.end("one", 1.0)
+    plan.complete("one", 0, 1.0, 1.0)
+
+    orders = plan.orders(1.0)
+    assert "one" not in orders.send.keys() | set(orders.close)
 
 
 def test_tests_of_a_lost_board_go_to_the_others() -> None:
