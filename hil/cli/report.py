@@ -42,11 +42,23 @@ def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[
     hil report --history nightly/history.db --nights 30 --runs nightly public
     hil report nightly/2026-11-23T013000Z/report
     """
-    out = out or path.parent / "report"
+    out = _meant(out or path.parent / "report")
     with _translated(out):
         if (out / "run.json").is_file():
             return _one_run(out)
         return _all_nights(out, path, nights, kind, folders)
+
+
+def _meant(out: Path) -> Path:
+    """Return the folder of the pages: a night keeps its own in `report`, and no others go there."""
+    folder = out / "report" if (out / "night.json").is_file() else out
+    if (folder.parent / "night.json").is_file() and not (folder / "run.json").is_file():
+        raise ReportError(
+            f"there is no run in {folder}",
+            why="that night ended before pytest could write anything",
+            remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
+        )
+    return folder
 
 
 def _one_run(folder: Path) -> dict[str, Any]:

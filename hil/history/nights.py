@@ -28,6 +28,9 @@ _FEWEST_NIGHTS = 4
 _ONE_NIGHT_S = 6 * 3600.0
 """Runs of a host that begin nearer to each other are of one night."""
 
+_MANY_A_DAY_S = 3600.0
+"""Runs that come faster than that are somebody's who tries things out: the next one is not waited for."""
+
 _LONG_AGO_NIGHTS = 31
 """After so many nights without a run nobody waits for the next one."""
 
@@ -69,6 +72,8 @@ def _missing(began_s: list[float], now_s: float) -> list[float]:
     if len(nights) < _FEWEST_NIGHTS:
         return []
     usual_s = statistics.median(b - a for a, b in pairwise(nights))
+    if usual_s < _MANY_A_DAY_S:
+        return []
     ends_s = list(pairwise(nights))
     if nights[-1] < now_s < nights[-1] + _LONG_AGO_NIGHTS * usual_s:
         ends_s.append((nights[-1], now_s))

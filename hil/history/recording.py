@@ -158,7 +158,10 @@ class Recording:
             self._history.close()
 
     def _end_attempt(self, nodeid: str) -> None:
-        self._unwritten.append(self._attempt(self._phases.pop(nodeid)))
+        phases = self._phases.pop(nodeid)
+        if all(phase.when == "setup" and phase.passed for phase in phases):
+            return  # the run was interrupted: nobody knows what would have become of it
+        self._unwritten.append(self._attempt(phases))
 
     def _write(self) -> None:
         """Enter what waits; after a failure only the end of the run tries again."""

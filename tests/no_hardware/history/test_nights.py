@@ -62,6 +62,16 @@ def test_several_runs_of_a_night_are_one_night() -> None:
     assert missing_nights(runs, now_s=0) == ["2025-09-04: no run"]
 
 
+def test_somebody_who_tries_a_night_again_and_again_owes_no_more_of_them() -> None:
+    minutes = [0.0, 1.5, 1.6, 1.7, 1.8, 30.0]
+
+    assert missing_nights(nights(*(one / 1440 for one in minutes)), now_s=START_S + 0.5 * DAY_S) == []
+
+
+def test_runs_that_come_every_few_hours_are_missed_too() -> None:
+    assert len(missing_nights(nights(0, 1 / 12, 2 / 12, 4 / 12, 5 / 12), now_s=0)) == 1
+
+
 @pytest.mark.parametrize(
     ("run", "attempts", "said"),
     [

@@ -14,6 +14,7 @@ import pytest
 import hil
 from hil.history.facts import Attempt, Outcome, RunFacts
 from hil.history.store import History
+from hil.history.window import Window
 from hil.sim.process import SimulatorProcess
 
 REPOSITORY = Path(hil.__file__).parents[1]
@@ -126,6 +127,19 @@ def test_a_history_that_cannot_be_written_fails_no_test_and_is_said(tmp_path: Pa
     ran = run(folder, "-k", "test_passes")
 
     assert (ran.returncode, "NOT KEPT: 1 attempts" in ran.stdout) == (0, True), ran.stdout
+
+
+def test_a_test_that_was_interrupted_has_neither_passed_nor_failed(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    interrupted = "def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n"
+    (tmp_path / "test_inner.py").write_text(interrupted, "utf-8")
+
+    ran = run(tmp_path)
+
+    with History(tmp_path / "h.db") as history:
+        (kept,) = Window(history).runs
+        assert [one.nodeid for one in history.attempts(kept.key)] == ["test_inner.py::test_a"]
+    assert (ran.returncode, kept.exit_status) == (2, 2)
 
 
 def test_without_a_history_the_command_says_how_to_get_one(tmp_path: Path) -> None:

@@ -112,6 +112,25 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.Captu
     assert said["page"] == str(tmp_path / "out" / "index.html")
 
 
+@pytest.mark.parametrize("named", [".", "report"])
+def test_the_pages_of_a_night_go_into_its_report_and_no_others_do(
+    named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_nights(tmp_path / "history.db", TESTS[:4])
+    night = tmp_path / "night"
+    night.mkdir()
+    (night / "night.json").touch()
+    command = ["report", "--history", str(tmp_path / "history.db"), str(night / named)]
+
+    assert run(command) == 1
+    assert f"there is no run in {night / 'report'}" in capsys.readouterr().err
+    assert list(night.iterdir()) == [night / "night.json"]
+
+    keep_run(night / "report", a_test("t::one"))
+    assert run(command) == 0
+    assert (night / "report" / "index.html").is_file()
+
+
 def test_the_command_makes_the_pages_of_a_killed_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
