@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
+from hil.dutlink.needles import compiled
 from hil.dutlink.plain_text import CSI
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError
@@ -62,22 +63,27 @@ def nothing_follows(talk: Talk) -> bool:
 
 
 def wait_for_prompt(talk: Talk, limit_s: float) -> bytes:
-    """Wait for the prompt behind which nothing follows, and return all that came until then.
+    """Wait for the prompt behind which nothing follows, and return all that was matched until then.
 
-    Where something goes on to come behind it (a kernel's messages), it counts after two seconds. So does a
-    silence of two seconds behind a kernel's message: it may have cut the prompt in two.
+    Only at the end is it looked for: of a long output each line may look like one. Where the kernel goes on
+    talking behind it, or has cut it in two, it counts after two seconds.
 
     Raises:
         ExpectError: None came in time.
     """
     deadline, said = Deadline(limit_s), b""
+    anywhere = compiled(talk.prompt)
+    at_the_end = re.compile(b"(?:%b)%b\\Z" % (anywhere.pattern, _SEQUENCES.pattern), anywhere.flags)
     while True:
-        position = talk.transcript.position
+        before = len(talk.unread())
         try:
-            came = talk.expect(talk.prompt, min(_PATIENCE_S, deadline.left_s))
+            came = talk.expect(at_the_end, min(_PATIENCE_S, deadline.left_s))
         except ExpectError:
-            cut = talk.transcript.position == position and _KERNEL.search(talk.unread())
-            if said or cut:
+            earlier, new = talk.unread()[:before], talk.unread()[before:]
+            was_there = bool(said) or anywhere.search(earlier) is not None
+            if was_there and not anywhere.search(new):
+                return said
+            if not new and _KERNEL.search(earlier):
                 return said
             if deadline.passed:
                 raise

@@ -27,7 +27,9 @@ KNOWN: Final[dict[str, str]] = {
     "BUG": r"\bBUG(?::| at )",
     "out of memory": r"(?i:\bout of memory\b)|\binvoked oom-killer\b",
     "watchdog reset": r"(?i:\b(?:watchdog|wdog|wdt)(?:[ _-]timer)?[ _-](?:reset|reboot|expired|bite|bark)\b"
-    r"|\b(?:reset|reboot)[ _](?:cause|reason|status|source)\b[^\n]{0,30}?(?:watchdog|wdog|wdt))",
+    r"|\b(?:reset|reboot|boot)[ _]?(?:cause|reason|status|source)\b[^\n]{0,30}?(?:watchdog|wdog|wdt)"
+    r"|\b(?:reset|reboot)(?:ting|ing|ed)?(?:: ?| by | due to | from )(?:the |a )?(?:watchdog|wdog|wdt)\b"
+    r"|\bwatchdog detected hard lockup\b|\brst:0x[0-9a-f]+ \([^)\n]{0,30}wdt)",
 }
 """Kinds of trouble, as Linux and its boot loaders tell of them (kernel/panic.c, arch/*/mm/fault.c,
 lib/bug.c, mm/oom_kill.c; U-Boot prints the cause of a reset)."""

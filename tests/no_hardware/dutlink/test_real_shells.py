@@ -66,13 +66,23 @@ def test_output_and_status_are_the_command_s_to_the_letter(shell: Console) -> No
         assert shell.run(command) == result
 
 
-def test_output_without_a_line_end_is_not_taken_for_the_prompt(
-    shell: Console, request: pytest.FixtureRequest
-) -> None:
-    if "status" in request.node.name:
-        pytest.skip("a prompt that changes is told from nothing else in its line")
+STEADY = [name for name in SHELLS if name != "bash that tells the status"]
+"""A prompt that changes is told from nothing else in its line."""
+
+
+@pytest.mark.parametrize("shell", STEADY, indirect=True)
+def test_output_without_a_line_end_is_not_taken_for_the_prompt(shell: Console) -> None:
     for command, result in UNENDED:
         assert shell.run(command) == result
+
+
+def test_a_long_output_of_lines_that_look_like_prompts_takes_no_longer() -> None:
+    with ShellTty(BASH, SHELLS["bash"][1]) as dut:
+        dut.console.expect(dut.console.prompt)
+
+        said = dut.console.run("yes 'a # b $ c' | head -n 100000", timeout_s=60)
+
+    assert said == CommandResult(0, "\n".join(["a # b $ c"] * 100_000))
 
 
 def test_kernel_messages_between_any_two_bytes_hide_no_status() -> None:

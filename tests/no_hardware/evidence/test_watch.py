@@ -62,6 +62,11 @@ def names(*pieces: bytes, more: tuple[str, ...] = ()) -> list[str]:
         (b"Reset cause: WDOG", "watchdog reset"),
         (b"reset reason: watchdog", "watchdog reset"),
         (b"watchdog reset", "watchdog reset"),
+        (b"NMI watchdog: Watchdog detected hard LOCKUP on cpu 1", "watchdog reset"),
+        (b"rst:0x8 (TG1WDT_SYS_RESET),boot:0x13", "watchdog reset"),
+        (b"RESET: watchdog", "watchdog reset"),
+        (b"systemd[1]: Rebooting due to watchdog", "watchdog reset"),
+        (b"PMIC: boot reason: WDT_RESET", "watchdog reset"),
         (b"EXT4-fs error (device sda2)", "EXT4-fs error"),
     ],
 )
@@ -77,6 +82,8 @@ def test_trouble_is_known_by_its_words(line: bytes, name: str) -> None:
         b"imx2-wdt 30280000.watchdog: timeout 60 sec (nowayout=0)",
         b"systemd[1]: Using hardware watchdog 'x', with a timeout of 30s",
         b"watchdog: watchdog0: watchdog did not stop!",
+        b"softdog: initialized. soft_reboot_cmd=<not set> soft_active_on_boot=0",
+        b"WDT:   Started watchdog@30280000 with servicing (60s timeout)",
         b"bug report: none",
     ],
 )
