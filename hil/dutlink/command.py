@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.prompt import wait_for_prompt
+from hil.dutlink.prompt import shown, wait_for_prompt
 from hil.dutlink.waiting import Deadline
 from hil.errors import ExpectError, UsageError
 
@@ -83,7 +83,7 @@ def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
         talk.sendline(ask)
         answer = talk.expect(rf"{word}[ab]([0-9]+)-", deadline.left_s)
     except ExpectError as error:
-        raise _not_ended(command, deadline.spent_s, error) from error
+        raise _not_ended(talk, command, deadline.spent_s, error) from error
     prompt = _next_prompt(talk, deadline)
     output = _output(said + answer.before, command, ask, prompt, talk.prompt)
     return CommandResult(int(answer.group(1)), output)
@@ -98,11 +98,12 @@ def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
     return after.before.partition(b"\n")[2] + after.group()
 
 
-def _not_ended(command: str, spent_s: float, error: ExpectError) -> ExpectError:
+def _not_ended(talk: Talk, command: str, spent_s: float, error: ExpectError) -> ExpectError:
     return ExpectError(
-        f"{command[:_SHOWN]!r} did not end within {spent_s:.1f} s: {error.what}",
+        f"{command[:_SHOWN]!r} did not end on the console of board {error.serial} within {spent_s:.1f} s, "
+        f"by the prompt {shown(talk.prompt)}",
         why=error.why,
-        remedy=error.remedy or "allow more time; if there is a prompt, give it: console.prompt = ...",
+        remedy=error.remedy or "allow more time; if there is another prompt, say so: console.prompt = ...",
         serial=error.serial,
     )
 

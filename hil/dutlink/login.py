@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.prompt import nothing_follows
+from hil.dutlink.prompt import nothing_follows, shown
 from hil.dutlink.waiting import Deadline
 from hil.errors import ConsoleError, ExpectError, UsageError
 
@@ -75,6 +75,19 @@ def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
         ConsoleError: User or password were refused.
     """
     deadline = Deadline(timeout_s)
+    try:
+        _answer(talk, user, password, deadline)
+    except ExpectError as error:
+        raise ExpectError(
+            f"no login as {user} on the console of board {error.serial} within {deadline.spent_s:.1f} s: "
+            f"neither 'login: ' nor the prompt {shown(talk.prompt)} was the last that came",
+            why=error.why,
+            remedy=error.remedy,
+            serial=error.serial,
+        ) from error
+
+
+def _answer(talk: Talk, user: str, password: str, deadline: Deadline) -> None:
     said = _first_question(talk, deadline)
     answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
     words = b""

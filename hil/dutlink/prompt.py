@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.dutlink.expecting import Expected, Pattern
     from hil.dutlink.transcript import Transcript
 
-__all__ = ["PROMPT", "Talk", "nothing_follows", "wait_for_prompt"]
+__all__ = ["PROMPT", "Talk", "nothing_follows", "shown", "wait_for_prompt"]
 
 PROMPT: Final = r"[#$](?:\x1b\[[0-9;]*m)* "
 """The end of most shells' prompts, colours and all."""
@@ -55,6 +55,11 @@ class Talk(Protocol):
     def discard(self) -> None:
         """Forget what came."""
         ...
+
+
+def shown(prompt: Pattern) -> str:
+    """A prompt's pattern as one typed it."""
+    return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
 
 
 def nothing_follows(talk: Talk) -> bool:

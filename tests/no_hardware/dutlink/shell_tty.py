@@ -43,7 +43,7 @@ class ShellTty:
         self._tty_end, self._tty = pty.openpty()
         tty.setraw(self._tty)
         self._program = subprocess.Popen(
-            ["setsid", "--ctty", *argv],
+            ["setsid", "-c", *argv],
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,

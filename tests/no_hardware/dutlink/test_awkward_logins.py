@@ -54,3 +54,13 @@ def test_a_boot_log_that_says_hashes_is_no_shell() -> None:
         dut.console.login("root", "hil", timeout_s=30)
 
         assert b"dut login: " in dut.console.transcript.data
+
+
+def test_who_cannot_log_in_is_told_how_long_it_was_tried_and_what_came_last() -> None:
+    with (
+        ShellTty([sys.executable, "-c", "print('U-Boot # is silent'); input()"]) as dut,
+        pytest.raises(ExpectError, match=r"no login as root .* within 2\.\d s") as raised,
+    ):
+        dut.console.login("root", "hil", timeout_s=2.0)
+
+    assert "is silent" in raised.value.why
