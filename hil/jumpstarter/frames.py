@@ -9,6 +9,7 @@
                         LISTING [...]                   answers LIST
                         RESULT status data              answers TRANSFER, and NOTE
                         STICK {name, size_bytes} | {}   the stick came to the exporter's host, or went
+    both                BEAT                            I am here: said every second, whatever else is said
 
 A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload. What
 is said about images is told in `hil.jumpstarter.stick_desk`.
@@ -56,6 +57,7 @@ class FrameKind(enum.IntEnum):
     SIZE = 23
     DONE = 24
     FAILED = 25
+    BEAT = 32
 
 
 _KINDS = frozenset(int(kind) for kind in FrameKind)

@@ -121,7 +121,7 @@ class LeasedRoad(LeaseRoad):
         super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
         with self.or_closed():
             self._lease(target.selector, wait_s, tell, given or Event())
-            keeper = self.portal.start_task_soon(self.leasing.keep, self._over)
+            keeper = self.portal.start_task_soon(self.leasing.keep, self.end)
             self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
             self._reach(wait_s)
 
@@ -134,11 +134,6 @@ class LeasedRoad(LeaseRoad):
         self.portal.call(self.leasing.wait, selector, wait_s, tell, given.is_set)
         given.set()
         self._name()
-
-    def _over(self, why: str) -> None:
-        """Called in the portal's loop when the lease has ended under the run."""
-        for act in self.on_over:
-            act(why)
 
 
 class LentRoad(LeaseRoad):

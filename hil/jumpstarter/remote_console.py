@@ -1,7 +1,8 @@
 """A console of an exporter as a tty of this machine: a pty whose other end is Jumpstarter's stream.
 
 The stream is open exactly while somebody has the pty open. When it ends, the pty goes away under whoever has
-it, as the tty of a board that is unplugged does, and another one takes its place.
+it, as the tty of a board that is unplugged does, and another one takes its place; none does when the exporter
+is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import create_task_group, wait_readable, wait_writable
+from anyio import create_task_group, notify_closing, wait_readable, wait_writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +44,12 @@ class RemoteConsole:
         self._method = method
         self._node = node
         self._master = self._make()
-        self._task = road.portal.start_task_soon(self._serve)
+        self._tasks = [road.portal.start_task_soon(act) for act in (self._serve, self._vanish_when_lost)]
 
     def close(self) -> None:
         """End the stream, and let the tty go."""
-        self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._node.unlink(missing_ok=True)
 
     def _make(self) -> int:
@@ -64,16 +66,31 @@ class RemoteConsole:
     async def _serve(self) -> None:
         """Run in the portal's loop until `close`."""
         try:
-            while True:
+            while not self._road.over:
                 while not self._is_open():  # noqa: ASYNC110 - nothing wakes a master when its slave is opened
                     await anyio.sleep(_LOOK_EVERY_S)
-                if not await self._carry():
-                    os.close(self._master)
+                if not await self._carry() and not self._road.over:
+                    self._hang_up()
                     self._master = self._make()
         finally:
-            os.close(self._master)
+            self._hang_up()
+
+    async def _vanish_when_lost(self) -> None:
+        """Not left to `_serve`: a stream through a dark network may take long to end."""
+        await self._road.until_over()
+        self._hang_up()
+        self._node.unlink(missing_ok=True)
+
+    def _hang_up(self) -> None:
+        """Let the pty go away under whoever has it open."""
+        master, self._master = self._master, -1
+        if master >= 0:
+            notify_closing(master)
+            os.close(master)
 
     def _is_open(self) -> bool:
+        if self._master < 0:
+            return True  # lost meanwhile: there is nothing to wait for
         poller = select.poll()
         poller.register(self._master, 0)
         return not any(events & select.POLLHUP for _, events in poller.poll(0))
@@ -82,12 +99,15 @@ class RemoteConsole:
         """Carry bytes both ways; False when it was the stream that ended."""
         closed_here = False
         with suppress(Exception):  # a stream that fails has ended, whatever it says
-            async with self._road.console.stream_async(self._method) as stream, create_task_group() as tasks:
-                tasks.start_soon(self._carry_in, stream)
-                await self._carry_out(stream)
-                closed_here = True
-                tasks.cancel_scope.cancel()
+            await self._road.unless_over(self._carry_both_ways)
+            closed_here = True
         return closed_here
+
+    async def _carry_both_ways(self) -> None:
+        async with self._road.console.stream_async(self._method) as stream, create_task_group() as tasks:
+            tasks.start_soon(self._carry_in, stream)
+            await self._carry_out(stream)
+            tasks.cancel_scope.cancel()
 
     async def _carry_out(self, stream: ObjectStream[bytes]) -> None:
         """What is written here goes to the DUT, until the pty is closed."""

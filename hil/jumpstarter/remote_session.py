@@ -1,7 +1,7 @@
 """The run's end of the stream to an exporter: questions and answers about one board, from any thread.
 
 Whatever ends the stream makes the board lost, at once and for good. An exporter's host that just went dark
-ends no stream; then a question stays unanswered, and the lease is asked what became of it.
+ends no stream, but it falls silent; then the lease is asked what became of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import Lock
 
 from hil.errors import BoardBusyError, BoardLostError
+from hil.jumpstarter.beating import EXPORTER_SILENCE_S, Pulse, beat
 from hil.jumpstarter.frames import Frame, FrameKind, Frames
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class RemoteSession:
         )
         self._stream = self._opened.__enter__()
         self._sending: Lock = self._portal.call(Lock)
-        self._reader = self._portal.start_task_soon(self._read)
+        self._pulse = Pulse(EXPORTER_SILENCE_S)
+        self._tasks = [self._portal.start_task_soon(self._read)]
 
     def begin(self, wait_s: float, on_wait: Callable[[str], None]) -> dict[str, Any]:
         """Wait until the board is ours; returns what the exporter says of it.
@@ -77,6 +79,7 @@ class RemoteSession:
         self._told = on_wait
         hello = {"user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "command": _command()}
         self._send(Frame.of(FrameKind.HELLO, hello))
+        self._tasks += [self._portal.start_task_soon(act) for act in (self._watch, self._beat)]
         try:
             return self._ready.result(wait_s + GRACE_S)
         except TimeoutError:
@@ -124,13 +127,23 @@ class RemoteSession:
         for question in waiting:
             if not question.done():
                 question.set_exception(self._road.lost(why))
+        self._road.end(why)
 
     def close(self) -> None:
         """End the stream; the exporter then makes the board safe."""
         self.lose("this run has given it back")
-        self._reader.cancel()
+        for task in self._tasks:
+            task.cancel()
         with suppress(Exception):  # a stream that broke cannot be closed well
             self._opened.__exit__(None, None, None)
+
+    async def _beat(self) -> None:
+        await beat(lambda frame: self._put(frame.to_bytes()))
+
+    async def _watch(self) -> None:
+        """Run in the portal's loop until the exporter falls silent."""
+        why = await self._pulse.stops()
+        self.lose(await self._road.why_lost_async() or why)
 
     def _send(self, frame: Frame) -> None:
         self._portal.start_task_soon(self._put, frame.to_bytes())
@@ -150,6 +163,7 @@ class RemoteSession:
         why = ""
         try:
             async for data in self._stream:
+                self._pulse.heard()
                 for frame in frames.feed(data):
                     self._hear(frame)
         except Exception as error:  # noqa: BLE001 - whatever it was, the stream is of no use any more
@@ -165,7 +179,7 @@ class RemoteSession:
             self._told(self._holder)
         elif frame.kind is FrameKind.STICK:
             self._on_stick(frame.facts)
-        else:
+        elif frame.kind is not FrameKind.BEAT:
             question = self._questions.get(frame.number)
             if question is not None and not question.done():
                 question.set_result(frame)

@@ -100,13 +100,13 @@ class RemoteStick:
     def _talk(self) -> Iterator[_Talk]:
         """Open a stream; what breaks it is told as a lost board."""
         try:
-            opened = self._road.board.stream_async("flash")
-            with self._road.portal.wrap_async_context_manager(opened) as stream:
+            with self._road.stream("flash") as stream:
                 yield _Talk(self._road, stream)
         except (HilError, OSError):
             raise
         except Exception as error:
-            why = self._road.why_lost() or f"its connection broke ({type(error).__name__} {error})"
+            broke = f"its connection broke ({type(error).__name__} {error})"
+            why = self._road.over or self._road.why_lost() or broke
             raise self._road.lost(why) from error
 
 
@@ -114,6 +114,7 @@ class _Talk:
     """Frames both ways; one is on its way while the next is made."""
 
     def __init__(self, road: Road, stream: Any) -> None:  # noqa: ANN401 - Jumpstarter's
+        self._road = road
         self._portal = road.portal
         self._stream = stream
         self._frames = Frames()
@@ -123,7 +124,9 @@ class _Talk:
     def say(self, frame: Frame) -> None:
         if self._going is not None:
             self._going.result()
-        self._going = self._portal.start_task_soon(self._stream.send, frame.to_bytes())
+        self._going = self._portal.start_task_soon(
+            self._road.unless_over, self._stream.send, frame.to_bytes()
+        )
 
     def hear(self, kind: FrameKind, progress: Progress | None = None) -> Frame:
         """Wait for a frame; progress is passed on, an error is raised as what it was there."""
@@ -131,7 +134,9 @@ class _Talk:
             self._going.result()
         while True:
             while not self._heard:
-                self._heard += self._frames.feed(self._portal.call(self._stream.receive))
+                self._heard += self._frames.feed(
+                    self._portal.call(self._road.unless_over, self._stream.receive)
+                )
             frame = self._heard.pop(0)
             if frame.kind is kind:
                 return frame

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from anyio import fail_after
+from anyio import create_task_group, fail_after
 from anyio.from_thread import start_blocking_portal
 
 from hil.errors import BoardAbsentError, BoardLostError
@@ -15,6 +18,7 @@ from hil.jumpstarter.clients import BoardClient
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from anyio import CancelScope
     from anyio.from_thread import BlockingPortal
 
 __all__ = ["ALLOWED", "Road"]
@@ -23,6 +27,7 @@ ALLOWED = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
 """Client classes that an exporter may name; it is not believed beyond them."""
 
 _ASK_LIMIT_S = 2.0
+_T = TypeVar("_T")
 
 
 class Road:
@@ -34,6 +39,7 @@ class Road:
         board: Jumpstarter's client of the board's driver.
         console: Its client of the console's.
         on_over: Told why, when the exporter is known to be lost.
+        over: Why it is; empty while it is not.
     """
 
     def __init__(self, label: str) -> None:
@@ -41,11 +47,14 @@ class Road:
         self.board: Any = None
         self.console: Any = None
         self.on_over: list[Callable[[str], None]] = []
+        self.over = ""
         self._ask: Callable[[], Awaitable[str]] | None = None
         self._stack = ExitStack()
         for name in ("jumpstarter", "BoardClient", "PySerialClient"):
             logging.getLogger(name).setLevel(logging.ERROR)  # what matters is told as an error of ours
         self.portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
+        self._is_over = self.portal.call(_new_event)
+        self._loop = self.portal.call(_this_loop)
 
     def watched_by(self, ask: Callable[[], Awaitable[str]]) -> None:
         """Have `ask` say why the exporter cannot be used any more; empty: as far as is known it can."""
@@ -87,6 +96,72 @@ class Road:
         except Exception:  # noqa: BLE001 - who does not answer knows nothing
             return ""
 
+    def end(self, why: str) -> None:
+        """Declare the exporter lost, from any thread; the first reason counts."""
+        if self.over:
+            return
+        self.over = why
+        for act in self.on_over:
+            act(why)
+        with suppress(RuntimeError):  # the loop has ended, and with it all that could wait
+            self._loop.call_soon_threadsafe(self._is_over.set)
+
+    @contextmanager
+    def stream(self, method: str) -> Iterator[Any]:
+        """Open a stream of the board's driver; it ends, or breaks at once when the exporter is lost.
+
+        Raises:
+            Exception: As gRPC has it, or EOFError: the stream cannot be opened.
+        """
+        opened: Future[Any] = Future()
+        done = self.portal.call(_new_event)
+        task = self.portal.start_task_soon(self.unless_over, self._keep_open, method, opened, done)
+        task.add_done_callback(partial(self._never_opened, opened))
+        try:
+            yield opened.result()
+        finally:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(done.set)
+            with suppress(Exception):  # a stream that broke cannot be closed well
+                task.result()
+
+    def _never_opened(self, opened: Future[Any], _task: Future[Any]) -> None:
+        if not opened.done():
+            opened.set_exception(EOFError(self.over))
+
+    async def _keep_open(self, method: str, opened: Future[Any], done: asyncio.Event) -> None:
+        try:
+            async with self.board.stream_async(method) as stream:
+                opened.set_result(stream)
+                await done.wait()
+        except Exception as error:
+            if not opened.done():
+                opened.set_exception(error)
+            raise
+
+    async def until_over(self) -> None:
+        """Wait, in the portal's loop, until the exporter is known to be lost."""
+        await self._is_over.wait()
+
+    async def unless_over(self, act: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+        """Await something of the exporter, in the portal's loop.
+
+        Raises:
+            EOFError: The exporter is lost, or was lost meanwhile.
+        """
+        results: list[_T] = []
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_over, tasks.cancel_scope)
+            results.append(await act(*arguments))
+            tasks.cancel_scope.cancel()
+        if not results:
+            raise EOFError(self.over)
+        return results[0]
+
+    async def _cancel_when_over(self, scope: CancelScope) -> None:
+        await self.until_over()
+        scope.cancel()
+
     def lost(self, why: str) -> BoardLostError:
         """Say that the exporter is lost."""
         return BoardLostError(
@@ -109,6 +184,14 @@ class Road:
     def close(self) -> None:
         """Leave the exporter; harmless when repeated."""
         _quietly(self._stack.close)
+
+
+async def _new_event() -> asyncio.Event:
+    return asyncio.Event()
+
+
+async def _this_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
 
 
 def _quietly(act: Callable[[], object]) -> None:

@@ -14,10 +14,12 @@ from anyio import create_task_group, to_thread
 
 from hil.dutlink.requests import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
+from hil.jumpstarter.beating import RUN_SILENCE_S, Pulse, beat
 from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
 from hil.jumpstarter.stick_watch import follow_stick
 
 if TYPE_CHECKING:
+    from anyio import CancelScope
     from anyio.abc import ObjectStream
 
     from hil.dutlink.storage import Storage
@@ -47,6 +49,7 @@ class Session:
         self._visitors = visitors
         self._facts = facts
         self._name = ""
+        self._pulse = Pulse(RUN_SILENCE_S)
         self._desk = tenant.held.desk
 
     async def serve(self) -> None:
@@ -56,20 +59,35 @@ class Session:
         while not said:
             said += frames.feed(await self._stream.receive())
         self._name = _name(said.pop(0).facts)
+        async with create_task_group() as tasks:
+            tasks.start_soon(beat, self._say)
+            await self._have_board(frames, said)
+            tasks.cancel_scope.cancel()
+        await self._stream.aclose()
+
+    async def _have_board(self, frames: Frames, said: list[Frame]) -> None:
         async with self._visitors.alone(self._name, self._tell_waiting):
             try:
                 await self._say(Frame.of(FrameKind.READY, self._facts))
                 async with create_task_group() as tasks:
                     tasks.start_soon(self._tell_stick)
+                    tasks.start_soon(self._end_with_run, tasks.cancel_scope)
                     await self._answer(frames, said)
                     tasks.cancel_scope.cancel()
             finally:
                 self._tenant.begin_anew()
 
+    async def _end_with_run(self, answering: CancelScope) -> None:
+        """End when the run's host has gone dark: it ends no stream, and others wait for the board."""
+        why = await self._pulse.stops()
+        logger.warning("board %s is taken from %s: %s", self._tenant.serial, self._name, why)
+        answering.cancel()
+
     async def _answer(self, frames: Frames, said: list[Frame]) -> None:
         for frame in said:
             await self._answer_one(frame)
         async for data in self._stream:
+            self._pulse.heard()
             for frame in frames.feed(data):
                 await self._answer_one(frame)
 

@@ -89,9 +89,9 @@ class LabRun:
         """Let a test go on."""
         (self.signs / name).touch()
 
-    def result(self) -> str:
+    def result(self, limit_s: float = 2 * LIMIT_S) -> str:
         """Wait for the end; returns what it printed."""
-        self.process.wait(timeout=2 * LIMIT_S)
+        self.process.wait(timeout=limit_s)
         return self.text
 
     def __enter__(self) -> Self:

@@ -1,0 +1,141 @@
+"""A host that goes dark ends no connection: whoever waits for it must find out, both a run and an exporter.
+
+Jumpstarter's own client would find out after 200 s (gRPC's pings, as it sets them); each wait here is less.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import PASSPHRASE, wait_for
+from jumpstarter_fixtures import lab_exporter
+from lab_run import LabRun
+from relay import Relay
+
+from hil.dutlink.board import Board, open_board
+from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
+from hil.jumpstarter.reach import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from certificates import Certificate
+    from controller import Controller
+    from exporters import DirectExporter
+
+    from hil.sim.control_client import ControlClient
+    from hil.sim.process import SimulatorProcess
+
+LIMIT_S = 60.0
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def relay(mortal: DirectExporter) -> Iterator[Relay]:
+    """What stands between runs and an exporter of the second board."""
+    with Relay(mortal.port) as running:
+        yield running
+
+
+def through(relay: Relay, certificate: Certificate, folder: Path) -> str:
+    """How a run reaches the exporter."""
+    secret = folder / "passphrase"
+    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
+    return f"jumpstarter+direct://127.0.0.1:{relay.port}?ca={certificate.certificate}&passphrase={secret}"
+
+
+@contextmanager
+def opened(relay: Relay, certificate: Certificate, folder: Path) -> Iterator[Board]:
+    """The board, as a run opens it; what is told while it is given back is of no interest."""
+    far = reach(through(relay, certificate, folder), "", LIMIT_S, print)
+    try:
+        with open_board(far.host, wiring=far.wiring) as board:
+            yield board
+    finally:
+        far.close()
+
+
+def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
+    relay: Relay, certificate: Certificate, tmp_path: Path, control: ControlClient
+) -> None:
+    with LabRun(tmp_path / "run", through(relay, certificate, tmp_path), ("-k", "holds")) as run:
+        board = run.wait_for_sign("holding")
+        was_on = control.state(board)["supply"]
+
+        relay.go_dark()
+        run.give_sign("go on")
+        text = run.result(LIMIT_S)
+
+    assert "DUTLink lost" in text, text
+    assert "nothing was heard of it" in text, text
+    assert was_on
+    wait_for("the board is safe", lambda: not control.state(board)["supply"])
+
+
+def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_lasts(  # noqa: PLR0913, PLR0917
+    tmp_path: Path,
+    client: Path,
+    controller: Controller,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> None:
+    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+        options = (f"--hil-client={client}", "-k", "holds")
+        with LabRun(tmp_path / "run", "jumpstarter:lab=2", options) as run:
+            run.wait_for_sign("holding")
+            pids = [exporter.process.pid, *exporter.server_pids]
+
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            run.give_sign("go on")
+            text = run.result(LIMIT_S)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    assert "DUTLink lost" in text, text
+    assert controller.active() == []
+
+
+def test_a_flash_whose_exporter_goes_dark_ends_as_a_lost_board(
+    relay: Relay, certificate: Certificate, tmp_path: Path
+) -> None:
+    (tmp_path / "image").write_bytes(os.urandom(32 << 20))
+
+    class DarkWhenSending:
+        def begin(self, phase: str, total_bytes: int | None) -> None:  # noqa: ARG002 - the protocol's
+            if phase == "send":
+                relay.go_dark()
+
+        def advance(self, size_bytes: int) -> None:
+            pass
+
+        def end(self) -> None:
+            pass
+
+    with opened(relay, certificate, tmp_path) as board, pytest.raises(BoardLostError, match="heard"):
+        board.storage.flash(tmp_path / "image", progress=DarkWhenSending())
+
+
+def test_a_console_whose_exporter_goes_dark_is_gone(
+    relay: Relay, certificate: Certificate, tmp_path: Path
+) -> None:
+    with opened(relay, certificate, tmp_path) as board:
+        board.console.open()
+        relay.go_dark()
+
+        with pytest.raises(ConsoleLostError):
+            board.console.expect("never", timeout_s=2 * LIMIT_S)
+
+
+def test_connecting_to_a_dark_exporter_ends(relay: Relay, certificate: Certificate, tmp_path: Path) -> None:
+    relay.go_dark()
+
+    with pytest.raises(BoardAbsentError, match="cannot be reached"):
+        reach(through(relay, certificate, tmp_path), "", LIMIT_S, print)
