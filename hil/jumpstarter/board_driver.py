@@ -15,6 +15,7 @@ from hil.errors import HilError
 from hil.jumpstarter.session import Session
 from hil.jumpstarter.stick_desk import StickDesk
 from hil.jumpstarter.supply_part import SupplyPart
+from hil.jumpstarter.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,6 +88,7 @@ class BoardDriver(SupplyPart):
         """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.frames`."""
         theirs, ours = create_memory_stream()
         facts = await to_thread.run_sync(self.describe)
+        facts |= {"words": words_of(self.tenant.held.wiring)}
         async with ours, create_task_group() as tasks:
             tasks.start_soon(Session(ours, self.tenant, self.visitors, facts).serve)
             try:

@@ -14,6 +14,7 @@ from hil.jumpstarter.remote_backend import RemoteBackend
 from hil.jumpstarter.remote_console import RemoteConsole
 from hil.jumpstarter.remote_session import RemoteSession
 from hil.jumpstarter.remote_stick import RemoteStick
+from hil.jumpstarter.words import with_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ class RemoteBoard:
         host: The board's host, for `open_board`.
         folder: This run's own, for its device nodes and its lock.
         facts: What its exporter says of it.
-        wiring: What the exporter's lab file or the board's setting says of its console.
+        wiring: What the exporter's lab file or the board's setting says of its console and its DUT.
 
     Raises:
         BoardBusyError: Others kept it.
@@ -62,6 +63,7 @@ class RemoteBoard:
         self.facts = facts
         self.serial = str(facts["serial"])
         self._show_consoles(facts, dev / "serial" / "by-id")
+        self.wiring = with_words(self.wiring, facts["words"])
         backend = RemoteBackend(self._session)
         self.host = Host(
             label=f"{road.label} ({facts['host']})",

@@ -6,9 +6,11 @@ The one place that puts a simulated host where a real one would be.
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
+from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardAbsentError
 from hil.lab.lab import Lab
 from hil.lab.safety import Safety
@@ -110,8 +112,21 @@ class Hosts:
         return Safety(arguments=reach, limit_s=2 * answer_s)
 
     def wiring_of(self, serial: str, lab: Lab) -> Wiring:
-        """Return how a board is wired: as this machine's lab file says, or as the other machine has it."""
-        return self._far.wiring() if self._boards.where is Where.JUMPSTARTER else lab.wiring_of(serial)
+        """Return how a board is wired: as this machine's lab file says, or as the other machine has it.
+
+        What this machine's file says of the other's DUT goes first.
+        """
+        here = lab.wiring_of(serial)
+        if self._boards.where is not Where.JUMPSTARTER:
+            return here
+        there = self._far.wiring()
+        return replace(
+            there,
+            login=here.login or there.login,
+            up=here.up or there.up,
+            up_timeout_s=there.up_timeout_s if here.up_timeout_s == UP_TIMEOUT_S else here.up_timeout_s,
+            pace_s=here.pace_s or there.pace_s,
+        )
 
     def card_of(self, serial: str) -> BoardCard:
         """Return what another machine's lab file says of its board; nothing for one of this machine."""

@@ -180,7 +180,9 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
     """Start an exporter of the lab."""
     lab = folder / f"lab-{number}.toml"
     tags = ("red", "blue", "white")[number]
-    lab.write_text(f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\n', encoding="utf-8")
+    login = '{ user = "root", password = "hil" }'
+    place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n'
+    lab.write_text(place, encoding="utf-8")
     hook = "j dutlink board describe >> {0}; echo {1} >> {0}"
     hooks = {
         f"{moment}Lease": {"script": hook.format(folder / f"hooks-{number}", moment), "timeout": 60}

@@ -45,6 +45,17 @@ def test_two_workers_have_two_exporters(
     assert not any(control.state(board)["supply"] for board in boards[:2])
 
 
+def test_how_one_logs_in_is_told_by_the_lab_file_of_the_exporters_host(
+    tmp_path: Path, client: Path, controller: Controller
+) -> None:
+    wait_until_free(controller, 2)
+
+    with LabRun(tmp_path / "run", FIRST, by(client, "-k", "logs_in")) as run:
+        text = run.result()
+
+    assert "1 passed" in text, text
+
+
 def test_a_third_waits_and_is_told_for_what(tmp_path: Path, client: Path, controller: Controller) -> None:
     wait_until_free(controller, 2)
     with (

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.sim.image import build_image
+
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.console import Console
     from hil.dutlink.power import Power
+    from hil.dutlink.storage import Storage
 
 SIGNS = Path(os.environ["HIL_TEST_SIGNS"])
 LIMIT_S = 60.0
@@ -54,6 +57,18 @@ def test_it_holds_a_powered_board(dutlink: Board, power: Power) -> None:
 
 def test_it_has_the_board_next(power: Power) -> None:
     assert abs(power.read().amps) < 0.1
+
+
+def test_it_logs_in(dutlink: Board, power: Power, storage: Storage, console: Console, tmp_path: Path) -> None:
+    build_image(tmp_path / "image", "lab-1", 4 << 20)
+    storage.flash(tmp_path / "image")
+    storage.dut()
+    power.on()
+    dutlink.wait_until_up()
+
+    console.login()  # as the exporter's lab file says
+
+    assert console.run("echo in").output == "in"
 
 
 def test_it_needs_no_board() -> None:
