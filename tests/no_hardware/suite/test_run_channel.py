@@ -73,6 +73,16 @@ def test_a_worker_knows_its_board_as_soon_as_it_was_told(
         assert worker.board(f"test_{number}") == "a"
 
 
+def test_a_worker_knows_the_way_to_a_board_of_another_machine(
+    controller: RunChannel, worker: WorkerChannel
+) -> None:
+    controller.tell_board("gw0", "test_1", "a", "by that lease")
+    controller.tell_board("gw0", "test_2", "b")
+
+    assert worker.board("test_2") == "b"
+    assert (worker.way_to("a"), worker.way_to("b")) == ("by that lease", "")
+
+
 def test_a_test_that_was_given_no_board_has_none(controller: RunChannel, worker: WorkerChannel) -> None:
     controller.tell_board("gw0", "test_1", "a")
     controller.tell_board("gw0", "test_1", None)
