@@ -7,13 +7,14 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.prompt import shown, wait_for_prompt
+from hil.dutlink.prompt import at_the_end, shown, wait_for_prompt
 from hil.dutlink.waiting import Deadline
-from hil.errors import ExpectError, UsageError
+from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
     from hil.dutlink.expecting import Pattern
     from hil.dutlink.prompt import Talk
+    from hil.dutlink.transcript import Transcript
 
 __all__ = ["CommandResult", "run_command"]
 
@@ -65,6 +66,7 @@ def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
 
     Raises:
         ExpectError: It did not end in time.
+        ConsoleError: It said more than the transcript keeps.
         UsageError: The command is not one line.
     """
     if not command.strip() or not command.isprintable():
@@ -78,15 +80,34 @@ def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
     deadline = Deadline(timeout_s)
     try:
         talk.discard()
+        begin = talk.transcript.position
         talk.sendline(command)
-        said = wait_for_prompt(talk, deadline.left_s)
+        wait_for_prompt(talk, deadline.left_s)
         talk.sendline(ask)
         answer = talk.expect(rf"{word}[ab]([0-9]+)-", deadline.left_s)
     except ExpectError as error:
         raise _not_ended(talk, command, deadline.spent_s, error) from error
     prompt = _next_prompt(talk, deadline)
-    output = _output(said + answer.before, command, ask, prompt, talk.prompt)
+    said = _said_since(talk.transcript, begin, command).partition(answer.group())[0]
+    output = _output(said, command, ask, prompt, talk.prompt)
     return CommandResult(int(answer.group(1)), output)
+
+
+def _said_since(transcript: Transcript, begin: int, command: str) -> bytes:
+    """Return all that came since; `expect` keeps less than the transcript does.
+
+    Raises:
+        ConsoleError: It is more than that keeps, too.
+    """
+    end = transcript.position
+    said = transcript.between(begin, end)
+    if len(said) < end - begin:
+        raise ConsoleError(
+            f"{command[:_SHOWN]!r} said {end - begin} bytes, more than are kept",
+            why=f"the newest {len(said)} bytes are in memory",
+            remedy="have the DUT write it to a file, or shorten it there: | tail",
+        )
+    return said
 
 
 def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
@@ -145,12 +166,7 @@ def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Patt
     echoes = list(asked.finditer(said))
     said = said[: echoes[-1].start()] if echoes else said
     line = said.rfind(b"\n") + 1
-    return said[:line] if re.search(_without_groups(pattern) + rb"\Z", said[line:], re.DOTALL) else said
-
-
-def _without_groups(prompt: Pattern) -> bytes:
-    source = prompt.pattern if isinstance(prompt, re.Pattern) else prompt
-    return b"(?:" + (source.encode() if isinstance(source, str) else source) + b")"
+    return said[:line] if at_the_end(pattern).search(said[line:]) else said
 
 
 def _wrapped(text: str) -> bytes:

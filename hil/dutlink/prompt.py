@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.dutlink.expecting import Expected, Pattern
     from hil.dutlink.transcript import Transcript
 
-__all__ = ["PROMPT", "Talk", "nothing_follows", "shown", "wait_for_prompt"]
+__all__ = ["PROMPT", "Talk", "at_the_end", "nothing_follows", "shown", "wait_for_prompt"]
 
 PROMPT: Final = r"[#$](?:\x1b\[[0-9;]*m)* "
 """The end of most shells' prompts, colours and all."""
@@ -30,6 +30,7 @@ _PATIENCE_S: Final = 2.0
 _KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
 """How a kernel's messages begin."""
 
+_GLOBAL_FLAGS: Final = re.compile(rb"\A\(\?[aiLmsux]+\)")
 _SEQUENCES: Final = re.compile(rb"(?:" + CSI + rb")*")
 """BusyBox asks the terminal for its cursor behind each prompt."""
 
@@ -62,13 +63,20 @@ def shown(prompt: Pattern) -> str:
     return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
 
 
+def at_the_end(prompt: Pattern) -> re.Pattern[bytes]:
+    """Make a pattern of a prompt's that matches at the end of what came only."""
+    found = compiled(prompt)
+    source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
+    return re.compile(b"(?:%b)%b\\Z" % (source, _SEQUENCES.pattern), found.flags)
+
+
 def nothing_follows(talk: Talk) -> bool:
     """Whether what was matched last is the last that came, and stays that for a moment."""
     return until(lambda: _SEQUENCES.fullmatch(talk.unread()) is None, _SETTLED_S) is None
 
 
-def wait_for_prompt(talk: Talk, limit_s: float) -> bytes:
-    """Wait for the prompt behind which nothing follows, and return all that was matched until then.
+def wait_for_prompt(talk: Talk, limit_s: float) -> None:
+    """Wait for the prompt behind which nothing follows.
 
     Only at the end is it looked for: of a long output each line may look like one. Where the kernel goes on
     talking behind it, or has cut it in two, it counts after two seconds.
@@ -76,23 +84,22 @@ def wait_for_prompt(talk: Talk, limit_s: float) -> bytes:
     Raises:
         ExpectError: None came in time.
     """
-    deadline, said = Deadline(limit_s), b""
-    anywhere = compiled(talk.prompt)
-    at_the_end = re.compile(b"(?:%b)%b\\Z" % (anywhere.pattern, _SEQUENCES.pattern), anywhere.flags)
+    deadline, came = Deadline(limit_s), False
+    anywhere, last = compiled(talk.prompt), at_the_end(talk.prompt)
     while True:
         before = len(talk.unread())
         try:
-            came = talk.expect(at_the_end, min(_PATIENCE_S, deadline.left_s))
+            talk.expect(last, min(_PATIENCE_S, deadline.left_s))
         except ExpectError:
             earlier, new = talk.unread()[:before], talk.unread()[before:]
-            was_there = bool(said) or anywhere.search(earlier) is not None
+            was_there = came or anywhere.search(earlier) is not None
             if was_there and not anywhere.search(new):
-                return said
+                return
             if not new and _KERNEL.search(earlier):
-                return said
+                return
             if deadline.passed:
                 raise
             continue
-        said += came.before + came.group()
+        came = True
         if nothing_follows(talk):
-            return said
+            return

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from shell_tty import ShellTty
 
+from hil.dutlink import expecting
 from hil.dutlink.command import CommandResult
+from hil.errors import ConsoleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.console import Console
+    from hil.dutlink.expecting import Pattern
 
 COLOURED = "\\[\x1b]0;dut: \\w\x07\\]\\[\x1b[01;32m\\]root@dut\\[\x1b[00m\\]:\\w\\[\x1b[1m\\]#\\[\x1b[0m\\] "
 KERNEL = b"\r\n[   12.345678] usb 1-1: new device\r\n"
@@ -83,6 +87,30 @@ def test_a_long_output_of_lines_that_look_like_prompts_takes_no_longer() -> None
         said = dut.console.run("yes 'a # b $ c' | head -n 100000", timeout_s=60)
 
     assert said == CommandResult(0, "\n".join(["a # b $ c"] * 100_000))
+
+
+def test_an_output_that_memory_cannot_hold_is_an_error_and_one_that_it_can_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expecting, "KEPT_BYTES", 10_000)
+    with ShellTty(BASH, SHELLS["bash"][1]) as dut:
+        dut.console.expect(dut.console.prompt)
+        whole = dut.console.run("yes line | head -n 20000", timeout_s=60)
+        dut.console.transcript._kept_bytes = 10_000
+
+        with pytest.raises(ConsoleError, match="more than are kept"):
+            dut.console.run("yes line | head -n 20000", timeout_s=60)
+
+    assert whole == CommandResult(0, "\n".join(["line"] * 20_000))
+
+
+@pytest.mark.parametrize("prompt", ["(?i)ROOT@DUT:/# ", re.compile("root@.*?# "), b"(x)|# ", "dut:/# |=> "])
+def test_a_prompt_may_be_any_pattern(prompt: Pattern) -> None:
+    with ShellTty(BASH, SHELLS["bash"][1]) as dut:
+        dut.console.prompt = prompt
+        dut.console.expect(prompt)
+
+        assert dut.console.run("printf 'no end'; false") == CommandResult(1, "no end")
 
 
 def test_kernel_messages_between_any_two_bytes_hide_no_status() -> None:
