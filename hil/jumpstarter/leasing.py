@@ -199,6 +199,6 @@ def _no_match(selector: str, why: str) -> BoardAbsentError:
 def _busy(selector: str, why: str, wait_s: float) -> BoardBusyError:
     return BoardBusyError(
         f"every exporter with {selector} is in use",
-        why=f"{why}; waited {wait_s:g} s",
+        why=f"{why}; waited {wait_s:g} s" if wait_s else why,
         remedy="wait longer (--hil-wait SECONDS); jmp get leases shows who has them",
     )

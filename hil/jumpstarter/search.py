@@ -64,7 +64,8 @@ class Search:
         """
         failed: list[UnavailableError] = []
         with ThreadPoolExecutor(number) as threads:
-            for lease in [threads.submit(self._lease, self._given) for _ in range(number)]:
+            tells = [self._tell, *[_nobody] * (number - 1)]  # all of them wait for the same
+            for lease in [threads.submit(self._lease, self._given, tell) for tell in tells]:
                 try:
                     lease.result()
                 except UnavailableError as error:
@@ -90,7 +91,7 @@ class Search:
                 return suits
             if not wish.is_any:
                 self._check_that_others_are_left(wish)
-            self._lease(None if waits else self._given)
+            self._lease(None if waits else self._given, self._tell)
 
     def keep(self, chosen: Iterable[Found]) -> None:
         """Give the others back."""
@@ -103,9 +104,9 @@ class Search:
         """Give all of them back."""
         self.keep(())
 
-    def _lease(self, given: Event | None) -> None:
+    def _lease(self, given: Event | None, tell: Callable[[str], None]) -> None:
         left_s = max(0.0, self._ends_s - time.monotonic())
-        road = LeasedRoad(self._target, left_s, self._tell, given=given)
+        road = LeasedRoad(self._target, left_s, tell, given=given)
         with road.or_closed():
             self.found.append(Found(road, card_of(road, self._lab)))
 
@@ -137,6 +138,10 @@ class Search:
             why="; ".join(filter(None, whys)),
             remedy="give a board that name or those tags, or change what the test asks for",
         )
+
+
+def _nobody(_line: str) -> None:
+    """Tell nobody."""
 
 
 def card_of(road: Road, lab: Lab) -> BoardCard:
