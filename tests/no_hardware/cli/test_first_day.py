@@ -159,7 +159,7 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
     status, screen = terminal.type("hil history")
     assert (status, "test_the_dut_lets_me_in" in screen) == (0, True), screen
     status, screen = terminal.type("hil report nightly/report")
-    assert (status, "nights: 2" in screen) == (0, True), screen
+    assert (status, "runs: 2" in screen) == (0, True), screen
     page = (project / "nightly/report/index.html").read_text(encoding="utf-8")
     assert "test_the_dut_lets_me_in" in page
 
