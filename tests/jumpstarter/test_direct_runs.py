@@ -1,0 +1,33 @@
+"""Runs of the suite on an exporter that is reached directly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import PASSPHRASE
+from lab_run import LabRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from certificates import Certificate
+    from exporters import DirectExporter
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_workers_share_its_one_board_and_ask_for_no_other(
+    tmp_path: Path, mortal: DirectExporter, certificate: Certificate, boards: list[str]
+) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE, encoding="utf-8")
+    there = f"jumpstarter+direct://{mortal.address}?ca={certificate.certificate}&passphrase={secret}"
+    options = ("-n", "2", "-k", "any or red or no_board")
+
+    with LabRun(tmp_path / "run", there, options, cases="case_wishes.py") as run:
+        text = run.result()
+
+    assert "5 passed, 3 skipped" in text, text
+    assert "DUTLink not available: no board tagged red" in text, text
+    assert {sign.read_text() for sign in run.signs.glob("any-*")} == {boards[1]}
