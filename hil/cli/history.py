@@ -11,6 +11,7 @@ import click
 
 from hil.cli.quantities import QUANTITY
 from hil.cli.which_runs import history_file, kind_of_runs, looked_at, newest_nights, opened
+from hil.errors import HistoryError
 
 __all__ = ["history"]
 
@@ -99,8 +100,14 @@ def merge(asked: _Asked, other: Path) -> dict[str, int]:
     """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
     from hil.history.store import History  # noqa: PLC0415 - as above
 
-    with History(asked.path) as kept:
-        return {"merged_runs": kept.merge(other)}
+    is_new = not asked.path.exists()
+    try:
+        with History(asked.path) as kept:
+            return {"merged_runs": kept.merge(other)}
+    except HistoryError:
+        if is_new:  # an empty one would look like nights that never ran
+            asked.path.unlink(missing_ok=True)
+        raise
 
 
 @history.command()

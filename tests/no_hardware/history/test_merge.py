@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -129,3 +131,16 @@ def as_version_1(path: Path) -> Path:
         old.execute("PRAGMA user_version=1")
     old.close()
     return path
+
+
+@pytest.mark.parametrize("other", [None, b"no history at all"])
+def test_a_merge_that_is_refused_leaves_no_empty_history(tmp_path: Path, other: bytes | None) -> None:
+    if other is not None:
+        (tmp_path / "other.db").write_bytes(other)
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", "h.db", "merge", "other.db"]
+
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True)
+
+    assert ran.returncode == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not list(tmp_path.glob("h.db*"))
