@@ -106,8 +106,11 @@ class Disk:
         self._keep(view, begin, offset + size_bytes, end)
         self._transfer(self._write_some, view, begin)
 
-    def clear(self, offset: int, size_bytes: int) -> None:
+    def clear(self, offset: int, size_bytes: int) -> Iterator[int]:
         """Make a range zeros: by the disk itself if it can, else what is not zeros already is written.
+
+        Yields:
+            How many bytes more are zeros; go on until it ends.
 
         Raises:
             StorageError: The disk failed.
@@ -117,10 +120,12 @@ class Disk:
         if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
             self._can_punch = punched(self._descriptor, offset, whole)
             if self._can_punch:
+                yield whole
                 offset, size_bytes = offset + whole, size_bytes - whole
         for begin, data in self.pieces(memory(), offset, size_bytes):
             if not are_zeros(data):
                 self.write(memory(), begin, len(data))
+            yield len(data)
 
     def pieces(self, into: Memory, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
         """Read a range of any length piece by piece: yields where each begins, and its bytes; see `read`."""

@@ -120,6 +120,7 @@ class _Laying:
         self._head_seen = False
         self._began = time.monotonic()
         self._writing_since: float | None = None
+        self._holes: list[Hole] = []
 
     def run(self) -> Laid:
         self._progress.begin("compare", self._image.mapped_bytes)
@@ -141,21 +142,25 @@ class _Laying:
             for piece in pieces:
                 _check_fits(self._image, self._disk, piece.end)
                 if isinstance(piece, Hole):
-                    self._take_hole(piece, writing)
+                    self._take_hole(piece)
                 else:
                     if self._writing_since is None:
                         piece.counted.append(digest.add(piece.offset, piece.data))
                     if not self._take(piece, writing):
                         pieces.give_back(piece)
                     self._laid.mapped_bytes += piece.size_bytes
-                self._laid.seen_bytes += piece.size_bytes
-                self._progress.advance(piece.size_bytes)
+                    self._saw(piece.size_bytes)
             self._laid.image_bytes = self._image.size_bytes or 0
             if self._writing_since is None:
                 self._laid.digest = digest.result(self._laid.image_bytes)
+        self._clear_holes()
         self._look_at_head()
         if self._laid.body_changed:
             self._disk.sync()
+
+    def _saw(self, size_bytes: int) -> None:
+        self._laid.seen_bytes += size_bytes
+        self._progress.advance(size_bytes)
 
     def _take(self, piece: Piece, writing: Writing) -> bool:
         """Do with a piece what is to be done; returns whether it is being written, and so still needed."""
@@ -175,18 +180,26 @@ class _Laying:
         self._laid.body_changed = True
         return True
 
-    def _take_hole(self, hole: Hole, writing: Writing) -> None:
-        """Have zeros where the image has a hole; those of the head are there already."""
+    def _take_hole(self, hole: Hole) -> None:
+        """Note a hole whose zeros are not known to be on the stick; those of the head are in it already."""
         behind = hole.behind(HEAD_BYTES)
+        self._saw(hole.size_bytes - (behind.size_bytes if behind else 0))
         if behind is None:
             return
         self._laid.body_bytes += behind.size_bytes
         self._look_at_head()
         if self._writing_since is None and self._disk.has_zeros(behind.offset, behind.size_bytes):
+            self._saw(behind.size_bytes)
             return
         self._begin_writing()
-        writing.clear(behind)
-        self._laid.body_changed = True
+        self._holes.append(behind)
+
+    def _clear_holes(self) -> None:
+        """Make them zeros, behind everything else: before that a disk would end what it writes each time."""
+        for hole in self._holes:
+            self._laid.body_changed = True
+            for cleared in self._disk.clear(hole.offset, hole.size_bytes):
+                self._saw(cleared)
 
     def _is_there(self, piece: Piece) -> bool:
         if not self._credit:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from hil.flash.disk import ALIGNED_BYTES
-from hil.flash.pieces import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hil.flash.disk import Disk
-    from hil.flash.image import Hole
+    from hil.flash.pieces import Piece
 
 __all__ = ["Writing"]
 
@@ -39,7 +37,7 @@ class Writing:
         self._disk = disk
         self._give_back = give_back
         self._writers = ThreadPoolExecutor(_AT_ONCE, "writes")
-        self._under_way: deque[tuple[Future[None], Piece | None]] = deque()
+        self._under_way: deque[tuple[Future[None], Piece]] = deque()
 
     def write(self, piece: Piece) -> None:
         """Begin to write a piece; returns when not more than one is under way.
@@ -47,11 +45,13 @@ class Writing:
         Raises:
             FlashError, StickLostError: This one or one before it failed; which piece, the error says.
         """
-        self._begin(piece, partial(self._disk.write, piece.memory, piece.offset, piece.size_bytes))
-
-    def clear(self, hole: Hole) -> None:
-        """Begin to make a hole's bytes zeros; otherwise as `write`."""
-        self._begin(hole, partial(self._disk.clear, hole.offset, hole.size_bytes))
+        alone = bool(piece.offset % ALIGNED_BYTES or piece.size_bytes % ALIGNED_BYTES)
+        if alone:  # it shares a block with its neighbour, which has to be on the disk by then
+            self.finish()
+        writing = self._writers.submit(self._disk.write, piece.memory, piece.offset, piece.size_bytes)
+        self._under_way.append((writing, piece))
+        while len(self._under_way) >= (1 if alone else _AT_ONCE):
+            self._end_oldest()
 
     def finish(self) -> None:
         """Wait until all is written.
@@ -74,16 +74,7 @@ class Writing:
         finally:
             self._writers.shutdown()
 
-    def _begin(self, what: Piece | Hole, act: Callable[[], None]) -> None:
-        alone = bool(what.offset % ALIGNED_BYTES or what.size_bytes % ALIGNED_BYTES)
-        if alone:  # it shares a block with its neighbour, which has to be on the disk by then
-            self.finish()
-        self._under_way.append((self._writers.submit(act), what if isinstance(what, Piece) else None))
-        while len(self._under_way) >= (1 if alone else _AT_ONCE):
-            self._end_oldest()
-
     def _end_oldest(self) -> None:
         writing, piece = self._under_way.popleft()
         writing.result()
-        if piece is not None:
-            self._give_back(piece)
+        self._give_back(piece)

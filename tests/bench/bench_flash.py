@@ -25,6 +25,7 @@ from ratios import Ratio, table
 MIB = 1 << 20
 DENSE_GOAL = 1 / 0.95
 QUARTER_GOAL = 1 / 3
+HOLES_GOAL = 1.0  # the disk is asked to make them zeros
 UNCHANGED_GOAL = 0.3
 READ_GOAL = 1.5  # the image is read too
 ARCHIVE_GOAL = 1.1
@@ -61,6 +62,8 @@ class _Bench:
         self._disk = disk
         self._dense = flash_images.dense(folder, size_bytes)
         self._quarter = flash_images.quarter(folder, size_bytes)
+        self._holes = folder / "without-its-map.img"
+        self._holes.hardlink_to(self._quarter)
         self._archives = flash_images.compressed(folder, size_bytes // ARCHIVE_PART)
         self._bmaptool = shutil.which("bmaptool")
         self._seconds: Rounds = defaultdict(list)
@@ -75,6 +78,8 @@ class _Bench:
         self._flash("unchanged", self._dense, force=False)
         self._run("dd again", ["dd", f"if={self._dense}", f"of={self._disk}", *whole])
         self._flash("quarter", self._quarter, force=True)
+        self._run("dd, third time", ["dd", f"if={self._dense}", f"of={self._disk}", *whole])
+        self._flash("holes", self._holes, force=True)
         if self._bmaptool:
             self._run("bmaptool", [self._bmaptool, "copy", "--nobmap", self._dense, self._disk])
             bmap = self._quarter.with_suffix(".bmap")
@@ -100,6 +105,7 @@ class _Bench:
         ratios = [
             self._ratio("dense: write / dd", "dd", "dense", DENSE_GOAL),
             self._ratio("a quarter mapped: write / dd of all", "dd again", "quarter", QUARTER_GOAL),
+            self._ratio("a quarter, the rest zeros: write / dd", "dd, third time", "holes", HOLES_GOAL),
             self._ratio("unchanged, nobody had the stick / dd", "dd", "dense, again", UNCHANGED_GOAL),
             self._ratio("unchanged, all read / dd reading", "dd, reading", "unchanged, all", READ_GOAL),
         ]
