@@ -115,6 +115,7 @@ def test_a_second_repository_runs_its_test_on_a_simulated_board(second_repositor
     assert "1 passed" in ran.stdout, ran.stdout
 
 
+@pytest.mark.thorough
 def test_a_second_repository_tells_why_its_test_was_skipped(second_repository: SecondRepository) -> None:
     second_repository.folder.joinpath("tests", "test_power.py").write_text(
         "def test_the_supply_can_be_cut(power):\n    power.force_off()\n", encoding="utf-8"

@@ -251,6 +251,7 @@ def test_a_stick_that_never_comes_is_missing(
     assert truth(simulator, board)["mux"] == "off"
 
 
+@pytest.mark.thorough
 def test_another_boards_stick_that_is_wired_is_refused(
     host: Host, board: Board, simulator: SimulatorProcess, image: Path
 ) -> None:

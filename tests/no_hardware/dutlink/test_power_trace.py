@@ -264,6 +264,7 @@ def test_hardly_anything_can_be_drawn_too(readings: int) -> None:
     ET.fromstring(power_plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
 
 
+@pytest.mark.thorough
 def test_a_trace_of_ten_hours_is_a_small_picture_that_shows_its_peaks() -> None:
     watts = [1.0] * 360_000
     watts[200_000] = 5.0

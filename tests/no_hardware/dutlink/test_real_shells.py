@@ -55,7 +55,12 @@ UNENDED = [
 ]
 
 
-@pytest.fixture(params=SHELLS)
+ORDINARY = {"bash", "sh"}
+EACH_SHELL = [name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in SHELLS]
+"""The others are left to thorough runs."""
+
+
+@pytest.fixture(params=EACH_SHELL)
 def shell(request: pytest.FixtureRequest) -> Iterator[Console]:
     argv, env = SHELLS[request.param]
     if shutil.which(argv[0]) is None:
@@ -113,6 +118,7 @@ def test_a_prompt_may_be_any_pattern(prompt: Pattern) -> None:
         assert dut.console.run("printf 'no end'; false") == CommandResult(1, "no end")
 
 
+@pytest.mark.thorough
 def test_kernel_messages_between_any_two_bytes_hide_no_status() -> None:
     chance = random.Random(20)  # noqa: S311 - the same noise each time
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RANDOM = random.Random(11)  # noqa: S311 - content, no secret
 BLOCKS: list[bytes | None] = [
-    RANDOM.randbytes(BLOCK) if number % 900 < 300 else None for number in range(2700)
+    RANDOM.randbytes(BLOCK) if number % 900 < 300 else None for number in range(1500)
 ]
 """Runs of more than a MiB that begin and end within one, and holes of more than two."""
 

@@ -65,7 +65,11 @@ def lay_out(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=[(), ("-n", "2", "--dist=loadgroup")], ids=["plain", "xdist"])
+@pytest.fixture(
+    scope="module",
+    params=[(), pytest.param(("-n", "2", "--dist=loadgroup"), marks=pytest.mark.thorough)],
+    ids=["plain", "xdist"],
+)
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = lay_out(tmp_path_factory.mktemp("recorded"))
     ran = run(folder, *request.param)

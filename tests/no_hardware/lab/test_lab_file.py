@@ -201,7 +201,7 @@ def test_a_run_uses_what_the_lab_file_says_of_the_dut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("safe", "stays_on", "pin_a_was_low"),
     [
-        ("leave", True, False),
+        pytest.param("leave", True, False, marks=pytest.mark.thorough),
         pytest.param("force-off", False, False, marks=pytest.mark.thorough),
         pytest.param("aL,w1", False, True, marks=pytest.mark.thorough),
     ],
