@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from hil.flash.image import Room
+    from hil.flash.image import ProvenLater, Room
 
 __all__ = ["MAGIC", "AndroidSparseImage"]
 
@@ -94,7 +94,9 @@ class AndroidSparseImage:
         """Size of the disk that it describes."""
         return self._header.blocks * self._header.block_bytes
 
-    def extents(self, _room: Room | None = None) -> Generator[Extent]:
+    def extents(
+        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent]:
         """Read raw and repeated chunks; see `Image`."""
         with opened(self._path) as stream:
             stream.skip(self._header.header_bytes)

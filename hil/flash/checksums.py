@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Checksums"]
+__all__ = ["CheckedRange", "Checksums"]
 
 _THREADS = 2
 _MOST_WAITING = 2 * _THREADS
@@ -40,14 +40,14 @@ class Checksums:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def range(self, name: str, expected: str) -> _Range:
+    def range(self, name: str, expected: str) -> CheckedRange:
         """Begin a range.
 
         Args:
             name: For the error.
             expected: Its checksum, hexadecimal; empty: it has none.
         """
-        return _Range(self, name, expected, hashlib.new(self._kind) if expected else None)
+        return CheckedRange(self, name, expected, hashlib.new(self._kind) if expected else None)
 
     def finish(self) -> None:
         """Wait for all; raises what `wrong` returned for the first that does not agree."""
@@ -70,7 +70,7 @@ class Checksums:
             raise self._wrong(wrong)
 
 
-class _Range:
+class CheckedRange:
     """One range: its pieces are counted in order, other ranges' beside them."""
 
     def __init__(self, checksums: Checksums, name: str, expected: str, digest: Any) -> None:  # noqa: ANN401 - hashlib's

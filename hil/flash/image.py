@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
-__all__ = ["Extent", "Hole", "Image", "Room"]
+__all__ = ["Extent", "Hole", "Image", "ProvenLater", "Room"]
 
 Room: TypeAlias = "Callable[[int], memoryview]"
 """Gives memory for the bytes at an offset, as many as there is room for."""
+
+ProvenLater: TypeAlias = "Callable[[], bool]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ class Image(Protocol):
         """How many bytes `extents` gives, holes included."""
         ...
 
-    def extents(self, room: Room | None = None) -> Generator[Extent | Hole]:
+    def extents(
+        self, room: Room | None = None, proven_later: ProvenLater | None = None
+    ) -> Generator[Extent | Hole]:
         """Read from the start: what matters, in rising order, nothing overlapping; no extent over 4 MiB.
 
         What lies between them is not part of the image: a map says that it may be anything.
@@ -99,6 +103,8 @@ class Image(Protocol):
         Args:
             room: Gives memory for what comes at an offset. An image may read straight into it, and spare a
                 copy; it must not be used again before the extent's `counted` is done.
+            proven_later: Whether the image is sure to be read once more; what is read from then on need not
+                be held against its checksums now, and the last sentence below holds for the other time.
 
         Raises:
             ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image

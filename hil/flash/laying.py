@@ -136,7 +136,7 @@ class _Laying:
             self._begin_writing()
         with (
             ImageDigest() as digest,
-            Pieces(self._image) as pieces,
+            Pieces(self._image, self._is_read_again) as pieces,
             Writing(self._disk, pieces.give_back) as writing,
         ):
             for piece in pieces:
@@ -157,6 +157,10 @@ class _Laying:
         self._look_at_head()
         if self._laid.body_changed:
             self._disk.sync()
+
+    def _is_read_again(self) -> bool:
+        """Whether the second look is sure to read the image, too; then one time is enough for checksums."""
+        return self._laid.body_changed and not self._image.is_compressed
 
     def _saw(self, size_bytes: int) -> None:
         self._laid.seen_bytes += size_bytes

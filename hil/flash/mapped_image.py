@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.checksums import Checksums
+from hil.flash.checksums import CheckedRange, Checksums
 from hil.flash.image import Extent
 from hil.flash.stream import PIECE_BYTES, ImageStream, opened
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.flash.bmap import BlockMap, BlockRange
-    from hil.flash.image import Room
+    from hil.flash.image import ProvenLater, Room
 
 __all__ = ["MappedImage"]
 
@@ -45,11 +45,13 @@ class MappedImage:
         """How many bytes matter."""
         return self._map.mapped_bytes
 
-    def extents(self, room: Room | None = None) -> Generator[Extent]:
+    def extents(self, room: Room | None = None, proven_later: ProvenLater | None = None) -> Generator[Extent]:
         """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
         with opened(self._path) as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
-                yield from self._range(stream, blocks, checksums, room)
+                expected = "" if proven_later is not None and proven_later() else blocks.checksum
+                name = f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"
+                yield from self._range(stream, blocks, checksums.range(name, expected), room)
             stream.skip(self._map.image_bytes - stream.at)
             checksums.finish()
             if stream.read(1):
@@ -58,12 +60,10 @@ class MappedImage:
                 )
 
     def _range(
-        self, stream: ImageStream, blocks: BlockRange, checksums: Checksums, room: Room | None
+        self, stream: ImageStream, blocks: BlockRange, counted: CheckedRange, room: Room | None
     ) -> Iterator[Extent]:
         begin, left = self._map.extent(blocks)
         stream.skip(begin - stream.at)
-        name = f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"
-        counted = checksums.range(name, blocks.checksum)
         while left:
             if room is None or self.is_compressed:
                 data = memoryview(stream.exactly(min(left, PIECE_BYTES)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from hil.flash.image import Extent, Image
+    from hil.flash.image import Extent, Image, ProvenLater
 
 __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 
@@ -76,10 +76,12 @@ class Pieces:
 
     Args:
         image: Is read from its start to its end.
+        proven_later: See `Image.extents`.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, proven_later: ProvenLater | None = None) -> None:
         self._image = image
+        self._proven_later = proven_later
         self._piece: Piece | None = None
         self._complete: list[Piece | Hole] = []
         self._stopped = False
@@ -133,7 +135,7 @@ class Pieces:
             self._full.put(error)
 
     def _assembled(self) -> Iterator[Piece | Hole]:
-        with closing(self._image.extents(self._room)) as extents:
+        with closing(self._image.extents(self._room, self._proven_later)) as extents:
             for extent in extents:
                 if isinstance(extent, Hole):
                     self._end_piece()

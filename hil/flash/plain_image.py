@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from hil.flash.image import Room
+    from hil.flash.image import ProvenLater, Room
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
 
@@ -58,7 +58,9 @@ class RawImage:
         """The same: zeros matter, too."""
         return self.source_bytes
 
-    def extents(self, room: Room | None = None) -> Generator[Extent | Hole]:
+    def extents(
+        self, room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent | Hole]:
         """Read what is no hole; see `Image`."""
         try:
             with self._path.open("rb", buffering=0) as file:
@@ -109,7 +111,9 @@ class CompressedImage:
         """Size of what is in it; None until it was read to its end once."""
         return self._size_bytes
 
-    def extents(self, _room: Room | None = None) -> Generator[Extent]:
+    def extents(
+        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent]:
         """Read everything; see `Image`."""
         with opened(self._path) as stream:
             while data := stream.read(PIECE_BYTES):

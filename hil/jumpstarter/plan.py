@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from hil.flash.image import Image, Room
+    from hil.flash.image import Image, ProvenLater, Room
 
 __all__ = ["PIECE_BYTES", "Piece", "SpooledImage", "digest_of", "pieces_of"]
 
@@ -92,7 +92,9 @@ class SpooledImage:
         self._pieces = pieces
         self._file = file
 
-    def extents(self, _room: Room | None = None) -> Generator[Extent | Hole]:
+    def extents(
+        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent | Hole]:
         """Read every piece; see `Image`.
 
         Raises:

@@ -449,6 +449,23 @@ def test_a_damaged_image_does_not_cost_the_stick_that_holds_the_whole_one(
     assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
 
 
+@pytest.mark.parametrize("at", [0, 5 * MIB + BLOCK, IMAGE_BYTES - 1])
+def test_one_wrong_bit_by_a_block_map_leaves_a_stick_that_does_not_boot(
+    bench: StickBench, image: Path, at: int
+) -> None:
+    data = image.read_bytes()
+    blocks: list[bytes | None] = [data[begin : begin + BLOCK] for begin in range(0, IMAGE_BYTES, BLOCK)]
+    for hole in range(256, len(blocks), 64):  # so that there are many ranges
+        blocks[hole] = None
+    image.with_name("image.img.bmap").write_bytes(bmap_of(blocks))
+    image.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+    with pytest.raises(ImageError, match="is not what its block map describes"):
+        flash(bench, image)
+
+    assert not boots(bench)
+
+
 def faulty(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[memoryview, int, int], bytes | None]) -> None:
     """Spoil writes: given the bytes, their offset and the number of the write; None drops them."""
     write, count = os.pwrite, [0]
