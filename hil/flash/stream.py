@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PIECE_BYTES", "ImageStream", "opened", "unreadable"]
 
-PIECE_BYTES = 1024 * 1024
-"""The most that is read in one piece."""
+PIECE_BYTES = 256 * 1024
+"""The most that is read in one piece. For a decompressed MiB, Python asks the system for new memory each
+time, and that costs more than zstd itself."""
 
 _START_BYTES = 512
 

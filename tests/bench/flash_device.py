@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bare_memory_bytes", "device", "flash"]
+__all__ = ["bare_memory_bytes", "device", "flash", "unpacking_s"]
 
 _KIB = 1024
 
@@ -61,6 +61,18 @@ def flash(image: Path, disk: Path, *, force: bool) -> dict[str, Any]:
     """
     command = [sys.executable, __file__, str(image), str(disk), *(["force"] if force else [])]
     return json.loads(subprocess.check_output(command, text=True))
+
+
+def unpacking_s(archive: Path) -> float:
+    """How long Python's own decompressor takes to unpack an archive into nothing."""
+    code = (
+        "import sys, time; from pathlib import Path; from hil.flash.stream import PIECE_BYTES, opened\n"
+        "began = time.monotonic()\n"
+        "with opened(Path(sys.argv[1])) as stream:\n"
+        "    while stream.read(PIECE_BYTES): pass\n"
+        "print(time.monotonic() - began)"
+    )
+    return float(subprocess.check_output([sys.executable, "-c", code, str(archive)], text=True))
 
 
 def bare_memory_bytes() -> int:

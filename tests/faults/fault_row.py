@@ -32,7 +32,7 @@ class FaultRow:
         source: What we say we were doing.
         ours: Our error.
         verdict: What a fresh look finds while the fault lasts.
-        later: What the same fault raises a moment later, if that differs.
+        later: What the same fault raises a moment later, in this order, where that differs.
         kernel_only: A simulated host has no such thing.
     """
 
@@ -42,17 +42,17 @@ class FaultRow:
     source: Source
     ours: type[HilError] | None
     verdict: Verdict
-    later: Raised | None = None
+    later: tuple[Raised, ...] = ()
     kernel_only: bool = False
 
     @property
     def expected(self) -> set[Raised | None]:
         """What may be raised."""
-        return {self.raised, self.later or self.raised}
+        return {self.raised, *self.later}
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as the page shows it."""
-        raised = [one for one in (self.raised, self.later) if one is not None]
+        raised = [one for one in (self.raised, *self.later) if one is not None]
         numbers = [one.number for one in raised if one.number is not None]
         return (
             self.fault,

@@ -43,7 +43,7 @@ USB = (
         Source.USB_OPEN,
         errors.BoardAbsentError,
         _GONE,
-        later=_NO_DEVICE,
+        later=(_NO_DEVICE,),
     ),
     FaultRow(
         "reopened", "opened again when gone", _NO_DEVICE, Source.USB_OPEN, errors.BoardAbsentError, _GONE
@@ -195,7 +195,7 @@ STICK = (
         Source.STICK,
         errors.StickLostError,
         _THERE,
-        later=Raised("OSError", 19),
+        later=(Raised("OSError", 28), Raised("OSError", 19)),
         kernel_only=True,
     ),
     FaultRow(
