@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
 
+_RAW_BYTES = 1024 * 1024
+"""How much is read at once where nobody gives memory."""
+
 _AHEAD_BYTES = 8 * 1024 * 1024
 """How much the kernel reads in advance, while what was read is being written."""
 
@@ -75,7 +78,7 @@ class RawImage:
                 yield Hole(at, begin - at)
             at, end = begin, begin + length
             while at < end:
-                into = room(at) if room else memoryview(bytearray(PIECE_BYTES))
+                into = room(at) if room else memoryview(bytearray(_RAW_BYTES))
                 came = os.preadv(descriptor, [into[: end - at]], at)
                 if not came:
                     raise self._changed()
