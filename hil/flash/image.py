@@ -52,14 +52,14 @@ class Hole:
         """Where the next byte would belong."""
         return self.offset + self.size_bytes
 
-    def behind(self, offset: int) -> Hole | None:
-        """The part of it from an offset on, if there is any."""
-        begin = max(self.offset, offset)
-        return Hole(begin, self.end - begin) if begin < self.end else None
+    def behind(self, offset: int) -> Hole:
+        """The part of it from an offset on; empty where it ends before that."""
+        begin = min(max(self.offset, offset), self.end)
+        return Hole(begin, self.end - begin)
 
-    def parts(self, offset: int, most_bytes: int) -> Iterator[Hole]:
-        """Yield what is behind an offset, in parts that are not larger than that."""
-        for begin in range(max(self.offset, offset), self.end, most_bytes):
+    def parts(self, most_bytes: int) -> Iterator[Hole]:
+        """Yield it in parts that are not larger than that."""
+        for begin in range(self.offset, self.end, most_bytes):
             yield Hole(begin, min(most_bytes, self.end - begin))
 
 

@@ -187,8 +187,8 @@ class _Laying:
     def _take_hole(self, hole: Hole) -> None:
         """Note a hole whose zeros are not known to be on the stick; those of the head are in it already."""
         behind = hole.behind(HEAD_BYTES)
-        self._saw(hole.size_bytes - (behind.size_bytes if behind else 0))
-        if behind is None:
+        self._saw(hole.size_bytes - behind.size_bytes)
+        if not behind.size_bytes:
             return
         self._laid.body_bytes += behind.size_bytes
         self._look_at_head()

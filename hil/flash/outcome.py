@@ -47,9 +47,8 @@ class Flashed:
     @property
     def image(self) -> str:
         """Which image it is, in words: its name, its size, and the first digits of its digest."""
-        return (
-            ", ".join(filter(None, (f"{self.label} ({self.size_bytes} bytes", self.digest[:_DIGITS]))) + ")"
-        )
+        facts = filter(None, (f"{self.size_bytes} bytes", self.digest[:_DIGITS]))
+        return f"{self.label} ({', '.join(facts)})"
 
     @property
     def was_written(self) -> bool:

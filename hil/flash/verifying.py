@@ -108,7 +108,7 @@ class _Body:
         """Yield what is behind the head, holes by parts; the head is compared on the way."""
         for piece in pieces:
             if isinstance(piece, Hole):
-                yield from piece.parts(HEAD_BYTES, PIECE_BYTES)
+                yield from piece.behind(HEAD_BYTES).parts(PIECE_BYTES)
                 continue
             piece.counted.append(self.digest.add(piece.offset, piece.data))
             if piece.offset >= HEAD_BYTES:
