@@ -115,8 +115,5 @@ def merge(asked: _Asked, other: Path) -> dict[str, int]:
 @click.pass_obj
 def forget(asked: _Asked, days: float) -> dict[str, int]:
     """Remove old runs."""
-    from hil.history.store import History  # noqa: PLC0415 - as above
-
-    opened(asked.path).close()
-    with History(asked.path) as kept:
+    with opened(asked.path, to_read=False) as kept:
         return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}

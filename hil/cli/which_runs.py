@@ -48,8 +48,12 @@ def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
     )
 
 
-def opened(path: Path) -> History:
+def opened(path: Path, *, to_read: bool = True) -> History:
     """Return an open history that is there.
+
+    Args:
+        path: Its file.
+        to_read: Nothing will be entered or removed; see `History`.
 
     Raises:
         HistoryError: There is none, or it cannot be read.
@@ -62,7 +66,7 @@ def opened(path: Path) -> History:
             why="no run was recorded there yet",
             remedy=f"run nox -s nightly, or pytest --hil-history {path}",
         )
-    return History(path, to_read=True)
+    return History(path, to_read=to_read)
 
 
 def looked_at(kept: History, nights: int, kind: str) -> Window:
