@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["BoardGiver", "BoardTests"]
+__all__ = ["NOT_EXCUSED", "BoardGiver", "BoardTests"]
+
+NOT_EXCUSED = pytest.StashKey[str]()
+"""The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
 
 
 class BoardGiver(Protocol):
@@ -72,11 +75,18 @@ class BoardTests:
         if item.stash[KIND] is not Kind.NO_HARDWARE:
             self._boards.check(item)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Let the last report of a test say what was flashed."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
         if call.when == "teardown" and item.stash[KIND] is not Kind.NO_HARDWARE:
             self._boards.over(item)
+        report = yield
+        if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            del report.wasxfail
+        return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

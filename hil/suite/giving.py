@@ -105,8 +105,13 @@ class Giving:
             self._prepare(item, kind)
 
     def check(self, item: pytest.Item) -> None:
-        """Raise why a test has no board; one that uses none of the fixtures may find out by itself."""
-        if self.keeper.error is not None and (uses_board(item) or not self.keeper.may_run_without):
+        """Raise why a test has no board; one that uses none of the fixtures may find out by itself.
+
+        Where hardware is required, it may not: it could pass without any.
+        """
+        if self.keeper.error is None:
+            return
+        if uses_board(item) or self._options.require or not self.keeper.may_run_without:
             raise self.keeper.error
 
     def over(self, item: pytest.Item) -> None:

@@ -199,9 +199,21 @@ class Ledger:
     def counts(self, kind: Kind) -> dict[str, int]:
         """Count the tests of one kind by what became of them."""
         records = self.of(kind)
+        planned = max(self.planned[kind], len(records))
         return {
-            "planned": max(self.planned[kind], len(records)),
+            "planned": planned,
             "ran": sum(record.was_tested for record in records),
             "failed": sum(record.failed for record in records),
             "skipped": sum(record.skipped for record in records),
-        } | ({"flaky": flaky} if (flaky := sum(record.flaky for record in records)) else {})
+        } | {name: number for name, number in self._rarer_counts(records, planned).items() if number}
+
+    @staticmethod
+    def _rarer_counts(records: list[TestRecord], planned: int) -> dict[str, int]:
+        """Count what most runs have none of, by the words that the ledger uses."""
+        told = sum(record.ran or record.failed or record.skipped for record in records)
+        boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
+        return {
+            "flaky": sum(record.flaky for record in records),
+            "ran without a board": sum(boardless),
+            "never began": planned - told,
+        }

@@ -75,7 +75,7 @@ def loud_line(ledger: Ledger) -> str:
 def junit_properties(ledger: Ledger) -> dict[str, str]:
     """Return the ledger as properties of the whole JUnit suite."""
     properties = {
-        f"hil_{kind.value}_{what}": str(number)
+        f"hil_{kind.value}_{what.replace(' ', '_')}": str(number)
         for kind in _WITH_BOARD
         for what, number in ledger.counts(kind).items()
     }

@@ -12,7 +12,7 @@ import pytest
 
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
-from hil.suite.board_tests import BoardTests
+from hil.suite.board_tests import NOT_EXCUSED, BoardTests
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, planned
@@ -123,9 +123,10 @@ class Run:
             if judgement.verdict is Verdict.LOST:
                 self.giving.lost()
             describe_judgement(item, judgement, REASONS[judgement.verdict])
-            call.excinfo = told_to_pytest(
-                judgement.reason, required=self.options.require or item.stash[KIND] is Kind.MIXED
-            )
+            required = self.options.require or item.stash[KIND] is Kind.MIXED
+            if required:
+                item.stash[NOT_EXCUSED] = call.when
+            call.excinfo = told_to_pytest(judgement.reason, required=required)
 
     def pytest_report_header(self) -> str:
         """Say in plain sight where the boards are."""

@@ -24,6 +24,7 @@ def test_reads_again(power): power.read()
 def test_mixed(power): power.read()
 def test_plain(): pass
 """
+PASSES_WITHOUT = "import pytest\n@pytest.mark.hardware\ndef test_passes(): pass"
 _runs: dict[tuple[str, ...], InnerRun] = {}
 ALONE_AND_IN_TWO = pytest.mark.parametrize(
     "workers", ["-n0", pytest.param("-n2", marks=pytest.mark.thorough)]
@@ -139,3 +140,39 @@ def test_a_test_skipped_by_its_author_gets_no_board(run_suite: RunSuite) -> None
 
     assert "hil_board" not in inner.outcomes["test_skipped"].properties
     assert "NO HARDWARE TEST RAN: 1 planned, 1 skipped" in inner.text
+
+
+def test_tests_that_never_began_are_counted(run_suite: RunSuite) -> None:
+    inner = run_suite(
+        "def test_1(power): assert False\ndef test_2(power): pass", "--hil-boards=sim:1", "--exitfirst"
+    )
+
+    assert "hardware: 2 planned, 1 ran, 1 failed, 0 skipped, 1 never began" in inner.text
+    assert inner.suite_properties["hil_hardware_never_began"] == "1"
+
+
+def test_a_hardware_test_that_passed_without_a_board_is_counted_as_such(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES_WITHOUT, "--hil-boards=none")
+
+    assert "hardware: 1 planned, 0 ran, 0 failed, 0 skipped, 1 ran without a board" in inner.text
+
+
+def test_it_fails_where_hardware_is_required(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES_WITHOUT, "--hil-boards=none", "--hil-require")
+
+    assert (inner.results(), inner.status) == ({"test_passes": "error"}, Status.BENCH_NOT_READY)
+
+
+@pytest.mark.parametrize("arguments", ["", "strict=True", "raises=BaseException"])
+def test_no_xfail_excuses_hardware_that_is_required(arguments: str, run_suite: RunSuite) -> None:
+    source = f"import pytest\n@pytest.mark.xfail({arguments})\ndef test_reads(power): assert False"
+    inner = run_suite(source, "--hil-boards=none", "--hil-require")
+
+    assert (inner.results(), inner.status) == ({"test_reads": "error"}, Status.BENCH_NOT_READY)
+
+
+def test_an_xfail_keeps_its_meaning_on_a_board(run_suite: RunSuite) -> None:
+    source = "import pytest\n@pytest.mark.xfail\ndef test_reads(power): assert False"
+    inner = run_suite(source, "--hil-boards=sim:1", "--hil-require")
+
+    assert (inner.results(), inner.status) == ({"test_reads": "xfailed"}, Status.GREEN)
