@@ -39,6 +39,7 @@ _END = b"\r\n" + _PROMPT
 _LEFT = b"\r\nExiting console mode\r\n" + _PROMPT
 _ENTERED = b"Entering console mode, type CTRL+B 5 times to exit\r\n"
 _GO_BACK = ("console", "console ")
+_NO_READINGS = "meter off"
 _RUB_OUT_LINE = b"\x7f" * LONGEST_COMMAND
 _REACTION_S = 1.0
 _PAUSE_S = 0.05
@@ -102,22 +103,25 @@ def ask_shell(port: ConsolePort, command: str, timeout_s: float) -> ShellAnswer:
     """
     check_command(command)
     if command in _GO_BACK:
-        restore_console_mode(port)
+        with _in_shell(port):
+            pass
         return ShellAnswer.of(_ENTERED, cut=False)
     with _in_shell(port) as talk:
         return talk.ask(command, timeout_s)
 
 
 def restore_console_mode(port: ConsolePort) -> None:
-    """Bring the board into console mode, whichever mode it is in.
+    """Bring the board into console mode, whichever mode it is in, with nothing between the DUT's bytes.
 
-    A DUT that was connected gets five Ctrl-B for it, and its output of a few milliseconds is dropped.
+    The shell's `meter on` outlives whoever said it, too: from then on the board puts a reading behind every
+    CR of the DUT. A DUT that was connected gets five Ctrl-B for it, and its output of a few milliseconds is
+    dropped.
 
     Raises:
         ShellError: The board does not react.
     """
-    with _in_shell(port):
-        pass
+    with _in_shell(port) as talk, suppress(ShellError):  # whether it goes back is what counts
+        talk.ask(_NO_READINGS, _REACTION_S)
 
 
 @contextmanager
@@ -187,7 +191,7 @@ class _Conversation:
         """Run a command and return its answer."""
         deadline = Deadline(timeout_s)
         self._port.write(command.encode() + b"\r")
-        if self._until(command.encode(), timeout_s) is None:
+        if command and self._until(command.encode(), timeout_s) is None:
             raise self._no_answer(command, timeout_s)
         while _END not in self.rest:
             cut = len(self.rest) >= _CUT_BYTES

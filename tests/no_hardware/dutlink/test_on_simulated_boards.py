@@ -224,3 +224,21 @@ def test_off_is_seen_by_the_current(board: Board) -> None:
     board.power.force_off()
 
     assert board.power.wait_until_off().amps <= 0.05
+
+
+def test_a_meter_that_somebody_left_on_does_not_speak_between_the_lines_of_the_next_one(
+    board: Board, sim_host: Host, truth: ControlClient
+) -> None:
+    board.console.shell("meter on")
+    board.close()
+    assert truth.state(board.serial)["meter"]
+
+    with open_board(sim_host, board.serial):
+        assert not truth.state(board.serial)["meter"]
+
+
+def test_a_meter_that_a_test_switched_on_stays_on(board: Board, truth: ControlClient) -> None:
+    board.console.shell("meter on")
+    board.console.shell("console")
+
+    assert truth.state(board.serial)["meter"]

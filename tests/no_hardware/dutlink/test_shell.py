@@ -88,6 +88,11 @@ def test_a_listing_that_lost_its_last_line_is_cut_though_the_prompt_came(
     assert opened.shell("get-config").cut is (not listed)
 
 
+def test_an_empty_command_has_an_empty_answer(opened: Console, other_end: FakeTty) -> None:
+    assert opened.shell("") == ""
+    assert other_end.console_mode
+
+
 def test_what_the_dut_said_before_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
 
