@@ -1,13 +1,15 @@
 """The boards of a parallel run: its first process leases them, and its workers use them by turns.
 
 So a worker gets any board as fast as a connection is made, no hook runs twice, and a test that asks for a
-certain board is given to whoever has that. A guard ends the leases when the run is killed.
+certain board is given to whoever has that. A lease ends when no test is left for its board; a guard ends it
+when the run is killed.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from hil.lab.lease import hold
 from hil.lab.safety import Safety
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hil.jumpstarter.search import Found
     from hil.jumpstarter.target import Leased
@@ -35,15 +37,22 @@ GUARD_LIMIT_S = 30.0
 
 
 class Fleet:
-    """Leased exporters; `close` gives them back.
+    """Leased exporters, given back one by one, and all that are left by `close`.
+
+    Args:
+        cards: Their boards, with the way that a worker takes to each.
+        ends: For each serial number, what ends its lease; None: this run has no leases.
 
     Attributes:
-        cards: Their boards, with the way that a worker takes to each.
+        cards: As above.
     """
 
-    def __init__(self, cards: Sequence[BoardCard], undo: ExitStack | None = None) -> None:
+    def __init__(
+        self, cards: Sequence[BoardCard], ends: Mapping[str, Callable[[], None]] | None = None
+    ) -> None:
         self.cards = list(cards)
-        self._undo = undo or ExitStack()
+        self._ends = dict(ends or {})
+        self._ending: list[threading.Thread] = []
 
     @classmethod
     def lease(  # noqa: PLR0913 - what is asked for, and by whom
@@ -75,13 +84,26 @@ class Fleet:
             search.lease(min(workers, len(wishes)))
             chosen = useful(search, wishes, workers)
             search.keep(chosen)
+            ends = {}
             for one in chosen:
-                undo.callback(_guarded(one, target.client))
-            return cls([_with_way(one) for one in chosen], undo.pop_all())
+                ends[one.card.serial] = undo.callback(_guarded(one, target.client))
+            undo.pop_all()
+            return cls([_with_way(one) for one in chosen], ends)
+
+    def give_back(self, serial: str) -> None:
+        """Let others have a board, in the background: tests go on meanwhile; harmless when repeated."""
+        end = self._ends.pop(serial, None)
+        if end is not None:
+            thread = threading.Thread(target=end, name=f"hil-end-lease-{serial}")
+            thread.start()
+            self._ending.append(thread)
 
     def close(self) -> None:
-        """Give all of them back; harmless when repeated."""
-        self._undo.close()
+        """Give all of them back, and wait until they are; harmless when repeated."""
+        for serial in list(self._ends):
+            self.give_back(serial)
+        while self._ending:
+            self._ending.pop().join()
 
 
 def useful(search: Search, wishes: Sequence[Wish], workers: int) -> list[Found]:

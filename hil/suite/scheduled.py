@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
 
 from hil.errors import UnavailableError
 from hil.lab.controller_watch import GONE_STATUS
@@ -17,14 +19,29 @@ from hil.suite.wishes import BoardCard, Wish, wish_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pytest
-
     from hil.suite.durations import Measured
     from hil.suite.options import BoardsOption, RunOptions
 
 __all__ = ["register"]
 
 VENDOR_ID = "2b23"
+
+
+class Fleet(Protocol):
+    """What `hil.jumpstarter.reach:lease_boards` gives."""
+
+    cards: list[BoardCard]
+
+    def give_back(self, serial: str) -> None:
+        """Let others have a board."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is left."""
+        ...
+
+
+_FLEET = pytest.StashKey[Fleet]()
 
 
 def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
@@ -51,6 +68,10 @@ class Scheduled:
             return session.run_of(config).giving.cards()
         return _guessed_boards(options.boards)
 
+    def give_back(self, config: pytest.Config, serial: str) -> None:
+        """Let other users of a Jumpstarter lab have a board."""
+        config.stash[_FLEET].give_back(serial)
+
     def wish(self, item: pytest.Item) -> Wish | None:
         """Return what a collected test wants."""
         return wish_of(item, session.run_of(item.config).options.board)
@@ -67,12 +88,12 @@ def _leased_boards(
     lease_boards = importlib.import_module("hil.jumpstarter.reach").lease_boards  # an extra, by name only
     asked = (options.boards.text, options.boards.client, options.wait_s, session.run_of(config).giving.show)
     try:
-        fleet = lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
+        fleet: Fleet = lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
     except UnavailableError:
         return []
+    config.stash[_FLEET] = fleet
     config.add_cleanup(fleet.close)
-    cards: list[BoardCard] = fleet.cards
-    return cards
+    return fleet.cards
 
 
 def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:

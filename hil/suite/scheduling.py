@@ -8,6 +8,7 @@ that right.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -43,6 +44,10 @@ class SchedulingSuite(Protocol):
             wishes: What each test that uses a board wants of it; none while they are not known.
             workers: How many could use one at a time.
         """
+        ...
+
+    def give_back(self, config: pytest.Config, serial: str) -> None:
+        """In the controller: no test is left for that board, which is another machine's."""
         ...
 
     def wish(self, item: pytest.Item) -> Wish | None:
@@ -114,7 +119,8 @@ class BoardScheduling:
         def cards(wishes: Sequence[Wish], workers: int) -> Sequence[BoardCard]:
             return self._suite.boards(config, wishes, workers)
 
-        return HardwareScheduling(config, cards, self._channel, self._durations)
+        give_back = partial(self._suite.give_back, config)
+        return HardwareScheduling(config, cards, give_back, self._channel, self._durations)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

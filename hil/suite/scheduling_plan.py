@@ -120,6 +120,14 @@ class Plan:
             self._lending.lose(board, self._queues.values())
             self._forget_shares()
 
+    def needs(self, board: str) -> bool:
+        """Whether a test that has not ended runs on that board, or could yet be given to it."""
+        queues = self._queues.values()
+        if self._backlog.waits_for(board) or any(queue.may_use(board) for queue in queues):
+            return True
+        movable = (index for queue in queues for index in queue.movable)
+        return any(board in self._backlog.boards_for(index) for index in movable)
+
     def orders(self, now_s: float) -> Orders:
         """Decide what to do now; what is returned counts as done."""
         self._now_s, self._orders, self._divided = now_s, Orders(), False

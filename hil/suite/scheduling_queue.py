@@ -53,6 +53,15 @@ class WorkerQueue:
         """Whether the first test can have begun."""
         return len(self.tests) >= BOUND or (self.closing and bool(self.tests))
 
+    @property
+    def movable(self) -> list[int]:
+        """The tests that another worker could still get."""
+        return self.tests if self.asked_back else self.tests[BOUND:]
+
+    def may_use(self, board: str) -> bool:
+        """Whether a test in it runs on that board."""
+        return board in self.boards.values()
+
     def add(self, index: int, board: str | None, now_s: float) -> None:
         """Append a test."""
         ran = self.runs

@@ -36,6 +36,7 @@ class HardwareScheduling:
         config: The controller's.
         cards: Finds the boards of this run, for the wishes of its tests and so many workers; asked once, and
             only if a test wants one.
+        give_back: Given a board of another machine, by its serial number, that no test is left for.
         channel: What workers say and are told besides xdist.
         durations: What tests took before.
     """
@@ -44,11 +45,13 @@ class HardwareScheduling:
         self,
         config: pytest.Config,
         cards: Callable[[Sequence[Wish], int], Sequence[BoardCard]],
+        give_back: Callable[[str], None],
         channel: RunChannel,
         durations: Durations,
     ) -> None:
         self.config = config
         self._find_cards = cards
+        self._give_back = give_back
         self._channel = channel
         self._durations = durations
         self._expected = len(parse_tx_spec_config(config))
@@ -57,6 +60,7 @@ class HardwareScheduling:
         self._tests: list[str] = []
         self._plan: Plan | None = None
         self._ways: dict[str, str] = {}
+        self._leased: set[str] = set()
 
     @property
     def nodes(self) -> list[WorkerController]:
@@ -137,6 +141,7 @@ class HardwareScheduling:
         wanting = [wish for wish in wishes if wish is not None]
         cards = self._find_cards(wanting, len(self._collections)) if wanting else ()
         self._ways = {card.serial: card.way for card in cards}
+        self._leased = {serial for serial, way in self._ways.items() if way}
         wanted = [matching_serials(wish, cards) for wish in wishes]
         hardware = {index for index, serials in enumerate(wanted) if serials}
         costs = Costs(self._durations.known_s(tests), hardware)
@@ -181,3 +186,12 @@ class HardwareScheduling:
                 self._nodes[worker].send_runtest_some(tests)
         for worker in orders.close:
             self._nodes[worker].shutdown()
+        self._end_leases(self._plan)
+
+    def _end_leases(self, plan: Plan) -> None:
+        """Let other users of a lab have the boards that no test is left for."""
+        for serial in sorted(self._leased):
+            if not plan.needs(serial):
+                self._leased.remove(serial)
+                plan.lose(serial)
+                self._give_back(serial)

@@ -100,6 +100,24 @@ def test_workers_of_a_run_that_got_no_exporter_in_time_say_so_without_waiting_ag
     assert "DUTLink busy: every exporter with lab=0 is in use" in text, text
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_leases_end_behind_the_last_test_that_needs_a_board_though_the_run_goes_on(
+    tmp_path: Path, client: Path, controller: Controller, workers: str
+) -> None:
+    wait_until_free(controller, 2)
+    options = (f"--hil-client={client}", "-n", workers, "-k", "next or for_long")
+
+    with LabRun(tmp_path / "run", ANY, options) as run:
+        run.wait_for_sign("goes on")
+        wait_for("the leases have ended", lambda: controller.leases and not controller.active())
+        wait_until_free(controller, 2)
+        assert run.process.poll() is None
+        run.give_sign("go on")
+        text = run.result()
+
+    assert "2 passed" in text, text
+
+
 def test_a_killed_parallel_run_leaves_safe_boards_and_no_lease(
     tmp_path: Path, client: Path, controller: Controller, control: ControlClient
 ) -> None:

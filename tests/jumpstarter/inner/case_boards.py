@@ -73,3 +73,8 @@ def test_it_logs_in(dutlink: Board, power: Power, storage: Storage, console: Con
 
 def test_it_needs_no_board() -> None:
     (SIGNS / "plain").touch()
+
+
+def test_it_goes_on_for_long_without_any() -> None:
+    (SIGNS / "goes on").touch()
+    _wait_for("go on")

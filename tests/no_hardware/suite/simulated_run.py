@@ -50,6 +50,8 @@ class SimulatedRun:
     known: Mapping[int, float] = field(default_factory=dict)
     crashes: frozenset[int] = frozenset()  # tests that kill their worker
     loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
+    far: bool = False  # its boards are other machines', given back as soon as no test is left for them
+    given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
     crashed: list[int] = field(default_factory=list)
     now_s: float = 0.0
@@ -109,6 +111,16 @@ class SimulatedRun:
             self._later(LATENCY_S, lambda worker=self._live[name], tests=tests: self._receive(worker, tests))
         for name in orders.close:
             self._close(self._live[name])
+        if self.far:
+            self._give_boards_back()
+
+    def _give_boards_back(self) -> None:
+        for board in sorted(set(self.boards) - set(self.given_back)):
+            if not self.plan.needs(board):
+                lost = board in self.loses.values()
+                assert lost or board not in {worker.holds for worker in self._live.values()}, "it is in use"
+                self.plan.lose(board)
+                self.given_back.append(board)
 
     def _close(self, worker: SimulatedWorker) -> None:
         if not worker.closed:

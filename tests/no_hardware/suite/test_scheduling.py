@@ -26,12 +26,16 @@ from hil.suite.scheduling import BoardScheduling, worker_channel
 from hil.suite.wishes import BoardCard, Wish
 
 FOLDER = Path(__file__).parent
-CARDS = [BoardCard(*card[:2], frozenset(card[2:])) for card in json.loads(os.environ["FAKE_BOARDS"])]
+WAY = os.environ.get("FAKE_WAY", "")
+CARDS = [BoardCard(*card[:2], frozenset(card[2:]), WAY) for card in json.loads(os.environ["FAKE_BOARDS"])]
 
 
 class FakeSuite:
     def boards(self, config, wishes=(), workers=0):
         return CARDS
+
+    def give_back(self, config, serial):
+        note(not_needed=serial)
 
     def wish(self, item):
         mark = item.get_closest_marker("hardware")
@@ -349,6 +353,39 @@ def test_hardware(number, request):
     suite.run(source, "-n", "2").assert_outcomes(passed=16)
 
     assert Counter(line["board"] for line in suite.noted("test"))["a"] <= 3
+
+
+def test_a_far_board_is_not_needed_as_soon_as_no_test_is_left_for_it(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_WAY", "far")
+    suite.boards(["a", "one", "red"], ["b", "two", "blue"])
+    source = """
+import time, pytest
+
+@pytest.mark.hardware(tags=["red"])
+def test_red(): pass
+
+@pytest.mark.hardware(tags=["blue"])
+@pytest.mark.parametrize("number", range(3))
+def test_blue(number): pass
+
+@pytest.mark.parametrize("number", range(8))
+def test_other(number):
+    deadline = time.monotonic() + 30
+    while open("log").read().count("not_needed") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert time.monotonic() < deadline
+"""
+
+    suite.run(source, "-n", "2").assert_outcomes(passed=12)
+
+    assert [line["not_needed"] for line in suite.noted("not_needed")] in (["a", "b"], ["b", "a"])
+    log = suite.path.joinpath("log").read_text().splitlines()
+    for board in "ab":
+        told = next(at for at, line in enumerate(log) if f'"not_needed": "{board}"' in line)
+        assert not any(f'"board": "{board}"' in line for line in log[told:])
+        assert any(f'"gave_back": "{board}"' in line for line in log[:told])
 
 
 def test_a_run_stops_at_the_first_failure_if_told_so(suite: Suite) -> None:

@@ -80,6 +80,18 @@ def test_hardware_tests_run_on_boards_that_they_want_unless_these_are_lost(run: 
         assert board in possible or (board is None and possible <= set(run.loses.values()))
 
 
+@settings(max_examples=80, deadline=None)
+@given(any_run())
+def test_a_far_board_is_given_back_when_no_test_is_left_for_it_and_not_before(run: SimulatedRun) -> None:
+    run.far = True
+    run.run()
+
+    assert set(run.given_back) == set(run.boards)
+    for _, index, board in run.ran:
+        possible = run.wanted[index] & set(run.boards)
+        assert board in possible or not possible or run.crashed or possible <= set(run.loses.values())
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize("order", ["first", "last", "interleaved", "random"])
 @pytest.mark.parametrize("durations", ["equal", "skewed"])
