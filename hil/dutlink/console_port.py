@@ -16,6 +16,7 @@ from hil.dutlink.byte_stream import ByteStream
 from hil.dutlink.reading_pace import ReadingPace
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.tty import Tty, open_tty
+from hil.dutlink.tty_source import TtySource
 from hil.errors import ConsoleError, ConsoleLostError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ WRITE_LIMIT_S = 30.0
 CATCH_UP_LIMIT_S = 5.0
 """Seconds after which a reader that does not catch up is not waited for; it never takes one."""
 
-_READ_BYTES = 65536
 _CATCH_UP, _STOP = b"c", b"x"
 _CATCH_UP_BYTES = 4 * 1024 * 1024
 """A console that never pauses must not keep its reader from the next order."""
@@ -57,6 +57,7 @@ class ConsolePort:
         self._sink = self.stream
         self._routing = threading.Lock()
         self._descriptor = open_tty(tty, serial)
+        self._source = TtySource(self._descriptor)
         self._wake, self._waker = os.pipe()
         self._caught_up = threading.Semaphore(0)
         self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
@@ -182,7 +183,7 @@ class ConsolePort:
         """
         taken = 0
         while taken < least_bytes:
-            data = self._read_some()
+            data = self._source.read()
             if data is None:
                 return None
             if not data:
@@ -192,12 +193,3 @@ class ConsolePort:
             with self._routing:
                 self._sink.feed(data)
         return taken
-
-    def _read_some(self) -> bytes | None:
-        """What is there; None when the tty went away, which reads as an error or as nothing at all."""
-        try:
-            return os.read(self._descriptor, _READ_BYTES) or None
-        except BlockingIOError:
-            return b""
-        except OSError:
-            return None

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import pty
+import threading
+import tty
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.tty_source import FLOOD_BYTES, TtySource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TTY_BYTES = 4096
+MOST_READS = 100_000
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    """The far end of a pseudo-terminal, and the near one, which does not block."""
+    far, near = pty.openpty()
+    tty.setraw(near)
+    os.set_blocking(near, False)
+    yield far, near
+    os.close(near)
+    os.close(far)
+
+
+def pieces(source: TtySource, size: int) -> list[bytes]:
+    """Read so many bytes, with a bound on how often nothing is there."""
+    came: list[bytes] = []
+    for _ in range(MOST_READS):
+        came.append(source.read() or b"")
+        if sum(map(len, came)) >= size:
+            return [piece for piece in came if piece]
+        os.sched_yield()
+    raise AssertionError(came)
+
+
+def test_where_nothing_is_there_a_read_brings_nothing_and_does_not_wait(ends: tuple[int, int]) -> None:
+    assert TtySource(ends[1]).read() == b""
+
+
+def test_a_few_bytes_are_handed_on_as_they_came(ends: tuple[int, int]) -> None:
+    os.write(ends[0], b"login: ")
+
+    assert TtySource(ends[1]).read() == b"login: "
+
+
+def test_a_flood_loses_nothing_and_comes_in_pieces_longer_than_a_tty_holds(ends: tuple[int, int]) -> None:
+    far, near = ends
+    said = bytes(range(256)) * 4096
+    writer = threading.Thread(
+        target=lambda: [os.write(far, said[at : at + 4096]) for at in range(0, len(said), 4096)]
+    )
+    writer.start()
+    came = pieces(TtySource(near), len(said))
+    writer.join()
+
+    assert b"".join(came) == said
+    assert max(map(len, came)) > TTY_BYTES
+
+
+def test_a_flood_that_ends_with_the_source_is_handed_on_before_it_is_said_to_be_gone() -> None:
+    near, far = os.pipe()  # a pseudo-terminal whose far end goes drops what was not read
+    os.set_blocking(near, False)
+    os.write(far, b"x" * FLOOD_BYTES)
+    os.close(far)
+    source = TtySource(near)
+
+    assert source.read() == b"x" * FLOOD_BYTES
+    assert source.read() is None
+    os.close(near)
