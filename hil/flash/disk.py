@@ -38,8 +38,13 @@ Memory = mmap.mmap
 
 
 def memory() -> Memory:
-    """Memory for a piece that begins anywhere; in large pages, which a transfer need not pin one by one."""
-    pages = mmap.mmap(-1, PIECE_BYTES + 2 * ALIGNED_BYTES)
+    """Memory for a piece that begins anywhere; in large pages, which a transfer need not pin one by one.
+
+    Most systems have these for private memory only. A fork must not copy such while the kernel reads into
+    it (open(2), O_DIRECT), so a child does not get it at all.
+    """
+    pages = mmap.mmap(-1, PIECE_BYTES + 2 * ALIGNED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_DONTFORK)
     with suppress(OSError):  # a kernel without them
         pages.madvise(mmap.MADV_HUGEPAGE)
     return pages

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +20,6 @@ from hil.flash.equality import are_equal, are_zeros, first_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RANDOM = random.Random(11).randbytes(PIECE_BYTES + 2 * ALIGNED_BYTES)  # noqa: S311 - content, no secret
 
@@ -52,6 +54,29 @@ def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
 
     assert bench.content() == expected
     assert bytes(disk.read(memory(), offset, size)) == RANDOM[:size]
+
+
+def test_memory_for_a_piece_is_not_copied_by_a_fork_while_the_kernel_reads_into_it() -> None:
+    piece = memory()
+    first = ctypes.c_char.from_buffer(piece)
+    at = ctypes.addressof(first)
+    del first
+
+    flags = flags_of_memory(at)
+
+    assert "sh" not in flags  # private: only such is had in large pages everywhere
+    assert "dc" in flags
+
+
+def flags_of_memory(address: int) -> list[str]:
+    """What the kernel notes of the mapping around an address (Linux: proc_pid_smaps(5), VmFlags)."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(found[1], 16) <= address < int(found[2], 16)
+        if inside and line.startswith("VmFlags:"):
+            return line.split()[1:]
+    raise AssertionError(f"no mapping at {address:#x}")
 
 
 def test_transfers_go_past_the_page_cache(disk: Disk) -> None:
