@@ -88,13 +88,26 @@ class ControlClient:
             with self._lock:
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
                 line = self._lines.readline()
-            answer = json.loads(line)
+            answer = _parsed(line)
         except (OSError, ValueError) as error:
             raise SimulatorError(
                 f"the simulator at control port {self.port} does not answer",
-                why=str(error),
-                remedy="see whether it still runs, and start it again with `hil sim`",
+                why=_why(error),
+                remedy="start it again, or use the control_port, not the usbip_port, of its first line",
             ) from error
         if not answer.pop("ok"):
             raise SimulatorError(**answer["error"])
-        return answer  # type: ignore[no-any-return]  # JSON says nothing about types
+        return answer
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    answer = json.loads(line) if line else None
+    if not isinstance(answer, dict) or "ok" not in answer:
+        raise ValueError(line)
+    return answer
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (
+        str(error) if isinstance(error, OSError) else "what listens there says nothing that a simulator says"
+    )
