@@ -28,7 +28,14 @@ RECHECK_S = 1.0
 """Seconds for which a board that is leaving, or not yet allowed, is looked at again."""
 
 _RECHECK_EVERY_S = 0.1
-_USEFULNESS = (Verdict.PRESENT, Verdict.DENIED, Verdict.BUSY, Verdict.LOST, Verdict.ABSENT)
+_USEFULNESS = (
+    Verdict.PRESENT,
+    Verdict.DENIED,
+    Verdict.BUSY,
+    Verdict.LOST,
+    Verdict.ABSENT,
+    Verdict.NO_BACKEND,
+)
 
 
 def list_boards(host: Host, limit_s: float = GLANCE_S) -> list[Sighting]:

@@ -12,6 +12,7 @@ import importlib
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hil.dutlink.last_requests import OK, LastRequests
@@ -94,8 +95,12 @@ def usb_devices(host: Host) -> list[Device]:
 
 
 def let_go(device: Device) -> None:
-    """Close the handle that pyusb opened for a device; it opens a new one when the device is used again."""
-    importlib.import_module("usb.util").dispose_resources(device)
+    """Close the handle that pyusb opened for a device; it opens a new one when the device is used again.
+
+    A device that is gone cannot be closed any worse: nobody is told.
+    """
+    with suppress(*FOREIGN):
+        importlib.import_module("usb.util").dispose_resources(device)
 
 
 class Link:

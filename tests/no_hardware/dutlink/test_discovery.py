@@ -4,6 +4,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import usb.core
 from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 from hil import errors
@@ -202,3 +203,30 @@ def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
             raise usb_error(errno.EIO)
 
     assert look(Host(backend=lambda: Broken([]), dev=dev)).verdict is Verdict.LOST
+
+
+@pytest.mark.parametrize("number", [None, errno.EIO, errno.ENODEV])
+def test_a_board_that_cannot_be_closed_any_more_is_let_go(
+    host: Host, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    def broken(_self: FakeBackend, handle: FakeBoard) -> None:
+        if handle.opened:  # pyusb tries again when it forgets the device
+            handle.opened = 0
+            raise usb_error(number)
+
+    monkeypatch.setattr(FakeBackend, "close_device", broken)
+
+    with open_board(host, console=False) as board:
+        serial = board.serial
+    assert look(host, serial).verdict is Verdict.PRESENT
+
+
+def test_a_backend_that_gives_out_while_a_board_is_opened_is_a_finding(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_self: FakeBackend, _device: FakeBoard) -> FakeBoard:
+        raise usb.core.NoBackendError("gone")
+
+    monkeypatch.setattr(FakeBackend, "open_device", gone)
+
+    assert look(host).verdict is Verdict.NO_BACKEND
