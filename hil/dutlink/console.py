@@ -10,13 +10,13 @@ from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_mode import ConsoleMode
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expected_trouble import ExpectedTrouble
-from hil.dutlink.expecting import LAST_BYTES, Expecter, last_words
+from hil.dutlink.expecting import Expecter
 from hil.dutlink.login import credentials, log_in
 from hil.dutlink.prompt import PROMPT
 from hil.dutlink.shell import check_command
 from hil.dutlink.transcript import Transcript
+from hil.dutlink.waited_in_vain import LAST_BYTES, Waited
 from hil.dutlink.waiting import Deadline, hold, until
-from hil.errors import ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Console"]
 
 _NODE_LIMIT_S = 3.0
-_LEFT_IN_SHELL = "console.restore_console_mode(), if the board was left in its shell"
-_WAS_ON = "power.cycle() boots it anew: power.on() does nothing to a DUT that is on"
 
 
 class Console:
@@ -324,9 +322,6 @@ class Console:
             return outcome
         __tracebackhide__ = True
         self.check()
-        raise ExpectError(
-            f"{pattern!r} did not come on the console of board {self._serial} within {waited_s:.1f} s",
-            why=last_words(outcome, self.transcript.between(self.transcript.position - LAST_BYTES)),
-            remedy=_LEFT_IN_SHELL if self._mode.doubtful else "" if outcome.strip() else _WAS_ON,
-            serial=self._serial,
-        )
+        before = self.transcript.between(self.transcript.position - LAST_BYTES)
+        waited = Waited(pattern, waited_s, self._serial)
+        raise waited.in_vain(outcome, before, maybe_in_shell=self._mode.doubtful)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from textwrap import indent
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hil.dutlink.needles import Needle, patterns_of
-from hil.dutlink.plain_text import last_lines
 from hil.dutlink.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -17,17 +15,12 @@ if TYPE_CHECKING:
 
     from hil.dutlink.byte_stream import ByteStream
 
-__all__ = ["KEPT_BYTES", "LAST_BYTES", "Expected", "Expecter", "Pattern", "last_words"]
+__all__ = ["KEPT_BYTES", "Expected", "Expecter", "Pattern"]
 
 Pattern: TypeAlias = str | bytes | re.Pattern[str] | re.Pattern[bytes]
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """How many bytes without a match are kept: some six minutes of a DUT that never pauses at 115200 baud."""
-
-LAST_BYTES: Final = 4096
-"""How much is enough to tell what came last."""
-
-_SHOWN_LINES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +115,6 @@ class Expecter:
             del self._unread[:surplus]
             for each in needles:
                 each.forget(surplus)
-
-
-def last_words(unmatched: bytes, before: bytes) -> str:
-    """Tell what came last: since the last match, or before that where nothing did."""
-    shown = indent(last_lines(unmatched or before, _SHOWN_LINES), "    ")
-    if unmatched:
-        return f"last came\n{shown}"
-    return f"nothing came; before that came\n{shown}" if before else "nothing came"
 
 
 def _frozen_match(pattern: re.Pattern[bytes], haystack: bytearray, begin: int, end: int) -> re.Match[bytes]:

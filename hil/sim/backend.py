@@ -1,7 +1,7 @@
 """A pyusb backend that reaches simulated boards: libusb on Linux, as a program sees it, over USB/IP.
 
-Error numbers, backend codes and messages are those of libusb 1.0.26 on Linux; nothing is remembered between
-two looks at the bus. Above this module nothing can tell that no libusb is there.
+Errors are those of libusb (`libusb_errors`); nothing is remembered between two looks at the bus. Above this
+module nothing can tell that no libusb is there.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import array
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
 import usb.backend
 import usb.core
 
 from hil.sim.descriptor_tree import DEVICE_BYTES, Configuration, configuration_of, device_of
+from hil.sim.libusb_errors import checked, fail
 from hil.sim.usbip_client import DeviceChannel, RefusedError, host_list
 from hil.sim.wire import DeviceRecord, ImportStatus
 from hil.sim.wire_urb import HostCall
@@ -28,38 +29,12 @@ __all__ = ["SimulatedBackend", "SimulatedHost", "simulated_host"]
 
 _Bytes = array.array  # pyusb passes and returns array.array("B")
 
-_LIBUSB_CODES = {
-    errno.EPIPE: (-9, errno.EPIPE, "Pipe error"),
-    errno.ETIMEDOUT: (-7, errno.ETIMEDOUT, "Operation timed out"),
-    errno.ENODEV: (-4, errno.ENODEV, "No such device (it may have been disconnected)"),
-    errno.ESHUTDOWN: (-4, errno.ENODEV, "No such device (it may have been disconnected)"),
-    errno.EACCES: (-3, errno.EACCES, "Access denied (insufficient permissions)"),
-    errno.EBUSY: (-6, errno.EBUSY, "Resource busy"),
-    errno.ENOENT: (-5, errno.ENOENT, "Entity not found"),
-    errno.EOVERFLOW: (-8, errno.EOVERFLOW, "Overflow"),
-}
-_LIBUSB_IO = (-1, errno.EIO, "Input/Output Error")
-"""What libusb makes of a status: its code, an errno, its words; line errors and the rest are I/O errors."""
-
 _RECIPIENT_MASK = 0x1F
 _TO_INTERFACE = 1
 _TO_ENDPOINT = 2
 _TYPE_MASK = 0x60
 _VENDOR = 0x40
 _IN = 0x80
-
-
-def _fail(status: int) -> Never:
-    """Raise what pyusb's libusb backend raises for a negative errno."""
-    code, number, words = _LIBUSB_CODES.get(-status, _LIBUSB_IO)
-    kind = usb.core.USBTimeoutError if number == errno.ETIMEDOUT else usb.core.USBError
-    raise kind(words, code, number)
-
-
-def _checked(status: int) -> int:
-    if status < 0:
-        _fail(status)
-    return status
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +89,7 @@ class _Handle:
 
     def claim(self, interface: int) -> None:
         if interface not in self.claimed:
-            _checked(self.channel.call(HostCall.CLAIM, interface))
+            checked(self.channel.call(HostCall.CLAIM, interface))
             self.claimed.add(interface)
 
 
@@ -154,7 +129,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
     def get_configuration_descriptor(self, dev: _Device, config: int) -> SimpleNamespace:
         """Return the one configuration."""
         if config:
-            _fail(-errno.ENOENT)
+            fail(-errno.ENOENT)
         return dev.configuration.descriptor
 
     def get_interface_descriptor(self, dev: _Device, intf: int, alt: int, config: int) -> SimpleNamespace:
@@ -177,8 +152,8 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
             return _Handle(dev, DeviceChannel(self._address, dev.record))
         except RefusedError as error:
             if error.status == ImportStatus.DENIED:
-                _fail(-errno.EACCES)
-            _fail(-errno.EIO if self._is_listed(dev.record) else -errno.ENODEV)
+                fail(-errno.EACCES)
+            fail(-errno.EIO if self._is_listed(dev.record) else -errno.ENODEV)
 
     def _is_listed(self, record: DeviceRecord) -> bool:
         listed = [(one.busid, one.devnum) for one in host_list(self._address)]
@@ -190,18 +165,18 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     def get_configuration(self, dev_handle: _Handle) -> int:
         """Return the value of the active configuration, as sysfs tells it without asking the device."""
-        _checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, 0))
+        checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, 0))
         return dev_handle.device.record.identity.configuration_value
 
     def set_configuration(self, dev_handle: _Handle, config_value: int) -> None:
         """Set it; EBUSY while a kernel driver or anybody else has an interface."""
-        _checked(dev_handle.channel.call(HostCall.MAY_CONFIGURE, config_value))
+        checked(dev_handle.channel.call(HostCall.MAY_CONFIGURE, config_value))
         self._request(dev_handle, (0x00, 0x09, config_value, 0))
 
     def set_interface_altsetting(self, dev_handle: _Handle, intf: int, altsetting: int) -> None:
         """Set it; the interface has to be claimed."""
         if intf not in dev_handle.claimed:
-            _fail(-errno.ENOENT)
+            fail(-errno.ENOENT)
         self._request(dev_handle, (0x01, 0x0B, altsetting, intf))
 
     def claim_interface(self, dev_handle: _Handle, intf: int) -> None:
@@ -211,7 +186,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
     def release_interface(self, dev_handle: _Handle, intf: int) -> None:
         """Release it."""
         dev_handle.claimed.discard(intf)
-        _checked(dev_handle.channel.call(HostCall.RELEASE, intf))
+        checked(dev_handle.channel.call(HostCall.RELEASE, intf))
 
     def clear_halt(self, dev_handle: _Handle, ep: int) -> None:
         """End an endpoint's STALL."""
@@ -223,15 +198,15 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     def is_kernel_driver_active(self, dev_handle: _Handle, intf: int) -> bool:
         """Whether a kernel driver has the interface."""
-        return bool(_checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, intf)))
+        return bool(checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, intf)))
 
     def detach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
         """Take the interface from its kernel driver; a tty or disk that it made is gone."""
-        _checked(dev_handle.channel.call(HostCall.DETACH_DRIVER, intf))
+        checked(dev_handle.channel.call(HostCall.DETACH_DRIVER, intf))
 
     def attach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
         """Give it back."""
-        _checked(dev_handle.channel.call(HostCall.ATTACH_DRIVER, intf))
+        checked(dev_handle.channel.call(HostCall.ATTACH_DRIVER, intf))
 
     # transfers
 
@@ -299,7 +274,7 @@ def _transfer(
         setup=setup,
         timeout_s=timeout_ms / 1000 if timeout_ms else None,
     )
-    _checked(status)
+    checked(status)
     if is_in:
         memoryview(data).cast("B")[: len(answer)] = answer
         return len(answer)

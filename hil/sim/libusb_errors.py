@@ -1,0 +1,45 @@
+"""What pyusb's libusb backend raises for a status: codes, errnos and words of libusb 1.0.26 on Linux."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final, Never
+
+import usb.core
+
+__all__ = ["checked", "fail"]
+
+_CODES: Final = {
+    errno.EPIPE: (-9, errno.EPIPE, "Pipe error"),
+    errno.ETIMEDOUT: (-7, errno.ETIMEDOUT, "Operation timed out"),
+    errno.ENODEV: (-4, errno.ENODEV, "No such device (it may have been disconnected)"),
+    errno.ESHUTDOWN: (-4, errno.ENODEV, "No such device (it may have been disconnected)"),
+    errno.EACCES: (-3, errno.EACCES, "Access denied (insufficient permissions)"),
+    errno.EBUSY: (-6, errno.EBUSY, "Resource busy"),
+    errno.ENOENT: (-5, errno.ENOENT, "Entity not found"),
+    errno.EOVERFLOW: (-8, errno.EOVERFLOW, "Overflow"),
+}
+_IO: Final = (-1, errno.EIO, "Input/Output Error")
+"""Line errors and the rest."""
+
+
+def fail(status: int) -> Never:
+    """Raise what a negative errno becomes.
+
+    Raises:
+        usb.core.USBTimeoutError, usb.core.USBError: Always.
+    """
+    code, number, words = _CODES.get(-status, _IO)
+    kind = usb.core.USBTimeoutError if number == errno.ETIMEDOUT else usb.core.USBError
+    raise kind(words, code, number)
+
+
+def checked(status: int) -> int:
+    """Return a status that is no error.
+
+    Raises:
+        usb.core.USBTimeoutError, usb.core.USBError: It is one.
+    """
+    if status < 0:
+        fail(status)
+    return status
