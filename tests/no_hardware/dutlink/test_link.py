@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import usb.core
 from fake_bus import FakeBackend, FakeBoard, host_with
 
 from hil import errors
+from hil.dutlink import link
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.dutlink.link import backend_of, usb_devices
@@ -47,6 +49,31 @@ def test_a_backend_that_cannot_be_loaded_is_named_with_its_remedy(make: Any) -> 
 
     assert "a fake host" in caught.value.what
     assert "libusb" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("system", "packaged", "taken"),
+    [
+        ("the system's", "libusb-package's", "the system's"),  # which knows udev
+        (None, "libusb-package's", "libusb-package's"),
+        (None, None, None),
+    ],
+)
+def test_the_system_s_libusb_goes_before_the_packaged_one(
+    system: str | None, packaged: str | None, taken: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = {
+        "usb.backend.libusb1": SimpleNamespace(get_backend=lambda: system),
+        "libusb_package": SimpleNamespace(get_libusb1_backend=lambda: packaged),
+    }
+    monkeypatch.setattr(link.importlib, "import_module", modules.__getitem__)
+    monkeypatch.setattr(link, "_backends", {})
+
+    if taken is not None:
+        assert backend_of(Host()) == taken
+    else:
+        with pytest.raises(errors.NoUsbBackendError):
+            backend_of(Host())
 
 
 def test_the_control_interface_is_found_by_class_wherever_it_is(dev: Path) -> None:

@@ -1,5 +1,6 @@
 """The exclusive right to a board: held once, given back by whatever ends its holder."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hil.errors import BoardBusyError, UsageError
+from hil.lab import lock_file
 from hil.lab.lease import Holder, hold, hold_any
 from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
 
@@ -186,3 +188,17 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_without_a_named_folder_a_system_folder_is_used() -> None:
     assert str(lock_folder({})) in SYSTEM_FOLDERS
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_an_error_and_never_a_softer_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock_file.fcntl, "flock", refuse)
+
+    with pytest.raises(UsageError, match="gives no locks") as caught:
+        hold("5a1c0e01", folder=tmp_path)
+    assert "HIL_LOCK_DIR" in caught.value.remedy

@@ -186,6 +186,18 @@ def test_a_busy_board_is_skipped_and_its_holder_named(
     assert (message.startswith("DUTLink busy: "), HELD_ELSEWHERE in message) == (True, True)
 
 
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_waiting_for_a_board_is_not_charged_to_the_test(
+    method: str, run: RunOnSimulator, serial: str, workers: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    limit = ("--timeout=1", f"--timeout-method={method}")
+
+    with hold(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
+        inner = run(READS, "--hil-wait=2.5", *limit, *workers)
+
+    assert inner.outcomes["test_reads"].message.startswith("DUTLink busy: "), inner.text
+
+
 def test_a_test_without_fixtures_never_touches_a_busy_board(
     run: RunOnSimulator, serial: str, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
