@@ -6,45 +6,44 @@ each piece that is equal earns some, each that differs spends some, and once it 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
+from hil.flash.cells import Cells
 from hil.flash.disk import memory
 from hil.flash.equality import are_equal
 from hil.flash.head import Head
 from hil.flash.image import Hole
-from hil.flash.image_digest import ImageDigest
+from hil.flash.image_digest import image_digest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 from hil.flash.writing import Writing
 
 if TYPE_CHECKING:
+    from hil.flash.cells import CellDigests
     from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.pieces import Piece
     from hil.flash.progress import Progress
 
-__all__ = ["Laid", "Proof", "lay"]
+__all__ = ["Laid", "Span", "lay"]
 
 _FIRST_CREDIT = 2
 _MOST_CREDIT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What a range of the stick must hold; of an image that is not read twice.
+class Span:
+    """A range of the stick that holds a piece of an image that is not read twice.
 
     Attributes:
         offset: Where it begins.
         size_bytes: Its length.
-        digest: SHA-256 of its bytes.
     """
 
     offset: int
     size_bytes: int
-    digest: bytes
 
 
 @dataclass(slots=True)
@@ -60,7 +59,8 @@ class Laid:
         body_bytes: How many there are to prove behind the head, holes included.
         written_bytes: How many were written, behind the head.
         body_changed: Whether anything behind the head was written, or made zeros.
-        proofs: For a second look at what is behind the head.
+        spans: Of an archive: what is behind the head, for a second look at it.
+        cells: Of an archive: what it holds, for that look.
         digest: Of the image, see `hil.flash.image_digest`; empty where that look counts it.
         compare_s: Seconds until the first difference.
         write_s: Seconds from then until the stick had everything.
@@ -74,7 +74,8 @@ class Laid:
     body_bytes: int = 0
     written_bytes: int = 0
     body_changed: bool = False
-    proofs: list[Proof] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    cells: CellDigests = field(default_factory=dict)
     digest: str = ""
     compare_s: float = 0.0
     write_s: float = 0.0
@@ -135,7 +136,7 @@ class _Laying:
         if self._force:
             self._begin_writing()
         with (
-            ImageDigest() as digest,
+            Cells() as cells,
             Pieces(self._image, self._is_read_again) as pieces,
             Writing(self._disk, pieces.give_back) as writing,
         ):
@@ -144,22 +145,23 @@ class _Laying:
                 if isinstance(piece, Hole):
                     self._take_hole(piece)
                 else:
-                    if self._writing_since is None:
-                        piece.counted.append(digest.add(piece.offset, piece.data))
+                    if not self._is_read_again():
+                        piece.counted.append(cells.add(piece.offset, piece.data))
                     if not self._take(piece, writing):
                         pieces.give_back(piece)
                     self._laid.mapped_bytes += piece.size_bytes
                     self._saw(piece.size_bytes)
             self._laid.image_bytes = self._image.size_bytes or 0
-            if self._writing_since is None:
-                self._laid.digest = digest.result(self._laid.image_bytes)
+            if not self._is_read_again():
+                self._laid.cells = cells.result()
+                self._laid.digest = image_digest(self._laid.cells, self._laid.image_bytes)
         self._clear_holes()
         self._look_at_head()
         if self._laid.body_changed:
             self._disk.sync()
 
     def _is_read_again(self) -> bool:
-        """Whether the second look is sure to read the image, too; then one time is enough for checksums."""
+        """Whether the second look is sure to read the image, too; then it counts checksums and cells."""
         return self._laid.body_changed and not self._image.is_compressed
 
     def _saw(self, size_bytes: int) -> None:
@@ -172,9 +174,8 @@ class _Laying:
             self._laid.head.put(piece.offset, piece.data)
             return False
         self._laid.body_bytes += piece.size_bytes
-        if self._image.is_compressed:  # hashed while others decompress the next piece and write the last one
-            digest = hashlib.sha256(piece.data).digest()
-            self._laid.proofs.append(Proof(piece.offset, piece.size_bytes, digest))
+        if self._image.is_compressed:
+            self._laid.spans.append(Span(piece.offset, piece.size_bytes))
         self._look_at_head()
         if self._is_there(piece):
             return False

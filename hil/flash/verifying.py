@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, ImageError
+from hil.flash.cells import CellCounter, Cells
 from hil.flash.disk import PIECE_BYTES
 from hil.flash.equality import are_equal, are_zeros, first_difference
 from hil.flash.image import Hole
-from hil.flash.image_digest import ImageDigest
+from hil.flash.image_digest import image_digest
 from hil.flash.pieces import HEAD_BYTES, Pieces
 from hil.flash.read_ahead import read_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from hil.flash.cells import Cell
     from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.laying import Laid
@@ -28,10 +29,10 @@ __all__ = ["verify_body", "verify_head"]
 
 
 def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
-    """Compare everything behind the head, and count the image's digest; the head must still be wiped.
+    """Compare everything behind the head, which must still be wiped.
 
-    An archive is not decompressed a second time: the digests that were taken from it are compared. Any other
-    image is read again, so that one which changed meanwhile is found.
+    An archive is not decompressed a second time: what was counted of its cells is compared. Any other image
+    is read again, so that one which changed meanwhile is found, and its digest is counted.
 
     Raises:
         FlashError: The stick holds something else.
@@ -41,13 +42,11 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
     laid.head.check_wiped(disk)
     progress.begin("verify", laid.body_bytes)
     try:
-        with ImageDigest() as digest:
-            body = _Body(disk, image, laid, progress, digest)
-            if image.is_compressed:
-                body.against_digests()
-            else:
-                body.against_image()
-            laid.digest = digest.result(laid.image_bytes)
+        body = _Body(disk, image, laid, progress)
+        if image.is_compressed:
+            body.against_cells()
+        else:
+            body.against_image()
     finally:
         progress.end()
 
@@ -81,21 +80,21 @@ class _Body:
     image: Image
     laid: Laid
     progress: Progress
-    digest: ImageDigest
 
-    def against_digests(self) -> None:
-        self.digest.add(0, self.laid.head.data)
-        with closing(read_ahead(self.disk, self.laid.proofs)) as read:
-            for proof, data in read:
-                counted = self.digest.add(proof.offset, data)
-                if hashlib.sha256(data).digest() != proof.digest:
-                    last = proof.offset + proof.size_bytes - 1
-                    raise _wrong(self.image, f"bytes {proof.offset} to {last} read back different")
-                counted.result()  # the memory is used again
-                self.progress.advance(proof.size_bytes)
+    def against_cells(self) -> None:
+        counter = CellCounter()
+        with closing(read_ahead(self.disk, self.laid.spans)) as read:
+            for span, data in read:
+                self._check_cells(counter.add(span.offset, data))
+                self.progress.advance(span.size_bytes)
+        self._check_cells(counter.finish())
 
     def against_image(self) -> None:
-        with Pieces(self.image) as pieces, closing(read_ahead(self.disk, self._behind(pieces))) as read:
+        with (
+            Cells() as cells,
+            Pieces(self.image) as pieces,
+            closing(read_ahead(self.disk, self._behind(pieces, cells))) as read,
+        ):
             for piece, data in read:
                 if isinstance(piece, Hole):
                     self._check_zeros(piece, data)
@@ -103,19 +102,25 @@ class _Body:
                     self._check_piece(piece, data)
                     pieces.give_back(piece)
                 self.progress.advance(piece.size_bytes)
+            self.laid.digest = image_digest(cells.result(), self.laid.image_bytes)
 
-    def _behind(self, pieces: Pieces) -> Iterator[Piece | Hole]:
+    def _behind(self, pieces: Pieces, cells: Cells) -> Iterator[Piece | Hole]:
         """Yield what is behind the head, holes by parts; the head is compared on the way."""
         for piece in pieces:
             if isinstance(piece, Hole):
                 yield from piece.behind(HEAD_BYTES).parts(PIECE_BYTES)
                 continue
-            piece.counted.append(self.digest.add(piece.offset, piece.data))
+            piece.counted.append(cells.add(piece.offset, piece.data))
             if piece.offset >= HEAD_BYTES:
                 yield piece
                 continue
             self._check_head(piece)
             pieces.give_back(piece)
+
+    def _check_cells(self, cells: Iterable[Cell]) -> None:
+        for cell in cells:
+            if cell.digest != self.laid.cells[cell.number]:
+                raise _wrong(self.image, f"bytes {cell.begin} to {cell.end - 1} read back different")
 
     def _check_piece(self, piece: Piece, data: memoryview) -> None:
         if not are_equal(data, piece.data):

@@ -509,6 +509,54 @@ def test_a_bit_that_flips_in_any_write_is_found_and_the_stick_does_not_boot(
     assert not boots(bench)
 
 
+@pytest.mark.parametrize(
+    ("at", "cell"),
+    [(MIB, (MIB, 2 * MIB)), (6 * MIB + 77, (6 * MIB, 7 * MIB)), (IMAGE_BYTES - 1, (9 * MIB, IMAGE_BYTES))],
+)
+def test_the_cell_of_an_archive_that_reads_back_different_is_named(
+    bench: StickBench, image: Path, at: int, cell: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = image.with_name("archive")
+    archive.write_bytes(COMPRESSORS["gzip"](image.read_bytes()))
+
+    faulty(monkeypatch, flipping(at))
+    with pytest.raises(FlashError, match=f"bytes {cell[0]} to {cell[1] - 1} read back different"):
+        flash(bench, archive)
+
+    assert not boots(bench)
+
+
+def test_what_is_named_of_an_archive_with_a_block_map_is_what_the_map_has(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = image.read_bytes()
+    blocks: list[bytes | None] = [data[begin : begin + BLOCK] for begin in range(0, IMAGE_BYTES, BLOCK)]
+    begin, end = 5 * MIB // BLOCK + 3, 6 * MIB // BLOCK - 5
+    for number in (*range(4 * MIB // BLOCK, begin), *range(end, len(blocks))):
+        blocks[number] = None
+    archive = image.with_name("archive.gz")
+    archive.write_bytes(COMPRESSORS["gzip"](b"".join(block or bytes(BLOCK) for block in blocks)))
+    image.with_name("archive.bmap").write_bytes(bmap_of(blocks))
+
+    faulty(monkeypatch, flipping(5 * MIB + 4 * BLOCK))
+    with pytest.raises(FlashError, match=f"bytes {begin * BLOCK} to {end * BLOCK - 1} read back different"):
+        flash(bench, archive)
+
+    assert not boots(bench)
+
+
+def flipping(byte: int) -> Callable[[memoryview, int, int], bytes]:
+    """Flip a bit of one byte whenever it is written."""
+
+    def spoil(view: memoryview, at: int, _count: int) -> bytes:
+        data = bytearray(view)
+        if at <= byte < at + len(data):
+            data[byte - at] ^= 1
+        return bytes(data)
+
+    return spoil
+
+
 @pytest.mark.parametrize("number", range(1, WRITES + 1))
 def test_a_write_that_is_dropped_and_called_a_success_is_found(
     bench: StickBench, image: Path, number: int, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +119,22 @@ def test_a_zero_at_the_end_makes_another_digest(bench: StickBench, image: Path, 
         file.write(bytes(512))
 
     assert flashed(bench, image).digest != digest
+
+
+def test_the_digest_is_the_one_by_which_histories_know_an_image(bench: StickBench, image: Path) -> None:
+    image.write_bytes(b"\x01" * (MIB + 5) + bytes(3 * MIB) + b"\x02" * 512)
+    cells = ((b"\x01" * MIB, 0), (b"\x01" * 5 + bytes(MIB - 5), 1), (bytes(5) + b"\x02" * 512, 4))
+    lines = [b"%d %b\n" % (number, sha256(cell.ljust(MIB, b"\0")).digest()) for cell, number in cells]
+
+    assert flashed(bench, image).digest == sha256(b"".join(lines) + b"%d" % (4 * MIB + 517)).hexdigest()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_image_that_is_all_head_has_a_digest(bench: StickBench, image: Path, *, force: bool) -> None:
+    image.write_bytes(b"\x01" * 5000)
+    lines = b"0 %b\n5000" % sha256((b"\x01" * 5000).ljust(MIB, b"\0")).digest()
+
+    assert flashed(bench, image, force=force).digest == sha256(lines).hexdigest()
 
 
 def test_the_words_for_an_image_tell_two_builds_apart(bench: StickBench, image: Path) -> None:

@@ -1,0 +1,74 @@
+"""What is counted of an image's cells, whatever the pieces are in which it comes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+
+from disk_bench import MIB
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.flash.cells import EMPTY, Cell, CellCounter, Cells
+
+SIZE = 3 * MIB + 700
+CONTENT = random.Random(19).randbytes(SIZE)  # noqa: S311 - content, no secret
+
+Ranges = list[tuple[int, int]]
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> Ranges:
+    """Where an image has something: begin and end, in rising order, some of them adjacent."""
+    edges = sorted(draw(st.sets(st.integers(0, SIZE) | st.sampled_from([0, MIB, 2 * MIB, SIZE]), min_size=2)))
+    pairs = itertools.pairwise(edges)
+    return [pair for pair in pairs if draw(st.booleans())]
+
+
+def counted(given_ranges: Ranges) -> list[Cell]:
+    counter = CellCounter()
+    cells = [
+        cell for begin, end in given_ranges for cell in counter.add(begin, memoryview(CONTENT)[begin:end])
+    ]
+    return [*cells, *counter.finish()]
+
+
+def expected(given_ranges: Ranges) -> list[Cell]:
+    """The same by a disk of zeros on which it all is."""
+    disk = bytearray(4 * MIB)
+    touched: dict[int, list[int]] = {}
+    for begin, end in given_ranges:
+        disk[begin:end] = CONTENT[begin:end]
+        for number in range(begin // MIB, (end - 1) // MIB + 1):
+            touched.setdefault(number, []).extend((max(begin, number * MIB), min(end, (number + 1) * MIB)))
+    return [
+        Cell(number, min(at), max(at), hashlib.sha256(disk[number * MIB : (number + 1) * MIB]).digest())
+        for number, at in touched.items()
+    ]
+
+
+@given(ranges())
+@settings(max_examples=60)
+def test_a_cell_is_counted_with_zeros_where_it_has_nothing(given_ranges: Ranges) -> None:
+    assert counted(given_ranges) == expected(given_ranges)
+
+
+def test_nothing_has_no_cells() -> None:
+    assert counted([]) == []
+
+
+def test_a_cell_of_zeros_is_one_and_is_known_as_empty() -> None:
+    counter = CellCounter()
+
+    assert [cell.digest for cell in counter.add(MIB, memoryview(bytes(MIB)))] == [EMPTY]
+
+
+def test_a_thread_counts_the_same_cells() -> None:
+    pieces = [(begin, min(begin + 900_000, SIZE)) for begin in range(0, SIZE, 900_000)]
+    with Cells() as cells:
+        waits = [cells.add(begin, memoryview(CONTENT)[begin:end]) for begin, end in pieces]
+        digests = cells.result()
+
+    assert all(one.done() for one in waits)
+    assert digests == {cell.number: cell.digest for cell in counted([(0, SIZE)])}
