@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -14,19 +12,19 @@ from jumpstarter.common.exceptions import JumpstarterException
 from jumpstarter.config.tls import TLSConfigV1Alpha1
 
 from hil.errors import BoardAbsentError, BoardDeniedError, HilError
-from hil.jumpstarter.road import ALLOWED, Road
+from hil.jumpstarter.road import ALLOWED, Road, within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from contextlib import ExitStack
 
     from anyio.from_thread import BlockingPortal
 
     from hil.jumpstarter.target import Direct, InShell
 
-CONNECT_LIMIT_S = 20.0
+CONNECT_LIMIT_S = 15.0
+"""Seconds within which an exporter that is ready lets a run in: one whose host is dark refuses nothing."""
 
-__all__ = ["direct_road", "shell_road", "unreached"]
+__all__ = ["CONNECT_LIMIT_S", "direct_road", "shell_road", "unreached"]
 
 
 def direct_road(target: Direct) -> Road:
@@ -76,22 +74,11 @@ def shell_road(target: InShell) -> Road:
 def _connected(road: Road, make: Any) -> Road:  # noqa: ANN401 - as above
     with road.or_closed():
         try:
-            return road.connect(lambda portal, stack: _soon(make(portal, stack)))
+            return road.connect(lambda portal, stack: within(CONNECT_LIMIT_S, make(portal, stack)))
         except HilError:
             raise
         except Exception as error:
             raise unreached(road.label, error) from error
-
-
-@asynccontextmanager
-async def _soon(connecting: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - as above
-    """Connect within a limit: a host that is dark refuses nothing.
-
-    Not by anyio: gRPC makes a cancellation of its own out of one, which anyio does not know again.
-    """
-    async with asyncio.timeout(CONNECT_LIMIT_S) as limit, connecting as root:
-        limit.reschedule(None)
-        yield root
 
 
 def unreached(label: str, error: Exception) -> HilError:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import asynccontextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from anyio import create_task_group, sleep
 from jumpstarter.client.lease import Lease
 
-from hil.errors import HilError
+from hil.errors import BoardAbsentError, HilError
 from hil.jumpstarter.client_config import load_config
-from hil.jumpstarter.direct import unreached
+from hil.jumpstarter.connecting import ExporterGoneError, ExporterSilentError, until_ready, while_leased
+from hil.jumpstarter.direct import CONNECT_LIMIT_S, unreached
 from hil.jumpstarter.lease_name import LeaseName
 from hil.jumpstarter.leasing import LEASE_S, Leasing, end_stale
 from hil.jumpstarter.road import ALLOWED, Road
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from contextlib import ExitStack
 
     from anyio.from_thread import BlockingPortal
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LeasedRoad", "LentRoad", "open_channel"]
 
-_DIAL_LIMIT_S = 20.0
-_LOOK_EVERY_S = 1.0
+_HOOKS_LIMIT_S = 20.0
+"""Seconds that an exporter's hooks get, however short the run's patience."""
 
 
 class LeaseRoad(Road):
@@ -77,20 +76,26 @@ class LeaseRoad(Road):
                 unsafe=False,
                 tls_config=config.tls,
                 grpc_options=config.grpcOptions,
-                dial_timeout=max(wait_s, _DIAL_LIMIT_S),
+                dial_timeout=CONNECT_LIMIT_S,
             )
-            return _while_leased(lease.connect_async(stack), self.leasing)
+            return while_leased(lease.connect_async(stack), self.leasing)
 
         try:
+            self.portal.call(until_ready, self.leasing, max(wait_s, _HOOKS_LIMIT_S))
             self.connect(make)
         except HilError:
             raise
-        except ExceptionGroup as group:
-            lost = group.subgroup(_ExporterGoneError)
-            raise (self.lost(str(lost.exceptions[0])) if lost else unreached(self.label, group)) from group
+        except ExporterSilentError as error:
+            raise self._silent(str(error)) from error
+        except ExporterGoneError as error:
+            raise self.lost(str(error)) from error
         except Exception as error:
             why = self.why_lost()
             raise (self.lost(why) if why else unreached(self.label, error)) from error
+
+    def _silent(self, why: str) -> HilError:
+        """Say that an exporter did not answer that was there when it was given to this run."""
+        return self.lost(why)
 
 
 class LeasedRoad(LeaseRoad):
@@ -135,6 +140,14 @@ class LeasedRoad(LeaseRoad):
         given.set()
         self._name()
 
+    def _silent(self, why: str) -> HilError:
+        """Say that an exporter did not answer; later tests need not wait for it again."""
+        return BoardAbsentError(
+            f"{self.label} does not answer",
+            why=why,
+            remedy="see whether its host is up and its jmp run goes on; then run again",
+        )
+
 
 class LentRoad(LeaseRoad):
     """A road to an exporter that another process of this run has leased, and goes on to keep.
@@ -157,30 +170,6 @@ class LentRoad(LeaseRoad):
             if why:
                 raise self.lost(why)
             self._reach(wait_s)
-
-
-class _ExporterGoneError(Exception):
-    """The lease ended, or its exporter went away, before there was a connection."""
-
-
-@asynccontextmanager
-async def _while_leased(connecting: Any, leasing: Leasing) -> AsyncIterator[Any]:  # noqa: ANN401 - Jumpstarter's
-    """Connect, but give up when the lease is over: Jumpstarter's client would go on trying."""
-    connected = False
-
-    async def watch() -> None:
-        while not connected:
-            await sleep(_LOOK_EVERY_S)
-            with suppress(HilError):
-                why = await leasing.ended()
-                if why:
-                    raise _ExporterGoneError(why)
-
-    async with create_task_group() as watching:
-        watching.start_soon(watch)
-        async with connecting as root:
-            connected = True
-            yield root
 
 
 def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - Jumpstarter's

@@ -23,7 +23,7 @@ from hil.jumpstarter.lease_name import LeaseName
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["LEASE_S", "MOMENT_S", "Leasing", "end_stale"]
+__all__ = ["LEASE_S", "MOMENT_S", "Leasing", "Look", "end_stale"]
 
 LEASE_S = 120.0
 """Seconds that a lease lasts beyond its last renewal."""
@@ -31,10 +31,36 @@ LEASE_S = 120.0
 MOMENT_S = 2.0
 """Seconds within which a controller gives an exporter that is free."""
 
+_HOOKS = {ExporterStatus.BEFORE_LEASE_HOOK, ExporterStatus.AFTER_LEASE_HOOK}
+_FAILED = {ExporterStatus.BEFORE_LEASE_HOOK_FAILED, ExporterStatus.AFTER_LEASE_HOOK_FAILED}
+_READY = {None, ExporterStatus.UNSPECIFIED, ExporterStatus.LEASE_READY}
 _CALL_LIMIT_S = 10.0
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
 _NEWS_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a controller says of a leased exporter.
+
+    Attributes:
+        why_over: Why it cannot be used any more; empty: as far as is known it can.
+        status: What it says that it does; None: it is too old to say so.
+    """
+
+    why_over: str = ""
+    status: ExporterStatus | None = None
+
+    @property
+    def in_hooks(self) -> bool:
+        """Whether its hooks run, which nobody can get past."""
+        return self.status in _HOOKS
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it lets its run in."""
+        return not self.why_over and self.status in _READY
 
 
 @dataclass(slots=True)
@@ -129,11 +155,19 @@ class Leasing:
         Raises:
             HilError: The controller does not answer.
         """
+        return (await self.look()).why_over
+
+    async def look(self) -> Look:
+        """Ask the controller what became of the exporter; raises what `ended` raises."""
         lease = await self._call("GetLease", name=self.name)
         if lease.effective_end_time or not condition_true(lease.conditions, "Ready"):
-            return f"the lease {self.name} has ended"
+            return Look(f"the lease {self.name} has ended")
         exporter = await self._call("GetExporter", name=lease.exporter)
-        return "" if _is_online(exporter) else f"exporter {lease.exporter} is offline"
+        if not _is_online(exporter):
+            return Look(f"exporter {lease.exporter} is offline")
+        if exporter.status in _FAILED:
+            return Look(f"a hook of exporter {lease.exporter} has failed")
+        return Look(status=exporter.status)
 
     async def find(self) -> None:
         """Learn which exporter a lease has that another process keeps."""

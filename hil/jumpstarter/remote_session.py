@@ -22,6 +22,7 @@ from anyio import Lock
 from hil.errors import BoardBusyError, BoardLostError
 from hil.jumpstarter.beating import EXPORTER_SILENCE_S, Pulse, beat
 from hil.jumpstarter.frames import Frame, FrameKind, Frames
+from hil.jumpstarter.road import ANSWER_LIMIT_S, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +59,19 @@ class RemoteSession:
         self._told: Callable[[str], None] = lambda _holder: None
         self._holder = ""
         self._opened: AbstractContextManager[ObjectStream[bytes]] = self._portal.wrap_async_context_manager(
-            road.board.stream_async("session")
+            within(ANSWER_LIMIT_S, road.board.stream_async("session"))
         )
-        self._stream = self._opened.__enter__()
+        self._stream = self._entered()
         self._sending: Lock = self._portal.call(Lock)
         self._pulse = Pulse(EXPORTER_SILENCE_S)
         self._tasks = [self._portal.start_task_soon(self._read)]
+
+    def _entered(self) -> ObjectStream[bytes]:
+        try:
+            return self._opened.__enter__()
+        except Exception as error:
+            why = self._road.why_lost() or f"it does not answer ({type(error).__name__})"
+            raise self._road.lost(why) from error
 
     def begin(self, wait_s: float, on_wait: Callable[[str], None]) -> dict[str, Any]:
         """Wait until the board is ours; returns what the exporter says of it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -16,15 +16,19 @@ from hil.errors import BoardAbsentError, BoardLostError
 from hil.jumpstarter.clients import BoardClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from anyio import CancelScope
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["ALLOWED", "Road"]
+__all__ = ["ALLOWED", "ANSWER_LIMIT_S", "Road", "within"]
 
 ALLOWED = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
 """Client classes that an exporter may name; it is not believed beyond them."""
+
+ANSWER_LIMIT_S = 45.0
+"""Seconds within which an exporter opens its board: that may be in a power sequence, or be made safe."""
 
 _ASK_LIMIT_S = 2.0
 _T = TypeVar("_T")
@@ -81,6 +85,22 @@ class Road:
         self.board = next(child for child in parent.children.values() if isinstance(child, BoardClient))
         self.console = parent.children["console"]
         return self
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the exporter says of its board.
+
+        Raises:
+            BoardLostError: It does not answer.
+        """
+        try:
+            facts: dict[str, Any] = self.portal.call(self._describe)
+        except Exception as error:
+            raise self.lost(self.why_lost() or f"it does not answer ({type(error).__name__})") from error
+        return facts
+
+    async def _describe(self) -> Any:  # noqa: ANN401 - Jumpstarter's
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            return await self.board.call_async("describe")
 
     def why_lost(self) -> str:
         """Ask what became of the lease; empty: it lasts, or nobody can tell."""
@@ -184,6 +204,17 @@ class Road:
     def close(self) -> None:
         """Leave the exporter; harmless when repeated."""
         _quietly(self._stack.close)
+
+
+@asynccontextmanager
+async def within(limit_s: float, entering: AbstractAsyncContextManager[_T]) -> AsyncIterator[_T]:
+    """Enter something within a limit; what follows has none.
+
+    Not by anyio: gRPC makes a cancellation of its own out of one, which anyio does not know again.
+    """
+    async with asyncio.timeout(limit_s) as limit, entering as entered:
+        limit.reschedule(None)
+        yield entered
 
 
 async def _new_event() -> asyncio.Event:

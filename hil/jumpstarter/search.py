@@ -154,11 +154,7 @@ def card_of(road: Road, lab: Lab) -> BoardCard:
     Raises:
         BoardLostError: It does not answer.
     """
-    try:
-        facts: dict[str, Any] = road.board.describe()
-    except Exception as error:
-        raise road.lost(road.why_lost() or f"it does not answer ({type(error).__name__})") from error
-    return dressed(facts, lab)
+    return dressed(road.describe(), lab)
 
 
 def dressed(facts: dict[str, Any], lab: Lab) -> BoardCard:

@@ -176,14 +176,15 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
     folder: Path,
     number: int,
     board: str,
+    hook_s: int = 0,
 ) -> Exporter:
-    """Start an exporter of the lab."""
+    """Start an exporter of the lab, whose hooks take so many seconds longer than they must."""
     lab = folder / f"lab-{number}.toml"
     tags = ("red", "blue", "white")[number]
     login = '{ user = "root", password = "hil" }'
     place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n'
     lab.write_text(place, encoding="utf-8")
-    hook = "j dutlink board describe >> {0}; echo {1} >> {0}"
+    hook = f"sleep {hook_s}; " + "j dutlink board describe >> {0}; echo {1} >> {0}"
     hooks = {
         f"{moment}Lease": {"script": hook.format(folder / f"hooks-{number}", moment), "timeout": 60}
         for moment in ("before", "after")

@@ -6,7 +6,6 @@ Jumpstarter's own client would find out after 200 s (gRPC's pings, as it sets th
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,9 @@ from relay import Relay
 
 from hil.dutlink.board import Board, open_board
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
+from hil.jumpstarter.leased import LeasedRoad, LentRoad
 from hil.jumpstarter.reach import reach
+from hil.jumpstarter.target import Leased, Lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,17 +91,53 @@ def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_last
         options = (f"--hil-client={client}", "-k", "holds")
         with LabRun(tmp_path / "run", "jumpstarter:lab=2", options) as run:
             run.wait_for_sign("holding")
-            pids = [exporter.process.pid, *exporter.server_pids]
 
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-            run.give_sign("go on")
-            text = run.result(LIMIT_S)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with exporter.stopped():
+                run.give_sign("go on")
+                text = run.result(LIMIT_S)
 
     assert "DUTLink lost" in text, text
     assert controller.active() == []
+
+
+def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(  # noqa: PLR0913, PLR0917
+    tmp_path: Path,
+    client: Path,
+    controller: Controller,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> None:
+    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+        leases = len(controller.leases)
+        with exporter.stopped():
+            options = (f"--hil-client={client}", "--hil-wait", "600", "-k", "next or holds or no_board")
+            with LabRun(tmp_path / "run", "jumpstarter:lab=2", options) as run:
+                text = run.result()
+            assert controller.active() == []
+
+    assert "1 passed, 2 skipped" in text, text
+    assert "DUTLink not available: exporter lab2 does not answer: it did not take its lease" in text, text
+    assert "see whether its host is up" in text, text
+    assert len(controller.leases) == leases + 1
+
+
+def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(  # noqa: PLR0913, PLR0917
+    tmp_path: Path,
+    client: Path,
+    controller: Controller,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> None:
+    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+        road = LeasedRoad(Leased("lab=2", str(client)), LIMIT_S, print)
+
+        with exporter.stopped(), pytest.raises(BoardLostError, match="did not answer within"):
+            LentRoad(Lent(road.leasing.name, str(client)), LIMIT_S)
+        road.close()
 
 
 def test_a_flash_whose_exporter_goes_dark_ends_as_a_lost_board(
