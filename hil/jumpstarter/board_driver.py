@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anyio import create_task_group, to_thread
+from anyio import create_task_group
 from jumpstarter.driver import export, exportstream
 from jumpstarter.streams.common import create_memory_stream
 
 from hil.errors import HilError
+from hil.jumpstarter.hands import done_by_hand
 from hil.jumpstarter.session import Session
 from hil.jumpstarter.stick_desk import StickDesk
 from hil.jumpstarter.supply_part import SupplyPart
@@ -43,6 +44,7 @@ class BoardDriver(SupplyPart):
         return "hil.jumpstarter.clients.BoardClient"
 
     @export
+    @done_by_hand
     def describe(self) -> dict[str, Any]:
         """Return what it is: serial number, firmware, host, name and tags, console."""
         with self.tenant.board() as board:
@@ -61,6 +63,7 @@ class BoardDriver(SupplyPart):
         }
 
     @export
+    @done_by_hand
     def make_safe(self) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.
 
@@ -87,7 +90,7 @@ class BoardDriver(SupplyPart):
     async def session(self) -> AsyncIterator[ObjectStream[bytes]]:
         """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.frames`."""
         theirs, ours = create_memory_stream()
-        facts = await to_thread.run_sync(self.describe)
+        facts = await self.describe()
         facts |= {"words": words_of(self.tenant.held.wiring)}
         async with ours, create_task_group() as tasks:
             tasks.start_soon(Session(ours, self.tenant, self.visitors, facts).serve)

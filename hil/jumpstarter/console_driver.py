@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anyio import current_time, sleep, to_thread
+from anyio import current_time, sleep
 from jumpstarter.driver import exportstream
 
 from hil.dutlink.tty import find_tty, uart_of
 from hil.errors import ConsoleBusyError
+from hil.jumpstarter.hands import by_hand
 from hil.jumpstarter.part import Part
 from hil.jumpstarter.tty_stream import TtyStream
 
@@ -38,14 +39,14 @@ class ConsoleDriver(Part):
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[TtyStream]:
         """Open the console."""
-        async with await self._opened(await to_thread.run_sync(self.console)) as stream:
+        async with await self._opened(await by_hand(self.console)) as stream:
             yield stream
 
     @exportstream
     @asynccontextmanager
     async def connect_board(self) -> AsyncIterator[TtyStream]:
         """Open the board's own port, behind which its shell is."""
-        async with await self._opened(await to_thread.run_sync(self.uart)) as stream:
+        async with await self._opened(await by_hand(self.uart)) as stream:
             yield stream
 
     async def _opened(self, tty: Tty) -> TtyStream:

@@ -34,11 +34,13 @@ class Part(Driver):
         await self._admit(context)
         return await super().DriverCall(request, context)
 
-    async def StreamingDriverCall(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    def StreamingDriverCall(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Do a call with many answers, unless somebody else has the board."""
-        await self._admit(context)
-        async for answer in super().StreamingDriverCall(request, context):
-            yield answer
+        refusal = self._refusal(context)
+        answers: AsyncIterator[Any] = (
+            _refuse(context, refusal) if refusal else super().StreamingDriverCall(request, context)
+        )
+        return answers
 
     @asynccontextmanager
     async def Stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -51,7 +53,18 @@ class Part(Driver):
             yield stream
 
     async def _admit(self, context: Any) -> None:
-        PEER.set(context.peer())
-        refusal = self.visitors.refusal()
+        refusal = self._refusal(context)
         if refusal:
             await context.abort(StatusCode.RESOURCE_EXHAUSTED, refusal)
+
+    def _refusal(self, context: Any) -> str:
+        """Why the call must not be done; empty if it may."""
+        PEER.set(context.peer())
+        refusal: str = self.visitors.refusal()
+        return refusal
+
+
+async def _refuse(context: Any, refusal: str) -> AsyncIterator[Any]:
+    """Answer nothing."""
+    await context.abort(StatusCode.RESOURCE_EXHAUSTED, refusal)
+    yield  # never: it raises

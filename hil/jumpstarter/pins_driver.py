@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jumpstarter.driver import export
 
+from hil.jumpstarter.hands import done_by_hand
 from hil.jumpstarter.part import Part
 
 __all__ = ["PinsDriver"]
@@ -21,18 +22,21 @@ class PinsDriver(Part):
         return "hil.jumpstarter.clients.PinsClient"
 
     @export
+    @done_by_hand
     def set(self, pin: str, level: str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`."""
         with self.tenant.board() as board:
             board.pins.set(pin, level)
 
     @export
+    @done_by_hand
     def pulse_reset(self, duration_s: float) -> None:
         """Hold the reset pin low for that many seconds."""
         with self.tenant.board() as board:
             board.pins.pulse_reset(duration_s)
 
     @export
+    @done_by_hand
     def float_all(self) -> None:
         """Leave every pin floating."""
         with self.tenant.board() as board:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from anyio import to_thread
 from jumpstarter.driver import export
 from jumpstarter_driver_power.driver import PowerInterface, PowerReading
 
+from hil.jumpstarter.hands import done_by_hand
+from hil.jumpstarter.meter import Meter
 from hil.jumpstarter.supply_part import SupplyPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["PowerDriver"]
+    from hil.dutlink.reading import PowerReading as Measured
 
-_READ_EVERY_S = 0.5
+__all__ = ["PowerDriver"]
 
 
 @dataclass(kw_only=True)
@@ -27,19 +27,29 @@ class PowerDriver(PowerInterface, SupplyPart):
     Nothing is left out because it was sent before: the board may have been reset in between.
     """
 
+    _meter: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the meter that all of its clients watch."""
+        super().__post_init__()
+        self._meter = Meter(self._measured)
+
     @export
+    @done_by_hand
     def on(self) -> None:
         """Run the board's power_on sequence."""
         with self.tenant.board() as board:
             board.power.on()
 
     @export
+    @done_by_hand
     def off(self) -> None:
         """Run the board's power_off sequence."""
         with self.tenant.board() as board:
             board.power.off()
 
     @export
+    @done_by_hand
     def rescue(self) -> None:
         """Run the board's power_rescue sequence."""
         with self.tenant.board() as board:
@@ -48,15 +58,12 @@ class PowerDriver(PowerInterface, SupplyPart):
     @export
     async def read(self) -> AsyncGenerator[PowerReading, None]:
         """Yield what the meter reads now, then whenever that changes; without end."""
-        told = None
+        reading = await self._meter.now()
         while True:
-            reading = await to_thread.run_sync(self._measured)
-            if reading != told:
-                told = reading
-                yield reading
-            await asyncio.sleep(_READ_EVERY_S)
+            yield PowerReading(voltage=reading.volts, current=reading.amps)
+            reading = await self._meter.changed(reading)
 
-    def _measured(self) -> PowerReading:
+    def _measured(self) -> Measured:
         with self.tenant.board() as board:
-            reading = board.power.read()
-        return PowerReading(voltage=reading.volts, current=reading.amps)
+            reading: Measured = board.power.read()
+        return reading

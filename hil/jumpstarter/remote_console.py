@@ -126,7 +126,8 @@ class RemoteConsole:
         async for data in stream:
             rest = memoryview(data)
             while rest:
-                await wait_writable(self._master)
-                with suppress(BlockingIOError):
+                try:
                     rest = rest[os.write(self._master, rest) :]
+                except BlockingIOError:
+                    await wait_writable(self._master)
         raise EOFError

@@ -10,12 +10,13 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyio import create_task_group, to_thread
+from anyio import create_task_group
 
 from hil.dutlink.requests import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
 from hil.jumpstarter.beating import RUN_SILENCE_S, Pulse, beat
 from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
+from hil.jumpstarter.hands import by_hand
 from hil.jumpstarter.stick_watch import follow_stick
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ class Session:
 
     async def _answer_one(self, frame: Frame) -> None:
         if frame.kind is FrameKind.LIST:
-            await self._say(await to_thread.run_sync(self._list, frame.number))
+            await self._say(await by_hand(self._list, frame.number))
         elif frame.kind is FrameKind.NOTE:
-            await self._say(await to_thread.run_sync(self._note, frame))
+            await self._say(await by_hand(self._note, frame))
         elif frame.kind is FrameKind.TRANSFER:
-            await self._say(await to_thread.run_sync(self._transfer, frame))
+            await self._say(await by_hand(self._transfer, frame))
 
     def _note(self, frame: Frame) -> Frame:
         with suppress(HilError):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from jumpstarter.driver import export
 
+from hil.jumpstarter.hands import done_by_hand
 from hil.jumpstarter.part import Part
 
 __all__ = ["SettingsDriver"]
@@ -21,12 +22,14 @@ class SettingsDriver(Part):
         return "hil.jumpstarter.clients.SettingsClient"
 
     @export
+    @done_by_hand
     def read(self) -> dict[str, str]:
         """Return all of them."""
         with self.tenant.board() as board:
             return asdict(board.settings.read())
 
     @export
+    @done_by_hand
     def write(self, changes: dict[str, str]) -> dict[str, str]:
         """Store those that differ, and return all of them."""
         with self.tenant.board() as board:

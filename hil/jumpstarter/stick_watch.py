@@ -9,11 +9,10 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
-
 from hil.dutlink.disks import size_bytes
 from hil.dutlink.storage import Position
 from hil.errors import HilError
+from hil.jumpstarter.hands import by_hand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,7 +33,7 @@ async def follow_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Pa
     """
     told: tuple[Path, int] | None = None
     while True:
-        seen = await to_thread.run_sync(_seen, storage)
+        seen = await by_hand(_seen, storage)
         if seen != told:
             told = seen
             yield told

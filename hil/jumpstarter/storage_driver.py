@@ -12,6 +12,7 @@ from jumpstarter.driver import export
 from jumpstarter_driver_opendal.driver import StorageMuxFlasherInterface
 
 from hil.errors import FlashError, HilError
+from hil.jumpstarter.hands import by_hand, done_by_hand
 from hil.jumpstarter.part import Part
 
 __all__ = ["StorageDriver"]
@@ -31,18 +32,21 @@ class StorageDriver(StorageMuxFlasherInterface, Part):
     _failed: str = field(default="", init=False)
 
     @export
+    @done_by_hand
     def host(self) -> None:
         """Give the stick to the exporter's host."""
         with self.tenant.board() as board:
             board.storage.host()
 
     @export
+    @done_by_hand
     def off(self) -> None:
         """Give it to nobody."""
         with self.tenant.board() as board:
             board.storage.off()
 
     @export
+    @done_by_hand
     def dut(self) -> None:
         """Give it to the DUT, unless the last image is not proven to be on it.
 
@@ -82,7 +86,7 @@ class StorageDriver(StorageMuxFlasherInterface, Part):
     @export
     async def read(self, dst: str) -> None:
         """Send the stick's bytes."""
-        node = await to_thread.run_sync(self._node)
+        node = await by_hand(self._node)
         async with self.resource(dst) as stream, await open_file(node, "rb", buffering=0) as file:
             while data := await file.read(_PIECE_BYTES):
                 await stream.send(data)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jumpstarter.driver import export
 
+from hil.jumpstarter.hands import done_by_hand
 from hil.jumpstarter.part import Part
 
 __all__ = ["SupplyPart"]
@@ -16,12 +17,14 @@ class SupplyPart(Part):
     """A driver that forces the supply: `power`, where stock clients look, and `board`, which has commands."""
 
     @export
+    @done_by_hand
     def force_on(self) -> None:
         """Switch the supply on at once."""
         with self.tenant.board() as board:
             board.power.force_on()
 
     @export
+    @done_by_hand
     def force_off(self) -> None:
         """Switch the supply off at once."""
         with self.tenant.board() as board:

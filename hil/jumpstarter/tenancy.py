@@ -21,6 +21,7 @@ from hil.suite.wishes import BoardCard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from hil.dutlink.host import Host
     from hil.lab.guarded import GuardedLease
@@ -186,11 +187,9 @@ class Tenant:
         """The lease ends."""
         self.held.change(self, None)
 
-    @contextmanager
-    def board(self) -> Iterator[Board]:
+    def board(self) -> AbstractContextManager[Board]:
         """The open board, for one call; see `HeldBoard.used_by`."""
-        with self.held.used_by(self) as board:
-            yield board
+        return self.held.used_by(self)
 
     def note(self, use: str) -> None:
         """Say on this host what the board is used for now; raises what `check` raises."""

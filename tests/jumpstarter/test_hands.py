@@ -1,0 +1,67 @@
+"""Threads that wait for a board, so that the event loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from anyio import create_task_group
+
+from hil.jumpstarter.hands import by_hand
+
+LONG_S = 30.0
+
+
+def test_what_a_thread_returns_and_raises_reaches_who_asked() -> None:
+    async def ask() -> None:
+        assert await by_hand(divmod, 7, 2) == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            await by_hand(divmod, 7, 0)
+
+    asyncio.run(ask())
+
+
+def test_two_jobs_at_once_do_not_wait_for_each_other() -> None:
+    both = threading.Barrier(2)
+
+    async def ask() -> list[int]:
+        return await asyncio.gather(by_hand(both.wait, LONG_S), by_hand(both.wait, LONG_S))
+
+    assert sorted(asyncio.run(ask())) == [0, 1]
+
+
+@pytest.mark.parametrize("natively", [True, False], ids=["by its task", "by its scope"])
+def test_who_is_cancelled_waits_until_the_thread_is_done(natively: bool) -> None:
+    """A request that switches the supply on must not reach the board after it was made safe."""
+    began, may_end = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def act() -> None:
+        began.set()
+        may_end.wait(LONG_S)
+        told.append("done")
+
+    async def asking() -> None:
+        try:
+            await by_hand(act)
+        finally:
+            told.append("left")
+
+    async def cancel() -> None:
+        async with create_task_group() as tasks:
+            asked = asyncio.ensure_future(asking()) if natively else None
+            if asked is None:
+                tasks.start_soon(asking)
+            await asyncio.to_thread(began.wait, LONG_S)
+            if asked is None:
+                tasks.cancel_scope.cancel()
+            else:
+                asked.cancel()
+            asyncio.get_running_loop().call_later(0.05, may_end.set)
+            if asked is not None:
+                await asyncio.wait([asked])
+
+    asyncio.run(cancel())
+
+    assert told == ["done", "left"]

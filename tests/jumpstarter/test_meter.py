@@ -1,0 +1,62 @@
+"""One meter for all streams that watch it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hil.dutlink.reading import PowerReading
+from hil.errors import BoardLostError
+from hil.jumpstarter.meter import Meter
+
+WATCHERS = 20
+
+
+def reading(amps: float) -> PowerReading:
+    return PowerReading(volts=5.0, amps=amps, watts=5.0 * amps)
+
+
+class Board:
+    """Answers what it is given, one after the other; the last for ever."""
+
+    def __init__(self, *answers: float) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    def read(self) -> PowerReading:
+        self.asked += 1
+        return reading(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+
+
+def test_every_stream_begins_with_a_reading_of_its_own() -> None:
+    board = Board(0.1, 0.2)
+
+    async def begin() -> list[PowerReading]:
+        meter = Meter(board.read)
+        return [await meter.now(), await meter.now()]
+
+    assert asyncio.run(begin()) == [reading(0.1), reading(0.2)]
+
+
+def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
+    board = Board(0.1, 0.1, 0.2)
+
+    async def watch() -> list[PowerReading]:
+        meter = Meter(board.read)
+        first = await meter.now()
+        return await asyncio.gather(*(meter.changed(first) for _ in range(WATCHERS)))
+
+    assert asyncio.run(watch()) == [reading(0.2)] * WATCHERS
+    assert board.asked < WATCHERS
+
+
+def test_a_board_that_is_lost_ends_every_stream() -> None:
+    def lost() -> PowerReading:
+        what = "it left the bus"
+        raise BoardLostError(what)
+
+    async def watch() -> list[PowerReading | BaseException]:
+        meter = Meter(lost)
+        streams = (meter.changed(reading(0.1)) for _ in range(2))
+        return await asyncio.gather(*streams, return_exceptions=True)
+
+    assert [type(ended) for ended in asyncio.run(watch())] == [BoardLostError, BoardLostError]

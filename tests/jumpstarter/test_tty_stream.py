@@ -1,0 +1,98 @@
+"""A tty as a stream of bytes; a pty stands for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio import EndOfStream
+
+from hil.dutlink.tty import Tty
+from hil.jumpstarter import tty_stream
+from hil.jumpstarter.tty_stream import TtyStream
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+LIMIT_S = 30.0
+
+
+@contextmanager
+def a_tty() -> Iterator[tuple[Tty, int]]:
+    """A tty, and the end where the DUT is."""
+    dut, end = pty.openpty()
+    tty = Tty(Path(os.ttyname(end)))
+    try:
+        yield tty, dut
+    finally:
+        os.close(end)
+        os.close(dut)
+
+
+def run(act: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(act, LIMIT_S))
+
+
+def test_what_follows_a_few_bytes_closely_is_gathered_into_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gather() -> None:
+        with a_tty() as (tty, dut):
+
+            async def meanwhile(_seconds: float) -> None:
+                os.write(dut, b"b")
+                os.write(dut, b"c")
+
+            monkeypatch.setattr(tty_stream, "sleep", meanwhile)
+            async with TtyStream(tty, "5a1c0e01") as stream:
+                os.write(dut, b"a")
+                first, then = await stream.receive(), await stream.receive()
+        assert (first, then) == (b"a", b"bc")
+
+    run(gather())
+
+
+def test_bytes_that_come_in_plenty_are_never_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = bytes(tty_stream._FEW_BYTES)
+
+    async def never(_seconds: float) -> None:
+        pytest.fail("it waited for more")
+
+    async def stream_plenty() -> None:
+        with a_tty() as (tty, dut):
+            async with TtyStream(tty, "5a1c0e01") as stream:
+                os.write(dut, many)
+                assert await stream.receive() == many
+                os.write(dut, b"more")
+                assert await stream.receive() == b"more"
+
+    monkeypatch.setattr(tty_stream, "sleep", never)
+    run(stream_plenty())
+
+
+def test_bytes_go_both_ways() -> None:
+    async def talk() -> None:
+        with a_tty() as (tty, dut):
+            async with TtyStream(tty, "5a1c0e01") as stream:
+                await stream.send(b"root\r")
+                assert os.read(dut, 64) == b"root\r"
+
+    run(talk())
+
+
+def test_closing_ends_who_waits_for_bytes() -> None:
+    async def close() -> None:
+        with a_tty() as (tty, _):
+            stream = TtyStream(tty, "5a1c0e01")
+            waiting = asyncio.ensure_future(stream.receive())
+            await asyncio.sleep(0)  # it waits now
+            await stream.aclose()
+            with pytest.raises(EndOfStream):
+                await waiting
+
+    run(close())
