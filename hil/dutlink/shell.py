@@ -40,7 +40,10 @@ _LEFT = b"\r\nExiting console mode\r\n" + _PROMPT
 _ENTERED = b"Entering console mode, type CTRL+B 5 times to exit\r\n"
 _GO_BACK = ("console", "console ")
 _NO_READINGS = "meter off"
-_RUB_OUT_LINE = b"\x7f" * LONGEST_COMMAND
+_RUB_OUT = b"\x7f" * 32
+_TO_THE_RIGHT = b"\x1b[C"
+_BELL = b"\x07"
+_CLEARED_WITHIN_S = 10.0
 _REACTION_S = 1.0
 _PAUSE_S = 0.05
 _CUT_BYTES = 510
@@ -155,8 +158,7 @@ class _Conversation:
         self._port.write(ESCAPE)
         said = self._until(_LEFT, _REACTION_S)
         if said is None:
-            self._port.write(_RUB_OUT_LINE)
-            self._pause()
+            self._clear_line()
             self._port.write(b"\r")
             if self._until(_PROMPT, _REACTION_S) is None:
                 raise self._no_answer("Ctrl-B", _REACTION_S)
@@ -165,6 +167,29 @@ class _Conversation:
         self._pause()
         said, self.rest = said + self.rest, b""
         return said
+
+    def _clear_line(self) -> None:
+        """Rub out what stands in the board's line, before and behind the cursor.
+
+        The editor rings the bell where there is nothing to rub out, and no way to the right. A few keys at a
+        time: a board whose answers nobody takes, because this process was killed, would hang.
+        """
+        deadline = Deadline(_CLEARED_WITHIN_S)
+        for _ in range(2 * LONGEST_COMMAND // len(_RUB_OUT)):
+            if deadline.passed:
+                return
+            if not self._rings(_RUB_OUT):
+                continue
+            if self._rings(_TO_THE_RIGHT):
+                return
+            self._rings(_TO_THE_RIGHT * (len(_RUB_OUT) - 2))
+
+    def _rings(self, keys: bytes) -> bool:
+        """Send keys, and tell whether the bell answers any of them."""
+        begin = len(self.rest)
+        self._port.write(keys)
+        self._pause()
+        return _BELL in self.rest[begin:]
 
     def enter_console_mode(self) -> None:
         """Go back; what came behind the board's words is the DUT's again."""

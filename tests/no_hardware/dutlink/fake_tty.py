@@ -23,6 +23,7 @@ class FakeTty:
         self.silent = False
         self.stuck = False
         self._escapes = 0
+        self._in_key = False
         self._board, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.path = Path(os.ttyname(self._slave))
@@ -71,6 +72,11 @@ class FakeTty:
         elif byte == 0x7F:
             self.say(b"\x08 \x08" if self.line else b"\x07")
             del self.line[-1:]
+        elif byte == 0x1B or (self._in_key and byte != ord("C")):
+            self._in_key = True
+        elif self._in_key:
+            self._in_key = False
+            self.say(b"\x07")  # its cursor is always at the end
         elif byte >= 0x20:
             self.line.append(byte)
             self.say(bytes([byte]))

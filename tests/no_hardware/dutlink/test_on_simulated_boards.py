@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import tty
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from hil.sim.control_client import ControlClient
 
 SPEED = 10.0
+ESCAPE = b"\x02" * 5
+LEFT = b"\x1b[D"
 SETTINGS = {"name": "", "tags": "", "usb_console": "", "power_on": "", "power_off": "", "power_rescue": ""}
 
 
@@ -242,3 +246,42 @@ def test_a_meter_that_a_test_switched_on_stays_on(board: Board, truth: ControlCl
     board.console.shell("console")
 
     assert truth.state(board.serial)["meter"]
+
+
+def stopped_typing(board: Board, keys: bytes) -> None:
+    """Somebody leaves the board in its shell, in the middle of a command."""
+    path = board.console.tty.path
+    board.close()
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(descriptor)
+    os.write(descriptor, ESCAPE)
+    read_until(descriptor, b"#> ")
+    os.write(descriptor, keys)
+    read_until(descriptor, keys[-1:])
+    os.close(descriptor)
+
+
+def read_until(descriptor: int, end: bytes) -> None:
+    said = b""
+    while end not in said:
+        said += os.read(descriptor, 4096)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(b"power on", id="behind the command"),
+        pytest.param(b"power on" + 3 * LEFT, id="in the middle of it"),
+        pytest.param(b"power on" + 8 * LEFT, id="before it"),
+        pytest.param(b"power on" + 400 * b" " + 408 * LEFT, id="far before it"),
+    ],
+)
+def test_half_a_command_in_the_board_s_line_is_never_run(
+    board: Board, sim_host: Host, truth: ControlClient, keys: bytes
+) -> None:
+    stopped_typing(board, keys)
+
+    with open_board(sim_host, board.serial) as again:
+        assert truth.state(board.serial)["console_mode"]
+        assert not truth.state(board.serial)["supply"]
+        assert again.console.shell("version").startswith("0.09")
