@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import InnerRun, RunSuite
-    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
 pytest_plugins = "pytester"
@@ -75,6 +75,19 @@ def test_comes_later(dutlink):
 """
 LATER = """def test_2_comes_later(power):
     power.read()"""
+ENDS_THE_SIMULATOR = """
+import os
+from hil.sim.control_client import ControlClient
+
+def test_1_ends_it(power):
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.quit()
+    while True:
+        power.read()
+
+def test_2_comes_later(power):
+    power.read()
+"""
 HELD_ELSEWHERE = "elsewhere.py::test_long"
 
 RunOnSimulator: TypeAlias = "Callable[..., InnerRun]"
@@ -310,3 +323,15 @@ def test_a_real_board_after_a_simulated_one_is_no_reason_to_skip(
 
     assert inner.outcomes["test_reads"].result == "error"
     assert "already use a simulated one" in inner.text
+
+
+def test_simulated_boards_whose_process_ends_fail_their_tests_and_not_the_run(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatorProcess(boards=1) as simulator:
+        port = simulator.ready["control_port"]
+        monkeypatch.setenv("INNER_CONTROL", str(port))
+        inner = run_suite(ENDS_THE_SIMULATOR, f"--hil-boards=sim@{port}")
+
+    assert inner.results() == {"test_1_ends_it": "failed", "test_2_comes_later": "failed"}, inner.text
+    assert inner.status == Status.TESTS_FAILED

@@ -131,3 +131,12 @@ def test_a_finding_without_an_error_is_its_headline() -> None:
 
 def test_every_verdict_but_present_has_a_headline() -> None:
     assert set(REASONS) == set(Verdict) - {Verdict.PRESENT}
+
+
+@pytest.mark.parametrize("failure", [SimulatorError("gone"), RuntimeError("a backend's own mistake")])
+def test_a_look_that_fails_proves_nothing(failure: Exception) -> None:
+    def look() -> Sighting:
+        raise failure
+
+    error = BoardLostError("gone")
+    assert judge(error, kind=Kind.HARDWARE, phase="call", proven=None, prove=look) is None
