@@ -23,7 +23,7 @@ from hil.errors import (
 from hil.lab.safety import LEAVE
 from hil.suite.finder import GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
-from hil.suite.wishes import ANY_BOARD
+from hil.suite.wishes import ANY_BOARD, BoardCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hil.suite.held import Held
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
-    from hil.suite.wishes import BoardCard, Wish
+    from hil.suite.wishes import Wish
 
 __all__ = ["BoardKeeper"]
 
@@ -64,6 +64,7 @@ class BoardKeeper:
         self.held: Held | None = None
         self.error: Exception | None = None
         self._names: dict[str, str] = {}
+        self._cards: dict[str, BoardCard] = {}
         self._hosts = hosts
         self._options = options
         self._finder = BoardFinder(hosts, options, controller, tell)
@@ -180,10 +181,20 @@ class BoardKeeper:
         else:
             self._pass_on(self.held, test)
 
-    def suits(self, wish: Wish) -> bool:
-        """Whether the board that is held, if one is, is what a test wants."""
+    def suits(self, wish: Wish, serial: str | None = None) -> bool:
+        """Whether the board that is held, if one is, is what a test wants, and the one that it was given."""
         held = self.held
-        return held is None or wish.is_any or held.is_fallback or wish.fits(self._finder.card_of(held.board))
+        if held is None or held.is_fallback:
+            return True
+        if serial is not None and serial != held.board.serial:
+            return False
+        return wish.is_any or wish.fits(self._card_of(held.board))
+
+    def _card_of(self, board: Board) -> BoardCard:
+        """Return what a board says of itself now; of one that was lost, what it said last."""
+        with suppress(HilError):
+            self._cards[board.serial] = self._finder.card_of(board)
+        return self._cards.get(board.serial, BoardCard(board.serial))
 
     def name_of_board(self) -> str:
         """Return the name of the board that is held, asked once; empty if it does not say."""

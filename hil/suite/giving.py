@@ -54,6 +54,7 @@ class Giving:
         self._hosts: Hosts | None = None
         self._fixture: Callable[[], None] | None = None
         self._last_test = ""
+        self._given: str | None = None
 
     @property
     def keeper(self) -> BoardKeeper:
@@ -138,9 +139,11 @@ class Giving:
             self._ledger.trouble.append(f"before {item.nodeid} was repeated: {error}")
 
     def lost(self) -> None:
-        """Tell a controller that gives out boards that the one that is held is lost."""
-        if self._channel and self.keeper.held:
-            self._channel.lost(self.keeper.held.board.serial)
+        """Tell a controller that gives out boards that this process's is lost, held or only given to it."""
+        held = self.keeper.held
+        serial = held.board.serial if held is not None else self._given
+        if self._channel and serial:
+            self._channel.lost(serial)
 
     def give_back(self) -> None:
         """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
@@ -161,11 +164,11 @@ class Giving:
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
         wish = wish_of(item, self._options.board) or Wish()
-        if not self.keeper.suits(wish):
-            self.give_back()
         channel = self._channel
-        serial = channel.board(item.nodeid) if channel else None
-        self.keeper.prepare(kind, item.nodeid, wish, serial)
+        self._given = channel.board(item.nodeid) if channel else None
+        if not self.keeper.suits(wish, self._given):
+            self.give_back()
+        self.keeper.prepare(kind, item.nodeid, wish, self._given)
         if self.keeper.held is not None and self.keeper.error is None:
             held = self.keeper.held
             in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name

@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import wait_for
-from jumpstarter_fixtures import wait_until_free
+from jumpstarter_fixtures import lab_exporter, wait_until_free
 from lab_run import LabRun
+
+from hil.jumpstarter.leased import LeasedRoad
+from hil.jumpstarter.target import Leased
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from certificates import Certificate
     from controller import Controller
 
     from hil.sim.control_client import ControlClient
+    from hil.sim.process import SimulatorProcess
 
 ANY = "jumpstarter:board=dutlink"
 WISHES = "case_wishes.py"
@@ -116,6 +121,41 @@ def test_leases_end_behind_the_last_test_that_needs_a_board_though_the_run_goes_
         text = run.result()
 
     assert "2 passed" in text, text
+
+
+def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noqa: PLR0913, PLR0917 - fixtures
+    tmp_path: Path,
+    client: Path,
+    controller: Controller,
+    control: ControlClient,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> None:
+    wait_until_free(controller, 2)
+    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+        wait_until_free(controller, 3)
+        other = LeasedRoad(Leased("lab=0", str(client)), 60.0, print)  # so the run gets the other two
+        options = (f"--hil-client={client}", "-n", "2", "--hil-require")
+        with LabRun(tmp_path / "run", ANY, options, cases="case_loss.py") as run:
+            for board in boards[1:]:
+                run.wait_for_sign(f"on-{board}")
+
+            exporter.kill()
+            run.give_sign("go on")
+            text = run.result()
+        ended = [lease.ended for name, lease in controller.leases.items() if name != other.leasing.name]
+        other.close()
+        wait_for("the board is safe", lambda: not control.state(boards[2])["supply"])
+
+    lost = 10 - len(list(run.signs.glob("ran-*")))
+    assert lost in {1, 2, 3}, text  # the one that ran, and what its worker had been sent already
+    assert f"{lost} x DUTLink lost: " in text, text
+    assert "the board of exporter lab2 is lost" in text, text
+    assert f"{11 - lost} passed" in text, text
+    assert {sign.read_text() for sign in run.signs.glob("ran-*")} == {boards[1]}
+    assert run.process.returncode == 6, text
+    assert all(ended)
 
 
 def test_a_killed_parallel_run_leaves_safe_boards_and_no_lease(

@@ -15,9 +15,12 @@ from hil.suite.finder import GLANCE_S
 from hil.suite.held import Held
 from hil.suite.options import RunOptions, parse_boards
 from hil.suite.selection import Kind
+from hil.suite.wishes import ANY_BOARD, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hil.dutlink.settings import Settings
 
 SERIAL = "5a1c0e01"
 SILENCE_S = 20.0
@@ -33,6 +36,7 @@ class FakeBoard:
     firmware = None
     console = SimpleNamespace(is_open=False)
     storage = SimpleNamespace()
+    settings = SimpleNamespace()
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -159,6 +163,25 @@ def test_a_board_that_was_never_held_is_absent(keeper: BoardKeeper, looks: Looks
     looks.found = Sighting(Verdict.ABSENT, error=BoardAbsentError("none"))
 
     assert keeper.prove().verdict is Verdict.ABSENT
+
+
+def test_the_board_that_is_held_suits_no_test_that_was_given_another(keeper: BoardKeeper, held: Held) -> None:
+    keeper.held = held
+
+    assert keeper.suits(ANY_BOARD, SERIAL)
+    assert not keeper.suits(ANY_BOARD, "another")
+
+
+def test_a_lost_board_that_cannot_say_its_tags_any_more_suits_no_test_that_asks_for_some(
+    keeper: BoardKeeper, held: Held
+) -> None:
+    def read() -> Settings:
+        raise BoardLostError("gone")
+
+    held.board.settings.read = read  # type: ignore[method-assign]
+    keeper.held = held
+
+    assert not keeper.suits(Wish(frozenset({"jetson"})))
 
 
 def test_the_lease_names_the_present_test(keeper: BoardKeeper, held: Held) -> None:
