@@ -81,13 +81,9 @@ class AndroidSparseImage:
         self.source_bytes = path.stat().st_size
         self._path = path
         with opened(path) as stream:
-            self._compression = stream.compression
+            self.is_compressed = stream.compression is not None
+            self.is_read_once = stream.is_slow
             self._header = _Header.parse(stream.exactly(_HEADER.size), self.label)
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether it is in an archive."""
-        return self._compression is not None
 
     @property
     def size_bytes(self) -> int:

@@ -73,19 +73,21 @@ class Compression:
         magic: How a file begins.
         new: Makes a decompressor of one member.
         padded: Whether zeros may follow the last member.
+        is_slow: Whether unpacking takes longer than SHA-256 of what comes out.
     """
 
     name: str
     magic: bytes
     new: Callable[[], Any]
     padded: bool = False
+    is_slow: bool = True
 
 
 FORMATS = (
     Compression("gzip", b"\x1f\x8b\x08", _Gzip, padded=True),
     Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
     Compression("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padded=True),
-    Compression("zstd", b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor),
+    Compression("zstd", b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor, is_slow=False),
 )
 
 _SKIPPABLE = tuple(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16))

@@ -72,7 +72,8 @@ class Image(Protocol):
             known once `extents` has come to its end.
         mapped_bytes: How many bytes `extents` gives, holes included; None where that is not known beforehand.
         source_bytes: Size of the file that is read, for progress.
-        is_compressed: Whether reading it again costs a decompression.
+        is_compressed: Whether reading it is a decompression.
+        is_read_once: Whether reading it again takes longer than SHA-256 of all that is in it.
     """
 
     label: str
@@ -80,7 +81,12 @@ class Image(Protocol):
 
     @property
     def is_compressed(self) -> bool:
-        """Whether reading it again costs a decompression."""
+        """Whether reading it is a decompression."""
+        ...
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether reading it again takes longer than SHA-256 of all that is in it."""
         ...
 
     @property

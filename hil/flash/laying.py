@@ -59,8 +59,8 @@ class Laid:
         body_bytes: How many there are to prove behind the head, holes included.
         written_bytes: How many were written, behind the head.
         body_changed: Whether anything behind the head was written, or made zeros.
-        spans: Of an archive: what is behind the head, for a second look at it.
-        cells: Of an archive: what it holds, for that look.
+        spans: Of an image that is read once: what is behind the head, for a second look at it.
+        cells: Of such an image: what it holds, for that look.
         digest: Of the image, see `hil.flash.image_digest`; empty where that look counts it.
         compare_s: Seconds until the first difference.
         write_s: Seconds from then until the stick had everything.
@@ -162,7 +162,7 @@ class _Laying:
 
     def _is_read_again(self) -> bool:
         """Whether the second look is sure to read the image, too; then it counts checksums and cells."""
-        return self._laid.body_changed and not self._image.is_compressed
+        return self._laid.body_changed and not self._image.is_read_once
 
     def _saw(self, size_bytes: int) -> None:
         self._laid.seen_bytes += size_bytes
@@ -174,7 +174,7 @@ class _Laying:
             self._laid.head.put(piece.offset, piece.data)
             return False
         self._laid.body_bytes += piece.size_bytes
-        if self._image.is_compressed:
+        if self._image.is_read_once:
             self._laid.spans.append(Span(piece.offset, piece.size_bytes))
         self._look_at_head()
         if self._is_there(piece):

@@ -28,12 +28,8 @@ class MappedImage:
         self._path = path
         self._map = blocks
         with opened(path) as stream:
-            self._compression = stream.compression
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether it is in an archive."""
-        return self._compression is not None
+            self.is_compressed = stream.compression is not None
+            self.is_read_once = stream.is_slow
 
     @property
     def size_bytes(self) -> int:

@@ -28,7 +28,7 @@ __all__ = ["HEAD_BYTES", "Piece", "Pieces"]
 HEAD_BYTES = 1024 * 1024
 """Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
 
-_AHEAD = 6
+_AT_ONCE = 6
 """One that is filled, one that is complete, two that are counted, two that are written: with fewer, a thread
 waits for itself."""
 
@@ -77,11 +77,15 @@ class Pieces:
     Args:
         image: Is read from its start to its end.
         proven_later: See `Image.extents`.
+        at_once: How many there is memory for.
     """
 
-    def __init__(self, image: Image, proven_later: ProvenLater | None = None) -> None:
+    def __init__(
+        self, image: Image, proven_later: ProvenLater | None = None, at_once: int = _AT_ONCE
+    ) -> None:
         self._image = image
         self._proven_later = proven_later
+        self._at_once = at_once
         self._piece: Piece | None = None
         self._complete: list[Piece | Hole] = []
         self._stopped = False
@@ -90,7 +94,7 @@ class Pieces:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        for _ in range(_AHEAD):
+        for _ in range(self._at_once):
             self._free.put(memory())
         if self._image.is_compressed:
             name = f"reads {self._image.label}"

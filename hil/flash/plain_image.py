@@ -44,7 +44,7 @@ def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
 class RawImage:
     """A file that is the disk's bytes, an `Image`."""
 
-    is_compressed = False
+    is_compressed = is_read_once = False
 
     def __init__(self, path: Path) -> None:
         self.label = path.name
@@ -108,6 +108,8 @@ class CompressedImage:
         self.source_bytes = path.stat().st_size
         self._path = path
         self._size_bytes: int | None = None
+        with opened(path) as stream:
+            self.is_read_once = stream.is_slow
 
     @property
     def size_bytes(self) -> int | None:

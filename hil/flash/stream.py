@@ -39,6 +39,11 @@ class ImageStream:
         self._unpacked = Unpacked(file, self.compression, label) if self.compression else None
         self._peeked = b""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether reading takes longer than SHA-256 of what is read."""
+        return self.compression is not None and self.compression.is_slow
+
     def peek(self, size_bytes: int) -> bytes:
         """Return the next bytes without taking them."""
         if len(self._peeked) < size_bytes:

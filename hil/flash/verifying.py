@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["verify_body", "verify_head"]
 
+_AT_ONCE = 4
+"""Pieces: one that is filled, one that is complete, one that is read back, and the last one, compared."""
+
 
 def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
     """Compare everything behind the head, which must still be wiped.
 
-    An archive is not decompressed a second time: what was counted of its cells is compared. Any other image
-    is read again, so that one which changed meanwhile is found, and its digest is counted.
+    Most archives are not decompressed a second time: what was counted of their cells is compared. Any other
+    image is read again, so that one which changed meanwhile is found, and its digest is counted.
 
     Raises:
         FlashError: The stick holds something else.
@@ -43,7 +46,7 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
     progress.begin("verify", laid.body_bytes)
     try:
         body = _Body(disk, image, laid, progress)
-        if image.is_compressed:
+        if image.is_read_once:
             body.against_cells()
         else:
             body.against_image()
@@ -90,9 +93,10 @@ class _Body:
         self._check_cells(counter.finish())
 
     def against_image(self) -> None:
+        left = self.laid.body_bytes
         with (
             Cells() as cells,
-            Pieces(self.image) as pieces,
+            Pieces(self.image, at_once=_AT_ONCE) as pieces,
             closing(read_ahead(self.disk, self._behind(pieces, cells))) as read,
         ):
             for piece, data in read:
@@ -101,7 +105,10 @@ class _Body:
                 else:
                     self._check_piece(piece, data)
                     pieces.give_back(piece)
+                left -= piece.size_bytes
                 self.progress.advance(piece.size_bytes)
+            if left:
+                raise self._changed(f"it has {abs(left)} bytes {'less' if left > 0 else 'more'} than before")
             self.laid.digest = image_digest(cells.result(), self.laid.image_bytes)
 
     def _behind(self, pieces: Pieces, cells: Cells) -> Iterator[Piece | Hole]:
@@ -134,11 +141,14 @@ class _Body:
 
     def _check_head(self, piece: Piece) -> None:
         if not self.laid.head.agrees(piece.offset, piece.data):
-            raise ImageError(
-                f"{self.image.label} changed while it was flashed",
-                why="its first MiB is another one than before",
-                remedy="wait until it is complete, then flash it again",
-            )
+            raise self._changed("its first MiB is another one than before")
+
+    def _changed(self, why: str) -> ImageError:
+        return ImageError(
+            f"{self.image.label} changed while it was flashed",
+            why=why,
+            remedy="wait until it is complete, then flash it again",
+        )
 
 
 def _wrong(image: Image, why: str) -> FlashError:

@@ -83,7 +83,7 @@ class SpooledImage:
         file: Where they are.
     """
 
-    is_compressed = False
+    is_compressed = is_read_once = False
 
     def __init__(self, label: str, size_bytes: int, pieces: list[Piece], file: Path) -> None:
         self.label = label

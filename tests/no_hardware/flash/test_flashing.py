@@ -516,8 +516,7 @@ def test_a_bit_that_flips_in_any_write_is_found_and_the_stick_does_not_boot(
 def test_the_cell_of_an_archive_that_reads_back_different_is_named(
     bench: StickBench, image: Path, at: int, cell: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = image.with_name("archive")
-    archive.write_bytes(COMPRESSORS["gzip"](image.read_bytes()))
+    archive = packed(image, "gzip")
 
     faulty(monkeypatch, flipping(at))
     with pytest.raises(FlashError, match=f"bytes {cell[0]} to {cell[1] - 1} read back different"):
@@ -676,6 +675,52 @@ def test_an_image_that_changes_while_it_is_flashed_is_not_proven(bench: StickBen
         flash(bench, image)
 
     assert not boots(bench)
+
+
+@pytest.mark.parametrize(
+    ("newer", "said"),
+    [
+        (lambda data: b"another head" + data[12:], "its first MiB is another one than before"),
+        (lambda data: data[: 6 * MIB] + b"newer" + data[6 * MIB + 5 :], f"byte {6 * MIB} reads back diff"),
+        (lambda data: data[: 6 * MIB], f"it has {4 * MIB} bytes less than before"),
+        (lambda data: data + b"\xee" * 512, "it has 512 bytes more than before"),
+    ],
+)
+def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
+    bench: StickBench, image: Path, newer: Callable[[bytes], bytes], said: str
+) -> None:
+    archive = packed(image, "zstd")
+
+    def change() -> None:
+        if bench.claims == 2:
+            archive.write_bytes(COMPRESSORS["zstd"](newer(image.read_bytes())))
+
+    bench.before_open = change
+    with pytest.raises((FlashError, ImageError), match=said):
+        flash(bench, archive)
+
+    assert not boots(bench)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+def test_an_archive_that_is_slow_to_unpack_is_read_once(bench: StickBench, image: Path, kind: str) -> None:
+    archive = packed(image, kind)
+
+    def remove() -> None:
+        if bench.claims == 2:
+            archive.unlink()
+
+    bench.before_open = remove
+    flash(bench, archive)
+
+    assert boots(bench)
+    assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
+
+
+def packed(image: Path, kind: str) -> Path:
+    archive = image.with_name("archive")
+    archive.write_bytes(COMPRESSORS[kind](image.read_bytes()))
+    return archive
 
 
 def test_memory_stays_bounded(bench: StickBench, image: Path) -> None:
