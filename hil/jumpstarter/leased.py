@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jumpstarter.client.lease import Lease
 
+from hil.dutlink.waiting import Deadline
 from hil.errors import BoardAbsentError, HilError
 from hil.jumpstarter.client_config import load_config
 from hil.jumpstarter.connecting import ExporterGoneError, ExporterSilentError, until_ready, while_leased
@@ -103,7 +104,7 @@ class LeasedRoad(LeaseRoad):
 
     Args:
         target: What exporter is wanted.
-        wait_s: How long others may keep all of them, in seconds.
+        wait_s: How long others may keep all of them, and hooks may take, in seconds.
         tell: Shows the user a line.
         lease_s: Seconds that the lease lasts beyond a renewal.
         given: Set when an exporter was given; where roads share it, only the first of them is worth a wait.
@@ -124,11 +125,12 @@ class LeasedRoad(LeaseRoad):
     ) -> None:
         name = LeaseName.of_this_process().fresh()
         super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
+        patience = Deadline(wait_s)
         with self.or_closed():
             self._lease(target.selector, wait_s, tell, given or Event())
             keeper = self.portal.start_task_soon(self.leasing.keep, self.end)
             self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
-            self._reach(wait_s)
+            self._reach(patience.left_s)
 
     def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
         stale = self.portal.call(end_stale, self.leasing)

@@ -129,13 +129,14 @@ class Leasing:
                     raise _no_match(selector, condition_message(lease.conditions, kind))
             spent_s = current_time() - began
             news = condition_message(lease.conditions, "Pending") or "the controller looks for one"
-            if spent_s >= (min(wait_s, MOMENT_S) if is_enough() else wait_s):
+            limit_s = MOMENT_S if is_enough() else max(wait_s, MOMENT_S)
+            if spent_s >= limit_s:
                 raise _busy(selector, news, wait_s)
-            if news != told or spent_s - told_s >= _NEWS_EVERY_S:
+            if wait_s and (news != told or spent_s - told_s >= _NEWS_EVERY_S):
                 told, told_s = news, spent_s
                 spent = f"{spent_s:.0f} of {wait_s:.0f} s"
                 tell(f"hil: waiting for an exporter with {selector}: {news} ({spent})")
-            await sleep(min(pause_s, max(0.0, wait_s - spent_s)))
+            await sleep(min(pause_s, limit_s - spent_s))
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
     async def keep(self, over: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.waiting import Deadline
 from hil.jumpstarter.extra import require_extra
 from hil.jumpstarter.target import Direct, InShell, Leased, Lent, read_target
 from hil.lab.lab import Lab
@@ -47,7 +48,7 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     Args:
         text: The value of `--hil-boards`.
         client: The value of `--hil-client`.
-        wait_s: How long others may keep it, in seconds.
+        wait_s: How long others may keep it, in seconds, until it is there.
         tell: Shows the user a line.
         wish: What kind of board is wanted, where there is a choice.
         lab: What this machine's lab file says of such boards, too.
@@ -59,14 +60,14 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     require_extra()
     from hil.jumpstarter.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
 
-    lab = lab or Lab()
+    lab, patience = lab or Lab(), Deadline(wait_s)
     road, lease = _road(read_target(text, client), lab, wait_s, tell, wish)
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {road.label}: {holder}")
 
     with road.or_closed():
-        return FarBoard(RemoteBoard(road, wait_s, on_wait), lab, client, lease)
+        return FarBoard(RemoteBoard(road, patience.left_s, on_wait), lab, client, lease)
 
 
 def lease_boards(  # noqa: PLR0913 - as above

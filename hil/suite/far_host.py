@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hil.suite.options import BoardsOption
     from hil.suite.wishes import BoardCard, Wish
 
-__all__ = ["FarHost"]
+__all__ = ["FarHost", "Sharing"]
 
 GUARD_LIMIT_S = 30.0
 
@@ -45,6 +45,18 @@ class FarBoard(Protocol):
         ...
 
 
+class Sharing(Protocol):
+    """How a run's first process shares out boards of a lab that it has leased."""
+
+    def way_to(self, serial: str) -> str:
+        """How to get to a board that this process was given."""
+        ...
+
+    def waited_s(self) -> float:
+        """How long it waited for boards, in seconds."""
+        ...
+
+
 class FarHost:
     """This process's board of a Jumpstarter lab.
 
@@ -53,8 +65,8 @@ class FarHost:
         wait_s: How long to wait for a board that others have, in seconds; what was waited in vain is not
             waited again.
         tell: Shows the user a line.
-        way_to: Given a board's serial number, says how to get to it: the run's first process shares out
-            boards that it has leased. None: it does not, so this process leases one for itself.
+        sharing: The run's first process shares out boards that it has leased. None: it does not, so this
+            process leases one for itself.
         lab: What this machine's lab file says of its boards, too.
     """
 
@@ -64,13 +76,13 @@ class FarHost:
         wait_s: float,
         tell: Callable[[str], None],
         *,
-        way_to: Callable[[str], str] | None,
+        sharing: Sharing | None,
         lab: Lab,
     ) -> None:
         self._boards = boards
         self._wait_s = wait_s
         self._tell = tell
-        self._way_to = way_to
+        self._sharing = sharing
         self._lab = lab
         self._board: FarBoard | None = None
         self._refused: dict[Wish, UnavailableError] = {}
@@ -120,14 +132,14 @@ class FarHost:
     def _reached(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> FarBoard:
         if self._board is None:
             self._board = self._reach(serial, wish)
-            self.is_extra = self._way_to is not None and serial is None
+            self.is_extra = self._sharing is not None and serial is None
         return self._board
 
     def _reach(self, serial: str | None, wish: Wish) -> FarBoard:
         for refused in (self._refused.get(wish), self._refused.get(ANY_BOARD)):
             if refused is not None and serial is None:
                 raise refused
-        way = self._way_to(serial) if self._way_to is not None and serial else ""
+        way = self._sharing.way_to(serial) if self._sharing is not None and serial else ""
         reach = importlib.import_module("hil.jumpstarter.reach").reach
         try:
             asked = (
@@ -146,6 +158,10 @@ class FarHost:
         return board
 
     def _patience_s(self, serial: str | None, wish: Wish) -> float:
-        """How long to wait: not at all for what the run's first process has waited for, and did not get."""
-        waited = self._way_to is not None and serial is None and wish.is_any
-        return 0.0 if waited else self._wait_s
+        """How long to wait: no longer than the run's first process has left over for the same lab.
+
+        It got what boards there were for tests that take any.
+        """
+        if self._sharing is None or serial is not None:
+            return self._wait_s
+        return 0.0 if wish.is_any else max(0.0, self._wait_s - self._sharing.waited_s())

@@ -69,7 +69,7 @@ class Giving:
                 processes.simulated,
                 wait_s=options.wait_s,
                 tell=self.show,
-                way_to=channel.way_to if channel is not None else None,
+                sharing=channel,
                 lab=options.lab,
             )
             self._keeper = BoardKeeper(self._hosts, options, processes.controller, self.show)

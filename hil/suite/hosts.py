@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.wiring import Wiring
+    from hil.suite.far_host import Sharing
     from hil.suite.options import BoardsOption
     from hil.suite.wishes import Wish
 
@@ -39,7 +40,7 @@ class Hosts:
         ready: The ready line of simulated boards that the run's first process started, if it did.
         wait_s: How long to wait for a board of a Jumpstarter lab that others have, in seconds.
         tell: Shows the user what is waited for there.
-        way_to: Given a board's serial number, says how to get to it there; None: nobody shares out boards.
+        sharing: Who shares out boards of that lab; None: nobody does.
         lab: What this machine's lab file says of boards there, too.
     """
 
@@ -50,11 +51,11 @@ class Hosts:
         *,
         wait_s: float = 0.0,
         tell: Callable[[str], None] = lambda _line: None,
-        way_to: Callable[[str], str] | None = None,
+        sharing: Sharing | None = None,
         lab: Lab | None = None,
     ) -> None:
         self._boards = boards
-        self._far = FarHost(boards, wait_s, tell, way_to=way_to, lab=lab or Lab())
+        self._far = FarHost(boards, wait_s, tell, sharing=sharing, lab=lab or Lab())
         self._ready = ready
         self._chosen: Host | None = None
         self._fallback: Host | None = None

@@ -5,7 +5,8 @@ xdist carries node ids and results. This carries what a schedule by boards needs
     worker -> controller    hello: who I am
                             wishes: what each test wants of a board, in the order of collection
                             lost: this board is gone
-    controller -> worker    board: this test runs on that one, which is to be had in this way
+    controller -> worker    waited: so long for boards, before it had any to give out
+                            board: this test runs on that one, which is to be had in this way
                             last: after this test the board is free
 
 A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
@@ -45,6 +46,7 @@ class RunChannel:
         self._lines: dict[str, RunLine] = {}
         self._wishes: dict[str, list[Wish | None]] = {}
         self._lost: list[str] = []
+        self._waited_s = 0.0
         self._news = threading.Condition()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(os.fspath(self.path))
@@ -57,6 +59,12 @@ class RunChannel:
         with self._news:
             self._news.wait_for(lambda: worker in self._wishes, timeout=limit_s)
             return self._wishes.get(worker)
+
+    def tell_waited(self, seconds: float) -> None:
+        """Tell all workers, also those to come, how long boards were waited for that they can be given."""
+        self._waited_s = seconds
+        for line in list(self._lines.values()):
+            line.send({"say": "waited", "seconds": seconds})
 
     def tell_board(self, worker: str, nodeid: str, serial: str | None, way: str = "") -> None:
         """Tell a worker, before it gets that test, which board it runs on, and how to get to it."""
@@ -101,6 +109,8 @@ class RunChannel:
                 case "hello":
                     caller.worker = message["worker"]
                     self._lines[caller.worker] = caller.line
+                    if self._waited_s:
+                        caller.line.send({"say": "waited", "seconds": self._waited_s})
                 case "wishes":
                     self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
                 case "lost":
@@ -140,6 +150,7 @@ class WorkerChannel:
         self._boards: dict[str, str | None] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
+        self._waited_s = 0.0
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
 
@@ -164,6 +175,11 @@ class WorkerChannel:
         """How to get to a board that this worker was given; empty: by its serial number."""
         return self._ways.get(serial, "")
 
+    def waited_s(self) -> float:
+        """How long the controller waited for boards, in seconds."""
+        self._line.drain()
+        return self._waited_s
+
     def is_last_hardware(self, nodeid: str) -> bool:
         """Whether the worker gives its board back right after that test."""
         self._line.drain()
@@ -178,8 +194,10 @@ class WorkerChannel:
         self._line.close()
 
     def _heard(self, message: dict[str, Any]) -> None:
-        nodeid = message["test"]
+        nodeid = message.get("test", "")
         match message["say"]:
+            case "waited":
+                self._waited_s = message["seconds"]
             case "board":
                 serial = self._boards[nodeid] = message["serial"]
                 self._ways[serial] = message["way"]

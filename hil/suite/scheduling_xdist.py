@@ -139,7 +139,7 @@ class HardwareScheduling:
             return None
         wishes = self._channel.wishes(first) or [None] * len(tests)
         wanting = [wish for wish in wishes if wish is not None]
-        cards = self._find_cards(wanting, len(self._collections)) if wanting else ()
+        cards = self._cards_for(wanting) if wanting else ()
         self._ways = {card.serial: card.way for card in cards}
         self._leased = {serial for serial, way in self._ways.items() if way}
         wanted = [matching_serials(wish, cards) for wish in wishes]
@@ -150,6 +150,12 @@ class HardwareScheduling:
             plan.join(worker)
         self._tests = tests
         return plan
+
+    def _cards_for(self, wishes: Sequence[Wish]) -> Sequence[BoardCard]:
+        began_s = time.monotonic()
+        cards = self._find_cards(wishes, len(self._collections))
+        self._channel.tell_waited(time.monotonic() - began_s)
+        return cards
 
     def _differs(self, first: str, tests: Sequence[str], second: str, others: Sequence[str]) -> bool:
         """Whether two workers collected different tests, which is reported as an error of the collection."""

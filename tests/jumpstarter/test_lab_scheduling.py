@@ -88,14 +88,15 @@ def test_the_board_that_a_run_is_told_to_use_is_found_by_the_name_it_has_in_the_
     assert met(run, "any") == {boards[1]}
 
 
+@pytest.mark.parametrize("more", [(), ("--hil-board", "place0")])
 def test_workers_of_a_run_that_got_no_exporter_in_time_say_so_without_waiting_again(
-    tmp_path: Path, client: Path, controller: Controller
+    tmp_path: Path, client: Path, controller: Controller, more: tuple[str, ...]
 ) -> None:
     wait_until_free(controller, 2)
     first = "jumpstarter:lab=0"
     with LabRun(tmp_path / "one", first, (f"--hil-client={client}", "-k", "holds")) as one:
         one.wait_for_sign("holding")
-        options = (f"--hil-client={client}", "-n", "2", "--hil-wait", "5", "-k", "any or no_board")
+        options = (f"--hil-client={client}", "-n", "2", "--hil-wait", "5", "-k", "any or no_board", *more)
         with LabRun(tmp_path / "two", first, options, cases=WISHES) as two:
             text = two.result()
         one.give_sign("go on")

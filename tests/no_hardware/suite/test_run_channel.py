@@ -73,6 +73,18 @@ def test_a_worker_knows_its_board_as_soon_as_it_was_told(
         assert worker.board(f"test_{number}") == "a"
 
 
+def test_workers_know_how_long_boards_were_waited_for_also_those_that_come_later(
+    controller: RunChannel, worker: WorkerChannel
+) -> None:
+    controller.tell_waited(2.5)
+    later = WorkerChannel(controller.path, "gw1", nothing)
+    later.send_wishes([])
+    assert controller.wishes("gw1") == []
+
+    assert (worker.waited_s(), later.waited_s()) == (2.5, 2.5)
+    later.close()
+
+
 def test_a_worker_knows_the_way_to_a_board_of_another_machine(
     controller: RunChannel, worker: WorkerChannel
 ) -> None:
