@@ -54,6 +54,8 @@ class SafetyEvent:
         by: Who did it: "guard", "next holder", or the name of a command.
         amps: What the DUT drew afterwards; None: not measured.
         when: UTC, ISO 8601.
+        silent: It failed because the board, though plugged in, did not answer: it may yet, behind a long
+            power sequence.
     """
 
     what: str
@@ -61,6 +63,7 @@ class SafetyEvent:
     by: str
     amps: float | None
     when: str
+    silent: bool = False
 
     def __str__(self) -> str:
         measured = "" if self.amps is None else f", {self.amps:.2f} A measured"
@@ -72,9 +75,9 @@ class SafetyEvent:
         return cls("made safe", why[:WHY_SIZE], by, amps, now())
 
     @classmethod
-    def failed(cls, why: str, by: str) -> Self:
+    def failed(cls, why: str, by: str, *, silent: bool = False) -> Self:
         """It did not work, just now."""
-        return cls("could not be made safe", why[:WHY_SIZE], by, None, now())
+        return cls("could not be made safe", why[:WHY_SIZE], by, None, now(), silent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What a guard does once the holder ended without a word: make the board safe, record it, let the lock go."""
+"""What a guard does once the holder ended without a word: make the board safe, record it, let the lock go.
+
+A board that stayed silent is free then, and not forgotten: see `lingering`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 
 from hil.lab.board_record import SafetyEvent, read_record, write_record
 from hil.lab.holder import Holder
+from hil.lab.lingering import linger
 from hil.lab.lock_file import LockFile
 from hil.lab.safety import Safety, attempt
 
@@ -67,6 +71,8 @@ def work(lock_descriptor: int, text: str) -> None:
     event = attempt(task.safety, task.serial, why=why, by="guard")
     watchdog.cancel()
     _finish(task, lock, event)
+    if event.silent:
+        linger(task, why)
 
 
 def _as_holder(dead: Holder | None) -> Holder:

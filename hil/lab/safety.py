@@ -10,10 +10,17 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from hil.errors import SimulatorError, UnavailableError, UsageError, Verdict
+from hil.errors import (
+    BoardLostError,
+    BoardTimeoutError,
+    SimulatorError,
+    UnavailableError,
+    UsageError,
+    Verdict,
+)
 from hil.lab.board_record import SafetyEvent
 
 if TYPE_CHECKING:
@@ -30,8 +37,14 @@ OFF = "off"
 LEAVE = "leave"
 """The policy of a place whose DUT is to be left alone."""
 
+LONGEST_SEQUENCE_S = 1000.0
+"""Six waits of 130 s fit into a power setting's 32 bytes; the board's clock may be slow by a quarter."""
+
+SHORT_ANSWER_S = 2.0
 RETRY_S = 0.25
 LONGEST_RETRY_S = 2.0
+
+_HERE = "hil.lab.safe:make_safe"
 
 Action: TypeAlias = Callable[..., float | None]
 
@@ -47,13 +60,16 @@ class Safety:
             or a sequence of its own such as `aL,w10`; handed to the action.
         limit_s: How long to try; a board that works through a power sequence answers after that (20 s occur).
         absent_s: How long to look for a board that is not on the bus.
+        linger_s: How long a guard goes on, after that, with a board that is plugged in and silent; None: for
+            the longest power sequence that a board of this host can be given, and not at all elsewhere.
     """
 
-    action: str = "hil.lab.safe:make_safe"
+    action: str = _HERE
     arguments: Mapping[str, Any] = field(default_factory=dict)
     policy: str = FORCE_OFF
     limit_s: float = 60.0
     absent_s: float = 3.0
+    linger_s: float | None = None
 
     def to_json(self) -> str:
         """As a guard gets it."""
@@ -63,6 +79,18 @@ class Safety:
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         return cls(**json.loads(text))
+
+    @property
+    def patience_s(self) -> float:
+        """How long a guard goes on with a silent board when the time for its attempts is over."""
+        if self.linger_s is not None:
+            return self.linger_s
+        return LONGEST_SEQUENCE_S if self.action == _HERE else 0.0
+
+    def once(self) -> Self:
+        """Return the same for one short attempt: a board that is still silent is soon free again."""
+        short = {"answer_s": SHORT_ANSWER_S} if self.action == _HERE else {}
+        return replace(self, limit_s=0.0, arguments={**self.arguments, **short})
 
     @property
     def leaves_alone(self) -> bool:
@@ -91,17 +119,18 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
         action: Action = resolve(safety.action)
     except UsageError as error:
         return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
-    problem = ""
+    problem, silent = "", False
     for spent_s in _tries(safety.limit_s):
         try:
             amps = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
+            silent = isinstance(error, BoardLostError | BoardTimeoutError)
             problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
             if _is_absent(error) and spent_s >= safety.absent_s:
                 break
         else:
             return SafetyEvent.made_safe(why, by, amps)
-    return SafetyEvent.failed(f"{why}; {problem}", by)
+    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent)
 
 
 def _tries(limit_s: float) -> Iterator[float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.dutlink.host import Host
-from hil.errors import BoardAbsentError, BoardTimeoutError
+from hil.errors import BoardAbsentError, BoardLostError, BoardTimeoutError
 from hil.sim.backend import simulated_host
 
 
@@ -16,6 +16,8 @@ def switch_off(serial: str, *, policy: str, board: str, amps: float = 0.0) -> fl
     if path.read_text() == "busy":
         path.write_text("on")
         raise BoardTimeoutError(f"board {serial} does not answer", serial=serial)
+    if path.read_text() == "silent":
+        raise BoardLostError(f"board {serial} does not answer", serial=serial)
     path.write_text("off" if policy == "force-off" else policy)
     with path.with_name("log").open("a") as log:
         log.write(f"{serial} {policy} {time.monotonic()}\n")

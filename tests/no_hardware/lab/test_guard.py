@@ -35,7 +35,8 @@ from hil.lab.lease import hold
 from hil.lab.safety import Safety
 folder = Path(sys.argv[1])
 board = folder / "board"
-safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=5, absent_s=0.1)
+arguments = {"board": str(board)}
+safety = Safety("fake_board:switch_off", arguments, limit_s=1.5, absent_s=0.1, linger_s=20)
 lease = under_guard(hold("5a1c0e01", test="theirs.py::test_long", folder=folder), safety)
 board.write_text("on")
 print(lease.guard.wait_until_ready(), flush=True)
@@ -202,6 +203,36 @@ def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, boar
     holder.die_by("os._exit(1)")
 
     assert until(lambda: board.read_text() == "off", SOON_S)
+
+
+def test_a_board_that_stays_silent_is_free_and_made_safe_when_it_answers(holder: Holder, board: Path) -> None:
+    board.write_text("silent")
+    holder.die_by("os._exit(1)")
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+
+    board.write_text("on")
+
+    assert until(lambda: board.read_text() == "off", SOON_S)
+    assert until(lambda: read_record(board.parent, SERIAL).state is BoardState.SAFE, SOON_S)
+
+
+def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
+    board.write_text("silent")
+    holder.die_by("os._exit(1)")
+    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+    board.write_text("on")
+
+    with under_guard(lease, safety):
+        board.write_text("on again")
+        assert until(lambda: not alive(holder.guard), 0.5) is None
+        assert board.read_text() == "on again"
+    board.write_text("left on by hand")
+
+    assert until(lambda: not alive(holder.guard), SOON_S)
+    assert board.read_text() == "left on by hand"
 
 
 def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) -> None:

@@ -1,0 +1,61 @@
+"""A guard whose board stayed silent gives the lock back, and goes on trying.
+
+A board answers nothing while it works through a power sequence, and one of minutes can be stored. Nobody is
+held up meanwhile: whoever gets the board makes it safe first. But where nobody comes, the DUT that such a
+sequence leaves with power must not keep it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from hil.errors import HilError
+from hil.lab.board_record import BoardState, read_record, write_record
+from hil.lab.lease import hold
+from hil.lab.safety import attempt
+
+if TYPE_CHECKING:
+    from hil.lab.guard_work import GuardTask
+
+__all__ = ["linger"]
+
+PAUSE_S = 5.0
+HANG_S = 60.0
+"""An attempt that takes longer hangs, and must not keep the board: the guard ends."""
+
+
+def linger(task: GuardTask, why: str) -> None:
+    """Try again now and then, whenever the board is free, until it is safe or the patience is over.
+
+    Args:
+        task: What the guard was given.
+        why: What made it necessary, for the record.
+    """
+    until_s = time.monotonic() + task.safety.patience_s
+    while time.monotonic() < until_s:
+        time.sleep(min(PAUSE_S, max(0.0, until_s - time.monotonic())))
+        try:
+            if not _is_left_to_do(task, why):
+                return
+        except HilError:  # somebody holds it, or waits for it: they make it safe first
+            continue
+
+
+def _is_left_to_do(task: GuardTask, why: str) -> bool:
+    """Try once, and tell whether another attempt may help."""
+    folder = task.lock_path.parent
+    with hold(task.serial, test="", folder=folder):
+        found = read_record(folder, task.serial)
+        if found.state is not BoardState.PENDING:
+            return False
+        watchdog = threading.Timer(HANG_S, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+        event = attempt(task.safety.once(), task.serial, why=why, by="guard")
+        watchdog.cancel()
+        if not event.silent:
+            write_record(folder, task.serial, found.with_event(event))
+        return event.silent
