@@ -91,7 +91,8 @@ class BoardDriver(SupplyPart):
         """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.frames`."""
         theirs, ours = create_memory_stream()
         facts = await self.describe()
-        facts |= {"words": words_of(self.tenant.held.wiring)}
+        held = self.tenant.held
+        facts |= {"words": words_of(held.wiring), "place": held.place.as_data()}
         async with ours, create_task_group() as tasks:
             tasks.start_soon(Session(ours, self.tenant, self.visitors, facts).serve)
             try:

@@ -55,14 +55,15 @@ def hold_board(serial: str, boards: str, lab_file: str | None, wait_s: float) ->
 
 
 def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> HeldBoard:
-    hosts = Hosts(parse_boards(_checked(boards)))
+    chosen = parse_boards(_checked(boards))
+    hosts = Hosts(chosen)
     host = hosts.chosen()
     lab = find_lab(lab_file, Path.cwd())
     number = lab.serial_of(serial) if serial else _only(host)
     lease = hold(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell)
     reach = {"host": hosts.chosen_as_data(), "answer_s": ANSWER_LIMIT_S}
     guarded = under_guard(lease, lab.safety_of(number, Safety(arguments=reach)))
-    return HeldBoard(host, guarded, lab)
+    return HeldBoard(host, guarded, lab, simulated=chosen.simulated)
 
 
 def _checked(boards: str) -> str:

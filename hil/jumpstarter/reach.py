@@ -8,6 +8,7 @@ from hil.dutlink.waiting import Deadline
 from hil.jumpstarter.extra import require_extra
 from hil.jumpstarter.target import Direct, InShell, Leased, Lent, read_target
 from hil.lab.lab import Lab
+from hil.suite.place_facts import PlaceFacts
 from hil.suite.wishes import ANY_BOARD
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class FarBoard:
         folder: This run's own, for the lock of its guard.
         guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
         card: What tests may choose it by.
+        place: What the exporter's lab file says of its place.
     """
 
     def __init__(self, board: RemoteBoard, lab: Lab, client: str, lease: str) -> None:
@@ -155,6 +157,7 @@ class FarBoard:
         self.folder: Path = board.folder
         self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, lease, board.folder))
         self.card: BoardCard = dressed(board.facts, lab)
+        self.place = PlaceFacts.from_data(board.facts.get("place", {}))
 
     def note(self, test: str) -> None:
         """Say on the exporter's host what it is used for now."""

@@ -17,6 +17,7 @@ from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.usb_desk import UsbDesk
 from hil.lab.safe import bring_to_safety
+from hil.suite.place_facts import PlaceFacts
 from hil.suite.wishes import BoardCard
 
 if TYPE_CHECKING:
@@ -39,18 +40,20 @@ class HeldBoard:
         host: Where it is plugged in.
         lease: The right to it on this host, with a guard.
         lab: What the lab file of this host says of its place.
+        simulated: Whether it is a simulated one.
 
     Attributes:
         desk: The bus that it is on.
+        place: What the lab file says of its place beside its wiring.
     """
 
-    def __init__(self, host: Host, lease: GuardedLease, lab: Lab) -> None:
+    def __init__(self, host: Host, lease: GuardedLease, lab: Lab, *, simulated: bool = False) -> None:
         self.host = host
         self.serial = lease.serial
         self.wiring = lab.wiring_of(lease.serial)
         self._lease = lease
         self._lab = lab
-        self._policy = lab.policy_of(lease.serial)
+        self.place = PlaceFacts.of(lab, lease.serial, simulated=simulated)
         self._board: Board | None = None
         self._turn = threading.RLock()
         self._tenant: Tenant | None = None
@@ -84,7 +87,7 @@ class HeldBoard:
         """Make the board safe; returns what stood in the way."""
         with self._turn:
             try:
-                bring_to_safety(self._opened(), self._policy)
+                bring_to_safety(self._opened(), self.place.safe)
             except HilError as error:
                 self._let_go_if_lost(error)
                 logger.warning("board %s could not be made safe: %s", self.serial, error)

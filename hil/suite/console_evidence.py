@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
@@ -18,19 +18,18 @@ from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.console_test import ConsoleTest
 from hil.suite.console_report import CONSOLE_FOLDER, SECTION
 from hil.suite.plain_reports import make_plain
+from hil.suite.power_evidence import BoardHolder
 from hil.suite.run_identity import identity_of
 from hil.suite.selection import KIND, TROUBLE_MARKER, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from hil.dutlink.board import Board
     from hil.dutlink.console import Console
     from hil.dutlink.expected_trouble import Finding
-    from hil.lab.lab import Lab
     from hil.suite.ledger import Ledger
     from hil.suite.options import RunOptions
-    from hil.suite.power_evidence import BoardHolder
 
 __all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
 
@@ -39,12 +38,19 @@ _SHELL_BYTES: Final = 64 * 1024
 """How far back to look for the words of a board that left console mode."""
 
 
-def keep_consoles(config: pytest.Config, boards: BoardHolder, options: RunOptions, ledger: Ledger) -> None:
+class WatchedBoard(BoardHolder, Protocol):
+    """Who holds the board, and knows what is trouble on its console."""
+
+    def watch(self) -> Sequence[str]:
+        """Return the patterns of its place, beside those that hil knows."""
+
+
+def keep_consoles(config: pytest.Config, boards: WatchedBoard, options: RunOptions, ledger: Ledger) -> None:
     """Have the consoles of tests on boards kept and watched."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
     kept_in = KeptIn(folder, identity_of(config).key) if folder is not None else None
     kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
-    config.pluginmanager.register(ConsoleEvidence(boards, options.lab, kept, ledger), "hil-console-evidence")
+    config.pluginmanager.register(ConsoleEvidence(boards, kept, ledger), "hil-console-evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,12 @@ class ConsoleEvidence:
 
     Args:
         boards: Who holds the board.
-        lab: What its lab file says.
         kept: Where to keep consoles.
         ledger: Takes what the run should tell at its end; a full disk fails no test.
     """
 
-    def __init__(self, boards: BoardHolder, lab: Lab, kept: KeptWhere, ledger: Ledger) -> None:
+    def __init__(self, boards: WatchedBoard, kept: KeptWhere, ledger: Ledger) -> None:
         self._boards = boards
-        self._lab = lab
         self._kept = kept
         self._ledger = ledger
         self._board: Board | None = None
@@ -159,7 +163,7 @@ class ConsoleEvidence:
         """Return the recorder of this board; the run may have given another one back."""
         if self._recorder is None or self._board is not board:
             self._close()
-            watch = self._lab.watch_of(board.serial)
+            watch = self._boards.watch()
             self._board = board
             self._recorder = ConsoleRecorder(board.console, board.serial, self._kept.report, watch)
         return self._recorder

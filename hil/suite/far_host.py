@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
     from hil.lab.lab import Lab
     from hil.suite.options import BoardsOption
+    from hil.suite.place_facts import PlaceFacts
     from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["FarHost", "Sharing"]
@@ -35,6 +36,7 @@ class FarBoard(Protocol):
     folder: Path
     guard: tuple[str, Mapping[str, object]]
     card: BoardCard
+    place: PlaceFacts
 
     def note(self, test: str) -> None:
         """Say there what it is used for now."""
@@ -107,6 +109,10 @@ class FarHost:
     def card(self) -> BoardCard:
         """Return the name and tags that it has there."""
         return self._reached().card
+
+    def place(self) -> PlaceFacts:
+        """Return what the lab file there says of its place."""
+        return self._reached().place
 
     def safety(self) -> Safety:
         """Return what a guard has to do."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.sequence import same
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hil.lab.lease import Waiting
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
+    from hil.suite.place_facts import PlaceFacts
 
 __all__ = ["GLANCE_S", "BoardFinder"]
 
@@ -60,7 +62,6 @@ class BoardFinder:
         self._hosts = hosts
         self._controller = controller
         self._tell = tell
-        self._simulated = options.boards.simulated
         self._lab = options.lab
         self._wait_s = options.wait_s
         self._longest_silence_s = self._silence_s = options.silence_s
@@ -175,7 +176,7 @@ class BoardFinder:
         except BoardBusyError:
             self._wait_s = 0.0
             raise
-        safety = self._lab.safety_of(lease.serial, self._hosts.safety(self._longest_silence_s))
+        safety = self._hosts.safety_of(lease.serial, self._lab, self._longest_silence_s)
         guarded = under_guard(lease, safety, controller=self._controller)
         if guarded.made_safe is not None:
             self._tell(
@@ -194,26 +195,30 @@ class BoardFinder:
         except BaseException:
             lease.release()  # nothing was done to it
             raise
-        policy = self._lab.policy_of(lease.serial)
-        held = Held(board, lease, host, self._simulated, policy=policy, hosts=self._hosts)
+        place = self._hosts.place_of(lease.serial, self._lab)
+        held = Held(
+            board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
+        )
         try:
             if held.policy != LEAVE:
                 board.make_safe()
-            self._tell_differences(board)
+            self._tell_differences(board, place)
         except BaseException:
             held.let_go(safe=False)
             raise
         return held
 
-    def _tell_differences(self, board: Board) -> None:
+    def _tell_differences(self, board: Board, place: PlaceFacts) -> None:
         """Say where the board's power sequences are not the lab file's: the run goes by the board's."""
-        if not self._lab.sequences_of(board.serial):
+        if not place.sequences:
             return
-        for name, wanted in self._lab.unlike(board.serial, stored := board.settings.read()).items():
-            self._tell(
-                f"hil: board {board.serial} stores {name} = {getattr(stored, name)!r}, the lab file has "
-                f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
-            )
+        stored = board.settings.read()
+        for name, wanted in place.sequences.items():
+            if not same(wanted, kept := getattr(stored, name)):
+                self._tell(
+                    f"hil: board {board.serial} stores {name} = {kept!r}, the lab file has {wanted!r}: "
+                    f"the board's counts until `hil settings apply --board {board.serial}`"
+                )
 
     def _read_card(self, host: Host, serial: str) -> BoardCard:
         """Ask a board for its name and tags; one that does not tell has those of the lab file."""

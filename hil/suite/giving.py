@@ -80,6 +80,11 @@ class Giving:
         held = self._keeper.held if self._keeper is not None else None
         return held.board if held is not None and self.keeper.error is None else None
 
+    def watch(self) -> tuple[str, ...]:
+        """Return what is trouble on the console of the board that is held, as its place has it."""
+        held = self._keeper.held if self._keeper is not None else None
+        return held.watch if held is not None else ()
+
     def name_of_board(self) -> str:
         """Return the name of the board that is held; empty if it has none, or does not say."""
         return self.keeper.name_of_board()

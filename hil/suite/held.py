@@ -32,6 +32,7 @@ class Held:
         lost: How it was lost, if it was.
         policy: What its place calls safe.
         hosts: Where it came from, which may be another machine's lab; None for a worker's own.
+        watch: Its place's own patterns of trouble on the console.
     """
 
     board: Board
@@ -41,6 +42,7 @@ class Held:
     lost: BoardLostError | None = None
     policy: str = FORCE_OFF
     hosts: Hosts | None = None
+    watch: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.board.storage.progress = ProgressLines(_into_captured_output)

@@ -18,6 +18,7 @@ from hil.sim.control_client import ControlClient
 from hil.sim.process import SimulatorProcess
 from hil.suite.far_host import FarHost
 from hil.suite.options import Where
+from hil.suite.place_facts import PlaceFacts
 from hil.suite.wishes import ANY_BOARD, BoardCard
 
 if TYPE_CHECKING:
@@ -101,16 +102,23 @@ class Hosts:
             self._fallback = simulated_host(self._start(1).ready)
         return self._fallback
 
-    def safety(self, answer_s: float) -> Safety:
-        """Return how a guard leaves a board of the chosen host, as far as the host decides that.
+    def safety_of(self, serial: str, lab: Lab, answer_s: float) -> Safety:
+        """Return how a guard leaves a board of the chosen host.
 
         Args:
+            serial: The board.
+            lab: What this machine's lab file says; a board of another machine is made safe by its exporter.
             answer_s: How long a board may be silent, in seconds.
         """
         if self._boards.where is Where.JUMPSTARTER:
             return self._far.safety()
         reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
-        return Safety(arguments=reach, limit_s=2 * answer_s)
+        return lab.safety_of(serial, Safety(arguments=reach, limit_s=2 * answer_s))
+
+    def place_of(self, serial: str, lab: Lab) -> PlaceFacts:
+        """Return what is said of a board's place, by this machine's lab file or the other machine's."""
+        here = PlaceFacts.of(lab, serial, simulated=self._boards.simulated)
+        return here.before(self._far.place()) if self._boards.where is Where.JUMPSTARTER else here
 
     def wiring_of(self, serial: str, lab: Lab) -> Wiring:
         """Return how a board is wired: as this machine's lab file says, or as the other machine has it.

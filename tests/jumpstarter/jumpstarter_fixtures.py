@@ -177,12 +177,18 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
     number: int,
     board: str,
     hook_s: int = 0,
+    words: str = "",
 ) -> Exporter:
-    """Start an exporter of the lab, whose hooks take so many seconds longer than they must."""
+    """Start an exporter of the lab.
+
+    Args:
+        hook_s: Its hooks take so many seconds longer than they must.
+        words: More of its place in its lab file.
+    """
     lab = folder / f"lab-{number}.toml"
     tags = ("red", "blue", "white")[number]
     login = '{ user = "root", password = "hil" }'
-    place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n'
+    place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n{words}'
     lab.write_text(place, encoding="utf-8")
     hook = f"sleep {hook_s}; " + "j dutlink board describe >> {0}; echo {1} >> {0}"
     hooks = {
