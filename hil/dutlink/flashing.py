@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from hil.flash.image import Image
     from hil.flash.progress import Progress
 
-__all__ = ["flash", "opened_image", "read", "source_of"]
+__all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
 
 
 def flash(
-    storage: Storage, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
+    stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
 ) -> Flashed:
     """Flash; see `Storage.flash` and `flash_image`."""
-    with _then_off(storage):
-        return flash_image(_SameStick(storage), image, progress, force=force, untouched=untouched)
+    with _then_off(stick.storage):
+        return flash_image(stick, image, progress, force=force, untouched=untouched)
 
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
@@ -54,15 +54,24 @@ def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progres
         return ReadBack(path, wanted, disk.node, time.monotonic() - began)
 
 
-class _SameStick:
-    """Claims a stick again and again, and no other one in its place."""
+class SameStick:
+    """Claims a stick again and again, and no other one in its place.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    Args:
+        storage: Whose stick it is.
+        claimed: The stick as it was claimed to be written already; None: it was not.
+    """
+
+    def __init__(self, storage: Storage, claimed: Disk | None = None) -> None:
+        self.storage = storage
+        self._claimed = claimed
         self._usb_names: tuple[str, ...] = ()
 
     def __call__(self) -> Disk:
-        disk = self._storage.claim(to_write=True, usb_names=self._usb_names)
+        """Take the stick away, and claim it when it is back; the first time that may have been done."""
+        disk, self._claimed = self._claimed, None
+        if disk is None:
+            disk = self.storage.claim(to_write=True, usb_names=self._usb_names)
         self._usb_names = disk.usb_names
         return disk
 

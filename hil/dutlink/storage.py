@@ -172,6 +172,7 @@ class Storage:
         bmap: str | os.PathLike[str] | bool = True,
         progress: Progress | None = None,
         force: bool = False,
+        claimed: Disk | None = None,
     ) -> Flashed:
         """Write an image to the stick and prove it; a stick that holds the image already is not written.
 
@@ -182,6 +183,7 @@ class Storage:
             bmap: Its block map; True: the one beside it, if there is one; False: none.
             progress: Is told how far it is; None: the storage's own.
             force: Write it, whatever the stick holds.
+            claimed: The stick as `claim` gave it to be written, for who looked at it before; it is closed.
 
         Raises:
             ImageError: The image is damaged, or larger than the stick.
@@ -203,7 +205,8 @@ class Storage:
                 flashed = self._far.flash(opened, progress or self.progress, force=force)
         else:
             progress = progress or self.progress
-            flashed = flashing.flash(self, opened, progress, force=force, untouched=untouched)
+            stick = flashing.SameStick(self, claimed)
+            flashed = flashing.flash(stick, opened, progress, force=force, untouched=untouched)
             self._untouched = source
         self._flashed = flashed
         return flashed

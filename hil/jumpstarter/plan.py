@@ -64,13 +64,53 @@ def digest_of(data: bytes | memoryview) -> str:
 
 
 def pieces_of(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
-    """Yield every hole, and offset and bytes of every piece of an image; raises what reading it raises."""
+    """Yield every hole, and offset and bytes of every piece of an image; raises what reading it raises.
+
+    Pieces are as large as they may be, however little at a time is read: an archive comes by less than a MiB.
+    """
+    gathered = _Gathered()
     for extent in image.extents():
         if isinstance(extent, Hole):
+            yield from gathered.given()
             yield extent
             continue
-        for begin in range(0, len(extent.data), PIECE_BYTES):
-            yield extent.offset + begin, extent.data[begin : begin + PIECE_BYTES]
+        if extent.offset != gathered.end:
+            yield from gathered.given()
+        rest = extent.data
+        while rest:
+            rest = gathered.take(extent.offset + len(extent.data) - len(rest), rest)
+            if gathered.size_bytes == PIECE_BYTES:
+                yield from gathered.given()
+    yield from gathered.given()
+
+
+class _Gathered:
+    """A piece that grows."""
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self._parts: list[memoryview] = []
+        self.size_bytes = 0
+
+    @property
+    def end(self) -> int:
+        """Where the next byte of it would belong."""
+        return self._offset + self.size_bytes
+
+    def take(self, offset: int, data: memoryview) -> memoryview:
+        """Take as much as there is room for, which belongs at `offset`; returns the rest."""
+        if not self._parts:
+            self._offset = offset
+        part = data[: PIECE_BYTES - self.size_bytes]
+        self._parts.append(part)
+        self.size_bytes += len(part)
+        return data[len(part) :]
+
+    def given(self) -> Iterator[tuple[int, memoryview]]:
+        """Give it away, if it is anything, and begin another one."""
+        parts, self._parts, self.size_bytes = self._parts, [], 0
+        if parts:
+            yield self._offset, parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
 
 class SpooledImage:
@@ -93,7 +133,7 @@ class SpooledImage:
         self._file = file
 
     def extents(
-        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+        self, _room: Room | None = None, proven_later: ProvenLater | None = None
     ) -> Generator[Extent | Hole]:
         """Read every piece; see `Image`.
 
@@ -107,7 +147,8 @@ class SpooledImage:
                     continue
                 file.seek(piece.offset)
                 data = file.read(piece.size_bytes)
-                if digest_of(data) != piece.digest:
+                is_proven_later = proven_later is not None and proven_later()
+                if not is_proven_later and digest_of(data) != piece.digest:
                     raise ImageError(
                         f"{self.label} did not come to the exporter as it is",
                         why=f"its bytes at {piece.offset} are others",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ObjectStream
 
+    from hil.flash.disk import Disk
     from hil.jumpstarter.tenancy import Tenant
 
 __all__ = ["StickDesk"]
@@ -74,32 +75,39 @@ class StickDesk:
         pieces: list[Piece] = []
         while len(pieces) < begin["pieces"]:
             pieces += map(Piece.from_plain, self._next().facts)
-        with tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self._spool) as kept:
-            file = Path(kept.name)
-            self._receive(pieces, self._lacking(pieces, kept.fileno()), kept.fileno())
-            image = SpooledImage(begin["label"], begin["size_bytes"], pieces, file)
+        with (
+            tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self._spool) as kept,
+            self._claimed() as disk,
+        ):
+            self._receive(pieces, self._lacking(disk, pieces, kept.fileno()), kept.fileno())
+            image = SpooledImage(begin["label"], begin["size_bytes"], pieces, Path(kept.name))
             with self._tenant.board() as board:
-                flashed = board.storage.flash(image, progress=self, force=begin["force"])
+                flashed = board.storage.flash(image, progress=self, force=begin["force"], claimed=disk)
         return asdict(flashed) | {"node": str(flashed.node)}
 
-    def _lacking(self, pieces: list[Piece], kept: int) -> list[int]:
+    def _claimed(self) -> Disk:
+        """Have the stick come once for looking and writing: that takes seconds each time."""
+        with self._tenant.board() as board:
+            disk: Disk = board.storage.claim(to_write=True)
+        return disk
+
+    def _lacking(self, disk: Disk, pieces: list[Piece], kept: int) -> list[int]:
         """Tell the run which pieces the stick has not got; the others are kept.
 
         Looking lives on credit: on a stick with another image nothing is looked at for long.
         """
         credit, lacking, buffer = _CREDIT, list[int](), memory()
-        with self._tenant.board() as board, board.storage.claim(to_write=False) as disk:
-            for index, piece in enumerate(pieces):
-                if piece.is_hole:
+        for index, piece in enumerate(pieces):
+            if piece.is_hole:
+                continue
+            if credit > 0 and piece.offset + piece.size_bytes <= disk.size_bytes:
+                data = disk.read(buffer, piece.offset, piece.size_bytes)
+                if digest_of(data) == piece.digest:
+                    os.pwrite(kept, data, piece.offset)
+                    credit = min(credit + 1, 4 * _CREDIT)
                     continue
-                if credit > 0 and piece.offset + piece.size_bytes <= disk.size_bytes:
-                    data = disk.read(buffer, piece.offset, piece.size_bytes)
-                    if digest_of(data) == piece.digest:
-                        os.pwrite(kept, data, piece.offset)
-                        credit = min(credit + 1, 4 * _CREDIT)
-                        continue
-                    credit -= 1
-                lacking.append(index)
+                credit -= 1
+            lacking.append(index)
         for at in range(0, len(lacking), _LACKS_AT_ONCE):
             self._say(Frame.of(FrameKind.LACKS, lacking[at : at + _LACKS_AT_ONCE]))
         self._say(Frame.of(FrameKind.LACKS, []))

@@ -12,6 +12,7 @@ import pytest
 from exporters import PASSPHRASE
 
 from hil.dutlink.board import Board, open_board
+from hil.dutlink.requests import Request, StorageAction
 from hil.errors import BoardBusyError, ImageError
 from hil.jumpstarter.reach import reach
 from hil.sim.image import build_image
@@ -94,6 +95,21 @@ def test_only_what_the_stick_lacks_is_sent(board: Board, tmp_path: Path) -> None
     assert changed.sent_bytes == 1 << 20
     assert again.sent_bytes == 0
     assert not flashed.was_written
+
+
+def test_the_stick_comes_once_to_be_looked_at_and_written_and_once_for_each_proof(
+    board: Board, tmp_path: Path, control: ControlClient
+) -> None:
+    """Each time takes seconds on a real host."""
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(3 << 20))
+    _, before = control.log(board.serial)
+
+    board.storage.flash(image)
+
+    asked, _ = control.log(board.serial, before)
+    turned = [one["wValue"] for one in asked if one["bRequest"] == Request.STORAGE]
+    assert turned.count(StorageAction.HOST) == 3
 
 
 def test_a_damaged_image_is_refused_before_the_stick_is_touched(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import ImageError
-from hil.flash.image import Hole
+from hil.flash.image import Extent, Hole
 from hil.flash.plain_image import RawImage
 from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, pieces_of
 from hil.jumpstarter.squeeze import squeezed, unsqueezed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -37,6 +38,40 @@ def test_pieces_cover_what_is_stored_and_tell_of_the_holes(tmp_path: Path) -> No
         (PIECE_BYTES, 4096, False),
         (PIECE_BYTES + 4096, (8 << 20) - PIECE_BYTES - 4096, True),
         (8 << 20, 4096, False),
+    ]
+
+
+class Dribble:
+    """An image that is read a few bytes at a time, as an archive may be."""
+
+    def __init__(self, *extents: Extent | Hole) -> None:
+        self._extents = extents
+
+    def extents(self) -> Iterator[Extent | Hole]:
+        for extent in self._extents:
+            if isinstance(extent, Hole):
+                yield extent
+                continue
+            for at in range(0, len(extent.data), 100_000):
+                yield Extent(extent.offset + at, extent.data[at : at + 100_000])
+
+
+def test_pieces_are_large_however_little_is_read_at_a_time() -> None:
+    data = memoryview(os.urandom(2 * PIECE_BYTES + 4096))
+    behind = 8 * PIECE_BYTES
+    image: Any = Dribble(
+        Extent(0, data), Hole(len(data), 4096), Extent(behind, data[:5000]), Extent(behind + 9000, data[:7])
+    )
+
+    pieces = list(pieces_of(image))
+
+    assert pieces == [
+        (0, data[:PIECE_BYTES]),
+        (PIECE_BYTES, data[PIECE_BYTES : 2 * PIECE_BYTES]),
+        (2 * PIECE_BYTES, data[2 * PIECE_BYTES :]),
+        Hole(len(data), 4096),
+        (behind, data[:5000]),
+        (behind + 9000, data[:7]),
     ]
 
 

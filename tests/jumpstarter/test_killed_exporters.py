@@ -1,0 +1,92 @@
+"""An exporter that is killed in the midst of work: who waits for it has lost it, and its board is safe."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import PASSPHRASE, wait_for
+
+from hil.dutlink.board import Board, open_board
+from hil.errors import BoardLostError, ConsoleLostError
+from hil.flash.progress import Silent
+from hil.jumpstarter.reach import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from certificates import Certificate
+    from exporters import DirectExporter
+
+    from hil.sim.control_client import ControlClient
+
+LIMIT_S = 60.0
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def board(mortal: DirectExporter, certificate: Certificate, tmp_path: Path) -> Iterator[Board]:
+    """The board of an exporter that may be killed."""
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
+    asked = f"jumpstarter+direct://{mortal.address}?ca={certificate.certificate}&passphrase={secret}"
+    with _reached(asked) as opened:
+        yield opened
+
+
+@contextmanager
+def _reached(asked: str) -> Iterator[Board]:
+    far = reach(asked, "", LIMIT_S, print)
+    try:
+        with open_board(far.host, wiring=far.wiring) as opened:
+            yield opened
+    finally:
+        far.close()
+
+
+class Interrupted(Silent):
+    """A progress that does something once, when so much of an image was sent."""
+
+    def __init__(self, after_bytes: int, act: Callable[[], object]) -> None:
+        self._left_bytes = after_bytes
+        self._act = act
+        self._sends = False
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        super().begin(phase, total_bytes)
+        self._sends = phase == "send"
+
+    def advance(self, size_bytes: int) -> None:
+        super().advance(size_bytes)
+        was_left = self._left_bytes > 0
+        self._left_bytes -= size_bytes if self._sends else 0
+        if was_left and self._left_bytes <= 0:
+            self._act()
+
+
+def test_a_flash_whose_exporter_is_killed_ends_as_a_lost_board(
+    board: Board, mortal: DirectExporter, control: ControlClient, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(16 << 20))
+
+    with pytest.raises(BoardLostError):
+        board.storage.flash(image, progress=Interrupted(4 << 20, mortal.kill))
+
+    wait_for("the guard makes the board safe", lambda: control.state(board.serial)["mux"] == "off")
+
+
+def test_a_console_whose_exporter_is_killed_while_bytes_come_is_lost(
+    board: Board, mortal: DirectExporter, control: ControlClient
+) -> None:
+    board.power.on()
+    board.console.expect("boot", timeout_s=LIMIT_S)
+
+    mortal.kill()
+
+    with pytest.raises(ConsoleLostError):
+        board.console.expect("what no DUT says", timeout_s=LIMIT_S)
+    wait_for("the guard makes the board safe", lambda: not control.state(board.serial)["supply"])
