@@ -58,11 +58,17 @@ def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  #
     from hil.sim.simulator import SimulatorOptions  # noqa: PLC0415 - as above
 
     stick_bytes = options.pop("stick_size")
-    serve(SimulatorOptions(stick_bytes=stick_bytes, **options), _announce, end_with_stdin=end_with_stdin)
+    serials: list[str] = []
 
+    def announce(ready: dict[str, Any]) -> None:
+        serials.extend(board["serial"] for board in ready["boards"])
+        click.echo(json.dumps(ready))
 
-def _announce(ready: dict[str, Any]) -> None:
-    click.echo(json.dumps(ready))
+    serve(SimulatorOptions(stick_bytes=stick_bytes, **options), announce, end_with_stdin=end_with_stdin)
+    if options["state"] is None:
+        from hil.lab.forgetting import forget_boards  # noqa: PLC0415 - a simulator starts without leases
+
+        forget_boards(serials)
 
 
 def _refuse_options(ctx: click.Context) -> None:

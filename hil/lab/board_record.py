@@ -26,6 +26,7 @@ __all__ = [
     "boards_of_late",
     "known_boards",
     "read_record",
+    "record_path",
     "write_record",
 ]
 
