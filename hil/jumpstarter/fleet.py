@@ -1,26 +1,19 @@
 """The boards of a parallel run: its first process leases them, and its workers use them by turns.
 
 So a worker gets any board as fast as a connection is made, no hook runs twice, and a test that asks for a
-certain board is given to whoever has that. A lease ends when no test is left for its board; a guard ends it
-when the run is killed.
+certain board is given to whoever has that. A lease ends when no test is left for its board.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import UnavailableError
 from hil.jumpstarter.search import Search
 from hil.jumpstarter.target import Lent
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,10 +23,7 @@ if TYPE_CHECKING:
     from hil.lab.lab import Lab
     from hil.suite.wishes import BoardCard, Wish
 
-__all__ = ["GUARD", "Fleet", "guard_facts", "useful"]
-
-GUARD = "hil.jumpstarter.guarding:end_lease"
-GUARD_LIMIT_S = 30.0
+__all__ = ["Fleet", "useful"]
 
 
 class Fleet:
@@ -84,11 +74,10 @@ class Fleet:
             search.lease(min(workers, len(wishes)))
             chosen = useful(search, wishes, workers)
             search.keep(chosen)
-            ends = {}
-            for one in chosen:
-                ends[one.card.serial] = undo.callback(_guarded(one, target.client))
             undo.pop_all()
-            return cls([_with_way(one) for one in chosen], ends)
+            return cls(
+                [_with_way(one) for one in chosen], {one.card.serial: one.road.close for one in chosen}
+            )
 
     def give_back(self, serial: str) -> None:
         """Let others have a board, in the background: tests go on meanwhile; harmless when repeated."""
@@ -125,30 +114,3 @@ def _is_wanted(found: Found, wishes: Sequence[Wish]) -> bool:
 
 def _with_way(found: Found) -> BoardCard:
     return replace(found.card, way=Lent(found.road.leasing.name).text)
-
-
-def _guarded(found: Found, client: str) -> Callable[[], None]:
-    """Have a guard end the lease if this process is killed; returns what ends the guard."""
-    folder = Path(tempfile.mkdtemp(prefix="hil-fleet-"))
-    lease = hold(found.road.leasing.exporter, test="the boards of a parallel run", folder=folder)
-    safety = Safety(GUARD, guard_facts(client, found.road.leasing.name, folder), limit_s=GUARD_LIMIT_S)
-    guarded = under_guard(lease, safety)
-
-    def end() -> None:
-        found.road.close()
-        guarded.release()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    return end
-
-
-def guard_facts(client: str, lease: str, folder: Path) -> dict[str, str]:
-    """Return what a guard must know to end a lease.
-
-    Args:
-        client: Alias or file of the client's configuration.
-        lease: The lease's name; empty: there is none of this process's own.
-        folder: The process's own, which goes with it.
-    """
-    file = str(Path(client).absolute()) if "/" in client else client
-    return {"client": file, "lease": lease, "folder": str(folder)}

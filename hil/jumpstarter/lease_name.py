@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LeaseName"]
 
 _PATTERN = re.compile(r"hil-([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{6}")
+_ENDED = {"Z", "X"}  # a state of who has ended, though nobody may have asked how yet
 _START_FIELD = 19  # of /proc/PID/stat behind the command's name: starttime, in clock ticks since boot
 
 
@@ -68,4 +69,5 @@ def _start_of(pid: int) -> int | None:
         facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return int(facts.rpartition(")")[2].split()[_START_FIELD])
+    fields = facts.rpartition(")")[2].split()
+    return None if fields[0] in _ENDED else int(fields[_START_FIELD])

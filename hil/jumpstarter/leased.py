@@ -13,6 +13,7 @@ from hil.errors import BoardAbsentError, HilError
 from hil.jumpstarter.client_config import load_config
 from hil.jumpstarter.connecting import ExporterGoneError, ExporterSilentError, until_ready, while_leased
 from hil.jumpstarter.direct import CONNECT_LIMIT_S, unreached
+from hil.jumpstarter.lease_guard import guard_lease
 from hil.jumpstarter.lease_name import LeaseName
 from hil.jumpstarter.leasing import LEASE_S, Leasing, end_stale
 from hil.jumpstarter.road import ALLOWED, Road
@@ -123,7 +124,7 @@ class LeasedRoad(LeaseRoad):
         lease_s: float = LEASE_S,
         given: Event | None = None,
     ) -> None:
-        name = LeaseName.of_this_process().fresh()
+        name, self._client = LeaseName.of_this_process().fresh(), target.client
         super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
         patience = Deadline(wait_s)
         with self.or_closed():
@@ -136,8 +137,9 @@ class LeasedRoad(LeaseRoad):
         stale = self.portal.call(end_stale, self.leasing)
         if stale:
             tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
-        self.portal.call(self.leasing.request, selector)
+        self.on_close(guard_lease(self._client, self.leasing.name))
         self.on_close(lambda: self.portal.call(self.leasing.end))
+        self.portal.call(self.leasing.request, selector)
         self.portal.call(self.leasing.wait, selector, wait_s, tell, given.is_set)
         given.set()
         self._name()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.waiting import Deadline
 from hil.jumpstarter.extra import require_extra
+from hil.jumpstarter.lease_guard import GUARD, guard_facts
 from hil.jumpstarter.target import Direct, InShell, Leased, Lent, read_target
 from hil.lab.lab import Lab
 from hil.suite.place_facts import PlaceFacts
@@ -62,13 +63,13 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     from hil.jumpstarter.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
 
     lab, patience = lab or Lab(), Deadline(wait_s)
-    road, lease = _road(read_target(text, client), lab, wait_s, tell, wish)
+    road = _road(read_target(text, client), lab, wait_s, tell, wish)
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {road.label}: {holder}")
 
     with road.or_closed():
-        return FarBoard(RemoteBoard(road, patience.left_s, on_wait), lab, client, lease)
+        return FarBoard(RemoteBoard(road, patience.left_s, on_wait), lab, client)
 
 
 def lease_boards(  # noqa: PLR0913 - as above
@@ -113,18 +114,17 @@ def _road(
     wait_s: float,
     tell: Callable[[str], None],
     wish: Wish,
-) -> tuple[Road, str]:
-    """Open the road; also returns the name of the lease that this process has, if it has one."""
+) -> Road:
     from hil.jumpstarter.direct import direct_road, shell_road  # noqa: PLC0415 - as above
     from hil.jumpstarter.leased import LentRoad  # noqa: PLC0415 - as above
     from hil.jumpstarter.search import Search  # noqa: PLC0415 - as above
 
     if isinstance(target, Direct):
-        return direct_road(target), ""
+        return direct_road(target)
     if isinstance(target, InShell):
-        return shell_road(target), ""
+        return shell_road(target)
     if isinstance(target, Lent):
-        return LentRoad(target, wait_s), ""
+        return LentRoad(target, wait_s)
     search = Search(target, lab, wait_s, tell)
     try:
         found = search.find(wish)
@@ -132,7 +132,7 @@ def _road(
         search.close()
         raise
     search.keep([found])
-    return found.road, found.road.leasing.name
+    return found.road
 
 
 class FarBoard:
@@ -147,15 +147,14 @@ class FarBoard:
         place: What the exporter's lab file says of its place.
     """
 
-    def __init__(self, board: RemoteBoard, lab: Lab, client: str, lease: str) -> None:
-        from hil.jumpstarter.fleet import GUARD, guard_facts  # noqa: PLC0415 - as above
+    def __init__(self, board: RemoteBoard, lab: Lab, client: str) -> None:
         from hil.jumpstarter.search import dressed  # noqa: PLC0415 - as above
 
         self._board = board
         self.host: Host = board.host
         self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
-        self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, lease, board.folder))
+        self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, "", board.folder))
         self.card: BoardCard = dressed(board.facts, lab)
         self.place = PlaceFacts.from_data(board.facts.get("place", {}))
 

@@ -81,6 +81,7 @@ def test_who_will_not_wait_is_told_that_all_are_busy(
         one.wait_for_sign("holding")
         with LabRun(tmp_path / "two", FIRST, by(client, "-k", "next", "--hil-wait", "0.5")) as two:
             text = two.result()
+        assert len(controller.active()) == 1  # the first run's, of the same client, on the same machine
         one.give_sign("go on")
 
     assert "DUTLink busy: every exporter with lab=0 is in use" in text, text

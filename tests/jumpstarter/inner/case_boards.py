@@ -71,6 +71,37 @@ def test_it_logs_in(dutlink: Board, power: Power, storage: Storage, console: Con
     assert console.run("echo in").output == "in"
 
 
+class Halting:
+    """Progress that stops on the way, and says so."""
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        if phase == "send":
+            assert total_bytes
+            (SIGNS / "flashing").touch()
+            _wait_for("go on")
+
+    def advance(self, size_bytes: int) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+def test_it_flashes_for_long(power: Power, storage: Storage, dutlink: Board, tmp_path: Path) -> None:
+    (SIGNS / "flashes").write_text(dutlink.serial)
+    (tmp_path / "image").write_bytes(os.urandom(4 << 20))
+    power.on()
+
+    storage.flash(tmp_path / "image", progress=Halting())
+
+
+def test_its_worker_is_killed(dutlink: Board, power: Power) -> None:
+    power.on()
+    (SIGNS / "pid.new").write_text(f"{os.getpid()} {dutlink.serial}")
+    (SIGNS / "pid.new").rename(SIGNS / "pid")
+    _wait_for("go on")
+
+
 def test_it_needs_no_board() -> None:
     (SIGNS / "plain").touch()
 

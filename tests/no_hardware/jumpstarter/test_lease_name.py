@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -33,6 +34,24 @@ def test_a_lease_of_a_process_that_has_ended_is_stale() -> None:
 
     assert holder is not None
     assert holder.is_stale
+
+
+def test_a_lease_of_a_process_that_nobody_has_buried_yet_is_stale() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{ITS_NAME}; import sys; sys.stdout.flush(); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        holder = LeaseName.parse(process.stdout.readline().strip())
+        assert holder is not None
+        assert not holder.is_stale
+
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+
+        assert holder.is_stale
 
 
 @pytest.mark.parametrize("name", ["", "01890a5d-ac96-774b-bcce-b302099a8057", "hil-12345678-1-x-abcdef"])

@@ -1,0 +1,99 @@
+"""A run that is killed, whatever it is at: no lease stays, no DUT has power."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from exporters import wait_for
+from jumpstarter_fixtures import wait_until_free
+from lab_run import LabRun
+
+from hil.jumpstarter.leased import LeasedRoad
+from hil.jumpstarter.target import Leased
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller import Controller
+    from exporters import Exporter
+
+    from hil.sim.control_client import ControlClient
+
+FIRST = "jumpstarter:lab=0"
+
+pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
+each_way = pytest.mark.parametrize("workers", ["0", "2"])
+
+
+def options(client: Path, workers: str, tests: str) -> tuple[str, ...]:
+    """Options of a run by that client."""
+    return (f"--hil-client={client}", "-n", workers, "-k", tests)
+
+
+@each_way
+def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
+    tmp_path: Path, client: Path, controller: Controller, workers: str
+) -> None:
+    wait_until_free(controller, 2)
+    other = LeasedRoad(Leased("lab=0", str(client)), 60.0, print)
+    with LabRun(tmp_path / "run", FIRST, options(client, workers, "next")) as run:
+        run.wait_for_text("waiting for an exporter")
+        assert controller.pending()
+
+        run.process.kill()
+
+        wait_for("it waits no more", lambda: not controller.pending())
+    assert controller.active() == [other.leasing.name]
+    other.close()
+
+
+@each_way
+def test_a_run_that_is_killed_before_its_exporter_let_it_in_leaves_no_lease(
+    tmp_path: Path, client: Path, controller: Controller, lab: list[Exporter], workers: str
+) -> None:
+    wait_until_free(controller, 2)
+    with lab[0].stopped(), LabRun(tmp_path / "run", FIRST, options(client, workers, "next")) as run:
+        wait_for("it has its lease", controller.active)
+
+        run.process.kill()
+
+        wait_for("it has no lease", lambda: not controller.active())
+
+
+@each_way
+def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient, workers: str
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "run", FIRST, options(client, workers, "flashes")) as run:
+        run.wait_for_sign("flashing")
+        board = run.wait_for_sign("flashes")
+        was_on = control.state(board)["supply"]
+
+        run.process.kill()
+
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
+        wait_for("its stick is with nobody", lambda: control.state(board)["mux"] == "off")
+        wait_for("it has no lease", lambda: not controller.active())
+    assert was_on
+
+
+def test_a_killed_worker_leaves_a_safe_board_and_its_run_the_lease(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+) -> None:
+    wait_until_free(controller, 2)
+    with LabRun(tmp_path / "run", FIRST, options(client, "1", "is_killed or next")) as run:
+        pid, board = run.wait_for_sign("pid").split()
+        was_on = control.state(board)["supply"]
+
+        os.kill(int(pid), signal.SIGKILL)
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
+        text = run.result()
+
+    assert was_on
+    assert "1 failed, 1 passed" in text, text
+    assert "crashed while running" in text, text
+    assert controller.active() == []
