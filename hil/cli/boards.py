@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.one_board import boards_option
+from hil.dutlink.plain_text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
         if row["holder"]:
             yield f"  held by {row['holder']} since {row['since'] or 'an unknown time'}"
         if row["why"]:
-            yield f"  {row['why']}"
+            yield f"  {plain_line(row['why'])}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -70,5 +71,5 @@ def _cell(row: dict[str, Any], column: str) -> str:
     if column == "power" and value is not None:
         return f"{value}, {abs(row['watts']):.2f} W"
     if isinstance(value, list):
-        return ",".join(value) or "-"
-    return str(value or "-")
+        return plain_line(",".join(value)) or "-"
+    return plain_line(str(value or "-"))

@@ -10,6 +10,7 @@ import click
 from hil.cli.answer import Answer
 from hil.cli.everywhere import complete_board
 from hil.cli.one_board import boards_option
+from hil.dutlink.plain_text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,10 +103,10 @@ def _text(finding: Finding) -> str:
     about = f"{finding.check}{f' of {finding.board}' if finding.board else ''}"
     indent = " " * _WIDTH
     if finding.outcome == "not checked":
-        return f"{label}{about}: {finding.why}"
-    lines = [f"{label}{about}: {finding.says}"]
-    lines += [f"{indent}why:  {finding.why}"] if finding.why else []
-    lines += [f"{indent}mend: {finding.mend}"] if finding.mend else []
+        return f"{label}{about}: {plain_text(finding.why)}"
+    lines = [f"{label}{about}: {plain_text(finding.says)}"]
+    lines += [f"{indent}why:  {plain_text(finding.why)}"] if finding.why else []
+    lines += [f"{indent}mend: {plain_text(finding.mend)}"] if finding.mend else []
     return "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ from hil.cli.settings import settings
 from hil.cli.sim import sim
 from hil.cli.storage import storage
 from hil.cli.udev import udev
+from hil.dutlink.plain_text import plain_line, plain_text
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
@@ -86,22 +87,29 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
     if isinstance(value, dict):
         return "\n".join(_line(key, item, indent) for key, item in value.items())
     if isinstance(value, list):
-        return "\n".join(_row(item) if isinstance(item, dict) else f"{indent}{item}" for item in value)
-    return f"{indent}{value}"
+        return "\n".join(
+            _row(item) if isinstance(item, dict) else f"{indent}{_shown(item)}" for item in value
+        )
+    return f"{indent}{plain_text(str(value))}"
 
 
 def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
     if isinstance(item, dict) and item:
         return f"{indent}{key}:\n{_as_text(item, indent + '  ')}"
     if isinstance(item, list):
-        return f"{indent}{key}: {', '.join(map(str, item)) or '-'}"
-    return f"{indent}{key}: {item if item != {} else '-'}"
+        return f"{indent}{key}: {', '.join(map(_shown, item)) or '-'}"
+    return f"{indent}{key}: {_shown(item) if item != {} else '-'}"
 
 
 def _row(item: dict[str, Any]) -> str:
     if any(isinstance(part, dict) for part in item.values()):
         return _as_text(item)
-    return "  ".join(f"{key}={part}" for key, part in item.items() if part not in {None, ""})
+    return "  ".join(f"{key}={_shown(part)}" for key, part in item.items() if part not in {None, ""})
+
+
+def _shown(item: Any) -> str:  # noqa: ANN401 - as above
+    """A value on one line, with nothing in it that a terminal obeys: anybody may have stored a name."""
+    return plain_line(str(item))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +133,7 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
         click.echo(error.format_message(), err=True)
         return _MISUSE
     told = _told(error) if isinstance(error, click.ClickException) else error
-    click.echo(json.dumps(told.parts) if as_json else f"hil: {told}", err=True)
+    click.echo(json.dumps(told.parts) if as_json else f"hil: {plain_text(str(told))}", err=True)
     if isinstance(told, InterruptionError):
         return told.status
     return _MISUSE if isinstance(told, UsageError) else 1

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["PlainText", "last_lines", "plain", "plain_text"]
+__all__ = ["PlainText", "last_lines", "plain", "plain_line", "plain_text"]
 
 CSI: Final = rb"\x1b\[[0-?]{0,48}[ -/]{0,8}[@-~]"
 """A control sequence: parameters, intermediates, a final byte; longer ones are no sequence of a real DUT."""
@@ -40,6 +40,11 @@ def plain(data: bytes) -> str:
 def plain_text(text: str) -> str:
     """Do the same with text, whatever made it: a test's name, a setting, a command's output."""
     return plain(text.encode(errors="backslashreplace"))
+
+
+def plain_line(text: str) -> str:
+    r"""Do the same in one line: a name that holds a line end is shown with `\n`, and makes no second row."""
+    return plain_text(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def last_lines(data: bytes, lines: int, width: int = 200) -> str:

@@ -13,6 +13,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from hil.dutlink.plain_text import plain_line
 from hil.lab.holder import Holder, now
 from hil.lab.shared_folder import open_shared
 
@@ -140,11 +141,16 @@ class BoardRecord:
             return cls()
         try:
             facts: dict[str, Any] = json.loads(record)
-            events = tuple(SafetyEvent(**event) for event in facts["events"])
+            events = tuple(SafetyEvent(**_plain(event)) for event in facts["events"])
             holder = Holder.from_data(facts["holder"])
             return cls(BoardState(facts["state"]), holder, events, str(facts.get("position", "")))
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(BoardState.PENDING)
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Take what a terminal would obey out of the words of a record, which anybody may have written."""
+    return {name: plain_line(value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def record_path(folder: Path, serial: str) -> Path:

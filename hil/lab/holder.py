@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from hil.dutlink.plain_text import plain_line
+
 __all__ = ["Holder", "now"]
 
 COMMAND_SIZE = 200
@@ -61,9 +63,12 @@ class Holder:
 
     @classmethod
     def from_data(cls, facts: Any) -> Holder | None:  # noqa: ANN401 - whatever somebody wrote
-        """Read a record; None where it is none."""
+        """Read a record; None where it is none.
+
+        Anybody may have written it: nothing is left in it that a terminal obeys.
+        """
         try:
-            words = {name: str(facts[name]) for name in ("user", "command", "since", "test")}
+            words = {name: plain_line(str(facts[name])) for name in ("user", "command", "since", "test")}
             return cls(pid=int(facts["pid"]), **words)
         except (ValueError, TypeError, KeyError, OverflowError):
             return None

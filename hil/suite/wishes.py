@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.dutlink.plain_text import plain_line
 from hil.suite.selection import KIND, Kind
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class BoardCard:
     way: str = ""
 
     def __str__(self) -> str:
-        return f"{self.serial} ({self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'})"
+        words = f"{self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'}"
+        return f"{self.serial} ({plain_line(words)})"
 
 
 @dataclass(frozen=True, slots=True)

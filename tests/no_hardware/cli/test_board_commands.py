@@ -308,3 +308,17 @@ def test_help_needs_no_board(noun: str, capsys: pytest.CaptureFixture[str]) -> N
     status = run([noun, "--help"])
 
     assert (status, f"hil {noun}" in capsys.readouterr().out) == (0, True)
+
+
+@pytest.mark.parametrize("command", [["boards"], ["settings", "get"], ["settings", "get", "name"]])
+def test_a_name_that_a_terminal_would_obey_is_shown_and_not_obeyed(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "\x1b]0;evil\x07\x1b[31mred"])
+    capsys.readouterr()
+
+    status = run(command)
+    run(["settings", "set", "name", ""])
+
+    said = capsys.readouterr().out
+    assert (status, "\x1b" in said, r"\x1b]0;evil\x07red" in said) == (0, False, True)

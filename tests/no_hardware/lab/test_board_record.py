@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.dutlink.plain_text import plain_line
 from hil.errors import UsageError
 from hil.lab.board_record import (
     RECORD_BYTES,
@@ -20,7 +21,7 @@ from hil.lab.board_record import (
 from hil.lab.holder import Holder
 
 SERIAL = "5a1c0e01"
-WORDS = st.text(max_size=150)
+WORDS = st.text(max_size=150).map(plain_line)
 HOLDERS = st.builds(Holder, user=WORDS, pid=st.integers(1), command=WORDS, since=WORDS, test=WORDS)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)
 RECORDS = st.builds(
@@ -74,3 +75,16 @@ def test_a_link_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="it is a link"):
         write_record(tmp_path, SERIAL, BoardRecord())
+
+
+def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
+    evil = "\x1b]0;evil\x07\n\u202e"
+    forged = BoardRecord(
+        BoardState.PENDING,
+        Holder(user=evil, command=evil, test=evil),
+        (SafetyEvent.failed(evil, evil),),
+    )
+
+    read = BoardRecord.from_json(forged.to_json())
+
+    assert f"{read.holder} {read.events[0]}".isprintable()

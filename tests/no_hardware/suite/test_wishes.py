@@ -86,3 +86,9 @@ def test_a_run_may_be_held_to_one_board(run: Any, serial: str) -> None:
 
     assert inner.outcomes["test_reads"].result == "passed"
     assert serial in inner.text
+
+
+def test_a_card_shows_what_a_terminal_would_obey() -> None:
+    card = BoardCard("5a1c0e01", "\x1b]0;evil\x07", frozenset({"\x1b[2Jx"}))
+
+    assert str(card) == r"5a1c0e01 (\x1b]0;evil\x07; x)"
