@@ -179,9 +179,11 @@ class Console:
             port.write(data[begin : begin + size])
             hold(pause_s)
 
-    def sendline(self, line: bytes | str = b"", end: bytes = b"\r", pace_s: float | None = None) -> None:
+    def sendline(
+        self, line: bytes | str = b"", end: bytes | str = b"\r", pace_s: float | None = None
+    ) -> None:
         """Send a line as a terminal does: the Enter key is CR; `pace_s` as in `send`."""
-        self.send((line.encode() if isinstance(line, str) else line) + end, pace_s)
+        self.send(b"".join(part.encode() if isinstance(part, str) else part for part in (line, end)), pace_s)
 
     def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
         """Wait until the DUT says something, and return the match.

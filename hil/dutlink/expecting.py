@@ -117,11 +117,14 @@ class Expecter:
                 each.forget(surplus)
 
 
+_LOOKS_BEHIND_ITS_END: Final = re.compile(rb"\$|\\[bBZ]|\(\?[=!(]")
+"""In a pattern: how the match, or its groups, may hang on what follows it."""
+
+
 def _frozen_match(pattern: re.Pattern[bytes], haystack: bytearray, begin: int, end: int) -> re.Match[bytes]:
-    """Match again in bytes that do not change under the match; all of them if what follows decides it."""
-    match = pattern.match(bytes(memoryview(haystack)[:end]), begin)
-    if match is None or match.end() != end:
-        match = pattern.match(bytes(haystack), begin)
+    """Match again in bytes that do not change under the match; all of them if what follows may decide it."""
+    last = len(haystack) if _LOOKS_BEHIND_ITS_END.search(pattern.pattern) else end
+    match = pattern.match(bytes(memoryview(haystack)[:last]), begin)
     if match is None:  # pragma: no cover  # it was found here a moment ago
         raise AssertionError(pattern)
     return match

@@ -106,7 +106,7 @@ class Power:
                 block that raises is not waited for.
 
         Raises:
-            UsageError: `every_s` is less than the meter's own 0.01 s.
+            UsageError: `every_s` is less than the meter's own 0.01 s, or more than an hour.
         """
         return Sampling(self.read, every_s, offset_amps, exact_energy)
 

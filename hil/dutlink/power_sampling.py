@@ -24,6 +24,7 @@ __all__ = ["EVERY_S", "Sampling"]
 EVERY_S = 0.1
 """Seconds between two readings, if the board is quick enough."""
 
+_RAREST_S = 3600
 _COST_FACTOR = 9.0
 _SILENT_S = 0.5
 """A reading that is this much later than it should be leaves a gap."""
@@ -42,16 +43,16 @@ class Sampling:
         exact_energy: Go on for one second after the block, so that the energy is that of the block.
 
     Raises:
-        UsageError: `every_s` is less than one of the meter's samples.
+        UsageError: `every_s` is less than one of the meter's samples, or more than an hour.
     """
 
     def __init__(
         self, read: Callable[[], PowerReading], every_s: float, offset_amps: float, exact_energy: bool
     ) -> None:
-        if not every_s >= 0.01:  # noqa: PLR2004 - the meter's own pace; NaN is refused too
+        if not 0.01 <= every_s <= _RAREST_S:  # noqa: PLR2004 - the meter's own pace; NaN is refused too
             raise UsageError(
                 f"power cannot be traced every {every_s} s",
-                why="the meter takes a sample each 0.01 s",
+                why=f"the meter takes a sample each 0.01 s, and more than {_RAREST_S} s is no trace",
                 remedy=f"every_s={EVERY_S}",
             )
         self._read = read

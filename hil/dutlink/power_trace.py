@@ -151,7 +151,7 @@ class PowerTrace:
             AssertionError: It did.
             UsageError: The trace is too short to tell, or `tolerance_amps` is less than a step of the sensor.
         """
-        if tolerance_amps < AMPS_PER_STEP:
+        if not tolerance_amps >= AMPS_PER_STEP:  # NaN is refused too
             raise UsageError(
                 f"the meter cannot tell {tolerance_amps} A from nothing",
                 why=f"its least step is {AMPS_PER_STEP} A",
@@ -174,7 +174,7 @@ class PowerTrace:
         """
         settled = self._settled()
         mean = sum(sample.watts for sample in settled) / len(settled)
-        if mean >= watts:
+        if not mean < watts:  # nothing is below NaN
             raise AssertionError(
                 f"the DUT drew {mean:.3f} W on average over {len(settled)} settled readings, "
                 f"not less than {watts:g} W"

@@ -6,6 +6,7 @@ at every few milliseconds, always against a deadline.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,13 +25,13 @@ class Deadline:
     """A point in time that a wait must not pass.
 
     Args:
-        limit_s: Seconds from now; negative counts as none.
+        limit_s: Seconds from now; negative counts as none, `inf` as the longest that Python can wait.
     """
 
     __slots__ = ("_began", "limit_s")
 
     def __init__(self, limit_s: float) -> None:
-        self.limit_s = max(0.0, limit_s)
+        self.limit_s = min(max(0.0, limit_s), threading.TIMEOUT_MAX)
         self._began = time.monotonic()
 
     @property

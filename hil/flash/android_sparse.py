@@ -61,9 +61,10 @@ class _Header:
             and chunk_bytes >= _CHUNK.size
             and 0 < block_bytes <= _MOST_BLOCK_BYTES
             and block_bytes % _WORD_BYTES == 0
+            and blocks > 0
         )
         if not sound:
-            raise _damaged(label, f"its header says version {major}, blocks of {block_bytes} bytes")
+            raise _damaged(label, f"its header says version {major}, {blocks} blocks of {block_bytes} bytes")
         return cls(chunk_bytes, header_bytes, block_bytes, blocks, chunks, checksum)
 
 

@@ -24,10 +24,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["FORMATS", "Compression", "Unpacked", "compression_of"]
+__all__ = ["FORMATS", "Compression", "Unpacked", "compression_of", "magic_cut_short"]
 
 _READ_BYTES = 256 * 1024
-_XZ_CHECK_NONE = 0
 
 
 class _Decompressor(Protocol):
@@ -102,6 +101,11 @@ def compression_of(start: bytes) -> Compression | None:
         if start.startswith(kind.magic):
             return kind
     return FORMATS[-1] if start[:4] in _SKIPPABLE else None
+
+
+def magic_cut_short(whole: bytes) -> bool:
+    """Tell whether a whole file is no more than the beginning of what an archive begins with."""
+    return any(len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS)
 
 
 class Unpacked:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hil.errors import ImageError
 from hil.flash.android_sparse import MAGIC, AndroidSparseImage
 from hil.flash.bmap import read_bmap
-from hil.flash.compression import FORMATS
+from hil.flash.compression import FORMATS, compression_of, magic_cut_short
 from hil.flash.mapped_image import MappedImage
 from hil.flash.plain_image import CompressedImage, RawImage
 from hil.flash.stream import opened, unreadable
@@ -28,11 +28,18 @@ _STRANGERS = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!": "RAR",
     b'\x04"M\x18': "LZ4",
+    b"\x5d\x00\x00": "LZMA",  # with the sizes of dictionary that are in use
+    b"LZIP\x01": "lzip",
+    b"\x89LZO\x00": "lzop",
+    b"\x1f\x9d": "compress",
     b"QFI\xfb": "QEMU qcow2",
     b"KDMV": "VMware VMDK",
     b"vhdxfile": "Hyper-V VHDX",
+    b"conectix": "Virtual PC VHD",
+    b"<<< ": "VirtualBox VDI",
     b"version https://git-lfs": "Git LFS pointer",
     b"<!DOCTYPE html": "HTML",
+    b"<?xml": "XML",
 }
 
 
@@ -60,7 +67,7 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
                 remedy="leave the map out with --no-bmap, or unpack the image with simg2img",
             )
         return AndroidSparseImage(image)
-    _check_start(image, start)
+    _check_start(image, start, compressed=compressed)
     if found is not None:
         return MappedImage(image, read_bmap(found))
     return CompressedImage(image) if compressed else RawImage(image)
@@ -94,11 +101,23 @@ def _check_file(image: Path) -> None:
         raise ImageError(f"{image} is empty", why="it has 0 bytes", remedy="fetch or make it again")
 
 
-def _check_start(image: Path, start: bytes) -> None:
-    """Refuse what is an archive of files, or a virtual machine's disk: its bytes would not boot."""
+def _check_start(image: Path, start: bytes, *, compressed: bool) -> None:
+    """Refuse what is an archive of files or in another archive, or a virtual machine's disk.
+
+    Its bytes would not boot. Nor would those of a download that broke off in its magic number.
+    """
     kind = next((name for magic, name in _STRANGERS.items() if start.startswith(magic)), None)
     if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
         kind = "tar"
+    inner = compression_of(start) if compressed else None
+    if inner is not None:
+        kind = inner.name
+    if magic_cut_short(start):
+        raise ImageError(
+            f"{image.name} is truncated",
+            why=f"it ends after {len(start)} bytes, in the first word of an archive",
+            remedy="fetch or make it again: it is not whole",
+        )
     if kind is not None:
         known = ", ".join(one.name for one in FORMATS)
         raise ImageError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -138,7 +140,41 @@ def test_what_is_never_matched_does_not_grow_without_bounds() -> None:
     assert isinstance(expecter.wait_for(re.compile(rb"login"), 0), Expected)
 
 
-@pytest.mark.parametrize("nothing", [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a")])
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [
+        (r"foo(?=(\w*))", (b"bar",)),
+        (r"(foo$)|(foo)", (None, b"foo")),
+        (r"(foo\b)|(foo)", (None, b"foo")),
+        (r"foo(?!bar)|(foo)", (b"foo",)),
+    ],
+)
+def test_groups_are_those_of_a_search_also_where_they_hang_on_what_follows(
+    pattern: str, groups: tuple[bytes | None, ...]
+) -> None:
+    stream = ByteStream()
+    stream.feed(b"a foobar")
+    found = Expecter(stream).wait_for(pattern, 0)
+
+    assert isinstance(found, Expected)
+    assert found.match.groups() == groups
+
+
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e12])
+def test_a_wait_may_be_longer_than_any_that_python_knows(timeout_s: float) -> None:
+    stream = ByteStream()
+    later = threading.Timer(0.05, stream.feed, [b"login: "])
+    later.start()
+    found = Expecter(stream).wait_for("login: ", timeout_s)
+    later.join()
+
+    assert isinstance(found, Expected)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a"), "\ud800", "a{99999999999}"],
+)
 def test_what_is_no_pattern_is_told_at_once(nothing: object) -> None:
     with pytest.raises(UsageError, match="cannot wait for"):
         Expecter(ByteStream()).wait_for(nothing, 1000)  # type: ignore[arg-type]

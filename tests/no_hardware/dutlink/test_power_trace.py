@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from hil.dutlink import power_plot
 from hil.dutlink.board import open_board
+from hil.dutlink.power_sampling import Sampling
 from hil.dutlink.power_statistics import compare, student_tail
 from hil.dutlink.power_trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
+from hil.dutlink.reading import PowerReading
 from hil.errors import UsageError
 from hil.sim.clock import ManualClock
 from hil.sim.energy import EnergyCount
@@ -188,6 +190,21 @@ def test_the_mean_is_held_against_a_limit() -> None:
     trace.assert_mean_below(1.6)
     with pytest.raises(AssertionError, match=r"1\.500 W on average"):
         trace.assert_mean_below(1.5)
+
+
+def test_no_trace_is_below_what_is_no_number() -> None:
+    trace = PowerTrace(samples(*[0.0] * 8))
+
+    with pytest.raises(AssertionError, match="not less than nan W"):
+        trace.assert_mean_below(math.nan)
+    with pytest.raises(UsageError, match="cannot tell nan A"):
+        trace.assert_off(math.nan)
+
+
+@pytest.mark.parametrize("every_s", [0.0, -1.0, math.nan, math.inf, 1e300])
+def test_a_pace_that_is_none_is_refused(every_s: float) -> None:
+    with pytest.raises(UsageError, match="cannot be traced every"):
+        Sampling(lambda: PowerReading(VOLTS, 0.0, 0.0), every_s, 0.0, exact_energy=False)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,7 +41,7 @@ def assert_flips_are_found_or_harmless(
 @pytest.mark.parametrize("name", COMPRESSORS)
 def test_an_archive_that_ends_at_any_byte_is_found(name: str, tmp_path: Path) -> None:
     whole = COMPRESSORS[name](DATA)
-    for size in range(10, len(whole)):
+    for size in range(1, len(whole)):
         (tmp_path / "image").write_bytes(whole[:size])
 
         with pytest.raises(ImageError):
@@ -79,6 +80,13 @@ def test_a_flipped_bit_in_an_android_sparse_image_is_found(crc_chunk: bool, tmp_
     good = {0: BLOCKS[0], 2 * BLOCK: b"".join(block or b"" for block in BLOCKS[2:])}
 
     assert_flips_are_found_or_harmless(whole, positions, good, tmp_path / "image")
+
+
+def test_an_android_sparse_image_of_no_blocks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(struct.pack("<I4H4I", 0xED26FF3A, 1, 0, 28, 12, 4096, 0, 0, 0))
+
+    with pytest.raises(ImageError, match="0 blocks"):
+        open_image(tmp_path / "image")
 
 
 def test_something_behind_an_android_sparse_image_is_found(tmp_path: Path) -> None:

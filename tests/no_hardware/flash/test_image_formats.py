@@ -177,6 +177,10 @@ def test_all_formats_make_the_same_disk(blocks: list[bytes | None]) -> None:
         (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
         (b'\x04"M\x18', "LZ4"),
         (b"QFI\xfb", "qcow2"),
+        (b"\x5d\x00\x00\x80\x00" + b"\xff" * 8, "LZMA"),
+        (b"\x1f\x9d\x90", "compress"),
+        (b"conectix", "VHD"),
+        (b'<?xml version="1.0" ?>\n<bmap version="2.0">', "XML"),
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
     ],
 )
@@ -190,6 +194,12 @@ def test_a_tar_archive_is_refused_although_it_is_compressed(tmp_path: Path) -> N
 
     with pytest.raises(ImageError, match="tar"):
         image_of(COMPRESSORS["gzip"](tar), str(tmp_path))
+
+
+@pytest.mark.parametrize(("inner", "outer"), [("gzip", "xz"), ("zstd", "gzip"), ("xz", "zstd")])
+def test_an_archive_in_an_archive_is_refused(inner: str, outer: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=f"holds a {inner} file"):
+        image_of(COMPRESSORS[outer](COMPRESSORS[inner](bytes(1000))), str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["missing.img", "."])
