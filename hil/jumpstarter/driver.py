@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jumpstarter.driver import Driver
 from jumpstarter_driver_composite.driver import CompositeInterface
 
+from hil.errors import UsageError
 from hil.jumpstarter.board_driver import BoardDriver
 from hil.jumpstarter.console_driver import ConsoleDriver
 from hil.jumpstarter.holding import hold_board
@@ -47,6 +48,7 @@ class Dutlink(CompositeInterface, Driver):
     def __post_init__(self) -> None:
         """Hold the board and make its parts."""
         super().__post_init__()
+        _check_serial(self.serial)
         held = hold_board(self.serial, self.boards, self.lab or None, self.wait_s)
         self._tenant = Tenant(held)
         rights = {"tenant": self._tenant, "visitors": visitors_of(held.serial)}
@@ -73,3 +75,17 @@ class Dutlink(CompositeInterface, Driver):
         """End it: the board is made safe, unless another lease has it by now."""
         super().close()
         self._tenant.leave()
+
+
+def _check_serial(serial: object) -> None:
+    """See to it that YAML took a serial number for text: one of digits alone is a number to it, or octal.
+
+    Raises:
+        UsageError: It did not.
+    """
+    if not isinstance(serial, str):
+        raise UsageError(
+            f"config: serial: {serial!r} is not understood",
+            why="YAML takes digits for a number; a serial number is text of eight characters",
+            remedy='put quotes around it: serial: "01234567"',
+        )

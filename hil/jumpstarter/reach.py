@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hil.jumpstarter.road import Road
     from hil.suite.wishes import BoardCard, Wish
 
-__all__ = ["FarBoard", "check", "lease_boards", "reach"]
+__all__ = ["FarBoard", "check", "check_client", "lease_boards", "reach"]
 
 
 def check(text: str, client: str) -> None:
@@ -34,6 +34,18 @@ def check(text: str, client: str) -> None:
     """
     read_target(text, client)
     require_extra()
+
+
+def check_client(text: str, client: str) -> None:
+    """See to it that there is a client for a value of `--hil-boards` that needs one.
+
+    Raises:
+        UsageError: There is not, or its configuration cannot be used.
+    """
+    if isinstance(read_target(text, client), Leased):
+        from hil.jumpstarter.client_config import load_config  # noqa: PLC0415 - imports half a second of packages
+
+        load_config(client)
 
 
 def reach(  # noqa: PLR0913 - what is asked for, and by whom

@@ -155,13 +155,9 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     Raises:
         pytest.UsageError: One of them cannot be understood.
     """
-    asked: str | None = config.getoption("hil_boards")
     try:
         return RunOptions(
-            boards=parse_boards(
-                asked if asked is not None else environ.get("HIL_BOARDS") or _default_boards(environ),
-                config.getoption("hil_client") or environ.get("HIL_CLIENT", ""),
-            ),
+            boards=_boards(config, environ),
             require=config.getoption("hil_require"),
             wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
             silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
@@ -173,6 +169,17 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:
+    asked: str | None = config.getoption("hil_boards")
+    boards = parse_boards(
+        asked if asked is not None else environ.get("HIL_BOARDS") or _default_boards(environ),
+        config.getoption("hil_client") or environ.get("HIL_CLIENT", ""),
+    )
+    if boards.where is Where.JUMPSTARTER and not hasattr(config, "workerinput"):
+        importlib.import_module("hil.jumpstarter.reach").check_client(boards.text, boards.client)
+    return boards
 
 
 def _folder(config: pytest.Config) -> Path | None:

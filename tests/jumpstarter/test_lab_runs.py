@@ -139,6 +139,16 @@ def test_a_wrong_token_means_denied(tmp_path: Path, controller: Controller, cert
     assert (run.signs / "plain").exists()
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_client_that_there_is_not_ends_the_run_before_it_begins(tmp_path: Path, workers: str) -> None:
+    with LabRun(tmp_path / "run", ANY, by(tmp_path / "bob.yaml", "-n", workers)) as run:
+        text = run.result()
+
+    assert "ERROR: the configuration of the Jumpstarter client" in text, text
+    assert "jmp config client list shows what there is" in text, text
+    assert run.process.returncode == 4, text
+
+
 def test_the_hooks_ran_and_could_use_the_board(lab: list[Exporter], boards: list[str]) -> None:
     said = (lab[0].folder / "hooks-0").read_text()
 

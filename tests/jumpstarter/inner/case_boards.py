@@ -87,7 +87,7 @@ class Halting:
         """Nothing."""
 
 
-def test_it_flashes_for_long(power: Power, storage: Storage, dutlink: Board, tmp_path: Path) -> None:
+def test_it_flashes_and_halts(power: Power, storage: Storage, dutlink: Board, tmp_path: Path) -> None:
     (SIGNS / "flashes").write_text(dutlink.serial)
     (tmp_path / "image").write_bytes(os.urandom(4 << 20))
     power.on()
