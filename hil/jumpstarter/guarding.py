@@ -29,7 +29,7 @@ def end_lease(
         folder: The run's own folder.
 
     Raises:
-        UsageError: The configuration cannot be used; one from the environment is not there for a guard.
+        UsageError: The configuration cannot be used.
     """
     try:
         if lease:

@@ -20,14 +20,18 @@ GUARD = "hil.jumpstarter.guarding:end_lease"
 GUARD_LIMIT_S = 30.0
 
 
-def guard_lease(client: str, name: str) -> Callable[[], None]:
+def guard_lease(client: str, config: str, name: str) -> Callable[[], None]:
     """Start the guard of a lease that will be asked for; returns what ends the guard.
 
     Args:
-        client: Alias or file of the client's configuration.
+        client: Alias or file of the client's configuration; empty: the environment's, or the one in use.
+        config: What stands in it, as YAML: a guard has no environment in which to find it by its alias.
         name: The lease's.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hil-lease-"))
+    folder = Path(tempfile.mkdtemp(prefix="hil-lease-"))  # nobody else may enter: there is a token in it
+    if "/" not in client:
+        client = str(folder / "client.yaml")
+        Path(client).write_text(config, encoding="utf-8")
     lock = hold(name, test="a Jumpstarter lease", folder=folder)
     guarded = under_guard(lock, Safety(GUARD, guard_facts(client, name, folder), limit_s=GUARD_LIMIT_S))
 

@@ -137,7 +137,8 @@ class LeasedRoad(LeaseRoad):
         stale = self.portal.call(end_stale, self.leasing)
         if stale:
             tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
-        self.on_close(guard_lease(self._client, self.leasing.name))
+        config = self.leasing.config
+        self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.leasing.name))
         self.on_close(lambda: self.portal.call(self.leasing.end))
         self.portal.call(self.leasing.request, selector)
         self.portal.call(self.leasing.wait, selector, wait_s, tell, given.is_set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -48,6 +49,27 @@ def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
         wait_for("it waits no more", lambda: not controller.pending())
     assert controller.active() == [other.leasing.name]
     other.close()
+
+
+def test_a_run_that_has_its_client_from_the_environment_leaves_no_lease_either(
+    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+) -> None:
+    wait_until_free(controller, 2)
+    facts = json.loads(client.read_text())
+    environment = {
+        "JMP_ENDPOINT": facts["endpoint"],
+        "JMP_TOKEN": facts["token"],
+        "JMP_NAME": "ann",
+        "JMP_NAMESPACE": "default",
+        "JMP_TLS": json.dumps(facts["tls"]),
+    }
+    with LabRun(tmp_path / "run", FIRST, ("-k", "holds"), environment) as run:
+        board = run.wait_for_sign("holding")
+
+        run.process.kill()
+
+        wait_for("it has no lease", lambda: not controller.active())
+        wait_for("the board is safe", lambda: not control.state(board)["supply"])
 
 
 @each_way
