@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from hil.suite.ledger import forget_judgement
 from hil.suite.selection import BOARD_FIXTURES, KIND, Kind
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ class BoardTests:
             self._boards.after(item)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let a test that has no board say why."""
+        """Let a test that has no board say why; once for each attempt."""
         if item.stash[KIND] is not Kind.NO_HARDWARE:
+            forget_judgement(item)
             self._boards.check(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail

@@ -28,8 +28,11 @@ __all__ = [
     "describe_judgement",
     "describe_power",
     "describe_test",
+    "forget_judgement",
     "planned",
 ]
+
+_JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -109,8 +112,15 @@ def describe_power(item: pytest.Item, mean_watts: float) -> None:
 
 def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
     """Note why a test's hardware could not be used."""
-    facts = {"hil_verdict": judgement.verdict.value, "hil_remedy": judgement.remedy}
-    _note(item, facts | {"hil_headline": headline, "hil_reason": judgement.reason})
+    facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
+    _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
+
+
+def forget_judgement(item: pytest.Item) -> None:
+    """Begin an attempt anew: what was proven in an earlier one says nothing about this one."""
+    kept = [(name, value) for name, value in item.user_properties if name not in _JUDGEMENT]
+    if len(kept) < len(item.user_properties):
+        item.user_properties[:] = kept
 
 
 def _note(item: pytest.Item, facts: dict[str, str]) -> None:

@@ -335,3 +335,25 @@ def test_simulated_boards_whose_process_ends_fail_their_tests_and_not_the_run(
 
     assert inner.results() == {"test_1_ends_it": "failed", "test_2_comes_later": "failed"}, inner.text
     assert inner.status == Status.TESTS_FAILED
+
+
+def test_a_board_that_was_lost_in_an_earlier_attempt_counts_as_used_in_the_last_one(
+    run: RunOnSimulator, tmp_path: Path
+) -> None:
+    prelude, _ = LOSES.split("def test_1")
+    source = f"""{prelude}
+from pathlib import Path
+
+@pytest.mark.flaky(reruns=1)
+def test_1_hangs_once(power):
+    again = Path({str(tmp_path / "again")!r})
+    fault("hang", on=not again.exists())
+    again.touch()
+    power.read()
+"""
+
+    inner = run(source, "--hil-require")
+
+    assert "hardware: 1 planned, 1 ran, 0 failed, 0 skipped" in inner.text
+    assert "hil_verdict" not in inner.outcomes["test_1_hangs_once"].properties
+    assert inner.status == Status.GREEN
