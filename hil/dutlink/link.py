@@ -20,7 +20,7 @@ from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, R
 from hil.dutlink.stored import CLOCK_MARGIN
 from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, translate
 from hil.dutlink.waiting import Deadline, hold
-from hil.errors import BoardTimeoutError, NoUsbBackendError, TransferError
+from hil.errors import BoardTimeoutError, HilError, NoUsbBackendError, TransferError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -152,6 +152,28 @@ class Link:
         with self._turn:
             self.send(Request.REFRESH)
             return [self.ask(request, value) for request, value in questions]
+
+    def ask_at_once(self, request: Request, value: int, limit_s: float) -> bytes | None:
+        """As `ask_fresh`, of a board that answers now; None: it is at work, or another thread asks it.
+
+        Whatever goes wrong is None, too: who asks again with more time is told.
+
+        Args:
+            request: What is asked.
+            value: Its `wValue`.
+            limit_s: How long the snapshot may take, and the answer again.
+        """
+        if not self._turn.acquire(blocking=False):
+            return None
+        try:
+            if self._busy_until is not None:
+                return None
+            self._transfer(VENDOR_OUT, Request.REFRESH, 0, b"", limit_s)
+            return self._transfer(VENDOR_IN, request, value, REPLY_SIZE, limit_s)
+        except HilError:
+            return None
+        finally:
+            self._turn.release()
 
     def stored(self, key: ConfigKey) -> bytes:
         """Return one setting as it is now, without the NULs that fill its field."""

@@ -94,6 +94,15 @@ class Power:
         (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
         return PowerReading.parse(reply)
 
+    def read_at_once(self, limit_s: float) -> PowerReading | None:
+        """The same of a board that answers now, for who must not wait; None: see `Link.ask_at_once`.
+
+        Raises:
+            BoardReplyError: As `read`.
+        """
+        reply = self._link.ask_at_once(Request.READ, ReadKey.POWER, limit_s)
+        return None if reply is None else PowerReading.parse(reply)
+
     def trace(
         self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = True
     ) -> Sampling:

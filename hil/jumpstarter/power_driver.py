@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PowerDriver"]
 
+_AT_ONCE_S = 0.02
+
 
 @dataclass(kw_only=True)
 class PowerDriver(PowerInterface, SupplyPart):
@@ -32,7 +34,7 @@ class PowerDriver(PowerInterface, SupplyPart):
     def __post_init__(self) -> None:
         """Make the meter that all of its clients watch."""
         super().__post_init__()
-        self._meter = Meter(self._measured)
+        self._meter = Meter(self._measured, self._measured_at_once)
 
     @export
     @done_by_hand
@@ -66,4 +68,9 @@ class PowerDriver(PowerInterface, SupplyPart):
     def _measured(self) -> Measured:
         with self.tenant.board() as board:
             reading: Measured = board.power.read()
+        return reading
+
+    def _measured_at_once(self) -> Measured | None:
+        with self.tenant.board_at_once() as board:
+            reading: Measured | None = None if board is None else board.power.read_at_once(_AT_ONCE_S)
         return reading

@@ -111,6 +111,17 @@ class HeldBoard:
                 self._let_go_if_lost(error)
                 raise
 
+    @contextmanager
+    def used_at_once(self, tenant: Tenant) -> Iterator[Board | None]:
+        """The same without any wait; None where there would be one, or an error."""
+        if not self._turn.acquire(blocking=False):
+            yield None
+            return
+        try:
+            yield self._board if tenant is self._tenant and not self._unsafe else None
+        finally:
+            self._turn.release()
+
     def card_of(self, board: Board) -> BoardCard:
         """Return the name and tags that tests may choose it by: its own, and those of its place."""
         settings = board.settings.read()
@@ -193,6 +204,10 @@ class Tenant:
     def board(self) -> AbstractContextManager[Board]:
         """The open board, for one call; see `HeldBoard.used_by`."""
         return self.held.used_by(self)
+
+    def board_at_once(self) -> AbstractContextManager[Board | None]:
+        """The open board without any wait; see `HeldBoard.used_at_once`."""
+        return self.held.used_at_once(self)
 
     def note(self, use: str) -> None:
         """Say on this host what the board is used for now; raises what `check` raises."""

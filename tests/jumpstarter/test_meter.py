@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from hil.dutlink.reading import PowerReading
 from hil.errors import BoardLostError
@@ -13,6 +14,10 @@ WATCHERS = 20
 
 def reading(amps: float) -> PowerReading:
     return PowerReading(volts=5.0, amps=amps, watts=5.0 * amps)
+
+
+def busy() -> None:
+    """A board that does not answer at once."""
 
 
 class Board:
@@ -31,17 +36,27 @@ def test_every_stream_begins_with_a_reading_of_its_own() -> None:
     board = Board(0.1, 0.2)
 
     async def begin() -> list[PowerReading]:
-        meter = Meter(board.read)
+        meter = Meter(board.read, busy)
         return [await meter.now(), await meter.now()]
 
     assert asyncio.run(begin()) == [reading(0.1), reading(0.2)]
+
+
+def test_a_board_that_answers_at_once_is_not_asked_by_a_thread() -> None:
+    board = Board(0.1)
+
+    async def begin() -> PowerReading:
+        return await Meter(board.read, partial(reading, 0.3)).now()
+
+    assert asyncio.run(begin()) == reading(0.3)
+    assert board.asked == 0
 
 
 def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
     board = Board(0.1, 0.1, 0.2)
 
     async def watch() -> list[PowerReading]:
-        meter = Meter(board.read)
+        meter = Meter(board.read, busy)
         first = await meter.now()
         return await asyncio.gather(*(meter.changed(first) for _ in range(WATCHERS)))
 
@@ -55,7 +70,7 @@ def test_a_board_that_is_lost_ends_every_stream() -> None:
         raise BoardLostError(what)
 
     async def watch() -> list[PowerReading | BaseException]:
-        meter = Meter(lost)
+        meter = Meter(lost, busy)
         streams = (meter.changed(reading(0.1)) for _ in range(2))
         return await asyncio.gather(*streams, return_exceptions=True)
 

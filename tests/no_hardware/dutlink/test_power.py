@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,42 @@ def test_a_garbled_reading_is_a_reply_error(board: Board, fake: FakeBoard) -> No
 
     with pytest.raises(BoardReplyError):
         board.power.read()
+
+
+def test_a_reading_at_once_is_a_fresh_one_of_a_board_that_answers_now(board: Board, fake: FakeBoard) -> None:
+    fake.power = b"5.35W 5.10V 1.05A"
+
+    reading = board.power.read_at_once(limit_s=0.02)
+
+    assert reading == PowerReading(volts=5.10, amps=1.05, watts=5.35)
+    assert fake.requests == [(0, 0, b"")]
+    assert fake.limits_ms[-2:] == [20, 20]
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.EPIPE, errno.ENODEV])
+def test_a_board_that_does_not_answer_at_once_is_no_error_yet(
+    board: Board, fake: FakeBoard, number: int
+) -> None:
+    fake.errors.append(number)
+
+    assert board.power.read_at_once(limit_s=0.02) is None
+    assert board.power.read()
+
+
+def test_nothing_is_asked_at_once_of_a_board_in_a_sequence(board: Board, fake: FakeBoard) -> None:
+    fake.settings[3] = b"p1,w40"
+    board.power.on(wait=False)
+    fake.limits_ms.clear()
+
+    assert board.power.read_at_once(limit_s=0.02) is None
+    assert fake.limits_ms == []
+
+
+def test_nothing_is_asked_at_once_while_another_thread_has_its_turn(board: Board, fake: FakeBoard) -> None:
+    with board._link.turn, ThreadPoolExecutor(1) as other:
+        assert other.submit(board.power.read_at_once, 0.02).result() is None
+
+    assert fake.requests == []
 
 
 def test_cycle_is_off_then_on(board: Board, fake: FakeBoard) -> None:
