@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.requests import (
     ConfigKey,
@@ -31,7 +31,6 @@ KEPT_REQUESTS = 200
 OK = "ok"
 
 _METER = frozenset({Request.REFRESH, Request.READ})
-_READINGS = frozenset({"meter", "settings"})
 _VALUES: dict[Request, type[enum.IntEnum]] = {
     Request.POWER: PowerAction,
     Request.STORAGE: StorageAction,
@@ -68,6 +67,18 @@ class SentRequest:
         """When the last was answered, by `time.monotonic`."""
         return self.monotonic_s + self.duration_s
 
+    def and_one_more(self, answered_s: float) -> Self:
+        """This with another one alike, answered at that moment."""
+        return type(self)(
+            self.monotonic_s,
+            self.time_s,
+            self.name,
+            self.value,
+            self.status,
+            answered_s - self.monotonic_s,
+            self.count + 1,
+        )
+
 
 class LastRequests:
     """The newest requests; who notes one holds the link's turn."""
@@ -85,14 +96,18 @@ class LastRequests:
             sent: The bytes that went with it; None: it was a question.
             status: "ok", or the error's name.
         """
-        took_s = time.monotonic() - began_s
+        now_s = time.monotonic()
         read = _reading(request, sent) if status == OK else ""
+        last = self._kept[-1] if self._kept else None
+        if last is not None and read and (last.name, last.status) == (read, OK):
+            self._kept[-1] = last.and_one_more(now_s)
+            return
+        took_s = now_s - began_s
         name = read or request.name.lower().replace("_", "-")
         text = "" if read else _value(request, value, sent or b"")
         new = SentRequest(began_s, time.time() - took_s, name, text, status, took_s)
-        last = self._kept[-1] if self._kept else None
-        if last is not None and _is_alike(last, new):
-            self._kept[-1] = replace(last, duration_s=new.end_s - last.monotonic_s, count=last.count + 1)
+        if last is not None and _fails_again(last, new):
+            self._kept[-1] = last.and_one_more(now_s)
         else:
             self._kept.append(new)
 
@@ -104,10 +119,10 @@ class LastRequests:
         return iter(tuple(self._kept))
 
 
-def _is_alike(last: SentRequest, new: SentRequest) -> bool:
-    """Whether two requests are one entry: readings, and what fails again."""
+def _fails_again(last: SentRequest, new: SentRequest) -> bool:
+    """Whether a request fails as the one before it did: they are one entry."""
     same = (last.name, last.value, last.status) == (new.name, new.value, new.status)
-    return same and (new.name in _READINGS or new.status != OK)
+    return same and new.status != OK
 
 
 def _reading(request: Request, sent: bytes | None) -> str:

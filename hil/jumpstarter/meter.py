@@ -1,20 +1,20 @@
 """A board's meter, for any number of clients that watch it.
 
 Jumpstarter's client never says that it has seen enough: a stream of readings lives as long as its connection.
-Whoever takes one reading now and then leaves a stream behind each time, so what is repeated is shared; only
-the first reading of a stream is always made for it.
+Whoever takes one reading now and then leaves a stream behind each time. So only the first reading of a stream
+is made for it; then it sleeps until one that is made for all of them shows a change.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from anyio import Lock, current_time, sleep
 
 from hil.jumpstarter.hands import by_hand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hil.dutlink.reading import PowerReading
 
@@ -36,25 +36,62 @@ class Meter:
     ) -> None:
         self._read = read
         self._read_at_once = read_at_once
-        self._turn = Lock()
         self._last: PowerReading | None = None
-        self._read_at_s = 0.0
-
-    async def changed(self, told: PowerReading) -> PowerReading:
-        """Wait until it reads anything else than `told`; asked every half second, whoever asks."""
-        reading = told
-        while reading == told:
-            await sleep(_READ_EVERY_S)
-            async with self._turn:
-                is_old = current_time() - self._read_at_s >= _READ_EVERY_S
-                reading = self._last if self._last is not None and not is_old else await self.now()
-        return reading
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._pace: asyncio.Task[None] | None = None
 
     async def now(self) -> PowerReading:
         """What it reads now; a board that answers at once is not worth a thread."""
-        asked_at_s = current_time()
         reading = self._read_at_once()
         if reading is None:
             reading = await by_hand(self._read)
-        self._last, self._read_at_s = reading, asked_at_s
+        self._saw(reading)
         return reading
+
+    async def changed(self, told: PowerReading) -> PowerReading:
+        """Wait until it reads anything else than `told`; it is read every half second, whoever waits.
+
+        Raises:
+            HilError: The board cannot be asked any more.
+        """
+        while self._last is None or self._last == told:
+            with self._waits() as change:
+                await change
+        return self._last
+
+    @contextmanager
+    def _waits(self) -> Iterator[asyncio.Future[None]]:
+        """Be one of those who are told of a change; while there is one, the meter is read."""
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(change)
+        if self._pace is None:
+            self._pace = asyncio.create_task(self._read_on())
+        try:
+            yield change
+        finally:
+            self._waiting.discard(change)
+            if not self._waiting and self._pace is not None:
+                self._pace.cancel()
+                self._pace = None
+
+    async def _read_on(self) -> None:
+        while True:
+            await asyncio.sleep(_READ_EVERY_S)
+            try:
+                self._saw(await by_hand(self._read))
+            except Exception as error:  # noqa: BLE001 - it belongs to who waits
+                self._tell(error)
+
+    def _saw(self, reading: PowerReading) -> None:
+        if reading != self._last:
+            self._last = reading
+            self._tell()
+
+    def _tell(self, error: Exception | None = None) -> None:
+        for change in self._waiting:
+            if change.done():
+                continue
+            if error is None:
+                change.set_result(None)
+            else:
+                change.set_exception(error)

@@ -61,7 +61,35 @@ def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
         return await asyncio.gather(*(meter.changed(first) for _ in range(WATCHERS)))
 
     assert asyncio.run(watch()) == [reading(0.2)] * WATCHERS
-    assert board.asked < WATCHERS
+    assert board.asked == 1 + 2
+
+
+def test_a_stream_that_begins_tells_the_others_what_changed() -> None:
+    board = Board(0.1, 0.2)
+
+    async def watch() -> PowerReading:
+        meter = Meter(board.read, busy)
+        waiting = asyncio.ensure_future(meter.changed(await meter.now()))
+        await meter.now()
+        return await waiting
+
+    assert asyncio.run(watch()) == reading(0.2)
+    assert board.asked == 1 + 1
+
+
+def test_a_meter_that_nobody_watches_any_more_is_not_read() -> None:
+    board = Board(0.1)
+
+    async def leave() -> set[asyncio.Task[None]]:
+        meter = Meter(board.read, busy)
+        waiting = asyncio.ensure_future(meter.changed(await meter.now()))
+        await asyncio.sleep(0)  # it waits now
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await asyncio.sleep(0)
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+    assert asyncio.run(leave()) == set()
 
 
 def test_a_board_that_is_lost_ends_every_stream() -> None:
