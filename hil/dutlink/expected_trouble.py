@@ -107,7 +107,11 @@ def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) 
     if finding.pattern.search(said) and finding.pattern.search(pattern.pattern):
         return True
     line = finding.line.encode()
-    alone, trouble = pattern.search(line), finding.pattern.search(line)
-    if alone is None or trouble is None or not alone.group() or alone.group() not in said:
-        return False
-    return alone.start() < trouble.end() and trouble.start() < alone.end()
+    trouble = finding.pattern.search(line)
+    for ended in (line, line + b"\r\n", line + b"\n"):  # whoever waits for a line may wait for its end, too
+        alone = pattern.search(ended)
+        if alone is None or trouble is None or not alone.group() or plain(alone.group()).encode() not in said:
+            continue
+        if alone.start() < trouble.end() and trouble.start() < alone.end():
+            return True
+    return False
