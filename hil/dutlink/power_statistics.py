@@ -92,8 +92,8 @@ def compare(mine: Sequence[float], theirs: Sequence[float], least_watts: float) 
             why=f"they have {len(mine)} and {len(theirs)} independent readings; it takes {_LEAST}",
             remedy="trace for 8 s or more; 30 s tell a rise of a tenth",
         )
-    mean, variance, effective = _summary(mine)
-    base, base_variance, base_effective = _summary(theirs)
+    mean, variance, effective = _summary(mine, least_watts)
+    base, base_variance, base_effective = _summary(theirs, least_watts)
     parts = variance / effective, base_variance / base_effective
     error = math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / (
@@ -103,14 +103,19 @@ def compare(mine: Sequence[float], theirs: Sequence[float], least_watts: float) 
     return Comparison(mean, base, effective, base_effective, p_rise, 1 - p_rise, least_watts)
 
 
-def _summary(watts: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, variance, and how many independent readings tell as much."""
+def _summary(watts: Sequence[float], least_watts: float) -> tuple[float, float, float]:
+    """Mean, variance, and how many independent readings tell as much.
+
+    Equal readings, and those that change between two neighbouring steps of the sensor, tell of no correlation
+    of the DUT's: each one counts.
+    """
     count = len(watts)
     mean = math.fsum(watts) / count
     apart = [value - mean for value in watts]
     squares = math.fsum(value * value for value in apart)
     pairs = math.fsum(a * b for a, b in pairwise(apart))
-    correlation = min(max(pairs / squares, 0.0), 0.9) if squares > 0 else 0.0
+    steps = count * max(_ROUNDING_VARIANCE, (least_watts / 2) ** 2)
+    correlation = min(max(pairs / (squares + steps), 0.0), 0.9)
     effective = max(count * (1 - correlation) / (1 + correlation), 2.0)
     return mean, squares / (count - 1) + _ROUNDING_VARIANCE, effective
 

@@ -8,6 +8,7 @@ they ended the line, and with what stands in them. So nothing hides behind an es
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -155,27 +156,23 @@ def _broken(block: bytes) -> list[bytes]:
 
 def _places(pattern: re.Pattern[bytes], block: bytes) -> set[int]:
     """Where a pattern stands in a block, by offsets of the block itself."""
-    without, shifts = _dropped(block)
-    found = {_shifted(match.start(), shifts) for match in pattern.finditer(without)}
+    without, cuts, shifts = _dropped(block)
+    found = {match.start() + shifts[bisect_right(cuts, match.start())] for match in pattern.finditer(without)}
     return found.union(*({match.start() for match in pattern.finditer(form)} for form in _broken(block)))
 
 
-def _dropped(block: bytes) -> tuple[bytes, list[tuple[int, int]]]:
-    """Return a block without sequences and controls, and what each cut-out shifts: (offset, bytes)."""
-    pieces, shifts, begin = [], [], 0
+def _dropped(block: bytes) -> tuple[bytes, list[int], list[int]]:
+    """Return a block without sequences and controls, where in it these were, and what was cut out up to each.
+
+    The last list begins with the 0 of what is in front of the first one.
+    """
+    pieces, cuts, shifts, begin = [], [], [0], 0
     for cut in _DROPPED.finditer(block):
         pieces.append(block[begin : cut.start()])
         begin = cut.end()
-        shifts.append((cut.start(), begin - cut.start()))
-    return b"".join([*pieces, block[begin:]]), shifts
-
-
-def _shifted(offset: int, shifts: list[tuple[int, int]]) -> int:
-    for place, size in shifts:
-        if place > offset:
-            break
-        offset += size
-    return offset
+        cuts.append(cut.start() - shifts[-1])
+        shifts.append(shifts[-1] + begin - cut.start())
+    return b"".join([*pieces, block[begin:]]), cuts, shifts
 
 
 def _line_around(block: bytes, place: int) -> tuple[str, int]:

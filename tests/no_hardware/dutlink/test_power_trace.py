@@ -226,6 +226,21 @@ def test_readings_that_follow_each_other_count_for_less() -> None:
     assert compare(slow, slow, 0.0).effective < compare(quick, quick, 0.0).effective / 3
 
 
+@pytest.mark.parametrize("watts", [0.5, 1.77, 1.79, 3.3])
+def test_a_rise_of_a_tenth_is_seen_where_all_readings_are_equal(watts: float) -> None:
+    outcome = compare([round(1.1 * watts, 2)] * 14, [watts] * 14, least_watts=0.0155)
+
+    assert outcome.rose
+    assert outcome.effective == outcome.baseline_effective == pytest.approx(14)
+
+
+def test_a_rise_of_a_tenth_is_seen_in_readings_that_drift_by_one_step_of_the_meter() -> None:
+    baseline, higher = [1.77] * 14, [1.94] * 5 + [1.95] + [1.96] * 8
+
+    assert compare(higher, baseline, least_watts=0.0155).rose
+    assert compare(baseline, higher, least_watts=0.0155).fell
+
+
 def test_less_than_a_step_of_the_sensor_is_no_rise() -> None:
     assert not compare([1.01] * 20, [1.0] * 20, least_watts=0.0155).rose
 

@@ -122,6 +122,15 @@ def test_the_place_is_that_of_the_byte_whatever_was_dropped_before() -> None:
     assert watch.findings[0].position == 100 + len(b"\x1b[31m\x07ab\x1b[0m")
 
 
+def test_each_of_many_coloured_lines_has_its_place() -> None:
+    line = b"\x1b[31mKernel \x1b[1mpanic\x1b[0m\r\n"
+    watch = watched([line * 500])
+
+    assert [finding.position for finding in watch.findings] == [
+        number * len(line) + len(b"\x1b[31m") for number in range(500)
+    ]
+
+
 def test_a_gap_in_the_bytes_does_not_join_what_stands_around_it() -> None:
     watch = Watch()
     watch.feed(Chunk(1.0, 2.0, b"Kernel ", 0))
