@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import HilError, StickLostError, StickMissingError, StorageError
+from hil.errors import HilError, ImageError, StickLostError, StickMissingError, StorageError, UsageError
 from hil.flash.disk import PIECE_BYTES, memory
 from hil.flash.fingerprint import Source
 from hil.flash.flashing import flash_image
@@ -81,9 +81,32 @@ def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str
     return Source.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
 
 
-def opened_image(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Image:
-    """Open an image that is given by its path."""
-    return open_image(image, bmap) if isinstance(image, str | os.PathLike) else image
+def opened_image(
+    storage: Storage, image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool
+) -> Image:
+    """Open an image that is given by its path; of one that is damaged, nobody has the stick afterwards.
+
+    A file that is not there is a slip of the pen, and disturbs no DUT.
+
+    Raises:
+        ImageError: It is not there, or its damage shows at once.
+        UsageError: It is no path and no image.
+    """
+    if isinstance(image, str | os.PathLike):
+        try:
+            return open_image(image, bmap)
+        except ImageError:
+            if Path(image).exists():
+                with suppress(HilError):
+                    storage.off()
+            raise
+    if not hasattr(image, "extents"):
+        raise UsageError(
+            f"{image!r} cannot be flashed",
+            why=f"it is of type {type(image).__name__}",
+            remedy="give the path of an image file",
+        )
+    return image
 
 
 @contextmanager

@@ -199,7 +199,7 @@ class Storage:
         is_same = source is not None and source == self._untouched and self._position is Position.OFF
         untouched = self._flashed if is_same else None
         self._flashed = None
-        opened = flashing.opened_image(image, bmap)
+        opened = flashing.opened_image(self, image, bmap)
         if self._far is not None:
             with self._left_off():
                 flashed = self._far.flash(opened, progress or self.progress, force=force)
@@ -223,7 +223,7 @@ class Storage:
         Afterwards the position is off, whatever happened.
 
         Args:
-            path: The file; one that exists is replaced.
+            path: The file; a plain one that exists is replaced, anything else is refused.
             size_bytes: How much, from the stick's start; None: all of it.
             progress: Is told how far it is; None: the storage's own.
 

@@ -91,6 +91,9 @@ def _check_file(image: Path) -> None:
         status = image.stat()
     except OSError as error:
         raise unreadable(str(image), error) from error
+    except ValueError as error:
+        why, remedy = str(error), "give the path of an image file"
+        raise ImageError(f"{str(image)!r} is no path", why=why, remedy=remedy) from error
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(
             f"{image} is no image file",

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["SparseFile"]
 
 _HOLE_BYTES = 4096
 _ZEROS = bytes(_HOLE_BYTES)
+_LETTERS = 40
+"""Of the name, for the unfinished file's: a name has room for 255 bytes."""
 
 
 class SparseFile:
     """A file that is filled from its start; it gets its name when it is complete, and not before.
 
     Args:
-        path: Where it will be; what is there already is replaced then.
+        path: Where it will be, links followed; a plain file that is there already is replaced then.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._path = Path(os.path.realpath(path))
+        self._unfinished = self._path.with_name(f".{path.name[:_LETTERS]}.{os.getpid()}.part")
         self._at = 0
 
     def __enter__(self) -> Self:
+        """Begin.
+
+        Raises:
+            OSError: It cannot be made there; a device, a pipe or a folder has that name.
+        """
+        if self._path.exists() and not self._path.is_file():
+            raise FileExistsError(errno.EEXIST, "what has that name is no plain file")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self._unfinished, flags, 0o666)
         return self

@@ -184,6 +184,24 @@ def test_a_file_that_cannot_be_written_says_so(board: Board, tmp_path: Path) -> 
         board.storage.read(tmp_path / "no" / "such" / "folder")
 
 
+def test_an_image_whose_damage_shows_at_once_takes_the_stick_from_the_dut(
+    board: Board, tmp_path: Path
+) -> None:
+    (tmp_path / "image.gz").write_bytes(b"\x1f\x8b\x08")
+    board.storage.dut()
+
+    with pytest.raises(errors.ImageError):
+        board.storage.flash(tmp_path / "image.gz")
+
+    assert board.storage.position == "off"
+
+
+@pytest.mark.parametrize("image", [None, 5, b"image.img"])
+def test_what_is_no_image_is_told_by_its_type(board: Board, image: object) -> None:
+    with pytest.raises(errors.UsageError, match="cannot be flashed"):
+        board.storage.flash(image)  # type: ignore[arg-type]
+
+
 def test_an_image_that_is_not_there_leaves_the_board_alone(board: Board, simulator: SimulatorProcess) -> None:
     _, since = simulator.control.log(board.serial)
 

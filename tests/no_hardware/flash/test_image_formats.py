@@ -202,7 +202,7 @@ def test_an_archive_in_an_archive_is_refused(inner: str, outer: str, tmp_path: P
         image_of(COMPRESSORS[outer](COMPRESSORS[inner](bytes(1000))), str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["missing.img", "."])
+@pytest.mark.parametrize("name", ["missing.img", ".", "nul\0.img"])
 def test_what_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         open_image(tmp_path / name)

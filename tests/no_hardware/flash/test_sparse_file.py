@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +34,34 @@ def test_zeros_take_no_room(tmp_path: Path) -> None:
         file.write(bytes(1024 * 1024) + b"x" + bytes(4095) + bytes(1024 * 1024))
 
     assert path.stat().st_blocks * 512 <= 64 * 1024
+
+
+def test_a_pipe_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link", "."):
+        with pytest.raises(FileExistsError), SparseFile(tmp_path / name):
+            pass
+
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_a_link_stays_and_leads_to_what_was_written(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("stick.img")
+    with SparseFile(tmp_path / "link") as file:
+        file.write(b"new")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "stick.img").read_bytes() == b"new"
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("\u00e4" * 127)
+    with SparseFile(path) as file:
+        file.write(b"new")
+
+    assert path.read_bytes() == b"new"
 
 
 def test_what_is_not_complete_leaves_the_old_file(tmp_path: Path) -> None:
