@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from certificates import Certificate, make_certificate
@@ -16,7 +16,8 @@ from hil.sim.control_client import ControlClient
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 __all__ = [
@@ -31,7 +32,10 @@ __all__ = [
     "mortal",
     "simulator",
     "stock",
+    "third",
 ]
+
+StartThird: TypeAlias = "Callable[..., AbstractContextManager[Exporter]]"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -167,6 +171,26 @@ def lab(
         ]
         wait_until_free(controller, 2)
         yield exporters
+
+
+@pytest.fixture
+def third(
+    tmp_path: Path,
+    controller: Controller,
+    certificate: Certificate,
+    simulator: SimulatorProcess,
+    boards: list[str],
+) -> StartThird:
+    """Start an exporter of the third board, for a `with` block; takes what `lab_exporter` does."""
+
+    @contextmanager
+    def start(hook_s: int = 0, words: str = "") -> Iterator[Exporter]:
+        where = (controller, certificate, simulator, tmp_path)
+        with lab_exporter(*where, 2, boards[2], hook_s, words) as exporter:
+            wait_for("it is free", lambda: controller.exporters["lab2"].free)
+            yield exporter
+
+    return start
 
 
 def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs

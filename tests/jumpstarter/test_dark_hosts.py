@@ -6,16 +6,14 @@ Jumpstarter's own client would find out after 200 s (gRPC's pings, as it sets th
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import PASSPHRASE, wait_for
-from jumpstarter_fixtures import lab_exporter
+from exporters import wait_for
 from lab_run import LabRun
+from reached import address, reached
 from relay import Relay
 
-from hil.dutlink.board import Board, open_board
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
 from hil.jumpstarter.leased import LeasedRoad, LentRoad
 from hil.jumpstarter.reach import reach
@@ -23,14 +21,16 @@ from hil.jumpstarter.target import Leased, Lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from certificates import Certificate
     from controller import Controller
     from exporters import DirectExporter
+    from jumpstarter_fixtures import StartThird
 
+    from hil.dutlink.board import Board
     from hil.sim.control_client import ControlClient
-    from hil.sim.process import SimulatorProcess
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(240)
@@ -45,20 +45,12 @@ def relay(mortal: DirectExporter) -> Iterator[Relay]:
 
 def through(relay: Relay, certificate: Certificate, folder: Path) -> str:
     """How a run reaches the exporter."""
-    secret = folder / "passphrase"
-    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
-    return f"jumpstarter+direct://127.0.0.1:{relay.port}?ca={certificate.certificate}&passphrase={secret}"
+    return address(f"127.0.0.1:{relay.port}", certificate, folder)
 
 
-@contextmanager
-def opened(relay: Relay, certificate: Certificate, folder: Path) -> Iterator[Board]:
-    """The board, as a run opens it; what is told while it is given back is of no interest."""
-    far = reach(through(relay, certificate, folder), "", LIMIT_S, print)
-    try:
-        with open_board(far.host, wiring=far.wiring) as board:
-            yield board
-    finally:
-        far.close()
+def opened(relay: Relay, certificate: Certificate, folder: Path) -> AbstractContextManager[Board]:
+    """The board, as a run opens it."""
+    return reached(through(relay, certificate, folder), LIMIT_S)
 
 
 def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
@@ -78,16 +70,13 @@ def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
     wait_for("the board is safe", lambda: not control.state(board)["supply"])
 
 
-def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_lasts(  # noqa: PLR0913, PLR0917
+def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_lasts(
+    third: StartThird,
     tmp_path: Path,
     client: Path,
     controller: Controller,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
-    boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+    with third() as exporter:
         options = (f"--hil-client={client}", "-k", "holds")
         with LabRun(tmp_path / "run", "jumpstarter:lab=2", options) as run:
             run.wait_for_sign("holding")
@@ -100,16 +89,13 @@ def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_last
     assert controller.active() == []
 
 
-def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(  # noqa: PLR0913, PLR0917
+def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(
+    third: StartThird,
     tmp_path: Path,
     client: Path,
     controller: Controller,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
-    boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+    with third() as exporter:
         leases = len(controller.leases)
         with exporter.stopped():
             options = (f"--hil-client={client}", "--hil-wait", "600", "-k", "next or holds or no_board")
@@ -123,16 +109,11 @@ def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(  #
     assert len(controller.leases) == leases + 1
 
 
-def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(  # noqa: PLR0913, PLR0917
-    tmp_path: Path,
+def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(
+    third: StartThird,
     client: Path,
-    controller: Controller,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
-    boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+    with third() as exporter:
         road = LeasedRoad(Leased("lab=2", str(client)), LIMIT_S, print)
 
         with exporter.stopped(), pytest.raises(BoardLostError, match="did not answer within"):

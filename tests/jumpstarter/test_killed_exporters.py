@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import PASSPHRASE, wait_for
+from exporters import wait_for
+from reached import address, reached
 
-from hil.dutlink.board import Board, open_board
 from hil.errors import BoardLostError, ConsoleLostError
 from hil.flash.progress import Silent
-from hil.jumpstarter.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from certificates import Certificate
     from exporters import DirectExporter
 
+    from hil.dutlink.board import Board
     from hil.sim.control_client import ControlClient
 
 LIMIT_S = 60.0
@@ -30,21 +29,8 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def board(mortal: DirectExporter, certificate: Certificate, tmp_path: Path) -> Iterator[Board]:
     """The board of an exporter that may be killed."""
-    secret = tmp_path / "passphrase"
-    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
-    asked = f"jumpstarter+direct://{mortal.address}?ca={certificate.certificate}&passphrase={secret}"
-    with _reached(asked) as opened:
+    with reached(address(mortal.address, certificate, tmp_path), LIMIT_S) as opened:
         yield opened
-
-
-@contextmanager
-def _reached(asked: str) -> Iterator[Board]:
-    far = reach(asked, "", LIMIT_S, print)
-    try:
-        with open_board(far.host, wiring=far.wiring) as opened:
-            yield opened
-    finally:
-        far.close()
 
 
 class Interrupted(Silent):

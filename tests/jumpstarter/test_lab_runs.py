@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import wait_for
-from jumpstarter_fixtures import client_facts, lab_exporter, wait_until_free
+from jumpstarter_fixtures import client_facts, wait_until_free
 from lab_run import LabRun
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from certificates import Certificate
     from controller import Controller
     from exporters import Exporter
+    from jumpstarter_fixtures import StartThird
 
     from hil.sim.control_client import ControlClient
-    from hil.sim.process import SimulatorProcess
 
 ANY = "jumpstarter:board=dutlink"
 FIRST = "jumpstarter:lab=0"
@@ -156,17 +156,14 @@ def test_the_hooks_ran_and_could_use_the_board(lab: list[Exporter], boards: list
     assert f"serial: {boards[0]}" in said
 
 
-def test_a_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(  # noqa: PLR0913, PLR0917 - fixtures
+def test_a_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(
+    third: StartThird,
     tmp_path: Path,
     client: Path,
-    controller: Controller,
     control: ControlClient,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
     boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+    with third() as exporter:
         with LabRun(tmp_path / "run", "jumpstarter:lab=2", by(client, "-k", "holds")) as run:
             run.wait_for_sign("holding")
 

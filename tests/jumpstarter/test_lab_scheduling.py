@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import wait_for
-from jumpstarter_fixtures import lab_exporter, wait_until_free
+from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
 from hil.jumpstarter.leased import LeasedRoad
@@ -15,11 +15,10 @@ from hil.jumpstarter.target import Leased
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
     from controller import Controller
+    from jumpstarter_fixtures import StartThird
 
     from hil.sim.control_client import ControlClient
-    from hil.sim.process import SimulatorProcess
 
 ANY = "jumpstarter:board=dutlink"
 WISHES = "case_wishes.py"
@@ -125,16 +124,15 @@ def test_leases_end_behind_the_last_test_that_needs_a_board_though_the_run_goes_
 
 
 def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noqa: PLR0913, PLR0917 - fixtures
+    third: StartThird,
     tmp_path: Path,
     client: Path,
     controller: Controller,
     control: ControlClient,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
     boards: list[str],
 ) -> None:
     wait_until_free(controller, 2)
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2]) as exporter:
+    with third() as exporter:
         wait_until_free(controller, 3)
         other = LeasedRoad(Leased("lab=0", str(client)), 60.0, print)  # so the run gets the other two
         options = (f"--hil-client={client}", "-n", "2", "--hil-require")

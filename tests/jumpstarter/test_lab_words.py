@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import wait_for
-from jumpstarter_fixtures import lab_exporter
 from lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
     from controller import Controller
+    from jumpstarter_fixtures import StartThird
 
     from hil.sim.control_client import ControlClient
-    from hil.sim.process import SimulatorProcess
 
 WORDS = """
 watch = ["Linux version 6"]
@@ -28,16 +26,14 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def test_the_words_of_an_exporters_lab_file_hold_for_a_run(  # noqa: PLR0913, PLR0917 - fixtures
+    third: StartThird,
     tmp_path: Path,
     client: Path,
     controller: Controller,
     control: ControlClient,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
     boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2], words=WORDS):
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
+    with third(words=WORDS):
         with LabRun(
             tmp_path / "run", "jumpstarter:lab=2", (f"--hil-client={client}", "-k", "logs_in")
         ) as run:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import JMP, wait_for
-from jumpstarter_fixtures import lab_exporter, wait_until_free
+from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
 from hil.jumpstarter.leased import LeasedRoad
@@ -19,10 +19,9 @@ from hil.jumpstarter.target import Leased
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
     from controller import Controller
+    from jumpstarter_fixtures import StartThird
 
-    from hil.sim.process import SimulatorProcess
 
 SHORT_S = 3.0
 LIMIT_S = 60.0
@@ -65,17 +64,12 @@ def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
     assert any("1 lease of runs that were killed here: ended now" in line for line in told)
 
 
-def test_hooks_may_take_longer_than_a_connection_is_waited_for(  # noqa: PLR0913, PLR0917 - fixtures
-    tmp_path: Path,
+def test_hooks_may_take_longer_than_a_connection_is_waited_for(
+    third: StartThird,
     client: Path,
-    controller: Controller,
-    certificate: Certificate,
-    simulator: SimulatorProcess,
     boards: list[str],
 ) -> None:
-    with lab_exporter(controller, certificate, simulator, tmp_path, 2, boards[2], hook_s=22):
-        wait_for("it is free", lambda: controller.exporters["lab2"].free)
-
+    with third(hook_s=22):
         road = LeasedRoad(Leased("lab=2", str(client)), LIMIT_S, print)
 
         assert road.board.describe()["serial"] == boards[2]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import PASSPHRASE
+from reached import address, reached
 
-from hil.dutlink.board import Board, open_board
 from hil.dutlink.requests import Request, StorageAction
 from hil.errors import BoardBusyError, ImageError
 from hil.jumpstarter.reach import reach
@@ -19,11 +17,13 @@ from hil.sim.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from certificates import Certificate
     from exporters import DirectExporter
 
+    from hil.dutlink.board import Board
     from hil.sim.control_client import ControlClient
 
 LIMIT_S = 30.0
@@ -46,18 +46,9 @@ class Heard:
         pass
 
 
-@contextmanager
-def remote(direct: DirectExporter, certificate: Certificate, folder: Path) -> Iterator[Board]:
+def remote(direct: DirectExporter, certificate: Certificate, folder: Path) -> AbstractContextManager[Board]:
     """The exporter's board, as a run opens it."""
-    secret = folder / "passphrase"
-    secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
-    asked = f"jumpstarter+direct://{direct.address}?ca={certificate.certificate}&passphrase={secret}"
-    far = reach(asked, "", LIMIT_S, print)
-    try:
-        with open_board(far.host, wiring=far.wiring) as board:
-            yield board
-    finally:
-        far.close()
+    return reached(address(direct.address, certificate, folder), LIMIT_S)
 
 
 @pytest.fixture
@@ -148,8 +139,7 @@ def test_two_runs_never_share_a_board_that_is_reached_directly(
     board: Board, direct: DirectExporter, certificate: Certificate, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    secret = tmp_path / "passphrase"
-    asked = f"jumpstarter+direct://{direct.address}?ca={certificate.certificate}&passphrase={secret}"
+    asked = address(direct.address, certificate, tmp_path)
 
     with pytest.raises(BoardBusyError, match=f"pid {os.getpid()}"):
         reach(asked, "", 0.5, told.append)
