@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.dutlink.needles import compiled
+from hil.dutlink.needles import patterns_of
 from hil.dutlink.plain_text import CSI
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError
@@ -65,7 +65,7 @@ def shown(prompt: Pattern) -> str:
 
 def at_the_end(prompt: Pattern) -> re.Pattern[bytes]:
     """Make a pattern of a prompt's that matches at the end of what came only."""
-    found = compiled(prompt)
+    (found,) = patterns_of([prompt])
     source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
     return re.compile(b"(?:%b)%b\\Z" % (source, _SEQUENCES.pattern), found.flags)
 
@@ -83,9 +83,10 @@ def wait_for_prompt(talk: Talk, limit_s: float) -> None:
 
     Raises:
         ExpectError: None came in time.
+        UsageError: The prompt is no pattern.
     """
     deadline, came = Deadline(limit_s), False
-    anywhere, last = compiled(talk.prompt), at_the_end(talk.prompt)
+    (anywhere,), last = patterns_of([talk.prompt]), at_the_end(talk.prompt)
     while True:
         before = len(talk.unread())
         try:

@@ -12,7 +12,7 @@ from shell_tty import ShellTty
 
 from hil.dutlink import expecting
 from hil.dutlink.command import CommandResult
-from hil.errors import ConsoleError
+from hil.errors import ConsoleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,16 @@ def test_a_prompt_may_be_any_pattern(prompt: Pattern) -> None:
         dut.console.expect(prompt)
 
         assert dut.console.run("printf 'no end'; false") == CommandResult(1, "no end")
+
+
+@pytest.mark.parametrize("prompt", ["[", ["# ", "> "], None])
+def test_a_prompt_that_is_no_pattern_is_told(prompt: object) -> None:
+    with ShellTty(SHELLS["sh"][0], {"PS1": "# "}) as dut:
+        dut.console.expect("# ")
+        dut.console.prompt = prompt  # type: ignore[assignment]
+
+        with pytest.raises(UsageError, match="cannot wait for"):
+            dut.console.run("true")
 
 
 @pytest.mark.thorough
