@@ -46,11 +46,8 @@ def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progres
                 why=f"it has {disk.size_bytes}",
                 remedy="ask for fewer, or for all of them: without a size",
             )
-        try:
-            with SparseFile(path) as file:
-                _copy(disk, file, wanted, progress)
-        except OSError as error:
-            raise _not_kept(path, error) from error
+        with SparseFile(path) as file:
+            _copy(disk, file, wanted, progress)
         return ReadBack(path, wanted, disk.node, time.monotonic() - began)
 
 
@@ -133,12 +130,3 @@ def _copy(disk: Disk, file: SparseFile, size_bytes: int, progress: Progress) -> 
             progress.advance(len(data))
     finally:
         progress.end()
-
-
-def _not_kept(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path} cannot be written",
-        why=error.strerror or str(error),
-        remedy="give a path in a folder that you may write to, with room for what the stick holds",
-        errno=error.errno,
-    )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hil.errors import StorageError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 __all__ = ["SparseFile"]
@@ -23,31 +27,29 @@ class SparseFile:
 
     Args:
         path: Where it will be, links followed; a plain file that is there already is replaced then.
+
+    Raises:
+        StorageError: It cannot be made there, or not written; from each method.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(os.path.realpath(path))
+        self._given = path
+        with _told(path):
+            self._path = Path(os.path.realpath(path))
         self._unfinished = self._path.with_name(f".{path.name[:_LETTERS]}.{os.getpid()}.part")
         self._at = 0
 
     def __enter__(self) -> Self:
-        """Begin.
-
-        Raises:
-            OSError: It cannot be made there; a device, a pipe or a folder has that name.
-        """
-        if self._path.exists() and not self._path.is_file():
-            raise FileExistsError(errno.EEXIST, "what has that name is no plain file")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._descriptor = os.open(self._unfinished, flags, 0o666)
+        """Begin; what is no plain file is not replaced."""
+        with _told(self._given):
+            if self._path.exists() and not self._path.is_file():
+                raise FileExistsError(errno.EEXIST, "what has that name is no plain file")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(self._unfinished, flags, 0o666)
         return self
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append bytes; whole blocks of zeros become holes.
-
-        Raises:
-            OSError: The disk is full, or fails.
-        """
+        """Append bytes; whole blocks of zeros become holes."""
         view = memoryview(data)
         begin: int | None = None
         for offset in range(0, len(view), _HOLE_BYTES):
@@ -66,15 +68,31 @@ class SparseFile:
     ) -> None:
         try:
             if kind is None:
-                os.ftruncate(self._descriptor, self._at)
-                os.fsync(self._descriptor)
-                self._unfinished.replace(self._path)
+                with _told(self._given):
+                    os.ftruncate(self._descriptor, self._at)
+                    os.fsync(self._descriptor)
+                    self._unfinished.replace(self._path)
         finally:
             os.close(self._descriptor)
             self._unfinished.unlink(missing_ok=True)
 
     def _put(self, data: memoryview, offset: int) -> None:
         at = self._at + offset
-        while data:
-            written = os.pwrite(self._descriptor, data, at)
-            data, at = data[written:], at + written
+        with _told(self._given):
+            while data:
+                written = os.pwrite(self._descriptor, data, at)
+                data, at = data[written:], at + written
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of which file an error is, and what to do."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path} cannot be written",
+            why=getattr(error, "strerror", None) or str(error),
+            remedy="give a path in a folder that you may write to, with room for what the stick holds",
+            errno=getattr(error, "errno", None),
+        ) from error

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.errors import StorageError
 from hil.flash.sparse_file import SparseFile
 
 PIECE = st.one_of(
@@ -40,7 +41,7 @@ def test_a_pipe_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for name in ("pipe", "link", "."):
-        with pytest.raises(FileExistsError), SparseFile(tmp_path / name):
+        with pytest.raises(StorageError, match="no plain file"), SparseFile(tmp_path / name):
             pass
 
     assert (tmp_path / "pipe").is_fifo()
@@ -77,3 +78,9 @@ def test_what_is_not_complete_leaves_the_old_file(tmp_path: Path) -> None:
         write_half()
 
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"stick.img": b"old"}
+
+
+@pytest.mark.parametrize("name", ["absent/stick.img", "a\0b"], ids=["no folder", "a NUL in it"])
+def test_a_path_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StorageError, match="cannot be written"), SparseFile(tmp_path / name):
+        pass
