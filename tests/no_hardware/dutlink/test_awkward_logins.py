@@ -38,7 +38,7 @@ def test_login_ends_at_the_shell_of_a_dut_that(kind: str) -> None:
         assert dut.console.run("echo here") == CommandResult(0, "here")
 
 
-@pytest.mark.parametrize("kind", ["asks for both", "kernel"])
+@pytest.mark.parametrize("kind", ["asks for both", pytest.param("kernel", marks=pytest.mark.thorough)])
 def test_a_wrong_password_is_told_in_the_dut_s_words(kind: str) -> None:
     with (
         ShellTty([sys.executable, str(GETTY), kind]) as dut,
@@ -56,6 +56,7 @@ def test_a_boot_log_that_says_hashes_is_no_shell() -> None:
         assert b"dut login: " in dut.console.transcript.data
 
 
+@pytest.mark.thorough
 def test_who_cannot_log_in_is_told_how_long_it_was_tried_and_what_came_last() -> None:
     with (
         ShellTty([sys.executable, "-c", "print('U-Boot # is silent'); input()"]) as dut,

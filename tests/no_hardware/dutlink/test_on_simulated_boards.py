@@ -196,6 +196,7 @@ def test_the_boot_log_is_heard_from_its_start(board: Board) -> None:
     assert board.console.expect("boot ROM.*boot> ", timeout_s=10)
 
 
+@pytest.mark.thorough
 def test_the_stick_of_each_board_is_found_when_all_turn_at_once(
     sim_host: Host, simulator: SimulatorProcess
 ) -> None:
@@ -271,9 +272,9 @@ def read_until(descriptor: int, end: bytes) -> None:
     "keys",
     [
         pytest.param(b"power on", id="behind the command"),
-        pytest.param(b"power on" + 3 * LEFT, id="in the middle of it"),
+        pytest.param(b"power on" + 3 * LEFT, id="in the middle of it", marks=pytest.mark.thorough),
         pytest.param(b"power on" + 8 * LEFT, id="before it"),
-        pytest.param(b"power on" + 400 * b" " + 408 * LEFT, id="far before it"),
+        pytest.param(b"power on" + 400 * b" " + 408 * LEFT, id="far before it", marks=pytest.mark.thorough),
     ],
 )
 def test_half_a_command_in_the_board_s_line_is_never_run(

@@ -252,6 +252,7 @@ def test_a_garbled_farewell_is_asked_for_again(
     assert other_end.console_mode
 
 
+@pytest.mark.thorough
 def test_a_dut_that_never_pauses_does_not_hold_up_the_time_limit(opened: Console, other_end: FakeTty) -> None:
     other_end.silent = True
     over = threading.Event()

@@ -702,7 +702,9 @@ def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
     assert not boots(bench)
 
 
-@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize(
+    "kind", ["gzip", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("bzip2", "xz"))]
+)
 def test_an_archive_that_is_slow_to_unpack_is_read_once(bench: StickBench, image: Path, kind: str) -> None:
     archive = packed(image, kind)
 

@@ -52,6 +52,7 @@ def content_of(history: History) -> dict[str, object]:
     return runs | {"tally": sorted(tally)}
 
 
+@pytest.mark.thorough
 @given(st.lists(parts, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_the_union_of_all_comes_out_in_any_order_and_however_often(
     contents: list[dict[str, tuple[set[int], bool]]], order: object

@@ -133,6 +133,7 @@ def test_a_history_that_cannot_be_written_fails_no_test_and_is_said(tmp_path: Pa
     assert (ran.returncode, "NOT KEPT: 1 attempts" in ran.stdout) == (0, True), ran.stdout
 
 
+@pytest.mark.thorough
 def test_a_test_that_was_interrupted_has_neither_passed_nor_failed(tmp_path: Path) -> None:
     lay_out(tmp_path)
     interrupted = "def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n"

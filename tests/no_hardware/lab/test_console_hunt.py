@@ -70,6 +70,7 @@ def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
         assert hunt.speaker(10) == consoles.dev / "serial/by-id/usb-FTDI"
 
 
+@pytest.mark.thorough
 def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
     with ConsoleHunt(consoles.dev, SERIAL) as hunt:
         hunt.power_comes_now()

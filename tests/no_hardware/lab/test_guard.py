@@ -217,6 +217,7 @@ def test_a_board_that_stays_silent_is_free_and_made_safe_when_it_answers(holder:
     assert until(lambda: read_record(board.parent, SERIAL).state is BoardState.SAFE, SOON_S)
 
 
+@pytest.mark.thorough
 def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
     holder: Holder, board: Path, safety: Safety
 ) -> None:

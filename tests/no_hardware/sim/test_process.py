@@ -176,6 +176,7 @@ def test_without_being_asked_it_outlives_its_input() -> None:
     assert finish(process) == 0
 
 
+@pytest.mark.thorough
 def test_idle_boards_cost_next_to_nothing() -> None:
     def spent_s(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

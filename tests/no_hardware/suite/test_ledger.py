@@ -163,7 +163,10 @@ def test_it_fails_where_hardware_is_required(run_suite: RunSuite) -> None:
     assert (inner.results(), inner.status) == ({"test_passes": "error"}, Status.BENCH_NOT_READY)
 
 
-@pytest.mark.parametrize("arguments", ["", "strict=True", "raises=BaseException"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["strict=True", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("", "raises=BaseException"))],
+)
 def test_no_xfail_excuses_hardware_that_is_required(arguments: str, run_suite: RunSuite) -> None:
     source = f"import pytest\n@pytest.mark.xfail({arguments})\ndef test_reads(power): assert False"
     inner = run_suite(source, "--hil-boards=none", "--hil-require")

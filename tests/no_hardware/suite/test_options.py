@@ -45,7 +45,13 @@ def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) ->
 
 @pytest.mark.parametrize(
     "option",
-    ["--hil-boards=both", "--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan", "--hil-repeat=10"],
+    [
+        "--hil-boards=both",
+        *(
+            pytest.param(option, marks=pytest.mark.thorough)
+            for option in ("--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan", "--hil-repeat=10")
+        ),
+    ],
 )
 def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, option)
@@ -60,6 +66,7 @@ def test_a_number_of_repeats_that_makes_no_sense_is_refused(text: str) -> None:
         parse_times("--hil-repeat", text)
 
 
+@pytest.mark.thorough
 def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIL_BOARDS", "none")
 
@@ -68,6 +75,7 @@ def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: 
     assert "--hil-boards none" in inner.outcomes["test_reads"].message
 
 
+@pytest.mark.thorough
 def test_the_option_goes_before_the_environment_variable(
     run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

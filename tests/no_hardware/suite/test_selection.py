@@ -60,6 +60,7 @@ def test_a_test_that_contradicts_itself_is_named(
     assert "test_inner.py::test_confused is marked" in inner.text
 
 
+@pytest.mark.thorough
 def test_the_markers_explain_themselves(run_suite: RunSuite) -> None:
     inner = run_suite("", "--markers")
 
