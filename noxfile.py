@@ -31,8 +31,8 @@ LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
 
 ON_BOARDS = ("-m", "hardware or mixed")
-# Half of the time a test waits for a simulated board, so one worker more than there are cores.
-WITHOUT_BOARDS = ("-n", str(min(4, (os.cpu_count() or 1) + 1)), "-m")
+# Half of the time a test waits for a simulated board, so two workers for each core.
+WITHOUT_BOARDS = ("-n", str(min(4, 2 * (os.cpu_count() or 1))), "-m")
 # Simulated boards can always be had: a test that is skipped for want of one is a hole in the run.
 SIMULATED = ("--hil-boards", "sim:2", "--hil-require", "-n", "2")
 
