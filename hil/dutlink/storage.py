@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
-from hil.errors import StickStayedError, WrongDiskError
+from hil.errors import StickStayedError
 from hil.flash.progress import Silent
-from hil.flash.proof import Expected, open_proven
+from hil.flash.proof import Expected, not_proven, open_proven
 
 if TYPE_CHECKING:
     import os
@@ -151,7 +151,7 @@ class Storage:
             expected = Expected(node, self._sys, self._stick.before, usb_names)
             return open_proven(expected, to_write=to_write)
         except StickStayedError as error:
-            raise _stayed(error) from error
+            raise not_proven(error) from error
         finally:
             self._stick.end_turn()
 
@@ -295,12 +295,3 @@ class Storage:
             self._link.answer()
             raise self._stick.missing(timeout_s)
         return node
-
-
-def _stayed(error: StickStayedError) -> WrongDiskError:
-    return WrongDiskError(
-        f"{error.what}, so that it is not proven to be the board's stick; nothing was written",
-        why=error.why,
-        remedy=error.remedy,
-        serial=error.serial,
-    )

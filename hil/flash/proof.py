@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.errors import FlashError, StickLostError, StorageError, WrongDiskError
+from hil.errors import FlashError, StickLostError, StickStayedError, StorageError, WrongDiskError
 from hil.flash.disk import Disk
 from hil.flash.doubt import BUSY, Doubt, uses_of, why_busy
 from hil.flash.in_use import file_system_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Expected", "open_proven"]
+__all__ = ["Expected", "not_proven", "open_proven"]
 
 _READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
@@ -72,6 +72,16 @@ def open_proven(expected: Expected, *, to_write: bool) -> Disk:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def not_proven(stayed: StickStayedError) -> WrongDiskError:
+    """Return what a node that did not go away with *off* means for whoever would write to it."""
+    return WrongDiskError(
+        f"{stayed.what}, so that it is not proven to be the board's stick; nothing was written",
+        why=stayed.why,
+        remedy=stayed.remedy,
+        serial=stayed.serial,
+    )
 
 
 def _open(expected: Expected, *, to_write: bool) -> int:
