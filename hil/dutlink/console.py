@@ -172,7 +172,7 @@ class Console:
         port = self._opened()
         self._mode.settle(port)
         self._mode.doubtful = False  # once is enough: asking again and again would disturb the DUT
-        data = data.encode() if isinstance(data, str) else data
+        data = _as_bytes(data)
         pause_s = self.pace_s if pace_s is None else pace_s
         size = 1 if pause_s > 0 else max(1, len(data))
         for begin in range(0, len(data), size):
@@ -183,7 +183,7 @@ class Console:
         self, line: bytes | str = b"", end: bytes | str = b"\r", pace_s: float | None = None
     ) -> None:
         """Send a line as a terminal does: the Enter key is CR; `pace_s` as in `send`."""
-        self.send(b"".join(part.encode() if isinstance(part, str) else part for part in (line, end)), pace_s)
+        self.send(_as_bytes(line) + _as_bytes(end), pace_s)
 
     def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
         """Wait until the DUT says something, and return the match.
@@ -327,3 +327,7 @@ class Console:
         before = self.transcript.between(self.transcript.position - LAST_BYTES)
         waited = Waited(pattern, waited_s, self._serial)
         raise waited.in_vain(outcome, before, maybe_in_shell=self._mode.doubtful)
+
+
+def _as_bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text

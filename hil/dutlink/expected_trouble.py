@@ -108,9 +108,11 @@ def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) 
         return True
     line = finding.line.encode()
     trouble = finding.pattern.search(line)
+    if trouble is None:
+        return False
     for ended in (line, line + b"\r\n", line + b"\n"):  # whoever waits for a line may wait for its end, too
         alone = pattern.search(ended)
-        if alone is None or trouble is None or not alone.group() or plain(alone.group()).encode() not in said:
+        if alone is None or not alone.group() or plain(alone.group()).encode() not in said:
             continue
         if alone.start() < trouble.end() and trouble.start() < alone.end():
             return True

@@ -22,6 +22,9 @@ Pattern: TypeAlias = str | bytes | re.Pattern[str] | re.Pattern[bytes]
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """How many bytes without a match are kept: some six minutes of a DUT that never pauses at 115200 baud."""
 
+_LOOKS_BEHIND_ITS_END: Final = re.compile(rb"\$|\\[bBZ]|\(\?[=!(]")
+"""In a pattern: how the match, or its groups, may hang on what follows it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -115,10 +118,6 @@ class Expecter:
             del self._unread[:surplus]
             for each in needles:
                 each.forget(surplus)
-
-
-_LOOKS_BEHIND_ITS_END: Final = re.compile(rb"\$|\\[bBZ]|\(\?[=!(]")
-"""In a pattern: how the match, or its groups, may hang on what follows it."""
 
 
 def _frozen_match(pattern: re.Pattern[bytes], haystack: bytearray, begin: int, end: int) -> re.Match[bytes]:

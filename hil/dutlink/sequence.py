@@ -14,10 +14,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from hil.dutlink.pin_names import Level, Pin
 from hil.errors import SequenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hil.dutlink.settings import Settings
 
 __all__ = [
     "LONGEST_WAIT_TICKS",
@@ -29,6 +34,7 @@ __all__ = [
     "SupplyOrder",
     "WaitOrder",
     "same",
+    "unlike",
 ]
 
 TICK_S = 0.1
@@ -150,6 +156,11 @@ def same(text: str, other: str) -> bool:
         return text == other or Sequence.parse(text) == Sequence.parse(other)
     except SequenceError:
         return False
+
+
+def unlike(wanted: Mapping[str, str], stored: Settings) -> dict[str, str]:
+    """Return those of the wanted sequences, by the name of their setting, that a board does not store."""
+    return {name: text for name, text in wanted.items() if not same(text, getattr(stored, name))}
 
 
 def _check_size(text: str) -> None:

@@ -58,7 +58,7 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     found = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
     with opened(image) as stream:
         start = stream.peek(_START_BYTES)
-        compressed = stream.compression is not None
+        compression = stream.compression
     if start.startswith(MAGIC):
         if found is not None:
             raise ImageError(
@@ -67,10 +67,10 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
                 remedy="leave the map out with --no-bmap, or unpack the image with simg2img",
             )
         return AndroidSparseImage(image)
-    _check_start(image, start, compressed=compressed)
+    _check_start(image, start, compressed=compression is not None)
     if found is not None:
         return MappedImage(image, read_bmap(found))
-    return CompressedImage(image) if compressed else RawImage(image)
+    return CompressedImage(image, compression) if compression is not None else RawImage(image)
 
 
 def bmap_beside(image: Path) -> Path | None:

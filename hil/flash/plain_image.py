@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from hil.flash.compression import Compression
     from hil.flash.image import ProvenLater, Room
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
@@ -98,18 +99,22 @@ class RawImage:
 
 
 class CompressedImage:
-    """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there."""
+    """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there.
+
+    Args:
+        path: The archive.
+        compression: How it is compressed.
+    """
 
     mapped_bytes = None
     is_compressed = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, compression: Compression) -> None:
         self.label = path.name
         self.source_bytes = path.stat().st_size
         self._path = path
         self._size_bytes: int | None = None
-        with opened(path) as stream:
-            self.is_read_once = stream.is_slow
+        self.is_read_once = compression.is_slow
 
     @property
     def size_bytes(self) -> int | None:

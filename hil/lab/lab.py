@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.sequence import same
+from hil.dutlink.sequence import unlike
 from hil.dutlink.wiring import Login, Wiring
 from hil.lab.safety import FORCE_OFF, LEAVE
 
@@ -80,8 +80,7 @@ class Lab:
 
     def unlike(self, serial: str, stored: Settings) -> dict[str, str]:
         """Return the place's power sequences that the board does not store; `hil settings apply` does."""
-        wanted = self.sequences_of(serial)
-        return {name: text for name, text in wanted.items() if not same(text, getattr(stored, name))}
+        return unlike(self.sequences_of(serial), stored)
 
     def policy_of(self, serial: str) -> str:
         """Return what the place calls safe; see `hil.lab.safety.Safety.policy`."""

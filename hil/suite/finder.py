@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
-from hil.dutlink.sequence import same
+from hil.dutlink.sequence import unlike
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
@@ -213,12 +213,11 @@ class BoardFinder:
         if not place.sequences:
             return
         stored = board.settings.read()
-        for name, wanted in place.sequences.items():
-            if not same(wanted, kept := getattr(stored, name)):
-                self._tell(
-                    f"hil: board {board.serial} stores {name} = {kept!r}, the lab file has {wanted!r}: "
-                    f"the board's counts until `hil settings apply --board {board.serial}`"
-                )
+        for name, wanted in unlike(place.sequences, stored).items():
+            self._tell(
+                f"hil: board {board.serial} stores {name} = {getattr(stored, name)!r}, the lab file has "
+                f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
+            )
 
     def _read_card(self, host: Host, serial: str) -> BoardCard:
         """Ask a board for its name and tags; one that does not tell has those of the lab file."""
