@@ -159,6 +159,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities of all that is installed; needs an advisory service in reach."""
+    _install(session, "pip-audit>=2.9")
+    session.run("pip-audit", "--skip-editable", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run every test, the boards simulated, and measure lines and branches of `hil`."""
     _install(session)
@@ -203,13 +210,13 @@ def _pytest(
 
 
 def _oldest(line: str) -> str:
-    """Return the requirement `line` with its lower bound as the only version allowed.
+    """Return the requirement `line` with its lower bound, or its pin, as the only version allowed.
 
     Raises:
-        ValueError: The line has no lower bound, so "oldest" means nothing.
+        ValueError: The line has neither, so "oldest" means nothing.
     """
     requirement = Requirement(line)
-    bounds = [bound.version for bound in requirement.specifier if bound.operator == ">="]
+    bounds = [bound.version for bound in requirement.specifier if bound.operator in {">=", "=="}]
     if len(bounds) != 1:
         message = f"pyproject.toml: {line!r} needs exactly one lower bound (`>=`)"
         raise ValueError(message)
