@@ -87,13 +87,14 @@ __all__ = [
 
 
 class Verdict(enum.StrEnum):
-    """Why hardware can or cannot be used; `PRESENT` is the only one that lets a test's own error stand."""
+    """Why hardware can or cannot be used; with `PRESENT` and `FAULTY` a test's own error stands."""
 
     NO_BACKEND = "no USB backend"
     ABSENT = "absent"
     DENIED = "denied"
     BUSY = "busy"
     LOST = "lost"
+    FAULTY = "faulty"
     PRESENT = "present"
 
 

@@ -80,6 +80,16 @@ class Board:
         """The last requests that it was sent, and what became of them."""
         return self._link.requests
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which a power sequence that was started through this object may still run."""
+        return self._link.busy_s
+
+    @property
+    def location(self) -> str:
+        """Where it was plugged in when it was opened, as a look at it says."""
+        return self._link.location
+
     def make_safe(self) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.
 

@@ -30,6 +30,7 @@ RECHECK_S = 1.0
 _RECHECK_EVERY_S = 0.1
 _USEFULNESS = (
     Verdict.PRESENT,
+    Verdict.FAULTY,
     Verdict.DENIED,
     Verdict.BUSY,
     Verdict.LOST,

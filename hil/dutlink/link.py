@@ -184,6 +184,17 @@ class Link:
         """Remember that the board was just given a sequence of that many nominal seconds."""
         self._busy_until = time.monotonic() + duration_s * CLOCK_MARGIN if duration_s > 0 else None
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the sequence that this link started may still keep the board silent."""
+        until = self._busy_until
+        return max(0.0, until - time.monotonic()) if until is not None else 0.0
+
+    @property
+    def location(self) -> str:
+        """Where the board is plugged in, as a look at it says."""
+        return f"bus {self._device.bus} address {self._device.address}"
+
     def wait_out_sequence(self) -> None:
         """Let the board finish what this link started, if anything: every request does so first.
 
@@ -241,8 +252,7 @@ class Link:
         )
 
     def _allowance_s(self) -> float:
-        until = self._busy_until
-        return REQUEST_LIMIT_S + (max(0.0, until - time.monotonic()) if until is not None else 0.0)
+        return REQUEST_LIMIT_S + self.busy_s
 
     def _transfer(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float

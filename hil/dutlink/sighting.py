@@ -41,7 +41,7 @@ class Sighting:
     verdict: Verdict
     serial: str | None = None
     firmware: FirmwareVersion | None = None
-    error: UnavailableError | None = None
+    error: HilError | None = None
     location: str = ""
 
 
@@ -69,7 +69,12 @@ class Reached:
         firmware: FirmwareVersion | None = None,
         location: str = "",
     ) -> Self:
-        """Turn an error into a finding: what is listed but fails is lost, unless the error says more."""
+        """Turn an error into a finding: what is listed but fails is lost, unless the error says more.
+
+        A board that refuses, or answers what no board says, has answered: it is faulty.
+        """
+        if isinstance(error, RequestStalledError | BoardReplyError):
+            return cls(Sighting(Verdict.FAULTY, serial, firmware, error, location))
         known = isinstance(error, UnavailableError) and not isinstance(error, BoardAbsentError)
         finding = error if known and isinstance(error, UnavailableError) else _lost(error, serial)
         sighting = Sighting(finding.verdict, serial, firmware, finding, location)

@@ -120,8 +120,9 @@ class BoardKeeper:
     def prove(self) -> Sighting:
         """Take a fresh look at the board: the proof behind every verdict.
 
-        A board that this worker held and that is gone, or silent, is lost. The simulated one of mixed tests
-        proves nothing.
+        A board that this worker held and that is gone, or silent, is lost, also where another device is left
+        that does not say which it is. A sequence that was started through the board is waited out: its
+        silence is no loss. The simulated board of mixed tests proves nothing.
         """
         held = self.held if self.held and not self.held.is_fallback else None
         try:
@@ -130,8 +131,10 @@ class BoardKeeper:
             return Sighting(error.verdict, error=error)
         if held is None:
             return look(host, None, self._options.silence_s)
-        sighting = look(host, held.board.serial, GLANCE_S if held.lost else self._options.silence_s)
-        if sighting.verdict not in {Verdict.ABSENT, Verdict.LOST}:
+        patience_s = GLANCE_S if held.lost else self._options.silence_s
+        sighting = look(host, held.board.serial, held.board.busy_s + patience_s)
+        another = sighting.serial is None and sighting.location != held.board.location
+        if sighting.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
             return sighting
         held.lost = _lost(held.board.serial, sighting)
         return Sighting(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)

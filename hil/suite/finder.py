@@ -64,7 +64,9 @@ class BoardFinder:
         self._tell = tell
         self._lab = options.lab
         self._wait_s = options.wait_s
-        self._longest_silence_s = self._silence_s = options.silence_s
+        self._silence_s = options.silence_s
+        self._silent: set[str | None] = set()
+        self._in_use: set[str] = set()
 
     def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
@@ -103,7 +105,8 @@ class BoardFinder:
             try:
                 return self._open(host, lease)
             except (UnavailableError, BoardFaultError) as error:
-                self._silence_s = GLANCE_S if isinstance(error, BoardLostError) else self._silence_s
+                if isinstance(error, BoardLostError):
+                    self._silent.add(lease.serial)
                 serials.remove(lease.serial)
                 if not serials:
                     raise
@@ -157,32 +160,40 @@ class BoardFinder:
         )
         if seen:
             return [sighting.serial for sighting in seen if sighting.serial]
-        sighting = look(host, None, self._silence_s)
+        sighting = look(host, None, self._patience_s(None))
         if sighting.error is not None or sighting.serial is None:
-            self._silence_s = GLANCE_S if sighting.verdict is Verdict.LOST else self._silence_s
+            if sighting.verdict is Verdict.LOST:
+                self._silent.add(None)
             raise sighting.error or BoardLostError(
                 "a board answered without a serial number", remedy="replug it"
             )
         return [sighting.serial]
 
     def _lease(self, serials: list[str], test: str) -> GuardedLease:
-        """Wait for one of the boards; what was waited in vain is not waited again by later tests."""
+        """Wait for one of the boards; boards that were waited for in vain are not waited for again."""
         refuse_what_is_borrowed(serials)
         try:
             folder = self._hosts.lock_folder()
-            lease = hold_any(
-                serials, wait_s=self._wait_s, test=test, on_wait=self._tell_waiting, folder=folder
-            )
+            wait_s = 0.0 if self._in_use.issuperset(serials) else self._wait_s
+            lease = hold_any(serials, wait_s=wait_s, test=test, on_wait=self._tell_waiting, folder=folder)
         except BoardBusyError:
-            self._wait_s = 0.0
+            self._in_use.update(serials)
             raise
-        safety = self._hosts.safety_of(lease.serial, self._lab, self._longest_silence_s)
+        safety = self._hosts.safety_of(lease.serial, self._lab, self._silence_s)
         guarded = under_guard(lease, safety, controller=self._controller)
         if guarded.made_safe is not None:
             self._tell(
                 f"hil: board {guarded.serial} was not left safe: {guarded.made_safe.why}; made safe now"
             )
         return guarded
+
+    def _patience_s(self, serial: str | None) -> float:
+        """Seconds that a board may be silent; one that was silent before must not hold up later tests.
+
+        Args:
+            serial: The board; None: any.
+        """
+        return GLANCE_S if serial in self._silent else self._silence_s
 
     def _tell_waiting(self, waiting: Waiting) -> None:
         self._tell(f"hil: waiting for a board: {waiting}")
@@ -191,7 +202,7 @@ class BoardFinder:
         """Open a board and make it safe; one that cannot be is left to its guard."""
         try:
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
-            board = open_board(host, lease.serial, wiring, limit_s=self._silence_s)
+            board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
         except BaseException:
             lease.release()  # nothing was done to it
             raise

@@ -117,7 +117,7 @@ def judge(
         sighting = prove()
     except Exception:  # noqa: BLE001 - a look that fails, such as at simulated boards whose process ended, proves nothing
         return None
-    if sighting.verdict is Verdict.PRESENT:
+    if sighting.verdict not in REASONS:  # it answers
         return None
     if phase == "teardown" and sighting.verdict is not Verdict.LOST:
         return None

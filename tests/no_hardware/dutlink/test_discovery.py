@@ -182,7 +182,15 @@ def test_a_serial_number_that_is_none_is_not_believed(host: Host, fake: FakeBoar
 
     sighting = look(host)
 
-    assert (sighting.verdict, sighting.serial) == (Verdict.LOST, None)
+    assert (sighting.verdict, sighting.serial) == (Verdict.FAULTY, None)
+
+
+def test_look_calls_a_board_faulty_that_refuses_to_say_its_serial_number(host: Host, fake: FakeBoard) -> None:
+    fake.string_error = errno.EPIPE
+
+    sighting = look(host)
+
+    assert (sighting.verdict, type(sighting.error)) == (Verdict.FAULTY, errors.RequestStalledError)
 
 
 def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoard) -> None:

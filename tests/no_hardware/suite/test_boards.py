@@ -9,7 +9,15 @@ import pytest
 
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
-from hil.errors import BoardAbsentError, BoardBusyError, BoardLostError, TransferError, UsageError, Verdict
+from hil.errors import (
+    BoardAbsentError,
+    BoardBusyError,
+    BoardDeniedError,
+    BoardLostError,
+    TransferError,
+    UsageError,
+    Verdict,
+)
 from hil.suite.boards import BoardKeeper
 from hil.suite.finder import GLANCE_S
 from hil.suite.held import Held
@@ -37,6 +45,8 @@ class FakeBoard:
     console = SimpleNamespace(is_open=False)
     storage = SimpleNamespace()
     settings = SimpleNamespace()
+    busy_s = 0.0
+    location = "bus 1 address 2"
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -96,11 +106,13 @@ def keeper(looks: Looks) -> BoardKeeper:
     """A keeper that holds no board yet."""
     options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
     hosts: Any = SimpleNamespace(
-        chosen=Host,
+        chosen=lambda *_: Host(),
         fallback=Host,
         lock_folder=lambda: None,
         note=lambda _test: None,
         give_back=lambda: None,
+        safety_of=lambda *_: None,
+        wiring_of=lambda *_: None,
     )
     assert looks
     return BoardKeeper(hosts, options)
@@ -150,6 +162,36 @@ def test_a_lost_board_that_answers_again_is_made_safe_and_used(
     keeper.prepare(Kind.HARDWARE, "later")
 
     assert (keeper.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
+
+
+@pytest.mark.parametrize("silence_s", [SILENCE_S, 0.5])
+def test_prove_waits_out_a_sequence_that_was_started_through_the_board(
+    keeper: BoardKeeper, held: Held, looks: Looks, silence_s: float
+) -> None:
+    held.board.busy_s = 40.0  # type: ignore[misc]
+    keeper._options = RunOptions(parse_boards("usb"), require=False, wait_s=0.0, silence_s=silence_s)
+
+    keeper.prove()
+
+    assert looks.limits == [40.0 + silence_s]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.FAULTY, Verdict.BUSY])
+def test_prove_calls_a_board_lost_that_is_gone_while_another_device_does_not_say_which_it_is(
+    keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
+) -> None:
+    looks.found = Sighting(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
+
+    assert (keeper.prove().verdict, held.lost is None) == (Verdict.LOST, False)
+
+
+@pytest.mark.usefixtures("held")
+def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(keeper: BoardKeeper, looks: Looks) -> None:
+    looks.found = Sighting(
+        Verdict.DENIED, error=BoardDeniedError("no permission"), location=FakeBoard.location
+    )
+
+    assert keeper.prove().verdict is Verdict.DENIED
 
 
 @pytest.mark.usefixtures("held")
@@ -227,6 +269,39 @@ def test_what_was_waited_in_vain_is_not_waited_again(
     keeper.prepare(Kind.HARDWARE, "second")
 
     assert waits == [WAIT_S, 0.0]
+
+
+def test_hold_waits_for_another_board_as_long_as_ever(
+    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("hil.suite.finder.hold_any", always_busy(waits))
+
+    for serial in (SERIAL, SERIAL, "another", SERIAL):
+        keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+
+    assert waits == [WAIT_S, 0.0, WAIT_S, 0.0]
+
+
+def test_hold_is_as_patient_with_another_board_after_one_was_silent(
+    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def open_board(_: Host, serial: str, __: object, *, limit_s: float) -> None:
+        limits.append(limit_s)
+        raise BoardLostError("silent", serial=serial)
+
+    monkeypatch.setattr("hil.suite.finder.hold_any", lambda serials, **_: SimpleNamespace(serial=serials[0]))
+    monkeypatch.setattr(
+        "hil.suite.finder.under_guard",
+        lambda lease, *_, **__: SimpleNamespace(serial=lease.serial, made_safe=None, release=lambda: None),
+    )
+    monkeypatch.setattr("hil.suite.finder.open_board", open_board)
+    for serial in (SERIAL, SERIAL, "another", SERIAL):
+        keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+
+    assert limits == [SILENCE_S, GLANCE_S, SILENCE_S, GLANCE_S]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])

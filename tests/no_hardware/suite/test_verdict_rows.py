@@ -66,7 +66,7 @@ WAITS_OUT = """
 import pytest, usb.core
 
 def test_times_out_in_a_sequence(dutlink):
-    dutlink.settings.write(power_on="p1,w10")
+    dutlink.settings.write(power_on="p1,w30")  # 3 s: longer than the run's --hil-silence
     dutlink.power.on(wait=False)
     raise usb.core.USBTimeoutError("Operation timed out", -7, 110)
 

@@ -14,6 +14,7 @@ from hil.errors import (
     ConsoleLostError,
     ExpectError,
     HilError,
+    RequestStalledError,
     SettingError,
     SimulatorError,
     StickMissingError,
@@ -129,8 +130,14 @@ def test_a_finding_without_an_error_is_its_headline() -> None:
     assert Judgement.of(Verdict.BUSY, None).reason == "DUTLink busy"
 
 
-def test_every_verdict_but_present_has_a_headline() -> None:
-    assert set(REASONS) == set(Verdict) - {Verdict.PRESENT}
+def test_every_verdict_of_a_board_that_does_not_answer_has_a_headline() -> None:
+    assert set(REASONS) == set(Verdict) - {Verdict.PRESENT, Verdict.FAULTY}
+
+
+def test_faulty_board_leaves_the_error_of_the_test_as_it_is() -> None:
+    found = Sighting(Verdict.FAULTY, error=RequestStalledError("it refused"))
+
+    assert judged(BoardLostError("x"), found) is None
 
 
 @pytest.mark.parametrize("failure", [SimulatorError("gone"), RuntimeError("a backend's own mistake")])
