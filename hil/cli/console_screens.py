@@ -8,6 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
+from hil.dutlink.ci_commands import CiCommandFilter
 from hil.dutlink.plain_text import PlainText, plain_text
 from hil.dutlink.transcript import Chunk
 from hil.evidence.timed_text import TimedText
@@ -52,21 +53,22 @@ class Terminal:
 
 
 class PlainLines:
-    """A pipe or a file gets plain text."""
+    """A pipe or a file gets plain text, in which a CI that reads it finds no command."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._text = PlainText()
+        self._commands = CiCommandFilter()
 
     def show(self, event: Event) -> None:
         """Write what is certain to be text."""
         if isinstance(event, Chunk):
-            self._file.write(self._text.feed(event.data))
+            self._file.write(self._commands.feed(self._text.feed(event.data)))
             self._file.flush()
 
     def close(self) -> None:
         """Write the rest."""
-        self._file.write(self._text.finish())
+        self._file.write(self._commands.feed(self._text.finish()) + self._commands.finish())
         self._file.flush()
 
 

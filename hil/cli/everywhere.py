@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ __all__ = ["commands_below", "complete_board", "equip", "wants_json"]
 _OPTION = "--json"
 _MOST_BOARDS = 8
 """Simulated boards leave records, too; who tests a lot would have hundreds to choose from."""
+
+_HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
 
 _AS_WRITTEN = "\b"
 """Click's sign that the lines below are not to be wrapped."""
@@ -46,7 +49,11 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
-    """Offer the places of the lab file and the boards that were held last; no board is asked."""
+    """Offer the places of the lab file and the boards that were held last; no board is asked.
+
+    bash puts an offered word into the command line unquoted, where `$(...)` would run. Other users can write
+    the files that names come from, so only names that a shell reads as plain words are offered.
+    """
     from hil.errors import HilError  # noqa: PLC0415 - the shell waits for this
     from hil.lab.board_record import boards_of_late  # noqa: PLC0415 - as above
     from hil.lab.lab_file import find_lab  # noqa: PLC0415 - as above
@@ -58,7 +65,7 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
         items += [CompletionItem(serial) for serial in boards_of_late(lock_folder(), _MOST_BOARDS)]
     except (HilError, OSError):
         return []
-    return [item for item in items if item.value.startswith(begin)]
+    return [item for item in items if item.value.startswith(begin) and _HARMLESS.fullmatch(item.value)]
 
 
 def _offer_json(command: click.Command) -> None:

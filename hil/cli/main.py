@@ -34,6 +34,7 @@ from hil.cli.settings import settings
 from hil.cli.sim import sim
 from hil.cli.storage import storage
 from hil.cli.udev import udev
+from hil.dutlink.ci_commands import without_ci_commands
 from hil.dutlink.plain_text import plain_line, plain_text
 from hil.errors import HilError, UsageError
 
@@ -90,7 +91,7 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
         return "\n".join(
             _row(item) if isinstance(item, dict) else f"{indent}{_shown(item)}" for item in value
         )
-    return f"{indent}{plain_text(str(value))}"
+    return f"{indent}{without_ci_commands(plain_text(str(value)))}"
 
 
 def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
@@ -109,7 +110,7 @@ def _row(item: dict[str, Any]) -> str:
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
     """A value on one line, with nothing in it that a terminal obeys: anybody may have stored a name."""
-    return plain_line(str(item))
+    return without_ci_commands(plain_line(str(item)))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +134,9 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
         click.echo(error.format_message(), err=True)
         return _MISUSE
     told = _told(error) if isinstance(error, click.ClickException) else error
-    click.echo(json.dumps(told.parts) if as_json else f"hil: {plain_text(str(told))}", err=True)
+    click.echo(
+        json.dumps(told.parts) if as_json else f"hil: {without_ci_commands(plain_text(str(told)))}", err=True
+    )
     if isinstance(told, InterruptionError):
         return told.status
     return _MISUSE if isinstance(told, UsageError) else 1

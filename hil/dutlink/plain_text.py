@@ -25,6 +25,12 @@ _UNFINISHED_BYTES: Final = 64
 _TAIL_BYTES: Final = 64 * 1024
 _ODD: Final = re.compile(r"[^\t\n -~]")
 _PLAIN: Final = bytes({9, 10, *range(32, 127)})
+_BLANK: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and symbols that are drawn as nothing: fillers, joiners, variation selectors (Unicode:
+Default_Ignorable_Code_Point), and the blank Braille pattern."""
+
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -92,7 +98,7 @@ def _seen(text: str) -> str:
 
 def _shown(odd: re.Match[str]) -> str:
     character = odd.group()
-    if unicodedata.category(character) not in _UNSEEN:
+    if unicodedata.category(character) not in _UNSEEN and not _BLANK.match(character):
         return character
     return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else _hex(character)
 

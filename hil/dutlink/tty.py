@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import termios
 import tty
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ UART_BAUD = 115200
 """The board's UART is fixed at it; another rate is accepted and ignored (firmware: main.rs)."""
 
 _PTY_MAJORS = range(136, 144)
+_SERIAL = re.compile(r"serial/by-(?:id|path)/[^/]+|tty(?:[A-Z][A-Za-z]{0,9}|mxc)[0-9]+")
+"""Serial devices by name (Linux: Documentation/admin-guide/devices.txt); not the terminals tty0 to tty63."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,11 @@ def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:
     """Tell which tty the console is.
 
     The wiring goes first, then the board's `usb_console` setting, then the board's own port. The setting is
-    a path, a name in `serial/by-id`, or a part of the only name there that contains it.
+    a path of a serial device below `/dev`, a name in `serial/by-id`, or a part of the only name there that
+    contains it.
 
     Raises:
-        ConsoleMissingError: The setting fits several ttys.
+        ConsoleMissingError: The setting fits several ttys, or names something else than a serial device.
     """
     if wiring.console is not None:
         return Tty(wiring.console, wiring.baud_rate, is_board=False)
@@ -62,23 +66,47 @@ def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:
     return uart_of(dev, serial)
 
 
-def _named(dev: Path, name: str) -> Path:
-    if name.startswith("/"):
-        path = Path(name)
-        return dev / path.relative_to("/dev") if path.is_relative_to("/dev") else path
+def _named(dev: Path, setting: str) -> Path:
+    """Return the node that a board's `usb_console` setting names.
+
+    Any user of the board may have written the setting, and opening a node can have effects (a watchdog
+    starts, a tape rewinds). So a name that is not one of a serial device is refused before an open.
+    """
     by_id = dev / "serial" / "by-id"
-    exact = by_id / name
-    if "/" in name or exact.exists() or not by_id.is_dir():
-        return dev / name if "/" in name else exact
-    fitting = sorted(entry.name for entry in by_id.iterdir() if name in entry.name)
-    if len(fitting) > 1:
+    name = setting.removeprefix("/dev/")
+    if "/" not in setting and not _is_serial(dev, name):
+        fitting = (
+            sorted(entry.name for entry in by_id.iterdir() if name in entry.name) if by_id.is_dir() else []
+        )
+        if len(fitting) > 1 and name not in fitting:
+            raise ConsoleMissingError(
+                f"the board's usb_console setting {setting!r} fits several ttys",
+                why=", ".join(fitting),
+                remedy="store the whole name: settings.write(usb_console=...)",
+                errno=errno.ENOENT,
+            )
+        name = f"serial/by-id/{fitting[0] if len(fitting) == 1 else name}"
+    if not _is_serial(dev, name):
         raise ConsoleMissingError(
-            f"the board's usb_console setting {name!r} fits several ttys",
-            why=", ".join(fitting),
-            remedy="store the whole name: settings.write(usb_console=...)",
+            f"the board's usb_console setting {setting!r} names no serial device",
+            why="it may name one of /dev/serial/by-id, /dev/serial/by-path or /dev/tty..., and nothing else",
+            remedy="store another one (hil settings), or name the console in the lab file, which you trust",
             errno=errno.ENOENT,
         )
-    return by_id / fitting[0] if fitting else exact
+    return dev / name
+
+
+def _is_serial(dev: Path, name: str) -> bool:
+    """Return True if a name below the device folder is one of a serial device, or a link to such a name."""
+    if ".." in Path(name).parts:
+        return False
+    if _SERIAL.fullmatch(name):
+        return True
+    try:
+        target = (dev / name).readlink()
+    except OSError:
+        return False
+    return _SERIAL.fullmatch(str(target).removeprefix("/dev/")) is not None
 
 
 def open_tty(port: Tty, serial: str) -> int:

@@ -129,10 +129,10 @@ class ConsoleEvidence:
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
             test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
         report = yield
-        if test is not None:
-            make_plain(report)
         if test is not None and report.failed:
             self._show(test, item, report)
+        if test is not None:
+            make_plain(report)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside

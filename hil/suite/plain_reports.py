@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from hil.dutlink.ci_commands import without_ci_commands
 from hil.dutlink.plain_text import plain_text
 
 if TYPE_CHECKING:
@@ -18,19 +19,23 @@ _PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
 
 
 def make_plain(report: pytest.TestReport) -> None:
-    """Leave only printable characters in a report: captured output, the failure, and why it was skipped.
+    """Leave only printable characters, and no CI command, in a report: output, failure, skip reason.
 
     pytest's own colours are not in it yet.
     """
-    report.sections = [(plain_text(title), plain_text(text)) for title, text in report.sections]
+    report.sections = [(_shown(title), _shown(text)) for title, text in report.sections]
     longrepr: Any = _plain(report.longrepr)
     report.longrepr = longrepr
+
+
+def _shown(text: str) -> str:
+    return without_ci_commands(plain_text(text))
 
 
 def _plain(value: object) -> object:
     """Return text as plain text; do the same inside of whatever pytest made of an exception."""
     if isinstance(value, str):
-        text = plain_text(value)
+        text = _shown(value)
         return text if value.endswith("\n") else text.removesuffix("\n")
     if isinstance(value, list | tuple):
         return type(value)(map(_plain, value))

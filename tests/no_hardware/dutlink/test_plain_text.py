@@ -77,3 +77,10 @@ def test_the_last_lines_are_cut_at_their_front() -> None:
     shown = last_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
 
     assert shown == "two\n..." + "x" * 14 + "end"
+
+
+@pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u115f", "\uffa0", "\u034f", "\U000e0101"])
+def test_plain_shows_letters_that_are_drawn_as_nothing_by_their_codes(letter: str) -> None:
+    shown = plain(f"root{letter}".encode())
+
+    assert shown == f"root{letter.encode('ascii', 'backslashreplace').decode()}"

@@ -33,12 +33,15 @@ def test_wiring_goes_before_the_setting(dev: Path) -> None:
         ("/dev/ttyUSB7", "ttyUSB7"),
         ("serial/by-path/pci-0000", "serial/by-path/pci-0000"),
         ("not-there", "serial/by-id/not-there"),
+        ("ttyUSB7", "ttyUSB7"),
+        ("/dev/jetson", "jetson"),
     ],
 )
 def test_the_usb_console_setting_is_a_path_a_name_or_a_part_of_one(
     dev: Path, setting: str, path: str
 ) -> None:
     (dev / "serial/by-id" / ORIN).touch()
+    (dev / "jetson").symlink_to("ttyACM3")
 
     tty = find_tty(dev, SERIAL, setting, Wiring())
 
@@ -51,3 +54,17 @@ def test_a_setting_that_fits_two_ttys_names_both(dev: Path) -> None:
 
     with pytest.raises(ConsoleMissingError, match="5678"):
         find_tty(dev, SERIAL, "Tegra", Wiring())
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("/dev/watchdog", "/dev/tty1", "/dev/disk/by-id/usb-x", "/etc/passwd", "/dev/../etc/passwd", "/dev"),
+        *("serial/by-id/../../sda", "serial/by-id/a/b", "../tmp/x", "/dev/planted", "/dev/", "/"),
+    ],
+)
+def test_find_tty_refuses_a_usb_console_setting_that_names_no_serial_device(dev: Path, setting: str) -> None:
+    (dev / "planted").symlink_to("/etc/passwd")
+
+    with pytest.raises(ConsoleMissingError, match="names no serial device"):
+        find_tty(dev, SERIAL, setting, Wiring())

@@ -1,0 +1,51 @@
+r"""Commands to a CI service in the text that a job prints, made visible so that the service ignores them.
+
+A test prints what its DUT says, and a CI service reads what the test prints. GitHub's and Azure's runners
+obey `::name::` at the beginning of a line, and `##[name]` and `##vso[name]` anywhere in one; TeamCity obeys
+`##teamcity[name]`. GitLab and Jenkins publish the file that `[[ATTACHMENT|path]]` names in a JUnit file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["CiCommandFilter", "without_ci_commands"]
+
+_COMMAND: Final = re.compile(
+    r"(?:(?P<blank>^[^\S\n]*)(?=::)|(?=##[a-z]{0,20}\[)|(?=\[\[ATTACHMENT\|))(?P<first>[:#\[])",
+    re.MULTILINE | re.IGNORECASE,
+)
+_OPEN: Final = r"\[\[?[a-z]{0,10}"
+_UNFINISHED: Final = re.compile(rf"(?:(?<!:):|##?[a-z]{{0,20}}(?:{_OPEN})?|{_OPEN})\Z", re.IGNORECASE)
+_BLANK_LINE: Final = re.compile(r"(?:\A|\n)[^\S\n]*\Z")
+_MID_LINE: Final = "x"
+
+
+def without_ci_commands(text: str) -> str:
+    r"""Return text in which the first character of each CI command is a code, such as `\x3a` for a colon."""
+    return _COMMAND.sub(lambda found: f"{found['blank'] or ''}\\x{ord(found['first']):02x}", text)
+
+
+class CiCommandFilter:
+    """Apply `without_ci_commands` to text that comes in pieces, however it is split."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._begun = ""
+
+    def feed(self, text: str) -> str:
+        """Return the text that no later piece can turn into a command; the rest waits."""
+        text = self._held + text
+        whole = self._begun + text
+        unfinished = _UNFINISHED.search(whole)
+        cut = unfinished.start() if unfinished else len(whole)
+        safe, self._held = whole[:cut], whole[cut:]
+        shown = without_ci_commands(safe)[len(self._begun) :]
+        self._begun = "" if _BLANK_LINE.search(safe) else _MID_LINE
+        return shown
+
+    def finish(self) -> str:
+        """Return the text that waited; call it after the last piece."""
+        rest, self._held = self._held, ""
+        return rest
