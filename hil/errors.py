@@ -31,6 +31,7 @@
     |   |-- ConsoleLostError         went away while it was open
     |   |-- ExpectError              what was awaited did not come
     |   `-- ShellError               the board's own shell gave no usable answer
+    |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
     |-- UsageError                   an option or argument that cannot be understood
     |-- UsbBlockedError              a no_hardware test touched USB
     |-- HistoryError                 what earlier runs found cannot be read or written
@@ -65,6 +66,7 @@ __all__ = [
     "HilError",
     "HistoryError",
     "ImageError",
+    "LeaseEndedError",
     "NoUsbBackendError",
     "ReportError",
     "RequestStalledError",
@@ -281,6 +283,10 @@ class ExpectError(ConsoleError):
 
 class ShellError(ConsoleError):
     """The board's own shell gave no usable answer."""
+
+
+class LeaseEndedError(HilError):
+    """A board was used through an object whose lease has ended; nothing was sent."""
 
 
 class UsageError(HilError):

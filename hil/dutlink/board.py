@@ -23,6 +23,7 @@ from hil.errors import BoardFaultError, HilError
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from hil.dutlink.access import Access
     from hil.dutlink.expecting import Expected
     from hil.dutlink.firmware import FirmwareVersion
     from hil.dutlink.host import Host
@@ -66,6 +67,7 @@ class Board:
             link.serial,
             self._find_tty,
             uart_of(host.dev, link.serial),
+            access=link.access,
             unpowered=self._dut_is_unpowered,
             allowance=self._busy_with,
         )
@@ -133,8 +135,17 @@ class Board:
         limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
         return self.console.wait_for_words(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
 
+    @property
+    def access(self) -> Access:
+        """Permission to use it, for which every transfer asks."""
+        return self._link.access
+
     def close(self) -> None:
-        """Let go of console and board; power, position and pins stay as they are."""
+        """Let go of console and board; power, position and pins stay as they are.
+
+        Whatever uses this object afterwards gets a `LeaseEndedError`.
+        """
+        self.access.end()
         self.storage.close()
         self.console.close()
         self._link.close()

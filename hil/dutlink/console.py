@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.access import Access
 from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_mode import ConsoleMode
@@ -49,6 +50,7 @@ class Console:
         serial: The board's serial number.
         find: Tells which tty it is, when it is opened.
         uart: The board's own tty, where the shell is.
+        access: Permission to use the board; None: this console's own.
         unpowered: Tells whether the DUT is without power for certain.
         allowance: Tells how many seconds a shell command may keep the board busy.
 
@@ -60,12 +62,13 @@ class Console:
         prompt: The prompt of the DUT's shell, for `run`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last three are the board's
         self,
         serial: str,
         find: Callable[[], Tty],
         uart: Tty,
         *,
+        access: Access | None = None,
         unpowered: Callable[[], bool] = lambda: False,
         allowance: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
@@ -76,6 +79,7 @@ class Console:
         self.prompt: Pattern = PROMPT
         self._account: Login | None = None
         self._serial = serial
+        self._access = access or Access(serial)
         self._find = find
         self._unpowered = unpowered
         self._mode = ConsoleMode(serial, uart, self.transcript, allowance)
@@ -106,7 +110,9 @@ class Console:
 
         Raises:
             ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+            LeaseEndedError: The board's lease has ended.
         """
+        self._access.check()
         if self._port is not None and self._port.lost:
             self.close()
         if self._port is None:
@@ -299,12 +305,13 @@ class Console:
         return self._mode.ask(self._opened(), command, timeout_s)
 
     def _opened(self) -> ConsolePort:
+        self._access.check()
         return self._port or self._start(_NODE_LIMIT_S)
 
     def _start(self, wait_s: float) -> ConsolePort:
         tty = self._find()
         until(tty.path.exists, wait_s)
-        self._port = port = ConsolePort(tty, self._serial, self.transcript)
+        self._port = port = ConsolePort(tty, self._serial, self.transcript, self._access)
         self.transcript.mark(f"console {tty.path} is open")
         self._mode.doubtful = tty.is_board
         if tty.is_board and self._unpowered():
@@ -323,6 +330,7 @@ class Console:
         if not isinstance(outcome, bytes):
             return outcome
         __tracebackhide__ = True
+        self._access.check()
         self.check()
         before = self.transcript.between(self.transcript.position - LAST_BYTES)
         waited = Waited(pattern, waited_s, self._serial)

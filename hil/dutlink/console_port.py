@@ -12,12 +12,14 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hil.dutlink.access import Access
 from hil.dutlink.byte_stream import ByteStream
 from hil.dutlink.reading_pace import ReadingPace
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.tty import Tty, open_tty
 from hil.dutlink.tty_source import TtySource
 from hil.errors import ConsoleError, ConsoleLostError
+from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,21 +46,25 @@ class ConsolePort:
         tty: Which.
         serial: The board's serial number, for errors.
         transcript: Where every byte is noted.
+        access: Permission to use the board, which every byte that is sent asks for; None: the port's own.
 
     Raises:
         ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
     """
 
-    def __init__(self, tty: Tty, serial: str, transcript: Transcript) -> None:
+    def __init__(self, tty: Tty, serial: str, transcript: Transcript, access: Access | None = None) -> None:
         self.tty = tty
         self.stream = ByteStream()
         self._serial = serial
+        self._access = access or Access(serial)
         self._transcript = transcript
         self._sink = self.stream
+        self._owner = os.getpid()
         self._routing = threading.Lock()
         self._descriptor = open_tty(tty, serial)
         self._source = TtySource(self._descriptor)
         self._wake, self._waker = os.pipe()
+        self._open = OwnDescriptors(self._descriptor, self._wake, self._waker)
         self._caught_up = threading.Semaphore(0)
         self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
         self._reader.start()
@@ -83,9 +89,11 @@ class ConsolePort:
         Raises:
             ConsoleLostError: The tty went away.
             ConsoleError: It took none for 30 s.
+            LeaseEndedError: The board's lease has ended.
         """
         rest = memoryview(data)
         while rest:
+            self._access.check()
             if self.lost:
                 raise self.lost_error()
             rest = rest[self._write_some(rest) :]
@@ -119,11 +127,11 @@ class ConsolePort:
             self._caught_up.acquire(timeout=CATCH_UP_LIMIT_S)
 
     def close(self) -> None:
-        """Stop reading and close the tty."""
-        os.write(self._waker, _STOP)
-        self._reader.join()
-        for descriptor in (self._descriptor, self._wake, self._waker):
-            os.close(descriptor)
+        """Stop reading and close the tty; a forked child closed its copies when it began."""
+        if os.getpid() == self._owner:
+            os.write(self._waker, _STOP)
+            self._reader.join()
+        self._open.close()
 
     def _give_back(self, aside: ByteStream) -> None:
         try:
@@ -133,7 +141,8 @@ class ConsolePort:
 
     def _write_some(self, data: memoryview) -> int:
         try:
-            return os.write(self._descriptor, data)
+            with self._access:
+                return os.write(self._descriptor, data)
         except BlockingIOError:
             return 0
         except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.waiting import until
 from hil.errors import StickAmbiguousError, StorageError
+from hil.forked_child import OwnDescriptors
 
 __all__ = ["Watch", "size_bytes", "usb_disks"]
 
@@ -79,7 +80,7 @@ class Watch:
 
     def __init__(self, dev: Path) -> None:
         self._dev = dev
-        self._turn: int | None = _take_turn(dev)
+        self._turn = _take_turn(dev)
         self._before = usb_disks(dev)
 
     def begin(self) -> None:
@@ -117,16 +118,15 @@ class Watch:
 
     def end(self) -> None:
         """Let others watch; harmless when it ended already."""
-        if self._turn is not None:
-            os.close(self._turn)
-            self._turn = None
+        self._turn.close()
 
 
-def _take_turn(dev: Path) -> int:
+def _take_turn(dev: Path) -> OwnDescriptors:
     try:
         folder = os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise translate(error, Source.STICK, f"the device folder {dev} cannot be opened") from error
+    turn = OwnDescriptors(folder)
 
     def taken() -> bool:
         with suppress(BlockingIOError):
@@ -135,10 +135,10 @@ def _take_turn(dev: Path) -> int:
         return False
 
     if until(taken, _TURN_LIMIT_S) is None:
-        os.close(folder)
+        turn.close()
         raise StorageError(
             f"another process has been looking for its stick in {dev} for {_TURN_LIMIT_S:.0f} s",
             why="two boards' sticks that appear at once cannot be told apart",
             remedy=f"end it; fuser -v {dev} names it",
         )
-    return folder
+    return turn

@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hil.dutlink.access import Access
 from hil.dutlink.last_requests import OK, LastRequests
 from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
 from hil.dutlink.stored import CLOCK_MARGIN
@@ -115,11 +116,13 @@ class Link:
 
     Attributes:
         requests: The last requests, for whoever looks into a failure.
+        access: Permission to use the board, which every request asks for.
     """
 
     def __init__(self, device: Device, interface: int, serial: str) -> None:
         self.serial = serial
         self.requests = LastRequests()
+        self.access = Access(serial)
         self._device = device
         self._interface = interface
         self._busy_until: float | None = None
@@ -235,8 +238,11 @@ class Link:
                     return reply
 
     def close(self) -> None:
-        """Let go of the board; the link is of no use afterwards."""
-        let_go(self._device)
+        """Let go of the board; every later request is refused."""
+        self.access.end()
+        self.access.finish()
+        if not self.access.is_inherited:
+            let_go(self._device)
 
     def _version(self, deadline: Deadline) -> bytes:
         limit_s = min(max(deadline.left_s, _PAUSE_S), _SLICE_S)
@@ -260,7 +266,8 @@ class Link:
         limit_ms = max(1, round(limit_s * 1000))
         began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else None
         try:
-            reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
+            with self.access:
+                reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
         except FOREIGN as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
             told = translate(error, Source.USB, what, serial=self.serial)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from hil.dutlink.access import Access
+
 __all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickNode"]
 
 APPEARS_WITHIN_S = 15.0
@@ -38,16 +40,18 @@ class StickNode:
         dev: The host's device folder.
         sys: The folder where the host's kernel tells about disks.
         wired: The node's path, where the wiring names it.
+        access: Permission to use the board.
 
     Attributes:
         before: The disks that were there when the stick was last about to come, by `BlockDevice.key`.
     """
 
-    def __init__(self, serial: str, dev: Path, sys: Path, wired: Path | None) -> None:
+    def __init__(self, serial: str, dev: Path, sys: Path, wired: Path | None, access: Access) -> None:
         self.before: frozenset[str] = frozenset()
         self._serial = serial
         self._sys = sys
         self._wired = wired
+        self._access = access
         self._found: Path | None = None
         self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
 
@@ -70,7 +74,9 @@ class StickNode:
 
         Raises:
             StorageError: Another process has been looking for its stick for too long.
+            LeaseEndedError: The board's lease has ended.
         """
+        self._access.check()
         if self.path is None:
             watch = self._turn.take()
             watch.wait_for_change(_LEAVES_WITHIN_S - take_away())
@@ -84,7 +90,9 @@ class StickNode:
 
         Raises:
             StickAmbiguousError: Several disks appeared, so that none can be called the stick.
+            LeaseEndedError: The board's lease has ended.
         """
+        self._access.check()
         self._turn.keep()
         node = until(self._usable, timeout_s)
         if node is not None and self.path is None:

@@ -67,7 +67,7 @@ class Storage:
         self._link = link
         self._far = far
         self._sys = sys
-        self._stick = StickNode(link.serial, dev, sys, stick)
+        self._stick = StickNode(link.serial, dev, sys, stick, link.access)
         self._position: Position | None = None
         self._turned_s = 0.0
         self._flashed: Flashed | None = None
@@ -149,7 +149,7 @@ class Storage:
             self.host()
             node = self._await_node(APPEARS_WITHIN_S)
             expected = Expected(node, self._sys, self._stick.before, usb_names)
-            return open_proven(expected, to_write=to_write)
+            return open_proven(expected, to_write=to_write, access=self._link.access)
         except StickStayedError as error:
             raise not_proven(error) from error
         finally:
@@ -243,6 +243,7 @@ class Storage:
     @contextmanager
     def _left_off(self) -> Iterator[None]:
         """Take note that nobody has the stick after what was done on another machine, however it ended."""
+        self._link.access.check()
         self._stick.end_turn()
         self._position = None
         try:

@@ -7,12 +7,13 @@ import fcntl
 import mmap
 import os
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import FlashError, StickLostError, StorageError
 from hil.flash.equality import are_zeros
 from hil.flash.punch import punched
+from hil.forked_child import forget_on_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,10 +59,16 @@ class Disk:
         node: What messages call it.
         device: What the kernel tells about it.
         kind: What to raise when it fails.
+        access: Entered around each transfer: raises if the disk may not be used any more.
     """
 
     def __init__(
-        self, descriptor: int, node: Path, device: BlockDevice, kind: type[StorageError] = FlashError
+        self,
+        descriptor: int,
+        node: Path,
+        device: BlockDevice,
+        kind: type[StorageError] = FlashError,
+        access: AbstractContextManager[object] | None = None,
     ) -> None:
         self.node = node
         self.size_bytes = device.size_bytes
@@ -70,10 +77,12 @@ class Disk:
         self._device = device
         self._key = device.key
         self._kind = kind
+        self._access = access or nullcontext()
         self._block_bytes = device.block_bytes
         self._edge = mmap.mmap(-1, ALIGNED_BYTES)
         self._is_direct = self._block_bytes <= ALIGNED_BYTES and self._go_direct()
         self._can_punch = True
+        forget_on_fork(self)
 
     def read(self, into: Memory, offset: int, size_bytes: int) -> memoryview:
         """Read from the disk itself, never from memory.
@@ -123,7 +132,8 @@ class Disk:
         """
         whole = size_bytes - (offset + size_bytes) % ALIGNED_BYTES
         if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
-            self._can_punch = punched(self._descriptor, offset, whole)
+            with self._access:
+                self._can_punch = punched(self._descriptor, offset, whole)
             if self._can_punch:
                 yield whole
                 offset, size_bytes = offset + whole, size_bytes - whole
@@ -152,7 +162,8 @@ class Disk:
             StickLostError: It is gone.
         """
         try:
-            os.fsync(self._descriptor)
+            with self._access:
+                os.fsync(self._descriptor)
         except OSError as error:
             raise self._failure(error, "did not take all that was written") from error
         self.check_there()
@@ -195,7 +206,8 @@ class Disk:
     def _transfer(self, some: Callable[[memoryview, int], int], view: memoryview, at: int) -> None:
         while view:
             try:
-                moved = some(view, at)
+                with self._access:
+                    moved = some(view, at)
             except OSError as error:
                 if error.errno == errno.EINVAL and self._is_direct:
                     self._go_indirect()

@@ -25,6 +25,7 @@ from hil.flash.sysfs import BlockDevice, block_device, disks_of, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 __all__ = ["Expected", "not_proven", "open_proven"]
@@ -52,12 +53,15 @@ class Expected:
     usb_names: tuple[str, ...] = ()
 
 
-def open_proven(expected: Expected, *, to_write: bool) -> Disk:
+def open_proven(
+    expected: Expected, *, to_write: bool, access: AbstractContextManager[object] | None = None
+) -> Disk:
     """Open the stick, when it is proven to be that.
 
     Args:
         expected: What is known about it.
         to_write: Whether it is to be written.
+        access: Entered around each transfer: raises if the stick may not be used any more.
 
     Raises:
         WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
@@ -68,7 +72,7 @@ def open_proven(expected: Expected, *, to_write: bool) -> Disk:
     try:
         device = _proven(expected, descriptor, to_write=to_write)
         _lock(expected.node, descriptor)
-        return Disk(descriptor, expected.node, device, FlashError if to_write else StorageError)
+        return Disk(descriptor, expected.node, device, FlashError if to_write else StorageError, access)
     except BaseException:
         os.close(descriptor)
         raise

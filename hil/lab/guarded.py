@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import BoardLostError
+from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, write_record
 from hil.lab.guard import Guard
 from hil.lab.guard_work import GuardTask
@@ -46,6 +47,7 @@ class GuardedLease:
         self._lease = lease
         self._guard = guard
         self._folder = lease.lock.path.parent
+        forget_on_fork(self)
 
     @property
     def holder(self) -> Holder:
@@ -77,6 +79,11 @@ class GuardedLease:
             guard.abandon()
             self._lease.lock.close()
             guard.join()
+
+    def close(self) -> None:
+        """In a forked child: have no part in it, so that nothing there says that the board is safe."""
+        self._guard = None
+        self._lease.lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,10 +10,10 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from weakref import WeakSet
+from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.forked_child import forget_on_fork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,32 +88,6 @@ def open_shared(path: Path) -> int:
 def unusable(path: Path, why: str) -> UsageError:
     """Say that a file or folder cannot serve for locks, and what to do instead."""
     return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
-
-
-class Closable(Protocol):
-    """What a forked child has to let go of."""
-
-    def close(self) -> None:
-        """Close this process's descriptors of it, and nothing else."""
-
-
-_OPEN: WeakSet[Closable] = WeakSet()
-
-
-def forget_on_fork(held: Closable) -> None:
-    """Close it in every child that this process forks.
-
-    A forked child shares the open file, and would hold the lock beyond its parent's end.
-    """
-    _OPEN.add(held)
-
-
-def _forget_all() -> None:
-    for held in list(_OPEN):
-        held.close()
-
-
-os.register_at_fork(after_in_child=_forget_all)
 
 
 def _is_for_everybody(folder: Path) -> bool:
