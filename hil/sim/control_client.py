@@ -8,6 +8,7 @@ import threading
 from typing import Any, Self
 
 from hil.errors import SimulatorError
+from hil.sim.trust import check_folders, check_owner, read_token
 
 __all__ = ["ControlClient"]
 
@@ -23,13 +24,18 @@ class ControlClient:
     Args:
         port: The control port, from the ready line.
         address: Of the machine that simulates; a virtual machine has its host at another one than loopback.
+        token: Of the ready line; empty: read from the simulator's folder when a request first needs it.
 
     Raises:
-        SimulatorError: Nobody listens there, or nobody answers; from every method too.
+        SimulatorError: No simulator answers there, or it is another user's; from every method too.
     """
 
-    def __init__(self, port: int, address: str = _LOOPBACK) -> None:
+    def __init__(self, port: int, address: str = _LOOPBACK, token: str = "") -> None:
         self.port = port
+        self._is_here = address == _LOOPBACK
+        self._token = token
+        if self._is_here:
+            check_owner(port)
         self._lock = threading.Lock()
         try:
             self._socket = socket.create_connection((address, port), timeout=_ANSWER_LIMIT_S)
@@ -48,40 +54,52 @@ class ControlClient:
         self.close()
 
     def hello(self) -> dict[str, Any]:
-        """Return the ready line's object."""
-        return self._ask({"do": "hello"})
+        """Return the ready line's object, without its token.
+
+        Raises:
+            SimulatorError: A folder that it names belongs to another user.
+        """
+        ready = self._ask({"do": "hello"})
+        if self._is_here:
+            check_folders(ready)
+        return ready
 
     def state(self, serial: str) -> dict[str, Any]:
         """Return the truth about one board, its DUT and its stick."""
-        boards: list[dict[str, Any]] = self._ask({"do": "state", "board": serial})["boards"]
+        boards: list[dict[str, Any]] = self._ask_with_token({"do": "state", "board": serial})["boards"]
         return boards[0]
 
     def states(self) -> list[dict[str, Any]]:
         """Return the truth about all boards."""
-        boards: list[dict[str, Any]] = self._ask({"do": "state"})["boards"]
+        boards: list[dict[str, Any]] = self._ask_with_token({"do": "state"})["boards"]
         return boards
 
     def fault(self, serial: str, name: str, **arguments: Any) -> None:  # noqa: ANN401 - as the fault takes them
         """Begin a fault, or end one by its arguments."""
-        self._ask({"do": "fault", "board": serial, "fault": name, **arguments})
+        self._ask_with_token({"do": "fault", "board": serial, "fault": name, **arguments})
 
     def clear(self, serial: str) -> None:
         """End every fault of a board; it is plugged in again if it was not."""
-        self._ask({"do": "clear", "board": serial})
+        self._ask_with_token({"do": "clear", "board": serial})
 
     def log(self, serial: str, since: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the control requests from index `since` on, and the index to ask for next."""
-        answer = self._ask({"do": "log", "board": serial, "since": since})
+        answer = self._ask_with_token({"do": "log", "board": serial, "since": since})
         return answer["requests"], answer["next"]
 
     def quit(self) -> None:
         """End the simulator."""
-        self._ask({"do": "quit"})
+        self._ask_with_token({"do": "quit"})
 
     def close(self) -> None:
         """Hang up; the simulator goes on."""
         self._lines.close()
         self._socket.close()
+
+    def _ask_with_token(self, request: dict[str, Any]) -> dict[str, Any]:
+        if not self._token:
+            self._token = read_token(self.hello())
+        return self._ask({**request, "token": self._token})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -1,9 +1,16 @@
-"""The control port: the truth about every board, and the faults; one JSON object a line, each way."""
+"""The control port: the truth about every board, and the faults; one JSON object a line, each way.
+
+Every user of the host, and every web page that is open on it, reaches a port on loopback. So each request but
+`hello` must carry the token of the ready line, which also lies in a file that only the simulator's user can
+read.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from hil.errors import HilError, SimulatorError
@@ -56,10 +63,21 @@ class ControlPort:
         if action is None:
             known = ", ".join(self._VERBS)
             raise SimulatorError(f"nothing can do {verb!r}", why="no such request", remedy=f"one of {known}")
+        if verb != "hello":
+            self._check_token(request.pop("token", None))
         return action(self, request)
 
+    def _check_token(self, token: object) -> None:
+        expected = self._simulator.token
+        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), expected.encode()):
+            raise SimulatorError(
+                "this request lacks the simulator's token",
+                why="other users and web pages reach this port, too",
+                remedy='add "token" from the ready line, or use `hil sim fault` as the user who started it',
+            )
+
     def _hello(self, _request: _Request) -> _Answer:
-        return self._simulator.ready(self.number)
+        return {key: value for key, value in self._simulator.ready(self.number).items() if key != "token"}
 
     def _state(self, request: _Request) -> _Answer:
         asked = [self._board(request)] if "board" in request else self._simulator.boards.values()
@@ -106,7 +124,7 @@ class ControlPort:
 def _parsed(line: bytes) -> _Request:
     try:
         request = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SimulatorError("that is no JSON", why=str(error), remedy='{"do": "hello"}') from error
     if not isinstance(request, dict):
         raise SimulatorError(f"{request!r} is no request", why="not an object", remedy='{"do": "hello"}')
@@ -120,6 +138,8 @@ class _Connection(asyncio.Protocol):
         self._answer = answer
         self._connections = connections
         self._received = bytearray()
+        self._requests: deque[bytes] = deque()
+        self._is_full = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,22 +152,31 @@ class _Connection(asyncio.Protocol):
         self._connections.discard(self)
 
     def pause_writing(self) -> None:
-        """The client does not read its answers: take no more requests."""
+        """The client does not read its answers: answer no more requests, and take none."""
+        self._is_full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._transport.resume_reading()
+        self._is_full = False
+        self._answer_requests()
+        if not self._is_full:
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole line; a line that never ends ends the connection."""
         self._received += data
         *lines, rest = bytes(self._received).split(b"\n")
         self._received[:] = rest
-        for line in lines:
-            self._transport.write(json.dumps(self._answer(line)).encode() + b"\n")
+        self._requests += lines
+        self._answer_requests()
         if len(self._received) > _LINE_LIMIT:
             self._transport.abort()
+
+    def _answer_requests(self) -> None:
+        """Answer in order; the transport pauses this connection while an answer waits for its reader."""
+        while self._requests and not self._is_full:
+            self._transport.write(json.dumps(self._answer(self._requests.popleft())).encode() + b"\n")
 
     def close(self) -> None:
         """End it, once what is written is out."""

@@ -67,7 +67,7 @@ class SimulatorProcess:
         self.ready: dict[str, Any] = {}
         try:
             self.ready = self._read_ready_line()
-            self.control = ControlClient(self.ready["control_port"])
+            self.control = ControlClient(self.ready["control_port"], token=self.ready["token"])
         except BaseException:
             self._end()
             raise

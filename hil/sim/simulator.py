@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -21,12 +22,20 @@ from hil.sim.nodes import DevFolder
 from hil.sim.open_watch import OpenWatch
 from hil.sim.rig import Rig, Surroundings
 from hil.sim.sysfs import SysFolder
+from hil.sim.trust import TOKEN_NAME
 from hil.sim.usbip_server import UsbIpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOOPBACK", "Folders", "ServedBoard", "Simulator", "SimulatorOptions", "open_folders"]
+__all__ = [
+    "LOOPBACK",
+    "Folders",
+    "ServedBoard",
+    "Simulator",
+    "SimulatorOptions",
+    "open_folders",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -134,6 +143,7 @@ class Simulator:
 
     def __init__(self, options: SimulatorOptions, folders: Folders) -> None:
         self.ended = asyncio.Event()
+        self.token = secrets.token_hex(16)
         self._options = options
         self._folders = folders
         loop = asyncio.get_running_loop()
@@ -154,6 +164,8 @@ class Simulator:
         rigs = [Rig(index, _serial(folders.state, index), around) for index in range(options.boards)]
         self.boards = {rig.serial: ServedBoard(rig, FaultDesk(rig)) for rig in rigs}
         self._usbip_port = 0
+        self._token_file = folders.state / TOKEN_NAME
+        _write_token(self._token_file, self.token)
 
     async def begin(self) -> None:
         """Plug the boards in and listen; raises SimulatorError where the port cannot be had."""
@@ -173,6 +185,7 @@ class Simulator:
         await self._server.close()
         for board in self.boards.values():
             board.rig.close()
+        self._token_file.unlink(missing_ok=True)
         self._watch.close()
 
     def ready(self, control_port: int) -> dict[str, Any]:
@@ -181,6 +194,7 @@ class Simulator:
             "pid": os.getpid(),
             "usbip_port": self._usbip_port,
             "control_port": control_port,
+            "token": self.token,
             "bind": self._options.bind,
             "speed": self._options.speed,
             "dev": str(self._folders.dev),
@@ -191,6 +205,25 @@ class Simulator:
                 for serial, one in self.boards.items()
             ],
         }
+
+
+def _write_token(path: Path, token: str) -> None:
+    """Write the token into a new file; a file or link that had its name is removed, and no link is followed.
+
+    Raises:
+        SimulatorError: The folder cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(token)
+    except OSError as error:
+        raise SimulatorError(
+            f"the token file {path} cannot be written",
+            why=error.strerror or str(error),
+            remedy="another --state, a folder that you may write to",
+        ) from error
 
 
 def _serial(state: Path, index: int) -> str:

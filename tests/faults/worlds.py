@@ -144,7 +144,7 @@ class KernelWorld(World):
 
     def __init__(self, job_path: str) -> None:
         job = json.loads(Path(job_path).read_text("utf-8"))
-        control = ControlClient(job["ready"]["control_port"], job["address"])
+        control = ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
         super().__init__(Host(), control, tuple(board["serial"] for board in job["ready"]["boards"]))
         self._hidden = False
 

@@ -47,7 +47,7 @@ class Bench:
         """Make it from the session's `job.json`."""
         job: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
         serials = tuple(board["serial"] for board in job["ready"]["boards"])
-        control = ControlClient(job["ready"]["control_port"], job["address"])
+        control = ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
         jumpstarter = Path(job["jumpstarter"]) if job["jumpstarter"] else None
         return cls(serials, control, job["own_machine"], Path(job["project"]), jumpstarter)
 

@@ -18,7 +18,7 @@ from hil.sim.control_client import ControlClient
 
 def pull(board):
     job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ControlClient(job["ready"]["control_port"], job["address"]) as client:
+    with ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
         client.fault(board.serial, "unplug")
 
 @pytest.fixture
@@ -46,7 +46,7 @@ from hil.sim.control_client import ControlClient
 def test_pulled(console, dutlink):
     console.open()
     job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ControlClient(job["ready"]["control_port"], job["address"]) as client:
+    with ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
         timer = threading.Timer(0.5, client.fault, (dutlink.serial, "unplug"))
         timer.start()
         try:

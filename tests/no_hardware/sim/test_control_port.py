@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.errors import SimulatorError
 from hil.sim.control_client import ControlClient
+from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from hil.sim.process import SimulatorProcess
 
 TRUTH = {
     *("serial", "busid", "plugged", "boot_loader", "supply", "pins", "pins_set", "mux", "settings"),
@@ -41,7 +45,7 @@ def ask(wire: socket.socket, line: bytes) -> dict[str, Any]:
 def test_hello_is_the_ready_line(simulator: SimulatorProcess, wire: socket.socket) -> None:
     answer = ask(wire, b'{"do": "hello"}')
 
-    assert answer == {"ok": True, **simulator.ready}
+    assert answer == {"ok": True} | {key: value for key, value in simulator.ready.items() if key != "token"}
 
 
 def test_the_ready_line_names_every_board(simulator: SimulatorProcess) -> None:
@@ -142,14 +146,17 @@ def test_a_request_that_waits_has_no_status_in_the_log(
     [
         pytest.param(b"hello", "that is no JSON", id="no JSON"),
         pytest.param(b"[]", "[] is no request", id="no object"),
+        pytest.param(b"[" * 100_000, "that is no JSON", id="nested for ever"),
         pytest.param(b"{}", "nothing can do None", id="no verb"),
         pytest.param(b'{"do": ["state"]}', "nothing can do ['state']", id="a verb that is a list"),
-        pytest.param(b'{"do": "state", "board": 7}', "no board 7 here", id="no such board"),
-        pytest.param(b'{"do": "clear"}', "no board None here", id="no board at all"),
+        pytest.param(b'{"do": "state", "board": 7, "token": "TOKEN"}', "no board 7 here", id="no such board"),
+        pytest.param(b'{"do": "clear", "token": "TOKEN"}', "no board None here", id="no board at all"),
     ],
 )
-def test_what_is_wrong_with_a_request_is_told(wire: socket.socket, line: bytes, what: str) -> None:
-    answer = ask(wire, line)
+def test_what_is_wrong_with_a_request_is_told(
+    simulator: SimulatorProcess, wire: socket.socket, line: bytes, what: str
+) -> None:
+    answer = ask(wire, line.replace(b"TOKEN", simulator.ready["token"].encode()))
 
     assert answer["ok"] is False
     assert answer["error"]["what"] == what
@@ -186,10 +193,108 @@ def test_a_connection_survives_a_wrong_request(wire: socket.socket) -> None:
     assert ask(wire, b'{"do": "hello"}')["ok"]
 
 
-def test_a_log_index_is_a_number(wire: socket.socket, serial: str) -> None:
-    answer = ask(wire, json.dumps({"do": "log", "board": serial, "since": "now"}).encode())
+def test_a_log_index_is_a_number(simulator: SimulatorProcess, wire: socket.socket, serial: str) -> None:
+    request = {"do": "log", "board": serial, "since": "now", "token": simulator.ready["token"]}
+    answer = ask(wire, json.dumps(request).encode())
 
     assert answer["error"]["what"] == "since is 'now'"
+
+
+@pytest.mark.parametrize("token", [None, "", 7, "0" * 32, "\u3164"])
+@pytest.mark.parametrize("verb", ["state", "fault", "clear", "log", "quit"])
+def test_control_port_refuses_a_request_without_its_token(
+    wire: socket.socket, serial: str, verb: str, token: object
+) -> None:
+    answer = ask(wire, json.dumps({"do": verb, "board": serial, "fault": "hang", "token": token}).encode())
+
+    assert answer["error"]["what"] == "this request lacks the simulator's token"
+
+
+def test_control_port_is_not_ended_by_a_web_page(wire: socket.socket) -> None:
+    wire.sendall(b'POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{"do": "quit"}\n')
+    with wire.makefile("rb") as lines:
+        answers = [json.loads(lines.readline())["ok"] for _ in range(4)]
+
+    assert answers == [False] * 4
+    assert ask(wire, b'{"do": "hello"}')["ok"]
+
+
+def test_control_port_answers_a_client_that_reads_late_in_order(
+    simulator: SimulatorProcess, wire: socket.socket, serial: str
+) -> None:
+    request = {"do": "log", "board": serial, "token": simulator.ready["token"]}
+    lines = [json.dumps({**request, "since": number}).encode() + b"\n" for number in range(0, -2000, -1)]
+    wire.sendall(b"".join(lines) + b'{"do": "hello"}\n')
+
+    with ControlClient(simulator.ready["control_port"]) as other:
+        assert other.hello()["pid"] == simulator.pid
+    with wire.makefile("rb") as answers:
+        oks = [json.loads(answers.readline())["ok"] for _ in range(2001)]
+    assert oks == [True] * 2001
+
+
+def test_control_client_reads_the_token_of_its_own_users_simulator(
+    simulator: SimulatorProcess, serial: str
+) -> None:
+    with ControlClient(simulator.ready["control_port"]) as client:
+        state = client.state(serial)
+
+    assert state["serial"] == serial
+
+
+def test_the_token_file_is_for_its_user_alone(simulator: SimulatorProcess) -> None:
+    file = Path(simulator.ready["state"]) / "hil-token"
+
+    assert (file.stat().st_mode & 0o777, file.read_text()) == (0o600, simulator.ready["token"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can be two users")
+def test_control_client_refuses_another_users_simulator() -> None:
+    listen = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+    stranger = subprocess.Popen(
+        [
+            "setpriv",
+            "--reuid",
+            "60001",
+            "--regid",
+            "60001",
+            "--clear-groups",
+            sys.executable,
+            "-I",
+            "-c",
+            listen,
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd="/",
+    )
+    try:
+        assert stranger.stdout is not None
+        port = int(stranger.stdout.readline())
+
+        with pytest.raises(SimulatorError, match=r"another user \(uid 60001\)"):
+            ControlClient(port)
+    finally:
+        stranger.communicate(b"")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize(
+    ("owner", "mode", "why"), [(60001, 0o755, "another user"), (0, 0o757, "write to it")]
+)
+def test_control_client_refuses_folders_of_others(tmp_path: Path, owner: int, mode: int, why: str) -> None:
+    with SimulatorProcess(boards=1, state=tmp_path / "state") as simulator:
+        folder = Path(simulator.ready["sys"])
+        os.chown(folder, owner, -1)
+        folder.chmod(mode)
+
+        with pytest.raises(SimulatorError, match=why):
+            simulator.control.hello()
 
 
 def test_two_requests_in_one_packet_get_two_answers(wire: socket.socket) -> None:

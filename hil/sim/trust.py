@@ -1,0 +1,97 @@
+"""Whether a running simulator is this user's own: another user's could name any file as its stick.
+
+Linux tells the user of a listening socket in /proc/net/tcp (proc(5)), which no process can forge.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TOKEN_NAME", "check_folders", "check_owner", "read_token"]
+
+TOKEN_NAME = "hil-token"  # noqa: S105 - the name of a file
+"""The file in the state folder that holds the control port's token; its user alone may read it."""
+
+_SOCKETS = Path("/proc/net/tcp")
+_LISTENS = "0A"
+_LOCAL, _STATE, _USER = 1, 3, 7
+_ROOT = 0
+
+
+def check_owner(port: int) -> None:
+    """Refuse a port of this host's loopback on which another user's process listens; root is trusted.
+
+    Raises:
+        SimulatorError: It is another user's.
+    """
+    owners = {int(fields[_USER]) for fields in _listening() if int(fields[_LOCAL].split(":")[1], 16) == port}
+    strangers = owners - {os.geteuid(), _ROOT}
+    if strangers:
+        raise SimulatorError(
+            f"the simulator at control port {port} belongs to another user (uid {min(strangers)})",
+            why="it could have this user write to any of this user's files, as its stick",
+            remedy="start your own with `hil sim`, and use its control_port",
+        )
+
+
+def check_folders(ready: Mapping[str, Any]) -> None:
+    """Refuse folders of a simulator that another user owns, or that others may write to.
+
+    Raises:
+        SimulatorError: A folder is not only this user's (or root's).
+    """
+    for name in ("dev", "sys", "state"):
+        folder = Path(str(ready.get(name, "")))
+        try:
+            status = folder.stat()
+        except PermissionError:
+            continue  # root's, closed to this user: nothing in it can be opened either
+        except OSError as error:
+            raise _refused(folder, f"it cannot be looked at: {error.strerror}") from error
+        if status.st_uid not in (os.geteuid(), _ROOT):
+            raise _refused(folder, f"it belongs to another user (uid {status.st_uid})")
+        groups_own = status.st_gid == os.getegid()  # a user's private group, as many systems make them
+        if status.st_mode & (stat.S_IWOTH if groups_own else stat.S_IWGRP | stat.S_IWOTH):
+            raise _refused(folder, "other users may write to it")
+
+
+def read_token(ready: Mapping[str, Any]) -> str:
+    """Return the token that the simulator keeps for its own user.
+
+    Raises:
+        SimulatorError: It is not there, or not for this user.
+    """
+    path = Path(str(ready.get("state", ""))) / TOKEN_NAME
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise SimulatorError(
+            f"the token of the simulator at control port {ready.get('control_port')} cannot be read",
+            why=str(error),
+            remedy="faults and the truth are for the user who started it; start your own with `hil sim`",
+        ) from error
+
+
+def _listening() -> list[list[str]]:
+    """Return the fields of each socket that listens; none where Linux does not tell."""
+    try:
+        lines = _SOCKETS.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return []
+    return [fields for line in lines if (fields := line.split())[_STATE] == _LISTENS]
+
+
+def _refused(folder: Path, why: str) -> SimulatorError:
+    return SimulatorError(
+        f"the simulator's folder {folder} is not used",
+        why=why,
+        remedy="start your own simulator; with --state, name a folder that only you can write to",
+    )
