@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import SimulatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["TOKEN_NAME", "check_folders", "check_owner", "read_token"]
 
 TOKEN_NAME = "hil-token"  # noqa: S105 - the name of a file
 """The file in the state folder that holds the control port's token; its user alone may read it."""
 
-_SOCKETS = Path("/proc/net/tcp")
+_SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LOOPBACK = frozenset({"0100007F", "7F000001"})
+"""127.0.0.1, as processors of either byte order write it there."""
+
 _LISTENS = "0A"
 _LOCAL, _STATE, _USER = 1, 3, 7
 _ROOT = 0
@@ -32,8 +35,7 @@ def check_owner(port: int) -> None:
     Raises:
         SimulatorError: It is another user's.
     """
-    owners = {int(fields[_USER]) for fields in _listening() if int(fields[_LOCAL].split(":")[1], 16) == port}
-    strangers = owners - {os.geteuid(), _ROOT}
+    strangers = _owners(port) - {os.geteuid(), _ROOT}
     if strangers:
         raise SimulatorError(
             f"the simulator at control port {port} belongs to another user (uid {min(strangers)})",
@@ -80,13 +82,25 @@ def read_token(ready: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _listening() -> list[list[str]]:
-    """Return the fields of each socket that listens; none where Linux does not tell."""
-    try:
-        lines = _SOCKETS.read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return []
-    return [fields for line in lines if (fields := line.split())[_STATE] == _LISTENS]
+def _owners(port: int) -> set[int]:
+    """Return the users whose sockets a connection to 127.0.0.1 can reach; none where Linux does not tell."""
+    exact, any_address = set(), set()
+    for fields in _listening():
+        address, _, number = fields[_LOCAL].partition(":")
+        if int(number, 16) == port and address in _LOOPBACK:
+            exact.add(int(fields[_USER]))
+        elif int(number, 16) == port and not address.strip("0"):
+            any_address.add(int(fields[_USER]))
+    return exact or any_address  # the kernel prefers the socket with the exact address
+
+
+def _listening() -> Iterator[list[str]]:
+    for file in _SOCKETS:
+        try:
+            lines = file.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        yield from (fields for line in lines if (fields := line.split())[_STATE] == _LISTENS)
 
 
 def _refused(folder: Path, why: str) -> SimulatorError:

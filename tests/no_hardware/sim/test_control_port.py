@@ -249,10 +249,12 @@ def test_the_token_file_is_for_its_user_alone(simulator: SimulatorProcess) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can be two users")
-def test_control_client_refuses_another_users_simulator() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 - a stranger's
+def test_control_client_refuses_another_users_simulator(address: str) -> None:
     listen = """
 import socket, sys
-server = socket.create_server(("127.0.0.1", 0))
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+server = socket.create_server((sys.argv[1], 0), family=family, dualstack_ipv6=family == socket.AF_INET6)
 print(server.getsockname()[1], flush=True)
 sys.stdin.read()
 """
@@ -268,6 +270,7 @@ sys.stdin.read()
             "-I",
             "-c",
             listen,
+            address,
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
