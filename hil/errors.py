@@ -32,6 +32,7 @@
     |   |-- ExpectError              what was awaited did not come
     |   `-- ShellError               the board's own shell gave no usable answer
     |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
+    |-- GuardError                   no guard runs beside the holder of a board
     |-- UsageError                   an option or argument that cannot be understood
     |-- UsbBlockedError              a no_hardware test touched USB
     |-- HistoryError                 what earlier runs found cannot be read or written
@@ -63,6 +64,7 @@ __all__ = [
     "ExpectError",
     "FirmwareTooOldError",
     "FlashError",
+    "GuardError",
     "HilError",
     "HistoryError",
     "ImageError",
@@ -287,6 +289,10 @@ class ShellError(ConsoleError):
 
 class LeaseEndedError(HilError):
     """A board was used through an object whose lease has ended; nothing was sent."""
+
+
+class GuardError(HilError):
+    """No guard runs beside the process that holds a board: killed, it would leave the DUT powered."""
 
 
 class UsageError(HilError):

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
     from hil.dutlink.host import Host
 
-__all__ = ["FOREIGN", "REQUEST_LIMIT_S", "Device", "Link", "backend_of", "let_go", "usb_devices"]
+__all__ = [
+    "FOREIGN",
+    "REQUEST_LIMIT_S",
+    "Device",
+    "Link",
+    "backend_of",
+    "import_pyusb",
+    "let_go",
+    "usb_devices",
+]
 
 REQUEST_LIMIT_S = 2.0
 """Seconds for one request to a board that is not busy; erasing the settings' flash takes most of one."""
@@ -54,6 +63,16 @@ def backend_of(host: Host) -> Backend:
     if key not in _backends:
         _backends[key] = (host, _load_backend(host))
     return _backends[key][1]
+
+
+def import_pyusb() -> None:
+    """Import pyusb, and load no libusb: for a process that may need it when it is no longer installed.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    for name in ("usb.core", "usb.util", "usb.backend.libusb1"):
+        importlib.import_module(name)
 
 
 def _load_backend(host: Host) -> Backend:

@@ -1,25 +1,30 @@
 """What a guard does once the holder ended without a word: make the board safe, record it, let the lock go.
 
-A board that stayed silent is free then, and not forgotten: see `lingering`.
+A board that stayed silent is free then, and not forgotten: see `lingering`. A guard that was stopped in the
+meantime, and finds when it wakes that the board went on without it, does nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hil.lab.board_record import SafetyEvent, read_record, write_record
+from hil.errors import BoardBusyError
+from hil.lab.board_record import BoardState, SafetyEvent, read_record, write_record
 from hil.lab.holder import Holder
+from hil.lab.lease import hold
 from hil.lab.lingering import linger
 from hil.lab.lock_file import LockFile
 from hil.lab.safety import Safety, attempt
 
-__all__ = ["GuardTask", "work"]
+if TYPE_CHECKING:
+    from hil.lab.board_record import BoardRecord
+
+__all__ = ["GuardTask", "load", "work"]
 
 HANG_S = 30.0
 """How much longer than the limit of its attempts a guard lets a hanging action be, before it gives up."""
@@ -33,35 +38,61 @@ class GuardTask:
         serial: The board.
         lock_path: Its lock file; records are beside it.
         safety: How to make it safe.
+        pid: The holder's; 0: not known.
+        since: When the holder's lease began, as records write it.
     """
 
     serial: str
     lock_path: Path
     safety: Safety
+    pid: int = 0
+    since: str = ""
 
     def to_json(self) -> str:
-        """As the guard gets it, with the places where modules are found now."""
-        python_path = [str(Path(entry).absolute()) for entry in sys.path]
+        """Return the task as the guard gets it."""
         return json.dumps(
             {
                 "serial": self.serial,
                 "lock_path": str(self.lock_path.absolute()),
                 "safety": self.safety.to_json(),
-                "python_path": python_path,
+                "pid": self.pid,
+                "since": self.since,
             }
         )
 
     @classmethod
     def from_json(cls, text: str) -> GuardTask:
-        """The inverse of `to_json`, but for the places of modules."""
+        """Return the task that `to_json` wrote."""
         facts: dict[str, Any] = json.loads(text)
-        return cls(facts["serial"], Path(facts["lock_path"]), Safety.from_json(facts["safety"]))
+        safety = Safety.from_json(facts["safety"])
+        return cls(facts["serial"], Path(facts["lock_path"]), safety, facts["pid"], facts["since"])
+
+    def is_for(self, holder: Holder | None) -> bool:
+        """Return True if that is the holder of this lease; also if the task does not say who it is."""
+        return not self.pid or (holder is not None and (holder.pid, holder.since) == (self.pid, self.since))
+
+
+def load() -> None:
+    """Import what making a board safe takes.
+
+    Raises:
+        ImportError: Some of it is not installed any more.
+    """
+    import hil.lab.safe  # noqa: PLC0415, F401 - the driver is for guards that have time, or work to do
+    from hil.dutlink.link import import_pyusb  # noqa: PLC0415 - as above
+
+    import_pyusb()
 
 
 def work(lock_descriptor: int, text: str) -> None:
-    """Make the board safe and let its lock go; after a hang it ends the process to do so."""
+    """Make the board safe and let its lock go; after a hang it ends the process to do so.
+
+    A board that another process took, or made safe, in the meantime is left as it is.
+    """
     task = GuardTask.from_json(text)
-    lock = LockFile(task.lock_path, lock_descriptor)
+    lock = _lock_of_the_lease(task, LockFile(task.lock_path, lock_descriptor))
+    if lock is None:
+        return
     holder = Holder.from_json(lock.read())
     lock.write(_as_holder(holder).to_json())
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
@@ -73,6 +104,39 @@ def work(lock_descriptor: int, text: str) -> None:
     _finish(task, lock, event)
     if event.silent:
         linger(task, why)
+
+
+def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
+    """Return the lock under which this guard may act, or None if the board went on without it.
+
+    The lock may have been given up while this process was stopped: by another guard that had its task, which
+    shares the open file. Then another process may hold it, or it is free and the record says what was done.
+    """
+    if not lock.try_lock_again():
+        lock.close()
+        return None
+    record = read_record(task.lock_path.parent, task.serial)
+    if not task.is_for(Holder.from_json(lock.read())) and not _is_left_in_use(task, record):
+        lock.give_back()
+        lock.close()
+        return None
+    if lock.is_the_one_of_its_name():
+        return lock
+    lock.close()
+    try:  # the file was removed: those who came since have locked another one
+        lock = hold(task.serial, folder=task.lock_path.parent).lock
+    except BoardBusyError:
+        return None
+    if _is_left_in_use(task, read_record(task.lock_path.parent, task.serial)):
+        return lock
+    lock.unlock()
+    return None
+
+
+def _is_left_in_use(task: GuardTask, record: BoardRecord) -> bool:
+    """Return True unless the record says that the board was made safe, or used by another, since then."""
+    unreadable = record.state is BoardState.PENDING and not record.events
+    return unreadable or (record.state is BoardState.IN_USE and task.is_for(record.holder))
 
 
 def _as_holder(dead: Holder | None) -> Holder:

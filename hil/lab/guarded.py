@@ -1,6 +1,6 @@
 """A lease that nobody else can get before the board is safe, whatever ends its holder.
 
-    wait in line -> lock -> mark "in use" -> guard starts -> made safe, if the last one left it otherwise
+    wait in line -> lock -> mark "in use" -> guard runs -> made safe, if the last one left it otherwise
     -> use -> made safe by the holder -> mark "safe" -> "released" -> unlock
 
 A holder that dies anywhere in between leaves the rest to its guard; if that dies at the same moment, the mark
@@ -9,21 +9,22 @@ tells the next holder.
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import BoardLostError
+from hil.errors import BoardLostError, GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, write_record
 from hil.lab.guard import Guard
 from hil.lab.guard_work import GuardTask
-from hil.lab.safety import attempt
+from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from hil.lab.lease import Holder, Lease
-    from hil.lab.safety import Safety
 
 __all__ = ["GuardedLease", "make_safe_now", "under_guard"]
 
@@ -38,15 +39,21 @@ class GuardedLease:
         serial: The board.
         found: Its record as it was found: who had it, and what its guard did or could not do.
         made_safe: What was done before it was handed out; None: it had been left safe.
+        on_guard_lost: Called, in another thread, when the guard ended and no other can be started: the holder
+            must use the board no more. After that the board is made safe by this process.
     """
 
     def __init__(self, lease: Lease, guard: Guard | None, found: BoardRecord) -> None:
         self.serial = lease.serial
         self.found = found
         self.made_safe: SafetyEvent | None = None
+        self.on_guard_lost: Callable[[GuardError], None] = lambda _error: None
         self._lease = lease
         self._guard = guard
         self._folder = lease.lock.path.parent
+        self._safety = Safety()
+        self._guard_error: GuardError | None = None
+        self._made_safe_alone = threading.Lock()
         forget_on_fork(self)
 
     @property
@@ -59,26 +66,47 @@ class GuardedLease:
         """The guard; None where the place's DUT is to be left alone."""
         return self._guard
 
+    @property
+    def guard_error(self) -> GuardError | None:
+        """Why the board may be used no more: its guard ended and no other can be started; else None."""
+        return self._guard_error
+
     def note(self, test: str) -> None:
         """Say in the lock file what the board is used for now."""
         self._lease.note(test)
 
     def release(self) -> None:
-        """Give back a board that its holder has made safe; harmless when repeated."""
+        """Give back a board that its holder has made safe; harmless when repeated.
+
+        Raises:
+            GuardError: The board is given back; but for some of the time there was no guard.
+        """
+        had_guard = self._guard is not None
         self._end(BoardRecord.left_safe)
+        if had_guard and self._guard_error is not None:
+            raise self._guard_error
 
     def abandon(self) -> None:
         """Leave the board to the guard, which makes it safe and then lets the lock go; returns at once.
 
-        For a holder that could not make it safe itself. Harmless when repeated or after `release`.
+        For a holder that could not make it safe itself. Harmless when repeated or after `release`. Where no
+        guard can be started any more, this process makes it safe, and that takes some seconds.
         """
         guard, self._guard = self._guard, None
         if guard is None:
             self._lease.release()
-        else:
-            guard.abandon()
+            return
+        try:
+            if self._guard_error is None:
+                guard.abandon()
+        except GuardError as error:
+            self._guard_error = error
+        if self._guard_error is None:
             self._lease.lock.close()
-            guard.join()
+        else:
+            self._make_safe_alone(self._guard_error)
+            self._lease.release()
+        guard.join()
 
     def close(self) -> None:
         """In a forked child: have no part in it, so that nothing there says that the board is safe."""
@@ -95,6 +123,41 @@ class GuardedLease:
             self.release()
         else:
             self.abandon()
+
+    def stand_alone(self, safety: Safety, error: GuardError) -> None:
+        """End the use of a board whose guard cannot be replaced, and make it safe from here."""
+        self._safety, self._guard_error = safety, error
+        self.on_guard_lost(error)
+        if self._guard is not None:
+            self._make_safe_alone(error)
+
+    def put_under(self, guard: Guard, safety: Safety) -> None:
+        """Have that guard, once it runs.
+
+        Raises:
+            GuardError: It cannot run.
+        """
+        self._guard, self._safety = guard, safety
+        guard.require()
+
+    def _make_safe_alone(self, error: GuardError) -> None:
+        """Make the board safe in this process; while it holds the board, the record says "in use"."""
+        with self._made_safe_alone:
+            event = attempt(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
+            done = read_record(self._folder, self.serial).with_event(event)
+            write_record(
+                self._folder, self.serial, done.used_by(self.holder) if self._guard is not None else done
+            )
+
+    def give_back_untouched(self, guard: Guard) -> None:
+        """Give back a board to which nothing was done: its record is as it was found."""
+        self._guard = None
+        try:
+            write_record(self._folder, self.serial, self.found)
+        finally:
+            guard.release()
+            self._lease.release()
+            guard.join()
 
     def bring_to_safety(self, safety: Safety) -> None:
         """Make a board safe that was not left so, before it is used.
@@ -138,19 +201,25 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0) -> Guarded
     Raises:
         BoardLostError: It was not left safe, and cannot be made safe now.
         UsageError: The record's file cannot be used.
-        OSError: No guard can be started.
+        GuardError: No guard can run; nothing was done to the board.
     """
     path = lease.lock.path
     try:
         found = read_record(path.parent, lease.serial)
+        guarded = GuardedLease(lease, None, found)
         if safety.leaves_alone:
-            return GuardedLease(lease, None, found)
-        write_record(path.parent, lease.serial, found.used_by(lease.holder))
-        guard = Guard(GuardTask(lease.serial, path, safety), lease.lock.descriptor, controller)
+            return guarded
+        task = GuardTask(lease.serial, path, safety, lease.holder.pid, lease.holder.since)
+        guard = Guard(task, lease.lock.descriptor, controller, partial(guarded.stand_alone, safety))
     except BaseException:
         lease.release()
         raise
-    guarded = GuardedLease(lease, guard, found)
+    try:
+        write_record(path.parent, lease.serial, found.used_by(lease.holder))  # while the guard starts
+        guarded.put_under(guard, safety)
+    except BaseException:
+        guarded.give_back_untouched(guard)
+        raise
     if found.needs_safety:
         guarded.bring_to_safety(safety)
     return guarded

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.bell import Bell, Pauses
 from hil.lab.holder import Holder
@@ -121,6 +122,7 @@ def hold_any(
     """
     if not serials:
         raise UsageError("no board to hold", why="the list of serial numbers is empty")
+    keep_standard_streams()
     wait = _Wait(folder or lock_folder(), serials, Holder(test=test))
     try:
         serial = wait.take(wait_s, on_wait)

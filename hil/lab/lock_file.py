@@ -55,7 +55,7 @@ class LockFile:
         """
         if not self._lock():
             return False
-        while not self._is_the_one_of_its_name():  # a cleaner of old files removed it since it was opened
+        while not self.is_the_one_of_its_name():  # a cleaner of old files removed it since it was opened
             self.close()
             self._descriptor = open_shared(self.path)
             if not self._lock():
@@ -106,7 +106,12 @@ class LockFile:
             raise unusable(self.path, f"its file system gives no locks ({error.strerror})") from error
         return True
 
-    def _is_the_one_of_its_name(self) -> bool:
+    def try_lock_again(self) -> bool:
+        """Lock the open file, whatever its name leads to now; True as well if it is locked by this file."""
+        return self._lock()
+
+    def is_the_one_of_its_name(self) -> bool:
+        """Return True if the open file is the one that others open by its name."""
         try:
             named = self.path.lstat()
         except FileNotFoundError:

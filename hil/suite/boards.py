@@ -179,6 +179,8 @@ class BoardKeeper:
             self._acquire(kind, test, wish, serial)
         elif self.held.is_fallback and kind is Kind.HARDWARE:
             self._refuse_a_second_board(test)
+        elif self.held.lease is not None and self.held.lease.guard_error is not None:
+            raise self.held.lease.guard_error
         elif self.held.lost is not None:
             self._recover(self.held)
         else:

@@ -13,7 +13,7 @@ from hil.lab.safety import FORCE_OFF
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
-    from hil.errors import BoardLostError
+    from hil.errors import BoardLostError, GuardError
     from hil.lab.guarded import GuardedLease
     from hil.suite.hosts import Hosts
 
@@ -46,6 +46,13 @@ class Held:
 
     def __post_init__(self) -> None:
         self.board.storage.progress = ProgressLines(_into_captured_output)
+        if self.lease is not None:
+            self.lease.on_guard_lost = self._use_no_more
+            if self.lease.guard_error is not None:
+                self._use_no_more(self.lease.guard_error)
+
+    def _use_no_more(self, error: GuardError) -> None:
+        self.board.access.end("was taken from this run", why=f"{error.what} ({error.why})")
 
     @property
     def is_fallback(self) -> bool:

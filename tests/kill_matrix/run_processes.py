@@ -1,7 +1,7 @@
 """All processes of one run, orphans and guards included, and waiting until the last of them is gone.
 
-Every process of a run names the run's own folder: in its environment, or, as a guard does, which has next to
-no environment, in its arguments.
+Every process of a run names the run's own folder in its environment or its arguments; a guard, which has next
+to no environment and a name of its own, has a lock file of that folder open.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-GUARD = b"guard_process.py"
+GUARD = b"hil-guard"
 
 
 def processes_of(folder: Path) -> dict[int, bytes]:
@@ -22,14 +22,21 @@ def processes_of(folder: Path) -> dict[int, bytes]:
         if entry.name.isdigit():
             with suppress(OSError):  # it ended, or it is another user's
                 command = (entry / "cmdline").read_bytes()
-                if os.fsencode(folder) in command + (entry / "environ").read_bytes():
+                named = command + (entry / "environ").read_bytes()
+                if os.fsencode(folder) in named or _has_a_file_of(folder, entry, command):
                     found[int(entry.name)] = command.replace(b"\0", b" ")
     return found
 
 
+def _has_a_file_of(folder: Path, process: Path, command: bytes) -> bool:
+    if not command.startswith(GUARD):
+        return False
+    return any(folder in (entry.readlink()).parents for entry in (process / "fd").iterdir())
+
+
 def guards_of(folder: Path) -> list[int]:
     """Return the process ids of a run's guards."""
-    return [pid for pid, command in processes_of(folder).items() if GUARD in command]
+    return [pid for pid, command in processes_of(folder).items() if command.startswith(GUARD)]
 
 
 def wait_for_the_last(folder: Path, limit_s: float) -> dict[int, bytes]:

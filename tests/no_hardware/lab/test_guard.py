@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.waiting import until
-from hil.errors import BoardBusyError, BoardLostError
+from hil.errors import BoardBusyError, BoardLostError, GuardError
 from hil.lab.board_record import BoardState, read_record
+from hil.lab.guard_process import NAME
 from hil.lab.guarded import make_safe_now, under_guard
 from hil.lab.lease import Waiting, hold
 from hil.lab.safety import Safety
@@ -135,14 +136,18 @@ def alive(pid: int) -> bool:
 
 def guards_of(folder: Path) -> list[int]:
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*/comm"):
         try:
-            command = entry.read_bytes()
+            if entry.read_text().strip() == NAME and str(folder) in str(lock_of(int(entry.parent.name))):
+                found.append(int(entry.parent.name))
         except OSError:
             continue
-        if b"guard_process.py" in command and str(folder).encode() in command:
-            found.append(int(entry.parent.name))
     return found
+
+
+def lock_of(pid: int) -> list[Path]:
+    links = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if link.suffix == ".lock"]
 
 
 def files_of(pid: int) -> list[str]:
@@ -424,7 +429,7 @@ def test_without_a_guard_there_is_no_lease(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(GuardError, match="cannot be started"):
         under_guard(hold(SERIAL, folder=board.parent), safety)
 
     hold(SERIAL, folder=board.parent).release()

@@ -1,6 +1,5 @@
 """When a guard acts: not when it was told "released", but at any other end of its holder."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hil.lab import guard_process
+from hil.lab.guard import _watched
 from hil.lab.guard_process import RELEASED
 
 PEER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
@@ -36,7 +36,7 @@ def test_it_does_nothing_when_it_was_told_released(line: Line) -> None:
     holders, guards = line
     holders.sendall(RELEASED)
 
-    assert guard_process._was_released(guards.fileno(), os.getpid(), 0)
+    assert guard_process._was_released(guards.fileno(), -1, -1)
 
 
 def test_released_counts_even_if_the_holder_died_right_after(line: Line) -> None:
@@ -44,14 +44,14 @@ def test_released_counts_even_if_the_holder_died_right_after(line: Line) -> None
     holders.sendall(RELEASED)
     holders.close()
 
-    assert guard_process._was_released(guards.fileno(), 0, 0)
+    assert guard_process._was_released(guards.fileno(), -1, -1)
 
 
 def test_it_acts_when_the_line_breaks(line: Line) -> None:
     holders, guards = line
     holders.close()
 
-    assert not guard_process._was_released(guards.fileno(), os.getpid(), 0)
+    assert not guard_process._was_released(guards.fileno(), -1, -1)
 
 
 def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
@@ -59,14 +59,14 @@ def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
 ) -> None:
     peer.kill()
 
-    assert not guard_process._was_released(line[1].fileno(), peer.pid, 0)
+    assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), -1)
 
 
 def test_it_ends_a_holder_whose_controller_is_gone(line: Line, peer: subprocess.Popen[bytes]) -> None:
     with subprocess.Popen(PEER, stdin=subprocess.PIPE) as controller:
         controller.kill()
 
-        assert not guard_process._was_released(line[1].fileno(), peer.pid, controller.pid)
+        assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), _watched(controller.pid))
     assert peer.wait() == -9
 
 
@@ -76,7 +76,7 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts(
     with subprocess.Popen(["true"]) as controller:
         controller.wait()
 
-    assert not guard_process._was_released(line[1].fileno(), peer.pid, controller.pid)
+    assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), _watched(controller.pid))
     assert peer.wait() == -9
 
 

@@ -1,0 +1,159 @@
+"""A guard that cannot run is noticed: before the board is handed out, or while it is used."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hil.dutlink.waiting import until
+from hil.errors import GuardError
+from hil.lab import guard
+from hil.lab.board_record import BoardState, read_record
+from hil.lab.guarded import GuardedLease, under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+
+SERIAL = "5a1c0e01"
+SOON_S = 10.0
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    path = tmp_path / "board"
+    path.write_text("off")
+    return path
+
+
+@pytest.fixture
+def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
+
+
+@pytest.fixture
+def lease(board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch) -> GuardedLease:
+    """A lease whose guard was killed while no other can be started."""
+    lost = threading.Event()
+    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    board.write_text("on")
+    assert lease.guard is not None
+    pid = lease.guard.wait_until_ready()
+    assert pid is not None
+    lease.on_guard_lost = lambda _error: lost.set()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    os.kill(pid, signal.SIGKILL)
+    assert lost.wait(SOON_S)
+    return lease
+
+
+def interpreter(folder: Path, script: str) -> str:
+    program = folder / "interpreter"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("exit 1", "status 1"),
+        ("echo no encodings >&2; exit 1", "no encodings"),
+        ("exec sleep 60", "did not start within"),
+        ("sleep 60 & exit 0", "did not start within"),
+    ],
+)
+def test_guard_that_does_not_start_hands_out_no_board(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    monkeypatch.setattr(guard, "READY_S", 0.1)
+    monkeypatch.setattr(sys, "executable", interpreter(board.parent, script))
+
+    with pytest.raises(GuardError, match=why) as raised:
+        under_guard(hold(SERIAL, folder=board.parent), safety)
+
+    assert raised.value.remedy
+    hold(SERIAL, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+
+
+def test_guard_that_finds_no_hil_hands_out_no_board(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_python_path", lambda: "/no/such/folder")
+
+    with pytest.raises(GuardError, match="module hil is not found"):
+        under_guard(hold(SERIAL, folder=board.parent), safety)
+
+
+def test_guard_finds_hil_where_only_an_import_hook_finds_it(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(guard.__file__).parents[2]
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if Path(entry).absolute() != here])
+
+    under_guard(hold(SERIAL, folder=board.parent), safety).release()
+
+
+def test_guard_that_cannot_run_leaves_an_unsafe_board_on_record(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    board.unlink()
+    lease.abandon()
+    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    with pytest.raises(GuardError):
+        under_guard(hold(SERIAL, folder=board.parent), safety)
+
+    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+
+
+def test_guard_that_cannot_be_replaced_ends_the_use_of_its_board(lease: GuardedLease, board: Path) -> None:
+    assert until(lambda: board.read_text() == "off", SOON_S)
+    assert until(lambda: read_record(board.parent, SERIAL).events, SOON_S)
+    record = read_record(board.parent, SERIAL)
+    assert (record.state, record.events[-1].by) == (BoardState.IN_USE, "its holder")
+
+    with pytest.raises(GuardError, match="no guard runs"):
+        lease.release()
+    hold(SERIAL, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+
+
+def test_guard_that_cannot_be_replaced_leaves_an_abandoned_board_to_its_holder(
+    lease: GuardedLease, board: Path
+) -> None:
+    assert until(lambda: board.read_text() == "off", SOON_S)
+    board.write_text("on again")
+
+    lease.abandon()
+
+    assert board.read_text() == "off"
+    hold(SERIAL, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+
+
+def test_guard_that_is_killed_again_and_again_is_replaced(board: Path, safety: Safety) -> None:
+    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+        seen = [killed(lease) for _ in range(4)]
+        assert lease.guard is not None
+        assert lease.guard.wait_until_ready()
+        assert lease.guard_error is None
+
+    assert len(set(seen)) == len(seen)
+
+
+def killed(lease: GuardedLease) -> int:
+    """Kill the guard, and return its pid once it is noticed."""
+    assert lease.guard is not None
+    pid = lease.guard.wait_until_ready()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: lease.guard and lease.guard.wait_until_ready(0) != pid, SOON_S)
+    return pid
