@@ -13,6 +13,7 @@
     |   |-- BoardTimeoutError        it did not answer in time (also a TimeoutError)
     |   |-- TransferError            a line error on the way
     |   |-- BoardReplyError          it answered what no firmware says
+    |   |-- BoardUnsafeError         it answers and cannot be made safe: its DUT may have power
     |   `-- FirmwareTooOldError
     |-- SettingError                 a value the board would cut or misread (also a ValueError)
     |   `-- SequenceError            a power sequence that does not parse
@@ -56,6 +57,7 @@ __all__ = [
     "BoardLostError",
     "BoardReplyError",
     "BoardTimeoutError",
+    "BoardUnsafeError",
     "ConsoleBusyError",
     "ConsoleDeniedError",
     "ConsoleError",
@@ -213,6 +215,10 @@ class TransferError(BoardFaultError):
 
 class BoardReplyError(BoardFaultError):
     """The board answered something that its firmware never says."""
+
+
+class BoardUnsafeError(BoardFaultError):
+    """The board answers and cannot be made safe, so no test may have it; its DUT may have power."""
 
 
 class FirmwareTooOldError(BoardFaultError):

@@ -58,6 +58,7 @@ class SafetyEvent:
         when: UTC, ISO 8601.
         silent: It failed because the board, though plugged in, did not answer: it may yet, behind a long
             power sequence.
+        faulty: It failed although the board answered: it refused, or its DUT still drew current.
     """
 
     what: str
@@ -66,6 +67,7 @@ class SafetyEvent:
     amps: float | None
     when: str
     silent: bool = False
+    faulty: bool = False
 
     def __str__(self) -> str:
         measured = "" if self.amps is None else f", {self.amps:.2f} A measured"
@@ -77,9 +79,9 @@ class SafetyEvent:
         return cls("made safe", why[:WHY_SIZE], by, amps, now())
 
     @classmethod
-    def failed(cls, why: str, by: str, *, silent: bool = False) -> Self:
+    def failed(cls, why: str, by: str, *, silent: bool = False, faulty: bool = False) -> Self:
         """It did not work, just now."""
-        return cls("could not be made safe", why[:WHY_SIZE], by, None, now(), silent)
+        return cls("could not be made safe", why[:WHY_SIZE], by, None, now(), silent, faulty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import BoardLostError, GuardError
+from hil.errors import BoardLostError, BoardUnsafeError, GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, write_record
 from hil.lab.guard import Guard
@@ -163,16 +163,22 @@ class GuardedLease:
         """Make a board safe that was not left so, before it is used.
 
         Raises:
-            BoardLostError: It could not be done. The record says so, and the board is given back.
+            BoardLostError: It could not be reached. The record says so, and the board is given back.
+            BoardUnsafeError: It answers and could not be made safe; the same.
         """
         event = attempt(safety, self.serial, why=_why(self.found), by="next holder")
         done = read_record(self._folder, self.serial).with_event(event)
         if done.state is BoardState.PENDING:
             self._end(lambda _record: done)
-            raise BoardLostError(
+            kind, first = (
+                (BoardUnsafeError, "look at the board and what it powers")
+                if event.faulty
+                else (BoardLostError, "plug it in")
+            )
+            raise kind(
                 f"board {self.serial} was not left safe and cannot be made safe",
                 why=event.why,
-                remedy=f"plug it in, then: hil safe {self.serial}",
+                remedy=f"{first}, then: hil safe {self.serial}",
                 serial=self.serial,
             )
         self.made_safe = event
@@ -189,7 +195,7 @@ class GuardedLease:
         guard.join()
 
 
-def under_guard(lease: Lease, safety: Safety, *, controller: int = 0) -> GuardedLease:
+def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: bool = False) -> GuardedLease:
     """Put a guard beside a lease that was just taken, and make the board safe if it was not left so.
 
     Args:
@@ -197,9 +203,11 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0) -> Guarded
         safety: How to make the board safe.
         controller: Pid of the xdist controller that this process works for; the guard ends this process when
             that is gone. 0: none.
+        hurry: Try once only, and shortly, to make a board safe that was not left so.
 
     Raises:
-        BoardLostError: It was not left safe, and cannot be made safe now.
+        BoardLostError: It was not left safe, and cannot be reached now.
+        BoardUnsafeError: It was not left safe, answers, and cannot be made safe now.
         UsageError: The record's file cannot be used.
         GuardError: No guard can run; nothing was done to the board.
     """
@@ -221,7 +229,7 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0) -> Guarded
         guarded.give_back_untouched(guard)
         raise
     if found.needs_safety:
-        guarded.bring_to_safety(safety)
+        guarded.bring_to_safety(safety.once() if hurry else safety)
     return guarded
 
 

@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from hil.errors import (
+    BoardFaultError,
     BoardLostError,
     BoardTimeoutError,
     SimulatorError,
+    TransferError,
     UnavailableError,
     UsageError,
     Verdict,
@@ -119,18 +121,23 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
         action: Action = resolve(safety.action)
     except UsageError as error:
         return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
-    problem, silent = "", False
+    problem, silent, faulty = "", False, False
     for spent_s in _tries(safety.limit_s):
         try:
             amps = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
             silent = isinstance(error, BoardLostError | BoardTimeoutError)
+            faulty = isinstance(error, BoardFaultError) and not isinstance(error, _UNANSWERED)
             problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
             if _is_absent(error) and spent_s >= safety.absent_s:
                 break
         else:
             return SafetyEvent.made_safe(why, by, amps)
-    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent)
+    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty)
+
+
+_UNANSWERED = (BoardTimeoutError, TransferError)
+"""Faults that a board shows without answering anything."""
 
 
 def _tries(limit_s: float) -> Iterator[float]:

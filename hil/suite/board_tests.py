@@ -14,17 +14,25 @@ if TYPE_CHECKING:
 
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["NOT_EXCUSED", "BoardGiver", "BoardTests"]
+__all__ = ["NOT_EXCUSED", "BoardGiver", "BoardTests", "TestsNotBegun"]
 
 NOT_EXCUSED = pytest.StashKey[str]()
 """The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
 
 
+NOT_BEGUN = pytest.StashKey[bool]()
+"""Whether the test does not begin in this process, for want of its board: the controller knows another."""
+
+
 class BoardGiver(Protocol):
     """Who gives boards to tests."""
 
-    def before(self, item: pytest.Item) -> None:
-        """Get a board for a test, or remember why it has none; raises nothing."""
+    def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Get a board for a test, or remember why it has none; raises nothing.
+
+        Returns:
+            False if the test shall not begin in this process.
+        """
         ...
 
     def check(self, item: pytest.Item) -> None:
@@ -57,7 +65,9 @@ class BoardTests:
         self._block = block
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, bool | None, bool | None]:
         """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
         if item.stash[KIND] is Kind.NO_HARDWARE:
             self._block.active = True
@@ -65,7 +75,7 @@ class BoardTests:
                 return (yield)
             finally:
                 self._block.active = False
-        self._boards.before(item)
+        item.stash[NOT_BEGUN] = not self._boards.before(item, nextitem)
         try:
             return (yield)
         finally:
@@ -106,3 +116,25 @@ class BoardTests:
         if fixturedef.argname == "dutlink":
             self._boards.made(fixturedef, request)
         return result
+
+
+class TestsNotBegun:
+    """The plugin that passes over tests whose board cannot be used, and which another board can run."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    @pytest.hookimpl(tryfirst=True)  # inside of what goes around a test, instead of what runs it
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Take a test for done that shall not begin, and tear down what the next one does not need.
+
+        The test before it left that to this one. What goes wrong there is this test's error, as always.
+        """
+        if not item.stash.get(NOT_BEGUN, False):
+            return None
+        runner: Any = item.config.pluginmanager.get_plugin("runner")  # alone: others' set-up did not run
+        call = pytest.CallInfo.from_call(
+            lambda: runner.pytest_runtest_teardown(item=item, nextitem=nextitem), "teardown"
+        )
+        if call.excinfo is not None:
+            item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, call))
+        return True

@@ -14,6 +14,7 @@ from hil.dutlink.discovery import look
 from hil.dutlink.sighting import Sighting
 from hil.dutlink.waiting import hold
 from hil.errors import (
+    BoardFaultError,
     BoardLostError,
     HilError,
     UnavailableError,
@@ -26,7 +27,7 @@ from hil.suite.selection import Kind
 from hil.suite.wishes import ANY_BOARD, BoardCard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hil.dutlink.board import Board
     from hil.suite.held import Held
@@ -83,6 +84,22 @@ class BoardKeeper:
             self._prepare(kind, test, wish, serial)
         except Exception as error:  # noqa: BLE001 - raised again by the test that it belongs to
             self.error = error
+
+    @property
+    def faults(self) -> dict[str, BoardFaultError]:
+        """Boards that answered and could not be used, by serial number, with what was wrong first."""
+        return self._finder.faults
+
+    def share(self, faults: Mapping[str, BoardFaultError]) -> None:
+        """Take note that a controller gives boards to this run's workers, and of what these found wrong."""
+        self._finder.is_shared = True
+        for serial, fault in faults.items():
+            self._finder.faults.setdefault(serial, fault)
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether what the present test lacks is a usable board, by a look and not by any other mistake."""
+        return isinstance(self.error, UnavailableError | BoardFaultError)
 
     def board(self) -> Board:
         """Return the board of the present test.

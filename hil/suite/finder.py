@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
 from hil.dutlink.sequence import unlike
+from hil.dutlink.waiting import Deadline
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
     BoardFaultError,
     BoardLostError,
+    BoardUnsafeError,
     HilError,
     UnavailableError,
     Verdict,
@@ -24,6 +26,7 @@ from hil.lab.guarded import under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safety import LEAVE
 from hil.suite.held import Held
+from hil.suite.own_run import held_by_own_run
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.lab.guarded import GuardedLease
-    from hil.lab.lease import Waiting
+    from hil.lab.lease import Lease, Waiting
     from hil.suite.hosts import Hosts
     from hil.suite.options import RunOptions
     from hil.suite.place_facts import PlaceFacts
@@ -41,6 +44,12 @@ __all__ = ["GLANCE_S", "BoardFinder"]
 
 GLANCE_S = 0.25
 """Seconds that a board gets that was silent before: later tests must not wait for it again."""
+
+OWN_RUN_S = 600.0
+"""Seconds to wait for a board that another worker of this run holds, whatever `--hil-wait` says."""
+
+OWN_RUN_LOOK_S = 1.0
+"""Seconds between two looks at whether it is this run that holds a board."""
 
 LISTING_S = 1.0
 """Seconds that each board gets when all are listed: one that is silent must not hold up the others."""
@@ -54,6 +63,10 @@ class BoardFinder:
         options: What the run was asked for.
         controller: Pid of the xdist controller that this process works for; 0 where there is none.
         tell: Shows the user a line: who is waited for, and what a guard did.
+
+    Attributes:
+        faults: Boards that answered and could not be used, by serial number, with what was wrong first.
+        is_shared: Whether a controller gives boards to the workers of this run.
     """
 
     def __init__(
@@ -67,6 +80,8 @@ class BoardFinder:
         self._silence_s = options.silence_s
         self._silent: set[str | None] = set()
         self._in_use: set[str] = set()
+        self.faults: dict[str, BoardFaultError] = {}
+        self.is_shared = False
 
     def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
@@ -78,6 +93,7 @@ class BoardFinder:
 
         Raises:
             UnavailableError: There is none.
+            BoardFaultError: There is one; it answers, and cannot be used.
         """
         try:
             return self._hold(test, wish, serial)
@@ -99,17 +115,64 @@ class BoardFinder:
     def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
         host = self._hosts.chosen(serial, wish)
         serials = [serial] if serial else self._find(host, wish)
-        while True:
+        faulty = [one for one in serials if one in self.faults]
+        errors: list[HilError] = []
+        for those in ([one for one in serials if one not in faulty], faulty):
+            while those:
+                held = self._hold_one(host, those, test, errors)
+                if held is not None:
+                    return held
+        raise next((error for error in errors if isinstance(error, BoardFaultError)), errors[-1])
+
+    def _hold_one(self, host: Host, serials: list[str], test: str, errors: list[HilError]) -> Held | None:
+        """Hold the first of these boards that is free, if it can be used.
+
+        Args:
+            host: Where the boards are.
+            serials: The boards; loses those that cannot be used.
+            test: What one is held for.
+            errors: Is told why.
+        """
+        try:
             lease = self._lease(serials, test)
+        except BoardBusyError as error:  # a guard may hold a faulty board, still trying to make it safe
+            errors.append(self._fault_again(serials) or error)
+            serials.clear()
+            return None
+        try:
+            guarded = self._guard(lease)
             self._hosts.note(test)
-            try:
-                return self._open(host, lease)
-            except (UnavailableError, BoardFaultError) as error:
-                if isinstance(error, BoardLostError):
-                    self._silent.add(lease.serial)
-                serials.remove(lease.serial)
-                if not serials:
-                    raise
+            return self._open(host, guarded)
+        except (UnavailableError, BoardFaultError) as error:
+            serials.remove(lease.serial)
+            errors.append(self._weigh(host, lease.serial, error))
+            return None
+
+    def _fault_again(self, serials: list[str]) -> BoardUnsafeError | None:
+        """Return the fault of boards that are known to be faulty, in few words; None if they are not."""
+        for serial in serials:
+            if serial in self.faults:
+                return BoardUnsafeError(
+                    f"board {serial} is faulty",
+                    why=self.faults[serial].what,
+                    remedy="the run's summary says what to do, once for all tests",
+                    serial=serial,
+                )
+        return None
+
+    def _weigh(self, host: Host, serial: str, error: UnavailableError | BoardFaultError) -> HilError:
+        """Return what is wrong with a board: a fault only if the board answers now, else it is lost."""
+        if isinstance(error, BoardFaultError):
+            seen = look(host, serial, self._patience_s(serial))
+            if seen.error is None or seen.verdict is Verdict.FAULTY:
+                self.faults.setdefault(serial, error)
+                return error
+            error = (
+                seen.error if isinstance(seen.error, UnavailableError) else BoardLostError(seen.error.what)
+            )
+        if isinstance(error, BoardLostError):
+            self._silent.add(serial)
+        return error
 
     def cards(self, *, with_words: bool) -> list[BoardCard]:
         """Return the boards that can be used now.
@@ -169,18 +232,37 @@ class BoardFinder:
             )
         return [sighting.serial]
 
-    def _lease(self, serials: list[str], test: str) -> GuardedLease:
+    def _lease(self, serials: list[str], test: str) -> Lease:
         """Wait for one of the boards; boards that were waited for in vain are not waited for again."""
         refuse_what_is_borrowed(serials)
         try:
             folder = self._hosts.lock_folder()
-            wait_s = 0.0 if self._in_use.issuperset(serials) else self._wait_s
-            lease = hold_any(serials, wait_s=wait_s, test=test, on_wait=self._tell_waiting, folder=folder)
+            vain = self._in_use.issuperset(serials) or self.faults.keys() >= set(serials)
+            wait_s = 0.0 if vain else self._wait_s
+            patience, ours = Deadline(OWN_RUN_S), self._is_ours(serials)
+            while True:
+                try:
+                    return hold_any(
+                        serials, wait_s=wait_s, test=test, on_wait=self._tell_waiting, folder=folder
+                    )
+                except BoardBusyError:
+                    before, ours = ours, self._is_ours(serials)  # it may have been given back just now
+                    if patience.passed or not (before or ours):
+                        raise
+                    wait_s = OWN_RUN_LOOK_S
         except BoardBusyError:
             self._in_use.update(serials)
             raise
+
+    def _is_ours(self, serials: list[str]) -> bool:
+        """Return True if another worker of this run holds one of these boards, and will give it back."""
+        return self.is_shared and held_by_own_run(serials, self._hosts.lock_folder(), self._controller)
+
+    def _guard(self, lease: Lease) -> GuardedLease:
+        """Put a guard beside a lease, and make the board safe if it was not left so."""
         safety = self._hosts.safety_of(lease.serial, self._lab, self._silence_s)
-        guarded = under_guard(lease, safety, controller=self._controller)
+        known = lease.serial in self.faults
+        guarded = under_guard(lease, safety, controller=self._controller, hurry=known)
         if guarded.made_safe is not None:
             self._tell(
                 f"hil: board {guarded.serial} was not left safe: {guarded.made_safe.why}; made safe now"

@@ -55,6 +55,7 @@ class Giving:
         self._fixture: Callable[[], None] | None = None
         self._last_test = ""
         self._given: str | None = None
+        self._told: set[str] = set()
 
     @property
     def keeper(self) -> BoardKeeper:
@@ -103,12 +104,30 @@ class Giving:
         last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
         self._last_test = last.nodeid if last is not None else ""
 
-    def before(self, item: pytest.Item) -> None:
-        """Get a board for a test, before its time limit begins to run."""
+    def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Get a board for a test, before its time limit begins to run.
+
+        Returns:
+            False if the test shall not begin here: its board cannot be used, and the controller of a parallel
+            run, which gave it to this worker, gives the test to another board.
+        """
         kind = item.stash[KIND]
         describe_test(item, kind)
-        if item.get_closest_marker("skip") is None:
-            self._prepare(item, kind)
+        if item.get_closest_marker("skip") is not None:
+            return True
+        channel = self._channel
+        self._given = channel.board(item.nodeid) if channel else None
+        self._prepare(item, kind)
+        if channel is None or self._given is None or not self.keeper.is_unusable:
+            return True
+        self.lost()
+        self.give_back()
+        if nextitem is not None:  # so the controller knows a worker that can take it
+            channel.give_test_back(item.nodeid)
+            return False
+        self._given = None
+        self._prepare(item, kind)
+        return True
 
     def check(self, item: pytest.Item) -> None:
         """Raise why a test has no board; one that uses none of the fixtures may find out by itself.
@@ -126,8 +145,8 @@ class Giving:
             describe_image(item, self._keeper.held)
 
     def after(self, item: pytest.Item) -> None:
-        """Give the board back behind the last test that needs it."""
-        if self._is_last(item.nodeid):
+        """Give the board back after the last test that needs it, or if the controller does not lend it."""
+        if self._is_last(item.nodeid) or (self._channel is not None and self._is_borrowed_elsewhere()):
             self.give_back()
 
     def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
@@ -169,16 +188,33 @@ class Giving:
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
         wish = wish_of(item, self._options.board) or Wish()
-        channel = self._channel
-        self._given = channel.board(item.nodeid) if channel else None
+        if self._channel is not None:
+            self.keeper.share(self._channel.faults())
         if not self.keeper.suits(wish, self._given):
             self.give_back()
         self.keeper.prepare(kind, item.nodeid, wish, self._given)
+        self._tell_faults()
         if self.keeper.held is not None and self.keeper.error is None:
             held = self.keeper.held
             in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
             name = self.name_of_board() if in_history else self._options.lab.name_of(held.board.serial)
             describe_board(item, held, name)
+
+    def _is_borrowed_elsewhere(self) -> bool:
+        """Whether the board that is held is not the one that the controller lent, or was lost since."""
+        held = self._keeper.held if self._keeper is not None else None
+        if held is None or held.is_fallback:
+            return False
+        return held.board.serial != self._given or held.lost is not None
+
+    def _tell_faults(self) -> None:
+        """Tell the run, once, what is wrong with each board that answers and cannot be used."""
+        for serial in self.keeper.faults.keys() - self._told:
+            self._told.add(serial)
+            fault = self.keeper.faults[serial]
+            self._ledger.faults[serial] = " ".join(f"{fault.what}: {fault.why}. Try: {fault.remedy}".split())
+            if self._channel is not None:
+                self._channel.fault(serial, fault)
 
     @property
     def _channel(self) -> WorkerChannel | None:

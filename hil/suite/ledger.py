@@ -138,6 +138,7 @@ class Ledger:
         records: What became of each, by node id.
         trouble: Boards that could not be made safe at the end, or were lost.
         unsafe: Whether a board could not be made safe.
+        faults: What was wrong with boards that answered and could not be used, by serial number.
         not_kept: Evidence that could not be written.
         remarks: What else the run should tell, such as trouble that came between two tests.
     """
@@ -146,6 +147,7 @@ class Ledger:
     records: dict[str, TestRecord] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
     unsafe: bool = False
+    faults: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -156,6 +158,7 @@ class Ledger:
             "planned": planned,
             "trouble": self.trouble,
             "unsafe": self.unsafe,
+            "faults": self.faults,
             "remarks": self.remarks,
             "not_kept": self.not_kept,
         }
@@ -166,6 +169,7 @@ class Ledger:
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
         self.trouble += data.get("trouble", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)
+        self.faults = data.get("faults", {}) | self.faults
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 

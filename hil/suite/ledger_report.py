@@ -12,7 +12,15 @@ from hil.suite.selection import Kind
 if TYPE_CHECKING:
     from hil.suite.ledger import Ledger
 
-__all__ = ["JunitLedger", "junit_properties", "loud_line", "not_kept_lines", "summary_lines", "write_summary"]
+__all__ = [
+    "JunitLedger",
+    "fault_lines",
+    "junit_properties",
+    "loud_line",
+    "not_kept_lines",
+    "summary_lines",
+    "write_summary",
+]
 
 _SHOWN = 3
 _WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
@@ -29,6 +37,8 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(remark, yellow=True)
     for trouble in ledger.trouble:
         terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+    for line in fault_lines(ledger):
+        terminal.write_line(line, red=True, bold=True)
     for line in not_kept_lines(ledger):
         terminal.write_line(line, red=True, bold=True)
     loud = loud_line(ledger)
@@ -48,6 +58,11 @@ def summary_lines(ledger: Ledger) -> list[str]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
     return lines
+
+
+def fault_lines(ledger: Ledger) -> list[str]:
+    """Return what was wrong with each board that answered and could not be used."""
+    return [f"FAULTY: {fault}" for _, fault in sorted(ledger.faults.items())]
 
 
 def not_kept_lines(ledger: Ledger) -> list[str]:
@@ -84,6 +99,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
     return properties | {
         "hil_boards": boards,
         "hil_reasons": reasons,
+        "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),
     }
 

@@ -4,10 +4,13 @@ xdist carries node ids and results. This carries what a schedule by boards needs
 
     worker -> controller    hello: who I am
                             wishes: what each test wants of a board, in the order of collection
-                            lost: this board is gone
+                            lost: this board cannot be used
+                            fault: what is wrong with a board that answers
+                            returned: this test has not begun, for want of the board that it was given
     controller -> worker    waited: so long for boards, before it had any to give out
                             board: this test runs on that one, which is to be had in this way
                             last: after this test the board is free
+                            fault: what another worker found wrong with a board
 
 A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
 they answer a question, so an answer is never older than the event that led to the question. The end of the
@@ -25,11 +28,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hil.errors import BoardUnsafeError
 from hil.suite.run_line import RunLine
 from hil.suite.wishes import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from hil.errors import BoardFaultError
 
 __all__ = ["RunChannel", "WorkerChannel"]
 
@@ -46,6 +52,8 @@ class RunChannel:
         self._lines: dict[str, RunLine] = {}
         self._wishes: dict[str, list[Wish | None]] = {}
         self._lost: list[str] = []
+        self._faults: list[dict[str, Any]] = []
+        self._returned: set[tuple[str, str]] = set()
         self._waited_s = 0.0
         self._news = threading.Condition()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,6 +90,16 @@ class RunChannel:
             lost, self._lost = self._lost, []
         return lost
 
+    def take_returned(self, worker: str, nodeid: str) -> bool:
+        """Return True, once, if a worker has said that it did not begin a test that it reports as over."""
+        line = self._lines.get(worker)
+        if line is not None:
+            line.drain()
+        with self._news:
+            found = (worker, nodeid) in self._returned
+            self._returned.discard((worker, nodeid))
+            return found
+
     def close(self) -> None:
         """End all lines and remove the folder."""
         with contextlib.suppress(OSError):
@@ -111,10 +129,19 @@ class RunChannel:
                     self._lines[caller.worker] = caller.line
                     if self._waited_s:
                         caller.line.send({"say": "waited", "seconds": self._waited_s})
+                    for fault in self._faults:
+                        caller.line.send(fault)
                 case "wishes":
                     self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
                 case "lost":
                     self._lost.append(message["serial"])
+                case "fault":
+                    self._faults.append(message)
+                    for worker, line in list(self._lines.items()):
+                        if worker != caller.worker:
+                            line.send(message)
+                case "returned":
+                    self._returned.add((caller.worker, message["test"]))
             self._news.notify_all()
 
 
@@ -150,6 +177,7 @@ class WorkerChannel:
         self._boards: dict[str, str | None] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
+        self._faults: dict[str, BoardFaultError] = {}
         self._waited_s = 0.0
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
@@ -186,8 +214,22 @@ class WorkerChannel:
         return nodeid in self._last
 
     def lost(self, serial: str) -> None:
-        """Say that a board is gone, so that no more tests are given to it."""
+        """Say that a board cannot be used, so that no more tests are given to it."""
         self._line.send({"say": "lost", "serial": serial})
+
+    def fault(self, serial: str, error: BoardFaultError) -> None:
+        """Say what is wrong with a board that answers."""
+        told = {"what": error.what, "why": error.why, "remedy": error.remedy}
+        self._line.send({"say": "fault", "serial": serial, **told})
+
+    def faults(self) -> dict[str, BoardFaultError]:
+        """What other workers found wrong with boards, by serial number."""
+        self._line.drain()
+        return self._faults
+
+    def give_test_back(self, nodeid: str) -> None:
+        """Say that a test has not begun; to be said before xdist says that it is over."""
+        self._line.send({"say": "returned", "test": nodeid})
 
     def close(self) -> None:
         """End the line without calling `controller_gone`."""
@@ -204,6 +246,9 @@ class WorkerChannel:
                 self._last.discard(nodeid)  # it comes once more
             case "last":
                 self._last.add(nodeid)
+            case "fault":
+                told = {name: message[name] for name in ("what", "why", "remedy", "serial")}
+                self._faults[message["serial"]] = BoardUnsafeError(**told)
 
 
 def _wish(plain: dict[str, Any] | None) -> Wish | None:

@@ -105,7 +105,7 @@ class RunStatus:
         excused = bool(self._flaky or self._unusable)
         if self._failed or self._bench.ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
-        if self._unusable or self._missing:
+        if self._unusable or self._missing or self._bench.ledger.faults:
             return Status.BENCH_NOT_READY
         if self._required and not self._bench.ledger.serials():
             return Status.NOTHING_RAN

@@ -103,6 +103,11 @@ class Plan:
         self._costs.measured(index, seconds)
         self._queues[worker].finish(index, now_s)
 
+    def not_begun(self, worker: str, index: int, now_s: float) -> None:
+        """A worker is past a test that it did not begin, for want of the board that it was given."""
+        self._queues[worker].finish(index, now_s)
+        self._put_back([index])
+
     def returned(self, worker: str, indices: Sequence[int]) -> None:
         """A worker gave back what it was asked for; nothing, if it was too late."""
         queue = self._queues[worker]

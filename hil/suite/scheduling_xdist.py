@@ -101,10 +101,15 @@ class HardwareScheduling:
         self._act()
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
-        """A test has ended."""
-        if self._plan is not None:
-            self._plan.complete(node.gateway.id, item_index, duration, time.monotonic())
-            self._act()
+        """A test has ended, or its worker is past it and has not begun it."""
+        if self._plan is None:
+            return
+        worker = node.gateway.id
+        if self._channel.take_returned(worker, self._tests[item_index]):
+            self._plan.not_begun(worker, item_index, time.monotonic())
+        else:
+            self._plan.complete(worker, item_index, duration, time.monotonic())
+        self._act()
 
     def mark_test_pending(self, item: str) -> None:
         """A test is to be run again."""

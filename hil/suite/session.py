@@ -12,7 +12,7 @@ import pytest
 
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
-from hil.suite.board_tests import NOT_EXCUSED, BoardTests
+from hil.suite.board_tests import NOT_EXCUSED, BoardTests, TestsNotBegun
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, planned
@@ -145,6 +145,7 @@ class Run:
             return
         self.giving.plan(session.items)
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
+        session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
         keep_consoles(session.config, self.giving, self.options, self.ledger)

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from hil.errors import UsageError
+from hil.errors import (
+    BoardFaultError,
+    BoardLostError,
+    BoardTimeoutError,
+    RequestStalledError,
+    TransferError,
+    UsageError,
+)
 from hil.lab import guard_work
 from hil.lab.board_record import read_record
 from hil.lab.guard_work import GuardTask, work
@@ -49,6 +56,27 @@ def test_an_attempt_that_fails_is_made_again(board: Path) -> None:
     event = attempt(Safety("fake_board:switch_off", {"board": str(board)}), SERIAL, why="a test", by="test")
 
     assert (event.what, board.read_text()) == ("made safe", "off")
+
+
+@pytest.mark.parametrize(
+    ("error", "faulty"),
+    [
+        (BoardFaultError("the DUT is not off after 5.0 s"), True),
+        (RequestStalledError("it refused"), True),
+        (BoardTimeoutError("silent"), False),
+        (TransferError("a line error"), False),
+        (BoardLostError("gone"), False),
+    ],
+)
+def test_attempt_tells_a_board_that_answered_from_one_that_did_not(
+    error: Exception, faulty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str, **__: object) -> float:
+        raise error
+
+    monkeypatch.setattr("hil.lab.safety.resolve", lambda _name: fail)
+
+    assert attempt(Safety(limit_s=0.0), SERIAL, why="a test", by="test").faulty is faulty
 
 
 def test_attempts_end(board: Path) -> None:

@@ -50,6 +50,7 @@ class SimulatedRun:
     known: Mapping[int, float] = field(default_factory=dict)
     crashes: frozenset[int] = frozenset()  # tests that kill their worker
     loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
+    unusable: frozenset[str] = frozenset()  # boards that no worker can get
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
@@ -158,6 +159,11 @@ class SimulatedRun:
 
     def _begin(self, worker: SimulatedWorker, index: int) -> None:
         board = worker.boards.get(index)
+        if board in self.unusable:
+            if worker.following != CLOSE:
+                self._later(LATENCY_S, lambda: self._passed_over(worker, index, board))
+                return
+            board = None  # it looks for another one by itself
         self.ran.append((worker.name, index, board))
         if board:
             holders = [
@@ -169,6 +175,17 @@ class SimulatedRun:
             worker.holds = board
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(self.seconds[index], lambda: end(worker, index))
+
+    def _passed_over(self, worker: SimulatedWorker, index: int, board: str) -> None:
+        """A worker could not get the board of a test: the test has not begun, and is for others."""
+        worker.running = None
+        self._later(LATENCY_S, lambda: self._not_begun(worker, index, board))
+        self._go_on(worker)
+
+    def _not_begun(self, worker: SimulatedWorker, index: int, board: str) -> None:
+        self.plan.lose(board)
+        self.plan.not_begun(worker.name, index, self.now_s)
+        self._obey(self.plan.orders(self.now_s))
 
     def _end(self, worker: SimulatedWorker, index: int) -> None:
         worker.running = None

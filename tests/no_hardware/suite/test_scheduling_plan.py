@@ -63,6 +63,18 @@ def any_run(draw: st.DrawFn) -> SimulatedRun:
 
 
 @settings(max_examples=80, deadline=None)
+@given(any_run(), st.frozensets(st.sampled_from(NAMES)))
+def test_not_begun_puts_a_test_back_for_the_boards_that_can_be_used(
+    run: SimulatedRun, unusable: frozenset[str]
+) -> None:
+    run.unusable = unusable
+    run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
+    assert not {board for _, _, board in run.ran} & unusable
+
+
+@settings(max_examples=80, deadline=None)
 @given(any_run())
 def test_every_test_runs_once_whatever_crashes_and_no_two_workers_share_a_board(run: SimulatedRun) -> None:
     run.run()

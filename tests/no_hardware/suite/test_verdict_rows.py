@@ -262,7 +262,7 @@ def test_a_look_that_takes_longer_than_the_test_may_is_no_time_out(run: RunOnSim
 def test_a_board_that_works_through_a_sequence_is_waited_for(
     run: RunOnSimulator, workers: tuple[str, ...]
 ) -> None:
-    inner = run(WAITS_OUT, "--hil-silence=10", *workers)
+    inner = run(WAITS_OUT, "--hil-silence=0.5", *workers)
 
     assert inner.results() == {"test_times_out_in_a_sequence": "failed", "test_comes_later": "passed"}
 

@@ -1,0 +1,128 @@
+"""Boards that are held by others, refuse, or go away, beside one that works: nothing is skipped for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from hil.lab.lease import hold
+from hil.sim.process import SimulatorProcess
+from hil.suite.run_status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import InnerRun, RunSuite
+
+pytestmark = pytest.mark.thorough  # processes
+pytest_plugins = "pytester"
+
+MANY = """
+import pytest, time
+
+@pytest.fixture(scope="module")
+def rests_on_it(dutlink):
+    return dutlink
+
+@pytest.mark.parametrize("number", range(8))
+def test_any(rests_on_it, number):
+    rests_on_it.power.read()
+    time.sleep(0.1)
+"""
+LOSES_ONE = """
+import os, pytest, time
+from hil.sim.control_client import ControlClient
+
+@pytest.mark.parametrize("number", range(8))
+def test_any(dutlink, number):
+    if dutlink.serial == os.environ["BAD"]:
+        with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+            client.fault(dutlink.serial, "unplug")
+    dutlink.power.read()
+    time.sleep(0.2)
+"""
+READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
+
+RunOnTwo: TypeAlias = "Callable[..., InnerRun]"
+
+
+@pytest.fixture(scope="module")
+def two_boards() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2) as process:
+        yield process
+
+
+@pytest.fixture
+def bad(two_boards: SimulatorProcess) -> Iterator[str]:
+    """The serial number of one of the two, without faults before and after."""
+    serial = two_boards.serials()[0]
+    two_boards.control.clear(serial)
+    yield serial
+    two_boards.control.clear(serial)
+
+
+@pytest.fixture
+def run(
+    two_boards: SimulatorProcess, bad: str, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> RunOnTwo:
+    port = two_boards.ready["control_port"]
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+    monkeypatch.setenv("BAD", bad)
+    return lambda source, *arguments: run_suite(
+        source, f"--hil-boards=sim@{port}", "--hil-lab=none", "--hil-silence=1", *arguments
+    )
+
+
+def test_workers_give_tests_back_whose_board_another_user_holds(
+    run: RunOnTwo, bad: str, pytester: pytest.Pytester
+) -> None:
+    with hold(bad, folder=pytester.path / "locks"):
+        inner = run(MANY, "-n2", "--hil-wait=0.5")
+
+    assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
+    assert len(inner.outcomes) == 8
+
+
+@pytest.mark.parametrize("fault", ["hang", "deny", "boot_loader"])
+def test_workers_give_tests_back_whose_board_cannot_be_opened(
+    fault: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
+) -> None:
+    two_boards.control.fault(bad, fault)
+
+    inner = run(MANY, "-n2")
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+
+
+def test_workers_skip_no_test_but_the_one_that_lost_the_board(run: RunOnTwo) -> None:
+    inner = run(LOSES_ONE, "-n2")
+
+    results = list(inner.results().values())
+    assert (results.count("skipped"), results.count("passed")) == (1, 7), inner.text
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_faulty_board_makes_the_run_red_though_another_one_runs_its_tests(
+    workers: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
+) -> None:
+    two_boards.control.fault(bad, "stall", count=100000)
+
+    inner = run(MANY, workers)
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+    assert inner.status == Status.BENCH_NOT_READY
+    assert inner.text.count(f"FAULTY: board {bad}") == 1
+    assert bad in inner.suite_properties["hil_faults"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_faulty_board_fails_its_tests_in_every_run(
+    workers: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
+) -> None:
+    two_boards.control.fault(bad, "stall", count=100000)
+
+    runs = [run(READS, f"--hil-board={bad}", "--hil-wait=5", workers) for _ in range(2)]
+
+    for inner in runs:
+        assert (set(inner.results().values()), inner.status) == ({"error"}, Status.TESTS_FAILED), inner.text
