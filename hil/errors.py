@@ -35,6 +35,7 @@
     |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
     |-- GuardError                   no guard runs beside the holder of a board
     |-- UsageError                   an option or argument that cannot be understood
+    |   `-- SpoiltFileError          what has a name in the lock folder cannot serve as that file
     |-- UsbBlockedError              a no_hardware test touched USB
     |-- HistoryError                 what earlier runs found cannot be read or written
     |-- ReportError                  pages cannot be made
@@ -78,6 +79,7 @@ __all__ = [
     "SettingError",
     "ShellError",
     "SimulatorError",
+    "SpoiltFileError",
     "StickAmbiguousError",
     "StickLostError",
     "StickMissingError",
@@ -303,6 +305,10 @@ class GuardError(HilError):
 
 class UsageError(HilError):
     """An option, a setting of a run or an argument that cannot be understood."""
+
+
+class SpoiltFileError(UsageError):
+    """What has the name of a lock or a record cannot serve as one; other boards are not concerned."""
 
 
 class UsbBlockedError(HilError):

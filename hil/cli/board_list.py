@@ -10,10 +10,9 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
-from hil.errors import BoardBusyError, HilError, Verdict
+from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.board_record import read_record
-from hil.lab.holder import Holder
-from hil.lab.lease import hold, lock_path
+from hil.lab.lease import hold, holder_of
 from hil.lab.lock_file import lock_folder
 
 if TYPE_CHECKING:
@@ -120,9 +119,11 @@ class BoardList:
                 if verdict is Verdict.PRESENT:
                     self._read_board(row, serial)
         except BoardBusyError as error:
-            holder = _holder_of(serial)
+            holder = holder_of(lock_folder(), serial)
             row.state = "busy"
             row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
+        except SpoiltFileError as error:
+            row.health, row.why = "cannot be leased", f"{error.what}: {error.why}; {error.remedy}"
         except HilError as error:
             row.health, row.why = "faulty", error.what
 
@@ -132,7 +133,8 @@ class BoardList:
         row.position = _position(record, self._lab.wiring_of(serial).stick)
         if record.needs_safety:
             row.health = "not left safe"
-            row.why = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
+            cause = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
+            row.why = record.trouble or cause
 
     def _read_board(self, row: BoardRow, serial: str) -> None:
         with open_board(self._host, serial, console=False) as board:
@@ -151,10 +153,3 @@ def _position(record: BoardRecord, stick: Path | None) -> str:
         return "host"
     on_record = record.position or _UNKNOWN
     return _UNKNOWN if stick is not None and on_record == "host" else on_record
-
-
-def _holder_of(serial: str) -> Holder | None:
-    try:
-        return Holder.from_json(lock_path(lock_folder(), serial).read_bytes())
-    except OSError:
-        return None

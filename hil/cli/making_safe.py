@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.answer import Answer
 from hil.cli.using_board import hosts_of, lab_here
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
+from hil.dutlink.plain_text import plain_line
 from hil.dutlink.waiting import Deadline
-from hil.errors import BoardBusyError, BoardFaultError, UsageError, Verdict
+from hil.errors import BoardBusyError, BoardFaultError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.board_record import BoardState, known_boards, read_record
-from hil.lab.guarded import make_safe_now
-from hil.lab.lease import hold
+from hil.lab.guarded import make_safe_now, make_safe_unleased
+from hil.lab.lease import hold, lock_path
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hil.dutlink.sighting import Sighting
     from hil.lab.board_record import SafetyEvent
@@ -53,6 +54,7 @@ class MakingSafe:
         self._lab = lab_here()
         self._wait = Deadline(wait_s)
         self._tell = tell
+        self._unleased: dict[str, str] = {}
 
     def one(self, serial: str | None) -> dict[str, Any]:
         """Make one board safe; None: the only one there is.
@@ -81,7 +83,7 @@ class MakingSafe:
                 remedy=f"look at cable, hub and supply, then again: hil safe {board}",
                 serial=board,
             )
-        return _row(board, "safe", event.amps)
+        return _row(board, "safe", event.amps, self._unleased.get(board, ""))
 
     def all(self) -> Answer:
         """Make every board of the host safe, and list those on record that are not there."""
@@ -111,13 +113,22 @@ class MakingSafe:
             event = self._make_safe(sighting.serial)
         except BoardBusyError as error:
             return _row(sighting.serial, "busy", None, error.why)
+        except HilError as error:
+            return _row(sighting.serial, "failed", None, _told(error))
         if event.amps is None:
             return _row(sighting.serial, "failed", None, event.why)
-        return _row(sighting.serial, "safe", event.amps)
+        return _row(sighting.serial, "safe", event.amps, self._unleased.get(sighting.serial, ""))
 
     def _make_safe(self, serial: str) -> SafetyEvent:
-        with hold(serial, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting) as lease:
-            return make_safe_now(lease, self._lab.safety_of(serial, self._safety))
+        """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
+        safety = self._lab.safety_of(serial, self._safety)
+        try:
+            lease = hold(serial, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting)
+        except SpoiltFileError as error:
+            self._unleased[serial] = f"without a lease: {_told(error)}"
+            return make_safe_unleased(lock_folder(), serial, safety)
+        with lease:
+            return make_safe_now(lease, safety)
 
     def _left_alone(self, serial: str) -> dict[str, Any]:
         why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"
@@ -131,15 +142,31 @@ def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[s
     return {"board": serial, "outcome": outcome, "amps": amps, "why": why}
 
 
+def _told(error: HilError) -> str:
+    return plain_line(f"{error.what}: {error.why}; {error.remedy}")
+
+
 def _left_unsafe() -> list[tuple[str, str]]:
     """Boards that are on record as not safe and that nobody holds, and what is on record."""
     folder = lock_folder()
     unsafe = []
     for serial in known_boards(folder):
         record = read_record(folder, serial)
-        if not record.needs_safety:
-            continue
-        with suppress(BoardBusyError), hold(serial, folder=folder):  # a run that goes on, on other boards
+        if record.needs_safety and not _is_held(folder, serial):  # a run that goes on, on other boards
             what = "left in use" if record.state is BoardState.IN_USE else "could not be made safe"
-            unsafe.append((serial, f"{what}; its next holder makes it safe"))
+            unsafe.append((serial, f"{record.trouble or what}; its next holder makes it safe"))
     return unsafe
+
+
+def _is_held(folder: Path, serial: str) -> bool:
+    if not lock_path(
+        folder, serial
+    ).exists():  # asking must not make files for boards that may never have been
+        return False
+    try:
+        hold(serial, folder=folder).release()
+    except BoardBusyError:
+        return True
+    except SpoiltFileError:
+        return False
+    return False

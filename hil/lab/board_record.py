@@ -1,21 +1,29 @@
 """What is known about a board between leases: whether it was left safe, and what was done about it.
 
 One file beside each lock. It holds one page, so that one write replaces it and a killed writer leaves either
-the old record or the new one. Only who holds the board's lock writes. A record that cannot be read counts as
-"not known to be safe".
+the old record or the new one. Only the holder of the board's lock writes.
+
+Any user of the folder may spoil a record. One that cannot be read, or does not mean what records mean, says
+"not known to be safe" and what is wrong with its file: the board is made safe before it is used. Keys that
+another version added are ignored.
 """
 
 from __future__ import annotations
 
 import enum
 import json
+import logging
+import math
 import os
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from hil.dutlink.plain_text import plain_line
-from hil.lab.holder import Holder, now
-from hil.lab.shared_folder import open_shared
+from hil.errors import SpoiltFileError
+from hil.lab.holder import Holder, cut, now, word_of
+from hil.lab.shared_file import open_shared, owner_name, read_shared, replace_shared, spoilt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +39,19 @@ __all__ = [
     "write_record",
 ]
 
+_LOG = logging.getLogger(__name__)
+
 RECORD_BYTES = 4096
 WHY_SIZE = 400
+WHY_BYTES = 900
+"""The most that a cause takes as JSON: the newest event always fits."""
+
 MOST_EVENTS = 8
+MOST_BOARDS = 1000
+"""No more records than these, the newest, are looked at: any user may make files in the folder."""
+
+_NAME: Final = re.compile(r"hil-board-([A-Za-z0-9._-]{1,100})\.json")
+_POSITIONS: Final = frozenset({"", "off", "host", "dut"})
 
 
 class BoardState(enum.StrEnum):
@@ -76,12 +94,26 @@ class SafetyEvent:
     @classmethod
     def made_safe(cls, why: str, by: str, amps: float | None) -> Self:
         """It worked, just now."""
-        return cls("made safe", why[:WHY_SIZE], by, amps, now())
+        return cls("made safe", cut(why[:WHY_SIZE], WHY_BYTES), by, amps, now())
 
     @classmethod
     def failed(cls, why: str, by: str, *, silent: bool = False, faulty: bool = False) -> Self:
         """It did not work, just now."""
-        return cls("could not be made safe", why[:WHY_SIZE], by, None, now(), silent, faulty)
+        cause = cut(why[:WHY_SIZE], WHY_BYTES)
+        return cls("could not be made safe", cause, by, None, now(), silent, faulty)
+
+    @classmethod
+    def from_data(cls, facts: Any) -> Self:  # noqa: ANN401 - whatever was written
+        """Read an event, without what a terminal would obey.
+
+        Raises:
+            KeyError, TypeError: It is none.
+        """
+        words = {name: plain_line(word_of(facts, name)) for name in ("what", "why", "by", "when")}
+        amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
+        if not isinstance(silent, bool) or not isinstance(faulty, bool) or not _is_reading(amps):
+            raise TypeError("an event's values are of other types")
+        return cls(amps=amps, silent=silent, faulty=faulty, **words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +126,14 @@ class BoardRecord:
         events: What was done to make it safe, the newest last.
         position: Who was given the stick last ("off", "host", "dut"); empty: not known. The board cannot be
             asked, so it may be wrong where something else than hil turned the mux since.
+        trouble: What is wrong with the file and what mends it, where it cannot be trusted; never written.
     """
 
     state: BoardState = BoardState.SAFE
     holder: Holder | None = None
     events: tuple[SafetyEvent, ...] = ()
     position: str = ""
+    trouble: str = field(default="", compare=False)
 
     @property
     def needs_safety(self) -> bool:
@@ -138,21 +172,19 @@ class BoardRecord:
 
     @classmethod
     def from_json(cls, record: bytes) -> Self:
-        """Read a record; an empty one is a board that was never held."""
-        if not record.strip():
-            return cls()
+        """Read a record; one that is none, or not all of it, is not known to be safe."""
         try:
             facts: dict[str, Any] = json.loads(record)
-            events = tuple(SafetyEvent(**_plain(event)) for event in facts["events"])
+            state, position = BoardState(word_of(facts, "state")), str(facts.get("position", ""))
+            events = tuple(SafetyEvent.from_data(event) for event in facts["events"][-MOST_EVENTS:])
             holder = Holder.from_data(facts["holder"])
-            return cls(BoardState(facts["state"]), holder, events, str(facts.get("position", "")))
         except (ValueError, TypeError, KeyError, RecursionError):
-            return cls(BoardState.PENDING)
+            return cls(BoardState.PENDING, trouble="it does not hold what records hold")
+        return cls(state, holder, events, position if position in _POSITIONS else "")
 
 
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Take what a terminal would obey out of the words of a record, which anybody may have written."""
-    return {name: plain_line(value) if isinstance(value, str) else value for name, value in facts.items()}
+def _is_reading(amps: object) -> bool:
+    return amps is None or (type(amps) in {int, float} and math.isfinite(amps))  # type: ignore[arg-type]
 
 
 def record_path(folder: Path, serial: str) -> Path:
@@ -161,44 +193,66 @@ def record_path(folder: Path, serial: str) -> Path:
 
 
 def known_boards(folder: Path) -> list[str]:
-    """The serial numbers of all boards that have a record here, sorted."""
-    return sorted(path.stem.removeprefix("hil-board-") for path in folder.glob("hil-board-*.json"))
+    """The serial numbers of all boards that have a record here, sorted; of too many, the newest."""
+    return sorted(boards_of_late(folder, MOST_BOARDS))
 
 
 def boards_of_late(folder: Path, most: int) -> list[str]:
     """The serial numbers of the boards whose records are the newest, the newest first."""
-    newest_first = sorted(folder.glob("hil-board-*.json"), key=_written_at, reverse=True)
-    return [path.stem.removeprefix("hil-board-") for path in newest_first[:most]]
-
-
-def _written_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # gone meanwhile
-        return 0.0
+    found: list[tuple[float, str]] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if name := _NAME.fullmatch(entry.name):
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    found.append((entry.stat(follow_symlinks=False).st_mtime, name[1]))
+    return [serial for _written_at, serial in sorted(found, reverse=True)[:most]]
 
 
 def read_record(folder: Path, serial: str) -> BoardRecord:
-    """Read a board's record; anybody may.
-
-    Raises:
-        UsageError: Something else has the file's name.
-    """
-    descriptor = open_shared(record_path(folder, serial))
+    """Read a board's record; any user may. It never raises for what has its name: see `trouble`."""
+    path = record_path(folder, serial)
     try:
-        return BoardRecord.from_json(os.pread(descriptor, RECORD_BYTES, 0))
-    finally:
-        os.close(descriptor)
+        record = BoardRecord.from_json(read_shared(path, RECORD_BYTES))
+    except FileNotFoundError:
+        return BoardRecord()  # a board that was never held
+    except SpoiltFileError as error:
+        return BoardRecord(BoardState.PENDING, trouble=f"{error.what}: {error.why}; {error.remedy}")
+    if not record.trouble:
+        return record
+    owner = ""
+    with suppress(OSError):
+        owner = f" of {owner_name(path.lstat().st_uid)}"
+    return replace(record, trouble=f"{path}{owner}: {record.trouble}; hil safe {serial} writes it again")
 
 
 def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
-    """Replace a board's record. Only for who holds its lock.
+    """Replace a board's record, also one that cannot be trusted. Only for the holder of its lock.
+
+    A record that cannot be written is no error as long as the next reader takes the board for no safer than
+    it is: another user's folder in the record's place says "not known to be safe".
 
     Raises:
-        UsageError: Something else has the file's name.
+        SpoiltFileError: What has the file's name cannot be replaced, or there is no room, and the next reader
+            would take the board for safe.
     """
-    descriptor = open_shared(record_path(folder, serial))
     try:
-        os.pwrite(descriptor, record.to_json(), 0)
+        _write(record_path(folder, serial), record.to_json())
+    except SpoiltFileError as error:
+        if record.needs_safety and not read_record(folder, serial).needs_safety:
+            raise
+        _LOG.warning("the record of board %s stays as it is: %s", serial, error)
+
+
+def _write(path: Path, text: bytes) -> None:
+    try:
+        descriptor = open_shared(path, text)
+    except SpoiltFileError:
+        replace_shared(path, text)
+        return
+    try:
+        os.pwrite(descriptor, text, 0)
+        os.ftruncate(descriptor, RECORD_BYTES)
+    except OSError as error:
+        raise spoilt(path, error) from error
     finally:
         os.close(descriptor)

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError
-from hil.lab.holder import Holder
-from hil.lab.lease import lock_path
+from hil.lab.lease import holder_of
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
@@ -30,10 +29,7 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
     leader = environ.get(LEASED, "")
     if not leader.isdecimal():
         return False
-    try:
-        holder = Holder.from_json(lock_path(lock_folder(), serial).read_bytes())
-    except OSError:
-        return False
+    holder = holder_of(lock_folder(), serial)
     return holder is not None and holder.pid == int(leader) and int(leader) in _above(os.getpid())
 
 

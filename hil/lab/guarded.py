@@ -10,10 +10,11 @@ tells the next holder.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import BoardLostError, BoardUnsafeError, GuardError
+from hil.errors import BoardLostError, BoardUnsafeError, GuardError, SpoiltFileError
 from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, write_record
 from hil.lab.guard import Guard
@@ -22,11 +23,12 @@ from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
     from hil.lab.lease import Holder, Lease
 
-__all__ = ["GuardedLease", "make_safe_now", "under_guard"]
+__all__ = ["GuardedLease", "make_safe_now", "make_safe_unleased", "under_guard"]
 
 
 class GuardedLease:
@@ -234,15 +236,16 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
 
 
 def make_safe_now(lease: Lease, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
-    """Make a held board safe and record it; for `hil safe`, where nobody goes on to use it.
+    """Make a held board safe and record it; for `hil safe`, where nobody goes on to use it."""
+    return make_safe_unleased(lease.lock.path.parent, lease.serial, safety, by=by)
 
-    Raises:
-        UsageError: The record's file cannot be used.
-    """
-    folder = lease.lock.path.parent
-    found = read_record(folder, lease.serial)
-    event = attempt(safety, lease.serial, why=_why(found), by=by)
-    write_record(folder, lease.serial, found.with_event(event))
+
+def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
+    """Do the same to a board whose lock cannot be had, and record it as far as that is possible."""
+    found = read_record(folder, serial)
+    event = attempt(safety, serial, why=_why(found), by=by)
+    with suppress(SpoiltFileError):
+        write_record(folder, serial, found.with_event(event))
     return event
 
 
@@ -252,5 +255,5 @@ def _why(found: BoardRecord) -> str:
         who = found.holder.name if found.holder else "its holder"
         return f"{who} and its guard ended without giving it back"
     if found.state is BoardState.PENDING:
-        return "an earlier attempt failed" if found.events else "its record cannot be read"
+        return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
     return "asked for"

@@ -12,15 +12,38 @@ from typing import Any
 
 from hil.dutlink.plain_text import plain_line
 
-__all__ = ["Holder", "now"]
+__all__ = ["Holder", "cut", "now", "word_of"]
 
 COMMAND_SIZE = 200
 TEST_SIZE = 300
+MOST_PID = 1 << 31
+WORD_BYTES = 600
+"""The most that one word takes as JSON, where a letter may become twelve bytes: all of them are one write."""
 
 
 def now() -> str:
     """The time as records write it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def word_of(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was written
+    """Return a text out of parsed JSON.
+
+    Raises:
+        KeyError: It is not there.
+        TypeError: It is no text, or `facts` is no object.
+    """
+    word = facts[name] if isinstance(facts, dict) else None
+    if not isinstance(word, str):
+        raise TypeError(f"{name} is no text")
+    return word
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """Return as much of a text as takes `most_bytes` when it is written as JSON."""
+    while len(json.dumps(text)) > most_bytes:
+        text = text[: -max(1, len(text) // 16)]
+    return text
 
 
 def _user() -> str:
@@ -59,19 +82,25 @@ class Holder:
 
     def to_data(self) -> dict[str, Any]:
         """The record as plain data, each word cut to a size that leaves it one write."""
-        return {**asdict(self), "command": self.command[:COMMAND_SIZE], "test": self.test[:TEST_SIZE]}
+        sizes = {"command": COMMAND_SIZE, "test": TEST_SIZE}
+        facts = asdict(self).items()
+        return {
+            name: cut(value[: sizes.get(name)], WORD_BYTES) if isinstance(value, str) else value
+            for name, value in facts
+        }
 
     @classmethod
     def from_data(cls, facts: Any) -> Holder | None:  # noqa: ANN401 - whatever somebody wrote
-        """Read a record; None where it is none.
+        """Read a record; None where it is none, or not all of it has the right type.
 
-        Anybody may have written it: nothing is left in it that a terminal obeys.
+        Any user may have written it: nothing is left in it that a terminal obeys.
         """
         try:
-            words = {name: plain_line(str(facts[name])) for name in ("user", "command", "since", "test")}
-            return cls(pid=int(facts["pid"]), **words)
-        except (ValueError, TypeError, KeyError, OverflowError):
+            words = {name: plain_line(word_of(facts, name)) for name in ("user", "command", "since", "test")}
+            pid = facts["pid"]
+        except (TypeError, KeyError):
             return None
+        return cls(pid=pid, **words) if type(pid) is int and 0 <= pid <= MOST_PID else None
 
     def to_json(self) -> bytes:
         """The record as it is written into a lock file."""

@@ -7,16 +7,18 @@ that nobody earlier in line could take.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.standard_streams import keep_standard_streams
-from hil.errors import BoardBusyError, UsageError
+from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.bell import Bell, Pauses
 from hil.lab.holder import Holder
-from hil.lab.lock_file import LockFile, lock_folder
-from hil.lab.waiting_line import PlaceInLine
+from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
+from hil.lab.shared_file import read_shared
+from hil.lab.waiting_line import NoLine, PlaceInLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
     from hil.lab.waiting_line import Ticket
 
-__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "lock_path"]
+__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path"]
+
+_LOG = logging.getLogger(__name__)
 
 DECIDE_S = 0.1
 """How long those ahead may take to decide before somebody who will not wait is turned away."""
@@ -37,6 +41,14 @@ PATIENCE_S = 3.0
 def lock_path(folder: Path, serial: str) -> Path:
     """Where a board's lock file is."""
     return folder / f"hil-board-{serial}.lock"
+
+
+def holder_of(folder: Path, serial: str) -> Holder | None:
+    """Return what a board's lock file says of its holder; None if it says nothing that can be read."""
+    try:
+        return Holder.from_json(read_shared(lock_path(folder, serial), CONTENT_BYTES))
+    except (OSError, SpoiltFileError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,14 @@ def hold_any(
         wait.close()
 
 
+def _place_in_line(folder: Path, serials: Sequence[str], who: Holder) -> PlaceInLine | NoLine:
+    try:
+        return PlaceInLine(folder, serials, who)
+    except SpoiltFileError as error:
+        _LOG.warning("the line of those who wait cannot be used: %s", error)
+        return NoLine()
+
+
 class _Wait:
     """One wait, from joining the line to leaving it."""
 
@@ -139,13 +159,25 @@ class _Wait:
         self._bell: Bell | None = None
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
-        self._line = PlaceInLine(folder, serials, who)
+        self._line = _place_in_line(folder, serials, who)
         try:
-            for serial in serials:
-                self.locks[serial] = LockFile(lock_path(folder, serial))
+            self._open_locks(folder, serials)
         except BaseException:
             self.close()
             raise
+
+    def _open_locks(self, folder: Path, serials: Sequence[str]) -> None:
+        """Open the lock of each board; one that another user spoilt takes away that board alone."""
+        spoilt: list[SpoiltFileError] = []
+        for serial in serials:
+            try:
+                self.locks[serial] = LockFile(lock_path(folder, serial))
+            except SpoiltFileError as error:
+                spoilt.append(error)
+        if not self.locks:
+            raise spoilt[0]
+        for trouble in spoilt:
+            _LOG.warning("a board cannot be leased: %s", trouble)
 
     def close(self) -> None:
         """Leave the line, and those boards that were not taken."""
@@ -171,7 +203,8 @@ class _Wait:
     def _listen(self, limit_s: float) -> bool:
         """Sleep until a bell; at once True when there was none yet: what came before it went unheard."""
         if self._bell is None:
-            self._bell = Bell([self._line.descriptor, *(lock.descriptor for lock in self.locks.values())])
+            descriptors = [self._line.descriptor, *(lock.descriptor for lock in self.locks.values())]
+            self._bell = Bell([descriptor for descriptor in descriptors if descriptor >= 0])
             return True
         rung = self._bell.wait(limit_s)
         self._quiet_since.update(dict.fromkeys(rung, time.monotonic()))

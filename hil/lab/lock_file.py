@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hil.lab.shared_file import open_shared
 from hil.lab.shared_folder import (
     SYSTEM_FOLDERS,
     checked_folder,
     forget_on_fork,
     lock_folder,
-    open_shared,
     unusable,
 )
 
@@ -70,7 +71,8 @@ class LockFile:
         """
         try:
             if self._descriptor >= 0:
-                os.ftruncate(self._descriptor, 0)
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, 0)
                 self.give_back()
         finally:
             self.close()
@@ -78,15 +80,20 @@ class LockFile:
     def give_back(self) -> None:
         """Give the lock up and keep the file open."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        os.utime(self._descriptor)
+        with suppress(OSError):
+            os.utime(self._descriptor)
 
     def read(self) -> bytes:
         """Return what its holder wrote; anybody may ask."""
-        return os.pread(self._descriptor, 2 * CONTENT_BYTES, 0)
+        return os.pread(self._descriptor, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
-        """Replace its content. Only for its holder."""
-        os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
+        """Replace its content. Only for its holder.
+
+        The content only tells others who it is: where there is no room for it, the lock holds all the same.
+        """
+        with suppress(OSError):
+            os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
 
     def close(self) -> None:
         """Have no part in it any more; harmless when repeated.

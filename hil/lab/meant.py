@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards
-from hil.errors import BoardAbsentError, BoardBusyError, HilError, UsageError, Verdict
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.lease import hold
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
                 )
         except BoardBusyError:
             in_use.append(seen.serial)
+        except SpoiltFileError:  # it can be meant by its serial number alone
+            continue
     return names, in_use
 
 

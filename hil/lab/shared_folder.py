@@ -1,12 +1,10 @@
-"""The one folder on a machine where everybody's leases meet, and how to open a file in it.
+"""The one folder on a machine where everybody's leases meet.
 
-Whoever may write to the folder may also prepare it, so neither the folder nor a file in it is trusted before
-it was looked at; links are never followed.
+Any user who may write to the folder may also prepare it, so it is not trusted before it was looked at.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from pathlib import Path
@@ -14,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.forked_child import forget_on_fork
+from hil.lab.shared_file import ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SYSTEM_FOLDERS", "checked_folder", "forget_on_fork", "lock_folder", "open_shared", "unusable"]
+__all__ = ["SYSTEM_FOLDERS", "checked_folder", "forget_on_fork", "lock_folder", "unusable"]
 
 SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
-ELSEWHERE = "name another folder with HIL_LOCK_DIR, the same one for everybody on this machine"
 
 
 def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -59,32 +57,6 @@ def checked_folder(folder: Path) -> Path:
     return folder
 
 
-def open_shared(path: Path) -> int:
-    """Open a file that everybody reads and writes, or make it; return its descriptor.
-
-    Linux refuses O_CREAT for another user's file in a sticky folder (fs.protected_regular), so it is opened
-    without it first.
-
-    Raises:
-        UsageError: What has its name is a link, has a second name, is no plain file or may not be opened.
-    """
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            _create(path)
-        except OSError as error:
-            why = "it is a link" if error.errno == errno.ELOOP else str(error.strerror)
-            raise unusable(path, why) from error
-        else:
-            break
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-        os.close(descriptor)
-        raise unusable(path, "it is not a plain file of one name")
-    return descriptor
-
-
 def unusable(path: Path, why: str) -> UsageError:
     """Say that a file or folder cannot serve for locks, and what to do instead."""
     return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
@@ -106,15 +78,3 @@ def _make(folder: Path) -> None:
     except OSError as error:
         raise unusable(folder, f"it cannot be made ({error.strerror})") from error
     folder.chmod(0o1777)
-
-
-def _create(path: Path) -> None:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise unusable(path, f"it cannot be made ({error.strerror})") from error
-    os.fchmod(descriptor, 0o666)
-    os.close(descriptor)

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.holder import Holder
-from hil.lab.shared_folder import forget_on_fork, open_shared, unusable
+from hil.lab.shared_file import open_shared, spoilt
+from hil.lab.shared_folder import forget_on_fork, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["PlaceInLine", "Ticket", "waiting"]
+__all__ = ["NoLine", "PlaceInLine", "Ticket", "waiting"]
 
 LINE_NAME = "hil-queue"
 SLOT_BYTES = 4096
@@ -58,11 +59,12 @@ class Ticket:
         """Read a slot; None where it is empty, half written, or was written by somebody else's program."""
         try:
             facts = json.loads(slot)
-            who = Holder.from_data(facts["who"])
-            serials = tuple(str(serial) for serial in facts["serials"])
-            return None if who is None else cls(int(facts["number"]), serials, who)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            who, number, serials = Holder.from_data(facts["who"]), facts["number"], facts["serials"]
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
+        if who is None or type(number) is not int or not isinstance(serials, list):
+            return None
+        return cls(number, tuple(serial for serial in serials if isinstance(serial, str)), who)
 
 
 class PlaceInLine:
@@ -74,7 +76,8 @@ class PlaceInLine:
         who: Who waits.
 
     Raises:
-        UsageError: The line's file cannot be used.
+        SpoiltFileError: The line's file cannot be used, or it is full.
+        UsageError: Its file system gives no locks, or too many boards would do.
     """
 
     def __init__(self, folder: Path, serials: Sequence[str], who: Holder) -> None:
@@ -84,7 +87,7 @@ class PlaceInLine:
         forget_on_fork(self)
         try:
             self._slot = _lock_a_slot(self._descriptor, path)
-            os.pwrite(self._descriptor, _padded(ticket), self._slot * SLOT_BYTES)
+            _write(self._descriptor, path, self._slot, _padded(ticket))
         except BaseException:
             self.close()
             raise
@@ -109,6 +112,19 @@ class PlaceInLine:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+class NoLine:
+    """Stand for a place in line where the line's file cannot be used: waiting works, in no order."""
+
+    descriptor = -1
+
+    def ahead(self) -> list[Ticket]:
+        """Return nothing: who else waits is not known."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def waiting(folder: Path) -> list[Ticket]:
@@ -140,7 +156,14 @@ def _lock_a_slot(descriptor: int, path: Path) -> int:
                 raise unusable(path, f"its file system gives no locks ({error.strerror})") from error
         else:
             return slot
-    raise unusable(path, f"{MOST_SLOTS} processes wait already")
+    raise spoilt(path, because=f"a line in which {MOST_SLOTS} processes wait already")
+
+
+def _write(descriptor: int, path: Path, slot: int, record: bytes) -> None:
+    try:
+        os.pwrite(descriptor, record, slot * SLOT_BYTES)
+    except OSError as error:
+        raise spoilt(path, error) from error
 
 
 def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
-from hil.errors import BoardBusyError, HilError, NoUsbBackendError, UsageError, Verdict
+from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
 from hil.lab.board_record import read_record
 from hil.lab.doctor.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.consoles import console_answers
@@ -72,6 +72,9 @@ def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
     try:
         used_s = last_used_s(serial)
         lease = hold(serial, test="hil doctor")
+    except SpoiltFileError as error:
+        yield problem_of("board", error, board=serial)
+        return
     except UsageError:  # the check of the lock folder has told
         yield unchecked("board", "it cannot be leased: see lock folder", board=serial)
         return

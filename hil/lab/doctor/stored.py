@@ -39,7 +39,8 @@ def left_safe(patient: Patient) -> Findings:
     if not record.needs_safety:
         yield ok("left safe", "whoever had it last left it as it should be", board=serial)
         return
-    why = str(record.events[-1]) if record.events else "its holder and the guard beside it died"
+    cause = str(record.events[-1]) if record.events else "its holder and the guard beside it died"
+    why = record.trouble or cause
     mend = f"hil safe {serial}"
     yield problem("left safe", f"board {serial} was not left safe", why=why, mend=mend, board=serial)
 

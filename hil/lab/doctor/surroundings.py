@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import hil
 from hil.errors import UsageError
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
-from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder, open_shared
+from hil.lab.shared_file import open_shared
+from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder
 from hil.lab.waiting_line import waiting
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from functools import partial
@@ -10,21 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.cli import making_safe
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardDeniedError, Verdict
-from hil.lab.board_record import BoardRecord, read_record, write_record
+from hil.lab.board_record import BoardRecord, read_record, record_path, write_record
 from hil.lab.holder import Holder
-from hil.lab.lease import hold
+from hil.lab.lease import hold, lock_path
 from hil.lab.safety import Safety
 from hil.sim.process import SimulatorProcess
 from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.thorough  # processes
 OTHER = "0badb0a4"
@@ -189,6 +191,80 @@ def test_all_fails_for_a_board_that_stays_in_use(serial: str, capsys: pytest.Cap
 
     outcomes = {row["board"]: row["outcome"] for row in told(capsys)}
     assert (status, outcomes[serial]) == (1, "busy")
+
+
+NO_RECORDS = [b"", b'{"state": "safe", "holder": null, "events": ["made safe"]}', bytes(4096)]
+
+
+@pytest.mark.parametrize("text", NO_RECORDS)
+def test_all_goes_on_past_a_record_that_was_spoilt_and_heals_it(
+    simulator: SimulatorProcess, folder: Path, serial: str, text: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_path(folder, serial).write_bytes(text)
+    record_path(folder, OTHER).write_bytes(text)
+
+    status = run(["--json", "safe", "--all"])
+
+    rows = {row["board"]: row for row in told(capsys)}
+    outcomes = {board: row["outcome"] for board, row in rows.items()}
+    assert (status, outcomes) == (0, dict.fromkeys(simulator.serials(), "safe") | {OTHER: "absent"})
+    assert str(record_path(folder, OTHER)) in rows[OTHER]["why"]
+    assert not simulator.control.state(serial)["supply"]
+    assert not read_record(folder, serial).needs_safety
+
+
+@pytest.mark.parametrize("path_of", [record_path, lock_path])
+def test_a_board_is_made_safe_whatever_has_the_name_of_its_files(
+    simulator: SimulatorProcess,
+    folder: Path,
+    serial: str,
+    path_of: Callable[[Path, str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path_of(folder, serial).mkdir()
+
+    status = run(["--json", "safe", "--all"])
+
+    rows = {row["board"]: row for row in told(capsys)}
+    assert (status, rows[serial]["outcome"]) == (0, "safe")
+    assert not simulator.control.state(serial)["supply"]
+    assert (str(lock_path(folder, serial)) in rows[serial]["why"]) == (path_of is lock_path)
+
+
+@only_root
+def test_a_user_makes_boards_safe_whose_files_another_user_spoilt(
+    simulator: SimulatorProcess, serial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with folder_for_everybody() as folder:
+        monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+        for path in (record_path(folder, serial), lock_path(folder, serial), folder / "hil-queue"):
+            as_user(MALLORY, partial(os.mkfifo, path))
+
+        status = as_user(VICTIM, lambda: run(["--json", "safe", "--all"]))
+
+    assert status == 0
+    assert not simulator.control.state(serial)["supply"]
+
+
+def test_the_lists_go_on_past_files_that_were_spoilt(
+    folder: Path, serial: str, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = simulator.serials()[1]
+    lock_path(folder, serial).mkdir()
+    record_path(folder, other).write_bytes(b"{")
+
+    status = run(["--json", "boards"])
+
+    rows = {row["board"]: row for row in told(capsys)}
+    assert status == 0
+    assert str(lock_path(folder, serial)) in rows[serial]["why"]
+    assert str(record_path(folder, other)) in rows[other]["why"]
+    assert rows[other]["safe"] is False
+    run(["doctor", "--quick"])
+    shown = capsys.readouterr().out
+    assert str(lock_path(folder, serial)) in shown
+    assert str(record_path(folder, other)) in shown
 
 
 def test_all_fails_for_a_board_that_may_not_be_opened(

@@ -1,13 +1,18 @@
 """What is on record about a board survives whoever writes it, and is never taken for safe when in doubt."""
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.dutlink.plain_text import plain_line
-from hil.errors import UsageError
+from hil.errors import SpoiltFileError
+from hil.lab import board_record
 from hil.lab.board_record import (
     RECORD_BYTES,
     BoardRecord,
@@ -22,7 +27,7 @@ from hil.lab.holder import Holder
 
 SERIAL = "5a1c0e01"
 WORDS = st.text(max_size=150).map(plain_line)
-HOLDERS = st.builds(Holder, user=WORDS, pid=st.integers(1), command=WORDS, since=WORDS, test=WORDS)
+HOLDERS = st.builds(Holder, user=WORDS, pid=st.integers(1, 1 << 22), command=WORDS, since=WORDS, test=WORDS)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)
 RECORDS = st.builds(
     BoardRecord,
@@ -43,9 +48,126 @@ def test_a_record_is_one_page_and_reads_back_but_for_its_oldest_events(record: B
     assert again.events == record.events[len(record.events) - len(again.events) :]
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b'{"state": "fine"}', b"[" * 4000])
-def test_a_record_that_cannot_be_read_is_not_safe(text: bytes) -> None:
-    assert BoardRecord.from_json(text).needs_safety
+EVENT = {"what": "made safe", "why": "", "by": "guard", "amps": 0.1, "when": "", "silent": False}
+
+
+def record_with(**facts: object) -> bytes:
+    return json.dumps({"state": "safe", "holder": None, "events": [], "position": "off"} | facts).encode()
+
+
+def record_with_event(**facts: object) -> bytes:
+    return record_with(events=[EVENT | facts])
+
+
+NO_RECORDS = [
+    *(b"", b"{", b"[]", b"\xff", b"[" * 4000, b"null", b"7", b'"safe"', bytes(4096), b"9" * 4096),
+    *(record_with(state=state) for state in ("fine", None, 7, [], {})),
+    *(record_with(events=events) for events in (None, 7, "safe", {"a": 1}, [7], ["made safe"], [[]], [{}])),
+    *(record_with_event(amps=amps) for amps in ("0.1", True, [], float("nan"), float("inf"))),
+    *(record_with_event(**{name: 7}) for name in ("what", "why", "by", "when", "silent")),
+]
+
+
+@pytest.mark.parametrize("text", NO_RECORDS)
+def test_a_record_that_cannot_be_read_is_not_safe(tmp_path: Path, text: bytes) -> None:
+    record_path(tmp_path, SERIAL).write_bytes(text)
+
+    record = read_record(tmp_path, SERIAL)
+
+    assert record.needs_safety
+    assert str(record_path(tmp_path, SERIAL)) in record.trouble
+    str(record)
+
+
+def test_a_record_of_another_version_is_read(tmp_path: Path) -> None:
+    newer = record_with(socket="2-1", events=[EVENT | {"volts": 5.0}])
+    record_path(tmp_path, SERIAL).write_bytes(newer)
+
+    record = read_record(tmp_path, SERIAL)
+
+    assert (record.state, len(record.events), record.trouble) == (BoardState.SAFE, 1, "")
+
+
+def test_a_record_of_a_newer_version_that_knows_another_position_is_read() -> None:
+    assert BoardRecord.from_json(record_with(position="upside down")).position == ""
+
+
+def test_the_longest_words_in_any_letters_fit(tmp_path: Path) -> None:
+    long = "\N{EARTH GLOBE EUROPE-AFRICA}\N{CJK UNIFIED IDEOGRAPH-4E00}" * 500
+    holder = Holder(user=long, command=long, test=long)
+    record = BoardRecord().used_by(holder).with_event(SafetyEvent.failed(long, "guard"))
+    write_record(tmp_path, SERIAL, record)
+
+    read = read_record(tmp_path, SERIAL)
+
+    assert read.trouble == ""
+    assert read.holder is not None
+    assert read.holder.test.startswith(long[:20])
+    assert len(read.events) == 1
+    assert Holder.from_json(holder.to_json()) == read.holder
+
+
+def test_a_record_of_100_mb_is_read_in_its_first_page_and_written_small(tmp_path: Path) -> None:
+    path = record_path(tmp_path, SERIAL)
+    write_record(tmp_path, SERIAL, BoardRecord())
+    os.truncate(path, 100 << 20)
+    write_record(tmp_path, SERIAL, read_record(tmp_path, SERIAL))
+
+    assert path.stat().st_size == RECORD_BYTES
+
+
+@pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir])
+def test_a_record_that_was_spoilt_heals_when_it_is_written(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(record_path(tmp_path, SERIAL))
+    found = read_record(tmp_path, SERIAL)
+    write_record(tmp_path, SERIAL, found.with_event(SafetyEvent.made_safe("asked for", "hil safe", 0.0)))
+
+    assert found.needs_safety
+    assert not read_record(tmp_path, SERIAL).needs_safety
+
+
+@only_root
+def test_a_record_that_another_user_spoilt_for_good_stays_unsafe_and_stops_nothing() -> None:
+    with folder_for_everybody() as folder:
+        as_user(MALLORY, lambda: os.mkfifo(record_path(folder, SERIAL)))
+        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().used_by(Holder())))
+        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().left_safe()))
+
+        assert as_user(VICTIM, lambda: read_record(folder, SERIAL)).needs_safety
+
+
+def test_a_mark_that_cannot_be_written_is_an_error_where_the_board_would_pass_for_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise SpoiltFileError(f"no room in {path.parent}")
+
+    monkeypatch.setattr(board_record, "open_shared", full)
+    monkeypatch.setattr(board_record, "replace_shared", full)
+
+    with pytest.raises(SpoiltFileError, match="no room"):
+        write_record(tmp_path, SERIAL, BoardRecord().used_by(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().left_safe())
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    read_record(tmp_path, SERIAL)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_no_boards_are_not_known_and_too_many_are_not_looked_at(tmp_path: Path) -> None:
+    write_record(tmp_path, SERIAL, BoardRecord())
+    for name in ("$(true)", "a b", "x" * 200, "a\nb"):
+        (tmp_path / f"hil-board-{name}.json").touch()
+    for number in range(3):
+        write_record(tmp_path, f"0{number}", BoardRecord())
+    os.utime(record_path(tmp_path, SERIAL), (1, 1))
+
+    assert known_boards(tmp_path) == ["00", "01", "02", SERIAL]
+    assert SERIAL not in board_record.boards_of_late(tmp_path, 3)
 
 
 def test_a_board_that_was_never_held_needs_nothing(tmp_path: Path) -> None:
@@ -70,11 +192,12 @@ def test_boards_with_a_record_are_known(tmp_path: Path) -> None:
     assert known_boards(tmp_path) == [SERIAL]
 
 
-def test_a_link_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_record_is_replaced_and_not_followed(tmp_path: Path) -> None:
     record_path(tmp_path, SERIAL).symlink_to(tmp_path / "precious")
+    write_record(tmp_path, SERIAL, BoardRecord())
 
-    with pytest.raises(UsageError, match="it is a link"):
-        write_record(tmp_path, SERIAL, BoardRecord())
+    assert not record_path(tmp_path, SERIAL).is_symlink()
+    assert not (tmp_path / "precious").exists()
 
 
 def test_a_record_that_somebody_forged_moves_no_terminal() -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.waiting import until
-from hil.errors import BoardBusyError, UsageError
-from hil.lab import bell, lease
+from hil.errors import BoardBusyError, SpoiltFileError, UsageError
+from hil.lab import bell, lease, waiting_line
 from hil.lab.holder import Holder
-from hil.lab.lease import Waiting, hold, hold_any
+from hil.lab.lease import Waiting, hold, hold_any, holder_of
 from hil.lab.waiting_line import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
@@ -283,18 +283,67 @@ def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None
     assert waiting(folder) == []
 
 
-def test_a_link_in_place_of_the_line_is_refused(folder: Path) -> None:
-    (folder / LINE_NAME).symlink_to(folder / "precious")
+@pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
+def test_a_spoilt_line_stops_no_lease_and_is_told(
+    folder: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(folder / LINE_NAME)
 
-    with pytest.raises(UsageError, match="it is a link"):
-        hold(ONE, folder=folder)
+    with hold(ONE, folder=folder), pytest.raises(BoardBusyError):
+        hold(ONE, folder=folder, wait_s=0.1)
+    assert f" {folder / LINE_NAME}  " in caplog.text
+    assert not (folder / "precious").exists()
+
+
+def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -> None:
+    os.mkfifo(folder / LINE_NAME)
+    held = hold(ONE, folder=folder)
+    threading.Timer(0.1, held.release).start()
+
+    hold(ONE, wait_s=SOON_S, folder=folder).release()
+
+
+def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_line, "MOST_SLOTS", 2)
+    places = [PlaceInLine(folder, [TWO], Holder()) for _ in range(2)]
+
+    with hold(ONE, folder=folder) as mine:
+        assert mine.serial == ONE
+    for place in places:
+        place.close()
+
+
+def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> None:
+    hold(ONE, folder=folder).release()
+    os.truncate(folder / LINE_NAME, 10_000 * SLOT_BYTES)
+
+    with hold(ONE, folder=folder) as mine:
+        assert mine.serial == ONE
 
 
 def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None:
     os.mkfifo(folder / f"hil-board-{ONE}.lock")
 
-    with pytest.raises(UsageError, match="plain file"):
+    with pytest.raises(SpoiltFileError, match="a named pipe"):
         hold(ONE, folder=folder)
+
+
+def test_a_spoilt_lock_takes_away_its_board_alone(folder: Path) -> None:
+    os.mkfifo(folder / f"hil-board-{ONE}.lock")
+
+    with hold_any([ONE, TWO], folder=folder) as mine:
+        assert mine.serial == TWO
+
+
+def test_a_lock_of_3_gb_is_a_lock(folder: Path) -> None:
+    path = folder / f"hil-board-{ONE}.lock"
+    hold(ONE, folder=folder).release()
+    os.truncate(path, 3 << 30)
+
+    assert holder_of(folder, ONE) is None
+    with hold(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
+        hold(ONE, folder=folder)
+    assert path.stat().st_size == 0
 
 
 def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
