@@ -63,6 +63,7 @@ class FakeBoard:
 
 class FakeLease:
     serial = SERIAL
+    guard_error = None
 
     def __init__(self) -> None:
         self.done: list[str] = []
