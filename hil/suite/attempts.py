@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["ATTEMPT", "BETWEEN", "FLAKY", "OUTCOME", "REPEATED", "Attempts", "is_flaky", "tell_flaky"]
+__all__ = [
+    "ATTEMPT",
+    "BETWEEN",
+    "FLAKY",
+    "OUTCOME",
+    "REPEATED",
+    "Attempts",
+    "is_flaky",
+    "tell_failed_parts",
+    "tell_flaky",
+    "tell_skipped",
+]
 
 REPEATED = "repeated"
 """The outcome of a failed phase whose test is repeated: pytest counts it neither as failed nor as passed."""
@@ -41,12 +52,14 @@ class Attempts:
         again: The present attempt has failed and another one follows.
         in_body: The body runs: a report that is made now is a subtest's.
         failures: What went wrong in those before, and in this one.
+        failed_parts: Subtests of the present attempt that failed for good.
     """
 
     number: int = 1
     again: bool = False
     in_body: bool = False
     failures: list[pytest.TestReport] = field(default_factory=list)
+    failed_parts: int = 0
 
     def fail(self, report: pytest.TestReport) -> None:
         """Take a failed phase of an attempt that is to be repeated."""
@@ -58,6 +71,7 @@ class Attempts:
         """Count, and say in the test's properties what the first attempt ended with."""
         self.number += 1
         self.again = False
+        self.failed_parts = 0
         facts = {ATTEMPT: str(self.number), FIRST_FAILURE: first_line(self.failures[0])}
         kept = [(name, value) for name, value in item.user_properties if name not in facts]
         item.user_properties[:] = [*kept, *facts.items()]
@@ -83,12 +97,23 @@ def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
     report.longrepr = _retold(attempts.failures[0].longrepr, told)
 
 
-def tell_skipped(report: pytest.TestReport, attempts: Attempts) -> None:
-    """Make a skip behind a failed attempt a failure: it takes nothing back."""
+def tell_skipped(report: pytest.TestReport, failure: pytest.TestReport) -> None:
+    """Make a skip after a failed attempt a failure: it takes nothing back.
+
+    Args:
+        report: The skip's.
+        failure: That of the failed attempt.
+    """
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    told = f"{first_line(attempts.failures[0])} (its repetition was skipped: {reason})"
+    told = f"{first_line(failure)} (its repetition was skipped: {reason})"
     mark(report, "failed")
-    report.longrepr = _retold(attempts.failures[0].longrepr, told)
+    report.longrepr = _retold(failure.longrepr, told)
+
+
+def tell_failed_parts(report: pytest.TestReport, number: int) -> None:
+    """Make the report of a test with failed subtests a failure, as pytest does where nothing is repeated."""
+    mark(report, "failed")
+    report.longrepr = f"contains {number} failed subtest{'s' if number > 1 else ''}"
 
 
 def first_line(report: pytest.TestReport) -> str:

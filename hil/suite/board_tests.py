@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from hil.suite.ledger import forget_judgement
+from hil.suite.attempts import tell_skipped
+from hil.suite.ledger import forget_judgement, overrule_judgement
 from hil.suite.selection import BOARD_FIXTURES, KIND, Kind
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ __all__ = ["NOT_EXCUSED", "BoardGiver", "BoardTests", "TestsNotBegun"]
 NOT_EXCUSED = pytest.StashKey[str]()
 """The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
 
+
+_FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
+"""For each attempt of a test how it failed first; None: it has not failed, or only for want of hardware."""
 
 NOT_BEGUN = pytest.StashKey[bool]()
 """Whether the test does not begin in this process, for want of its board: the controller knows another."""
@@ -81,10 +85,13 @@ class BoardTests:
         finally:
             self._boards.after(item)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let a test that has no board say why; once for each attempt."""
+        """Let a test that has no board say why; once for each attempt, of which each is judged by itself."""
         if item.stash[KIND] is not Kind.NO_HARDWARE:
             forget_judgement(item)
+            item.stash[NOT_EXCUSED] = ""
+            item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
             self._boards.check(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail
@@ -98,7 +105,23 @@ class BoardTests:
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
             report.outcome = "failed"
             del report.wasxfail
+        if _FAILURES in item.stash:
+            self._remember(item, report, item.stash[_FAILURES])
         return report
+
+    @staticmethod
+    def _remember(
+        item: pytest.Item, report: pytest.TestReport, attempts: list[pytest.TestReport | None]
+    ) -> None:
+        """Let no skip undo the failure of an earlier attempt, whatever it is that runs a test again."""
+        earlier = next(filter(None, attempts[:-1]), None)
+        if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
+            overrule_judgement(item, report)
+            if report.skipped:
+                tell_skipped(report, earlier)
+        unusable = any(name == "hil_verdict" for name, _ in report.user_properties)
+        if report.failed and attempts[-1] is None and not unusable:
+            attempts[-1] = report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

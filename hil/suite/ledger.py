@@ -29,6 +29,7 @@ __all__ = [
     "describe_power",
     "describe_test",
     "forget_judgement",
+    "overrule_judgement",
     "planned",
 ]
 
@@ -121,6 +122,12 @@ def forget_judgement(item: pytest.Item) -> None:
     kept = [(name, value) for name, value in item.user_properties if name not in _JUDGEMENT]
     if len(kept) < len(item.user_properties):
         item.user_properties[:] = kept
+
+
+def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Forget it in an attempt after one that failed on a board: the test is tested, and has failed."""
+    forget_judgement(item)
+    report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
 
 
 def _note(item: pytest.Item, facts: dict[str, str]) -> None:

@@ -21,9 +21,11 @@ from hil.suite.attempts import (
     first_line,
     is_flaky,
     mark,
+    tell_failed_parts,
     tell_flaky,
     tell_skipped,
 )
+from hil.suite.ledger import overrule_judgement
 from hil.suite.selection import KIND, Kind
 
 if TYPE_CHECKING:
@@ -100,7 +102,9 @@ class Repeats:
             self._end(attempts, report)
         elif report.failed and self._may_repeat(item, report, attempts):
             attempts.fail(report)
-        elif attempts.failures and not attempts.in_body:
+        elif attempts.in_body:
+            attempts.failed_parts += report.failed
+        elif attempts.failures:
             self._conclude(item, report, attempts)
         return report
 
@@ -138,10 +142,15 @@ class Repeats:
 
     @staticmethod
     def _conclude(item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
-        """Say what became of a repetition that did not fail."""
+        """Say what became of a repetition; hardware that was missing by then excuses no earlier failure."""
         if report.when != "teardown" and report.skipped and not hasattr(report, "wasxfail"):
-            tell_skipped(report, attempts)
-        elif report.when == "call" and not report.failed:
+            tell_skipped(report, attempts.failures[0])
+            overrule_judgement(item, report)
+        elif report.when == "call" and report.passed and attempts.failed_parts:
+            tell_failed_parts(report, attempts.failed_parts)
+        elif report.failed:
+            overrule_judgement(item, report)
+        elif report.when == "call":
             tell_flaky(report, attempts)
             item.user_properties.append(report.user_properties[-1])
 

@@ -67,6 +67,9 @@ def fails_once(power):
 
 def test_in_setup(fails_once): pass
 def test_always(power): assert False, "at every attempt"
+def test_subtests_always(power, subtests):
+    with subtests.test("one"):
+        assert False, "in both attempts"
 def test_subtests(power, subtests):
     with subtests.test("one"):
         assert not first("subtest")
@@ -172,6 +175,7 @@ def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -
     assert told == {
         "test_in_setup": ("failed", "flaky"),
         "test_always": ("failed", None),
+        "test_subtests_always": ("failed", None),
         "test_subtests": ("failed", "flaky"),
         "test_skips_then": ("failed", None),
         "test_expected": ("xfailed", None),
@@ -179,7 +183,7 @@ def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -
         "test_flaky_and_ends_badly": ("failed", "flaky"),
     }, inner.text
     assert inner.status == Status.TESTS_FAILED
-    assert "2 failed, 1 passed, 1 xfailed" in inner.text
+    assert "4 failed, 1 passed, 1 xfailed" in inner.text  # a subtest of its own, and its test
 
 
 def test_a_test_that_needs_no_board_is_not_repeated(run_suite: RunSuite) -> None:
