@@ -1,41 +1,43 @@
-"""One command at the prompt of the DUT's shell: its output, and how it ended."""
+"""One command at the DUT's shell: its output, and its exit status."""
 
 from __future__ import annotations
 
-import re
-import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.prompt import at_the_end, shown, wait_for_prompt
-from hil.dutlink.waiting import Deadline
-from hil.errors import ConsoleError, ExpectError, UsageError
+from hil.dutlink.command_by_prompt import run_by_prompt, said_since
+from hil.dutlink.marked_command import MarkedCommand
+from hil.dutlink.prompt import at_the_end, shown
+from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
+from hil.dutlink.waiting import Deadline, until
+from hil.errors import ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.expecting import Pattern
     from hil.dutlink.prompt import Talk
-    from hil.dutlink.transcript import Transcript
+    from hil.dutlink.shown_prompt import ShownPrompt
 
 __all__ = ["CommandResult", "run_command"]
 
 _SHOWN: Final = 80
-_PASTE_ENDS: Final = b"\x1b[?2004l\r"
-"""What readline (bash since 5.1) says when Enter was pressed: its echo ends there."""
+_QUIET_S: Final = 0.5
+"""Silence after which a prompt means that the shell has given the line up, and will print no mark."""
 
-_PASTE_BEGINS: Final = b"\x1b[?2004h"
-"""And before each prompt."""
+_LONG_QUIET_S: Final = 2.0
+"""The same for a prompt that is not known, but looks like one."""
 
-_PROMPT_LIMIT_S: Final = 5.0
-"""Seconds after which the prompt behind an answer is not waited for: the answer is there."""
+_LOOK_EVERY_S: Final = 0.1
 
-_WRAPS: Final = rb"[\r\n \x08]*"
-"""What a shell's line editor puts between two letters of its echo where a long line wraps."""
+_AHEAD_BYTES: Final = 1500
+_ECHO_LIMIT_S: Final = 0.3
+_ECHO_LOOK_S: Final = 0.005
 
-_LINE_END: Final = rb"[ \x08]*\r*\n?"
-_SCROLLED: Final = b"\r<"
-"""How readline begins a line anew of which a dumb terminal cannot show all."""
+_ASK_AGAIN_S: Final = 5.0
+_ANSWER_LIMIT_S: Final = 2.0
+_TRIES: Final = 2
+"""A program that was left running may read the first line in the shell's place."""
 
-_LAST_LETTERS: Final = 20
+_NOT_LOGGED_IN: Final = at_the_end(LOGIN_PROMPT)
+_ASKS_PASSWORD: Final = at_the_end(PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,132 +46,194 @@ class CommandResult:
 
     Attributes:
         status: Its exit status; 0 is success.
-        output: What it printed, lines ended by LF, without the last line's end.
+        output: What it printed, lines ended by LF, without the last line's end; U+FFFD for what is no UTF-8.
+        raw: The same bytes as the console carried them: the DUT's tty ends lines by CR LF.
     """
 
     status: int
     output: str
+    raw: bytes = field(default=b"", compare=False, repr=False)
 
 
-def run_command(talk: Talk, command: str, timeout_s: float) -> CommandResult:
-    r"""Run a command and wait for its end.
+def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float) -> CommandResult:
+    """Run a command and wait for its end.
 
-    The shell is asked for `$?` in a line of its own, with a word that no command prints; twice, since a
-    kernel's message may stand in the middle of one. If something in the output looked like a prompt, that
-    line was typed too early: the shell reads it when the command has ended. The prompt that follows the
-    answer tells how the one looked that followed the command, to the letter.
+    The shell prints a mark before the command and another one after it; see `MarkedCommand`. A shell that has
+    no `eval` and `printf`, such as U-Boot's, prints none: there the prompt tells where the command ends.
 
     Args:
-        talk: The console, at a prompt.
-        command: One line.
+        talk: The console, at a shell.
+        prompt: What is known of the shell's prompt.
+        command: One line or several, as in a script.
         timeout_s: Seconds that it may take.
 
     Raises:
-        ExpectError: It did not end in time.
-        ConsoleError: It said more than the transcript keeps.
-        UsageError: The command is not one line.
+        ExpectError: It did not end in time, it ended the shell, or there is no shell.
+        ConsoleError: It printed more than the transcript keeps.
+        UsageError: The command is empty or holds control characters.
     """
-    if not command.strip() or not command.isprintable():
-        raise UsageError(
-            f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
-            why="a command is one line, without control characters",
-            remedy="console.send() sends anything; join commands by ; or &&",
-        )
-    word = f"hil-{secrets.token_hex(4)}"
-    ask = f"echo {word}a$?-{word}b$?-"
+    _check(command)
     deadline = Deadline(timeout_s)
-    try:
-        talk.discard()
-        begin = talk.transcript.position
-        talk.sendline(command)
-        wait_for_prompt(talk, deadline.left_s)
-        talk.sendline(ask)
-        answer = talk.expect(rf"{word}[ab]([0-9]+)-", deadline.left_s)
-    except ExpectError as error:
-        raise _not_ended(talk, command, deadline.spent_s, error) from error
-    prompt = _next_prompt(talk, deadline)
-    said = _said_since(talk.transcript, begin, command).partition(answer.group())[0]
-    output = _output(said, command, ask, prompt, talk.prompt)
-    return CommandResult(int(answer.group(1)), output)
+    prompt.look(talk)
+    if _NOT_LOGGED_IN.search(prompt.last_line):
+        raise _no_shell(talk, command, "the last line on the console is a login prompt")
+    for _ in range(0 if prompt.lacks_marks else _TRIES):
+        result = _Run(talk, prompt, command, deadline).result()
+        if result is not None:
+            return result
+    prompt.lacks_marks = True
+    return _result(*run_by_prompt(talk, command, deadline.left_s))
 
 
-def _said_since(transcript: Transcript, begin: int, command: str) -> bytes:
-    """Return all that came since; `expect` keeps less than the transcript does.
-
-    Raises:
-        ConsoleError: It is more than that keeps, too.
-    """
-    end = transcript.position
-    said = transcript.between(begin, end)
-    if len(said) < end - begin:
-        raise ConsoleError(
-            f"{command[:_SHOWN]!r} said {end - begin} bytes, more than are kept",
-            why=f"the newest {len(said)} bytes are in memory",
-            remedy="have the DUT write it to a file, or shorten it there: | tail",
-        )
-    return said
-
-
-def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
-    """Return the prompt that follows the answer's line; nothing where a kernel's message stands in it."""
-    try:
-        after = talk.expect(talk.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
-    except ExpectError:
-        return b""
-    return after.before.partition(b"\n")[2] + after.group()
-
-
-def _not_ended(talk: Talk, command: str, spent_s: float, error: ExpectError) -> ExpectError:
-    return ExpectError(
-        f"{command[:_SHOWN]!r} did not end on the console of board {error.serial} within {spent_s:.1f} s, "
-        f"by the prompt {shown(talk.prompt)}",
-        why=error.why,
-        remedy=error.remedy or "allow more time; if there is another prompt, say so: console.prompt = ...",
-        serial=error.serial,
+def _check(command: str) -> None:
+    if command.strip() and command.replace("\n", "").replace("\t", "").isprintable():
+        return
+    raise UsageError(
+        f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
+        why="a command is not empty, and holds no control characters but line ends and tabs",
+        remedy="console.send() sends anything",
     )
 
 
-def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern) -> str:
-    """Leave the command's own words of what came: echoes and the prompt go.
+def _result(status: int, output: bytes) -> CommandResult:
+    text = output.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+    return CommandResult(status, text, output)
+
+
+class _Run:
+    """One command on its way.
 
     Args:
-        said: All from the command's echo up to the answer.
-        command: What was typed.
-        ask: What was typed for its status.
-        prompt: How the prompt looks in full, if no kernel's message stands in it.
-        pattern: What it is recognized by.
+        talk: The console.
+        prompt: What is known of the shell's prompt.
+        command: What to run.
+        deadline: When it must have ended.
     """
-    asked = re.compile(_wrapped(ask) + _LINE_END)
-    said = _without_prompt(_behind_echo(said, command), prompt, pattern, asked)
-    return asked.sub(b"", said).decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+
+    def __init__(self, talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> None:
+        self._talk = talk
+        self._prompt = prompt
+        self._marked = MarkedCommand(command)
+        self._deadline = deadline
+        self._begin = 0
+        self._started = False
+        self._asked: Deadline | None = None
+        self._asked_at = 0
+
+    def result(self) -> CommandResult | None:
+        """Type the command, and wait for its end; None if the shell cannot print marks."""
+        self._talk.discard()
+        self._begin = self._talk.transcript.position
+        self._type(self._marked.typed())
+        position, quiet = self._begin, Deadline(_LONG_QUIET_S)
+        while True:
+            try:
+                came = self._talk.expect(
+                    [self._marked.end, self._marked.answer, self._probe_answer, self._marked.start],
+                    min(_LOOK_EVERY_S, self._deadline.left_s),
+                )
+            except ExpectError as error:
+                if self._talk.transcript.position != position:
+                    position, quiet = self._talk.transcript.position, Deadline(_LONG_QUIET_S)
+                self._look_around(error, quiet.spent_s)
+                continue
+            if came.index == 0:
+                return self._ended(int(came.group(1)))
+            if came.index == 1:
+                return self._given_up(int(came.group(1)))
+            if came.index == 2:  # noqa: PLR2004 - the third of the list above
+                self._prompt.pass_by(self._talk)
+                return None
+            self._started = True
+
+    def _type(self, lines: list[str]) -> None:
+        """Type lines, not far ahead of their echo: a tty keeps no more than 4095 bytes."""
+        transcript, due = self._talk.transcript, self._begin - _AHEAD_BYTES
+        for line in lines[:-1]:
+            self._talk.sendline(line)
+            due += len(line)
+            until(lambda end=due: transcript.position >= end, _ECHO_LIMIT_S, _ECHO_LOOK_S)  # type: ignore[misc]
+        self._talk.sendline(lines[-1])
+
+    @property
+    def _probe(self) -> str:
+        return f"echo hil-{self._marked.word}-p$?-"
+
+    @property
+    def _probe_answer(self) -> str:
+        return rf"hil-{self._marked.word}-p[0-9]+-"
+
+    def _said(self) -> bytes:
+        return said_since(self._talk.transcript, self._begin, self._marked.command)
+
+    def _ended(self, status: int) -> CommandResult:
+        output = self._marked.output(self._said())
+        if self._asked is not None:  # the shell still reads that line
+            self._expect_answer()
+        self._prompt.pass_by(self._talk)
+        return _result(status, output)
+
+    def _given_up(self, status: int) -> CommandResult:
+        """Take the status of a command whose line the shell gave up: a syntax error, or `exec`."""
+        said = self._said()
+        if self._marked.is_cut(said):
+            raise ExpectError(
+                f"the status of {self._marked.command[:_SHOWN]!r} is lost",
+                why="other words on the console cut both marks of its end",
+                remedy="keep the kernel quiet: dmesg -n 1; or run it again",
+            )
+        prompt = self._prompt.pass_by(self._talk)
+        return _result(status, self._prompt.before(self._marked.output(said[: self._asked_at]), prompt))
+
+    def _expect_answer(self) -> None:
+        try:
+            self._talk.expect(self._marked.answer, min(_ANSWER_LIMIT_S, self._deadline.left_s))
+        except ExpectError:
+            return
+
+    def _look_around(self, error: ExpectError, quiet_s: float) -> None:
+        """Find out why no mark has come.
+
+        Raises:
+            ExpectError: The time is over, or there is no shell that could print one.
+        """
+        if quiet_s >= _QUIET_S:
+            self._check_shell()
+            is_due = self._asked is None or self._asked.passed
+            if is_due and self._prompt.is_at_end(self._talk, maybe=quiet_s >= _LONG_QUIET_S):
+                self._asked = Deadline(_ASK_AGAIN_S)
+                self._asked_at = self._talk.transcript.position - self._begin
+                self._talk.sendline(self._marked.ask() if self._started else self._probe)
+        if self._deadline.passed:
+            raise self._not_ended(error) from error
+
+    def _check_shell(self) -> None:
+        last = self._talk.unread()[-256:]
+        command = self._marked.command
+        if _NOT_LOGGED_IN.search(last):
+            what = "the command ended the shell" if self._started else "there is no shell"
+            raise _no_shell(self._talk, command, f"{what}: a login prompt came")
+        if not self._started and _ASKS_PASSWORD.search(last):
+            raise _no_shell(self._talk, command, "the DUT asks for a password")
+
+    def _not_ended(self, error: ExpectError) -> ExpectError:
+        did = "did not end" if self._started else "did not start"
+        return ExpectError(
+            f"{self._marked.command[:_SHOWN]!r} {did} on the console of board {error.serial} within "
+            f"{self._deadline.spent_s:.1f} s",
+            why=error.why,
+            remedy='allow more time, or end what runs: console.send("\\x03")'
+            if self._started
+            else 'log in first; end what still runs: console.send("\\x03"); '
+            f"if the prompt is not {shown(self._talk.prompt)}: console.prompt = ...",
+            serial=error.serial,
+        )
 
 
-def _behind_echo(said: bytes, command: str) -> bytes:
-    """Drop the command's echo, and what the shell says about it."""
-    if _PASTE_ENDS in said:
-        return said.partition(_PASTE_ENDS)[2]
-    echo = re.search(_wrapped(command) + _LINE_END, said)
-    if echo is not None:
-        return said[echo.end() :]
-    line, _, rest = said.partition(b"\n")
-    is_scrolled = _SCROLLED in line and line.rstrip().endswith(command.rstrip().encode()[-_LAST_LETTERS:])
-    return rest if is_scrolled else said
-
-
-def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Pattern[bytes]) -> bytes:
-    """Drop the last prompt and what follows it; one that changes goes with all of its line."""
-    ends = [prompt.split(b"\n", lines)[-1] for lines in range(prompt.count(b"\n") + 1)]
-    for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a kernel's message may stand in it
-        before, found, _ = said.rpartition(looks)
-        if found:
-            return before
-    echoes = list(asked.finditer(said))
-    said = said[: echoes[-1].start()] if echoes else said
-    line = said.rfind(b"\n") + 1
-    return said[:line] if at_the_end(pattern).search(said[line:]) else said
-
-
-def _wrapped(text: str) -> bytes:
-    """Match the echo of a text, wherever its lines wrap; readline says the letter there again."""
-    letters = (re.escape(bytes([byte])) for byte in text.encode())
-    return _WRAPS.join(rb"%b(?:\r%b)?" % (letter, letter) for letter in letters)
+def _no_shell(talk: Talk, command: str, why: str) -> ExpectError:
+    return ExpectError(
+        f"{command[:_SHOWN]!r} has no shell to run in",
+        why=why,
+        remedy="console.login() first; a command that ends the shell can be sent by console.sendline()",
+        serial=talk.serial,
+    )

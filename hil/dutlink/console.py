@@ -15,6 +15,7 @@ from hil.dutlink.expecting import Expecter
 from hil.dutlink.login import credentials, log_in
 from hil.dutlink.prompt import PROMPT
 from hil.dutlink.shell import check_command
+from hil.dutlink.shown_prompt import ShownPrompt
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waited_in_vain import LAST_BYTES, Waited
 from hil.dutlink.waiting import Deadline, hold, until
@@ -77,6 +78,7 @@ class Console:
         self.closing: list[Callable[[], None]] = []
         self.pace_s = 0.0
         self.prompt: Pattern = PROMPT
+        self._shown_prompt = ShownPrompt()
         self._account: Login | None = None
         self._serial = serial
         self._access = access or Access(serial)
@@ -91,6 +93,11 @@ class Console:
         self._account = account
         if account is not None and account.prompt is not None:
             self.prompt = account.prompt
+
+    @property
+    def serial(self) -> str:
+        """The board's serial number."""
+        return self._serial
 
     @property
     def is_open(self) -> bool:
@@ -246,22 +253,24 @@ class Console:
         user, password = credentials(self._account, self._serial, user, password)
         self.prompt = self.prompt if prompt is None else prompt
         log_in(self, user, password, timeout_s)
+        self._shown_prompt.forget()
 
     def run(self, command: str, timeout_s: float = 30.0) -> CommandResult:
-        """Run a command at the prompt of the DUT's shell, and wait for its end.
+        """Run a command in the DUT's shell, and wait for its end.
 
         Args:
-            command: One line, as one types it.
+            command: One line or several, as in a script; here-documents as well.
             timeout_s: Seconds that it may take.
 
         Returns:
             Exit status and output.
 
         Raises:
-            ExpectError: It did not end in time, or there is no shell.
-            UsageError: The command is not one line.
+            ExpectError: It did not end in time, it ended the shell, or there is no shell.
+            ConsoleError: It printed more than the transcript keeps.
+            UsageError: The command is empty or holds control characters.
         """
-        return run_command(self, command, timeout_s)
+        return run_command(self, self._shown_prompt, command, timeout_s)
 
     def wait_for_words(self, pattern: Pattern, begin: int, timeout_s: float) -> Expected:
         """Wait for a pattern in all that came since position `begin` of the transcript.

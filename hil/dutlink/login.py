@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.prompt import nothing_follows, shown
+from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.waiting import Deadline
 from hil.errors import ConsoleError, ExpectError, UsageError
 
@@ -23,8 +24,6 @@ QUIET_S: Final = 2.0
 _NEVER_QUIET_S: Final = 10.0
 """How long after a prompt a DUT may go on talking before Enter asks for another one."""
 
-LOGIN_PROMPT: Final = rb"(?<!Last )[Ll]ogin: ?"
-_PASSWORD: Final = rb"[Pp]assword: ?"
 _REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
 
 
@@ -129,7 +128,7 @@ def _next_question(talk: Talk, deadline: Deadline) -> tuple[_Said, bytes]:
     Returns:
         What it asks, and its words; those of a refusal, if there were any.
     """
-    wanted = [talk.prompt, LOGIN_PROMPT, _PASSWORD, _REFUSED]
+    wanted = [talk.prompt, LOGIN_PROMPT, PASSWORD, _REFUSED]
     came, refusal = talk.expect(wanted, deadline.left_s), b""
     while True:
         refusal = came.group() if came.index == _Said.REFUSED else refusal

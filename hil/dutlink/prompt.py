@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hil.dutlink.needles import patterns_of
-from hil.dutlink.plain_text import CSI
+from hil.dutlink.shell_escapes import ESCAPE, ESCAPES_AT_END
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PROMPT", "Talk", "at_the_end", "nothing_follows", "shown", "wait_for_prompt"]
 
-PROMPT: Final = r"[#$](?:\x1b\[[0-9;]*m)* "
-"""The end of most shells' prompts, colours and all."""
+PROMPT: Final = rf"[#$]{ESCAPE.decode('ascii')}* "
+"""The end of most shells' prompts, with colours and other marks in it."""
 
 _SETTLED_S: Final = 0.15
 """Twice as long as the console's reader lets bytes gather."""
@@ -31,12 +31,17 @@ _KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
 """How a kernel's messages begin."""
 
 _GLOBAL_FLAGS: Final = re.compile(rb"\A\(\?[aiLmsux]+\)")
-_SEQUENCES: Final = re.compile(rb"(?:" + CSI + rb")*")
-"""BusyBox asks the terminal for its cursor behind each prompt."""
+_SEQUENCES: Final = re.compile(ESCAPES_AT_END)
+"""BusyBox asks the terminal for its cursor after each prompt, others mark the prompt's end by OSC 133."""
 
 
 class Talk(Protocol):
     """What is needed of a console."""
+
+    @property
+    def serial(self) -> str:
+        """The board's serial number."""
+        ...
 
     prompt: Pattern
     transcript: Transcript
@@ -59,7 +64,9 @@ class Talk(Protocol):
 
 
 def shown(prompt: Pattern) -> str:
-    """A prompt's pattern as one typed it."""
+    """A prompt's pattern as its user typed it."""
+    if prompt == PROMPT:
+        return "'# ' or '$ '"
     return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
 
 

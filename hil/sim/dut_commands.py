@@ -30,6 +30,8 @@ _HELP: Final = """\
 cat FILE                       /etc/image is what this system was booted from
 dmesg                          the boot log again
 echo TEXT                      $? is the status of the command before
+eval COMMAND                   as in any shell; a; b runs both
+printf FORMAT WORD ...         %s, %d, %b, and escapes
 false, true                    status 1, status 0
 help                           this
 load SECONDS [AMPS]            draw power

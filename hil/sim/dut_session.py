@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
+from hil.sim.dut_command_line import MisreadError, UnfinishedError, Word, expanded, parsed
 from hil.sim.dut_commands import WRONG_USE, Machine, run
+from hil.sim.dut_printf import printf
 from hil.sim.dut_script import Script, Steps
 from hil.sim.dut_terminal import Terminal
 
@@ -45,6 +46,7 @@ class Session:
         self._script: Script[int] | None = None
         self._name = ""
         self._status = 0
+        self._unfinished = ""
         self._greet()
 
     def close(self) -> None:
@@ -64,6 +66,7 @@ class Session:
             self._script.cancel()
             self._script = None
         self._status = _INTERRUPTED
+        self._unfinished = ""
         self._uart.clear()
         self._uart.send(b"^C\r\n")
         self._ask_again()
@@ -109,16 +112,40 @@ class Session:
         return 0
 
     def _command_given(self, text: str) -> None:
+        text = self._unfinished + text
+        self._unfinished = ""
         try:
-            words = shlex.split(text.replace("$?", str(self._status)))
-        except ValueError:
-            self._run(self._misread())
+            commands = parsed(text)
+        except UnfinishedError:
+            self._unfinished = f"{text}\n"
+            self._ask("> ", self._command_given)
         else:
-            self._run(run(self._machine, words))
+            self._run(self._all(commands))
 
-    def _misread(self) -> Steps[int]:
-        yield "sh: syntax error: unterminated quoted string\r\n"
-        return WRONG_USE
+    def _all(self, commands: list[list[Word]]) -> Steps[int]:
+        """Run commands one after the other; the status is the last one's."""
+        for command in commands:
+            words = yield from expanded(command, self._status, self._all)
+            self._status = yield from self._one(words)
+        return self._status if commands else 0
+
+    def _one(self, words: list[str]) -> Steps[int]:
+        match words:
+            case ["eval", *rest]:
+                return (yield from self._eval(" ".join(rest)))
+            case ["printf", form, *rest]:
+                yield printf(form, rest)
+                return 0
+            case _:
+                return (yield from run(self._machine, words))
+
+    def _eval(self, text: str) -> Steps[int]:
+        try:
+            commands = parsed(text)
+        except MisreadError:
+            yield "sh: syntax error: unterminated quoted string\r\n"
+            return WRONG_USE
+        return (yield from self._all(commands))
 
     def _run(self, steps: Steps[int]) -> None:
         self._script = Script(self._clock, self._uart, steps, self._finished)

@@ -75,11 +75,6 @@ def test_output_and_status_are_the_command_s_to_the_letter(shell: Console) -> No
         assert shell.run(command) == result
 
 
-STEADY = [name for name in SHELLS if name != "bash that tells the status"]
-"""A prompt that changes is told from nothing else in its line."""
-
-
-@pytest.mark.parametrize("shell", STEADY, indirect=True)
 def test_output_without_a_line_end_is_not_taken_for_the_prompt(shell: Console) -> None:
     for command, result in UNENDED:
         assert shell.run(command) == result

@@ -189,3 +189,36 @@ def test_an_error_line_may_come_between_prompt_and_answer(shell: Bench) -> None:
 
     assert shell.wait_for("sda: I/O error\r\n")
     assert shell.run("echo alive") == "alive\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("echo a; echo b", "a\r\nb\r\n"),
+        ("false; echo $? '$?'", "1 $?\r\n"),
+        ("echo \"it's\" 'a'\\''b' x\\24", "it's a'b x24\r\n"),
+        ("false; eval echo x '\"$?\"'", "x 1\r\n"),
+        ("printf '%s-%s.' a b c; echo", "a-b.c-.\r\n"),
+        ("printf 'a\\tb\\101%%\\n'", "a\tbA%\r\n"),
+        ("echo \"$(printf 'x\\041\\n\\n')\"'y'", "x!y\r\n"),
+        ('eval "echo \'open"; echo $?', "sh: syntax error: unterminated quoted string\r\n2\r\n"),
+    ],
+)
+def test_shell_reads_a_line_as_posix_does(shell: Bench, line: str, said: str) -> None:
+    assert shell.run(line) == said
+
+
+def test_shell_asks_for_the_rest_of_an_open_quote(shell: Bench) -> None:
+    shell.type("echo 'a\r")
+    shell.wait_for("\r\n> ")
+
+    assert shell.run("b'") == "a\nb\r\n"
+
+
+def test_ctrl_c_gives_an_open_quote_up(shell: Bench) -> None:
+    shell.type("echo 'a\r")
+    shell.wait_for("\r\n> ")
+    shell.type("\x03")
+    shell.wait_for("# ")
+
+    assert shell.run("echo b") == "b\r\n"

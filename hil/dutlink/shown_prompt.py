@@ -1,0 +1,143 @@
+"""The prompt that the DUT's shell really shows, beside the pattern that the console has for it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.needles import patterns_of
+from hil.dutlink.prompt import at_the_end, shown
+from hil.dutlink.shell_escapes import calls_editor, last_line
+from hil.errors import ExpectError
+
+if TYPE_CHECKING:
+    from hil.dutlink.expecting import Pattern
+    from hil.dutlink.prompt import Talk
+
+__all__ = ["ShownPrompt"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+_LIMIT_S: Final = 0.3
+"""How long the prompt after a command is waited for; the command's result is known by then."""
+
+_MISSES: Final = 2
+"""After so many prompts that did not match, none is waited for."""
+
+_LOOKED_AT_BYTES: Final = 512
+_ENDING: Final = re.compile(r"[^\w\s]\s*\Z")
+"""A prompt's last letters, if they are no words or digits, which may change."""
+
+_ANY_SHELL: Final = at_the_end("(?:[#$%>]|\u276f|\u00bb|\u03bb) ?")
+
+
+class ShownPrompt:
+    """What is known of the prompt at one console.
+
+    Attributes:
+        last_line: The line in which the console's words ended before the last command.
+    """
+
+    def __init__(self) -> None:
+        self.last_line = b""
+        self._pattern: Pattern | None = None
+        self._misses = 0
+        self._ending: bytes | None = None
+        self._without_marks: bytes | None = None
+
+    def forget(self) -> None:
+        """Forget all: another shell may be there now."""
+        self.__init__()  # type: ignore[misc]
+
+    def look(self, talk: Talk) -> None:
+        """Look at the prompt before something is typed."""
+        patterns_of([talk.prompt])
+        if talk.prompt is not self._pattern:
+            self.forget()
+            self._pattern = talk.prompt
+        transcript = talk.transcript
+        self.last_line = last_line(transcript.between(transcript.position - _LOOKED_AT_BYTES))
+        self._ending = _ending(self.last_line) or self._ending
+
+    @property
+    def lacks_marks(self) -> bool:
+        """Whether the shell with this prompt cannot print marks."""
+        return self._without_marks is not None and self._without_marks == self.last_line
+
+    @lacks_marks.setter
+    def lacks_marks(self, lacks: bool) -> None:
+        self._without_marks = self.last_line if lacks else None
+
+    def is_at_end(self, talk: Talk, *, maybe: bool = False) -> bool:
+        """Return True if what came ends as the prompt does.
+
+        Args:
+            talk: The console.
+            maybe: Whether the end of any shell's prompt counts.
+        """
+        unread = talk.unread()[-_LOOKED_AT_BYTES:]
+        endings = self._endings(talk) + [_ANY_SHELL] * maybe
+        return calls_editor(unread) or any(each.search(unread) for each in endings)
+
+    def pass_by(self, talk: Talk) -> bytes:
+        """Consume the prompt after a command, if it comes soon, and return it with what precedes it.
+
+        A pattern that does not match at the prompt's end is told once. What the prompt ends in is then
+        learned, and if that changes as well, prompts are no longer waited for.
+        """
+        if self._misses >= _MISSES:
+            return b""
+        try:
+            came = talk.expect(self._endings(talk), _LIMIT_S)
+        except ExpectError:
+            self._learn(talk)
+            return b""
+        return came.before + came.group()
+
+    def before(self, output: bytes, prompt: bytes) -> bytes:
+        """Cut the prompt off an output that no mark ends.
+
+        Args:
+            output: The command's output and the prompt after it.
+            prompt: The next prompt, with what precedes it.
+        """
+        shown_next = prompt.lstrip(b"\r\n")
+        if shown_next:
+            before, found, _ = output.rpartition(shown_next)
+            if found:
+                return before
+        line = output.rfind(b"\n") + 1
+        return output[:line]
+
+    def _endings(self, talk: Talk) -> list[re.Pattern[bytes]]:
+        endings = [at_the_end(talk.prompt)]
+        if self._ending is not None:
+            endings.append(at_the_end(re.escape(self._ending)))
+        return endings
+
+    def _learn(self, talk: Talk) -> None:
+        unread = talk.unread()
+        line = last_line(unread)
+        if not line.strip():
+            return  # it is late, or the kernel has the last word
+        self._misses += 1
+        ending = _ending(line)
+        if ending is not None and ending != self._ending:
+            self._ending = ending
+            self._misses = min(self._misses, 1)
+        if self._misses == 1:
+            self._tell(talk, line)
+
+    def _tell(self, talk: Talk, line: bytes) -> None:
+        text = (
+            f"console.prompt = {shown(talk.prompt)} does not match the end of the prompt that the DUT shows, "
+            f"{line.decode(errors='replace')!r}: run() does without it"
+        )
+        talk.transcript.mark(text)
+        _LOG.warning("board %s: %s", talk.serial, text)
+
+
+def _ending(line: bytes) -> bytes | None:
+    found = _ENDING.search(line.decode(errors="ignore"))
+    return found.group().encode() if found else None

@@ -1,0 +1,150 @@
+"""Commands in each shell with each kind of prompt: no byte of a prompt or of a line editor is output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from shell_tty import ShellTty
+
+from hil.dutlink.command import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.dutlink.console import Console
+
+ESC, BEL, ST = "\x1b", "\x07", "\x1b\\"
+PLAIN = {
+    "root": "# ",
+    "user": "$ ",
+    "long": "root@a-very-long-host-name.example.org:/usr/share/a/rather/deep/directory/of/it# ",
+    "angle": "dut> ",
+    "no space": "dut#",
+    "unicode": "\u03bb \u276f ",
+    "question": "ready? ",
+    "brackets": "(venv) [root@dut]> ",
+    "digits": "12:34:56 ",
+    "colours": f"{ESC}[01;32mroot@dut{ESC}[00m:{ESC}[01;34m/{ESC}[00m# ",
+    "title": f"{ESC}]0;root@dut{BEL}# ",
+    "osc 133": f"{ESC}]133;A{BEL}root@dut# {ESC}]133;B{BEL}",
+    "osc 3008": f"{ESC}]3008;start=x;type=shell{ST}root@dut# ",
+}
+"""Prompts that are the same each time, and in each shell."""
+
+BASH = {
+    "time": r"\t# ",
+    "number": r"[\!] \## ",
+    "status": "[$?] # ",
+    "directory": r"\u@\h:\w\$ ",
+    "two lines": r"\n\w\n\$ ",
+    "three lines": "one\\n\\ntwo # \\nthree$ ",
+    "hidden colours": r"\[\e[32m\]\u\[\e[0m\]# ",
+}
+POSIX = {
+    "time": "$(cut -d. -f1,2 /proc/uptime)# ",
+    "number": "$(cat /proc/sys/kernel/random/uuid)# ",
+    "status": "[$?] # ",
+    "directory": "$PWD# ",
+    "two lines": "one\ntwo# ",
+    "three lines": "\none\n\ntwo # \nthree$ ",
+    "line drawn again": "wait...\rready# ",
+}
+ZSH = {
+    "time": "%*%# ",
+    "number": "%h%# ",
+    "status": "%? %# ",
+    "directory": "%~ %# ",
+    "two lines": "one\ntwo%# ",
+    "right": "%# ",
+    "hidden colours": "%F{green}%m%f%# ",
+}
+FISH = {
+    "time": "date +%N | tr '\\n' ' '",
+    "number": "cat /proc/sys/kernel/random/uuid | tr '\\n' '#'",
+    "status": "echo -n $status'# '",
+    "directory": "echo -n (prompt_pwd)'> '",
+    "two lines": "echo one; echo -n 'two# '",
+    "right": "echo -n '# '",
+    "colours": "set_color green; echo -n dut; set_color normal; echo -n '# '",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    argv: tuple[str, ...]
+    prompt: str
+    env: dict[str, str] = field(default_factory=dict)
+    startup: str = ""
+
+
+def cases() -> Iterator[tuple[str, Case]]:
+    posix = {"dash": ("dash", "-i"), "ash": ("busybox", "ash", "-i"), "mksh": ("mksh", "-i")}
+    for name, prompt in (PLAIN | BASH).items():
+        yield f"bash-{name}", Case(("bash", "--norc", "-i"), prompt)
+    for shell, argv in posix.items():
+        for name, prompt in (PLAIN | POSIX).items():
+            yield f"{shell}-{name}", Case(argv, prompt)
+    for name, prompt in ({name: text.replace("%", "%%") for name, text in PLAIN.items()} | ZSH).items():
+        right = {"RPROMPT": "%*"} if name == "right" else {}
+        yield f"zsh-{name}", Case(("zsh", "-f", "-i"), prompt, right)
+    plain = {name: f"echo -n '{text}'" for name, text in PLAIN.items()}
+    for name, body in (plain | FISH).items():
+        right_body = "; function fish_right_prompt; date +%N; end" if name == "right" else ""
+        yield (
+            f"fish-{name}",
+            Case(("fish", "--no-config", "-i"), "", startup=f"function fish_prompt; {body}; end{right_body}"),
+        )
+
+
+CASES = dict(cases())
+ORDINARY = {"bash-time", "dash-status", "ash-time", "mksh-angle", "zsh-right", "fish-status"}
+EACH = [name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in CASES]
+COMMANDS = [
+    ("true", CommandResult(0, "")),
+    ("printf 'no end'; false", CommandResult(1, "no end")),
+    ("cd /usr/bin", CommandResult(0, "")),
+    ("printf '\\033[2Ka# \\r\\n\\n'", CommandResult(0, "\x1b[2Ka# \r\n")),
+    (f"echo {'word ' * 40}", CommandResult(0, ("word " * 40).rstrip())),
+    ("pwd", CommandResult(0, "/usr/bin")),
+]
+
+
+@pytest.fixture
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Console]:
+    case = CASES[request.param]
+    if shutil.which(case.argv[0]) is None:
+        pytest.skip(f"{case.argv[0]} is not installed")
+    argv = [*case.argv, "--init-command", case.startup] if case.startup else list(case.argv)
+    with ShellTty(argv, {"PS1": case.prompt, "HOME": os.fspath(tmp_path), **case.env}) as dut:
+        yield dut.console
+
+
+@pytest.mark.parametrize("shell", EACH, indirect=True)
+def test_run_is_exact_with_the_prompt(shell: Console) -> None:
+    answers = [(command, shell.run(command, timeout_s=30)) for command, _ in COMMANDS]
+
+    assert answers == COMMANDS
+
+
+def test_run_tells_once_that_the_prompt_pattern_leaves_out_the_prompt_s_end() -> None:
+    with ShellTty(["bash", "--norc", "-i"], {"PS1": r"root@BeaglePlay:\w# "}) as dut:
+        dut.console.prompt = "root@BeaglePlay"
+        dut.console.run("true")
+        dut.console.run("true")
+
+        told = [mark.text for mark in dut.console.transcript.marks if "console.prompt" in mark.text]
+
+    assert len(told) == 1
+    assert ":/" in told[0]
+
+
+def test_run_consumes_the_prompt_after_a_command() -> None:
+    with ShellTty(["bash", "--norc", "-i"], {"PS1": "root@dut:/# "}) as dut:
+        dut.console.run("true")
+
+        assert dut.console.unread().strip() == b""
