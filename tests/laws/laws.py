@@ -14,6 +14,7 @@ from life_of_test import BASES, Life, lives_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from run_record import Spell
     from suite_run import Outcome
 
 UNUSABLE: Final = ("unplug", "hang", "deny", "busy")
@@ -24,6 +25,10 @@ NOTICED_S: Final = 0.5
 
 FORGOTTEN_S: Final = 1.5
 """How long after a fault a test may still suffer from it."""
+
+
+LAST_ATTEMPTS_S: Final = 6.0
+"""How long before the end of a run the last attempt to make a board safe may have been made."""
 
 
 def run_ends(run: Outcome) -> Iterator[str]:
@@ -187,23 +192,31 @@ def the_status_is_right(run: Outcome) -> Iterator[str]:
 
 
 def everything_is_off(run: Outcome) -> Iterator[str]:
-    """After the run each board that can be used is safe; another one is, or its record says it is not."""
+    """After the run each board is safe, or something kept it from being made safe, and its record says so."""
     for serial, truth in run.boards.items():
         pins = set(truth["pins_set"].values())
         state = f"supply {truth['supply']}, stick {truth['mux']}, pins {sorted(pins)}"
         is_safe = not truth["supply"] and truth["mux"] == "off" and pins == {"floating"}
         record = run.records[serial]
-        faults = sorted(truth["faults"])
-        if not is_safe and (not faults or record == "safe"):
-            yield f"board {serial} was left with {state}; its record says {record!r}; faults: {faults}"
-        if not faults and record not in ("safe", ""):
-            yield f"board {serial} can be used after the run, and its record says {record!r}"
+        kept = [spell.kind for spell in run.record.spells if spell.board == serial and _was_late(run, spell)]
+        if not is_safe and (not kept or record == "safe"):
+            yield f"board {serial} was left with {state}; its record says {record!r}; faults: {kept}"
+        if is_safe and not kept and record not in ("safe", ""):
+            yield f"board {serial} met no fault lately, and its record says {record!r}"
     for command in run.unsettled:
         yield f"a guard of a board that can be used is not done: {command[:200]}"
 
 
+def _was_late(run: Outcome, spell: Spell) -> bool:
+    """Return True for a fault that may have kept a board from being made safe: its last attempts fail."""
+    return spell.kind != "busy" and (spell.ended_s is None or spell.ended_s > run.ended_s - LAST_ATTEMPTS_S)
+
+
 def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
-    """An exception in a fixture's tear-down is one error: of the test that was being torn down."""
+    """An exception in a fixture's tear-down is one error: of the test that was being torn down.
+
+    Or of the one that is set up, where that needs another parameter of a fixture.
+    """
     if run.suite.reruns or run.suite.repeats:
         return
     raised: set[str] = set()
@@ -218,7 +231,7 @@ def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
         else:
             yield f"the tear-down of {told.facts['name']} failed outside of every test"
     for life in _lives(run):
-        if life.nodeid in raised and "teardown error" not in life.outcomes:
+        if life.nodeid in raised and not {"error", "teardown error"}.intersection(life.outcomes):
             yield f"a fixture's tear-down failed in {life.name}, whose outcomes are {life.outcomes}"
 
 

@@ -117,6 +117,11 @@ class Record:
         self.spells.append(spell)
         return spell
 
+    @property
+    def pids(self) -> set[int]:
+        """The processes that took part."""
+        return {told.pid for told in self.told} | {request.pid for request in self.requests}
+
     def all(self, *whats: str) -> Iterator[Told]:
         """Yield what was told of these kinds."""
         return (told for told in self.told if told.what in whats)

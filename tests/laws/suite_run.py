@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from left_processes import end_all, settle
 from run_results import Results, read_results
 from suite_files import INNER, REPOSITORY, write_suite
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 RUN_LIMIT_S = 90.0
 """A run that takes longer hangs: most are over after two seconds."""
-
-SETTLED_LIMIT_S = 12.0
-"""How long guards may need after a run, at boards that answer."""
 
 SILENCE_S = 0.6
 WAIT_S = 0.5
@@ -53,6 +51,7 @@ class Outcome:
         records: What the run's own record says about each board: whether it is safe.
         unsettled: Guards that were not ready in time, at boards that can be used.
         tags: Of each board.
+        ended_s: When the run was over, in seconds of the monotonic clock.
     """
 
     suite: Suite
@@ -63,6 +62,7 @@ class Outcome:
     records: dict[str, str] = field(default_factory=dict)
     unsettled: list[str] = field(default_factory=list)
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ended_s: float = 0.0
 
 
 class RunServer:
@@ -118,12 +118,13 @@ def run_suite(suite: Suite, boards: WatchedBoards, server: RunServer) -> Outcome
         environment = {"HIL_LOCK_DIR": str(locks), "LAWS_DESK": boards.desk}
         status = server.run(folder, [*_OPTIONS, *_arguments(suite, boards.port)], environment)
         outcome = Outcome(suite, record, read_results(folder), status, tags=boards.tags)
-        outcome.unsettled = _settle(folder, boards)
+        outcome.ended_s = time.monotonic()
+        outcome.unsettled = settle(folder, record.pids, boards)
         outcome.boards = boards.truths()
         outcome.records = {serial: _state(locks, serial) for serial in boards.serials}
         return outcome
     finally:
-        _end_all(folder)
+        end_all(folder, boards.record.pids)
         boards.end()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -138,47 +139,9 @@ def _arguments(suite: Suite, port: int) -> list[str]:
     return arguments
 
 
-def _settle(folder: Path, boards: WatchedBoards) -> list[str]:
-    """Wait until no process of the run is left that has to do with a board that can be used."""
-    deadline = time.monotonic() + SETTLED_LIMIT_S
-    while time.monotonic() < deadline:
-        left = processes_of(folder)
-        usable = [truth["serial"] for truth in boards.truths().values() if not truth["faults"]]
-        waited = [
-            command for command in left.values() if any(_is_guard(command, serial) for serial in usable)
-        ]
-        if not waited:
-            return []
-        time.sleep(0.05)
-    return waited
-
-
-def _is_guard(command: str, serial: str) -> bool:
-    """Return True for a process whose arguments name the lock file of this board."""
-    return f"hil-board-{serial}.lock" in command
-
-
 def _state(locks: Path, serial: str) -> str:
     """Return what the record of a board says about it."""
     try:
         return str(json.loads((locks / f"hil-board-{serial}.json").read_text())["state"])
     except (OSError, ValueError, KeyError):
         return ""
-
-
-def processes_of(folder: Path) -> dict[int, str]:
-    """Return the command line of each living process that names `folder`, by process id."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                command = (entry / "cmdline").read_bytes()
-                if str(folder).encode() in command + (entry / "environ").read_bytes():
-                    found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
-    return found
-
-
-def _end_all(folder: Path) -> None:
-    for pid in processes_of(folder):
-        with suppress(OSError):
-            os.kill(pid, 9)

@@ -50,7 +50,7 @@ class WatchedBoards:
         self._simulator: Simulator
         self._folder = tempfile.TemporaryDirectory(prefix="hil-laws-")
         self._locks = Path(self._folder.name)
-        self._record = Record()
+        self.record = Record()
         self._script: FaultScript | None = None
         self.port = 0
         self.desk = f"{self._folder.name}/desk"
@@ -87,10 +87,10 @@ class WatchedBoards:
         def begin() -> Record:
             self._heal()
             self._locks = locks
-            self._record = Record()
-            self._script = FaultScript(faults, list(self._simulator.boards.values()), self._record, locks)
+            self.record = Record()
+            self._script = FaultScript(faults, list(self._simulator.boards.values()), self.record, locks)
             self._script.reach("start")
-            return self._record
+            return self.record
 
         return self.call(begin)
 
@@ -150,7 +150,7 @@ class WatchedBoards:
 
         def watched(urb: Urb) -> LoggedRequest:
             lease = lease_of(self._locks, serial)
-            self._record.note_request(serial, urb.sender, _SETUP.unpack(urb.setup)[:3], lease)
+            self.record.note_request(serial, urb.sender, _SETUP.unpack(urb.setup)[:3], lease)
             if self._script is not None:
                 self._script.request(serial)
             request: LoggedRequest = begin(urb)
@@ -164,7 +164,7 @@ class WatchedBoards:
             while line := await reader.readline():
                 facts = json.loads(line)
                 what, pid = facts.pop("what"), facts.pop("pid")
-                self._record.tell(what, pid, facts)
+                self.record.tell(what, pid, facts)
                 times = self._script.told(what, facts) if self._script is not None else 0
                 writer.write(json.dumps({"times": times}).encode() + b"\n")
                 await writer.drain()
