@@ -17,6 +17,7 @@ import pytest
 from hil.errors import HistoryError
 from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
+from hil.suite.options import is_declared, is_no_run
 from hil.suite.phases import message_of, outcome_of
 from hil.suite.run_identity import identity_of
 from hil.suite.session import is_configured, run_of
@@ -31,7 +32,9 @@ __all__ = ["add_options", "begin", "measured_s"]
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare the options."""
+    """Declare the options, once: a run may have several copies of conftest.py."""
+    if is_declared(parser, "--hil-history"):
+        return
     group = parser.getgroup("hil")
     group.addoption(
         "--hil-history",
@@ -68,7 +71,8 @@ def measured_s(config: pytest.Config) -> dict[str, float]:
 def begin(config: pytest.Config) -> None:
     """Record the run, if that was asked for."""
     path = config.getoption("hil_history")
-    if path and not hasattr(config, "workerinput") and not config.option.collectonly:
+    again = config.pluginmanager.has_plugin("hil-history")
+    if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
 
 

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.suite.options import is_no_run
+
 if TYPE_CHECKING:
     import pytest
 
@@ -18,7 +20,8 @@ __all__ = ["Building", "begin"]
 def begin(config: pytest.Config) -> None:
     """Make pages at the end of the run, in its first process, if evidence is kept."""
     asked: str | None = config.getoption("hil_report")
-    if asked and not hasattr(config, "workerinput") and not config.option.collectonly:
+    again = config.pluginmanager.has_plugin("hil-report")
+    if asked and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         folder = config.invocation_params.dir / asked
         config.pluginmanager.register(Building(folder), "hil-report")
 

@@ -8,7 +8,7 @@ import pytest
 
 from hil.suite.attempts import tell_skipped
 from hil.suite.ledger import forget_judgement, overrule_judgement
-from hil.suite.selection import BOARD_FIXTURES, KIND, Kind
+from hil.suite.selection import BOARD_FIXTURES, Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -73,7 +73,7 @@ class BoardTests:
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, bool | None, bool | None]:
         """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
-        if item.stash[KIND] is Kind.NO_HARDWARE:
+        if kind_of(item) is Kind.NO_HARDWARE:
             self._block.active = True
             try:
                 return (yield)
@@ -88,7 +88,7 @@ class BoardTests:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Let a test that has no board say why; once for each attempt, of which each is judged by itself."""
-        if item.stash[KIND] is not Kind.NO_HARDWARE:
+        if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
             item.stash[NOT_EXCUSED] = ""
             item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
@@ -99,7 +99,7 @@ class BoardTests:
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
-        if call.when == "teardown" and item.stash[KIND] is not Kind.NO_HARDWARE:
+        if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
             self._boards.over(item)
         report = yield
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):

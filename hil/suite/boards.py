@@ -24,7 +24,7 @@ from hil.errors import (
 from hil.lab.safety import LEAVE
 from hil.suite.finder import GLANCE_S, BoardFinder
 from hil.suite.selection import Kind
-from hil.suite.wishes import ANY_BOARD, BoardCard
+from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.suite.held import Held
     from hil.suite.hosts import Hosts
+    from hil.suite.misspelt import KnownWords
     from hil.suite.options import RunOptions
-    from hil.suite.wishes import Wish
 
 __all__ = ["BoardKeeper"]
 
@@ -90,9 +90,19 @@ class BoardKeeper:
         """Boards that answered and could not be used, by serial number, with what was wrong first."""
         return self._finder.faults
 
-    def share(self, faults: Mapping[str, BoardFaultError]) -> None:
-        """Take note that a controller gives boards to this run's workers, and of what these found wrong."""
+    def mistake(self, board: str) -> UsageError | None:
+        """Return what is misspelt in the only board that a run shall use; None if nothing is known to be."""
+        return self._finder.mistake(Wish(board=board))
+
+    def share(self, faults: Mapping[str, BoardFaultError], words: KnownWords) -> None:
+        """Take note that a controller gives boards to this run's workers.
+
+        Args:
+            faults: What is wrong with boards, as other workers found.
+            words: What boards told the controller.
+        """
         self._finder.is_shared = True
+        self._finder.words |= words
         for serial, fault in faults.items():
             self._finder.faults.setdefault(serial, fault)
 

@@ -20,7 +20,7 @@ from hil.suite.console_report import CONSOLE_FOLDER, SECTION
 from hil.suite.plain_reports import make_plain
 from hil.suite.power_evidence import BoardHolder
 from hil.suite.run_identity import identity_of
-from hil.suite.selection import KIND, TROUBLE_MARKER, Kind
+from hil.suite.selection import TROUBLE_MARKER, Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -96,7 +96,7 @@ class ConsoleEvidence:
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Tell what belongs to this test from what came before and after."""
-        board = None if item.stash[KIND] is Kind.NO_HARDWARE else self._boards.held_board()
+        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
         self._test = test = self._begin(item, board)

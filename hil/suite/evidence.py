@@ -10,7 +10,7 @@ from hil.evidence.folder import EvidenceFolder
 from hil.suite.power_evidence import PowerEvidence
 from hil.suite.run_identity import RUN_KEY, identity_of
 from hil.suite.run_recorder import RunRecorder
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import Kind, kind_of
 from hil.suite.test_recorder import TestRecorder
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Evidence:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin to keep evidence of tests."""
         register = session.config.pluginmanager.register
-        if any(item.stash[KIND] is not Kind.NO_HARDWARE for item in session.items):
+        if any(kind_of(item) is not Kind.NO_HARDWARE for item in session.items):
             power = PowerEvidence(self._run.giving, self._folder / "power", self._run.ledger.not_kept)
             register(power, "hil-power-evidence")
         recorder = TestRecorder(

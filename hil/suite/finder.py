@@ -26,6 +26,8 @@ from hil.lab.guarded import under_guard
 from hil.lab.lease import hold_any
 from hil.lab.safety import LEAVE
 from hil.suite.held import Held
+from hil.suite.misspelt import KnownWords
+from hil.suite.options import Where
 from hil.suite.own_run import held_by_own_run
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
+    from hil.errors import UsageError
     from hil.lab.guarded import GuardedLease
     from hil.lab.lease import Lease, Waiting
     from hil.suite.hosts import Hosts
@@ -66,6 +69,7 @@ class BoardFinder:
 
     Attributes:
         faults: Boards that answered and could not be used, by serial number, with what was wrong first.
+        words: The names and tags that boards have told in this run.
         is_shared: Whether a controller gives boards to the workers of this run.
     """
 
@@ -81,7 +85,9 @@ class BoardFinder:
         self._silent: set[str | None] = set()
         self._in_use: set[str] = set()
         self.faults: dict[str, BoardFaultError] = {}
+        self.words = KnownWords()
         self.is_shared = False
+        self._is_far = options.boards.where is Where.JUMPSTARTER
 
     def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
@@ -183,7 +189,20 @@ class BoardFinder:
         host = self._hosts.chosen()
         seen = list_boards(host, min(LISTING_S, self._silence_s))
         serials = [s.serial for s in seen if s.verdict is Verdict.PRESENT and s.serial]
-        return [self._read_card(host, serial) if with_words else BoardCard(serial) for serial in serials]
+        if not with_words:
+            return [BoardCard(serial) for serial in serials]
+        read = {serial: self._read_card(host, serial) for serial in serials}
+        told = [card for card in read.values() if card is not None]
+        self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
+        lab = self._lab
+        return [card or BoardCard(one, lab.name_of(one), lab.tags_of(one)) for one, card in read.items()]
+
+    def mistake(self, wish: Wish) -> UsageError | None:
+        """Return what is misspelt in a wish, by what boards and lab file say; None if nothing is known to be.
+
+        Boards of a Jumpstarter lab are asked for by its own words.
+        """
+        return None if self._is_far else (self.words | KnownWords.of_lab(self._lab)).mistake(wish)
 
     def card_of(self, board: Board) -> BoardCard:
         """Return a board's name and tags: those in its settings, and what the lab file says."""
@@ -195,12 +214,19 @@ class BoardFinder:
 
     def _find(self, host: Host, wish: Wish) -> list[str]:
         """Return the serial numbers of boards that might be used and that the wish fits."""
-        serials = self._find_all(host)
+        try:
+            serials = self._find_all(host)
+        except BoardAbsentError as error:
+            mistake = self.mistake(wish)
+            raise (mistake or error) from None
         if wish.is_any:
             return serials
         cards = [card for card in self.cards(with_words=True) if card.serial in serials]
         fitting = matching_serials(wish, cards)
         if not fitting:
+            mistake = self.mistake(wish)
+            if mistake is not None:
+                raise mistake
             there = ", ".join(map(str, cards))
             there_is = f"there is {there}" if there else "none of its boards says its name and tags now"
             raise BoardAbsentError(
@@ -312,10 +338,10 @@ class BoardFinder:
                 f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
             )
 
-    def _read_card(self, host: Host, serial: str) -> BoardCard:
-        """Ask a board for its name and tags; one that does not tell has those of the lab file."""
+    def _read_card(self, host: Host, serial: str) -> BoardCard | None:
+        """Ask a board for its name and tags; None if it does not tell."""
         try:
             with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
                 return self.card_of(board)
         except HilError:
-            return BoardCard(serial, self._lab.name_of(serial), self._lab.tags_of(serial))
+            return None

@@ -10,16 +10,16 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from hil.errors import BoardLostError, HilError, UnavailableError
 from hil.suite.ledger import describe_board, describe_image, describe_test
 from hil.suite.scheduling import worker_channel
-from hil.suite.selection import KIND, Kind, uses_board
+from hil.suite.selection import Kind, kind_of, uses_board
 from hil.suite.wishes import Wish, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pytest
 
     from hil.dutlink.board import Board
     from hil.suite.boards import BoardKeeper
@@ -96,12 +96,27 @@ class Giving:
             return self.keeper.cards(with_words=True)
         return []
 
+    def check_board(self, cards: Sequence[BoardCard]) -> None:
+        """Check the board that the run was told to use, in its first process.
+
+        Args:
+            cards: What boards say of themselves.
+
+        Raises:
+            pytest.UsageError: No board is called like that, and one that is, probably, is meant.
+        """
+        mistake = None
+        if self._options.board and not any(self._options.board in {one.serial, one.name} for one in cards):
+            mistake = self.keeper.mistake(self._options.board)
+        if mistake is not None:
+            raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}") from None
+
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Take note of the tests that are to run, in their order; an xdist worker is told as it goes on."""
         if self._processes.is_worker:
             return
         from_the_end = reversed(items)
-        last = next((item for item in from_the_end if item.stash[KIND] is not Kind.NO_HARDWARE), None)
+        last = next((item for item in from_the_end if kind_of(item) is not Kind.NO_HARDWARE), None)
         self._last_test = last.nodeid if last is not None else ""
 
     def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -111,7 +126,7 @@ class Giving:
             False if the test shall not begin here: its board cannot be used, and the controller of a parallel
             run, which gave it to this worker, gives the test to another board.
         """
-        kind = item.stash[KIND]
+        kind = kind_of(item)
         describe_test(item, kind)
         if item.get_closest_marker("skip") is not None:
             return True
@@ -189,7 +204,7 @@ class Giving:
         """Hold the board that a test wants; another one that was held is given back first."""
         wish = wish_of(item, self._options.board) or Wish()
         if self._channel is not None:
-            self.keeper.share(self._channel.faults())
+            self.keeper.share(self._channel.faults(), self._channel.words())
         if not self.keeper.suits(wish, self._given):
             self.give_back()
         self.keeper.prepare(kind, item.nodeid, wish, self._given)

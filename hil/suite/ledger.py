@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.suite.attempts import is_flaky
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ class TestRecord:
 
 def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
     """Count the tests of each kind."""
-    return Counter(item.stash[KIND] for item in items)
+    return Counter(kind_of(item) for item in items)
 
 
 def describe_test(item: pytest.Item, kind: Kind) -> None:

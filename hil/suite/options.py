@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -25,6 +26,8 @@ __all__ = [
     "RunOptions",
     "Where",
     "add_options",
+    "is_declared",
+    "is_no_run",
     "parse_boards",
     "parse_times",
     "read_options",
@@ -34,6 +37,8 @@ DEFAULT_WAIT_S = 600.0
 DEFAULT_SILENCE_S = 30.0
 LAST_PORT = 65535
 MOST_REPEATS = 9
+
+_declared: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
 
 
 class Where(enum.Enum):
@@ -96,7 +101,9 @@ class RunOptions:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare the options."""
+    """Declare the options, once: a run may have several copies of conftest.py."""
+    if is_declared(parser, "--hil-boards"):
+        return
     group = parser.getgroup("hil", "hardware in the loop")
     group.addoption(
         "--hil-boards",
@@ -147,6 +154,23 @@ def add_options(parser: pytest.Parser) -> None:
         help="how long a board may be silent before it counts as lost; more than your longest power sequence "
         "(default: %(default)s)",
     )
+
+
+def is_no_run(config: pytest.Config) -> bool:
+    """Return True if pytest only shows what there is, or what it would do: no test runs."""
+    option = config.option
+    return bool(
+        option.collectonly or option.setupplan or option.showfixtures or option.show_fixtures_per_test
+    )
+
+
+def is_declared(parser: pytest.Parser, option: str) -> bool:
+    """Return True if an option is declared already, by another copy of conftest.py."""
+    known = _declared.setdefault(parser, set())
+    if option in known:
+        return True
+    known.add(option)
+    return False
 
 
 def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> RunOptions:

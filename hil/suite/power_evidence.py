@@ -10,7 +10,7 @@ import pytest
 from hil.evidence.file_names import file_stem
 from hil.suite.ledger import describe_power
 from hil.suite.repeating import attempts_of
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,7 +48,7 @@ class PowerEvidence:
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Trace one test."""
-        board = None if item.stash[KIND] is Kind.NO_HARDWARE else self._boards.held_board()
+        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
         with board.power.trace(exact_energy=False) as self._trace:

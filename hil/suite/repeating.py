@@ -26,7 +26,7 @@ from hil.suite.attempts import (
     tell_skipped,
 )
 from hil.suite.ledger import overrule_judgement
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -159,7 +159,7 @@ class Repeats:
         return (
             attempts.number <= self._times
             and report.when != "teardown"
-            and item.stash[KIND] is not Kind.NO_HARDWARE
+            and kind_of(item) is not Kind.NO_HARDWARE
             and not any(name == "hil_verdict" for name, _ in report.user_properties)
             and not _is_rerun_by_others(item)
         )

@@ -8,6 +8,7 @@ xdist carries node ids and results. This carries what a schedule by boards needs
                             fault: what is wrong with a board that answers
                             returned: this test has not begun, for want of the board that it was given
     controller -> worker    waited: so long for boards, before it had any to give out
+                            words: the names and tags of boards
                             board: this test runs on that one, which is to be had in this way
                             last: after this test the board is free
                             fault: what another worker found wrong with a board
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import BoardUnsafeError
+from hil.suite.misspelt import KnownWords
 from hil.suite.run_line import RunLine
 from hil.suite.wishes import Wish
 
@@ -55,6 +57,7 @@ class RunChannel:
         self._faults: list[dict[str, Any]] = []
         self._returned: set[tuple[str, str]] = set()
         self._waited_s = 0.0
+        self._words: dict[str, Any] = {}
         self._news = threading.Condition()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(os.fspath(self.path))
@@ -73,6 +76,12 @@ class RunChannel:
         self._waited_s = seconds
         for line in list(self._lines.values()):
             line.send({"say": "waited", "seconds": seconds})
+
+    def tell_words(self, words: KnownWords) -> None:
+        """Tell all workers by which words boards can be asked for."""
+        self._words = {"say": "words", **words.as_data()}
+        for line in list(self._lines.values()):
+            line.send(self._words)
 
     def tell_board(self, worker: str, nodeid: str, serial: str | None, way: str = "") -> None:
         """Tell a worker, before it gets that test, which board it runs on, and how to get to it."""
@@ -129,8 +138,8 @@ class RunChannel:
                     self._lines[caller.worker] = caller.line
                     if self._waited_s:
                         caller.line.send({"say": "waited", "seconds": self._waited_s})
-                    for fault in self._faults:
-                        caller.line.send(fault)
+                    for known in filter(None, (self._words, *self._faults)):
+                        caller.line.send(known)
                 case "wishes":
                     self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
                 case "lost":
@@ -178,6 +187,7 @@ class WorkerChannel:
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
         self._faults: dict[str, BoardFaultError] = {}
+        self._words = KnownWords()
         self._waited_s = 0.0
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
@@ -227,6 +237,11 @@ class WorkerChannel:
         self._line.drain()
         return self._faults
 
+    def words(self) -> KnownWords:
+        """By which words boards can be asked for, as the controller knows."""
+        self._line.drain()
+        return self._words
+
     def give_test_back(self, nodeid: str) -> None:
         """Say that a test has not begun; to be said before xdist says that it is over."""
         self._line.send({"say": "returned", "test": nodeid})
@@ -246,6 +261,8 @@ class WorkerChannel:
                 self._last.discard(nodeid)  # it comes once more
             case "last":
                 self._last.add(nodeid)
+            case "words":
+                self._words = KnownWords.from_data(message)
             case "fault":
                 told = {name: message[name] for name in ("what", "why", "remedy", "serial")}
                 self._faults[message["serial"]] = BoardUnsafeError(**told)

@@ -51,6 +51,8 @@ def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lam
         pluginmanager: The run's.
         measured: Returns how long tests took, as a history knows it; that is above this package.
     """
+    if pluginmanager.has_plugin("hil-scheduling"):  # by another copy of conftest.py
+        return
     pluginmanager.register(BoardScheduling(Scheduled(), measured), "hil-scheduling")
 
 
@@ -65,7 +67,10 @@ class Scheduled:
         if options.boards.where is Where.JUMPSTARTER:
             return _leased_boards(config, options, wishes, workers) if wishes else []
         if session.is_configured(config):
-            return session.run_of(config).giving.cards()
+            giving = session.run_of(config).giving
+            cards = giving.cards()
+            giving.check_board(cards)
+            return cards
         return _guessed_boards(options.boards)
 
     def give_back(self, config: pytest.Config, serial: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
+from hil.suite.misspelt import KnownWords
 from hil.suite.scheduling_costs import Costs
 from hil.suite.scheduling_plan import Plan
 from hil.suite.wishes import matching_serials
@@ -160,6 +161,7 @@ class HardwareScheduling:
         began_s = time.monotonic()
         cards = self._find_cards(wishes, len(self._collections))
         self._channel.tell_waited(time.monotonic() - began_s)
+        self._channel.tell_words(KnownWords.of(cards))
         return cards
 
     def _differs(self, first: str, tests: Sequence[str], second: str, others: Sequence[str]) -> bool:

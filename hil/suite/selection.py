@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.errors import UsageError
+from hil.suite.marker_arguments import check_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOARD_FIXTURES",
     "KIND",
+    "MISTAKE",
     "TROUBLE_MARKER",
     "Kind",
     "kind_of",
@@ -37,10 +40,17 @@ class Kind(enum.StrEnum):
 TROUBLE_MARKER = "expects_on_console"
 _TROUBLE_MEANING = "a kernel panic or the like on the console that says one of these words fails no test"
 
+_IN_DOCTEST = re.compile(r"""getfixture\(\s*["'](\w+)["']""")
+
 KIND = pytest.StashKey[Kind]()
+
+MISTAKE = pytest.StashKey[UsageError]()
+"""What is wrong with a test's markers."""
+
+_DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
 _MEANINGS = {
-    Kind.HARDWARE: "needs a board; skipped where there is none",
+    Kind.HARDWARE: "needs a board; skipped where there is none; tags=..., observes_only=True",
     Kind.MIXED: "uses a board if there is one, else a simulated one; never skipped",
     Kind.NO_HARDWARE: "must not touch a board: USB is blocked",
 }
@@ -48,29 +58,40 @@ _MEANINGS = {
 
 def register_markers(config: pytest.Config) -> None:
     """Declare the markers, so that `--strict-markers` knows them."""
+    if any(line.startswith(f"{Kind.HARDWARE.value}:") for line in config.getini("markers")):
+        return  # another copy of conftest.py did
     for kind, meaning in _MEANINGS.items():
         config.addinivalue_line("markers", f"{kind.value}: {meaning}")
     config.addinivalue_line("markers", f"{TROUBLE_MARKER}(*words): {_TROUBLE_MEANING}")
 
 
 def sort_tests(items: Iterable[pytest.Item]) -> None:
-    """Give each test its kind, and the marker of that kind if it has none.
-
-    Raises:
-        pytest.UsageError: A test contradicts itself.
-    """
-    decorators = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
+    """Give each test its kind, and the marker of that kind if it has none."""
     for item in items:
-        marked = [mark.name for mark in item.iter_markers() if mark.name in _MARKERS]
-        try:
-            item.stash[KIND] = kind = kind_of(item, marked)
-        except UsageError as error:
-            raise pytest.UsageError(str(error)) from error
-        if not marked:
-            item.add_marker(decorators[kind])
+        kind_of(item)
 
 
-def kind_of(item: pytest.Item, marked: list[str]) -> Kind:
+def kind_of(item: pytest.Item) -> Kind:
+    """Return the kind of a test, decided when it is first asked for.
+
+    A test that contradicts itself has the error of that kept, gets no board, and fails when it is its turn.
+    """
+    known = item.stash.get(KIND, None)
+    if known is not None:
+        return known
+    marks = [mark for mark in item.iter_markers() if mark.name in _MARKERS]
+    try:
+        kind = _decide(item, [mark.name for mark in marks])
+        check_arguments(item.nodeid, marks)
+    except UsageError as error:
+        kind, item.stash[MISTAKE] = Kind.NO_HARDWARE, error
+    item.stash[KIND] = kind
+    if not marks:
+        item.add_marker(_DECORATORS[kind])
+    return kind
+
+
+def _decide(item: pytest.Item, marked: list[str]) -> Kind:
     """Decide by markers, and by fixtures where there are none.
 
     Raises:
@@ -106,4 +127,10 @@ def uses_board(item: pytest.Item) -> bool:
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
+    """Return the names of the fixtures that an item asks for; a doctest does so in its text."""
+    names: list[str] = getattr(item, "fixturenames", [])
+    doctest = getattr(item, "dtest", None)
+    if doctest is None:
+        return names
+    asked = (_IN_DOCTEST.findall(example.source) for example in doctest.examples)
+    return [*names, *("dutlink" for found in asked if BOARD_FIXTURES.intersection(found))]

@@ -17,15 +17,18 @@ from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, planned
 from hil.suite.ledger_report import JunitLedger, write_summary
-from hil.suite.options import Where, read_options
+from hil.suite.mistakes import Mistakes
+from hil.suite.options import Where, is_no_run, read_options
 from hil.suite.processes import Processes
 from hil.suite.repeating import Repeats
 from hil.suite.run_status import RunStatus
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import MISTAKE, Kind, kind_of, sort_tests
 from hil.suite.time_limit import TimeLimitPause
 from hil.suite.usb_block import UsbBlock
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from hil.dutlink.board import Board
 
 __all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
@@ -37,11 +40,13 @@ _RUN = pytest.StashKey["Run"]()
 
 
 def begin(config: pytest.Config) -> Run:
-    """Read the options and take part in the run.
+    """Read the options and take part in the run; once, however many copies of conftest.py there are.
 
     Raises:
         pytest.UsageError: An option cannot be understood.
     """
+    if is_configured(config):
+        return run_of(config)
     run = config.stash[_RUN] = Run(config)
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(run.processes, "hil-processes")
@@ -80,6 +85,7 @@ class Run:
     """
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self.options = read_options(config)
         self.ledger = Ledger()
         self.processes = Processes(config, self.options.boards, self.ledger)
@@ -107,14 +113,14 @@ class Run:
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
-        if call.excinfo is None or item.stash[KIND] is Kind.NO_HARDWARE:
+        if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
             return
         from hil.suite.verdicts import REASONS, judge, told_to_pytest  # noqa: PLC0415 - for errors of tests that use boards
 
         with TimeLimitPause.paused(item):
             judgement = judge(
                 call.excinfo.value,
-                kind=item.stash[KIND],
+                kind=kind_of(item),
                 phase=call.when,
                 proven=self.giving.keeper.error,
                 prove=self.giving.keeper.prove,
@@ -123,7 +129,7 @@ class Run:
             if judgement.verdict is Verdict.LOST:
                 self.giving.lost()
             describe_judgement(item, judgement, REASONS[judgement.verdict])
-            required = self.options.require or item.stash[KIND] is Kind.MIXED
+            required = self.options.require or kind_of(item) is Kind.MIXED
             if required:
                 item.stash[NOT_EXCUSED] = call.when
             call.excinfo = told_to_pytest(judgement.reason, required=required)
@@ -137,6 +143,15 @@ class Run:
         number = f"{boards.number} " if boards.where is Where.STARTED else ""
         return f"hil: {number}SIMULATED boards (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        """Decide what tests of other plugins are; have those fail that contradict themselves."""
+        result = yield
+        sort_tests(items)
+        if any(MISTAKE in item.stash for item in items):
+            self._config.pluginmanager.register(Mistakes(), "hil-mistakes")
+        return result
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count what is planned, after all deselection; look at each test only if some use a board."""
         self.ledger.planned = planned(session.items)
@@ -144,6 +159,8 @@ class Run:
             self._block.active = True
             return
         self.giving.plan(session.items)
+        if self.options.board and not self.processes.is_worker and not is_no_run(session.config):
+            self.giving.check_board(self.giving.cards())
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
         session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards

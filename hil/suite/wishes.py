@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.plain_text import plain_line
-from hil.suite.selection import KIND, Kind
+from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,10 +82,10 @@ def wish_of(item: pytest.Item, board: str) -> Wish | None:
 
     A mark may say `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
     """
-    if item.stash[KIND] is Kind.NO_HARDWARE:
+    if kind_of(item) is Kind.NO_HARDWARE:
         return None
     tags: set[str] = set()
-    for mark in item.iter_markers(item.stash[KIND].value):
+    for mark in item.iter_markers(kind_of(item).value):
         tags.update(split_tags(mark.kwargs.get("tags", ())))
     return Wish(frozenset(tags), board)
 

@@ -1,0 +1,61 @@
+"""The arguments that the markers hardware, mixed and no_hardware take; any other is a mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import UsageError
+from hil.suite.nearest import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+__all__ = ["check_arguments", "observes_only"]
+
+TAGS, OBSERVES_ONLY = "tags", "observes_only"
+_TAKES = {"hardware": (TAGS, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
+
+
+def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
+    """Check what the markers of a test are given.
+
+    Args:
+        test: Its node id.
+        marks: Those markers.
+
+    Raises:
+        UsageError: An argument is unknown, or its value is of no use.
+    """
+    for mark in marks:
+        known = _TAKES[mark.name]
+        taken = " and ".join(f"{name}=" for name in known) or "no argument"
+        if mark.args:
+            raise _mistake(test, mark, repr(mark.args[0]), why=f"it takes {taken}, by name")
+        for name, value in mark.kwargs.items():
+            if name not in known:
+                raise _mistake(test, mark, f"{name}=", why=f"it takes {taken}", remedy=meant(name, known))
+            if not (_are_tags(value) if name == TAGS else isinstance(value, bool)):
+                kind = "words or a list of words" if name == TAGS else "True or False"
+                raise _mistake(test, mark, f"{name}={value!r}", why=f"{name} is {kind}")
+
+
+def observes_only(item: pytest.Item) -> bool:
+    """Return True if a test says that it watches a board and asks it for nothing."""
+    marks = (mark for kind in _TAKES for mark in item.iter_markers(kind))
+    return any(mark.kwargs.get(OBSERVES_ONLY, False) for mark in marks)
+
+
+def _are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+    return isinstance(value, str) or (
+        isinstance(value, list | tuple | set | frozenset) and all(isinstance(one, str) for one in value)
+    )
+
+
+def _mistake(test: str, mark: pytest.Mark, given: str, *, why: str, remedy: str = "") -> UsageError:
+    return UsageError(
+        f"{test}: the marker {mark.name} does not know {given}",
+        why=why,
+        remedy=remedy or f'@pytest.mark.{mark.name}(tags="...")',
+    )

@@ -1,0 +1,30 @@
+"""Which known word was probably meant by an unknown one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["meant", "nearest"]
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
+    """Return the known word that is most like another one; empty if none is.
+
+    Args:
+        word: The unknown word.
+        known: The words that would do.
+        likeness: How alike they have to be, from 0 to 1.
+    """
+    by_folded = {one.lower(): one for one in sorted(known)}
+    near = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=likeness)
+    return by_folded[near[0]] if near else ""
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest word was meant; empty if none is near."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else ""

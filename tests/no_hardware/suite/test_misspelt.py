@@ -1,0 +1,66 @@
+"""Which words of a wish are mistakes, by what boards and lab file are known to say."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.suite.misspelt import KnownWords
+from hil.suite.nearest import meant
+from hil.suite.wishes import BoardCard, Wish
+
+CARDS = [
+    BoardCard("03f306a2", "alice", frozenset({"jetson", "nvme"})),
+    BoardCard("5a1c0e01", "", frozenset({"pi"})),
+]
+KNOWN = KnownWords.of(CARDS)
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        (Wish(frozenset({"jetsn"})), "did you mean jetson?"),
+        (Wish(frozenset({"nvme", "pie"})), "did you mean pi?"),
+        (Wish(board="03O306a2"), "did you mean 03f306a2?"),
+        (Wish(board="03f306a3"), "did you mean 03f306a2?"),
+        (Wish(board="Alice"), "did you mean alice?"),
+        (Wish(board="somewhere"), "put it into the lab file"),
+    ],
+)
+def test_mistake_names_the_nearest_word(wish: Wish, told: str) -> None:
+    mistake = KNOWN.mistake(wish)
+
+    assert mistake is not None
+    assert told in mistake.remedy
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(),
+        Wish(frozenset({"jetson", "pi"})),
+        Wish(board="alice"),
+        Wish(board="5a1c0e01"),
+        Wish(board="e7708d9b"),
+    ],
+)
+def test_mistake_is_none_for_known_words_and_for_a_board_that_may_be_unplugged(wish: Wish) -> None:
+    assert KNOWN.mistake(wish) is None
+
+
+@pytest.mark.parametrize("known", [KnownWords(), KnownWords.of(CARDS, certain=False)])
+def test_mistake_is_none_where_too_little_is_known(known: KnownWords) -> None:
+    assert known.mistake(Wish(frozenset({"jetsn"}))) is None
+
+
+def test_words_that_a_board_said_earlier_stay_known() -> None:
+    later = KNOWN.and_now(KnownWords.of(CARDS[:1]))
+
+    assert later.mistake(Wish(frozenset({"pi"}))) is None
+
+
+def test_words_survive_the_way_to_a_worker() -> None:
+    assert KnownWords.from_data(KNOWN.as_data()) == KNOWN
+
+
+def test_meant_is_empty_where_nothing_is_near() -> None:
+    assert not meant("xyz", ["tags", "observes_only"])
