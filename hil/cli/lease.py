@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
+    from hil.errors import GuardError
     from hil.lab.guarded import GuardedLease
 
 __all__ = ["lease"]
@@ -46,10 +48,11 @@ def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
     HIL_PLACE   its name: the lab file's, else the one stored on it
     HIL_TTY     the console's tty
     HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
-    HIL_LEASE   the pid of this process
+    HIL_LEASE   a word by which they do so, good for this lease alone
 
-    Signals are passed on to it. When this process is killed, COMMAND is ended and a guard makes the board
-    safe. A test run takes a lease of its own: do not put pytest behind this one.
+    Signals are passed on to it. Processes that COMMAND started end with it; when this process is killed,
+    they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not put
+    pytest behind this one.
 
     Exit status: COMMAND's; 128 and a signal's number if one ended it; 127 if it is not there, 126 if it
     cannot be run; 1 if the board cannot be used, or cannot be made safe afterwards; 2 misuse.
@@ -62,6 +65,7 @@ def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
     status = 0
     try:
         with guarded(asked, f"hil lease: {' '.join(command)}") as (board, held):
+            held.on_guard_lost = _end_the_command
             _place_stick(board, storage)
             status = lead(command, _environment(asked, board, held))
     except HilError as error:
@@ -69,6 +73,11 @@ def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
             raise
         click.echo(f"hil: {error}", err=True)  # the command's own failure is what counts
     return Answer(None, status)
+
+
+def _end_the_command(_error: GuardError) -> None:
+    """End COMMAND, which must not go on with a board that this process makes safe now."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _place_stick(board: Board, storage: str) -> None:
@@ -92,5 +101,5 @@ def _environment(asked: Asked, board: Board, held: GuardedLease) -> dict[str, st
         "HIL_PLACE": name,
         "HIL_TTY": str(board.console.tty.path),
         "HIL_STICK": str(board.storage.node or ""),
-        LEASED: str(os.getpid()),
+        LEASED: held.lend(),
     }

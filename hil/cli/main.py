@@ -21,6 +21,7 @@ from hil.cli.enroll import enroll
 from hil.cli.everywhere import equip, wants_json
 from hil.cli.flash import flash
 from hil.cli.history import history
+from hil.cli.init import init
 from hil.cli.interruption import InterruptionError
 from hil.cli.lease import lease
 from hil.cli.nightly import nightly
@@ -60,6 +61,7 @@ cli.add_command(console)
 cli.add_command(doctor)
 cli.add_command(enroll)
 cli.add_command(flash)
+cli.add_command(init)
 cli.add_command(lease)
 cli.add_command(nightly)
 cli.add_command(pins)
@@ -166,6 +168,10 @@ def _told(error: click.ClickException) -> UsageError:
 
 def main() -> None:
     """Run as a program."""
+    if os.getpid() == 1 and sys.argv[1:2] != ["init"]:
+        from hil.lab.supervising import step_aside  # noqa: PLC0415 - for the first process of a container
+
+        step_aside()
     sys.exit(run())
 
 

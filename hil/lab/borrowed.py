@@ -1,12 +1,21 @@
-"""Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts."""
+"""Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts.
+
+`hil lease` hands down a random word in the environment; the lock file has its SHA-256. A pid would prove
+nothing: it means another process in another PID namespace, and any process can name one. Who can read the
+environment of a process (its user, and root) can use its lease: they could as well debug it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
 from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError
-from hil.lab.lease import holder_of
+from hil.lab.lease import LENT, lock_path
+from hil.lab.lock_file import LockFile
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
@@ -15,22 +24,29 @@ if TYPE_CHECKING:
 __all__ = ["LEASED", "is_borrowed", "refuse_what_is_borrowed"]
 
 LEASED = "HIL_LEASE"
-"""The environment variable that tells a command whose lease it runs under: a pid."""
+"""The environment variable that carries the word."""
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process runs under a `hil lease` of that board: the lock's holder is above it.
-
-    The environment alone proves nothing: it outlives its lease, and is passed on to others.
+    """Return True if this process was started under a lease of that board which still lasts.
 
     Raises:
         UsageError: The lock folder cannot be used.
     """
-    leader = environ.get(LEASED, "")
-    if not leader.isdecimal():
+    word = environ.get(LEASED, "")
+    path = lock_path(lock_folder(), serial)
+    if not word or not path.exists():
         return False
-    holder = holder_of(lock_folder(), serial)
-    return holder is not None and holder.pid == int(leader) and int(leader) in _above(os.getpid())
+    lock = LockFile(path)
+    try:
+        if not hmac.compare_digest(_lent(lock.read()), hashlib.sha256(os.fsencode(word)).hexdigest()):
+            return False
+        if lock.try_lock_again():  # its holder and its guard were killed: the word was left behind
+            lock.give_back()
+            return False
+        return True
+    finally:
+        lock.close()
 
 
 def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
@@ -48,18 +64,10 @@ def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
         )
 
 
-def _above(pid: int) -> list[int]:
-    """The processes above one, nearest first."""
-    line: list[int] = []
-    while pid > 1 and len(line) < 1000:  # noqa: PLR2004 - more than any tree has; a race must not become a loop
-        pid = _parent(pid)
-        line.append(pid)
-    return line
-
-
-def _parent(pid: int) -> int:
+def _lent(content: bytes) -> str:
+    """Return the hash in a lock file; empty if there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - proc(5)
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+        facts = json.loads(content)
+        return str(facts.get(LENT, "")) if isinstance(facts, dict) else ""
+    except (ValueError, RecursionError):
+        return ""

@@ -36,7 +36,7 @@ def main() -> None:
     lock, line, holder, controller, pid = map(int, sys.argv[1:6])
     if os.fork():
         os._exit(0)
-    _take_name(f"{NAME} of pid {pid}")
+    take_name(NAME, f"{NAME} of pid {pid}")
     _refuse_to_be_reaped()
     sys.path[:] = _message(line).decode("utf-8", "surrogateescape").split("\0")
     task = _message(line).decode("utf-8", "surrogateescape")
@@ -59,11 +59,11 @@ def _work(lock: int, task: str) -> None:
     work(lock, task)
 
 
-def _take_name(title: str) -> None:
-    """Replace the command line that `ps` shows; where /proc does not allow it, the old one stays."""
+def take_name(name: str, title: str) -> None:
+    """Replace the name and command line that `ps` shows; where /proc does not allow it, the old ones stay."""
     try:
         with open("/proc/self/comm", "wb") as file:  # noqa: PTH123 - pathlib is not imported here
-            file.write(NAME.encode())
+            file.write(name.encode())
         with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - as above
             fields = file.read().rpartition(b")")[2].split()
         begin, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)

@@ -77,6 +77,10 @@ class GuardedLease:
         """Say in the lock file what the board is used for now."""
         self._lease.note(test)
 
+    def lend(self) -> str:
+        """Return a word by which other processes use the board under this lease; see `hil.lab.borrowed`."""
+        return self._lease.lend()
+
     def release(self) -> None:
         """Give back a board that its holder has made safe; harmless when repeated.
 

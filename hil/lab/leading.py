@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil.lab.supervising import has_the_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
@@ -26,8 +28,9 @@ _KILLED = 128
 def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command and return its exit status; 128 and the signal's number where one ended it.
 
-    It shares this process's group and terminal, so Ctrl-C reaches it by itself; signals that somebody sends
-    to this process are passed on to it. This process outlives it, whatever comes.
+    It shares this process's group and terminal, so Ctrl-C reaches it by itself; other signals to this
+    process are passed on to it. When it has ended, so have the processes that it started; they also end when
+    this process is killed.
 
     Args:
         command: Program and arguments.
@@ -39,26 +42,19 @@ def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
     def pass_on(number: int, _frame: object) -> None:
         if process is None:
             early.append(number)
-        elif number not in _FROM_THE_TERMINAL or not _has_the_terminal():
+        elif number not in _FROM_THE_TERMINAL or not has_the_terminal():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
 
     with _handled_by(pass_on):
-        arguments = [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), *command]
-        process = subprocess.Popen(arguments, env=environ)
+        leader = (str(os.getpid()), str(os.getpgrp()))
+        flags = ("-s", "-S", "-P") if "PYTHONHOME" in environ else ("-I", "-S")
+        arguments = [sys.executable, *flags, str(_SCRIPT), *leader, *command]
+        process = subprocess.Popen(arguments, env=environ, process_group=0)
         for number in early:
             pass_on(number, None)
         status = process.wait()
     return _KILLED - status if status < 0 else status
-
-
-def _has_the_terminal() -> bool:
-    """Whether a Ctrl-C of the terminal reaches this process's whole group."""
-    try:
-        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123 - the controlling terminal, whatever it is called
-            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
-        return False
 
 
 @contextmanager

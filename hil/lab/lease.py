@@ -7,7 +7,10 @@ that nobody earlier in line could take.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 
     from hil.lab.waiting_line import Ticket
 
-__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path"]
+__all__ = ["LENT", "Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path"]
+
+LENT = "lent"
+"""Where a lock file has the SHA-256 of the word by which commands use the board under its lease."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,12 +85,28 @@ class Lease:
         self.serial = serial
         self.holder = holder
         self.lock = lock
-        lock.write(holder.to_json())
+        self._lent = ""
+        self._write()
 
     def note(self, test: str) -> None:
         """Say in the lock file what the board is used for now."""
         self.holder = replace(self.holder, test=test)
-        self.lock.write(self.holder.to_json())
+        self._write()
+
+    def lend(self) -> str:
+        """Return a word by which other processes use the board under this lease, as long as it lasts.
+
+        The lock file, which every user may read, has the word's SHA-256 only.
+        """
+        word = secrets.token_hex(16)
+        self._lent = hashlib.sha256(word.encode()).hexdigest()
+        self._write()
+        return word
+
+    def _write(self) -> None:
+        self.lock.write(
+            json.dumps({**self.holder.to_data(), **({LENT: self._lent} if self._lent else {})}).encode()
+        )
 
     def release(self) -> None:
         """Give the board back; harmless when repeated."""

@@ -1,10 +1,11 @@
-"""Becomes the command that `hil lease` runs. Started as a script, it imports next to nothing.
+"""Stands between `hil lease` and its COMMAND, and ends all that comes of COMMAND when either of them ends.
 
-In between it sees to two things that only a process itself can do: signals have their usual meaning again,
-and the kernel ends it (SIGTERM) when its leader is killed, because then a guard makes the board safe and
-hands it on: a command that went on would go on with somebody else's board (Linux: prctl(2)).
+Started as a script. When the process above (the leader) is killed, a guard makes the board safe and hands it
+on: a child of COMMAND that went on would read the next holder's console. So this process adopts orphans, has
+a process group and a name of its own, by which nothing that kills the leader finds it, and asks the kernel
+to be told of the leader's end. COMMAND itself is in the leader's process group: it has the terminal.
 
-Arguments: the leader's pid, and the command.
+Arguments: the leader's pid, the leader's process group, and the command.
 """
 
 from __future__ import annotations
@@ -13,29 +14,41 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
-"""Exit statuses, as shells have them."""
-
-_USUAL = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGUSR1", "SIGUSR2")
+NAME = "hil-lease-end"
 
 
 def main() -> None:
-    """Become the command."""
-    leader, command = int(sys.argv[1]), sys.argv[2:]
-    for name in _USUAL:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != leader:  # it was killed before the kernel was told
-        os._exit(128 + signal.SIGTERM)
-    try:
-        os.execvp(command[0], command)  # noqa: S606 - this is what it is for
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        sys.stderr.write(f"hil: {command[0]} cannot be run: {error.strerror}\n")
-        os._exit(NOT_FOUND if missing else NOT_EXECUTABLE)
+    """Run the command."""
+    from hil.lab.descendants import adopt_orphans, end_all  # noqa: PLC0415 - found only now
+    from hil.lab.guard_process import take_name  # noqa: PLC0415 - as above
+    from hil.lab.supervising import (  # noqa: PLC0415 - as above
+        ENDED_BY,
+        GRACE_S,
+        HEARD,
+        PARENT_GONE,
+        become,
+        look_after,
+    )
+
+    leader, group, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    of_the_terminal = {signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD | of_the_terminal)
+    adopt_orphans()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(PARENT_GONE))
+    child = 0
+    if os.getppid() == leader:
+        child = os.fork()
+        if not child:
+            become(command, before, group)
+        take_name(NAME, f"{NAME} of pid {leader}")
+    status = look_after(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
+    end_all(GRACE_S)
+    os._exit(status)
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))
     main()

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +50,11 @@ def leased(*command: str, options: tuple[str, ...] = ()) -> subprocess.Completed
 
 
 @contextmanager
-def started(script: str, prepare: str = "") -> Iterator[subprocess.Popen[str]]:
+def started(script: str, prepare: str = "", *, own_group: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A lease whose command has prepared, has switched the DUT on and said so."""
     arguments = [*HIL, "lease", "--", "sh", "-c", f"{prepare}{SWITCH_ON} && echo ready; {script}"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    group = 0 if own_group else None
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, process_group=group) as process:
         assert process.stdout is not None
         while process.stdout.readline() != "ready\n":
             assert process.poll() is None
@@ -171,6 +172,82 @@ def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
     with hold(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
     assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
+
+
+CHILDREN = "sleep 100 & setsid sleep 101 & (setsid sh -c 'sleep 102 & sleep 103' &) ; "
+
+
+def sleeping(*seconds: int) -> list[int]:
+    """The processes that sleep for so long, by their command lines."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if words[0] == b"sleep" and int(words[1]) in seconds:
+                found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("whom", ["process", "group"])
+def test_lease_that_is_ended_ends_its_command_and_all_its_children(
+    serial: str, simulator: SimulatorProcess, number: signal.Signals, whom: str
+) -> None:
+    seconds = (31100, 31101, 31102, 31103, 31104)
+    children = CHILDREN.replace(" 10", " 3110")
+    with started("sleep 31104; true", children, own_group=True) as process:
+        assert until(lambda: len(sleeping(*seconds)) == len(seconds), LIMIT_S)
+        (os.kill if whom == "process" else os.killpg)(process.pid, number)
+        process.wait(LIMIT_S)
+
+        assert until(lambda: not sleeping(*seconds), 10)
+    with hold(serial, wait_s=LIMIT_S):
+        assert simulator.control.state(serial)["supply"] is False
+
+
+def test_lease_that_ends_well_leaves_no_process_behind() -> None:
+    ran = leased("sh", "-c", "setsid sleep 31105 >/dev/null 2>&1 & exit 3")
+
+    assert (ran.returncode, sleeping(31105)) == (3, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a PID namespace needs root")
+def test_lease_is_lent_within_its_pid_namespace_and_to_no_process_of_another(serial: str) -> None:
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    read = f"{sys.executable} -m hil.cli.main power read --board {serial} --wait 0"
+    script = f'{read} >&2 && echo "$HIL_LEASE" && exec sleep 100'
+    command = [*apart, *HIL, "lease", "--board", serial, "--", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        word = process.stdout.readline().strip()
+        inside = subprocess.run(
+            [*apart, *read.split()], env=os.environ | {LEASED: word}, check=False, timeout=60
+        )
+        others = [
+            subprocess.run([*apart, *read.split()], env=os.environ | {LEASED: said}, check=False, timeout=60)
+            for said in ("1", "2", word[:-1], "")
+        ]
+        process.kill()
+
+    assert len(word) > 16
+    assert (inside.returncode, [other.returncode for other in others]) == (0, [1, 1, 1, 1])
+
+
+def test_lease_lends_no_longer_than_it_lasts(serial: str) -> None:
+    word = leased("sh", "-c", 'echo "$HIL_LEASE"').stdout.strip()
+
+    assert word
+    assert not is_borrowed(serial, {LEASED: word})
+
+
+def test_a_word_left_in_the_lock_file_of_a_free_board_lends_nothing(serial: str) -> None:
+    lease = hold(serial)
+    word = lease.lend()
+    assert is_borrowed(serial, {LEASED: word})
+    lease.lock.close()  # as when holder and guard are killed: the content stays
+
+    assert not is_borrowed(serial, {LEASED: word})
+    hold(serial).release()
 
 
 def test_a_board_that_cannot_be_made_safe_afterwards_fails_a_command_that_went_well(
