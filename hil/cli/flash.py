@@ -14,6 +14,7 @@ from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
+    from hil.flash.image import Image
     from hil.flash.outcome import Flashed
 
 __all__ = ["flash"]
@@ -28,7 +29,12 @@ __all__ = ["flash"]
     help="The image's block map.  [default: the one beside it, if there is one]",
 )
 @click.option("--no-bmap", is_flag=True, help="Write all of the image, whatever block map is beside it.")
-@click.option("--force", is_flag=True, help="Write also what the stick holds already.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write also what the stick holds already, and an image that is not known to be a disk.",
+)
+@click.option("--file-system", is_flag=True, help="IMAGE is a lone file system, and is meant to be one.")
 @click.option(
     "--then",
     type=click.Choice(["dut", "host", "off"]),
@@ -38,26 +44,29 @@ __all__ = ["flash"]
 )
 @one_board
 def flash(  # noqa: PLR0913 - its options
-    *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, then: str
+    *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, file_system: bool, then: str
 ) -> dict[str, Any]:
     """Write IMAGE to the stick, read it back, and give the stick to the DUT.
 
-    IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz or zstd. A stick that holds it
-    already is not written. When anything goes wrong nobody gets the stick.
+    IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz, zstd or LZ4. A stick that holds
+    it already is not written. When anything goes wrong nobody gets the stick. A web page, text or another
+    program's file is never written.
 
     \b
     hil flash image.img.xz
     hil flash image.wic --bmap image.wic.bmap --then off
     """  # noqa: D301 - click's own escape
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.flash.opening import open_image  # noqa: PLC0415 - as above
+    from hil.flash.opening import open_disk_image  # noqa: PLC0415 - as above
 
-    opened = open_image(image, _map(bmap, no_bmap))
+    wanted_map = _map(bmap, no_bmap)
+    with told_progress() as progress:
+        opened = open_disk_image(image, wanted_map, force=force, file_system=file_system, progress=progress)
     interrupted = f"interrupted: {image.name} is not proven to be on the stick"
     with using(asked, f"hil flash {image.name}") as board:
         with stick_taken_away(board, interrupted), told_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
-        return {"board": board.serial, **_told(flashed), **_given(board, then)}
+        return {"board": board.serial, **_told(flashed), **_told_of(opened), **_given(board, then)}
 
 
 def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
@@ -82,6 +91,13 @@ def _told(flashed: Flashed) -> dict[str, Any]:
         "write_s": round(flashed.write_s, 3),
         "verify_s": round(flashed.verify_s, 3),
     }
+
+
+def _told_of(image: Image) -> dict[str, Any]:
+    """Return the block map that was used, and what else the user should know of the image."""
+    map_label = getattr(image, "map_label", "")
+    told: dict[str, Any] = {"bmap": map_label} if map_label else {}
+    return told | ({"notes": list(image.remarks)} if image.remarks else {})
 
 
 def _given(board: Board, then: str) -> dict[str, str]:

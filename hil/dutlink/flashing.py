@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import HilError, ImageError, StickLostError, StickMissingError, StorageError, UsageError
+from hil.errors import (
+    FlashError,
+    HilError,
+    ImageError,
+    StickLostError,
+    StickMissingError,
+    StorageError,
+    UsageError,
+)
 from hil.flash.disk import PIECE_BYTES, memory
 from hil.flash.fingerprint import Source
 from hil.flash.flashing import flash_image
-from hil.flash.opening import open_image
+from hil.flash.opening import open_disk_image, open_image
 from hil.flash.outcome import Flashed, ReadBack
 from hil.flash.sparse_file import SparseFile
 
@@ -26,13 +35,22 @@ if TYPE_CHECKING:
 
 __all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
 
+_log = logging.getLogger(__name__)
+
 
 def flash(
     stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
 ) -> Flashed:
     """Flash; see `Storage.flash` and `flash_image`."""
     with _then_off(stick.storage):
-        return flash_image(stick, image, progress, force=force, untouched=untouched)
+        try:
+            flashed = flash_image(stick, image, progress, force=force, untouched=untouched)
+        except FlashError:
+            image.check()  # a file that changed is what is wrong, and not the stick
+            raise
+    for remark in image.remarks:
+        _log.warning("%s", remark)
+    return flashed
 
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
@@ -79,7 +97,12 @@ def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str
 
 
 def opened_image(
-    storage: Storage, image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool
+    storage: Storage,
+    image: str | os.PathLike[str] | Image,
+    bmap: str | os.PathLike[str] | bool,
+    *,
+    force: bool,
+    untouched: Flashed | None,
 ) -> Image:
     """Open an image that is given by its path; of one that is damaged, nobody has the stick afterwards.
 
@@ -91,7 +114,9 @@ def opened_image(
     """
     if isinstance(image, str | os.PathLike):
         try:
-            return open_image(image, bmap)
+            if untouched is not None:  # the very files that were looked at when they were flashed
+                return open_image(image, bmap)
+            return open_disk_image(image, bmap, force=force, progress=storage.progress)
         except ImageError:
             if Path(image).exists():
                 with suppress(HilError):

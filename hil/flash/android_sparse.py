@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from hil.errors import ImageError
 from hil.flash.crc import crc32_with_zeros
 from hil.flash.image import Extent
-from hil.flash.stream import PIECE_BYTES, ImageStream, opened
+from hil.flash.stream import PIECE_BYTES, ImageFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hil.flash.image import ProvenLater, Room
+    from hil.flash.progress import Progress
+    from hil.flash.stream import ImageStream
 
 __all__ = ["MAGIC", "AndroidSparseImage"]
 
@@ -78,10 +80,11 @@ class AndroidSparseImage:
     mapped_bytes = None
 
     def __init__(self, path: Path) -> None:
-        self.label = path.name
-        self.source_bytes = path.stat().st_size
-        self._path = path
-        with opened(path) as stream:
+        self._file = ImageFile(path)
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+        self.remarks: list[str] = []
+        with self._file.stream() as stream:
             self.is_compressed = stream.compression is not None
             self.is_read_once = stream.is_slow
             self._header = _Header.parse(stream.exactly(_HEADER.size), self.label)
@@ -95,9 +98,14 @@ class AndroidSparseImage:
         self, _room: Room | None = None, _proven_later: ProvenLater | None = None
     ) -> Generator[Extent]:
         """Read raw and repeated chunks; see `Image`."""
-        with opened(self._path) as stream:
+        with self._file.stream() as stream:
             stream.skip(self._header.header_bytes)
             yield from _Chunks(stream, self._header, self.label).read()
+            self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """See whether its file is what it was; see `Image`."""
+        self._file.check_unchanged()
 
 
 class _Chunks:

@@ -1,7 +1,7 @@
 """Block maps: which blocks of an image matter, each range with its checksum.
 
-Format: bmap 1.2 to 2.0 as Yocto's and Tizen's `bmaptool` write it. A file is checked before anything in it is
-believed; entities and document types, which XML does not need here, are refused.
+Format: bmap 1.2 to 2.0 as Yocto's and Tizen's `bmaptool` write it, plain or clearsigned. A file is checked
+before anything in it is believed; entities and document types, which XML does not need here, are refused.
 """
 
 from __future__ import annotations
@@ -10,17 +10,27 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hil.errors import ImageError
+from hil.flash.clearsigned import is_clearsigned, signed_text
 from hil.flash.stream import unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["BlockMap", "BlockRange", "parse_bmap", "read_bmap"]
 
-_LONGEST_BYTES = 64 * 1024 * 1024
+_LONGEST_BYTES = 16 * 1024 * 1024
+"""Room for about 140,000 ranges. The map of a disk image has some thousands; memory grows with the ranges."""
+
+_FED_BYTES = 64 * 1024
+_DEEPEST = 8
+_KEPT = {
+    *("ImageSize", "BlockSize", "BlocksCount", "MappedBlocksCount", "ChecksumType"),
+    *("BmapFileChecksum", "BmapFileSHA1", "BlockMap"),
+}
 _OLDEST = (1, 2)
 _LARGEST_MAJOR = 2
 _HEX = re.compile(r"[0-9a-f]+")
@@ -50,12 +60,19 @@ class BlockMap:
         block_bytes: Size of a block; the image's last one may be cut.
         checksum_kind: Name of the checksums for `hashlib`; empty where ranges have none.
         ranges: In rising order.
+        is_signed: Whether it has a signature, which was not checked.
     """
 
     image_bytes: int
     block_bytes: int
     checksum_kind: str
     ranges: tuple[BlockRange, ...]
+    is_signed: bool = False
+
+    @property
+    def has_all_checksums(self) -> bool:
+        """Whether each range has its checksum, so that it can be told whose map it is."""
+        return bool(self.ranges) and all(blocks.checksum for blocks in self.ranges)
 
     def extent(self, blocks: BlockRange) -> tuple[int, int]:
         """Offset and length of a range, in bytes."""
@@ -92,23 +109,53 @@ def read_bmap(path: Path) -> BlockMap:
 def parse_bmap(data: bytes) -> BlockMap:
     """Parse a block map; raises ValueError or ParseError that says what is wrong with it."""
     if len(data) > _LONGEST_BYTES:
-        raise ValueError("it is far larger than any block map")
+        raise ValueError(f"it is larger than {_LONGEST_BYTES >> 20} MiB, far larger than any block map")
     if b"\0" in data:
         raise ValueError("it is not text in UTF-8")
+    is_signed = is_clearsigned(data)
+    if is_signed:
+        data = signed_text(data)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise ValueError("it declares a document type or an entity")
-    as_searched = ET.XMLParser(encoding="utf-8")  # noqa: S314 - in another one a declaration could hide
-    root = ET.fromstring(data, as_searched)  # noqa: S314 - declarations, which make XML dangerous, were refused
+    root, found = _parse(data)
     version = _version(root)
     kind = _checksum_kind(root, version)
-    _check_own_checksum(root, data, kind)
+    # A signer ends the last line, whether the map's own text did so or not.
+    _check_own_checksum(root, (data, data.rstrip(b"\r\n")) if is_signed else (data,), kind)
     image_bytes, block_bytes = _number(root, "ImageSize"), _number(root, "BlockSize")
     if image_bytes <= 0 or block_bytes <= 0:
         raise ValueError(f"an image of {image_bytes} bytes in blocks of {block_bytes}")
-    ranges = tuple(_range(node, version, kind) for node in root.findall("BlockMap/Range"))
+    ranges = tuple(_range(*one, kind) for one in found)
     _check_ranges(root, ranges, -(-image_bytes // block_bytes))
     has_checksums = any(blocks.checksum for blocks in ranges)
-    return BlockMap(image_bytes, block_bytes, kind if has_checksums else "", ranges)
+    return BlockMap(image_bytes, block_bytes, kind if has_checksums else "", ranges, is_signed)
+
+
+def _parse(data: bytes) -> tuple[ET.Element, list[tuple[str, str]]]:
+    """Parse XML; returns its root, and text and checksum of each range, whose elements are not kept."""
+    as_searched = ET.XMLParser(encoding="utf-8")  # noqa: S314 - in another one a declaration could hide
+    parser = ET.XMLPullParser(("start", "end"), _parser=as_searched)
+    path: list[ET.Element] = []
+    found: list[tuple[str, str]] = []
+    root = None
+    for at in range(0, len(data), _FED_BYTES):
+        parser.feed(data[at : at + _FED_BYTES])
+        for event, node in cast("Iterator[tuple[str, ET.Element]]", parser.read_events()):
+            if event == "start":
+                root = node if root is None else root
+                path.append(node)
+                if len(path) > _DEEPEST:
+                    raise ValueError("its elements are nested too deeply")
+                continue
+            path.pop()
+            if node.tag == "Range" and [one.tag for one in path] == ["bmap", "BlockMap"]:
+                found.append(((node.text or "").strip(), node.get("chksum", node.get("sha1", ""))))
+            if path and not (path[-1] is root and node.tag in _KEPT):
+                path[-1].remove(node)
+    parser.close()
+    if root is None:
+        raise ValueError("it is empty")
+    return root, found
 
 
 def _version(root: ET.Element) -> tuple[int, int]:
@@ -131,7 +178,7 @@ def _checksum_kind(root: ET.Element, version: tuple[int, int]) -> str:
     return kind
 
 
-def _check_own_checksum(root: ET.Element, data: bytes, kind: str) -> None:
+def _check_own_checksum(root: ET.Element, texts: Sequence[bytes], kind: str) -> None:
     """Compare the map's checksum of itself, counted with zeros in its own place."""
     node = root.find("BmapFileChecksum")
     node = node if node is not None else root.find("BmapFileSHA1")
@@ -140,18 +187,18 @@ def _check_own_checksum(root: ET.Element, data: bytes, kind: str) -> None:
             raise ValueError("its own checksum is missing")
         return
     given = (node.text or "").strip()
-    if not _HEX.fullmatch(given) or data.count(given.encode()) != 1:
+    if not _HEX.fullmatch(given) or texts[0].count(given.encode()) != 1:
         raise ValueError("its own checksum is no checksum")
-    if hashlib.new(kind, data.replace(given.encode(), b"0" * len(given))).hexdigest() != given:
+    zeroed = (text.replace(given.encode(), b"0" * len(given)) for text in texts)
+    if given not in (hashlib.new(kind, text).hexdigest() for text in zeroed):
         raise ValueError("its own checksum does not agree: it was changed, or not fetched whole")
 
 
-def _range(node: ET.Element, version: tuple[int, int], kind: str) -> BlockRange:
-    text = (node.text or "").strip()
+def _range(text: str, checksum: str, kind: str) -> BlockRange:
     found = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", text)
     if found is None:
         raise ValueError(f"a range that reads {text!r}")
-    checksum = node.get("sha1" if version < (1, 4) else "chksum", "").lower()
+    checksum = checksum.lower()
     if checksum and len(checksum) != 2 * hashlib.new(kind).digest_size:
         raise ValueError(f"the range {text} has a checksum that is no {kind}")
     return BlockRange(int(found[1]), int(found[2] or found[1]), checksum)

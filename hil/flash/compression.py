@@ -1,44 +1,78 @@
-"""Decompression by pieces: gzip, bzip2, xz and zstd, by what a file begins with and not by its name.
+"""Compressed files by their first bytes: gzip, bzip2, xz, zstd and LZ4; what may follow their last members.
 
-An archive that ends too early or does not agree with its own checksum is an error; so is anything behind its
-last member but zero padding, which gzip and xz allow.
+What the format's own tool takes for sound is sound here.
 """
 
 from __future__ import annotations
 
 import bz2
+import enum
 import lzma
 import sys
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hil.errors import ImageError
+from hil.flash.unpack_memory import UnsupportedArchiveError, available_bytes, zstd_decoder_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
 
 if sys.version_info >= (3, 14):
     from compression import zstd  # pragma: no cover
 else:
     from backports import zstd
 
-__all__ = ["FORMATS", "Compression", "Unpacked", "compression_of", "magic_cut_short"]
+__all__ = [
+    "DAMAGE",
+    "FORMATS",
+    "HEADER_BYTES",
+    "LZ4",
+    "SKIPPABLE",
+    "ZSTD",
+    "Compression",
+    "Decompressor",
+    "Tail",
+    "compression_of",
+    "magic_cut_short",
+]
 
-_READ_BYTES = 256 * 1024
+HEADER_BYTES = 18
+"""The most that is looked at before a member's decompressor is made: the longest header of a zstd frame."""
+
+_LARGEST_WINDOW_LOG = 31
+_SOUND_GZIP_FLAGS = 0x1F
 
 
-class _Decompressor(Protocol):
+class Decompressor(Protocol):
     """What bz2, lzma and zstd have in common."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """Whether the member has ended."""
+        ...
+
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """Whether it gives no more bytes before it is given some."""
+        ...
+
     @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    def unused_data(self) -> bytes | None:
+        """What it was given beyond the member's end."""
+        ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Take bytes and return some of what was compressed."""
+        ...
+
+
+class Tail(enum.Enum):
+    """What the format's own tool lets follow the last member."""
+
+    NOTHING = enum.auto()
+    ZEROS_BY_FOUR = enum.auto()  # xz: stream padding, between members too
+    ANYTHING = enum.auto()  # gzip and bzip2 warn of it and ignore it
 
 
 class _Gzip:
@@ -63,110 +97,84 @@ class _Gzip:
         return self._member.decompress(self._member.unconsumed_tail + data, max(max_length, 0))
 
 
+def _new_gzip(start: bytes) -> _Gzip:
+    if start[3:4] > bytes([_SOUND_GZIP_FLAGS]):
+        raise UnsupportedArchiveError(f"its header has the flags {start[3]:#04x}, which gzip does not know")
+    return _Gzip()
+
+
+def _new_xz(_start: bytes) -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=available_bytes())
+
+
+def _new_zstd(start: bytes) -> Any:  # noqa: ANN401 - of either module
+    wanted, available = zstd_decoder_bytes(start), available_bytes()
+    if wanted > available:
+        raise UnsupportedArchiveError(
+            f"its window (zstd --long) takes {wanted >> 20} MiB of memory, {available >> 20} MiB may be used"
+        )
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW_LOG})
+
+
+def _new_lz4(start: bytes) -> Any:  # noqa: ANN401 - the module has no types
+    if start[4:5] and start[4] & 1:
+        raise UnsupportedArchiveError("it was compressed with a dictionary, which it does not hold")
+    try:
+        from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - for those who have such images
+    except ImportError as error:
+        raise UnsupportedArchiveError("the Python package lz4 is not installed: pip install lz4") from error
+    return LZ4FrameDecompressor()
+
+
 @dataclass(frozen=True, slots=True)
 class Compression:
     """A kind of archive.
 
     Attributes:
-        name: In messages.
+        name: In messages, and of its tool.
         magic: How a file begins.
-        new: Makes a decompressor of one member.
-        padded: Whether zeros may follow the last member.
+        member: How each member begins; the shortest that its tool goes on to read.
+        new: Makes a decompressor of one member from the member's first bytes.
+        tail: What may follow the last member.
         is_slow: Whether unpacking takes longer than SHA-256 of what comes out.
     """
 
     name: str
     magic: bytes
-    new: Callable[[], Any]
-    padded: bool = False
+    member: bytes
+    new: Callable[[bytes], Any]
+    tail: Tail = Tail.NOTHING
     is_slow: bool = True
 
 
+ZSTD = Compression("zstd", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd", _new_zstd, is_slow=False)
+LZ4 = Compression("lz4", b"\x04\x22\x4d\x18", b"\x04\x22\x4d\x18", _new_lz4, is_slow=False)
+
 FORMATS = (
-    Compression("gzip", b"\x1f\x8b\x08", _Gzip, padded=True),
-    Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
-    Compression("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padded=True),
-    Compression("zstd", b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor, is_slow=False),
+    Compression("gzip", b"\x1f\x8b\x08", b"\x1f\x8b", _new_gzip, Tail.ANYTHING),
+    Compression("bzip2", b"BZh", b"BZh", lambda _: bz2.BZ2Decompressor(), Tail.ANYTHING),
+    Compression("xz", b"\xfd7zXZ\x00", b"\xfd7zXZ\x00", _new_xz, Tail.ZEROS_BY_FOUR),
+    LZ4,
+    ZSTD,
 )
 
-_SKIPPABLE = tuple(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16))
-"""Frames that zstd's decompressor passes over; a file may begin with one (RFC 8878, 3.1.2)."""
+SKIPPABLE = tuple(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16))
+"""Frames of metadata in zstd and LZ4 files, one of which a file may begin with (RFC 8878, 3.1.2)."""
 
-_DAMAGE = (zlib.error, OSError, EOFError, ValueError, lzma.LZMAError, zstd.ZstdError)
+DAMAGE = (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zstd.ZstdError)
+"""What the decompressors raise for bytes that they cannot read; RuntimeError is LZ4's."""
 
 
 def compression_of(start: bytes) -> Compression | None:
-    """Tell how a file is compressed by its first bytes; None: it is not."""
+    """Tell how a file is compressed by its first bytes; None if it is not."""
     for kind in FORMATS:
         if start.startswith(kind.magic):
             return kind
-    return FORMATS[-1] if start[:4] in _SKIPPABLE else None
+    return ZSTD if start[:4] in SKIPPABLE else None
 
 
 def magic_cut_short(whole: bytes) -> bool:
     """Tell whether a whole file is no more than the beginning of what an archive begins with."""
-    return any(len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS)
-
-
-class Unpacked:
-    """The bytes in an archive, as a stream.
-
-    Args:
-        file: The archive, at its start.
-        kind: What it is.
-        label: What messages call it.
-    """
-
-    def __init__(self, file: BinaryIO, kind: Compression, label: str) -> None:
-        self._file = file
-        self._kind = kind
-        self._label = label
-        self._member: _Decompressor | None = kind.new()
-        self._input = b""
-
-    def read(self, size_bytes: int) -> bytes:
-        """Return the next bytes, at most that many; fewer only at the end, and none behind it.
-
-        Raises:
-            ImageError: The archive is truncated or corrupt.
-        """
-        pieces = []
-        while size_bytes > 0 and self._member is not None:
-            piece = self._some(self._member, size_bytes)
-            pieces.append(piece)
-            size_bytes -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _some(self, member: _Decompressor, size_bytes: int) -> bytes:
-        """Return some bytes of the present member; none where its input was used up, or it ended."""
-        if member.eof:
-            self._next_member(member)
-            return b""
-        if member.needs_input and not self._input:
-            self._input = self._file.read(_READ_BYTES)
-            if not self._input:
-                raise self._damaged("it ends in the middle", "fetch it again: it is not whole")
-        given, self._input = self._input, b""
-        try:
-            return member.decompress(given, size_bytes)
-        except _DAMAGE as error:
-            raise self._damaged(str(error)) from error
-
-    def _next_member(self, member: _Decompressor) -> None:
-        """Go on behind a member's end: another one, padding, or nothing."""
-        rest = member.unused_data or self._file.read(_READ_BYTES)
-        if self._kind.padded:
-            while rest and not rest.strip(b"\0"):
-                rest = self._file.read(_READ_BYTES)
-        if not rest:
-            self._member = None
-            return
-        rest += self._file.read(len(self._kind.magic))  # so that a magic number is never cut in two
-        if compression_of(rest) is not self._kind:
-            raise self._damaged("something else follows its end")
-        self._member, self._input = self._kind.new(), rest
-
-    def _damaged(
-        self, why: str, remedy: str = "fetch or make it again, and compare its checksum"
-    ) -> ImageError:
-        return ImageError(f"{self._label} is a damaged {self._kind.name} archive", why=why, remedy=remedy)
+    return whole != b"" and any(
+        len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS
+    )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
+
+    from hil.flash.progress import Progress
 
 __all__ = ["Extent", "Hole", "Image", "ProvenLater", "Room"]
 
@@ -74,10 +76,29 @@ class Image(Protocol):
         source_bytes: Size of the file that is read, for progress.
         is_compressed: Whether reading it is a decompression.
         is_read_once: Whether reading it again takes longer than SHA-256 of all that is in it.
+        remarks: What the user should be told though it is no error, once it was read to its end.
     """
 
     label: str
     source_bytes: int
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the user should be told though it is no error."""
+        ...
+
+    def check(self, progress: Progress | None = None) -> None:
+        """Find out whether it is what it was when it was opened, and what must be known before it is written.
+
+        It may be called at any time and again; what was found out once is not read a second time.
+
+        Args:
+            progress: Is told how far it is, where it takes a while.
+
+        Raises:
+            ImageError: It changed, or a block map that was found beside it is not its own.
+        """
+        ...
 
     @property
     def is_compressed(self) -> bool:

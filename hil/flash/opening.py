@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from hil.errors import ImageError
 from hil.flash.android_sparse import MAGIC, AndroidSparseImage
 from hil.flash.bmap import read_bmap
 from hil.flash.compression import FORMATS, compression_of, magic_cut_short
+from hil.flash.content import stranger_in
+from hil.flash.disk_check import check_is_disk
 from hil.flash.mapped_image import MappedImage
 from hil.flash.plain_image import CompressedImage, RawImage
 from hil.flash.stream import opened, unreadable
@@ -18,37 +21,47 @@ if TYPE_CHECKING:
     import os
 
     from hil.flash.image import Image
+    from hil.flash.progress import Progress
 
-__all__ = ["bmap_beside", "open_image"]
+__all__ = ["bmap_beside", "open_disk_image", "open_image"]
 
-_TAR_AT = 257
-_START_BYTES = 512
-_STRANGERS = {
-    b"PK\x03\x04": "zip",
-    b"7z\xbc\xaf\x27\x1c": "7-Zip",
-    b"Rar!": "RAR",
-    b'\x04"M\x18': "LZ4",
-    b"\x5d\x00\x00": "LZMA",  # with the sizes of dictionary that are in use
-    b"LZIP\x01": "lzip",
-    b"\x89LZO\x00": "lzop",
-    b"\x1f\x9d": "compress",
-    b"QFI\xfb": "QEMU qcow2",
-    b"KDMV": "VMware VMDK",
-    b"vhdxfile": "Hyper-V VHDX",
-    b"conectix": "Virtual PC VHD",
-    b"<<< ": "VirtualBox VDI",
-    b"version https://git-lfs": "Git LFS pointer",
-    b"<!DOCTYPE html": "HTML",
-    b"<?xml": "XML",
-}
+_START_BYTES = 1024
+_PACKED = re.compile(r"\.(gz|gzip|bz2|xz|zst|zstd|lz4)$", re.IGNORECASE)
+_DISK = re.compile(r"\.(img|raw|wic|bin|iso|hddimg|sdimg|rpi-sdimg|sdcard|direct|disk|dd)$", re.IGNORECASE)
+
+
+def open_disk_image(
+    path: str | os.PathLike[str],
+    bmap: str | os.PathLike[str] | bool = True,
+    *,
+    force: bool = False,
+    file_system: bool = False,
+    progress: Progress | None = None,
+) -> Image:
+    """Open an image that is to be written to a disk: as `open_image`, if it looks like a disk.
+
+    Args:
+        path: As `open_image`.
+        bmap: As `open_image`; one that was found is read first, and proven to be the image's.
+        force: Accept what is not known to be a disk, unless it is plainly something else.
+        file_system: Accept a lone file system.
+        progress: Is told how far the look at a block map is.
+
+    Raises:
+        ImageError: As `open_image`; or it is no disk image, or its block map is another image's.
+    """
+    image = open_image(path, bmap)
+    image.check(progress)
+    check_is_disk(image, force=force, file_system=file_system)
+    return image
 
 
 def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool = True) -> Image:
     """Open an image.
 
     Args:
-        path: A raw disk image, gzip, bzip2, xz or zstd of one, or an Android sparse image, also compressed.
-        bmap: Its block map; True: the one beside it, if there is one; False: none.
+        path: A raw disk image, or an Android sparse image; plain or in gzip, bzip2, xz, zstd or LZ4.
+        bmap: Its block map; True: the one beside it, if there is one that has checksums; False: none.
 
     Raises:
         ImageError: It is none of these, or damaged so that it shows at once; the rest shows when it is read.
@@ -56,6 +69,7 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     image = Path(path)
     _check_file(image)
     found = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
+    is_found = bmap is True
     with opened(image) as stream:
         start = stream.peek(_START_BYTES)
         compression = stream.compression
@@ -68,22 +82,29 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
             )
         return AndroidSparseImage(image)
     _check_start(image, start, compressed=compression is not None)
+    blocks = read_bmap(found) if found is not None else None
+    if blocks is not None and found is not None and (blocks.has_all_checksums or not is_found):
+        return MappedImage(image, blocks, found.name, is_found=is_found)
+    whole = CompressedImage(image, compression) if compression is not None else RawImage(image)
     if found is not None:
-        return MappedImage(image, read_bmap(found))
-    return CompressedImage(image, compression) if compression is not None else RawImage(image)
+        whole.remarks.append(
+            f"the block map {found.name} beside {image.name} was not used: without checksums nothing says "
+            f"whose it is; --bmap {found.name} uses it"
+        )
+    return whole
 
 
 def bmap_beside(image: Path) -> Path | None:
-    """Find the block map of an image: its name, or that without one ending after another, and `.bmap`."""
-    name = image.name
-    while True:
+    """Find the block map of an image: `.bmap` after its name, with or without its endings `.xz`, then `.img`.
+
+    No other ending is left out, for `os.bmap` is not the map of `os.custom.img`.
+    """
+    unpacked = _PACKED.sub("", image.name)
+    for name in dict.fromkeys((image.name, unpacked, _DISK.sub("", unpacked))):
         beside = image.with_name(f"{name}.bmap")
         if beside.is_file() and beside != image:
             return beside
-        shorter = name.rpartition(".")[0]
-        if not shorter or name.rpartition(".")[2].isdigit():
-            return None
-        name = shorter
+    return None
 
 
 def _check_file(image: Path) -> None:
@@ -109,19 +130,15 @@ def _check_start(image: Path, start: bytes, *, compressed: bool) -> None:
 
     Its bytes would not boot. Nor would those of a download that broke off in its magic number.
     """
-    kind = next((name for magic, name in _STRANGERS.items() if start.startswith(magic)), None)
-    if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
-        kind = "tar"
     inner = compression_of(start) if compressed else None
-    if inner is not None:
-        kind = inner.name
+    kind = inner.name if inner is not None else stranger_in(start)
     if magic_cut_short(start):
         raise ImageError(
             f"{image.name} is truncated",
             why=f"it ends after {len(start)} bytes, in the first word of an archive",
             remedy="fetch or make it again: it is not whole",
         )
-    if kind is not None:
+    if kind:
         known = ", ".join(one.name for one in FORMATS)
         raise ImageError(
             f"{image.name} holds a {kind} file, which is no disk image",

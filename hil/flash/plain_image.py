@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
 from hil.flash.image import Extent, Hole
-from hil.flash.stream import PIECE_BYTES, opened, unreadable
+from hil.flash.stream import PIECE_BYTES, ImageFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hil.flash.compression import Compression
     from hil.flash.image import ProvenLater, Room
+    from hil.flash.progress import Progress
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
 
@@ -48,9 +49,14 @@ class RawImage:
     is_compressed = is_read_once = False
 
     def __init__(self, path: Path) -> None:
-        self.label = path.name
-        self.source_bytes = path.stat().st_size
-        self._path = path
+        self._file = ImageFile(path)
+        self.remarks: list[str] = []
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """See whether its file is what it was; see `Image`."""
+        self._file.check_unchanged()
 
     @property
     def size_bytes(self) -> int:
@@ -66,11 +72,8 @@ class RawImage:
         self, room: Room | None = None, _proven_later: ProvenLater | None = None
     ) -> Generator[Extent | Hole]:
         """Read what is no hole; see `Image`."""
-        try:
-            with self._path.open("rb", buffering=0) as file:
-                yield from self._read(file.fileno(), room)
-        except OSError as error:
-            raise unreadable(self.label, error) from error
+        with self._file.opened(buffering=0) as file:
+            yield from self._read(file.fileno(), room)
 
     def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent | Hole]:
         at = 0
@@ -82,18 +85,16 @@ class RawImage:
                 into = room(at) if room else memoryview(bytearray(_RAW_BYTES))
                 came = os.preadv(descriptor, [into[: end - at]], at)
                 if not came:
-                    raise self._changed()
+                    raise self._too_short()
                 at += came
                 with suppress(OSError):  # it is advice
                     os.posix_fadvise(descriptor, at, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
                 yield Extent(at - came, into[:came])
-        if os.fstat(descriptor).st_size != self.source_bytes:
-            raise self._changed()
 
-    def _changed(self) -> ImageError:
+    def _too_short(self) -> ImageError:
         return ImageError(
-            f"{self.label} changed while it was read",
-            why=f"it had {self.source_bytes} bytes",
+            f"{self.label} is truncated",
+            why=f"it ends before its {self.source_bytes} bytes",
             remedy="wait until it is complete, then begin again",
         )
 
@@ -110,11 +111,16 @@ class CompressedImage:
     is_compressed = True
 
     def __init__(self, path: Path, compression: Compression) -> None:
-        self.label = path.name
-        self.source_bytes = path.stat().st_size
-        self._path = path
+        self._file = ImageFile(path)
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+        self.remarks: list[str] = []
         self._size_bytes: int | None = None
         self.is_read_once = compression.is_slow
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """See whether its file is what it was; see `Image`."""
+        self._file.check_unchanged()
 
     @property
     def size_bytes(self) -> int | None:
@@ -125,10 +131,11 @@ class CompressedImage:
         self, _room: Room | None = None, _proven_later: ProvenLater | None = None
     ) -> Generator[Extent]:
         """Read everything; see `Image`."""
-        with opened(self._path) as stream:
+        with self._file.stream() as stream:
             while data := stream.read(PIECE_BYTES):
                 yield Extent(stream.at - len(data), memoryview(data))
             self._size_bytes = stream.at
+            self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
         if not self._size_bytes:
             raise ImageError(
                 f"{self.label} holds no bytes",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.compression import Compression, Unpacked, compression_of
+from hil.flash.compression import Compression, compression_of
+from hil.flash.unpacked import Unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["PIECE_BYTES", "ImageStream", "opened", "unreadable"]
+__all__ = ["PIECE_BYTES", "ImageFile", "ImageStream", "opened", "unreadable"]
 
 PIECE_BYTES = 256 * 1024
 """The most that is read in one piece. For a decompressed MiB, Python asks the system for new memory each
@@ -38,6 +40,11 @@ class ImageStream:
         self.at = 0
         self._unpacked = Unpacked(file, self.compression, label) if self.compression else None
         self._peeked = b""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should be told though it is no error, once the stream was read to its end."""
+        return self._unpacked.remarks if self._unpacked else []
 
     @property
     def is_slow(self) -> bool:
@@ -91,6 +98,20 @@ class ImageStream:
         if filled < len(view):
             raise self.too_short()
 
+    def skip_hole(self, end: int) -> None:
+        """Pass over what a file that is no archive does not store, as far as `end`; it reads as zeros."""
+        descriptor = self._file.fileno()
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)  # the buffer above knows of no other
+        try:
+            begin = os.lseek(descriptor, self.at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # only a hole is left
+                return
+            begin = end
+        finally:
+            os.lseek(descriptor, before, os.SEEK_SET)
+        self.skip(min(begin, end) - self.at)
+
     def skip(self, size_bytes: int) -> None:
         """Pass over bytes.
 
@@ -126,19 +147,96 @@ class ImageStream:
             raise unreadable(self._label, error) from error
 
 
+class ImageFile:
+    """The file of an image. Every reader opens it here, so that a change is told as what it is.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        path: The file.
+        label: What messages call it: its name.
+        size_bytes: Its size when it was looked at first.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.label = path.name
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise unreadable(self.label, error) from error
+        self.size_bytes = status.st_size
+        self._seen = _state(status)
+
+    @contextmanager
+    def opened(self, buffering: int = -1) -> Iterator[BinaryIO]:
+        """Open it to be read from its start.
+
+        Raises:
+            ImageError: It cannot be read, or is not the file any more that it was.
+        """
+        try:
+            file = self.path.open("rb", buffering)
+        except OSError as error:
+            raise unreadable(self.label, error) from error
+        with file:
+            self._check(os.fstat(file.fileno()))
+            try:
+                yield file
+            except OSError as error:
+                self._check(os.fstat(file.fileno()))
+                raise unreadable(self.label, error) from error
+            except ImageError as error:
+                self._check(os.fstat(file.fileno()), error)
+                raise
+            self._check(os.fstat(file.fileno()))
+
+    @contextmanager
+    def stream(self) -> Iterator[ImageStream]:
+        """Open it as a stream, unpacked where it is an archive; see `opened`."""
+        with self.opened() as file:
+            yield ImageStream(file, self.label)
+
+    def check_unchanged(self) -> None:
+        """See whether the file is what it was.
+
+        Raises:
+            ImageError: It changed, or another file is in its place.
+        """
+        with suppress(OSError):
+            self._check(self.path.stat())
+
+    def _check(self, status: os.stat_result, cause: Exception | None = None) -> None:
+        if _state(status) == self._seen:
+            return
+        size = f"it had {self.size_bytes} bytes and has {status.st_size}"
+        raise ImageError(
+            f"{self.label} changed while it was read",
+            why=size
+            if status.st_size != self.size_bytes
+            else "it was written to, or another file took its place",
+            remedy="wait until it is complete, then begin again",
+        ) from cause
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """By what a file that changes is told."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[ImageStream]:
-    """Open an image file.
+    """Open an image file as a stream.
 
     Raises:
         ImageError: It cannot be.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise unreadable(path.name, error) from error
-    with file:
-        yield ImageStream(file, path.name)
+    with ImageFile(path).stream() as stream:
+        yield stream
 
 
 def unreadable(label: str, error: OSError) -> ImageError:

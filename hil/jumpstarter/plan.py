@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.flash.image import Image, ProvenLater, Room
+    from hil.flash.progress import Progress
 
 __all__ = ["PIECE_BYTES", "Piece", "SpooledImage", "digest_of", "pieces_of"]
 
@@ -124,6 +125,7 @@ class SpooledImage:
     """
 
     is_compressed = is_read_once = False
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, label: str, size_bytes: int, pieces: list[Piece], file: Path) -> None:
         self.label = label
@@ -131,6 +133,9 @@ class SpooledImage:
         self.mapped_bytes = self.source_bytes = sum(piece.size_bytes for piece in pieces)
         self._pieces = pieces
         self._file = file
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """Do nothing: every piece is held against its digest as it is read."""
 
     def extents(
         self, _room: Room | None = None, proven_later: ProvenLater | None = None

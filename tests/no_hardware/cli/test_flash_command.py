@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import pty
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STICK_BYTES = 8 << 20
-CONTENT = random.Random(5).randbytes(1_000_000)  # noqa: S311 - an image, no secret
+_RANDOM = random.Random(5)  # noqa: S311 - an image, no secret
+CONTENT = _RANDOM.randbytes(510) + b"\x55\xaa" + _RANDOM.randbytes(1_000_000 - 512)
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +106,11 @@ def test_the_stick_goes_where_it_is_wanted(
 
 def test_an_archive_is_unpacked_on_the_way(tmp_path: Path, truth: Any) -> None:
     archive = tmp_path / "image.img.gz"
-    archive.write_bytes(gzip.compress(CONTENT[::-1], 1))
+    archive.write_bytes(gzip.compress(CONTENT[:512] + CONTENT[:511:-1], 1))
 
     status = run(["flash", str(archive)])
 
-    assert (status, on_stick(truth)) == (0, CONTENT[::-1])
+    assert (status, on_stick(truth)) == (0, CONTENT[:512] + CONTENT[:511:-1])
 
 
 def test_a_block_map_is_found_named_or_left_out(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +124,54 @@ def test_a_block_map_is_found_named_or_left_out(image: Path, capsys: pytest.Capt
 
     assert (found[0], given[0], left_out) == (1, 1, 0)
     assert (found[1].split()[1], given[1].split()[1]) == ("image.bmap", "other.bmap")
+
+
+def test_a_block_map_that_is_used_is_named(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zeros, size = "0" * 64, len(CONTENT)
+    text = (
+        f'<bmap version="2.0"><ImageSize>{size}</ImageSize><BlockSize>{size}</BlockSize>'
+        "<BlocksCount>1</BlocksCount><MappedBlocksCount>1</MappedBlocksCount><ChecksumType>sha256</ChecksumType>"
+        f"<BmapFileChecksum>{zeros}</BmapFileChecksum><BlockMap>"
+        f'<Range chksum="{hashlib.sha256(CONTENT).hexdigest()}">0</Range></BlockMap></bmap>'
+    )
+    own = hashlib.sha256(text.encode()).hexdigest()
+    image.with_name("image.bmap").write_text(text.replace(zeros, own), "ascii")
+
+    status = run(["--json", "flash", str(image), "--force"])
+
+    assert (status, told(capsys)["bmap"]) == (0, "image.bmap")
+
+
+def test_a_vendors_trailer_is_told(tmp_path: Path, truth: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = tmp_path / "box.img.gz"
+    archive.write_bytes(gzip.compress(CONTENT, 1) + b"FWx0 trailer")
+
+    status = run(["--json", "flash", str(archive), "--force"])
+
+    assert (status, on_stick(truth)) == (0, CONTENT)
+    assert "follows the end of the gzip archive" in told(capsys)["notes"][0]
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_web_page_costs_no_board(
+    simulator: SimulatorProcess, serial: str, force: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("image.img").write_text("<html><title>404 Not Found</title></html>", "utf-8")
+    _, since = simulator.control.log(serial)
+
+    status = run(["flash", "image.img", *force])
+
+    assert (status, simulator.control.log(serial, since)[0]) == (1, [])
+    assert "image.img does not look like a disk image: it is a web page" in capsys.readouterr().err
+
+
+def test_what_is_not_known_to_be_a_disk_is_asked_about(truth: Any) -> None:
+    Path("image.img").write_bytes(CONTENT[600:])
+
+    asked = run(["flash", "image.img"])
+    forced = run(["flash", "image.img", "--force"])
+
+    assert (asked, forced, on_stick(truth)[:1000]) == (1, 0, CONTENT[600:1600])
 
 
 def test_an_image_that_is_not_there_costs_no_board(
@@ -143,7 +193,7 @@ def test_a_bad_stick_is_an_error_and_with_nobody(
     image: Path, simulator: SimulatorProcess, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator.control.fault(serial, "stick_flip", every=200_000)
-    image.write_bytes(CONTENT[1:] + b"!")
+    image.write_bytes(b"!" + CONTENT[1:])
 
     status = run(["--json", "flash", str(image), "--force"])
 

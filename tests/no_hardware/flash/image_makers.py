@@ -30,8 +30,16 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1, mtime=0),
     "bzip2": lambda data: bz2.compress(data, 1),
     "xz": lambda data: lzma.compress(data, preset=0, check=lzma.CHECK_CRC64),
+    "lz4": lambda data: _lz4(data),  # noqa: PLW0108 - it is defined below
     "zstd": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),
 }
+
+
+def _lz4(data: bytes) -> bytes:
+    import lz4.frame  # noqa: PLC0415 - most tests need no LZ4
+
+    packed: bytes = lz4.frame.compress(data, content_checksum=True)
+    return packed
 
 
 def content(image: Image) -> dict[int, bytes]:

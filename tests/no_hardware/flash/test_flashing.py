@@ -457,6 +457,7 @@ def test_one_wrong_bit_by_a_block_map_leaves_a_stick_that_does_not_boot(
     blocks: list[bytes | None] = [data[begin : begin + BLOCK] for begin in range(0, IMAGE_BYTES, BLOCK)]
     for hole in range(256, len(blocks), 64):  # so that there are many ranges
         blocks[hole] = None
+        data = data[: hole * BLOCK] + bytes(BLOCK) + data[(hole + 1) * BLOCK :]
     image.with_name("image.img.bmap").write_bytes(bmap_of(blocks))
     image.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
@@ -663,31 +664,41 @@ def test_a_stick_that_does_not_come_back_is_not_left_bootable_unproven(
     assert failing_claim == 2 or bench.content()[:IMAGE_BYTES] == image.read_bytes()
 
 
-def test_an_image_that_changes_while_it_is_flashed_is_not_proven(bench: StickBench, image: Path) -> None:
+@pytest.mark.parametrize(
+    ("leaves_a_sign", "error"),
+    [(True, "changed while it was read"), (False, f"byte {6 * MIB} reads back different")],
+)
+def test_an_image_that_changes_while_it_is_flashed_is_not_proven(
+    bench: StickBench, image: Path, *, leaves_a_sign: bool, error: str
+) -> None:
+    before = image.stat()
+
     def change() -> None:
         if bench.claims == 2:
             with image.open("r+b") as file:
                 file.seek(6 * MIB)
                 file.write(b"a newer build")
+            if not leaves_a_sign:
+                os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     bench.before_open = change
-    with pytest.raises(FlashError, match=f"byte {6 * MIB} reads back different"):
+    with pytest.raises((ImageError, FlashError), match=error):
         flash(bench, image)
 
     assert not boots(bench)
 
 
 @pytest.mark.parametrize(
-    ("newer", "said"),
+    "newer",
     [
-        (lambda data: b"another head" + data[12:], "its first MiB is another one than before"),
-        (lambda data: data[: 6 * MIB] + b"newer" + data[6 * MIB + 5 :], f"byte {6 * MIB} reads back diff"),
-        (lambda data: data[: 6 * MIB], f"it has {4 * MIB} bytes less than before"),
-        (lambda data: data + b"\xee" * 512, "it has 512 bytes more than before"),
+        lambda data: b"another head" + data[12:],
+        lambda data: data[: 6 * MIB] + b"newer" + data[6 * MIB + 5 :],
+        lambda data: data[: 6 * MIB],
+        lambda data: data + b"\xee" * 512,
     ],
 )
 def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
-    bench: StickBench, image: Path, newer: Callable[[bytes], bytes], said: str
+    bench: StickBench, image: Path, newer: Callable[[bytes], bytes]
 ) -> None:
     archive = packed(image, "zstd")
 
@@ -696,7 +707,7 @@ def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
             archive.write_bytes(COMPRESSORS["zstd"](newer(image.read_bytes())))
 
     bench.before_open = change
-    with pytest.raises((FlashError, ImageError), match=said):
+    with pytest.raises(ImageError, match="archive changed while it was read"):
         flash(bench, archive)
 
     assert not boots(bench)

@@ -56,7 +56,7 @@ def test_a_flipped_bit_is_found_or_harmless(name: str, tmp_path: Path) -> None:
     assert_flips_are_found_or_harmless(whole, range(start, len(whole)), {0: DATA}, tmp_path / "image")
 
 
-@pytest.mark.parametrize("name", COMPRESSORS)
+@pytest.mark.parametrize("name", ["xz", "lz4", "zstd"])
 def test_garbage_behind_an_archive_is_found(name: str, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(COMPRESSORS[name](DATA) + b"garbage behind it")
 

@@ -1,0 +1,230 @@
+"""What the first bytes of an image are: a disk, a lone file system, plainly something else, or nothing known.
+
+Sources: the formats' own documents, and the magic numbers of file(1).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from dataclasses import dataclass
+
+__all__ = ["LOOKED_AT_BYTES", "SECTOR_BYTES", "Content", "Kind", "content_of", "stranger_in"]
+
+SECTOR_BYTES = 512
+LOOKED_AT_BYTES = 68 * 1024
+"""As far as the farthest magic number, that of Btrfs."""
+
+
+class Kind(enum.Enum):
+    """How sure it is that an image is a disk."""
+
+    DISK = enum.auto()
+    FILE_SYSTEM = enum.auto()
+    STRANGER = enum.auto()
+    UNKNOWN = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an image looks like.
+
+    Attributes:
+        kind: How sure it is that it is a disk.
+        words: What it is, for a message: `a web page`.
+    """
+
+    kind: Kind
+    words: str
+
+
+_STRANGERS = (
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (0, b"Rar!", "RAR"),
+    (0, b"\x02\x21\x4c\x18", "legacy LZ4 (lz4 -l)"),
+    (0, b"\x5d\x00\x00", "LZMA"),  # with the sizes of dictionary that are in use
+    (0, b"LZIP\x01", "lzip"),
+    (0, b"\x89LZO\x00", "lzop"),
+    (0, b"\x1f\x8b", "gzip of an unknown method"),
+    (0, b"\x1f\x9d", "compress"),
+    (0, b"\x1f\xa0", "LZH"),
+    (0, b"MSCF", "cabinet"),
+    (0, b"MSWIM\0\0\0", "WIM"),
+    (0, b"xar!", "xar"),
+    (0, b"QFI\xfb", "QEMU qcow2"),
+    (0, b"QED\0", "QEMU QED"),
+    (0, b"KDMV", "VMware VMDK"),
+    (0, b"COWD", "VMware VMDK"),
+    (0, b"vhdxfile", "Hyper-V VHDX"),
+    (0, b"conectix", "Virtual PC VHD"),
+    (0, b"<<< ", "VirtualBox VDI"),
+    (0, b"WithoutFreeSpace", "Parallels HDD"),
+    (0, b"WithouFreSpacExt", "Parallels HDD"),
+    (0, b"partclone-image", "partclone"),
+    (0, b"\x7fELF", "ELF"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"\x89PNG\r\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"!<arch>\n", "ar or Debian package"),
+    (0, b"\xed\xab\xee\xdb", "RPM package"),
+    (0, b"SQLite format 3\0", "SQLite"),
+    (0, b"070701", "cpio"),
+    (0, b"070702", "cpio"),
+    (0, b"070707", "cpio"),
+    (0, b"ANDROID!", "Android boot image"),
+    (0, b"VNDRBOOT", "Android boot image"),
+    (0, b"CrAU", "Android payload.bin"),
+    (0, b"\x27\x05\x19\x56", "U-Boot legacy uImage"),
+    (0, b"\xd0\x0d\xfe\xed", "device tree or FIT"),
+    (0, b"UBI#", "UBI image, which is for raw flash,"),
+    (0, b"\x31\x18\x10\x06", "UBIFS image, which is for raw flash,"),
+    (0, b"\x85\x19\x03\x20", "JFFS2 image, which is for raw flash,"),
+    (0, b"\x85\x19\x01\xe0", "JFFS2 image, which is for raw flash,"),
+    (0, b"\x85\x19\x02\xe0", "JFFS2 image, which is for raw flash,"),
+    (0, b"version https://git-lfs", "Git LFS pointer"),
+    (0, b"<!DOCTYPE html", "HTML"),
+    (0, b"<?xml", "XML"),
+    (257, b"ustar", "tar"),
+    (0x202, b"HdrS", "Linux kernel"),
+)
+"""Where, how, and what. The bytes of none of them make a disk."""
+
+_DISKS = (
+    (510, b"\x55\xaa", "MBR or boot sector"),
+    (512, b"EFI PART", "GPT"),
+    (4096, b"EFI PART", "GPT in sectors of 4 KiB"),
+    (32769, b"CD001", "ISO 9660"),
+    (512, b"PM\0\0", "Apple partition map"),
+    (0, b"RDSK", "Amiga partition table"),
+    (508, b"\xda\xbe", "Sun disk label"),
+    (0, b"\x0b\xe5\xa9\x41", "SGI disk label"),
+    (512, b"WEV\x82", "BSD disk label"),
+    (8196, b"eGON.BT0", "boot loader of an Allwinner chip"),
+    (131076, b"eGON.BT0", "boot loader of an Allwinner chip"),
+    (1024, b"\xd1\x00\x20\x40", "boot loader of an i.MX chip"),
+    (1024, b"\xd1\x00\x20\x41", "boot loader of an i.MX chip"),
+    (32768, b"\x3b\x8c\xdc\xfc", "boot loader of a Rockchip chip"),
+    (32768, b"RKNS", "boot loader of a Rockchip chip"),
+)
+
+_FILE_SYSTEMS = (
+    (1080, b"\x53\xef", "ext2, ext3 or ext4"),
+    (0, b"hsqs", "SquashFS"),
+    (0, b"XFSB", "XFS"),
+    (65600, b"_BHRfS_M", "Btrfs"),
+    (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
+    (0, b"\x45\x3d\xcd\x28", "cramfs"),
+    (0, b"-rom1fs-", "romfs"),
+    (0, b"LUKS\xba\xbe", "LUKS"),
+    (512, b"LABELONE", "LVM"),
+    (4096, b"\xfc\x4e\x2b\xa9", "RAID"),
+    (4086, b"SWAPSPACE2", "swap"),
+    (52, b"ReIsEr", "ReiserFS"),
+    (65588, b"ReIsEr", "ReiserFS"),
+    (32768, b"JFS1", "JFS"),
+    (1030, b"\x34\x34", "NILFS2"),
+)
+
+_TEXTS = (
+    (
+        re.compile(r"\s*(<!doctype html|<html|<head|<body|<title|<h1|<center)", re.IGNORECASE),
+        "a web page (HTML)",
+    ),
+    (re.compile(r"\s*<\?xml|\s*<[A-Za-z!]"), "XML"),
+    (
+        re.compile(r"# Disk DescriptorFile", re.IGNORECASE),
+        "a VMDK descriptor, which only names a disk's files,",
+    ),
+    (
+        re.compile(r"\\?(SHA|MD5|BLAKE)[\w/-]* ?\(|\\?[0-9a-fA-F]{32,128}([ \t]+\*?\S.*)?\s*$", re.MULTILINE),
+        "a checksum file",
+    ),
+    (re.compile(r"-----BEGIN PGP"), "an OpenPGP signature or message"),
+    (re.compile(r"-----BEGIN "), "a key or certificate"),
+    (re.compile(r"#!"), "a script"),
+)
+_JSON = re.compile(r"\s*[\[{]")
+_CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
+_TEXT_BYTES = 4096
+_SHOWN_LETTERS = 60
+
+
+def stranger_in(start: bytes) -> str:
+    """Name what no disk begins with: an archive, another program's file; empty if it is none of these."""
+    return next((name for at, magic, name in _STRANGERS if _has(start, at, magic)), "")
+
+
+def content_of(start: bytes, size_bytes: int | None) -> Content:
+    """Tell what an image is.
+
+    Args:
+        start: Its first bytes: `LOOKED_AT_BYTES` of them, or all.
+        size_bytes: Of the whole, where it is known.
+    """
+    if stranger := stranger_in(start):
+        return Content(Kind.STRANGER, f"a {stranger} file")
+    for at, magic, name in _DISKS:
+        if _has(start, at, magic):
+            return Content(Kind.DISK, name)
+    if words := _text(start, is_whole=size_bytes is None or size_bytes <= len(start)):
+        return Content(Kind.STRANGER, words)
+    return _unsigned(start, len(start) if size_bytes is None else size_bytes)
+
+
+def _unsigned(start: bytes, size_bytes: int) -> Content:
+    """Tell what an image without any sign of a disk is."""
+    if size_bytes < SECTOR_BYTES:
+        return Content(Kind.STRANGER, f"a file of {size_bytes} bytes, less than one sector of a disk")
+    for at, magic, name in _FILE_SYSTEMS:
+        if _has(start, at, magic):
+            return Content(Kind.FILE_SYSTEM, f"a lone {name} volume, without a partition table")
+    if not any(start):
+        return Content(Kind.UNKNOWN, f"nothing but zeros in its first {len(start)} bytes")
+    return Content(
+        Kind.UNKNOWN, "no disk that is known: it has no MBR, no GPT, no ISO 9660, no known boot sector"
+    )
+
+
+def _has(start: bytes, at: int, magic: bytes) -> bool:
+    return start[at : at + len(magic)] == magic
+
+
+def _text(start: bytes, *, is_whole: bool) -> str:
+    """Say which text it is; empty if it is none."""
+    text = _decoded(start[:_TEXT_BYTES])
+    if not text:
+        return ""
+    for pattern, words in _TEXTS:
+        if pattern.match(text):
+            return words
+    if _JSON.match(text) and (not is_whole or _is_json(start)):
+        return "JSON"
+    line = text.strip().split("\n", 1)[0].strip()
+    return f"text, which begins {line[:_SHOWN_LETTERS]!r}"
+
+
+def _decoded(start: bytes) -> str:
+    """Return the beginning of a text; empty if it is none."""
+    if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        text = start.decode("utf-16", "replace")
+        return text.removeprefix("\ufeff") if text.isprintable() or "<" in text or "\n" in text else ""
+    if _CONTROLS.search(start):
+        return ""
+    try:
+        return start.decode("utf-8-sig").strip() and start.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start > len(start) - 4:  # a letter that is cut at the end of what was looked at
+            return start[: error.start].decode("utf-8-sig")
+    return start.decode("latin-1") if re.match(rb"\s*[<{\[#]", start) else ""
+
+
+def _is_json(whole: bytes) -> bool:
+    try:
+        json.loads(whole)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""Refuses an image that is no disk image, before a stick is written with it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.content import LOOKED_AT_BYTES, Kind, content_of
+from hil.flash.image import Hole
+
+if TYPE_CHECKING:
+    from hil.flash.image import Image
+
+__all__ = ["check_is_disk"]
+
+_PLAINLY_ANOTHER = "fetch the image again and look at what comes; whatever --force says, this is not written"
+_FILE_SYSTEM = (
+    "give the image of the whole disk; where the DUT wants a volume without partitions: "
+    "hil flash --file-system, or storage.flash(open_image(path))"
+)
+_UNKNOWN = "see whether it is the image that was meant; to write it all the same: --force, or force=True"
+
+
+def check_is_disk(image: Image, *, force: bool, file_system: bool = False) -> None:
+    """Look at the beginning of an image.
+
+    Args:
+        image: It was opened.
+        force: Accept what is not known to be a disk. What is plainly something else is never accepted.
+        file_system: Accept a lone file system.
+
+    Raises:
+        ImageError: It is no disk image, or not known to be one; the message says what it looks like.
+    """
+    found = content_of(_start_of(image), image.size_bytes)
+    if found.kind is Kind.STRANGER:
+        raise _refused(image, found.words, _PLAINLY_ANOTHER)
+    if found.kind is Kind.FILE_SYSTEM and not file_system:
+        raise _refused(image, found.words, _FILE_SYSTEM)
+    if found.kind is Kind.UNKNOWN and not force:
+        raise _refused(image, found.words, _UNKNOWN)
+
+
+def _start_of(image: Image) -> bytes:
+    """Return the first bytes of the disk that an image makes; what it does not store is zeros."""
+    start = bytearray()
+    with closing(image.extents()) as extents:
+        for extent in extents:
+            if extent.offset >= LOOKED_AT_BYTES:
+                start = start.ljust(LOOKED_AT_BYTES, b"\0")
+                break
+            start = start.ljust(extent.offset, b"\0")
+            start += (
+                bytes(min(extent.size_bytes, LOOKED_AT_BYTES)) if isinstance(extent, Hole) else extent.data
+            )
+            if len(start) >= LOOKED_AT_BYTES:
+                break
+    return bytes(start[:LOOKED_AT_BYTES])
+
+
+def _refused(image: Image, why: str, remedy: str) -> ImageError:
+    return ImageError(f"{image.label} does not look like a disk image", why=f"it is {why}", remedy=remedy)

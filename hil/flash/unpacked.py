@@ -1,0 +1,216 @@
+"""The bytes in an archive as a stream, member by member, with bounded work and memory for any input."""
+
+from __future__ import annotations
+
+import lzma
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.compression import DAMAGE, HEADER_BYTES, LZ4, SKIPPABLE, ZSTD, Tail
+from hil.flash.unpack_memory import UnsupportedArchiveError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from hil.flash.compression import Compression, Decompressor
+
+__all__ = ["Unpacked"]
+
+_READ_BYTES = 256 * 1024
+_FIRST_BYTES = 4096
+"""What a new member is given first. Its decompressor copies what follows its end, and members may be tiny."""
+
+_MOST_EMPTY = 65_536
+"""Members without a byte, one after the other. No tool writes so many; each costs time."""
+
+_SKIPPABLE_HEADER_BYTES = 8
+
+_UNSUPPORTED = {
+    "Memory usage limit exceeded": "its dictionary takes more memory than may be used",
+    "Invalid or unsupported options": "it uses a filter or an option that this liblzma does not know",
+    "Unsupported integrity check": "it uses a kind of checksum that this liblzma does not know",
+}
+"""Of a sound archive: liblzma's codes reach Python as these fixed texts alone."""
+
+
+class Unpacked:
+    """The bytes in an archive, as a stream.
+
+    Args:
+        file: The archive, at its start.
+        kind: What it is.
+        label: What messages call it.
+
+    Attributes:
+        remarks: What the user should be told though it is no error, once the archive was read to its end.
+    """
+
+    def __init__(self, file: BinaryIO, kind: Compression, label: str) -> None:
+        self.remarks: list[str] = []
+        self._input = _Input(file)
+        self._kind = kind
+        self._label = label
+        self._member: Decompressor | None = None
+        self._feed_bytes = _FIRST_BYTES
+        self._is_first = True
+        self._is_over = False
+        self._made_bytes = 0
+        self._empty = 0
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return the next bytes, at most that many; fewer only at the end, and none after it.
+
+        Raises:
+            ImageError: The archive is truncated, damaged, or cannot be unpacked here.
+        """
+        pieces = []
+        while size_bytes > 0 and not self._is_over:
+            piece = self._some(size_bytes)
+            pieces.append(piece)
+            size_bytes -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _some(self, size_bytes: int) -> bytes:
+        """Return some bytes of the present member, which may be none."""
+        try:
+            if self._member is None:
+                self._begin()
+                return b""
+            return self._unpack(self._member, size_bytes)
+        except UnsupportedArchiveError as error:
+            raise self._unsupported(str(error)) from error
+        except MemoryError as error:
+            raise self._unsupported("it takes more memory than this host has") from error
+        except DAMAGE as error:
+            if isinstance(error, lzma.LZMAError) and str(error) in _UNSUPPORTED:
+                raise self._unsupported(_UNSUPPORTED[str(error)]) from error
+            raise self._damaged(str(error)) from error
+
+    def _unpack(self, member: Decompressor, size_bytes: int) -> bytes:
+        given = b""
+        if member.needs_input:
+            given = self._input.take(self._feed_bytes)
+            self._feed_bytes = min(2 * self._feed_bytes, _READ_BYTES)
+            if not given:
+                raise self._cut_short()
+        data = member.decompress(given, size_bytes)
+        self._made_bytes += len(data)
+        if member.eof:
+            self._input.give_back(len(member.unused_data or b""))
+            self._member = None
+            self._count_empty()
+        return data
+
+    def _begin(self) -> None:
+        """Begin the next member, or pass over what lies between, or note the archive's end."""
+        start = self._input.peek(HEADER_BYTES)
+        if self._kind in (ZSTD, LZ4) and start[:4] in SKIPPABLE:
+            self._pass_over_frame(start)
+            self._count_empty()
+        elif self._is_first and self._kind is ZSTD and start.startswith(LZ4.magic):
+            self._kind = LZ4  # frames of metadata, which both have, came before it
+        elif start.startswith(self._kind.member):
+            self._member = self._kind.new(start)
+            self._feed_bytes, self._made_bytes, self._is_first = _FIRST_BYTES, 0, False
+        elif not start:
+            self._is_over = True
+        else:
+            self._end(start)
+
+    def _pass_over_frame(self, start: bytes) -> None:
+        size_bytes = _SKIPPABLE_HEADER_BYTES + int.from_bytes(start[4:_SKIPPABLE_HEADER_BYTES], "little")
+        if len(start) < _SKIPPABLE_HEADER_BYTES or self._input.skip(size_bytes) < size_bytes:
+            raise self._cut_short()
+
+    def _end(self, start: bytes) -> None:
+        """Take what follows the last member as the format's own tool does."""
+        if self._kind.member.startswith(start):
+            raise self._cut_short()
+        zeros = self._input.skip_zeros() if self._kind.tail is not Tail.NOTHING else 0
+        if self._kind.tail is Tail.ZEROS_BY_FOUR and zeros and zeros % 4 == 0:
+            return
+        if self._kind.tail is not Tail.ANYTHING:
+            raise self._damaged("something else follows its end")
+        rest = self._input.peek(HEADER_BYTES)
+        if not zeros and _is_near(start, self._kind.magic):
+            raise self._damaged("the header of its next member is damaged")
+        if rest:
+            begins = rest if rest.isascii() and rest.decode("ascii").isprintable() else rest[:8].hex(" ")
+            self.remarks.append(
+                f"something follows the end of the {self._kind.name} archive {self._label} and was ignored, "
+                f"as {self._kind.name} does (a vendor's metadata, maybe; it begins {begins!r})"
+            )
+        self._is_over = True
+
+    def _count_empty(self) -> None:
+        self._empty = 0 if self._made_bytes else self._empty + 1
+        self._made_bytes = 0
+        if self._empty > _MOST_EMPTY:
+            raise self._damaged(f"it has more than {_MOST_EMPTY} empty members, one after the other")
+
+    def _cut_short(self) -> ImageError:
+        return self._damaged("it ends in the middle", "fetch it again: it is not whole")
+
+    def _damaged(
+        self, why: str, remedy: str = "fetch or make it again, and compare its checksum"
+    ) -> ImageError:
+        return ImageError(f"{self._label} is a damaged {self._kind.name} archive", why=why, remedy=remedy)
+
+    def _unsupported(self, why: str) -> ImageError:
+        tool = self._kind.name
+        return ImageError(
+            f"{self._label} is a {tool} archive that cannot be unpacked here",
+            why=why,
+            remedy=f"unpack it with {tool} itself, and give the image that is in it",
+        )
+
+
+def _is_near(start: bytes, magic: bytes) -> bool:
+    """Return True if one byte alone differs: a damaged member, not what a tool may ignore."""
+    return sum(one != other for one, other in zip(start, magic, strict=False)) == 1
+
+
+class _Input:
+    """A file that is read by chunks, whose last bytes can be given back."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._chunk = b""
+        self._at = 0
+
+    def peek(self, size_bytes: int) -> bytes:
+        """Return the next bytes without taking them; fewer only at the end."""
+        if len(self._chunk) - self._at < size_bytes:
+            self._chunk = self._chunk[self._at :] + self._file.read(_READ_BYTES)
+            self._at = 0
+        return self._chunk[self._at : self._at + size_bytes]
+
+    def take(self, size_bytes: int) -> bytes:
+        """Return up to that many of the next bytes; none only at the end."""
+        if self._at == len(self._chunk):
+            self.peek(1)
+        taken = self._chunk[self._at : self._at + size_bytes]
+        self._at += len(taken)
+        return taken
+
+    def give_back(self, size_bytes: int) -> None:
+        """Make the last bytes that were taken at once the next ones again."""
+        self._at -= size_bytes
+
+    def skip(self, size_bytes: int) -> int:
+        """Pass over bytes; returns how many there were."""
+        passed = 0
+        while passed < size_bytes and (taken := self.take(min(size_bytes - passed, _READ_BYTES))):
+            passed += len(taken)
+        return passed
+
+    def skip_zeros(self) -> int:
+        """Pass over zeros; returns how many there were."""
+        passed = 0
+        while taken := self.take(_READ_BYTES):
+            kept = len(taken.lstrip(b"\0"))
+            passed += len(taken) - kept
+            if kept:
+                self.give_back(kept)
+                break
+        return passed
