@@ -101,7 +101,6 @@ def opened_image(
     image: str | os.PathLike[str] | Image,
     bmap: str | os.PathLike[str] | bool,
     *,
-    force: bool,
     untouched: Flashed | None,
 ) -> Image:
     """Open an image that is given by its path; of one that is damaged, nobody has the stick afterwards.
@@ -116,7 +115,8 @@ def opened_image(
         try:
             if untouched is not None:  # the very files that were looked at when they were flashed
                 return open_image(image, bmap)
-            return open_disk_image(image, bmap, force=force, progress=storage.progress)
+            # There is nobody to ask: what is not known to be a disk is written, and remarked.
+            return open_disk_image(image, bmap, force=True, progress=storage.progress)
         except ImageError:
             if Path(image).exists():
                 with suppress(HilError):

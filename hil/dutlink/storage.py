@@ -182,7 +182,7 @@ class Storage:
             image: Its path, or an image that was opened.
             bmap: Its block map; True: the one beside it, if there is one; False: none.
             progress: Is told how far it is; None: the storage's own.
-            force: Write it, whatever the stick holds; also an image that is not known to be a disk.
+            force: Write it, whatever the stick holds.
             claimed: The stick as `claim` gave it to be written, for who looked at it before; it is closed.
 
         Raises:
@@ -199,7 +199,7 @@ class Storage:
         is_same = source is not None and source == self._untouched and self._position is Position.OFF
         untouched = self._flashed if is_same else None
         self._flashed = None
-        opened = flashing.opened_image(self, image, bmap, force=force, untouched=untouched)
+        opened = flashing.opened_image(self, image, bmap, untouched=untouched)
         if self._far is not None:
             with self._left_off():
                 flashed = self._far.flash(opened, progress or self.progress, force=force)

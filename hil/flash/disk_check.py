@@ -19,7 +19,7 @@ _FILE_SYSTEM = (
     "give the image of the whole disk; where the DUT wants a volume without partitions: "
     "hil flash --file-system, or storage.flash(open_image(path))"
 )
-_UNKNOWN = "see whether it is the image that was meant; to write it all the same: --force, or force=True"
+_UNKNOWN = "see whether it is the image that was meant; to write it all the same: --force"
 
 
 def check_is_disk(image: Image, *, force: bool, file_system: bool = False) -> None:
@@ -38,8 +38,10 @@ def check_is_disk(image: Image, *, force: bool, file_system: bool = False) -> No
         raise _refused(image, found.words, _PLAINLY_ANOTHER)
     if found.kind is Kind.FILE_SYSTEM and not file_system:
         raise _refused(image, found.words, _FILE_SYSTEM)
-    if found.kind is Kind.UNKNOWN and not force:
-        raise _refused(image, found.words, _UNKNOWN)
+    if found.kind is Kind.UNKNOWN:
+        if not force:
+            raise _refused(image, found.words, _UNKNOWN)
+        image.remarks.append(f"{image.label} is {found.words}")
 
 
 def _start_of(image: Image) -> bytes:

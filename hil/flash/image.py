@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
     from hil.flash.progress import Progress
@@ -83,7 +83,7 @@ class Image(Protocol):
     source_bytes: int
 
     @property
-    def remarks(self) -> Sequence[str]:
+    def remarks(self) -> list[str]:
         """What the user should be told though it is no error."""
         ...
 

@@ -125,10 +125,10 @@ class SpooledImage:
     """
 
     is_compressed = is_read_once = False
-    remarks: tuple[str, ...] = ()
 
     def __init__(self, label: str, size_bytes: int, pieces: list[Piece], file: Path) -> None:
         self.label = label
+        self.remarks: list[str] = []
         self.size_bytes = size_bytes
         self.mapped_bytes = self.source_bytes = sum(piece.size_bytes for piece in pieces)
         self._pieces = pieces

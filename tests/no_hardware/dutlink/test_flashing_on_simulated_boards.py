@@ -211,6 +211,28 @@ def test_an_image_that_is_not_there_leaves_the_board_alone(board: Board, simulat
     assert simulator.control.log(board.serial, since)[0] == []
 
 
+@pytest.mark.parametrize("content", [b"<html><title>403 Forbidden</title></html>", b"\x01" * 6])
+def test_what_is_plainly_no_disk_is_not_written_and_nobody_has_the_stick(
+    board: Board, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "page.img").write_bytes(content)
+
+    with pytest.raises(errors.ImageError, match="does not look like a disk image"):
+        board.storage.flash(tmp_path / "page.img", force=True)
+
+    assert board.storage.position == "off"
+
+
+def test_what_is_not_known_to_be_a_disk_is_remarked(
+    board: Board, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "image").write_bytes(bytes(range(256)) * 4096)
+
+    board.storage.flash(tmp_path / "image")
+
+    assert "it has no MBR, no GPT" in caplog.text
+
+
 @pytest.mark.parametrize("phase", ["compare", "write", "verify"])
 def test_a_board_that_is_pulled_out_is_lost_and_the_next_call_completes(
     host: Host, simulator: SimulatorProcess, image: Path, phase: str
