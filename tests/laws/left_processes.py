@@ -68,7 +68,8 @@ def settle(folder: Path, pids: AbstractSet[int], boards: WatchedBoards) -> list[
         truths = [truth for truth in boards.truths().values() if not truth["faults"]]
         locks = {str(folder / "locks" / f"hil-board-{truth['serial']}.lock") for truth in truths}
         waited = [left.command for left in processes_of(folder, pids) if not locks.isdisjoint(left.files)]
-        clean = 0 if waited or any(truth["lease"] for truth in truths) else clean + 1
+        leases = [lease for truth in truths if (lease := truth["lease"]) and lease.pid != os.getpid()]
+        clean = 0 if waited or leases else clean + 1
         if clean == _CLEAN_LOOKS:
             return []
         time.sleep(LOOK_EVERY_S)
