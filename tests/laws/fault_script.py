@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from lease_witness import lease_of
+
 from hil.lab.lease import Lease, hold
 
 if TYPE_CHECKING:
@@ -87,8 +89,9 @@ class FaultScript:
             self._hold(served.rig.serial, fault.lasts_s)
             return
         arguments = {"count": int(fault.lasts_s)} if fault.kind in _COUNTED else {}
+        was_leased = lease_of(self._locks, served.rig.serial) is not None
         served.desk.begin(fault.kind, arguments)
-        spell = self._record.begin(fault.kind, served.rig.serial)
+        spell = self._record.begin(fault.kind, served.rig.serial, was_leased=was_leased)
         self._spells.append(spell)
         if fault.kind == "unplug":
             self._plugged(served)

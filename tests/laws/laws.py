@@ -203,8 +203,14 @@ def everything_is_off(run: Outcome) -> Iterator[str]:
             yield f"board {serial} was left with {state}; its record says {record!r}; faults: {kept}"
         if is_safe and not kept and record not in ("safe", ""):
             yield f"board {serial} met no fault lately, and its record says {record!r}"
+        if any(_was_lost_for_good(spell, serial) for spell in run.record.spells) and record in ("safe", ""):
+            yield f"board {serial} was unplugged while a run held it, and its record says {record!r}"
     for command in run.unsettled:
         yield f"a guard of a board that can be used is not done: {command[:200]}"
+
+
+def _was_lost_for_good(spell: Spell, serial: str) -> bool:
+    return spell.board == serial and spell.kind == "unplug" and spell.was_leased and spell.ended_s is None
 
 
 def _was_late(run: Outcome, spell: Spell) -> bool:

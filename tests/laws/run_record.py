@@ -60,14 +60,16 @@ class Spell:
         kind: As the fault is called.
         board: Serial number.
         began_s: Seconds of the monotonic clock.
-        ended_s: The same; None: it goes on.
         began_at: Its place in the record's order.
+        was_leased: Whether a process held the board's lease when it began.
+        ended_s: Seconds of the monotonic clock; None: it goes on.
     """
 
     kind: str
     board: str
     began_s: float
     began_at: int
+    was_leased: bool = False
     ended_s: float | None = None
 
     def overlaps(self, since_s: float, until_s: float) -> bool:
@@ -111,9 +113,9 @@ class Record:
         """Take down what a process told."""
         self.told.append(Told(self.next(), time.monotonic(), what, pid, facts))
 
-    def begin(self, kind: str, board: str) -> Spell:
+    def begin(self, kind: str, board: str, *, was_leased: bool = False) -> Spell:
         """Take down that a fault begins."""
-        spell = Spell(kind, board, time.monotonic(), self.next())
+        spell = Spell(kind, board, time.monotonic(), self.next(), was_leased)
         self.spells.append(spell)
         return spell
 

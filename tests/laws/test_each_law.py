@@ -1,0 +1,201 @@
+"""Each law can be broken: a record of a run that broke it is told as a breach, one that held it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import laws
+import pytest
+from lease_witness import Lease
+from run_record import Record
+from run_results import Case, Results
+from suite_plan import Suite, Test
+from suite_run import Outcome
+
+ONE, TWO = "0000000a", "0000000b"
+PID, GUARD = 100, 200
+NODE = "suite/test_top.py::test_0"
+FORCE_ON, REFRESH, VERSION = (0x41, 1, 3), (0x41, 0, 0), (0xC1, 4, 0)
+UNDER_LEASE = Lease(PID, NODE, "now")
+SAFE = {"supply": False, "mux": "off", "pins_set": {"a": "floating"}, "faults": {}, "lease": None}
+
+
+def run_of(*, outcome: str = "passed", steps: tuple[str, ...] = ("on",), tags: str = "") -> Outcome:
+    """Return a run of one test on board ONE, in which no law is broken; its request is not in it yet."""
+    suite = Suite(tests=(Test("test_0", steps=steps, tags=tags),))
+    record = Record()
+    record.tell("collected", PID, {"tests": {NODE: ["hardware"]}})
+    record.tell("before", PID, {"test": NODE})
+    report(record, "setup", "passed")
+    record.tell("body", PID, {"test": NODE, "made": []})
+    return Outcome(
+        suite,
+        record,
+        Results(
+            "",
+            counts={outcome: 1},
+            ledger={"planned": 1, outcome: 1},
+            junit_ledger={"planned": 1, outcome: 1},
+            cases={"test_0": Case((outcome,), {"hil_board": ONE})},
+        ),
+        status=int(outcome == "failed"),
+        boards={ONE: dict(SAFE), TWO: dict(SAFE)},
+        records={ONE: "safe", TWO: ""},
+        tags={ONE: ("one",), TWO: ("two",)},
+    )
+
+
+def report(record: Record, when: str, outcome: str, **facts: Any) -> None:
+    told = {"wasxfail": False, "text": "", "facts": {"hil_board": ONE, **facts}}
+    record.tell("report", PID, {"test": NODE, "when": when, "outcome": outcome, **told})
+
+
+def request(
+    run: Outcome, board: str, what: tuple[int, int, int], lease: Lease | None, pid: int = PID
+) -> None:
+    run.record.note_request(board, f"pid {pid}", what, lease)
+
+
+def finish(run: Outcome, outcome: str = "passed", **facts: Any) -> list[str]:
+    """End the test's body and the run; return which laws it broke."""
+    run.record.tell("body over", PID, {"test": NODE})
+    report(run.record, "call", outcome, **facts)
+    report(run.record, "teardown", "passed", **facts)
+    run.record.tell("after", PID, {"test": NODE})
+    run.ended_s = run.record.told[-1].time_s
+    return sorted({line.partition(":")[0] for line in laws.breaches(run)})
+
+
+def test_laws_hold_for_a_run_as_it_should_be() -> None:
+    run = run_of()
+    request(run, TWO, VERSION, None)  # a look
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+
+    assert finish(run) == []
+
+
+@pytest.mark.parametrize("lease", [None, replace(UNDER_LEASE, pid=GUARD)])
+def test_every_request_is_under_lease_finds_one_outside(lease: Lease | None) -> None:
+    run = run_of()
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+    request(run, ONE, FORCE_ON, lease)
+
+    assert "every_request_is_under_lease" in finish(run)
+
+
+def test_a_pass_ran_on_its_board_finds_another_board() -> None:
+    run = run_of()
+    request(run, TWO, FORCE_ON, UNDER_LEASE)
+
+    assert finish(run) == ["a_pass_ran_on_its_board"]
+
+
+def test_a_pass_ran_on_its_board_finds_a_board_without_the_tag() -> None:
+    run = run_of(tags="two")
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+
+    assert finish(run) == ["a_pass_ran_on_its_board"]
+
+
+def test_a_pass_ran_on_its_board_finds_a_pass_that_reached_none() -> None:
+    run = run_of()
+    request(run, ONE, REFRESH, UNDER_LEASE)
+
+    assert finish(run) == ["a_pass_ran_on_its_board"]
+
+
+def test_fixtures_are_fresh_finds_one_from_before_a_replug() -> None:
+    run = run_of(steps=())
+    record = run.record
+    record.tell("setup", PID, {"name": "fixture_0", "number": "1"})
+    record.tell("made", PID, {"name": "fixture_0", "number": "1"})
+    record.plugged_at[ONE] = [record.next()]
+    record.tell("body", PID, {"test": NODE, "made": ["1"]})
+
+    assert finish(run) == ["fixtures_are_fresh"]
+
+
+def test_a_skip_is_proven_accepts_a_board_that_was_gone() -> None:
+    run = run_of(outcome="skipped")
+    run.record.begin("unplug", ONE)
+
+    assert finish(run, "skipped") == []
+
+
+def test_a_skip_is_proven_finds_a_board_that_could_be_used() -> None:
+    run = run_of(outcome="skipped")
+    run.record.begin("stall", ONE)
+
+    assert finish(run, "skipped") == ["a_skip_is_proven"]
+
+
+def test_every_test_has_one_outcome_finds_none() -> None:
+    run = run_of()
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+    run.record.tell("after", PID, {"test": NODE})
+
+    broken = {line.partition(":")[0] for line in laws.breaches(run)}
+
+    assert {"every_test_has_one_outcome", "all_accounts_agree"} <= broken
+
+
+def test_all_accounts_agree_finds_a_failure_that_junit_lacks() -> None:
+    run = run_of(outcome="failed", steps=("on", "fail"))
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+    run.results.cases["test_0"] = Case(("passed",), {"hil_board": ONE})
+
+    assert finish(run, "failed") == ["all_accounts_agree"]
+
+
+def test_the_status_is_right_finds_a_green_failure() -> None:
+    run = run_of(outcome="failed", steps=("on", "fail"))
+    run.status = 0
+
+    assert finish(run, "failed") == ["the_status_is_right"]
+
+
+@pytest.mark.parametrize("wrong", [{"supply": True}, {"mux": "dut"}, {"pins_set": {"a": "high"}}])
+def test_everything_is_off_finds_what_is_not(wrong: dict[str, Any]) -> None:
+    run = run_of(steps=())
+    run.boards[ONE] |= wrong
+
+    assert finish(run) == ["everything_is_off"]
+
+
+def test_everything_is_off_wants_a_lost_board_in_the_record() -> None:
+    run = run_of(steps=(), outcome="skipped")
+    run.record.begin("unplug", ONE, was_leased=True)
+
+    assert finish(run, "skipped") == ["everything_is_off"]
+
+
+def test_tear_down_errors_belong_to_a_test_finds_one_outside() -> None:
+    run = run_of(steps=())
+    broken = finish(run)
+    run.record.tell("raises", PID, {"name": "fixture_0"})
+
+    after = [line.partition(":")[0] for line in laws.breaches(run)]
+
+    assert (broken, after) == ([], ["tear_down_errors_belong_to_a_test"])
+
+
+def test_the_innocent_have_their_outcome_finds_a_failure_without_a_cause() -> None:
+    run = run_of(outcome="failed", steps=())
+
+    assert finish(run, "failed") == ["the_innocent_have_their_outcome"]
+
+
+def test_the_innocent_have_their_outcome_excuses_one_that_met_a_fault() -> None:
+    run = run_of(outcome="failed", steps=())
+    run.record.begin("stall", ONE)
+
+    assert finish(run, "failed") == []
+
+
+@pytest.mark.parametrize("status", [None, 3, 4])
+def test_run_ends_finds_a_run_that_did_not(status: int | None) -> None:
+    run = run_of(steps=())
+    run.status = status
+
+    assert "run_ends" in finish(run)
