@@ -11,6 +11,7 @@ xdist carries node ids and results. This carries what a schedule by boards needs
                             words: the names and tags of boards
                             board: this test runs on that one, which is to be had in this way
                             last: after this test the board is free
+                            interrupted: the controller was, by Ctrl-C or a runner's SIGINT
                             fault: what another worker found wrong with a board
 
 A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
@@ -90,6 +91,11 @@ class RunChannel:
     def tell_last(self, worker: str, nodeid: str) -> None:
         """Tell a worker, before that test can begin, that its board is free for others after it."""
         self._tell(worker, {"say": "last", "test": nodeid})
+
+    def tell_interrupted(self) -> None:
+        """Tell all workers that the controller was interrupted."""
+        for line in list(self._lines.values()):
+            line.send({"say": "interrupted"})
 
     def take_lost(self) -> list[str]:
         """Serial numbers of boards reported lost since the last call."""
@@ -177,12 +183,20 @@ class WorkerChannel:
         worker: The worker's name, as xdist calls it.
         controller_gone: Called once, in a thread of its own, when the controller has ended.
         schedules: Whether the controller gives out boards; if not, the worker finds one for itself.
+        interrupted: Called, in any thread, when the controller was interrupted.
     """
 
     def __init__(
-        self, path: str | Path, worker: str, controller_gone: Callable[[], None], *, schedules: bool = True
+        self,
+        path: str | Path,
+        worker: str,
+        controller_gone: Callable[[], None],
+        *,
+        schedules: bool = True,
+        interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self.schedules = schedules
+        self._interrupted = interrupted
         self._boards: dict[str, str | None] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
@@ -261,6 +275,8 @@ class WorkerChannel:
                 self._last.discard(nodeid)  # it comes once more
             case "last":
                 self._last.add(nodeid)
+            case "interrupted":
+                self._interrupted()
             case "words":
                 self._words = KnownWords.from_data(message)
             case "fault":

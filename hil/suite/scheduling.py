@@ -129,6 +129,11 @@ class BoardScheduling:
         if channel is not None and channel.schedules:
             channel.send_wishes([self._suite.wish(item) for item in session.items])
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """In the controller: interrupt the workers, too, which a runner's SIGINT did not reach."""
+        if self._channel is not None:
+            self._channel.tell_interrupted()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Learn how long a test takes."""
         if self._durations is not None:
@@ -147,6 +152,7 @@ class BoardScheduling:
                 channel.close()
 
     def _connect(self, config: pytest.Config, path: str, schedules: bool) -> None:
+        from hil.suite.interruption import Interruption  # noqa: PLC0415  # only with xdist
         from hil.suite.run_channel import WorkerChannel  # noqa: PLC0415  # only with xdist
 
         worker: str = config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist puts it there
@@ -155,6 +161,8 @@ class BoardScheduling:
             self._suite.controller_gone(config)
 
         try:
-            config.stash[_CHANNEL] = WorkerChannel(path, worker, gone, schedules=schedules)
+            config.stash[_CHANNEL] = WorkerChannel(
+                path, worker, gone, schedules=schedules, interrupted=Interruption().pass_on
+            )
         except OSError:  # it died while this worker started
             gone()

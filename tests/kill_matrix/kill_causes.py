@@ -119,6 +119,7 @@ CAUSES = (
     Cause("time limit, by thread", _time_limit, PYTEST_WAYS, ("--timeout=2", "--timeout-method=thread")),
     Cause("Ctrl-C", _to_group(signal.SIGINT)),
     Cause("Ctrl-C twice", _twice),
+    Cause("SIGINT to the xdist controller alone", _to_first(signal.SIGINT), (Way.XDIST,)),
     Cause("SIGTERM", _sigterm),
     Cause("terminal closed (SIGHUP)", _close_terminal),
     Cause("`os._exit` in a test", _order("exit"), PYTEST_WAYS),

@@ -1,0 +1,49 @@
+"""A worker is interrupted once, whether Ctrl-C reaches all processes of a parallel run or only the first.
+
+At a terminal, Ctrl-C reaches every process of the run. A CI runner sends SIGINT to the controller, and
+execnet lets its workers go on for five seconds. So the controller tells its workers that it was interrupted,
+and a worker that was not interrupts itself; for one that was, a second interrupt would break off its
+tear-down.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+__all__ = ["Interruption"]
+
+
+class Interruption:
+    """Takes the place of this process's handler of SIGINT, which goes on to handle it.
+
+    To be made in the main thread; elsewhere, and where SIGINT is ignored, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before: Callable[[int, FrameType | None], Any] | None = None
+        self._was_interrupted = self._is_told = False
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            self._before = before
+            signal.signal(signal.SIGINT, self._handle)
+
+    def pass_on(self) -> None:
+        """Interrupt this process, from any thread, unless it was interrupted before."""
+        if self._before is not None:
+            self._is_told = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        told, self._is_told = self._is_told, False
+        if told and self._was_interrupted:
+            return
+        self._was_interrupted = True
+        if self._before is not None:
+            self._before(number, frame)
