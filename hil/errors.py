@@ -31,6 +31,7 @@
     |   |-- ConsoleBusyError         held by another process
     |   |-- ConsoleLostError         went away while it was open
     |   |-- ExpectError              what was awaited did not come
+    |   |   `-- BootLoaderError      the DUT waits in its boot loader, not in a system
     |   `-- ShellError               the board's own shell gave no usable answer
     |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
     |-- GuardError                   no guard runs beside the holder of a board
@@ -59,6 +60,7 @@ __all__ = [
     "BoardReplyError",
     "BoardTimeoutError",
     "BoardUnsafeError",
+    "BootLoaderError",
     "ConsoleBusyError",
     "ConsoleDeniedError",
     "ConsoleError",
@@ -289,6 +291,10 @@ class ConsoleLostError(ConsoleError):
 
 class ExpectError(ConsoleError):
     """What was awaited on the console did not come."""
+
+
+class BootLoaderError(ExpectError):
+    """The DUT waits at the prompt of its boot loader, which has no login."""
 
 
 class ShellError(ConsoleError):

@@ -61,7 +61,7 @@ class Board:
         self.host = host
         self.power = Power(link, note=self._note)
         self.storage = Storage(link, host.dev, wiring.stick, host.sys, host.far_stick)
-        self.pins = Pins(link)
+        self.pins = Pins(link, note=self._note)
         self.settings = BoardSettings(link)
         self.console = Console(
             link.serial,

@@ -237,7 +237,9 @@ class Console:
     ) -> None:
         """Log in to the DUT, or find that somebody is; returns at the shell's prompt.
 
-        Where the DUT has been silent for two seconds, Enter asks for whatever it waits for.
+        Where a system has been silent for two seconds, Enter asks for whatever it waits for. Nothing is typed
+        before a system has spoken (a kernel, a login prompt), since any key stops a boot loader's countdown;
+        only a DUT that has said nothing for ten seconds, or half of the time limit, is given Enter too.
 
         Args:
             user: Its name there; None: the one that the lab file has for this place.
@@ -247,7 +249,8 @@ class Console:
 
         Raises:
             ExpectError: Neither a login prompt nor the shell's came in time.
-            ConsoleError: User or password were refused.
+            BootLoaderError: The DUT waits at the prompt of its boot loader.
+            ConsoleError: User or password were refused, or the DUT asks for more than these.
             UsageError: No user is given, and the lab file has none.
         """
         user, password = credentials(self._account, self._serial, user, password)

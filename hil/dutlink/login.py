@@ -1,4 +1,4 @@
-"""Logging in to the DUT: who, and what is answered whatever its console says at the moment."""
+"""Logging in to the DUT: with which account, and what is answered to what its console says."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.prompt import nothing_follows, shown
-from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
+from hil.dutlink.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
+from hil.dutlink.plain_text import last_lines
+from hil.dutlink.prompt import PROMPT, at_the_end, nothing_follows, shown
+from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD, Question, question_in, waits_for_answer
+from hil.dutlink.shell_escapes import last_line
 from hil.dutlink.waiting import Deadline
-from hil.errors import ConsoleError, ExpectError, UsageError
+from hil.errors import BootLoaderError, ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.dutlink.expecting import Expected, Pattern
     from hil.dutlink.prompt import Talk
     from hil.dutlink.wiring import Login
 
 __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 
 QUIET_S: Final = 2.0
-"""A DUT that says nothing for so long waits for Enter; a boot loader counts down each second."""
+"""A system that says nothing for so long waits for Enter."""
+
+UNKNOWN_QUESTION_S: Final = 5.0
+"""An unfinished line that stays for so long is a question, even if it is not known."""
 
 _NEVER_QUIET_S: Final = 10.0
 """How long after a prompt a DUT may go on talking before Enter asks for another one."""
 
+_SHOWN_LINES: Final = 5
+_LINE_BYTES: Final = 1024
+_MAINTENANCE: Final = at_the_end(rb"(?:for maintenance|Control-D)[^\n]*: ?")
 _REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
 
 
@@ -66,70 +78,115 @@ def credentials(
 def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
     """Answer what is asked until the shell's prompt comes; see `Console.login`.
 
-    Only that is a question behind which nothing follows: boot logs and messages of the day say `# ` and
+    Only that is a question after which nothing follows: boot logs and messages of the day say `# ` and
     `login: ` as well.
 
     Raises:
         ExpectError: No prompt came in time.
-        ConsoleError: User or password were refused.
+        BootLoaderError: The DUT waits at the prompt of its boot loader.
+        ConsoleError: User or password were refused, or the DUT asks for more than these.
     """
     deadline = Deadline(timeout_s)
     try:
         _answer(talk, user, password, deadline)
+    except BootLoaderError:
+        raise
     except ExpectError as error:
         raise ExpectError(
             f"no login as {user} on the console of board {error.serial} within {deadline.spent_s:.1f} s: "
             f"neither 'login: ' nor the prompt {shown(talk.prompt)} was the last that came",
-            why=error.why,
+            why=f"{_stage_words(talk)}{error.why}",
             remedy=error.remedy,
             serial=error.serial,
         ) from error
 
 
+def _stage_words(talk: Talk) -> str:
+    stage = stage_of(talk.transcript, talk.prompt)
+    return "" if stage is Stage.SYSTEM else f"the DUT said {stage.value}, where Enter is not pressed; "
+
+
 def _answer(talk: Talk, user: str, password: str, deadline: Deadline) -> None:
     said = _first_question(talk, deadline)
     answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
-    words = b""
+    words, position = b"", talk.transcript.position
     while said is not _Said.PROMPT:  # a name that was typed while the getty started may be lost once
         answer = next((answer for answer in answers if answer[0] is said), None)
-        if answer is None or _REFUSED.fullmatch(words):
+        if _REFUSED.fullmatch(words):
+            raise _not_let_in(user, words)
+        question = question_in(last_line(talk.transcript.between(position)))
+        if said is _Said.PASSWORD and (answer is None or question is Question.NEW_PASSWORD):
+            raise _asks_more(talk, user, position)
+        if answer is None:
             raise _not_let_in(user, words)
         del answers[: answers.index(answer) + 1]
+        position = talk.transcript.position
         talk.sendline(answer[1])
-        said, words = _next_question(talk, deadline)
+        said, words = _next_question(talk, user, position, deadline)
 
 
 def _first_question(talk: Talk, deadline: Deadline) -> _Said:
-    """Wait for the login prompt or the shell's; press Enter where the DUT has gone quiet.
+    """Wait for the login prompt or the shell's; press Enter where a system has gone quiet.
 
     A question that answers Enter counts even if the kernel has the last word.
     """
     wanted, passed_by, last, asked = [talk.prompt, LOGIN_PROMPT], deadline, -1, False
     while deadline.left_s > QUIET_S:
         position = talk.transcript.position
+        came = None
         with suppress(ExpectError):
-            last = talk.expect(wanted, QUIET_S).index
+            came = talk.expect(wanted, QUIET_S)
+        if came is not None:
+            last, passed_by = came.index, Deadline(_NEVER_QUIET_S)
             if nothing_follows(talk):
+                _check_boot_prompt(talk)
                 return _Said(last)
-            passed_by = Deadline(_NEVER_QUIET_S)
             continue
         is_quiet = talk.transcript.position == position
         if is_quiet and asked and last >= 0:
             return _Said(last)
+        if is_quiet:
+            _check_unread(talk)
         if is_quiet or passed_by.passed:
+            if not may_press_enter(talk.transcript, stage_of(talk.transcript, talk.prompt), deadline.limit_s):
+                continue
             passed_by, last, asked = deadline, -1, True
             talk.sendline()
     return _Said(talk.expect(wanted, deadline.left_s).index)
 
 
-def _next_question(talk: Talk, deadline: Deadline) -> tuple[_Said, bytes]:
+def _check_boot_prompt(talk: Talk) -> None:
+    """Tell a boot loader's prompt that looks like a shell's."""
+    transcript = talk.transcript
+    said = transcript.between(transcript.position - _LINE_BYTES)
+    name = boot_prompt(said, stage_of(transcript, talk.prompt), is_named=talk.prompt == PROMPT)
+    if name is not None:
+        raise _in_boot_loader(talk, name)
+
+
+def _check_unread(talk: Talk) -> None:
+    """Tell what a DUT that went quiet waits for, if `login` has no answer to it."""
+    unread = talk.unread()[-_LINE_BYTES:]
+    name = boot_prompt(unread, stage_of(talk.transcript, talk.prompt))
+    if name is not None:
+        raise _in_boot_loader(talk, name)
+    if _MAINTENANCE.search(unread):
+        raise ConsoleError(
+            f"the DUT of board {talk.serial} is in emergency mode, and asks for a password for maintenance",
+            why=f"last came\n{last_lines(unread, _SHOWN_LINES)}",
+            remedy="mend what its boot log names; console.send() answers the question",
+            serial=talk.serial,
+        )
+
+
+def _next_question(talk: Talk, user: str, begin: int, deadline: Deadline) -> tuple[_Said, bytes]:
     """Wait for what the DUT asks after an answer; where it goes on talking, the last that looked like it.
 
     Returns:
         What it asks, and its words; those of a refusal, if there were any.
     """
     wanted = [talk.prompt, LOGIN_PROMPT, PASSWORD, _REFUSED]
-    came, refusal = talk.expect(wanted, deadline.left_s), b""
+    came, refusal = _next_words(talk, wanted, user, begin, deadline), b""
     while True:
         refusal = came.group() if came.index == _Said.REFUSED else refusal
         if nothing_follows(talk):
@@ -137,8 +194,53 @@ def _next_question(talk: Talk, deadline: Deadline) -> tuple[_Said, bytes]:
         try:
             came = talk.expect(wanted, min(QUIET_S, deadline.left_s))
         except ExpectError:
+            if came.index == _Said.PASSWORD:  # of the last question more may have come than its first words
+                _check_question(talk, user, begin, 0.0)
             break
     return _Said(came.index), refusal or came.group()
+
+
+def _next_words(talk: Talk, wanted: Sequence[Pattern], user: str, begin: int, deadline: Deadline) -> Expected:
+    """Wait for one of the patterns; a question that is none of them is told once the DUT is quiet."""
+    position, quiet = talk.transcript.position, Deadline(UNKNOWN_QUESTION_S)
+    while True:
+        try:
+            return talk.expect(wanted, min(QUIET_S, deadline.left_s))
+        except ExpectError:
+            if talk.transcript.position != position:
+                position, quiet = talk.transcript.position, Deadline(UNKNOWN_QUESTION_S)
+            else:
+                _check_question(talk, user, begin, quiet.spent_s)
+            if deadline.passed:
+                raise
+
+
+def _check_question(talk: Talk, user: str, begin: int, quiet_s: float) -> None:
+    said = talk.transcript.between(begin)
+    if not waits_for_answer(said):
+        return
+    if question_in(said) is not None or quiet_s >= UNKNOWN_QUESTION_S:
+        raise _asks_more(talk, user, begin)
+
+
+def _asks_more(talk: Talk, user: str, begin: int) -> ConsoleError:
+    question = question_in(talk.transcript.between(begin)) or Question.UNKNOWN
+    return ConsoleError(
+        f"the DUT of board {talk.serial} asks {user} for {question.value}",
+        why=f"after the last answer it said\n{last_lines(talk.transcript.between(begin), _SHOWN_LINES)}",
+        remedy=question.remedy,
+        serial=talk.serial,
+    )
+
+
+def _in_boot_loader(talk: Talk, name: str) -> BootLoaderError:
+    transcript = talk.transcript
+    return BootLoaderError(
+        f"the DUT of board {talk.serial} waits at the prompt of {name}, its boot loader",
+        why=f"last came\n{last_lines(transcript.between(transcript.position - _LINE_BYTES), _SHOWN_LINES)}",
+        remedy="power.cycle() starts it again; a key, or noise on the line, stops an autoboot",
+        serial=talk.serial,
+    )
 
 
 def _not_let_in(user: str, words: bytes) -> ConsoleError:

@@ -10,6 +10,8 @@ from hil.dutlink.waiting import hold
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.link import Link
 
 __all__ = ["Level", "Pin", "Pins"]
@@ -22,10 +24,15 @@ class Pins:
 
     Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request, and
     `UsageError` for a pin or level it has not got.
+
+    Args:
+        link: To the board.
+        note: Told when the DUT is held in reset.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, note: Callable[[str], None] = lambda _: None) -> None:
         self._link = link
+        self._note = note
 
     def set(self, pin: Pin | str, level: Level | str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`.
@@ -35,6 +42,8 @@ class Pins:
         value = PinValue[_pin(pin).name]
         state = StateByte[_level(level).name]
         self._link.send(Request.SET_PIN, value, bytes([state]))
+        if value is PinValue.RESET and state is StateByte.LOW:
+            self._note("reset low")
 
     def low(self, pin: Pin | str) -> None:
         """Drive a pin low."""

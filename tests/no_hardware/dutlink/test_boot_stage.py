@@ -1,0 +1,93 @@
+"""How far a DUT has come, told from its last words, and which prompts are a boot loader's."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.dutlink import boot_stage
+from hil.dutlink.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
+from hil.dutlink.prompt import PROMPT
+from hil.dutlink.transcript import Transcript
+
+COUNTDOWN = b"U-Boot 2024.04\r\nNet: eth0\r\nHit any key to stop autoboot:  3 \b\b\b 2 "
+WORDS = {
+    b"": Stage.UNKNOWN,
+    b"hello\r\n": Stage.UNKNOWN,
+    b"U-Boot SPL 2024.04\r\nTraining DRAM": Stage.LOADER,
+    b"NOTICE:  BL31: v2.9\r\n": Stage.LOADER,
+    b"barebox 2024.04.0\r\n": Stage.LOADER,
+    b"\x1b[2JWelcome to GRUB!\r\n": Stage.LOADER,
+    COUNTDOWN: Stage.COUNTDOWN,
+    b"Press SPACE to abort autoboot in 3 seconds\r\n": Stage.COUNTDOWN,
+    b"Hit m for menu or any to stop autoboot:    3": Stage.COUNTDOWN,
+    b"Booting in 5 seconds\r\n": Stage.COUNTDOWN,
+    COUNTDOWN + b"\r\nStarting kernel ...\r\n\r\n": Stage.SYSTEM,
+    COUNTDOWN + b"\r\n[    0.000000] Machine model: U-Boot board\r\n": Stage.SYSTEM,
+    b"[\x1b[0;32m  OK  \x1b[0m] Started Getty\r\n": Stage.SYSTEM,
+    b"\r\ndut login: ": Stage.SYSTEM,
+    b"\r\nPassword: ": Stage.SYSTEM,
+    b"Please press Enter to activate this console. ": Stage.SYSTEM,
+    b"motd\r\nroot@dut:~# ": Stage.SYSTEM,
+    b"[   99.123456] reboot: Restarting system\r\n": Stage.STARTING,
+    b"[   99.123456] reboot: Restarting system\r\nU-Boot SPL 2024.04\r\n": Stage.LOADER,
+}
+
+
+def transcript_of(said: bytes) -> Transcript:
+    transcript = Transcript()
+    transcript.append(said)
+    return transcript
+
+
+@pytest.mark.parametrize("said", WORDS)
+def test_stage_is_told_from_the_last_words(said: bytes) -> None:
+    assert stage_of(transcript_of(said), PROMPT) is WORDS[said]
+
+
+@pytest.mark.parametrize(
+    "start", ["power on", "power force-on", "power rescue; blind for 0.3 s", "reset low"]
+)
+def test_stage_forgets_what_came_before_the_last_start(start: str) -> None:
+    transcript = transcript_of(b"[    1.000000] Linux\r\ndut login: ")
+    transcript.mark(start)
+
+    assert stage_of(transcript, PROMPT) is Stage.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (b"\r\n=> ", "U-Boot"),
+        (b"\r\nU-Boot> ", "U-Boot"),
+        (b"\r\nmx6-uboot # ", "U-Boot"),
+        (b"\r\nZynqMP> ", "U-Boot"),
+        (b"\r\n\x1b[1mbarebox@Board:/ \x1b[0m", "barebox"),
+        (b"\r\ngrub> ", "GRUB"),
+        (b"\r\ngrub rescue> ", "GRUB"),
+        (b"\r\nShell> ", "the UEFI shell"),
+        (b"Press Enter to try again.\r\nboot> ", "a boot loader"),
+        (b"U-Boot 2024.04\r\nsunxi# ", "a boot loader"),
+        (b"\r\nroot@dut:~# ", None),
+        (b"\r\n# ", None),
+        (b"\r\nuser$ ", None),
+        (b"U-Boot 2024.04\r\nroot@dut:~# ", None),
+        (b"a => \r\n", None),
+    ],
+)
+def test_boot_prompt_is_named(said: bytes, name: str | None) -> None:
+    assert boot_prompt(said, stage_of(transcript_of(said), PROMPT)) == name
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_enter_is_pressed_at_once_only_after_a_system_s_words(stage: Stage) -> None:
+    assert may_press_enter(transcript_of(b"x"), stage, 60.0) is (stage is Stage.SYSTEM)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_enter_is_pressed_after_a_long_silence_but_never_into_a_countdown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot_stage, "SILENT_S", -1.0)
+    monkeypatch.setattr(boot_stage, "LOADER_SILENT_S", -1.0)
+
+    assert may_press_enter(transcript_of(b"x"), stage, 60.0) is (stage is not Stage.COUNTDOWN)
