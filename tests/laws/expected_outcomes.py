@@ -12,6 +12,8 @@ _BARE = frozenset({"dutlink", "power", "storage", "console", "pins"})
 
 def expected_outcome(test: Test, suite: Suite) -> tuple[str, ...]:
     """Return the outcomes that will do if nothing happens to any board; none: it cannot be told."""
+    if test.mistake:
+        return ("error", "failed")
     again = suite.reruns or suite.repeats
     if again and any("raise" in fixture.teardown for fixture in suite.fixtures):
         return ()

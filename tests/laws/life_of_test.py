@@ -102,7 +102,8 @@ def lives_of(suite: Suite, record: Record) -> list[Life]:
     for collected in record.all("collected"):
         for nodeid, markers in collected.facts["tests"].items():
             plan = plans[name_of(nodeid).partition("[")[0]]
-            lives.setdefault(nodeid, Life(nodeid, plan, "hardware" in markers))
+            is_hardware = "hardware" in markers and plan.mistake != "argument"
+            lives.setdefault(nodeid, Life(nodeid, plan, is_hardware))
     for report in record.all("report"):
         lives[report.facts["test"]].reports.append(report)
     _add_times(lives, record)

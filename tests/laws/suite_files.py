@@ -87,9 +87,12 @@ def _tests(tests: Iterable[Test]) -> Iterable[str]:
 def _markers(test: Test) -> list[str]:
     marks = [f'@pytest.mark.parametrize("number", {list(range(test.params))})'] if test.params else []
     marks += ["@pytest.mark.asyncio"] if test.style == "async" else []
-    arguments = [f"tags={test.tags!r}"] if test.tags else []
-    arguments += ["observes_only=True"] if test.observes_only else []
-    if arguments or test.marked:
+    name = "tag" if test.mistake == "argument" else "tags"
+    arguments = [f"{name}={test.tags!r}"] if test.tags else []
+    arguments += ["observes_only=True"] if test.observes_only and test.uses else []
+    if test.mistake == "contradiction":
+        marks.append("@pytest.mark.no_hardware")
+    elif arguments or test.marked:
         marks.append(f"@pytest.mark.hardware({', '.join(arguments)})".replace("()", ""))
     return marks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from suite_plan import NEVER, Fault, Fixture, Suite, Test
@@ -35,7 +36,11 @@ class _Generator:
         self._override = ""
 
     def suite(self) -> Suite:
-        """Draw it; few suites have several workers, which cost most."""
+        """Draw it."""
+        return self._with_oddities(self._plain_suite())
+
+    def _plain_suite(self) -> Suite:
+        """Draw it without oddities; few suites have several workers, which cost most."""
         rng = self._rng
         workers = 2 if rng.random() < 0.25 else 0
         again = rng.choice(("", "", "reruns", "repeats"))
@@ -44,15 +49,34 @@ class _Generator:
             self._fixtures.append(self._fixture(f"fixture_{number}"))
         size = rng.randint(6, 12) if workers else rng.randint(2, 7)
         tests = tuple(self._test(f"test_{number}") for number in range(size))
+        faults = tuple(self._fault(tests) for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3))))
         return Suite(
             tuple(self._fixtures),
             tests,
-            tuple(self._fault(tests) for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3)))),
+            faults,
             workers,
             reruns=int(again == "reruns"),
             repeats=int(again == "repeats"),
             require=rng.random() < 0.2,
         )
+
+    def _with_oddities(self, suite: Suite) -> Suite:
+        """Let some tests only observe or start sequences, and one contradict itself or misspell."""
+        tests = [
+            replace(test, observes_only=not test.steps and not test.tags and self._chance(0.5))
+            for test in suite.tests
+        ]
+        at = self._rng.randrange(len(tests))
+        if tests[at].uses and self._chance(0.15):
+            mistake = self._rng.choice(("tag", "argument", "contradiction"))
+            tags = {"tag": "tow", "argument": tests[at].tags or "one"}.get(mistake, "")
+            tests[at] = replace(tests[at], mistake=mistake, tags=tags, observes_only=False)
+        if self._chance(0.2):
+            tests = [
+                replace(test, steps=tuple("start" if step == "on" else step for step in test.steps))
+                for test in tests
+            ]
+        return replace(suite, tests=tuple(tests))
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share

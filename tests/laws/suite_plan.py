@@ -53,6 +53,8 @@ class Test:
         params: How many parameters; 0: none.
         steps: What its body does, with the first of `uses`.
         observes_only: Its marker says that it never asks its board for anything.
+        mistake: `tag` (no board has it), `argument` (the marker takes none of that name), `contradiction`
+            (marked `no_hardware`, and asks for a board); empty: none.
     """
 
     __test__ = False
@@ -67,6 +69,7 @@ class Test:
     params: int = 0
     steps: tuple[str, ...] = ()
     observes_only: bool = False
+    mistake: str = ""
 
 
 @dataclass(frozen=True, slots=True)

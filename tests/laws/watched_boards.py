@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _SETUP = struct.Struct("<BBHHH")
+SEQUENCE = "p1,w40"
+"""A power sequence of four simulated seconds, a real one: longer than the silence that runs bear."""
+
 SPEED = 4.0
 """Simulated seconds per second: what a replugged board needs until it is there again is short."""
 
@@ -61,7 +64,7 @@ class WatchedBoards:
         self._ready.wait()
         for serial, tags in zip(self.serials, TAGS, strict=True):
             with open_board(simulated_host(self.ready), serial, console=False) as board:
-                board.settings.write(tags=" ".join(tags))
+                board.settings.write(tags=" ".join(tags), power_on=SEQUENCE)
         return self
 
     def __exit__(

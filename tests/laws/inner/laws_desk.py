@@ -99,8 +99,9 @@ def do(step: str, thing: Any, where: str) -> None:
         raise NotImplementedError(step)
 
 
-_WITH_PART: dict[str, tuple[str, ...]] = {
+_WITH_PART: dict[str, tuple[Any, ...]] = {
     "on": ("power", "force_on"),
+    "start": ("power", "on", False),
     "off": ("power", "force_off"),
     "read": ("power", "read"),
     "pin": ("pins", "high", "a"),
