@@ -85,6 +85,31 @@ class MakingSafe:
             )
         return _row(board, "safe", event.amps, self._unleased.get(board, ""))
 
+    def one_if_unsafe(self, serial: str) -> dict[str, Any]:
+        """Make a board safe if its record says that it was not left so; one that a run holds is left to it.
+
+        Raises:
+            BoardFaultError: It could not be made safe; its record says so.
+        """
+        board = serial_meant(self._host, self._lab, serial)
+        if self._lab.leaves_alone(board):
+            return self._left_alone(board)
+        try:
+            with hold(board, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting) as lease:
+                if not read_record(lock_folder(), board).needs_safety:
+                    return _row(board, "safe", None, "its record says so: nothing was done")
+                event = make_safe_now(lease, self._lab.safety_of(board, self._safety))
+        except BoardBusyError as error:
+            return _row(board, "busy", None, error.why)
+        if event.amps is None:
+            raise BoardFaultError(
+                f"board {board} could not be made safe",
+                why=event.why,
+                remedy=f"hil safe {board}",
+                serial=board,
+            )
+        return _row(board, "safe", event.amps)
+
     def all(self) -> Answer:
         """Make every board of the host safe, and list those on record that are not there."""
         seen = list_boards(self._host, ANSWER_LIMIT_S)

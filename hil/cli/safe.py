@@ -26,9 +26,16 @@ __all__ = ["safe"]
 @click.option(
     "--all", "every", is_flag=True, help="Every board on the bus, and what the records say of others."
 )
+@click.option(
+    "--if-unsafe",
+    is_flag=True,
+    help="Only if its record says that it was not left safe; for the unit that udev starts.",
+)
 @wait_option("How long to wait, altogether, for boards that somebody holds.")
 @boards_option
-def safe(serial: str | None, named: str | None, every: bool, wait_s: float, boards: str) -> Answer:
+def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
+    serial: str | None, named: str | None, every: bool, if_unsafe: bool, wait_s: float, boards: str
+) -> Answer:
     """Make a board safe: DUT switched off, stick with nobody, pins floating; then measure, and record it.
 
     SERIAL (or the name of a place) may be left out where there is one board. A board that somebody holds is
@@ -48,7 +55,15 @@ def safe(serial: str | None, named: str | None, every: bool, wait_s: float, boar
             why="--all includes it",
             remedy="leave one of them out",
         )
+    if if_unsafe and serial is None:
+        raise UsageError(
+            "--if-unsafe needs the board's serial number",
+            why="its record is looked at first",
+            remedy="hil safe --if-unsafe SERIAL",
+        )
     from hil.cli.making_safe import MakingSafe  # noqa: PLC0415 - the driver is for commands that use boards
 
     making_safe = MakingSafe(boards, wait_s, tell=lambda line: click.echo(line, err=True))
+    if if_unsafe and serial is not None:
+        return Answer(making_safe.one_if_unsafe(serial))
     return making_safe.all() if every else Answer(making_safe.one(serial or os.environ.get("HIL_BOARD")))

@@ -23,7 +23,8 @@ def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
     r"""Print or install the udev rule for DUTLink boards.
 
     It lets the group plugdev, and whoever sits at the machine, open boards, and keeps ModemManager away from
-    their consoles.
+    their consoles. Where systemd is, --install also writes a unit that makes a board safe when it comes back
+    after its run died: `hil safe --if-unsafe SERIAL`, which the rule starts when a board is plugged in.
 
     \b
     hil udev
@@ -35,5 +36,6 @@ def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
 
     if not install:
         return rule_text().rstrip("\n")
-    file, problem = install_rule(root)
-    return {"installed": str(file), "applied": not problem, **({"why": problem} if problem else {})}
+    (file, *unit), problem = install_rule(root)
+    more = {"unit": str(unit[0])} if unit else {}
+    return {"installed": str(file), **more, "applied": not problem, **({"why": problem} if problem else {})}

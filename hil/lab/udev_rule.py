@@ -1,4 +1,7 @@
-"""The udev rule that lets people open boards, and tells ModemManager to leave their consoles alone."""
+"""The udev rule that lets people open boards, and tells ModemManager to leave their consoles alone.
+
+Where systemd is, a unit belongs to it (`hil.lab.safe_unit`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from hil.errors import UsageError
 from hil.lab.atomic_file import write_atomically
+from hil.lab.safe_unit import has_systemd, install_unit
 
 __all__ = ["INSTALL_RULE", "RULE_NAME", "install_rule", "rule_text"]
 
@@ -27,14 +31,15 @@ def rule_text() -> str:
     return resources.files("hil").joinpath(f"data/{RULE_NAME}").read_text("utf-8")
 
 
-def install_rule(root: Path = Path("/")) -> tuple[Path, str]:
-    """Install the rule and have udev apply it to what is plugged in; harmless when repeated.
+def install_rule(root: Path = Path("/")) -> tuple[list[Path], str]:
+    """Install the rule, and its unit where systemd is, and apply them; harmless when repeated.
 
     Args:
         root: Of the machine.
 
     Returns:
-        The file, and why udev does not follow it yet; empty if it does.
+        The rule's file, the unit's after it, and why udev or systemd does not follow them yet; empty if they
+        do.
 
     Raises:
         UsageError: The file may not be written.
@@ -43,10 +48,11 @@ def install_rule(root: Path = Path("/")) -> tuple[Path, str]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, rule_text(), mode=0o644)
+        unit, problem = install_unit(root) if has_systemd(root) else (None, "")
     except OSError as error:
         why = f"{error.strerror}; the machine's rules are root's"
         raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
-    return file, _apply()
+    return [file, *([unit] if unit else [])], _apply() or problem
 
 
 def _apply() -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import shutil
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from hil.cli.main import run
+from hil.lab.safe_unit import unit_text
 from hil.lab.udev_rule import rule_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -68,6 +70,73 @@ def test_it_is_installed_and_applied(
     assert (status, json.loads(capsys.readouterr().out)["installed"]) == (0, str(file))
     assert (file.read_text(), file.stat().st_mode & 0o777) == (rule_text(), 0o644)
     assert [line.split()[0] for line in udevadm.read_text().splitlines()] == ["control", "trigger"]
+
+
+@pytest.mark.parametrize("folder", ["usr/lib/systemd/system", "lib/systemd/system"])
+def test_the_unit_for_boards_that_come_back_is_installed_where_systemd_is(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    assert udevadm.parent
+    (tmp_path / folder).mkdir(parents=True)
+
+    status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
+
+    file = tmp_path / "etc/systemd/system/hil-safe@.service"
+    assert (status, json.loads(capsys.readouterr().out)["unit"]) == (0, str(file))
+    assert f"ExecStart={sys.executable} -m hil.cli.main safe --if-unsafe %i\n" in file.read_text()
+
+
+def test_without_systemd_no_unit_is_installed(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert udevadm.parent
+
+    run(["--json", "udev", "--install", "--root", str(tmp_path)])
+
+    assert "unit" not in json.loads(capsys.readouterr().out)
+    assert not (tmp_path / "etc/systemd").exists()
+
+
+def test_a_board_that_is_plugged_in_starts_its_unit_by_a_serial_number_of_ours(rule: str) -> None:
+    (line,) = [line for line in rule.splitlines() if "SYSTEMD_WANTS" in line]
+
+    assert 'ATTR{serial}=="' + 8 * "[0-9a-f]" + '"' in line
+    assert 'TAG+="systemd", ENV{SYSTEMD_WANTS}+="hil-safe@$attr{serial}.service"' in line
+
+
+def test_the_rule_is_accepted_by_udev() -> None:
+    if shutil.which("udevadm") is None:
+        pytest.skip("udev is not installed")
+    rule = resources.files("hil") / "data/60-dutlink.rules"
+    checked = subprocess.run(
+        ["udevadm", "verify", "--no-summary", str(rule)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    if "Unknown command" in checked.stderr:
+        pytest.skip("this udevadm cannot verify rules")
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_packaged_unit_is_the_one_that_is_installed() -> None:
+    packaged = Path(__file__).parents[3] / "packaging/systemd/hil-safe@.service"
+
+    assert packaged.read_text() == unit_text(Path("/srv/hil/.venv/bin/python"), "hil", ("plugdev",))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("python", ["/usr/bin/python3", "/usr/bin/../bin/python3"])
+def test_the_unit_is_accepted_by_systemd(tmp_path: Path, python: str) -> None:
+    unit = tmp_path / "hil-safe@5a1c0e01.service"
+    unit.write_text(unit_text(Path(python), "root", ("root",), '/tmp/locks 100% "mine"'))  # noqa: S108 - a name
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, check=False, text=True, timeout=60
+    )
+
+    assert "hil-safe@" not in checked.stderr, checked.stderr
 
 
 def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
