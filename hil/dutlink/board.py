@@ -92,6 +92,13 @@ class Board:
         """Where it was plugged in when it was opened, as a look at it says."""
         return self._link.location
 
+    def is_reachable(self) -> bool:
+        """Whether the device that was opened is still on the bus; one that is silent counts as there.
+
+        A board that left the bus and came back is another device: this object cannot reach it.
+        """
+        return self._link.is_reachable()
+
     def make_safe(self) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.
 

@@ -19,11 +19,19 @@ from hil.dutlink.access import Access
 from hil.dutlink.last_requests import OK, LastRequests
 from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
 from hil.dutlink.stored import CLOCK_MARGIN
-from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, translate
+from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, classify, translate
 from hil.dutlink.waiting import Deadline, hold
-from hil.errors import BoardTimeoutError, HilError, NoUsbBackendError, TransferError
+from hil.errors import (
+    BoardLostError,
+    BoardTimeoutError,
+    HilError,
+    LeaseEndedError,
+    NoUsbBackendError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from hil.dutlink.host import Host
@@ -50,6 +58,7 @@ Backend: TypeAlias = Any
 
 _SLICE_S = 10.0
 _PAUSE_S = 0.1
+_GLANCE_S = 0.25
 _backends: dict[tuple[int, int], tuple[Host, Backend]] = {}
 
 
@@ -197,6 +206,20 @@ class Link:
         finally:
             self._turn.release()
 
+    def is_reachable(self) -> bool:
+        """Whether the device that was opened is still on the bus; one at work, or silent, counts as there."""
+        if self._busy_until is not None or not self._turn.acquire(blocking=False):
+            return True
+        try:
+            self._control(VENDOR_IN, Request.READ, ReadKey.VERSION, REPLY_SIZE, _GLANCE_S)
+        except LeaseEndedError:
+            return False
+        except FOREIGN as error:
+            return classify(error, Source.USB) is not BoardLostError
+        finally:
+            self._turn.release()
+        return True
+
     def stored(self, key: ConfigKey) -> bytes:
         """Return one setting as it is now, without the NULs that fill its field."""
         (value,) = self.ask_fresh((Request.CONFIG, key))
@@ -282,11 +305,9 @@ class Link:
     def _transfer(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> bytes:
-        limit_ms = max(1, round(limit_s * 1000))
         began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else None
         try:
-            with self.access:
-                reply = self._device.ctrl_transfer(kind, request, value, self._interface, payload, limit_ms)
+            reply = self._control(kind, request, value, payload, limit_s)
         except FOREIGN as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
             told = translate(error, Source.USB, what, serial=self.serial)
@@ -294,3 +315,14 @@ class Link:
             raise told from error
         self.requests.note(began_s, request, value, sent, OK)
         return bytes(reply) if kind == VENDOR_IN else b""
+
+    def _control(
+        self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
+    ) -> Sequence[int]:
+        """Make one transfer; the one place where a request leaves for the board."""
+        limit_ms = max(1, round(limit_s * 1000))
+        with self.access:
+            reply: Sequence[int] = self._device.ctrl_transfer(
+                kind, request, value, self._interface, payload, limit_ms
+            )
+            return reply

@@ -8,10 +8,11 @@ import pytest
 
 from hil.suite.attempts import tell_skipped
 from hil.suite.ledger import forget_judgement, overrule_judgement
-from hil.suite.selection import BOARD_FIXTURES, Kind, kind_of
+from hil.suite.resting import OUTCOMES, raise_together
+from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from hil.suite.usb_block import UsbBlock
 
@@ -51,8 +52,23 @@ class BoardGiver(Protocol):
         """Give the board back if no test is left for it."""
         ...
 
-    def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
-        """Take note of a fixture that stands on the board."""
+    def end_resting(
+        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
+    ) -> list[BaseException]:
+        """End the fixtures that rest on the board, if no later test uses it as it is.
+
+        Args:
+            item: The test that is torn down.
+            nextitem: The next one of this process, if there is one.
+            failed: What the tear-down raised so far.
+
+        Returns:
+            What their tear-downs raised.
+        """
+        ...
+
+    def end_late(self) -> bool:
+        """End them when no test is left that could tell what goes wrong; return whether anything did."""
         ...
 
 
@@ -123,22 +139,27 @@ class BoardTests:
         if report.failed and attempts[-1] is None and not unusable:
             attempts[-1] = report
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self,
-        fixturedef: pytest.FixtureDef[Any],
-        request: Any,  # noqa: ANN401 - pytest does not export its type
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the time limit, the capture and the evidence
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        """Forget the error of a board's fixture: pytest would keep it for every test of the session."""
+        """End what rests on the board in the tear-down of the last test on it; all errors are this test's."""
+        errors: list[BaseException] = []
+        result = None
         try:
             result = yield
-        except BaseException:
-            if fixturedef.argname in BOARD_FIXTURES:
-                fixturedef.finish(request)
-            raise
-        if fixturedef.argname == "dutlink":
-            self._boards.made(fixturedef, request)
+        except OUTCOMES as error:
+            errors.append(error)
+        with self._block.lifted():
+            errors += self._boards.end_resting(item, nextitem, failed=errors)
+        raise_together(errors, f"errors in the tear-down of {item.nodeid}")
         return result
+
+    @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End what rests on the board after Ctrl-C and the like, and tell what went wrong there."""
+        if self._boards.end_late():
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 class TestsNotBegun:

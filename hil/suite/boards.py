@@ -49,6 +49,7 @@ class BoardKeeper:
         options: What the run was asked for.
         controller: Pid of the xdist controller that this process works for; 0 where there is none.
         tell: Shows the user a line.
+        before_reopening: Ends what rests on a board that came back and is opened again.
 
     Attributes:
         held: The board, once there is one.
@@ -61,6 +62,7 @@ class BoardKeeper:
         options: RunOptions,
         controller: int = 0,
         tell: Callable[[str], None] = lambda _line: None,
+        before_reopening: Callable[[], None] = lambda: None,
     ) -> None:
         self.held: Held | None = None
         self.error: Exception | None = None
@@ -69,6 +71,7 @@ class BoardKeeper:
         self._hosts = hosts
         self._options = options
         self._finder = BoardFinder(hosts, options, controller, tell)
+        self._before_reopening = before_reopening
 
     def prepare(self, kind: Kind, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> None:
         """See to it that the test `test` has a board, or keep the error that says why not.
@@ -162,6 +165,8 @@ class BoardKeeper:
         sighting = look(host, held.board.serial, held.board.busy_s + patience_s)
         another = sighting.serial is None and sighting.location != held.board.location
         if sighting.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
+            moved = bool(sighting.location) and sighting.location != held.board.location
+            held.replaced = held.replaced or moved
             return sighting
         held.lost = _lost(held.board.serial, sighting)
         return Sighting(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
@@ -181,8 +186,19 @@ class BoardKeeper:
         hold(COLD_S)
         held.board.power.wait_until_off()
 
-    def release(self) -> None:
+    def is_as_opened(self) -> bool:
+        """Whether the board that is held was neither lost nor left the bus since it was opened.
+
+        One that came back was reset, or hil switches its DUT off before it is used again.
+        """
+        held = self.held
+        return held is None or (held.lost is None and not held.replaced and held.board.is_reachable())
+
+    def release(self, why: str = "") -> None:
         """Make the board safe and give it back, whatever fails on the way.
+
+        Args:
+            why: Its cause, for what still uses the board afterwards.
 
         Raises:
             BoardLostError: It is lost, and was left as it is.
@@ -195,6 +211,10 @@ class BoardKeeper:
         try:
             if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
                 raise held.lost
+            if self.is_as_opened():
+                held.end_use("was given back", why)
+            else:
+                self._open_again(held)
             held.make_safe()
             safe = True
         finally:
@@ -208,8 +228,9 @@ class BoardKeeper:
             self._refuse_a_second_board(test)
         elif self.held.lease is not None and self.held.lease.guard_error is not None:
             raise self.held.lease.guard_error
-        elif self.held.lost is not None:
+        elif not self.is_as_opened():
             self._recover(self.held)
+            self.held.note(test)
         else:
             self._pass_on(self.held, test)
 
@@ -269,7 +290,7 @@ class BoardKeeper:
         )
 
     def _recover(self, held: Held) -> None:
-        """Use a lost board again if it answers at once.
+        """Use a board again that was lost or left the bus, if it answers at once.
 
         Raises:
             BoardLostError: It does not.
@@ -278,16 +299,25 @@ class BoardKeeper:
         sighting = self.prove()
         if lost is not None and sighting.verdict is not Verdict.PRESENT:
             raise held.lost or lost
+        self._before_reopening()
+        self._open_again(held)
+
+    def _open_again(self, held: Held) -> None:
+        """Open a board again under its lease, safe: what came back is not the board that was opened.
+
+        Raises:
+            BoardLostError: It cannot be opened, or not made safe.
+        """
         try:
-            held.make_safe()
+            self._finder.open_again(held)
         except HilError as error:
-            raise BoardLostError(
+            held.lost = BoardLostError(
                 f"board {held.board.serial} was lost earlier in this run",
-                why=f"it is back, but not as the board that was opened ({error.what})",
+                why=f"it is back, but cannot be used ({error.what})",
                 remedy="run again",
                 serial=held.board.serial,
-            ) from error
-        held.lost = None
+            )
+            raise held.lost from error
 
     @staticmethod
     def _pass_on(held: Held, test: str) -> None:

@@ -107,6 +107,22 @@ class BoardFinder:
             self._hosts.give_back()
             raise
 
+    def open_again(self, held: Held) -> None:
+        """Open a held board again, under the same lease, and make it safe.
+
+        Raises:
+            HilError: That failed. What used the board before is refused whatever happens.
+        """
+        serial = held.board.serial
+        held.end_use(
+            "was lost, and opened again,", "a board that comes back was reset, or its DUT was switched off"
+        )
+        held.board.close()
+        wiring = self._hosts.wiring_of(serial, self._lab) if held.lease is not None else None
+        held.take(open_board(held.host, serial, wiring, limit_s=self._patience_s(serial)))
+        held.make_safe()
+        held.lost = None
+
     def hold_fallback(self) -> Held:
         """Hold a simulated board of this worker's own.
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.errors import BoardLostError, HilError, UnavailableError
 from hil.suite.ledger import describe_board, describe_image, describe_test
+from hil.suite.resting import raise_together
 from hil.suite.scheduling import worker_channel
 from hil.suite.selection import Kind, kind_of, uses_board
-from hil.suite.wishes import Wish, wish_of
+from hil.suite.time_limit import TimeLimitPause
+from hil.suite.wishes import ANY_BOARD, wish_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from hil.dutlink.board import Board
     from hil.suite.boards import BoardKeeper
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hil.suite.ledger import Ledger
     from hil.suite.options import RunOptions
     from hil.suite.processes import Processes
+    from hil.suite.resting import RestingFixtures
     from hil.suite.run_channel import WorkerChannel
     from hil.suite.wishes import BoardCard
 
@@ -41,10 +44,16 @@ class Giving:
         options: What it was asked for.
         ledger: Is told which board could not be made safe.
         processes: Where simulated boards are, and for whom this process works.
+        resting: The fixtures that rest on the board.
     """
 
     def __init__(
-        self, config: pytest.Config, options: RunOptions, ledger: Ledger, processes: Processes
+        self,
+        config: pytest.Config,
+        options: RunOptions,
+        ledger: Ledger,
+        processes: Processes,
+        resting: RestingFixtures,
     ) -> None:
         self._config = config
         self._options = options
@@ -52,8 +61,11 @@ class Giving:
         self._processes = processes
         self._keeper: BoardKeeper | None = None
         self._hosts: Hosts | None = None
-        self._fixture: Callable[[], None] | None = None
+        self._resting = resting
+        self._late_errors: list[BaseException] = []
+        self._following: dict[str, pytest.Item] = {}
         self._last_test = ""
+        self._wish = ANY_BOARD
         self._given: str | None = None
         self._told: set[str] = set()
 
@@ -73,7 +85,9 @@ class Giving:
                 sharing=channel,
                 lab=options.lab,
             )
-            self._keeper = BoardKeeper(self._hosts, options, processes.controller, self.show)
+            self._keeper = BoardKeeper(
+                self._hosts, options, processes.controller, self.show, self._end_fixtures
+            )
         return self._keeper
 
     def held_board(self) -> Board | None:
@@ -115,9 +129,14 @@ class Giving:
         """Take note of the tests that are to run, in their order; an xdist worker is told as it goes on."""
         if self._processes.is_worker:
             return
-        from_the_end = reversed(items)
-        last = next((item for item in from_the_end if kind_of(item) is not Kind.NO_HARDWARE), None)
-        self._last_test = last.nodeid if last is not None else ""
+        following: pytest.Item | None = None
+        for item in reversed(items):
+            if following is not None:
+                self._following[item.nodeid] = following
+            if _takes_a_board(item):
+                following = item
+            if not self._last_test and kind_of(item) is not Kind.NO_HARDWARE:
+                self._last_test = item.nodeid
 
     def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Get a board for a test, before its time limit begins to run.
@@ -128,7 +147,7 @@ class Giving:
         """
         kind = kind_of(item)
         describe_test(item, kind)
-        if item.get_closest_marker("skip") is not None:
+        if not _takes_a_board(item):
             return True
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
@@ -147,8 +166,11 @@ class Giving:
     def check(self, item: pytest.Item) -> None:
         """Raise why a test has no board; one that uses none of the fixtures may find out by itself.
 
-        Where hardware is required, it may not: it could pass without any.
+        Where hardware is required, it may not: it could pass without any. What went wrong when the board
+        before was given up is told by the test that begins now: no other can.
         """
+        errors, self._late_errors = self._late_errors, []
+        raise_together(errors, "errors in fixtures of the board before")
         if self.keeper.error is None:
             return
         if uses_board(item) or self._options.require or not self.keeper.may_run_without:
@@ -161,12 +183,23 @@ class Giving:
 
     def after(self, item: pytest.Item) -> None:
         """Give the board back after the last test that needs it, or if the controller does not lend it."""
-        if self._is_last(item.nodeid) or (self._channel is not None and self._is_borrowed_elsewhere()):
+        if self._is_last(item.nodeid) or self._is_borrowed_elsewhere():
             self.give_back()
 
-    def made(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:  # noqa: ANN401 - pytest's own
-        """Remember how to end the board's fixture, and with it all that rest on it."""
-        self._fixture = partial(fixturedef.finish, request)
+    def end_resting(
+        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
+    ) -> list[BaseException]:
+        """End what rests on the board in the tear-down of the last test on it, as it is now."""
+        if not self._resting:
+            return []
+        return self._resting.end() if self._is_over(item, nextitem, failed) else []
+
+    def end_late(self) -> bool:
+        """End what rests on the board after the last test; return whether that went wrong."""
+        errors = self._late_errors + self._resting.end()
+        self._late_errors = []
+        self._ledger.trouble += [f"after the last test: {type(one).__name__}: {one}" for one in errors]
+        return bool(errors)
 
     def cool(self, item: pytest.Item) -> None:
         """End what rests on the board, and leave its DUT without power until it is cold."""
@@ -184,12 +217,12 @@ class Giving:
         if self._channel and serial:
             self._channel.lost(serial)
 
-    def give_back(self) -> None:
+    def give_back(self, why: str = "no later test of this process uses it") -> None:
         """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
         self._end_fixtures()
         try:
             if self._keeper is not None:
-                self._keeper.release()
+                self._keeper.release(why)
         except HilError as error:
             self._ledger.trouble.append(str(error))
             if not isinstance(error, BoardLostError):  # its tests have told, as skips
@@ -202,15 +235,18 @@ class Giving:
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
-        wish = wish_of(item, self._options.board) or Wish()
+        wish = wish_of(item, self._options.board) or ANY_BOARD
         if self._channel is not None:
             self.keeper.share(self._channel.faults(), self._channel.words())
         if not self.keeper.suits(wish, self._given):
-            self.give_back()
+            self.give_back("the next test wants another board")
+        self._wish = wish
         self.keeper.prepare(kind, item.nodeid, wish, self._given)
         self._tell_faults()
         if self.keeper.held is not None and self.keeper.error is None:
             held = self.keeper.held
+            held.test = item.nodeid
+            held.board.access.hindered = partial(self._resting.block.check, "a board of this run")
             in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
             name = self.name_of_board() if in_history else self._options.lab.name_of(held.board.serial)
             describe_board(item, held, name)
@@ -218,7 +254,7 @@ class Giving:
     def _is_borrowed_elsewhere(self) -> bool:
         """Whether the board that is held is not the one that the controller lent, or was lost since."""
         held = self._keeper.held if self._keeper is not None else None
-        if held is None or held.is_fallback:
+        if held is None or held.is_fallback or self._channel is None:
             return False
         return held.board.serial != self._given or held.lost is not None
 
@@ -244,10 +280,40 @@ class Giving:
             return nodeid == self._last_test
         return channel.is_last_hardware(nodeid) or (self._hosts is not None and self._hosts.is_extra)
 
+    def _is_over(
+        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
+    ) -> bool:
+        """Whether no later test uses the board that is held, as it is."""
+        held = self._keeper.held if self._keeper is not None else None
+        if held is None or nextitem is None or self._is_last(item.nodeid):
+            return True
+        self._look(item, failed)
+        if not self.keeper.is_as_opened() or self._is_borrowed_elsewhere():
+            return True
+        following = self._following.get(item.nodeid)
+        if self._processes.is_worker and _takes_a_board(nextitem):
+            following = nextitem
+        return following is not None and not self._will_do_for(following)
+
+    def _look(self, item: pytest.Item, failed: Sequence[BaseException]) -> None:
+        """Find out whether the board is lost, if a tear-down ended in a way that this would explain."""
+        from hil.suite.verdicts import is_signal  # noqa: PLC0415 - for errors of tests that use boards
+
+        if kind_of(item) is not Kind.NO_HARDWARE and any(map(is_signal, failed)):
+            with TimeLimitPause.paused(item), suppress(Exception):  # a look that fails proves nothing
+                self.keeper.prove()
+
+    def _will_do_for(self, item: pytest.Item) -> bool:
+        """Whether the board that is held is what a later test wants; a board is asked only if need be."""
+        wish = wish_of(item, self._options.board) or ANY_BOARD
+        given = self._channel.board(item.nodeid) if self._channel is not None else None
+        if wish == self._wish and given is None:
+            return True
+        return self.keeper.suits(wish, given)
+
     def _end_fixtures(self) -> None:
-        if self._fixture is not None:
-            finish, self._fixture = self._fixture, None
-            finish()
+        """End what rests on the board between two tests; the next one tells what went wrong."""
+        self._late_errors += self._resting.end()
 
     def show(self, line: str) -> None:
         """Show the user a line although a test's output is being captured."""
@@ -255,3 +321,8 @@ class Giving:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             sys.stderr.write(f"\n{line}\n")
             sys.stderr.flush()
+
+
+def _takes_a_board(item: pytest.Item) -> bool:
+    """Whether a test is given a board before it begins."""
+    return kind_of(item) is not Kind.NO_HARDWARE and item.get_closest_marker("skip") is None

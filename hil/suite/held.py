@@ -32,6 +32,8 @@ class Held:
         lost: How it was lost, if it was.
         policy: What its place calls safe.
         hosts: Where it came from, which may be another machine's lab; None for a worker's own.
+        replaced: Whether it left the bus and came back since it was opened.
+        test: The test that it was used for last.
         watch: Its place's own patterns of trouble on the console.
     """
 
@@ -43,8 +45,16 @@ class Held:
     policy: str = FORCE_OFF
     hosts: Hosts | None = None
     watch: tuple[str, ...] = ()
+    replaced: bool = False
+    test: str = ""
 
     def __post_init__(self) -> None:
+        self.take(self.board)
+
+    def take(self, board: Board) -> None:
+        """Use this object for the board from now on."""
+        self.board = board
+        self.replaced = False
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
             self.lease.on_guard_lost = self._use_no_more
@@ -67,6 +77,17 @@ class Held:
         """
         bring_to_safety(self.board, self.policy)
 
+    def end_use(self, how: str, why: str) -> None:
+        """Refuse the board to all but the calling thread, which makes it safe and closes it.
+
+        A thread that a test left behind must not switch the DUT on after that.
+
+        Args:
+            how: What becomes of the board: `was given back`.
+            why: Its cause.
+        """
+        self.board.access.end(how, after=self.test, why=why)
+
     def let_go(self, *, safe: bool) -> None:
         """Close the board and give it back: safe as it is, or left to its guard to be made so."""
         self.board.close()
@@ -79,6 +100,7 @@ class Held:
 
     def note(self, test: str) -> None:
         """Say to others what it is used for now."""
+        self.test = test
         if self.lease is not None:
             self.lease.note(test)
         if self.hosts is not None:

@@ -29,6 +29,7 @@ __all__ = [
     "describe_power",
     "describe_test",
     "forget_judgement",
+    "is_judged",
     "overrule_judgement",
     "planned",
 ]
@@ -115,6 +116,11 @@ def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -
     """Note why a test's hardware could not be used."""
     facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
     _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
+
+
+def is_judged(item: pytest.Item) -> bool:
+    """Whether an earlier phase of the test's attempt has told why its hardware could not be used."""
+    return any(name in _JUDGEMENT for name, _ in item.user_properties)
 
 
 def forget_judgement(item: pytest.Item) -> None:

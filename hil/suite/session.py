@@ -15,12 +15,13 @@ from hil.lab.controller_watch import stop_with
 from hil.suite.board_tests import NOT_EXCUSED, BoardTests, TestsNotBegun
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
-from hil.suite.ledger import Ledger, describe_judgement, planned
+from hil.suite.ledger import Ledger, describe_judgement, is_judged, planned
 from hil.suite.ledger_report import JunitLedger, write_summary
 from hil.suite.mistakes import Mistakes
 from hil.suite.options import Where, is_no_run, read_options
 from hil.suite.processes import Processes
 from hil.suite.repeating import Repeats
+from hil.suite.resting import RestingFixtures
 from hil.suite.run_status import RunStatus
 from hil.suite.selection import MISTAKE, Kind, kind_of, sort_tests
 from hil.suite.time_limit import TimeLimitPause
@@ -89,8 +90,9 @@ class Run:
         self.options = read_options(config)
         self.ledger = Ledger()
         self.processes = Processes(config, self.options.boards, self.ledger)
-        self.giving = Giving(config, self.options, self.ledger, self.processes)
         self._block = UsbBlock.install()
+        self._resting = RestingFixtures(self._block)
+        self.giving = Giving(config, self.options, self.ledger, self.processes, self._resting)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -101,6 +103,7 @@ class Run:
     def board(self) -> Board:
         """Return the board of the present test, or raise why it has none."""
         self._block.check("the fixture dutlink")
+        self._resting.board_asked_for()
         return self.giving.keeper.board()
 
     def missing(self) -> list[str] | None:
@@ -128,8 +131,11 @@ class Run:
         if judgement is not None:
             if judgement.verdict is Verdict.LOST:
                 self.giving.lost()
-            describe_judgement(item, judgement, REASONS[judgement.verdict])
             required = self.options.require or kind_of(item) is Kind.MIXED
+            if call.when == "teardown" and is_judged(item) and not required:
+                call.excinfo = None  # the body's skip has told it: one loss is one outcome
+                return
+            describe_judgement(item, judgement, REASONS[judgement.verdict])
             if required:
                 item.stash[NOT_EXCUSED] = call.when
             call.excinfo = told_to_pytest(judgement.reason, required=required)
@@ -161,6 +167,7 @@ class Run:
         self.giving.plan(session.items)
         if self.options.board and not self.processes.is_worker and not is_no_run(session.config):
             self.giving.check_board(self.giving.cards())
+        session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
         session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards

@@ -11,12 +11,13 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hil.errors import UsbBlockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
 __all__ = ["UsbBlock"]
@@ -35,6 +36,7 @@ class UsbBlock:
 
     def __init__(self) -> None:
         self.active = False
+        self._lifted = 0
 
     @classmethod
     def install(cls) -> UsbBlock:
@@ -69,13 +71,22 @@ class UsbBlock:
 
         module.get_backend = guarded  # type: ignore[attr-defined]  # every backend module has one
 
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let USB be used for a block, such as the tear-down of a board's fixture, whichever test runs."""
+        self._lifted += 1
+        try:
+            yield
+        finally:
+            self._lifted -= 1
+
     def check(self, what: str) -> None:
         """Refuse.
 
         Raises:
             UsbBlockedError: A no_hardware test runs.
         """
-        if self.active:
+        if self.active and not self._lifted:
             raise UsbBlockedError(
                 f"{what} was called by a test that is marked no_hardware",
                 why="such a test must pass, and pass alike, on every machine",

@@ -67,10 +67,15 @@ def with_console(host: Host, fake: FakeBoard, other_end: FakeTty) -> Iterator[Bo
 @contextmanager
 def forked() -> Iterator[int]:
     """A forked child that lives until the block ends."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(writing, b"begun")
         signal.pause()
         os._exit(0)
+    os.read(reading, 5)
+    for descriptor in (reading, writing):
+        os.close(descriptor)
     try:
         yield child
     finally:

@@ -47,6 +47,7 @@ class FakeBoard:
     settings = SimpleNamespace()
     busy_s = 0.0
     location = "bus 1 address 2"
+    access = SimpleNamespace(end=lambda *_, **__: None)
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -56,6 +57,9 @@ class FakeBoard:
         self.done.append("made safe")
         if self.error is not None:
             raise self.error
+
+    def is_reachable(self) -> bool:
+        return True
 
     def close(self) -> None:
         self.done.append("closed")
@@ -84,6 +88,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     for module in ("boards", "finder"):
         monkeypatch.setattr(f"hil.suite.{module}.look", looks.look)
     monkeypatch.setattr("hil.suite.finder.list_boards", looks.list_boards)
+    monkeypatch.setattr("hil.suite.finder.open_board", looks.open_board)
     return looks
 
 
@@ -93,10 +98,16 @@ class Looks:
     def __init__(self) -> None:
         self.found = PRESENT
         self.limits: list[float] = []
+        self.error: Exception | None = None
 
     def look(self, _: Host, __: str | None, limit_s: float) -> Sighting:
         self.limits.append(limit_s)
         return self.found
+
+    def open_board(self, *_: object, **__: object) -> FakeBoard:
+        board = FakeBoard()
+        board.error = self.error
+        return board
 
     def list_boards(self, _: Host, __: float) -> list[Sighting]:
         return [self.found] if self.found.verdict is Verdict.PRESENT else []
@@ -159,10 +170,37 @@ def test_a_lost_board_that_answers_again_is_made_safe_and_used(
     looks.found = SILENT
     keeper.prove()
     looks.found = PRESENT
+    before = held.board
 
     keeper.prepare(Kind.HARDWARE, "later")
 
     assert (keeper.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
+    assert (held.board is before, done_to(before)) == (False, ["closed"])
+
+
+def test_prepare_opens_a_board_again_that_left_the_bus_unseen(
+    keeper: BoardKeeper, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = held.board
+    monkeypatch.setattr(before, "is_reachable", lambda: False)
+    ended: list[bool] = []
+    keeper._before_reopening = lambda: ended.append(held.board is before)
+
+    keeper.prepare(Kind.HARDWARE, "later")
+
+    assert (keeper.error, held.board is before, ended) == (None, False, [True])
+
+
+def test_prepare_opens_a_board_again_that_came_back_at_another_address(
+    keeper: BoardKeeper, held: Held, looks: Looks
+) -> None:
+    before = held.board
+    looks.found = Sighting(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
+    keeper.prove()
+
+    keeper.prepare(Kind.HARDWARE, "later")
+
+    assert (keeper.error, held.board is before, done_to(before)) == (None, False, ["closed"])
 
 
 @pytest.mark.parametrize("silence_s", [SILENCE_S, 0.5])

@@ -1,0 +1,155 @@
+"""The fixtures that rest on this process's board, however they got it, and how they end.
+
+pytest ends a fixture with its scope, and knows what it asked for by the names of its arguments alone: not
+what it got with `getfixturevalue`. A board is given back earlier, and what rests on it ends first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pytest
+
+from hil.suite.selection import BOARD_FIXTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from hil.suite.usb_block import UsbBlock
+
+__all__ = ["OUTCOMES", "RestingFixtures", "raise_together"]
+
+Fixture: TypeAlias = pytest.FixtureDef[Any]
+Request: TypeAlias = Any  # pytest does not export its type
+
+OUTCOMES: Final = (Exception, pytest.fail.Exception, pytest.skip.Exception)
+"""What a tear-down may end with and the run goes on; Ctrl-C and `pytest.exit` are none of it."""
+
+_NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
+
+
+class RestingFixtures:
+    """A plugin that notes which fixtures rest on the board, and ends them when they are told to.
+
+    A fixture rests on the board if it was being set up while the board was asked for, or if it asked for a
+    fixture that does.
+
+    Args:
+        block: Is lifted while they end: they may use their board in whatever test that is.
+
+    Attributes:
+        block: The same.
+    """
+
+    def __init__(self, block: UsbBlock) -> None:
+        self.block = block
+        self._begun: list[Fixture] = []
+        self._set_up: dict[Fixture, Request] = {}  # in the order in which they were complete, as pytest's own
+        self._resting: set[Fixture] = set()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._resting)
+
+    def board_asked_for(self) -> None:
+        """Take note that the fixtures that are being set up rest on the board."""
+        self._resting.update(self._begun)
+
+    def end(self) -> list[BaseException]:
+        """End them in pytest's own order: the narrowest scope first, of one scope the latest.
+
+        Returns:
+            What their tear-downs raised; all of them are ended whatever the others do.
+        """
+        errors: list[BaseException] = []
+        while resting := [fixture for fixture in self._set_up if fixture in self._resting]:
+            last = min(reversed(resting), key=self._breadth)
+            request = self._set_up[last]
+            try:
+                with self.block.lifted():
+                    last.finish(request)
+            except OUTCOMES as error:
+                errors.append(error)
+            finally:
+                self._forget(last)
+        self._resting.intersection_update(self._begun)
+        return errors
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Fixture, request: Request) -> Generator[None, object, object]:
+        """Watch what a fixture asks for, now and later."""
+        if any(self._rests(request, name) for name in fixturedef.argnames):
+            self._resting.add(fixturedef)
+        if "request" in fixturedef.argnames:
+            self._watch_requests(fixturedef, request)
+        self._watch_finalizers(fixturedef)
+        self._begun.append(fixturedef)
+        try:
+            return (yield)
+        except BaseException:
+            if fixturedef.argname in BOARD_FIXTURES:
+                fixturedef.finish(request)  # pytest would keep the error for every test of the session
+            raise
+        finally:
+            self._begun.pop()
+            self._set_up[fixturedef] = request
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_fixture_post_finalizer(self, fixturedef: Fixture) -> None:
+        """Forget a fixture that has ended."""
+        self._forget(fixturedef)
+
+    def _forget(self, fixture: Fixture) -> None:
+        vars(fixture).pop("addfinalizer", None)
+        self._set_up.pop(fixture, None)
+        if fixture not in self._begun:
+            self._resting.discard(fixture)
+
+    def _breadth(self, fixture: Fixture) -> int:
+        return _NARROWEST_FIRST.index(self._set_up[fixture].scope)
+
+    def _rests(self, request: Request, name: str) -> bool:
+        """Whether what a fixture just asked for rests on the board; one that failed is known by its name."""
+        got = request._fixture_defs.get(name)  # noqa: SLF001 - which of several that override each other
+        return got in self._resting or (got is None and any(one.argname == name for one in self._resting))
+
+    def _watch_requests(self, fixture: Fixture, request: Request) -> None:
+        ask = request.getfixturevalue
+
+        def getfixturevalue(argname: str) -> Any:  # noqa: ANN401 - any fixture's value
+            __tracebackhide__ = True
+            try:
+                return ask(argname)
+            finally:
+                if self._rests(request, argname):
+                    self._resting.add(fixture)
+
+        request.getfixturevalue = getfixturevalue
+
+    def _watch_finalizers(self, fixture: Fixture) -> None:
+        """Have its tear-down use USB if it rests on the board, also as part of a test that must not."""
+        add = fixture.addfinalizer
+
+        def addfinalizer(finalizer: Callable[[], object]) -> None:
+            add(lambda: self._finalize(fixture, finalizer))
+
+        fixture.addfinalizer = addfinalizer  # type: ignore[method-assign]
+
+    def _finalize(self, fixture: Fixture, finalizer: Callable[[], object]) -> None:
+        if fixture not in self._resting:
+            finalizer()
+            return
+        with self.block.lifted():
+            finalizer()
+
+
+def raise_together(errors: list[BaseException], what: str) -> None:
+    """Raise these errors as pytest does: one as it is, several as a group.
+
+    Raises:
+        BaseException: There is one.
+    """
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup(what, errors)
