@@ -19,11 +19,13 @@
     |   `-- SequenceError            a power sequence that does not parse
     |-- StorageError                 the stick
     |   |-- StickMissingError        did not appear in time
+    |   |   `-- StickMovedError      a disk came at another socket than the one where the stick was learned
     |   |-- StickStayedError         did not go in time
     |   |-- StickAmbiguousError      more than one disk followed the mux
     |   |-- StickLostError           left the host while it was in use
+    |   |-- StickInUseError          is mounted or open on the host, and is not pulled
     |   |-- ImageError               an image that is damaged, or does not fit
-    |   |-- WrongDiskError           a disk is not proven to be the stick: nothing was written
+    |   |-- WrongDiskError           a disk is not proven to be the stick: nothing was written to it
     |   `-- FlashError               the image is not on the stick
     |-- ConsoleError
     |   |-- ConsoleMissingError      no tty (also a FileNotFoundError)
@@ -83,8 +85,10 @@ __all__ = [
     "SimulatorError",
     "SpoiltFileError",
     "StickAmbiguousError",
+    "StickInUseError",
     "StickLostError",
     "StickMissingError",
+    "StickMovedError",
     "StickStayedError",
     "StorageError",
     "TransferError",
@@ -245,6 +249,10 @@ class StickMissingError(StorageError):
     """The stick's device node did not appear in time."""
 
 
+class StickMovedError(StickMissingError):
+    """A disk came at another socket than the one where the board's stick was learned to come."""
+
+
 class StickStayedError(StorageError):
     """The stick's device node did not go in time."""
 
@@ -257,12 +265,16 @@ class StickLostError(StorageError):
     """The stick left the host while it was in use."""
 
 
+class StickInUseError(StorageError):
+    """The stick is mounted or open on this host, so that it is not taken away."""
+
+
 class ImageError(StorageError):
     """An image that is damaged, in no format that is known, or too large for the stick."""
 
 
 class WrongDiskError(StorageError):
-    """A disk is not proven to be the board's stick; not a byte was written to it."""
+    """A disk is not proven to be the board's stick; the error says what was written before, if anything."""
 
 
 class FlashError(StorageError):

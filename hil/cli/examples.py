@@ -53,4 +53,5 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "hil storage host": ("hil storage host",),
     "hil storage dut": ("hil storage dut --board jetson-1",),
     "hil storage off": ("hil storage off",),
+    "hil storage learn": ("hil storage learn --board jetson-1",),
 }

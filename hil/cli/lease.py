@@ -29,9 +29,10 @@ __all__ = ["lease"]
     show_default=True,
     help="Who has the stick when the command begins.",
 )
+@click.option("--force", is_flag=True, help="Take the stick away although it is in use on this host.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @one_board
-def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
+def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> Answer:
     r"""Run COMMAND with a board held; the board is safe before it begins and after it ended, however it ends.
 
     \b
@@ -50,6 +51,9 @@ def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
     HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
     HIL_LEASE   a word by which they do so, good for this lease alone
 
+    A stick that is mounted or open on this host is not taken away without --force: then COMMAND does not
+    begin, or the stick stays with the host when COMMAND has ended, with the DUT off and exit status 1.
+
     Signals are passed on to it. Processes that COMMAND started end with it; when this process is killed,
     they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not put
     pytest behind this one.
@@ -64,7 +68,7 @@ def lease(asked: Asked, storage: str, command: tuple[str, ...]) -> Answer:
 
     status = 0
     try:
-        with guarded(asked, f"hil lease: {' '.join(command)}") as (board, held):
+        with guarded(asked, f"hil lease: {' '.join(command)}", force=force) as (board, held):
             held.on_guard_lost = _end_the_command
             _place_stick(board, storage)
             status = lead(command, _environment(asked, board, held))

@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["storage"]
+
+_force: Callable[[Any], Any] = click.option(
+    "--force", is_flag=True, help="Take the stick away although it is mounted or open on this host."
+)
 
 
 @click.group(cls=Nouns)
 def storage() -> None:
     """Give the stick to the host, to the DUT, or to nobody.
 
+    A stick that is mounted or open on this host is not taken away without --force.
+
     \b
     hil storage host
     hil storage dut --board 0df10035
+    hil storage learn
     """  # noqa: D301 - click's own escape
 
 
 @storage.command()
+@_force
 @one_board
-def host(asked: Asked) -> dict[str, Any]:
-    """Give the stick to this host, wait for it, and print its device node."""
+def host(asked: Asked, force: bool) -> dict[str, Any]:
+    """Give the stick to this host, wait for it, and print its device node.
+
+    A disk is called the stick when it goes and comes with the board's mux, or comes in the USB socket where
+    that was seen before.
+    """
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
     with using(asked, "hil storage host") as board:
-        board.storage.host()
+        board.storage.host(force=force)
         return {"board": board.serial, "storage": "host", "node": str(board.storage.wait_for_node())}
 
 
 @storage.command()
+@_force
 @one_board
-def dut(asked: Asked) -> dict[str, Any]:
+def dut(asked: Asked, force: bool) -> dict[str, Any]:
     """Give the stick to the DUT."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage dut") as board:
-        board.storage.dut()
+        board.storage.dut(force=force)
         return {"board": board.serial, "storage": "dut"}
 
 
 @storage.command()
+@_force
 @one_board
-def off(asked: Asked) -> dict[str, Any]:
+def off(asked: Asked, force: bool) -> dict[str, Any]:
     """Give the stick to nobody."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage off") as board:
-        board.storage.off()
+        board.storage.off(force=force)
         return {"board": board.serial, "storage": "off"}
+
+
+@storage.command()
+@one_board
+def learn(asked: Asked) -> dict[str, Any]:
+    """Learn at which USB socket the stick comes, after the board's cables were changed.
+
+    Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off.
+    """
+    from hil.cli.using_board import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil storage learn") as board:
+        disk = board.storage.learn()
+        board.storage.off()
+        return {"board": board.serial, "storage": "off", "socket": disk.socket, "stick": str(disk)}

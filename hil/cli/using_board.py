@@ -6,12 +6,19 @@ There is no guard: a person who says `hil power on` wants the DUT to stay on. Th
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
-from hil.errors import BoardAbsentError, BoardBusyError, UsageError
+from hil.errors import (
+    BoardAbsentError,
+    BoardBusyError,
+    BoardFaultError,
+    StickInUseError,
+    UnavailableError,
+    UsageError,
+)
 from hil.lab.board_record import read_record, write_record
 from hil.lab.borrowed import is_borrowed
 from hil.lab.guarded import under_guard
@@ -133,29 +140,60 @@ def _note_position(board: Board) -> None:
 
 
 @contextmanager
-def guarded(asked: Asked, what: str) -> Iterator[tuple[Board, GuardedLease]]:
+def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[Board, GuardedLease]]:
     """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
+
+    A stick that a program of this host uses is not taken from it: then the block does not begin, or the stick
+    stays with the host when it ends, with the DUT off.
 
     Args:
         asked: Which.
         what: What it is held for, for others to read.
+        force: Take the stick away from a program that uses it.
 
     Raises:
         UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
+        StickInUseError: The stick is in use on this host.
         UsageError: There are several, and none was named.
     """
     hosts = hosts_of(asked.boards)
     host, lab = hosts.chosen(), lab_here()
     serial = serial_meant(host, lab, asked.serial)
     safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
+    held = _held(serial, asked.wait_s, what)
+    if not force:
+        _check_unused(held, host, lab)
     with (
-        under_guard(_held(serial, asked.wait_s, what), safety) as lease,
+        under_guard(held, safety) as lease,
         _open(host, lab, serial) as board,
     ):
         if safety.policy != LEAVE:
             board.make_safe()
         yield board, lease
-        bring_to_safety(board, safety.policy)
+        if read_record(lock_folder(), serial).position == "host":
+            board.storage.forget()  # a command under this lease gave it to the host
+        user = "" if force or safety.policy == LEAVE else board.storage.user()
+        bring_to_safety(board, safety.policy, leave_stick=bool(user))
+        if user:
+            lease.release("host")
+            raise StickInUseError(
+                f"the stick of board {serial} stays with the host, and the DUT is off",
+                why=user,
+                remedy="end that (umount, fuser -v), then: hil storage off",
+                serial=serial,
+            )
+
+
+def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
+    """Give the lease back, and say so, where a program of this host uses the stick."""
+    try:
+        if read_record(lock_folder(), held.serial).position in {"off", "dut"}:
+            return
+        with suppress(UnavailableError, BoardFaultError), _open(host, lab, held.serial) as board:
+            board.storage.check_unused()
+    except BaseException:
+        held.release()
+        raise
 
 
 def _held(serial: str, wait_s: float, what: str) -> Lease:

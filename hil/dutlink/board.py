@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Board", "open_board"]
 
+logger = logging.getLogger(__name__)
+
 _POWER_SETTINGS = {
     "power on": ConfigKey.POWER_ON,
     "power off": ConfigKey.POWER_OFF,
@@ -60,7 +63,8 @@ class Board:
         self.firmware = firmware
         self.host = host
         self.power = Power(link, note=self._note)
-        self.storage = Storage(link, host.dev, wiring.stick, host.sys, host.far_stick)
+        memory = host.stick_memory and host.stick_memory(link.serial)
+        self.storage = Storage(link, host.dev, wiring.stick, host.sys, host.far_stick, memory)
         self.pins = Pins(link, note=self._note)
         self.settings = BoardSettings(link)
         self.console = Console(
@@ -99,16 +103,22 @@ class Board:
         """
         return self._link.is_reachable()
 
-    def make_safe(self) -> None:
+    def make_safe(self, *, leave_stick: bool = False) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.
 
+        The stick is taken also from a program of this host that uses it; `storage.taken_from` says which.
+
         Then nothing can be disturbed any more, and a console that is open is brought back to console mode.
+
+        Args:
+            leave_stick: Leave the stick where it is.
 
         Raises:
             HilError: The first of the errors; all of the steps are tried whatever happens to the others.
         """
         errors: list[HilError] = []
-        for step in (self.power.force_off, self.storage.off, self.pins.float_all):
+        take_stick = () if leave_stick else (self._take_stick,)
+        for step in (self.power.force_off, *take_stick, self.pins.float_all):
             try:
                 step()
             except HilError as error:
@@ -164,6 +174,14 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _take_stick(self) -> None:
+        """Take the stick away whatever uses it: a stick with the host would be written by a later test."""
+        self.storage.off(force=True)
+        if self.storage.taken_from:
+            logger.warning(
+                "board %s: the stick was taken away although %s", self.serial, self.storage.taken_from
+            )
 
     def _note(self, action: str) -> None:
         """Note in the console's transcript what is done to the DUT."""

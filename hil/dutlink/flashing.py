@@ -23,6 +23,7 @@ from hil.flash.fingerprint import Source
 from hil.flash.flashing import flash_image
 from hil.flash.opening import open_disk_image, open_image
 from hil.flash.outcome import Flashed, ReadBack
+from hil.flash.proof import NOTHING_WRITTEN
 from hil.flash.sparse_file import SparseFile
 
 if TYPE_CHECKING:
@@ -44,13 +45,23 @@ def flash(
     """Flash; see `Storage.flash` and `flash_image`."""
     with _then_off(stick.storage):
         try:
-            flashed = flash_image(stick, image, progress, force=force, untouched=untouched)
-        except FlashError:
-            image.check()  # a file that changed is what is wrong, and not the stick
+            flashed = _flashed(stick, image, progress, force=force, untouched=untouched)
+        except HilError as error:
+            stick.tell(error)
             raise
     for remark in image.remarks:
         _log.warning("%s", remark)
     return flashed
+
+
+def _flashed(
+    stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
+) -> Flashed:
+    try:
+        return flash_image(stick, image, progress, force=force, untouched=untouched)
+    except FlashError:
+        image.check()  # a file that changed is what is wrong, and not the stick
+        raise
 
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
@@ -81,13 +92,28 @@ class SameStick:
         self.storage = storage
         self._claimed = claimed
         self._usb_names: tuple[str, ...] = ()
+        self._given: list[Disk] = []
+
+    @property
+    def written(self) -> str:
+        """What has been written to the stick, in words."""
+        written_bytes = sum(disk.written_bytes for disk in self._given)
+        if not written_bytes:
+            return NOTHING_WRITTEN
+        return f"up to {written_bytes} bytes were written to {self._given[-1].node.name} before that"
+
+    def tell(self, error: HilError) -> None:
+        """Add to an error what was written, where it does not say that yet."""
+        if self.written not in f"{error.what} {error.why}":
+            error.why = "; ".join(filter(None, (error.why, self.written)))
 
     def __call__(self) -> Disk:
         """Take the stick away, and claim it when it is back; the first time that may have been done."""
         disk, self._claimed = self._claimed, None
         if disk is None:
-            disk = self.storage.claim(to_write=True, usb_names=self._usb_names)
+            disk = self.storage.claim(to_write=True, usb_names=self._usb_names, written=self.written)
         self._usb_names = disk.usb_names
+        self._given.append(disk)
         return disk
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.dutlink.sockets import StickMemory
     from hil.flash.image import Image
     from hil.flash.outcome import Flashed, ReadBack
     from hil.flash.progress import Progress
@@ -45,6 +46,8 @@ class Host:
         dev: The folder where device nodes appear, with `serial/by-id` and `disk/by-id` in it.
         far_stick: Who flashes and reads the stick, where it is on another machine and its bytes are not here.
         sys: The folder where the kernel tells about disks, with `block` and `dev/block` in it.
+        stick_memory: Gives, by a board's serial number, what keeps the socket where its stick comes; None:
+            each process learns that again.
     """
 
     label: str = "this host"
@@ -52,3 +55,4 @@ class Host:
     dev: Path = Path("/dev")
     sys: Path = Path("/sys")
     far_stick: FarStick | None = field(default=None, compare=False)
+    stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)

@@ -161,6 +161,14 @@ class Link:
         """Held while requests must follow each other with none of another thread's between."""
         return self._turn
 
+    @property
+    def place(self) -> str:
+        """Where the board is plugged in, as the kernel names it (`1-2.3`); empty where that is not told."""
+        try:
+            return f"{self._device.bus}-{'.'.join(map(str, self._device.port_numbers))}"
+        except (*FOREIGN, AttributeError, TypeError):
+            return ""
+
     def send(self, request: Request, value: int = 0, data: bytes = b"") -> None:
         """Send a request; the answer means accepted, the work is done right after.
 

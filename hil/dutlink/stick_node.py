@@ -1,17 +1,22 @@
-"""The stick's device node on the host: named by the wiring, or found because it follows the mux.
-
-Where the wiring does not name it, it is the one USB disk that appears when the mux is turned to the host.
-Other boards of this host that look for theirs wait for each other meanwhile.
-"""
+"""The stick on this host: proven by watching the mux, or in the socket where that was proven before."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from hil.dutlink.disks import size_bytes
+from hil.dutlink.disks import name_of
+from hil.dutlink.following import Coming, Mux, Patience, Watch
+from hil.dutlink.sockets import Learned, OwnMemory, UsbDisk, board_is_at, disks_by_socket
 from hil.dutlink.turn import Turn
-from hil.dutlink.waiting import hold, until
-from hil.errors import StickMissingError, StickStayedError
+from hil.dutlink.waiting import until
+from hil.errors import (
+    StickAmbiguousError,
+    StickMissingError,
+    StickMovedError,
+    StickStayedError,
+    WrongDiskError,
+)
 from hil.flash.sysfs import disks_of
 
 if TYPE_CHECKING:
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.access import Access
+    from hil.dutlink.sockets import StickMemory
+    from hil.errors import StorageError
 
 __all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickNode"]
 
@@ -29,31 +36,47 @@ GOES_WITHIN_S = 5.0
 """Seconds until it must be gone after `dut` or `off`; 0.1 to 0.5 were measured."""
 
 _LEAVES_WITHIN_S = 1.0
-_RIVAL_S = 0.3
+_NAMED_WITHIN_S = 2.0
 
 
 class StickNode:
-    """The node, and the turn to look for it.
+    """Where the stick is, and the turn to find that out.
 
     Args:
         serial: The board's serial number.
+        place: Where the board is plugged in; empty: not known.
         dev: The host's device folder.
         sys: The folder where the host's kernel tells about disks.
-        wired: The node's path, where the wiring names it.
+        wired: The node's path, where the wiring names it: it must lead to the disk that follows the mux.
         access: Permission to use the board.
+        memory: Keeps what is learned; None: this object alone.
 
     Attributes:
         before: The disks that were there when the stick was last about to come, by `BlockDevice.key`.
     """
 
-    def __init__(self, serial: str, dev: Path, sys: Path, wired: Path | None, access: Access) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what a stick is found by
+        self,
+        serial: str,
+        place: str,
+        dev: Path,
+        sys: Path,
+        wired: Path | None,
+        access: Access,
+        memory: StickMemory | None = None,
+    ) -> None:
         self.before: frozenset[str] = frozenset()
         self._serial = serial
+        self._place = place
+        self._dev = dev
         self._sys = sys
         self._wired = wired
         self._access = access
-        self._found: Path | None = None
+        self._memory: StickMemory = memory if memory is not None and place else OwnMemory()
         self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
+        self._watch: Watch | None = None
+        self._found: Path | None = None
+        self._here: UsbDisk | None = None
 
     @property
     def path(self) -> Path | None:
@@ -61,12 +84,24 @@ class StickNode:
         return self._wired or self._found
 
     @property
-    def can_come_unseen(self) -> bool:
-        """Whether nobody knows where it will be, or looks."""
-        return self.path is None and self._turn.watch is None
+    def here(self) -> UsbDisk | None:
+        """The disk that is proven to be the stick, as long as it is there."""
+        disk = self._here
+        if disk is not None:
+            now = disks_by_socket(self._sys).get(disk.socket)
+            if now is None or now.coming != disk.coming:
+                disk = self._here = None
+        return disk
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is watched from before it comes."""
+        return self._watch is not None and (self._watch.only is not None or self._turn.is_held)
 
     def expect(self, take_away: Callable[[], float]) -> None:
-        """Be ready for it to come, and see to it that no other board's stick comes meanwhile.
+        """Be ready for it to come.
+
+        Where other processes cannot know its socket, no other unknown stick of this host comes meanwhile.
 
         Args:
             take_away: Makes sure that the stick is not on the host, and returns for how many seconds it has
@@ -74,33 +109,111 @@ class StickNode:
 
         Raises:
             StorageError: Another process has been looking for its stick for too long.
+            StickStayedError: There is a disk in its socket although nobody has the stick.
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
-        if self.path is None:
-            watch = self._turn.take()
-            watch.wait_for_change(_LEAVES_WITHIN_S - take_away())
-            watch.begin()
-        elif not self.path.exists():
-            self._turn.take()  # others, who look for theirs, must not see this one come
-        self.before = frozenset(disk.key for disk in disks_of(self._sys))
+        known = self._recall()
+        if known is None or not self._memory.is_shared:
+            self._turn.take()
+        try:
+            self._here = None
+            away_s = take_away()
+            if known is not None:
+                self.wait_until_gone(GOES_WITHIN_S, "off")
+            elif disks_of(self._sys):
+                before = disks_by_socket(self._sys)
+                until(lambda: before.keys() - disks_by_socket(self._sys).keys(), _LEAVES_WITHIN_S - away_s)
+            self._watch = Watch(
+                self._dev, self._sys, self._sockets_of_others(), known.socket if known else None
+            )
+            self.note_before()
+        except BaseException:
+            self.end_turn()
+            raise
 
-    def wait(self, timeout_s: float) -> Path | None:
-        """Wait until it is there and has a size; None when it does not come. The turn lasts meanwhile.
+    def note_before(self) -> None:
+        """Take note of which disks are there just before it comes."""
+        self.before = frozenset(disk.key for disk in disks_of(self._sys))
+        if self._watch is not None:
+            self._watch.begin()
+
+    def turned(self) -> None:
+        """Take note that the mux has turned to the host."""
+        if self._watch is not None:
+            self._watch.turned()
+
+    def wait(self, timeout_s: float, mux: Mux, patience: Patience) -> UsbDisk | None:
+        """Wait until it is there, can be used, and is proven; None when it does not come.
+
+        The turn lasts meanwhile. Proving a stick whose socket is not known takes one more coming.
+
+        Args:
+            timeout_s: How long it may take to come the first time, in seconds.
+            mux: Turns the storage.
+            patience: How long to wait each time after that.
 
         Raises:
-            StickAmbiguousError: Several disks appeared, so that none can be called the stick.
+            StickAmbiguousError: Disks come and go by other hands.
+            StickMovedError: A disk came, but not where the stick was learned to come.
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
+        watch = self._watch
+        if watch is None or self.here is not None:
+            return self.here
         self._turn.keep()
-        node = until(self._usable, timeout_s)
-        if node is not None and self.path is None:
-            hold(_RIVAL_S)
-            node = self._usable()
-        if self._wired is None:
-            self._found = node
-        return node
+        wanted = frozenset(filter(None, [watch.only]))
+        came = watch.come(timeout_s, wanted)
+        if not came:
+            if watch.only is not None and (others := watch.elsewhere()):
+                raise self._moved(watch.only, others)
+            return None
+        proven = self._as_learned(came) or watch.prove(came, mux, patience)
+        if proven is None:
+            return None
+        if len(proven.disk.media) > 1:
+            raise _two_media(proven.disk)
+        self._learn(proven)
+        self._here, self._watch = proven.disk, None
+        self._found = self._name(proven.disk)
+        return proven.disk
+
+    def check_wired(self) -> None:
+        """See that the name that the wiring gives leads to the stick.
+
+        Raises:
+            WrongDiskError: It leads elsewhere.
+        """
+        disk, wired = self.here, self._wired
+        if disk is None or wired is None:
+            return
+        node = self._dev / disk.media[0].name
+        if not until(lambda: os.path.realpath(wired) == os.path.realpath(node), _NAMED_WITHIN_S):
+            raise WrongDiskError(
+                f"{wired} is not proven to be the board's stick",
+                why=f"what follows the mux of board {self._serial} is {disk}",
+                remedy=f"hil enroll --board {self._serial} corrects the lab file",
+                serial=self._serial,
+            )
+
+    def possible(self) -> list[UsbDisk]:
+        """Return which disks of this host may be the stick: one where it is known, else all that may come."""
+        now = disks_by_socket(self._sys)
+        known = self._recall()
+        if known is not None:
+            return [now[known.socket]] if known.socket in now else []
+        ignored = self._sockets_of_others()
+        return [
+            disk
+            for socket, disk in now.items()
+            if socket not in ignored and any(medium.is_removable for medium in disk.media)
+        ]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its socket was learned."""
+        return self._recall() is not None
 
     def wait_until_gone(self, timeout_s: float, position: str) -> None:
         """Wait until it is gone; at once where it is not known: what was never seen cannot be missed.
@@ -112,33 +225,100 @@ class StickNode:
         Raises:
             StickStayedError: It is still there.
         """
-        node = self.path
-        if node is None or until(lambda: not node.exists(), timeout_s):
+        if until(lambda: not self._still_there(), timeout_s):
             return
-        self._found = None
+        known = self._recall()
+        there = self.path or (known and f"a disk at USB socket {known.socket}")
+        self._found = self._here = None
         raise StickStayedError(
-            f"{node} is still there {timeout_s:.1f} s after the storage was turned to {position}",
+            f"{there} is still there {timeout_s:.1f} s after the storage was turned to {position}",
             why="it is not this board's stick, or the mux did not turn",
-            remedy="see which disk follows the board: hil storage host, then off",
+            remedy=f"see which disk follows the board: hil storage learn --board {self._serial}",
             serial=self._serial,
         )
 
+    def forget(self) -> None:
+        """Forget its socket: the cabling has changed."""
+        self._memory.forget()
+        self._here = self._found = None
+
     def end_turn(self) -> None:
         """Let others look for theirs; harmless when nobody waits."""
+        self._watch = None
         self._turn.end()
 
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return what there is to say when it did not come within `timeout_s` seconds."""
+        known = self._recall()
+        there = f"no USB disk came at socket {known.socket}" if known else "no USB disk appeared"
         return StickMissingError(
             f"board {self._serial}: no stick on the host {timeout_s:.1f} s after it was turned there",
-            why=f"{self._wired} is not there" if self._wired else "no USB disk appeared",
-            remedy="see whether a stick is plugged into the board, and lsblk",
+            why=there,
+            remedy="see whether a stick is plugged into the board, and lsblk; after cabling has changed: "
+            f"hil storage learn --board {self._serial}",
             serial=self._serial,
         )
 
-    def _usable(self) -> Path | None:
-        """The node, once it has a size."""
-        node = self.path
-        if node is None and self._turn.watch is not None:
-            node = self._turn.watch.only()
-        return node if node is not None and size_bytes(node, self._sys) > 0 else None
+    def _recall(self) -> Learned | None:
+        """What was learned, while the board is where it was then."""
+        known = self._memory.recall()
+        return known if known is not None and known.board == self._place else None
+
+    def _as_learned(self, came: dict[str, Coming]) -> Coming | None:
+        """The disk that came just as it was learned: same socket, same names, same pace."""
+        known = self._recall()
+        coming = came.get(known.socket) if known else None
+        if known is None or coming is None or coming.disk.names != known.names:
+            return None
+        return coming if coming.is_at_the_pace(known.came_after_s) else None
+
+    def _learn(self, proven: Coming) -> None:
+        learned = Learned(self._place, proven.disk.socket, proven.disk.names, proven.after_s)
+        known = self._recall()
+        if known is None or not (
+            (known.socket, known.names) == (learned.socket, learned.names)
+            and proven.is_at_the_pace(known.came_after_s)
+        ):
+            self._memory.keep(learned)
+
+    def _sockets_of_others(self) -> frozenset[str]:
+        """Where other boards' sticks come; a board that is not plugged in there any more says nothing."""
+        return frozenset(
+            learned.socket
+            for serial, learned in self._memory.of_others()
+            if serial != self._serial and board_is_at(self._sys, learned.board, serial)
+        )
+
+    def _name(self, disk: UsbDisk) -> Path:
+        """Its lasting name, unless another disk here goes by the same; else the kernel's."""
+        node = self._dev / disk.media[0].name
+        namesake = any(
+            other.names[:3] == disk.names[:3] and other.socket != disk.socket
+            for other in disks_by_socket(self._sys).values()
+        )
+        if namesake or not (self._dev / "disk").is_dir():
+            return node
+        return until(lambda: name_of(self._dev, node.name), _NAMED_WITHIN_S) or node
+
+    def _still_there(self) -> bool:
+        known = self._recall()
+        if known is not None and known.socket in disks_by_socket(self._sys):
+            return True
+        return self.path is not None and self.path.exists()
+
+    def _moved(self, socket: str, others: list[UsbDisk]) -> StorageError:
+        return StickMovedError(
+            f"board {self._serial}: no stick came at USB socket {socket}, where it was learned to come",
+            why=f"{' and '.join(map(str, others))} came instead, which may be anybody's",
+            remedy="put the board's cable back; or, if the stick is to come elsewhere from now on: "
+            f"hil storage learn --board {self._serial}",
+            serial=self._serial,
+        )
+
+
+def _two_media(disk: UsbDisk) -> StickAmbiguousError:
+    return StickAmbiguousError(
+        f"{len(disk.media)} disks at USB socket {disk.socket} follow the mux",
+        why=" and ".join(medium.name for medium in disk.media),
+        remedy="leave one card in the reader",
+    )

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import enum
-import time
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.dutlink.following import Patience
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
-from hil.errors import StickStayedError
+from hil.dutlink.waiting import Deadline
+from hil.errors import StickInUseError, StickLostError, StickStayedError
 from hil.flash.progress import Silent
-from hil.flash.proof import Expected, not_proven, open_proven
+from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
+from hil.flash.users import user_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hil.dutlink.host import FarStick
     from hil.dutlink.link import Link
+    from hil.dutlink.sockets import StickMemory, UsbDisk
     from hil.flash.disk import Disk
     from hil.flash.fingerprint import Source
     from hil.flash.image import Image
@@ -40,36 +44,43 @@ class Position(enum.StrEnum):
 class Storage:
     """The stick and its mux.
 
-    Where the wiring does not name the stick's node, it is found by following the mux: it is the one USB disk
-    that appears after `host()`. Other boards of this host that look for theirs wait for each other meanwhile;
-    the turn ends with `wait_for_node`, with any other position, or after the time a stick needs at most.
+    A disk is called the stick when it was seen to go with *off* and come with *host*, or when it came in the
+    socket where that was seen before; see `hil.dutlink.following`. A stick that is mounted or open on this
+    host is not taken away unless that is forced.
 
     Args:
         link: The board.
         dev: The host's device folder.
-        stick: The node's path, where it is known.
+        stick: The node's path, where it is wired: it must lead to the disk that follows the mux.
         sys: The folder where the host's kernel tells about disks.
         far: Who flashes and reads the stick, where it is on another machine.
+        memory: Keeps the socket where the stick comes; None: this object alone does.
 
     Attributes:
         progress: Is told how far `flash` and `read` are, where they are given nobody else; at first nobody.
+        taken_from: Who used the stick when it was last taken away by force; empty: nothing that is known.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
         self,
         link: Link,
         dev: Path,
         stick: Path | None = None,
         sys: Path = Path("/sys"),
         far: FarStick | None = None,
+        memory: StickMemory | None = None,
     ) -> None:
         self.progress: Progress = Silent()
+        self.taken_from = ""
         self._link = link
         self._far = far
+        self._dev = dev
         self._sys = sys
-        self._stick = StickNode(link.serial, dev, sys, stick, link.access)
+        self._stick = StickNode(link.serial, link.place, dev, sys, stick, link.access, memory)
         self._position: Position | None = None
-        self._turned_s = 0.0
+        self._turned = Deadline(0.0)
+        self._turns = 0
+        self._turning = threading.RLock()
         self._flashed: Flashed | None = None
         self._untouched: Source | None = None
 
@@ -88,58 +99,139 @@ class Storage:
         """The stick's device node, where it is wired or was found already."""
         return self._stick.path
 
-    def host(self) -> None:
+    @property
+    def proven_node(self) -> Path | None:
+        """The same, as long as the disk that is proven to be the stick is there."""
+        return self.node if self._stick.here is not None else None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the stick was given to the host, and nobody has waited for it yet."""
+        return self._stick.is_awaited
+
+    def host(self, *, force: bool = False) -> None:
         """Give the stick to the host; `wait_for_node` tells when it can be used.
+
+        Where the host may have it already it is taken away first, so that it is seen to come.
+
+        Args:
+            force: Take it away although it is in use on this host.
 
         Raises:
             BoardFaultError, BoardLostError: The board did not take the request.
             StorageError: Another process has been looking for its stick for too long.
-            StickStayedError: The node is still there from the last time, so it does not follow the mux.
+            StickInUseError: It is on the host, and in use.
+            StickStayedError: A disk stays where the stick comes, so it does not follow the mux.
         """
-        if self._is_away:
-            self.wait_until_gone()
-        self._stick.expect(self._take_away)
         self._untouched = None
+        if self._position is Position.HOST and self._stick.here is not None:
+            self._set(Position.HOST)
+            return
+        self._check_unused(force=force)
+        self._stick.expect(self._away)
+        self._stick.note_before()
         self._set(Position.HOST)
+        self._stick.turned()
 
-    def dut(self) -> None:
-        """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it."""
+    def dut(self, *, force: bool = False) -> None:
+        """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it.
+
+        Args:
+            force: Also from a program of this host that uses it.
+
+        Raises:
+            StickInUseError: It is mounted or open on this host.
+            BoardFaultError, BoardLostError: The board did not take the request.
+        """
+        self._check_unused(force=force)
         self._untouched = None
         self._set(Position.DUT)
         self._stick.end_turn()
 
-    def off(self) -> None:
-        """Give the stick to nobody, and cut its power."""
+    def off(self, *, force: bool = False) -> None:
+        """Give the stick to nobody, and cut its power; the arguments and errors are those of `dut`."""
+        self._check_unused(force=force)
         self._set(Position.OFF)
         self._stick.end_turn()
 
-    def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
-        """Wait until the stick's node is there and has a size, and return its path.
+    def learn(self, timeout_s: float = APPEARS_WITHIN_S) -> UsbDisk:
+        """Forget the socket where the stick comes, and watch the mux to learn it again.
 
-        Call it after `host()`. If nobody followed the stick when it came, it is taken away and given again.
+        Returns:
+            The disk that follows the mux, which is with the host then.
 
         Raises:
-            StickMissingError: It did not appear in time.
-            BoardLostError, BoardTimeoutError: Nor does the board answer any more.
-            StickAmbiguousError: Several disks appeared, so that none can be called the stick.
+            HilError: As `host` and `wait_for_node`.
         """
-        if self._stick.can_come_unseen:
-            self.host()
+        self._check_unused(force=False)
+        self._stick.forget()
+        self._position = None
+        self.host()
         try:
-            return self._await_node(timeout_s)
+            return self._await_stick(timeout_s)
         finally:
             self._stick.end_turn()
 
-    def claim(self, *, to_write: bool, usb_names: tuple[str, ...] = ()) -> Disk:
+    def check_unused(self) -> None:
+        """Return if nothing on this host uses the stick, as far as that is seen.
+
+        Raises:
+            StickInUseError: Something does.
+        """
+        self._check_unused(force=False)
+
+    def user(self) -> str:
+        """Return what uses the stick, or what may be the stick, on this host now; empty: nothing seen.
+
+        A stick that nobody gave to the host is used by nothing.
+        """
+        if self._is_away:
+            return ""
+        uses = (
+            user_of(medium, self._sys, self._dev) for disk in self._stick.possible() for medium in disk.media
+        )
+        return next(filter(None, uses), "")
+
+    def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
+        """Wait until the stick's node is there, has a size and is proven, and return its path.
+
+        Call it after `host()`. If nobody followed the stick when it came, it is taken away and given again.
+        The first time on a host it goes and comes once more, since the first disk that comes may be
+        anybody's.
+
+        Args:
+            timeout_s: How long it may take to come, in seconds.
+
+        Raises:
+            StickMissingError: It did not appear in time.
+            StickMovedError: A disk came at another socket than the one where the stick was learned.
+            BoardLostError, BoardTimeoutError: Nor does the board answer any more.
+            StickAmbiguousError: Disks came and went by other hands, so that none can be called the stick.
+            WrongDiskError: The wiring names another disk.
+        """
+        if self._stick.here is None and not self._stick.is_awaited:
+            self.host()
+        try:
+            disk = self._await_stick(timeout_s)
+            self._stick.check_wired()
+        finally:
+            self._stick.end_turn()
+        return self.node or self._dev / disk.media[0].name
+
+    def claim(
+        self, *, to_write: bool, usb_names: tuple[str, ...] = (), written: str = NOTHING_WRITTEN
+    ) -> Disk:
         """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
 
         Args:
             to_write: Whether it is to be written.
             usb_names: What it was when it was claimed before; see `BlockDevice.usb_names`.
+            written: What has been written already, for errors.
 
         Raises:
-            WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
+            WrongDiskError: One of the proofs fails; the error says which, and what was written.
             StickMissingError, StickAmbiguousError, StickLostError: It did not come, others came, it went.
+            StickInUseError: It is mounted or open on this host.
             StorageError: It may not be opened; another process has been looking for its stick too long.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
@@ -147,11 +239,14 @@ class Storage:
         try:
             self.wait_until_gone(GOES_WITHIN_S)
             self.host()
-            node = self._await_node(APPEARS_WITHIN_S)
-            expected = Expected(node, self._sys, self._stick.before, usb_names)
+            disk = self._await_stick(APPEARS_WITHIN_S)
+            node = self.node or self._dev / disk.media[0].name
+            expected = Expected(
+                node, self._sys, self._stick.before, usb_names, (disk.socket, disk.coming), written
+            )
             return open_proven(expected, to_write=to_write, access=self._link.access)
         except StickStayedError as error:
-            raise not_proven(error) from error
+            raise not_proven(error, written) from error
         finally:
             self._stick.end_turn()
 
@@ -268,31 +363,92 @@ class Storage:
         """Stop looking for the stick; the position stays."""
         self._stick.end_turn()
 
-    def _set(self, position: Position) -> None:
-        self._position = None
-        try:
-            self._link.send(Request.STORAGE, StorageAction[position.name])
-        except BaseException:
-            self._stick.end_turn()
-            raise
-        self._position = position
-        self._turned_s = time.monotonic()
+    def _set(self, position: Position, after: int | None = None) -> int:
+        """Turn the mux, unless it was turned since turn number `after`; return the number of this turn.
+
+        Raises:
+            StickLostError: Another thread turned it.
+            BoardFaultError, BoardLostError: The board did not take the request.
+        """
+        with self._turning:
+            if after not in {None, self._turns}:
+                raise StickLostError(
+                    f"board {self._link.serial}: the stick was not waited for to the end",
+                    why="the storage was turned while its stick was looked for",
+                    remedy="turn it from one thread, or wait for the stick first",
+                    serial=self._link.serial,
+                )
+            self._turns += 1
+            self._position = None
+            try:
+                self._link.send(Request.STORAGE, StorageAction[position.name])
+            except BaseException:
+                self._stick.end_turn()
+                raise
+            self._position = position
+            self._turned = Deadline(0.0)
+            return self._turns
 
     @property
     def _is_away(self) -> bool:
         """Whether the stick is not on the host for certain."""
         return self._position in (Position.OFF, Position.DUT)
 
-    def _take_away(self) -> float:
+    def _away(self) -> float:
         """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
         if not self._is_away:
             self._set(Position.OFF)
-        return time.monotonic() - self._turned_s
+        return self._turned.spent_s
 
-    def _await_node(self, timeout_s: float) -> Path:
-        """Wait for the node; that a silent board is what is wrong comes first."""
-        node = self._stick.wait(timeout_s)
-        if node is None:
+    def _check_unused(self, *, force: bool) -> None:
+        """Refuse to take the stick from a program of this host; where that is forced, take note of it."""
+        if self._far is not None:
+            return
+        try:
+            user = self.user()
+        except OSError:  # a kernel that does not tell must not keep a board from being made safe
+            user = ""
+        self.taken_from = user if self._stick.is_known else ""
+        if not user or force:
+            return
+        stick = "the stick" if self._stick.is_known else "what may be the stick"
+        raise StickInUseError(
+            f"board {self._link.serial}: {stick} is in use on this host and was not taken away",
+            why=user,
+            remedy="end that first (umount, fuser -v), or take it away all the same: --force, force=True",
+            serial=self._link.serial,
+        )
+
+    def _await_stick(self, timeout_s: float) -> UsbDisk:
+        """Wait for the stick; that a silent board is what is wrong comes first."""
+        mux = _WatchedMux(self._set, self._stick, self._turns)
+        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
+        if disk is None:
             self._link.answer()
             raise self._stick.missing(timeout_s)
-        return node
+        return disk
+
+
+class _WatchedMux:
+    """Turns the mux while it is watched, until another thread turns it.
+
+    Args:
+        turn: Turns it, unless it was turned since a turn of that number.
+        stick: Is told before and after the stick may come.
+        turns: The number of the last turn.
+    """
+
+    def __init__(self, turn: Callable[[Position, int], int], stick: StickNode, turns: int) -> None:
+        self._turn = turn
+        self._stick = stick
+        self._turns = turns
+
+    def take_away(self) -> None:
+        """Give the stick to nobody."""
+        self._turns = self._turn(Position.OFF, self._turns)
+
+    def give(self) -> None:
+        """Give the stick to the host."""
+        self._stick.note_before()
+        self._turns = self._turn(Position.HOST, self._turns)
+        self._stick.turned()

@@ -1,47 +1,59 @@
-"""One board's turn to look for its stick: meanwhile no other one of this host's comes unseen."""
+"""One board's turn to learn which disk is its stick: no other stick that is not known yet comes during it."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.dutlink.disks import Watch
+from hil.dutlink.translate import Source, translate
+from hil.dutlink.waiting import until
+from hil.errors import StorageError
+from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Turn"]
 
+_TURN_LIMIT_S = 90.0
+"""Seconds for a board to learn with strangers' disks around; others wait for so long."""
+
 
 class Turn:
     """The turn, which ends by itself after a while, so that a user who forgets it holds nobody up.
 
+    It is a kernel lock on the host's device folder, which needs no file and ends with its holder.
+
     Args:
         dev: The host's device folder.
         limit_s: How long it lasts at most, in seconds, unless it is kept.
-
-    Attributes:
-        watch: Tells which disks came, while it lasts.
     """
 
     def __init__(self, dev: Path, limit_s: float) -> None:
-        self.watch: Watch | None = None
         self._dev = dev
         self._limit_s = limit_s
+        self._folder: OwnDescriptors | None = None
         self._ends: threading.Timer | None = None
 
-    def take(self) -> Watch:
+    @property
+    def is_held(self) -> bool:
+        """Whether it lasts."""
+        return self._folder is not None
+
+    def take(self) -> None:
         """Begin, when others have ended theirs.
 
         Raises:
-            StorageError: Somebody else's does not end.
+            StorageError: Another board's does not end.
         """
         self.end()
-        self.watch = watch = Watch(self._dev)
+        self._folder = _locked(self._dev)
         self._ends = threading.Timer(self._limit_s, self.end)
         self._ends.daemon = True
         self._ends.start()
-        return watch
 
     def keep(self) -> None:
         """Let it last until it is ended."""
@@ -51,8 +63,31 @@ class Turn:
     def end(self) -> None:
         """End it; harmless when it ended already."""
         timer, self._ends = self._ends, None
-        watch, self.watch = self.watch, None
+        folder, self._folder = self._folder, None
         if timer is not None:
             timer.cancel()
-        if watch is not None:
-            watch.end()
+        if folder is not None:
+            folder.close()
+
+
+def _locked(dev: Path) -> OwnDescriptors:
+    try:
+        folder = os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise translate(error, Source.STICK, f"the device folder {dev} cannot be opened") from error
+    turn = OwnDescriptors(folder)
+
+    def taken() -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    if until(taken, _TURN_LIMIT_S) is None:
+        turn.close()
+        raise StorageError(
+            f"another process has been looking for its stick in {dev} for {_TURN_LIMIT_S:.0f} s",
+            why="two boards' sticks that appear at once cannot be told apart",
+            remedy=f"end it; fuser -v {dev} names it",
+        )
+    return turn

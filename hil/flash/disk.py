@@ -60,6 +60,9 @@ class Disk:
         device: What the kernel tells about it.
         kind: What to raise when it fails.
         access: Entered around each transfer: raises if the disk may not be used any more.
+
+    Attributes:
+        written_bytes: How much of it was written, or made zeros, at most.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Disk:
         self.node = node
         self.size_bytes = device.size_bytes
         self.usb_names = device.usb_names
+        self.written_bytes = 0
         self._descriptor = descriptor
         self._device = device
         self._key = device.key
@@ -112,6 +116,7 @@ class Disk:
             StorageError: The disk failed.
             StickLostError: It is gone.
         """
+        self.written_bytes += size_bytes
         begin, end = self._span(offset, size_bytes)
         lead = offset % ALIGNED_BYTES
         first = lead - (offset - begin)
@@ -133,6 +138,7 @@ class Disk:
         whole = size_bytes - (offset + size_bytes) % ALIGNED_BYTES
         if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
             with self._access:
+                self.written_bytes += whole
                 self._can_punch = punched(self._descriptor, offset, whole)
             if self._can_punch:
                 yield whole

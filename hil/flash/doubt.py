@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BUSY", "Doubt", "uses_of", "why_busy"]
+__all__ = ["BUSY", "Doubt", "used_elsewhere", "uses_of", "why_busy"]
 
 _FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
 
@@ -40,7 +40,7 @@ def why_busy(node: Path, sys: Path) -> Doubt:
     with suppress(OSError):
         device = block_device(sys, identity_of(node.stat()))
         if device is not None:
-            return next(uses_of(device, sys), None) or _used_elsewhere(device) or BUSY
+            return next(uses_of(device, sys), None) or used_elsewhere(device) or BUSY
     return BUSY
 
 
@@ -60,7 +60,7 @@ def uses_of(device: BlockDevice, sys: Path) -> Iterator[Doubt]:
             yield Doubt(f"{loop} is a loop device over {part.name}", f"losetup -d /dev/{loop}")
 
 
-def _used_elsewhere(device: BlockDevice) -> Doubt | None:
+def used_elsewhere(device: BlockDevice) -> Doubt | None:
     """Say which container has mounted it."""
     for part in (device, *device.partitions()):
         if found := mounts_elsewhere(part.identity):

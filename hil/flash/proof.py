@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-__all__ = ["Expected", "not_proven", "open_proven"]
+__all__ = ["NOTHING_WRITTEN", "Expected", "not_proven", "open_proven"]
+
+NOTHING_WRITTEN = "nothing was written"
+"""What an error says about a stick before the first byte."""
 
 _READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
@@ -45,12 +48,16 @@ class Expected:
         sys: The folder where the host's kernel tells about disks.
         before: Keys of the disks that were there while the storage was off; see `BlockDevice.key`.
         usb_names: What it was when it was opened before; empty: it was not.
+        coming: The USB socket where it came, and the number that it got there; None: not known.
+        written: What has been written already, for errors.
     """
 
     node: Path
     sys: Path
     before: frozenset[str]
     usb_names: tuple[str, ...] = ()
+    coming: tuple[str, str] | None = None
+    written: str = NOTHING_WRITTEN
 
 
 def open_proven(
@@ -64,24 +71,24 @@ def open_proven(
         access: Entered around each transfer: raises if the stick may not be used any more.
 
     Raises:
-        WrongDiskError: One of the proofs fails; the error says which. Nothing was written.
+        WrongDiskError: One of the proofs fails; the error says which, and what was written.
         StickLostError: It is gone again.
         StorageError: It may not be opened.
     """
     descriptor = _open(expected, to_write=to_write)
     try:
         device = _proven(expected, descriptor, to_write=to_write)
-        _lock(expected.node, descriptor)
+        _lock(expected, descriptor)
         return Disk(descriptor, expected.node, device, FlashError if to_write else StorageError, access)
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def not_proven(stayed: StickStayedError) -> WrongDiskError:
+def not_proven(stayed: StickStayedError, written: str = NOTHING_WRITTEN) -> WrongDiskError:
     """Return what a node that did not go away with *off* means for whoever would write to it."""
     return WrongDiskError(
-        f"{stayed.what}, so that it is not proven to be the board's stick; nothing was written",
+        f"{stayed.what}, so that it is not proven to be the board's stick; {written}",
         why=stayed.why,
         remedy=stayed.remedy,
         serial=stayed.serial,
@@ -93,7 +100,7 @@ def _open(expected: Expected, *, to_write: bool) -> int:
     until_s = time.monotonic() + _READY_LIMIT_S
     while True:
         try:
-            return _open_now(expected.node, to_write=to_write)
+            return _open_now(expected, to_write=to_write)
         except (OSError, RuntimeError) as error:
             early = getattr(error, "errno", None) in (errno.EBUSY, errno.EACCES)
             if not early or time.monotonic() > until_s:
@@ -101,13 +108,13 @@ def _open(expected: Expected, *, to_write: bool) -> int:
             time.sleep(_LOOK_EVERY_S)
 
 
-def _open_now(node: Path, *, to_write: bool) -> int:
+def _open_now(expected: Expected, *, to_write: bool) -> int:
     """Open it exclusively. Nothing that an open could disturb is opened."""
     access = os.O_RDWR if to_write else os.O_RDONLY
     flags = access | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    path = node.resolve(strict=True)
+    path = expected.node.resolve(strict=True)
     if not _is_disk_or_file(path.lstat().st_mode):
-        raise _refused(node, Doubt("it is neither a disk nor a file"))
+        raise _refused(expected, Doubt("it is neither a disk nor a file"))
     return os.open(path, flags)
 
 
@@ -125,9 +132,9 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
             errno=number,
         )
     if number == errno.EBUSY:
-        return _refused(node, why_busy(expected.node, expected.sys))
+        return _refused(expected, why_busy(expected.node, expected.sys))
     if number == errno.EROFS:
-        return _refused(node, _WRITE_PROTECTED)
+        return _refused(expected, _WRITE_PROTECTED)
     if number == errno.EPERM:
         return StorageError(
             f"{node} cannot be opened",
@@ -142,7 +149,7 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
             remedy="join the group disk, or let a udev rule open the stick (docs/flash.md has one)",
             errno=number,
         )
-    return _refused(node, Doubt(f"it cannot be opened: {error}"))
+    return _refused(expected, Doubt(f"it cannot be opened: {error}"))
 
 
 _WRITE_PROTECTED = Doubt("it is write-protected", "use another stick, or open its lock")
@@ -156,11 +163,11 @@ def _proven(expected: Expected, descriptor: int, *, to_write: bool) -> BlockDevi
     status = os.fstat(descriptor)
     device = block_device(expected.sys, identity_of(status))
     if device is None:
-        raise _refused(expected.node, Doubt("it is no disk that the kernel lists"))
+        raise _refused(expected, Doubt("it is no disk that the kernel lists"))
     if stat.S_ISBLK(status.st_mode) and file_system_of(expected.sys) != "sysfs":
-        raise _refused(expected.node, Doubt(f"{expected.sys} is not the kernel's", "mount sysfs there"))
+        raise _refused(expected, Doubt(f"{expected.sys} is not the kernel's", "mount sysfs there"))
     for doubt in _doubts(expected, descriptor, device, to_write=to_write):
-        raise _refused(expected.node, doubt)
+        raise _refused(expected, doubt)
     return device
 
 
@@ -188,8 +195,14 @@ def _strangers(expected: Expected, device: BlockDevice) -> Iterator[Doubt]:
     """Yield what speaks against its being the one that followed the mux."""
     if device.key in expected.before:
         yield Doubt("it was there while the storage was off, so it does not follow the mux")
+    if expected.coming not in {None, device.coming}:
+        yield Doubt("it is not the disk that came with the mux: that is another one, or came again")
     for other in disks_of(expected.sys):
-        if other.key not in expected.before and other.key != device.key and _is_rival(other, device):
+        if (
+            other.key not in expected.before
+            and other.key != device.key
+            and _is_rival(expected, other, device)
+        ):
             yield Doubt(
                 f"{other.name} came at the same time, so that neither can be called the stick",
                 "pull the other one out, or wait until it stays, then do it again",
@@ -198,9 +211,14 @@ def _strangers(expected: Expected, device: BlockDevice) -> Iterator[Doubt]:
         yield Doubt("it is not the one that was there a moment ago", "leave the stick in, and do it again")
 
 
-def _is_rival(other: BlockDevice, device: BlockDevice) -> bool:
-    """Whether it may be the stick as well; one that spins up, like an empty slot beside it, has no size."""
+def _is_rival(expected: Expected, other: BlockDevice, device: BlockDevice) -> bool:
+    """Whether it may be the stick as well; one that spins up, like an empty slot beside it, has no size.
+
+    Where the stick's socket is proven, only a second medium in this socket may be.
+    """
     is_beside = other.usb_device == device.usb_device
+    if expected.coming is not None and not is_beside:
+        return False
     return other.usb_device is not None and (other.size_bytes > 0 or not is_beside)
 
 
@@ -210,7 +228,7 @@ def _leads_to(node: Path, descriptor: int) -> bool:
     return False
 
 
-def _lock(node: Path, descriptor: int) -> None:
+def _lock(expected: Expected, descriptor: int) -> None:
     """Keep udev and other programs that ask from looking at the disk while its bytes change."""
     until_s = time.monotonic() + _LOCK_LIMIT_S
     while True:
@@ -218,15 +236,15 @@ def _lock(node: Path, descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until_s:
-                raise _refused(node, Doubt("another program has locked it", BUSY.remedy)) from None
+                raise _refused(expected, Doubt("another program has locked it", BUSY.remedy)) from None
             time.sleep(_LOOK_EVERY_S)
         else:
             return
 
 
-def _refused(node: Path, doubt: Doubt) -> WrongDiskError:
+def _refused(expected: Expected, doubt: Doubt) -> WrongDiskError:
     return WrongDiskError(
-        f"{node} is not proven to be the board's stick, nothing was written",
+        f"{expected.node} is not proven to be the board's stick, {expected.written}",
         why=doubt.why,
         remedy=doubt.remedy,
     )

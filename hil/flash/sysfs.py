@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BlockDevice", "block_device", "disks_of", "identity_of"]
+__all__ = ["BlockDevice", "block_device", "disks_of", "identity_of", "names_at", "number_at"]
 
 _SECTOR_BYTES = 512
 
@@ -40,6 +40,16 @@ def block_device(sys: Path, identity: str) -> BlockDevice | None:
     folder = (sys / "dev" / "block" / identity).resolve()
     found = BlockDevice(folder)
     return found if folder.is_relative_to(sys.resolve()) and found.identity == identity else None
+
+
+def names_at(device: Path) -> tuple[str, str, str]:
+    """Read what a USB device says that it is: vendor, product, serial number."""
+    return _text(device / "idVendor"), _text(device / "idProduct"), _text(device / "serial")
+
+
+def number_at(device: Path) -> str:
+    """Read the number that a USB device got when it was last plugged in; empty: not told."""
+    return _text(device / "devnum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +122,16 @@ class BlockDevice:
     def usb_names(self) -> tuple[str, ...]:
         """What its USB device is and where it is plugged in: vendor, product, serial number, port."""
         device = self.usb_device
-        if device is None:
-            return ()
-        return (*(_text(device / name) for name in ("idVendor", "idProduct", "serial")), device.name)
+        return () if device is None else (*names_at(device), device.name)
+
+    @property
+    def coming(self) -> tuple[str, str]:
+        """Its USB socket, and what tells this coming of it from every other one there.
+
+        A USB device gets a new number each time that it is plugged in, and keeps it when a card is changed.
+        """
+        device = self.usb_device
+        return ("", self.key) if device is None else (device.name, number_at(device) or self.key)
 
     def partitions(self) -> list[BlockDevice]:
         """Its partitions."""

@@ -45,9 +45,9 @@ def _seen(now: Callable[[], Storage]) -> tuple[Path, int] | None:
         storage = now()
     except HilError:  # the board is lost, or the lease is over
         return None
-    if storage.node is None and storage.position is Position.HOST:
+    if storage.position is Position.HOST and (storage.node is None or storage.is_awaited):
         with suppress(HilError):  # whoever asks for the stick is told why there is none
             storage.wait_for_node()
-    node = storage.node
+    node = storage.proven_node
     size = size_bytes(node) if node is not None else 0
     return (node, size) if node is not None and size else None

@@ -12,6 +12,7 @@ from hil.errors import HilError
 from hil.lab.board_record import record_path
 from hil.lab.lease import lock_path
 from hil.lab.lock_file import LockFile, lock_folder
+from hil.lab.stick_sockets import forget_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,7 @@ __all__ = ["forget_boards"]
 
 
 def forget_boards(serials: Iterable[str], folder: Path | None = None) -> None:
-    """Remove lock and record of boards that are gone for good; one that somebody holds is left alone.
+    """Remove lock, record and sockets of boards that are gone for good; one that is held is left alone.
 
     Never raises: files that stay do no harm.
 
@@ -43,6 +44,7 @@ def _forget(folder: Path, serial: str) -> None:
     try:
         if lock.try_lock():
             record_path(folder, serial).unlink(missing_ok=True)
+            forget_sockets(folder, serial)
             path.unlink()
     finally:
         lock.close()

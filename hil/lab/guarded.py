@@ -81,14 +81,17 @@ class GuardedLease:
         """Return a word by which other processes use the board under this lease; see `hil.lab.borrowed`."""
         return self._lease.lend()
 
-    def release(self) -> None:
+    def release(self, position: str = "off") -> None:
         """Give back a board that its holder has made safe; harmless when repeated.
+
+        Args:
+            position: Who has the stick: "host" where a program of the host uses it.
 
         Raises:
             GuardError: The board is given back; but for some of the time there was no guard.
         """
         had_guard = self._guard is not None
-        self._end(BoardRecord.left_safe)
+        self._end(lambda record: record.left_safe().with_position(position))
         if had_guard and self._guard_error is not None:
             raise self._guard_error
 

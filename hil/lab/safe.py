@@ -13,14 +13,15 @@ from hil.dutlink.host import Host
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
 from hil.dutlink.waiting import hold
-from hil.lab.safety import FORCE_OFF, LEAVE, OFF, resolve
+from hil.lab.safety import FORCE_OFF, LEAVE, OFF, MadeSafe, resolve
+from hil.lab.stick_sockets import StickSockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hil.dutlink.board import Board
 
-__all__ = ["bring_to_safety", "make_safe"]
+__all__ = ["bring_to_safety", "make_safe", "this_host"]
 
 MEASURED_WITHIN_S = 5.0
 
@@ -32,8 +33,8 @@ def make_safe(
     host: Mapping[str, Any] | None = None,
     offset_amps: float = 0.0,
     answer_s: float = ANSWER_LIMIT_S,
-) -> float:
-    """Make a board safe, and return what its DUT draws afterwards, in amperes.
+) -> MadeSafe:
+    """Make a board safe, and return what its DUT draws afterwards, and what else is to be told.
 
     Args:
         serial: The board.
@@ -51,11 +52,18 @@ def make_safe(
     with open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
         bring_to_safety(board, policy)
         hold(SETTLE_S)
-        return board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+        amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+        user = board.storage.taken_from
+        return MadeSafe(amps, f"the stick was taken away although {user}" if user else "")
 
 
-def bring_to_safety(board: Board, policy: str) -> None:
+def bring_to_safety(board: Board, policy: str, *, leave_stick: bool = False) -> None:
     """Do what the place wants before force-off, then force-off; nothing where its DUT is to be left alone.
+
+    Args:
+        board: It.
+        policy: What the place wants.
+        leave_stick: Leave the stick where it is.
 
     Raises:
         BoardFaultError, BoardLostError: The board did not do it.
@@ -65,12 +73,17 @@ def bring_to_safety(board: Board, policy: str) -> None:
     try:
         _prepare(board, policy)
     finally:
-        board.make_safe()
+        board.make_safe(leave_stick=leave_stick)
+
+
+def this_host() -> Host:
+    """Return this machine's own USB, where what is learned of sticks is kept beside the locks."""
+    return Host(stick_memory=StickSockets)
 
 
 def _host(description: Mapping[str, Any] | None) -> Host:
     if description is None:
-        return Host()
+        return this_host()
     host = resolve(description["call"])(**description.get("arguments", {}))
     if not isinstance(host, Host):
         raise TypeError(f"{description['call']} returned {type(host).__name__}, not a Host")

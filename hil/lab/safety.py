@@ -1,7 +1,8 @@
 """How a board is made safe, as plain data: a guard carries it to a time when nobody is left to ask.
 
 The action is named, not called: a function that takes the serial number and keyword arguments of plain data,
-and returns what the DUT drew afterwards in amperes (None: not measured). It raises what stood in its way.
+and returns what the DUT drew afterwards in amperes (None: not measured), or `MadeSafe` where there is more to
+tell. It raises what stood in its way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 from hil.errors import (
     BoardFaultError,
@@ -28,7 +29,7 @@ from hil.lab.board_record import SafetyEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORCE_OFF", "LEAVE", "OFF", "Safety", "attempt", "resolve"]
+__all__ = ["FORCE_OFF", "LEAVE", "OFF", "MadeSafe", "Safety", "attempt", "resolve"]
 
 FORCE_OFF = "force-off"
 """The policy of a place that says nothing."""
@@ -48,7 +49,20 @@ LONGEST_RETRY_S = 2.0
 
 _HERE = "hil.lab.safe:make_safe"
 
-Action: TypeAlias = Callable[..., float | None]
+
+class MadeSafe(NamedTuple):
+    """What an action did.
+
+    Attributes:
+        amps: What the DUT drew afterwards; None: not measured.
+        remark: What else is to be told, such as who lost the stick by it.
+    """
+
+    amps: float | None
+    remark: str = ""
+
+
+Action: TypeAlias = Callable[..., float | MadeSafe | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +138,7 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
     problem, silent, faulty = "", False, False
     for spent_s in _tries(safety.limit_s):
         try:
-            amps = action(serial, policy=safety.policy, **safety.arguments)
+            done = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
             silent = isinstance(error, BoardLostError | BoardTimeoutError)
             faulty = isinstance(error, BoardFaultError) and not isinstance(error, _UNANSWERED)
@@ -132,7 +146,8 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
             if _is_absent(error) and spent_s >= safety.absent_s:
                 break
         else:
-            return SafetyEvent.made_safe(why, by, amps)
+            made = done if isinstance(done, MadeSafe) else MadeSafe(done)
+            return SafetyEvent.made_safe("; ".join(filter(None, (why, made.remark))), by, made.amps)
     return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty)
 
 

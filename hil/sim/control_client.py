@@ -87,6 +87,19 @@ class ControlClient:
         answer = self._ask_with_token({"do": "log", "board": serial, "since": since})
         return answer["requests"], answer["next"]
 
+    def plug_disk(self, disk: str, **facts: Any) -> None:  # noqa: ANN401 - as the port takes them
+        """Plug in a disk that belongs to no board: `socket`, `serial`, `size_bytes`."""
+        self._ask_with_token({"do": "plug_disk", "disk": disk, **facts})
+
+    def unplug_disk(self, disk: str) -> None:
+        """Pull it out."""
+        self._ask_with_token({"do": "unplug_disk", "disk": disk})
+
+    def disks(self) -> dict[str, Any]:
+        """Return the truth about such disks: above all, how many of their bytes were changed."""
+        disks: dict[str, Any] = self._ask_with_token({"do": "disks"})["disks"]
+        return disks
+
     def quit(self) -> None:
         """End the simulator."""
         self._ask_with_token({"do": "quit"})

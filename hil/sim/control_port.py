@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlPort"]
 
+_DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
+"""A stranger's disk of which nothing is said."""
+
 _LINE_LIMIT = 1 << 20
 _Request = dict[str, Any]
 _Answer = dict[str, Any]
@@ -99,6 +102,20 @@ class ControlPort:
         requests, following = self._board(request).rig.log.since(since)
         return {"requests": requests, "next": following}
 
+    def _plug_disk(self, request: _Request) -> _Answer:
+        given = [request.get(key, default) for key, default in _DISK.items()]
+        if [type(value) for value in given] != [type(default) for default in _DISK.values()]:
+            raise SimulatorError(f"{given!r} is no disk", remedy=f"of these kinds: {_DISK}")
+        self._simulator.strangers.plug(*given)
+        return {}
+
+    def _unplug_disk(self, request: _Request) -> _Answer:
+        self._simulator.strangers.unplug(str(request.get("disk")))
+        return {}
+
+    def _disks(self, _request: _Request) -> _Answer:
+        return {"disks": self._simulator.strangers.states()}
+
     def _quit(self, _request: _Request) -> _Answer:
         self._simulator.ended.set()
         return {}
@@ -117,6 +134,9 @@ class ControlPort:
         "fault": _fault,
         "clear": _clear,
         "log": _log,
+        "plug_disk": _plug_disk,
+        "unplug_disk": _unplug_disk,
+        "disks": _disks,
         "quit": _quit,
     }
 

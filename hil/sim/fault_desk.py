@@ -103,6 +103,10 @@ def _stick_remove(rig: Rig, arguments: _Arguments) -> None:
     rig.stick.refresh()
 
 
+def _stick_late(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.late_s = arguments["seconds"]
+
+
 def _stick_missing(rig: Rig, arguments: _Arguments) -> None:
     rig.stick.faults.missing = arguments["on"]
     rig.stick.refresh()
@@ -134,6 +138,7 @@ _FAULTS: dict[str, _Fault] = {
     "stick_drop": _Fault(_stick_drop, {"every": int}, {"every": 0}),
     "stick_counterfeit": _Fault(_stick_counterfeit, {"real_bytes": int}, {"real_bytes": 0}),
     "stick_remove": _Fault(_stick_remove, {"on": True, "after_bytes": 0}, _OFF),
+    "stick_late": _Fault(_stick_late, {"seconds": float}, {"seconds": 0.0}),
     "stick_missing": _Fault(_stick_missing, _ON, _OFF),
     "sag": _Fault(_of_dut("sag"), {"volts": 4.5, "on": True}, _OFF),
     "hang_in_boot": _Fault(_of_dut("hang_in_boot"), _ON, _OFF),

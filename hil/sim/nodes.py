@@ -60,7 +60,8 @@ class Node:
     def hide(self) -> None:
         """Let it vanish; harmless when it is not there."""
         self.listing.hide()
-        self.by_id.unlink(missing_ok=True)
+        if self._is_named_by_id:
+            self.by_id.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
     def _replace(self, make: Callable[[Path], None]) -> None:
@@ -68,8 +69,21 @@ class Node:
         fresh.unlink(missing_ok=True)
         make(fresh)
         fresh.replace(self.path)
-        if not os.path.lexists(self.by_id):
-            self.by_id.symlink_to(os.path.relpath(self.path, self.by_id.parent))
+        if not self._is_named_by_id:
+            self.by_id.unlink(missing_ok=True)
+            self.by_id.symlink_to(self._from_by_id)
+
+    @property
+    def _is_named_by_id(self) -> bool:
+        """Whether the name is this device's: of two that call themselves the same the later one has it."""
+        try:
+            return str(self.by_id.readlink()) == self._from_by_id
+        except OSError:
+            return False
+
+    @property
+    def _from_by_id(self) -> str:
+        return os.path.relpath(self.path, self.by_id.parent)
 
 
 def _link(file: Path, path: Path) -> None:

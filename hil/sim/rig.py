@@ -70,6 +70,8 @@ class Rig:
         self.log = RequestLog(around.clock)
         self.in_boot_loader = False
         self._path: FaultyPath | None = None
+        self._listing = around.sys.board(self.port.busid, serial)
+        self.port.listeners.append(self._list_board)
         self.tty = Tty(self.port, around.dev.tty(index, serial), around.watch, around.loop)
         self.dut = SimulatedDut(around.clock)
         self.stick = self._make_stick(index, around)
@@ -123,6 +125,10 @@ class Rig:
         self.unplug()
         self.tty.close()
         self.stick.close()
+
+    def _list_board(self) -> None:
+        """Let `/sys` tell of the board as long as the host has it."""
+        (self._listing.show if self.port.claims is not None else self._listing.hide)()
 
     def _detached(self) -> None:
         # not within the transfer that asked for it

@@ -21,6 +21,7 @@ from hil.sim.fault_desk import FaultDesk
 from hil.sim.nodes import DevFolder
 from hil.sim.open_watch import OpenWatch
 from hil.sim.rig import Rig, Surroundings
+from hil.sim.stranger import Strangers
 from hil.sim.sysfs import SysFolder
 from hil.sim.trust import TOKEN_NAME
 from hil.sim.usbip_server import UsbIpServer
@@ -161,6 +162,7 @@ class Simulator:
             state=folders.state,
             stick_bytes=options.stick_bytes,
         )
+        self.strangers = Strangers(folders.state / "strangers", self._bus, around.dev, around.sys)
         rigs = [Rig(index, _serial(folders.state, index), around) for index in range(options.boards)]
         self.boards = {rig.serial: ServedBoard(rig, FaultDesk(rig)) for rig in rigs}
         self._usbip_port = 0
@@ -185,6 +187,7 @@ class Simulator:
         await self._server.close()
         for board in self.boards.values():
             board.rig.close()
+        self.strangers.close()
         self._token_file.unlink(missing_ok=True)
         self._watch.close()
 

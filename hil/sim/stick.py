@@ -39,6 +39,9 @@ class Stick:
         clock: Simulated time.
         rng: How long the host takes, each time.
         give_dut: Called with the bytes when the DUT gets the stick, with None when it loses it.
+
+    Attributes:
+        late_s: How much later than usual the host sees it come, as with a slow mux.
     """
 
     def __init__(  # noqa: PLR0913 - what a stick is wired to, by name
@@ -54,6 +57,7 @@ class Stick:
     ) -> None:
         self.position = Position.OFF
         self.faults = StickFaults()
+        self.late_s = 0.0
         self.serial = serial
         self._file = file
         self._port = port
@@ -130,8 +134,10 @@ class Stick:
     def _enter_host(self) -> None:
         self._node_timer.cancel()
         self._node.hide()
-        self._plug_timer = self._clock.call_later(ON_BUS_AFTER_S, self._port.plug, self._usb)
-        self._node_timer = self._clock.call_later(self._rng.uniform(*NODE_AFTER_S), self._make_node_due)
+        self._plug_timer = self._clock.call_later(ON_BUS_AFTER_S + self.late_s, self._port.plug, self._usb)
+        self._node_timer = self._clock.call_later(
+            self._rng.uniform(*NODE_AFTER_S) + self.late_s, self._make_node_due
+        )
 
     def _leave_host(self) -> None:
         self._plug_timer.cancel()

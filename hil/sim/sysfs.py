@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hil.sim.partitions import Partition
 
-__all__ = ["NotListed", "SysDisk", "SysFolder", "SysListing", "UsbNames"]
+__all__ = ["NotListed", "SysBoard", "SysDisk", "SysFolder", "SysListing", "UsbNames"]
 
 _SECTOR_BYTES = 512
 
@@ -72,6 +72,7 @@ class SysFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._sequence = itertools.count(1)
+        self._devices = itertools.count(2)
         for folder in ("block", "class/block", "dev/block", "bus/usb/devices", "bus/scsi/devices"):
             (root / folder).mkdir(parents=True)
 
@@ -86,9 +87,37 @@ class SysFolder:
         """
         return SysDisk(self, name, (index, busid), names)
 
+    def next_device(self) -> int:
+        """Number USB devices as Linux does: another one each time that one is plugged in."""
+        return next(self._devices)
+
+    def board(self, busid: str, serial: str) -> SysBoard:
+        """Return the place of a board that is plugged in at `busid`."""
+        return SysBoard(self.root, busid, serial)
+
     def next_sequence(self) -> int:
         """Count disks as Linux does since 5.15: no number comes twice."""
         return next(self._sequence)
+
+
+class SysBoard:
+    """One board in the folder, as far as it tells where a board of which serial number is."""
+
+    def __init__(self, root: Path, busid: str, serial: str) -> None:
+        self._device = root / "devices/platform/vhci_hcd.0" / f"usb{busid.partition('-')[0]}" / busid
+        self._link = root / "bus/usb/devices" / busid
+        self._serial = serial
+
+    def show(self) -> None:
+        """Publish it; harmless when it is there."""
+        if not self._device.is_dir():
+            _write(self._device, {"serial": self._serial})
+            _link(self._link, self._device)
+
+    def hide(self) -> None:
+        """Let it vanish; harmless when it is not there."""
+        self._link.unlink(missing_ok=True)
+        shutil.rmtree(self._device, ignore_errors=True)
 
 
 class SysDisk:
@@ -148,6 +177,7 @@ class SysDisk:
             "product": names.product,
             "serial": names.serial,
             "speed": "480",
+            "devnum": str(self._folder.next_device()),
         }
         _write(self._device, facts)
         _write(

@@ -13,7 +13,9 @@ from hil.dutlink.host import Host
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardAbsentError
 from hil.lab.lab import Lab
+from hil.lab.safe import this_host
 from hil.lab.safety import Safety
+from hil.lab.stick_sockets import StickSockets
 from hil.sim.control_client import ControlClient
 from hil.sim.process import SimulatorProcess
 from hil.suite.far_host import FarHost
@@ -83,7 +85,8 @@ class Hosts:
                 remedy="--hil-boards usb, or --hil-boards sim:2 for simulated boards",
             )
         if self._chosen is None:
-            self._chosen = Host() if self._boards.where is Where.USB else simulated_host(self._ready_line())
+            is_usb = self._boards.where is Where.USB
+            self._chosen = this_host() if is_usb else simulated_host(self._ready_line())
         return self._chosen
 
     def chosen_as_data(self) -> dict[str, Any] | None:
@@ -194,4 +197,10 @@ def start_boards(number: int) -> SimulatorProcess:
 def simulated_host(ready: dict[str, Any]) -> Host:
     """Return the host of simulated boards whose ready line this is."""
     simulated = importlib.import_module("hil.sim.backend").simulated_host(ready)  # imports pyusb: not before
-    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
+    return Host(
+        simulated.label,
+        backend=simulated.backend,
+        dev=simulated.dev,
+        sys=simulated.sys,
+        stick_memory=StickSockets,
+    )

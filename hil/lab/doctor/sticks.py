@@ -20,7 +20,14 @@ _CHECK = "stick"
 def stick_follows(patient: Patient) -> Findings:
     """Turn the mux to the host and off again, and see the stick come and go; gives the lease back."""
     reason = "--quick leaves out what moves the mux" if patient.bench.quick else patient.reason_to_leave_it
+    reason = reason or _in_use(patient)
     yield unchecked(_CHECK, reason, board=patient.serial) if reason else _turned(patient)
+
+
+def _in_use(patient: Patient) -> str:
+    """Who uses the stick, or what may be the stick, on this host; empty: nothing that is seen."""
+    user = patient.board.storage.user()
+    return f"{user}, and the mux is not turned under it; hil storage off, when that has ended" if user else ""
 
 
 def _turned(patient: Patient) -> Finding:
@@ -32,7 +39,7 @@ def _turned(patient: Patient) -> Finding:
         except StorageError as error:
             return problem_of(_CHECK, error, mend=_mend(patient), board=patient.serial)
         finally:
-            patient.board.storage.off()
+            patient.board.storage.off(force=True)
 
 
 def _followed(patient: Patient) -> Finding:
@@ -51,4 +58,5 @@ def _mend(patient: Patient) -> str:
         return f"hil enroll --board {serial}    (sees which disk follows the mux)"
     return (
         f"plug a stick into the board, then: hil storage host --board {serial}; lsblk --output NAME,TRAN,SIZE"
+        f"; after its cables were changed: hil storage learn --board {serial}"
     )

@@ -60,7 +60,7 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
 
 def _stick(board: Board) -> tuple[Path | None, str]:
     try:
-        board.storage.host()
+        board.storage.learn()
         node = board.storage.wait_for_node()
         board.storage.off()
         board.storage.wait_until_gone()

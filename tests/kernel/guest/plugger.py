@@ -33,9 +33,10 @@ def main() -> None:
     parser.add_argument("port", type=int)
     options = parser.parse_args()
     server = (options.address, options.port)
+    ports: dict[str, int] = {}
     while True:
         for busid in exported(server):
-            port = attach(server, busid)
+            port = attach(server, busid, ports)
             if port is not None:
                 print(f"plugger: {busid} is at port {port}", flush=True)  # noqa: T201 - its log
         time.sleep(LOOK_EVERY_S)
@@ -55,8 +56,11 @@ def exported(server: tuple[str, int]) -> list[str]:
     return found
 
 
-def attach(server: tuple[str, int], busid: str) -> int | None:
-    """Import one device and hand its connection to the kernel; None where it went away meanwhile."""
+def attach(server: tuple[str, int], busid: str, ports: dict[str, int]) -> int | None:
+    """Import one device and hand its connection to the kernel; None where it went away meanwhile.
+
+    A cable stays in its socket, so a device comes back at the port where it was: `ports`, by bus id.
+    """
     with socket.create_connection(server, ANSWER_LIMIT_S) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(HEADER.pack(VERSION, REQUEST_IMPORT, 0) + busid.encode().ljust(32, b"\0"))
@@ -65,21 +69,26 @@ def attach(server: tuple[str, int], busid: str) -> int | None:
             return None
         _, _, busnum, devnum, speed, *_ = DEVICE.unpack(receive(connection, DEVICE.size))
         connection.settimeout(None)  # the kernel wants a blocking socket
-        port = free_port(speed)
+        port = ports[busid] = free_port(speed, ports.get(busid), set(ports.values()))
         words = f"{port} {connection.fileno()} {busnum << 16 | devnum} {speed}"
         VHCI.joinpath("attach").write_text(words, "ascii")
         return port
 
 
-def free_port(speed: int) -> int:
-    """The first free port of the hub for that speed; raises LookupError where all are taken."""
+def free_port(speed: int, usual: int | None, others: set[int]) -> int:
+    """The usual port, or the first free one of the hub for that speed that is not another device's.
+
+    Raises LookupError where all are taken.
+    """
     hub = "ss" if speed >= SUPER_SPEED else "hs"
     rows = [line.split() for line in VHCI.joinpath("status").read_text("ascii").splitlines()[1:]]
     free = [int(port) for kind, port, state, *_ in rows if kind == hub and state == FREE]
     if not free:
         message = f"no free {hub} port of vhci_hcd"
         raise LookupError(message)
-    return free[0]
+    if usual in free:
+        return usual
+    return min(free, key=lambda port: (port in others, port))
 
 
 def receive(connection: socket.socket, length: int) -> bytes:

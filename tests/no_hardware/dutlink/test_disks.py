@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.disks import Watch, size_bytes, usb_disks
-from hil.errors import StickAmbiguousError, StorageError
+from hil.dutlink.disks import name_of, size_bytes, usb_disks
+from hil.dutlink.sockets import disks_by_socket
+from hil.dutlink.turn import Turn
+from hil.errors import StorageError
+from hil.sim.sysfs import SysFolder, UsbNames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,47 +44,63 @@ def test_the_size_of_a_block_device_needs_no_permission(monkeypatch: pytest.Monk
     assert size_bytes(node) == 4096 * 512  # type: ignore[arg-type]
 
 
-def test_a_host_without_a_device_folder_is_a_storage_error(tmp_path: Path) -> None:
+def test_turn_on_a_host_without_a_device_folder_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        Watch(tmp_path / "none")
+        Turn(tmp_path / "none", 1.0).take()
 
 
-def test_a_disk_that_went_and_came_back_counts_as_new(dev: Path) -> None:
-    node = dev / "disk" / "by-id" / "usb-Stick-0:0"
-    node.touch()
-    watch = Watch(dev)
-    node.unlink()
-    watch.came()
-    node.touch()
-
-    came = watch.came()
-
-    watch.end()
-    assert came == {node}
-
-
-def test_a_card_reader_s_empty_slots_do_not_make_the_stick_ambiguous(dev: Path) -> None:
+def test_name_of_a_disk_is_the_one_that_leads_to_it(dev: Path) -> None:
     by_id = dev / "disk" / "by-id"
-    watch = Watch(dev)
-    for slot in ("0:0", "0:1", "0:2"):
-        (by_id / f"usb-Reader_4711-{slot}").touch()
-    spinning_up = watch.only()
-    (by_id / "usb-Reader_4711-0:1").write_bytes(b"card")
+    for name in ("sda", "sdb"):
+        (dev / name).touch()
+        (by_id / f"usb-Stick_{name}-0:0").symlink_to(dev / name)
 
-    found = watch.only()
-
-    watch.end()
-    assert spinning_up is not None
-    assert size_bytes(spinning_up) == 0
-    assert found == by_id / "usb-Reader_4711-0:1"
+    assert (name_of(dev, "sdb"), name_of(dev, "sdc")) == (by_id / "usb-Stick_sdb-0:0", None)
 
 
-def test_two_cards_in_one_reader_are_ambiguous(dev: Path) -> None:
-    watch = Watch(dev)
-    for slot in ("0:0", "0:1"):
-        (dev / "disk" / "by-id" / f"usb-Reader_4711-{slot}").write_bytes(b"card")
+def listed(folder: SysFolder, file: Path, name: str, busid: str, serial: str = "AB12") -> None:
+    file.write_bytes(bytes(4096))
+    folder.disk(ord(name[-1]), name, busid, UsbNames("1209", "0001", "HIL", "Stick", serial)).show(file)
 
-    with pytest.raises(StickAmbiguousError, match="2 disks"):
-        watch.only()
 
-    watch.end()
+def test_disks_by_socket_tells_disks_of_equal_names_apart(tmp_path: Path) -> None:
+    folder = SysFolder(tmp_path / "sys")
+    listed(folder, tmp_path / "a", "sda", "2-1")
+    listed(folder, tmp_path / "b", "sdb", "2-1.4")
+
+    found = disks_by_socket(folder.root)
+
+    assert {socket: disk.media[0].name for socket, disk in found.items()} == {"2-1": "sda", "2-1.4": "sdb"}
+    assert found["2-1"].names == found["2-1.4"].names == ("1209", "0001", "AB12", 4096)
+    assert found["2-1"].coming != found["2-1.4"].coming
+
+
+def test_disks_by_socket_takes_a_card_reader_s_slots_for_one_device(tmp_path: Path) -> None:
+    folder = SysFolder(tmp_path / "sys")
+    listed(folder, tmp_path / "a", "sda", "2-1")
+    slot = (folder.root / "block/sda").resolve().parents[2] / "6:0:0:1/block/sdb"
+    shutil.copytree((folder.root / "block/sda").resolve(), slot, symlinks=True)
+    (folder.root / "block/sdb").symlink_to(slot)
+    two_cards = disks_by_socket(folder.root)["2-1"]
+    (slot / "size").write_text("0")
+
+    one_card = disks_by_socket(folder.root)["2-1"]
+
+    assert ([card.name for card in two_cards.media], [card.name for card in one_card.media]) == (
+        ["sda", "sdb"],
+        ["sda"],
+    )
+
+
+def test_disks_by_socket_sees_no_new_coming_in_a_card_that_is_put_into_a_reader(tmp_path: Path) -> None:
+    folder = SysFolder(tmp_path / "sys")
+    listed(folder, tmp_path / "a", "sda", "2-1")
+    disk = (folder.root / "block/sda").resolve()
+    (disk / "size").write_text("0")
+    empty = disks_by_socket(folder.root)["2-1"]
+    (disk / "size").write_text("8")
+    (disk / "diskseq").write_text("77")
+
+    full = disks_by_socket(folder.root)["2-1"]
+
+    assert (empty.is_ready, full.is_ready, empty.coming == full.coming) == (False, True, True)

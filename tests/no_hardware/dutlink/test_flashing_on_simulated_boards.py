@@ -255,7 +255,7 @@ def test_a_stick_that_somebody_turns_away_is_lost(
 ) -> None:
     def turn_away() -> None:
         with open_board(host, board.serial, console=False) as other:
-            other.storage.dut()
+            other.storage.dut(force=True)
         node = Path(truth(simulator, board)["stick"]["node"])
         assert until(lambda: not node.exists(), LIMIT_S)
 

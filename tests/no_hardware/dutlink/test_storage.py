@@ -3,44 +3,28 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from mux_bench import MuxBench
 
 from hil import errors
-from hil.dutlink import disks
-from hil.dutlink.storage import Storage
+from hil.dutlink import turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fake_bus import FakeBoard
 
     from hil.dutlink.board import Board
 
-STICK = "usb-Generic_Flash_Disk_1234-0:0"
-
 
 @pytest.fixture
-def by_id(dev: Path) -> Path:
-    return dev / "disk" / "by-id"
-
-
-@pytest.fixture
-def stick(fake: FakeBoard, by_id: Path) -> Path:
-    """A stick that follows the mux at once."""
-    node = by_id / STICK
-
-    def follow(request: int, value: int) -> None:
-        if request == 2 and value == 1:
-            node.write_bytes(b"disk")
-            (by_id / f"{STICK}-part1").write_bytes(b"part")
-        elif request == 2:
-            node.unlink(missing_ok=True)
-
-    fake.on_request = follow
-    return node
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MuxBench]:
+    bench = MuxBench(tmp_path / "bench", monkeypatch)
+    yield bench
+    bench.close()
 
 
 @pytest.mark.parametrize(("verb", "value"), [("off", 0), ("dut", 2)])
@@ -65,106 +49,87 @@ def test_the_position_is_unknown_after_a_request_that_failed(board: Board, fake:
     assert board.storage.position is None
 
 
-def test_the_disk_that_follows_the_mux_is_the_stick(board: Board, stick: Path, by_id: Path) -> None:
-    (by_id / "usb-Somebody_Elses_Disk-0:0").write_bytes(b"precious")
-    (by_id / "ata-Somebody_Elses_Disk").write_bytes(b"precious")
-    board.storage.off()
+def test_waiting_without_having_turned_it_turns_it(bench: MuxBench) -> None:
+    storage = bench.storage()
 
-    board.storage.host()
-
-    assert board.storage.wait_for_node(1.0) == stick
+    assert storage.wait_for_node().resolve() == bench.sticks[0]._node.path
+    assert bench.links[0].sent[-1] == "host"
 
 
-def test_a_stick_that_was_on_the_host_is_taken_off_first(board: Board, fake: FakeBoard, stick: Path) -> None:
-    stick.write_bytes(b"disk")
+def test_a_stick_that_was_on_the_host_is_taken_off_first(bench: MuxBench) -> None:
+    bench.links[0].send(2, 1)
+    bench.clock.advance(10)
+    storage = bench.storage()
+    bench.links[0].sent.clear()
 
-    board.storage.host()
+    storage.host()
 
-    assert board.storage.wait_for_node(1.0) == stick
-    assert fake.done == [(2, 0, b""), (2, 1, b"")]
-
-
-def test_a_node_without_a_size_is_not_ready(board: Board, fake: FakeBoard, by_id: Path) -> None:
-    fake.on_request = lambda request, value: (by_id / STICK).touch() if (request, value) == (2, 1) else None
-    board.storage.host()
-    threading.Timer(0.2, (by_id / STICK).write_bytes, [b"disk"]).start()
-
-    assert board.storage.wait_for_node(2.0).stat().st_size == 4
+    assert bench.links[0].sent == ["off", "host"]
 
 
-def test_a_stick_that_never_appears_is_missing(board: Board) -> None:
-    board.storage.host()
+def test_a_stick_that_never_appears_is_missing(bench: MuxBench) -> None:
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    storage.host()
 
     with pytest.raises(errors.StickMissingError, match="no USB disk appeared"):
-        board.storage.wait_for_node(0.1)
+        storage.wait_for_node()
 
 
-def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(board: Board, fake: FakeBoard) -> None:
-    board.storage.host()
-    fake.always = errno.ENODEV
+def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(
+    bench: MuxBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost() -> bytes:
+        raise errors.BoardLostError("gone")
+
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    storage.host()
+    monkeypatch.setattr(bench.links[0], "answer", lost)
 
     with pytest.raises(errors.BoardLostError):
-        board.storage.wait_for_node(0.1)
+        storage.wait_for_node()
 
 
-@pytest.mark.usefixtures("stick")
-def test_two_disks_at_once_are_ambiguous(board: Board, by_id: Path) -> None:
-    board.storage.host()
-    (by_id / "usb-Another-0:0").write_bytes(b"precious")
+def test_a_found_stick_is_remembered_and_followed(bench: MuxBench) -> None:
+    storage = bench.storage(remembers=False)
+    storage.host()
+    node = storage.wait_for_node()
+    storage.dut()
+    storage.wait_until_gone()
+    bench.links[0].sent.clear()
 
-    with pytest.raises(errors.StickAmbiguousError, match="Another"):
-        board.storage.wait_for_node(1.0)
+    storage.host()
 
-
-def test_two_names_of_one_disk_are_one_stick(board: Board, stick: Path, by_id: Path) -> None:
-    board.storage.host()
-    (by_id / "usb-0-the-same").symlink_to(stick)
-
-    assert board.storage.wait_for_node(1.0).resolve() == stick
+    assert storage.wait_for_node() == node
+    assert bench.links[0].sent == ["host"]
 
 
-def test_a_found_stick_is_remembered_and_followed(board: Board, stick: Path) -> None:
-    board.storage.host()
-    board.storage.wait_for_node(1.0)
+def test_a_stick_that_is_there_is_not_taken_away_to_be_found_again(bench: MuxBench) -> None:
+    storage = bench.storage()
+    node = storage.wait_for_node()
+    bench.links[0].sent.clear()
 
-    board.storage.dut()
-    board.storage.wait_until_gone(1.0)
-    board.storage.host()
+    storage.host()
 
-    assert board.storage.wait_for_node(1.0) == stick
+    assert storage.wait_for_node() == node
+    assert "off" not in bench.links[0].sent
 
 
-@pytest.mark.usefixtures("stick")
-def test_a_node_that_stays_is_named(board: Board, fake: FakeBoard) -> None:
-    board.storage.host()
-    board.storage.wait_for_node(1.0)
-    fake.on_request = None
-    board.storage.off()
+def test_a_node_that_stays_is_named(bench: MuxBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = bench.storage()
+    node = storage.wait_for_node()
+    monkeypatch.setattr(bench.sticks[0], "move", lambda _position: None)
+    storage.off()
 
-    with pytest.raises(errors.StickStayedError, match=STICK):
-        board.storage.wait_until_gone(0.1)
+    with pytest.raises(errors.StickStayedError, match=node.name):
+        storage.wait_until_gone(0.1)
 
 
 def test_what_was_never_seen_cannot_be_missed(board: Board) -> None:
     board.storage.off()
 
     board.storage.wait_until_gone(0.0)
-
-
-def test_a_wired_stick_needs_no_search(board: Board, dev: Path, fake: FakeBoard) -> None:
-    node = dev / "sdb"
-    node.write_bytes(b"disk")
-    storage = Storage(board._link, dev, node)
-
-    storage.host()
-
-    assert storage.wait_for_node(0.1) == node
-    assert fake.done == [(2, 1, b"")]
-
-
-def test_waiting_without_having_turned_it_turns_it(board: Board, fake: FakeBoard, stick: Path) -> None:
-    assert board.storage.wait_for_node(1.0) == stick
-    assert fake.done[-1] == (2, 1, b"")
 
 
 def turn_is_free(dev: Path) -> bool:
@@ -178,41 +143,51 @@ def turn_is_free(dev: Path) -> bool:
     return True
 
 
-@pytest.mark.usefixtures("stick")
-def test_only_one_board_of_a_host_looks_for_its_stick_at_a_time(board: Board, dev: Path) -> None:
-    board.storage.host()
-    free_meanwhile = turn_is_free(dev)
-    board.storage.wait_for_node(1.0)
+def test_only_one_board_of_a_host_learns_where_its_stick_is_at_a_time(bench: MuxBench) -> None:
+    storage = bench.storage()
+    storage.host()
+    free_meanwhile = turn_is_free(bench.dev.root)
+    storage.wait_for_node()
 
-    assert (free_meanwhile, turn_is_free(dev)) == (False, True)
+    assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
 
 
-@pytest.mark.usefixtures("stick")
-def test_a_stick_that_is_known_comes_in_its_turn_too(board: Board, dev: Path) -> None:
-    board.storage.host()
-    board.storage.wait_for_node(1.0)
-    board.storage.off()
+def test_a_stick_whose_socket_no_other_process_knows_comes_in_its_turn_too(bench: MuxBench) -> None:
+    storage = bench.storage(remembers=False)
+    storage.wait_for_node()
+    storage.off()
 
-    board.storage.host()
-    free_meanwhile = turn_is_free(dev)
+    storage.host()
+    free_meanwhile = turn_is_free(bench.dev.root)
 
-    board.storage.wait_for_node(1.0)
-    assert (free_meanwhile, turn_is_free(dev)) == (False, True)
+    storage.wait_for_node()
+    assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
+
+
+def test_a_stick_whose_socket_is_known_needs_no_turn(bench: MuxBench) -> None:
+    bench.storage().wait_for_node()
+    folder = os.open(bench.dev.root, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+
+    assert bench.storage().wait_for_node().exists()
+
+    os.close(folder)
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "close"])
-def test_the_turn_ends_with_any_other_position(board: Board, dev: Path, verb: str) -> None:
-    board.storage.host()
+def test_the_turn_ends_with_any_other_position(bench: MuxBench, verb: str) -> None:
+    storage = bench.storage()
+    storage.host()
 
-    getattr(board.storage, verb)()
+    getattr(storage, verb)()
 
-    assert turn_is_free(dev)
+    assert turn_is_free(bench.dev.root)
 
 
 def test_a_turn_that_does_not_end_is_an_error(
     board: Board, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disks, "_TURN_LIMIT_S", 0.1)
+    monkeypatch.setattr(turn, "_TURN_LIMIT_S", 0.1)
     folder = os.open(dev, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
 

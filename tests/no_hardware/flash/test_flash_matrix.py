@@ -17,6 +17,7 @@ from bad_os import BadOs
 from flash_case import FORMATS, Fault, FlashCase
 from flash_station import FlashStation
 
+import hil.dutlink.following
 import hil.dutlink.stick_node
 import hil.dutlink.storage
 import hil.flash.disk
@@ -83,6 +84,8 @@ def stations(
     monkeypatch.setattr(hil.flash.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
     monkeypatch.setattr(hil.dutlink.storage, "APPEARS_WITHIN_S", 3.0)
     monkeypatch.setattr(hil.dutlink.stick_node, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.following, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.following, "_SETTLE_S", 0.02)
     with ExitStack() as stack:
         yield [stack.enter_context(FlashStation(bad_os, tmp_path / str(n))) for n in range(count)]
 

@@ -1,0 +1,156 @@
+"""USB disks by the socket that they are plugged into, and what is learned about a board's own.
+
+A name proves nothing: two sticks may share a serial number, and a name leads elsewhere a moment later. A
+stick is behind one port of its board's mux, and that port is cabled to one USB socket of the host. The kernel
+tells sockets apart (`2-1.3` is bus 2, port 1 of it, port 3 of the hub there), and gives a device another
+number each time that it is plugged in (`devnum`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hil.flash.sysfs import disks_of, names_at, number_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.flash.sysfs import BlockDevice
+
+__all__ = ["Learned", "OwnMemory", "StickMemory", "StickNames", "UsbDisk", "board_is_at", "disks_by_socket"]
+
+
+class StickNames(NamedTuple):
+    """What a stick says that it is.
+
+    Attributes:
+        vendor: USB vendor, four hexadecimal digits.
+        product: USB product, likewise.
+        serial: Its serial number; may be empty, and is not always its own.
+        size_bytes: Its size.
+    """
+
+    vendor: str
+    product: str
+    serial: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsbDisk:
+    """A USB device with disks on it, as one look found it.
+
+    Attributes:
+        socket: Where it is plugged in.
+        coming: What tells this coming of it from every other one.
+        names: What it is, with the size of its medium.
+        media: Its disks that have a medium; a card reader may have several.
+    """
+
+    socket: str
+    coming: str
+    names: StickNames
+    media: tuple[BlockDevice, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a medium that can be used."""
+        return bool(self.media and self.names.vendor)
+
+    def __str__(self) -> str:
+        return f"{self.media[0].name if self.media else 'a disk'} at USB socket {self.socket}"
+
+
+def disks_by_socket(sys: Path) -> dict[str, UsbDisk]:
+    """Look which USB disks are there now, by socket."""
+    found: dict[Path, list[BlockDevice]] = {}
+    for disk in disks_of(sys):
+        device = disk.usb_device
+        if device is not None:
+            found.setdefault(device, []).append(disk)
+    return {device.name: _usb_disk(device, disks) for device, disks in found.items()}
+
+
+def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:
+    vendor, product, serial = names_at(device)
+    sizes = {disk: disk.size_bytes for disk in disks}
+    media = tuple(disk for disk, size_bytes in sizes.items() if size_bytes)
+    size_bytes = sizes[media[0]] if media else 0
+    coming = number_at(device) or (media or tuple(disks))[0].key
+    return UsbDisk(device.name, coming, StickNames(vendor, product, serial, size_bytes), media)
+
+
+def board_is_at(sys: Path, place: str, serial: str) -> bool:
+    """Tell whether a board of that serial number is plugged in at that place now."""
+    try:
+        return (sys / "bus/usb/devices" / place / "serial").read_text("utf-8").strip() == serial
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Where a board's stick comes, once that was proven.
+
+    Attributes:
+        board: Where the board itself was plugged in: elsewhere, its cables may be others.
+        socket: The stick's socket.
+        names: What was in it last.
+        came_after_s: How long after *host* it could be used, in seconds.
+    """
+
+    board: str
+    socket: str
+    names: StickNames
+    came_after_s: float
+
+
+class StickMemory(Protocol):
+    """Keeps what was learned about one board's stick."""
+
+    def recall(self) -> Learned | None:
+        """Return what was learned; None before that, and where it cannot be believed."""
+        ...
+
+    def keep(self, learned: Learned) -> None:
+        """Keep it, if possible."""
+        ...
+
+    def forget(self) -> None:
+        """Forget it: the cabling has changed."""
+        ...
+
+    def of_others(self) -> list[tuple[str, Learned]]:
+        """Return what is known of other boards, by their serial numbers."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of this host can see what is kept here."""
+        ...
+
+
+class OwnMemory:
+    """What one process learned, for itself alone: a `StickMemory` where there is no better one."""
+
+    is_shared = False
+
+    def __init__(self) -> None:
+        self._learned: Learned | None = None
+
+    def recall(self) -> Learned | None:
+        """Return what was learned."""
+        return self._learned
+
+    def keep(self, learned: Learned) -> None:
+        """Keep it."""
+        self._learned = learned
+
+    def forget(self) -> None:
+        """Forget it."""
+        self._learned = None
+
+    def of_others(self) -> list[tuple[str, Learned]]:
+        """Return nothing."""
+        return []

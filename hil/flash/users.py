@@ -1,0 +1,75 @@
+"""What uses a disk on this host now: mounts, swap, volumes, loop devices, and programs that have it open."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.flash.doubt import used_elsewhere, uses_of
+from hil.flash.sysfs import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.flash.sysfs import BlockDevice
+
+__all__ = ["opened_by", "user_of"]
+
+_PROC = Path("/proc")
+
+
+def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
+    """Say what uses a disk or a part of it, such as "sda1 is mounted at /mnt"; empty: nothing that is seen.
+
+    Args:
+        disk: A whole disk.
+        sys: The folder where the host's kernel tells about disks.
+        dev: The host's device folder.
+    """
+    for use in uses_of(disk, sys):
+        return use.why
+    elsewhere = used_elsewhere(disk)
+    return elsewhere.why if elsewhere else next(opened_by(disk, dev), "")
+
+
+def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
+    """Yield which programs have a disk or a part of it open; those of other users only root can see."""
+    names = {part.identity: part.name for part in (disk, *disk.partitions()) if part.identity}
+    for process in _entries(_PROC):
+        if not process.name.isdecimal():
+            continue
+        for descriptor in _entries(process / "fd"):
+            name = names.get(_opened(descriptor, dev))
+            if name is not None:
+                yield f"{name} is open in process {process.name} ({_command(process)})"
+                break
+
+
+def _opened(descriptor: Path, dev: Path) -> str:
+    """The device that a process has open, as `identity_of`; a file that stands for one, by its folder."""
+    with suppress(OSError):
+        link = str(descriptor.readlink())
+        if not link.startswith("/"):
+            return ""
+        status = descriptor.stat()
+        if stat.S_ISBLK(status.st_mode) or (
+            stat.S_ISREG(status.st_mode) and Path(link).parent == dev.resolve()
+        ):
+            return identity_of(status)
+    return ""
+
+
+def _command(process: Path) -> str:
+    with suppress(OSError):
+        words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").split()
+        return " ".join(word if at else os.path.basename(word) for at, word in enumerate(words[:3]))  # noqa: PTH119
+    return "it ends just now"
+
+
+def _entries(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return list(folder.iterdir())
+    return []

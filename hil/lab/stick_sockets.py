@@ -1,0 +1,126 @@
+"""Where each board's stick comes, kept in the lock folder: one file for each board and user.
+
+Every user may write a board's record, but a word that decides which disk is overwritten must not come from
+another user. So it has a file of its own, and is believed only from a file that belongs to this user, or to
+root, and that nobody else may write. Other users' files only say which sockets to keep away from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hil.dutlink.sockets import Learned, OwnMemory, StickNames
+from hil.errors import HilError
+from hil.lab.atomic_file import write_atomically
+from hil.lab.shared_folder import lock_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["StickSockets", "forget_sockets"]
+
+_MOST_BYTES = 4096
+_PREFIX = "hil-stick-"
+
+
+class StickSockets:
+    """What is learned about one board's stick: a `StickMemory` that outlives the process.
+
+    Args:
+        serial: The board.
+        folder: Where the locks are; None: the machine's own folder.
+    """
+
+    def __init__(self, serial: str, folder: Path | None = None) -> None:
+        self._serial = serial
+        self._folder = folder
+        self._own = OwnMemory()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of this host can see what is kept here."""
+        return self._read() is not None
+
+    def recall(self) -> Learned | None:
+        """Return what was learned; where the file is gone or spoilt, what this process knows."""
+        return self._read() or self._own.recall()
+
+    def keep(self, learned: Learned) -> None:
+        """Keep it; where the folder does not let this user, in this process."""
+        self._own.keep(learned)
+        with suppress(OSError, HilError):
+            write_atomically(self._file(), _to_text(learned), mode=0o644)
+
+    def forget(self) -> None:
+        """Forget it: the cabling has changed."""
+        self._own.forget()
+        with suppress(OSError, HilError):
+            self._file().unlink(missing_ok=True)
+
+    def of_others(self) -> list[tuple[str, Learned]]:
+        """Return what any user's files say of other boards."""
+        found = []
+        with suppress(OSError, HilError):
+            for file in sorted((self._folder or lock_folder()).glob(f"{_PREFIX}*-*.json")):
+                serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
+                learned = _parsed(_content(file, None)) if serial != self._serial else None
+                if learned is not None:
+                    found.append((serial, learned))
+        return found
+
+    def _read(self) -> Learned | None:
+        with suppress(OSError, HilError):
+            return _parsed(_content(self._file(), {0, os.geteuid()}))
+        return None
+
+    def _file(self) -> Path:
+        """The file of this board and user; raises UsageError where the folder cannot be used."""
+        return (self._folder or lock_folder()) / f"{_PREFIX}{self._serial}-{os.geteuid()}.json"
+
+
+def forget_sockets(folder: Path, serial: str) -> None:
+    """Remove what users keep of a board that is gone for good, as far as this user may."""
+    for file in folder.glob(f"{_PREFIX}{serial}-*.json"):
+        with suppress(OSError):
+            file.unlink()
+
+
+def _content(file: Path, owners: set[int] | None) -> bytes:
+    """Read a file; nothing of one that another user could have written, where it matters whose it is."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+        is_ours = owners is None or (facts.st_uid in owners and not facts.st_mode & 0o022)
+        return os.read(descriptor, _MOST_BYTES) if is_plain and is_ours else b""
+    finally:
+        os.close(descriptor)
+
+
+def _to_text(learned: Learned) -> str:
+    facts = {
+        "board": learned.board,
+        "socket": learned.socket,
+        "names": list(learned.names),
+        "came_after_s": round(learned.came_after_s, 3),
+    }
+    return json.dumps(facts) + "\n"
+
+
+def _parsed(content: bytes) -> Learned | None:
+    try:
+        facts: Any = json.loads(content)
+        vendor, product, serial, size_bytes = facts["names"]
+        words = (facts["board"], facts["socket"], vendor, product, serial)
+        if not all(type(word) is str for word in words) or type(size_bytes) is not int:
+            return None
+        if not (facts["board"] and facts["socket"]):
+            return None
+        names = StickNames(vendor, product, serial, size_bytes)
+        return Learned(facts["board"], facts["socket"], names, float(facts["came_after_s"]))
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return None

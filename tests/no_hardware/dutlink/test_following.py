@@ -1,0 +1,296 @@
+"""Which disk is called the stick, and what is never called so: with hands that plug disks in and out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from mux_bench import MIB, MuxBench
+
+from hil import errors
+from hil.dutlink.sockets import Learned, StickNames
+from hil.flash.progress import Silent
+from hil.sim.image import build_image
+from hil.sim.stick_usb import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MuxBench]:
+    bench = MuxBench(tmp_path / "bench", monkeypatch)
+    yield bench
+    assert bench.changed_bytes() == 0
+    bench.close()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.img"
+    build_image(path, "following", 2 * MIB)
+    return path
+
+
+def node_of(bench: MuxBench, index: int = 0) -> Path:
+    return bench.sticks[index]._node.path
+
+
+def test_an_unknown_stick_is_seen_to_come_go_and_come(bench: MuxBench) -> None:
+    storage = bench.storage()
+    storage.host()
+
+    node = storage.wait_for_node()
+
+    assert node.resolve() == node_of(bench)
+    assert bench.links[0].sent == ["off", "host", "off", "host"]
+
+
+def test_a_known_socket_needs_no_second_coming(bench: MuxBench) -> None:
+    bench.storage().wait_for_node()
+    again = bench.storage()
+    bench.links[0].sent.clear()
+
+    assert again.wait_for_node().resolve() == node_of(bench)
+
+    assert bench.links[0].sent == ["off", "host"]
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.7, 3.6, 6.0])
+@pytest.mark.parametrize("late_s", [0.0, 3.5])
+def test_a_stranger_s_disk_that_comes_with_the_stick_is_not_it(
+    bench: MuxBench, image: Path, delay_s: float, late_s: float
+) -> None:
+    bench.sticks[0].late_s = late_s
+    storage = bench.storage()
+    storage.off()
+    bench.after(0.5 + delay_s, bench.strangers[0].plug, "2-9", "ZZ99")
+
+    flashed = storage.flash(image)
+
+    assert (flashed.node.resolve(), flashed.was_written) == (node_of(bench), True)
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.7])
+def test_a_stranger_s_disk_is_not_called_the_stick_where_none_comes(bench: MuxBench, delay_s: float) -> None:
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    storage.host()
+    bench.after(delay_s, bench.strangers[0].plug, "2-9", "ZZ99")
+
+    with pytest.raises(errors.StickMissingError):
+        storage.wait_for_node()
+
+    assert storage.node is None
+
+
+def test_a_stranger_s_disk_that_goes_and_comes_at_another_pace_is_not_the_stick(bench: MuxBench) -> None:
+    """It comes with *host*, is pulled out with *off*, and plugged in again, but too late."""
+    bench.sticks[0].faults.missing = True
+    storage, stranger = bench.storage(), bench.strangers[0]
+    storage.host()
+    bench.after(1.0, stranger.plug, "2-9", "ZZ99")
+    bench.after(2.0, stranger.unplug)
+    bench.after(6.0, stranger.plug, "2-9", "ZZ99")
+
+    with pytest.raises(errors.StickMissingError):
+        storage.wait_for_node()
+
+
+def test_another_disk_in_the_learned_socket_is_watched_before_it_is_believed(
+    bench: MuxBench, image: Path
+) -> None:
+    bench.storage().flash(image)
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    storage.off()
+    bench.after(3.5, bench.strangers[0].plug, "2-1", "ZZ99")
+
+    with pytest.raises(errors.StorageError):
+        storage.flash(image, force=True)
+
+
+def test_a_disk_that_comes_elsewhere_than_learned_is_said_to_have_moved(bench: MuxBench, image: Path) -> None:
+    bench.storage().flash(image)
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    bench.after(3.5, bench.strangers[0].plug, "2-9", "AB00")
+
+    with pytest.raises(errors.StickMovedError, match="2-1, where it was learned") as caught:
+        storage.flash(image)
+
+    assert "hil storage learn" in caught.value.remedy
+    assert "2-9" in caught.value.why
+
+
+def test_learn_finds_a_stick_that_is_cabled_to_another_socket(bench: MuxBench) -> None:
+    bench.kept[bench.links[0].serial] = Learned("1-1", "2-7", StickNames("1209", "0001", "AB00", 1), 3.5)
+
+    disk = bench.storage().learn()
+
+    assert (disk.socket, bench.kept[bench.links[0].serial].socket) == ("2-1", "2-1")
+
+
+def test_what_was_learned_counts_only_while_the_board_is_where_it_was(bench: MuxBench) -> None:
+    bench.storage().wait_for_node()
+    bench.links[0].place = "1-7"
+    bench.links[0].sent.clear()
+
+    bench.storage().wait_for_node()
+
+    assert bench.comings() == 2
+    assert bench.kept[bench.links[0].serial].board == "1-7"
+
+
+def test_another_stick_in_the_socket_is_learned_by_one_more_coming(bench: MuxBench) -> None:
+    bench.storage().wait_for_node()
+    known = bench.kept[bench.links[0].serial]
+    bench.kept[bench.links[0].serial] = Learned(
+        known.board, known.socket, known.names._replace(serial="OLD"), known.came_after_s
+    )
+    bench.links[0].sent.clear()
+
+    bench.storage().wait_for_node()
+
+    assert bench.comings() == 2
+    assert bench.kept[bench.links[0].serial].names.serial == "AB00"
+
+
+def test_a_disk_that_stays_in_the_socket_is_not_the_stick(bench: MuxBench, image: Path) -> None:
+    bench.storage().wait_for_node()
+    storage = bench.storage()
+    storage.off()
+    bench.clock.advance(2)
+    bench.sticks[0].faults.missing = True
+    bench.strangers[0].plug("2-1", "AB00")
+    bench.clock.advance(2)
+
+    with pytest.raises(errors.WrongDiskError, match="still there"):
+        storage.flash(image)
+
+
+def test_two_boards_learn_at_the_same_time_each_its_own_stick(bench: MuxBench) -> None:
+    found: dict[int, Path] = {}
+
+    def look(index: int) -> None:
+        found[index] = bench.storage(index).wait_for_node().resolve()
+
+    bench.time.play(lambda: look(0), lambda: look(1))
+
+    assert found == {0: node_of(bench, 0), 1: node_of(bench, 1)}
+
+
+def test_a_board_that_is_known_flashes_while_another_one_learns(bench: MuxBench, image: Path) -> None:
+    bench.storage(0).wait_for_node()
+    bench.storage(0).off()
+    bench.clock.advance(2)
+    found: list[Path] = []
+
+    def flash() -> None:
+        for _ in range(3):
+            bench.storage(0).flash(image, force=True)
+
+    def learn() -> None:
+        found.append(bench.storage(1).wait_for_node().resolve())
+
+    bench.time.play(flash, learn)
+
+    assert found == [node_of(bench, 1)]
+    assert bench.comings(1) == 2
+
+
+def test_sticks_of_equal_names_are_told_apart_by_their_sockets(bench: MuxBench) -> None:
+    bench.strangers[0].plug("2-9", "AB00")
+    bench.clock.advance(2)
+
+    node = bench.storage().wait_for_node()
+
+    assert node == node_of(bench)
+
+
+def test_a_socket_of_a_board_that_is_gone_is_nobody_s(bench: MuxBench) -> None:
+    bench.kept["00000000"] = Learned("1-9", "2-1", StickNames("", "", "", 0), 3.5)
+
+    assert bench.storage().wait_for_node().resolve() == node_of(bench)
+
+
+def test_a_wired_name_that_leads_to_another_disk_is_told(bench: MuxBench) -> None:
+    bench.strangers[0].plug("2-9", "ZZ99")
+    bench.clock.advance(2)
+    wired = bench.dev.root / "disk/by-id/usb-HIL_Simulated_Stick_ZZ99-0:0"
+
+    with pytest.raises(errors.StorageError):
+        bench.storage(0, wired).wait_for_node()
+
+
+def test_the_first_flash_costs_one_more_coming_and_later_ones_none(bench: MuxBench, image: Path) -> None:
+    bench.storage().flash(image, force=True)
+    first = bench.comings()
+
+    bench.storage().flash(image, force=True)
+
+    assert (first, bench.comings() - first) == (4, 3)
+
+
+@pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
+def test_a_stick_that_is_open_on_this_host_is_not_taken_away(bench: MuxBench, verb: str) -> None:
+    node = bench.storage().wait_for_node()
+    with node.open("rb"):
+        with pytest.raises(errors.StickInUseError, match="is open in process"):
+            getattr(bench.storage(), verb)()
+        assert node_of(bench).exists()
+
+
+@pytest.mark.parametrize("verb", ["off", "dut"])
+def test_a_stick_in_use_is_taken_away_when_that_is_forced(bench: MuxBench, verb: str) -> None:
+    node = bench.storage().wait_for_node()
+    storage = bench.storage()
+    with node.open("rb"):
+        getattr(storage, verb)(force=True)
+
+    assert "is open in process" in storage.taken_from
+    assert storage.position == verb
+
+
+class At(Silent):
+    """Lets something happen when a phase begins."""
+
+    def __init__(self, phase: str, act: Callable[[], object]) -> None:
+        self._phase, self._act = phase, act
+
+    def begin(self, phase: str, _total_bytes: int | None) -> None:
+        if phase == self._phase:
+            self._act()
+
+
+def test_an_error_before_the_first_byte_says_that_nothing_was_written(bench: MuxBench, image: Path) -> None:
+    bench.sticks[0].faults.missing = True
+
+    with pytest.raises(errors.StickMissingError) as caught:
+        bench.storage().flash(image)
+
+    assert "nothing was written" in str(caught.value)
+
+
+def test_an_error_after_the_first_byte_says_how_much_was_written(bench: MuxBench, image: Path) -> None:
+    def exchange() -> None:
+        bench.sticks[0]._node.listing._names = names_of("CD77")  # type: ignore[attr-defined]
+
+    with pytest.raises(errors.StorageError) as caught:
+        bench.storage().flash(image, force=True, progress=At("write", exchange))
+
+    assert re.search(r"up to \d{7} bytes were written to \S+ before that", str(caught.value))
+    assert "nothing was written" not in str(caught.value)
+
+
+def test_a_mux_that_is_turned_while_its_stick_is_looked_for_stays_as_it_was_turned(bench: MuxBench) -> None:
+    storage = bench.storage()
+    storage.host()
+    bench.after(3.9, storage.dut)
+
+    with pytest.raises(errors.StorageError):
+        storage.wait_for_node()
+
+    assert bench.links[0].sent[-1] == "dut"

@@ -1,0 +1,118 @@
+"""What is learned of sticks, in the lock folder: whose word is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.sockets import Learned, StickNames
+from hil.lab.stick_sockets import StickSockets, forget_sockets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEARNED = Learned("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
+OTHER = Learned("1-2", "2-2", StickNames("1209", "0001", "", 1 << 20), 3.4)
+
+
+def file_of(folder: Path, serial: str = "5a1c0e01", uid: int | None = None) -> Path:
+    return folder / f"hil-stick-{serial}-{os.geteuid() if uid is None else uid}.json"
+
+
+def test_recall_gives_what_another_process_kept(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+
+    found = StickSockets("5a1c0e01", tmp_path)
+
+    assert (found.recall(), found.is_shared) == (LEARNED, True)
+
+
+def test_recall_of_a_board_that_is_not_known_is_none(tmp_path: Path) -> None:
+    assert StickSockets("5a1c0e01", tmp_path).recall() is None
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
+def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path, mode: int) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+    file_of(tmp_path).chmod(mode)
+
+    assert StickSockets("5a1c0e01", tmp_path).recall() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_of_another_user_is_not_believed(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+    os.chown(file_of(tmp_path), 12345, 12345)
+
+    assert StickSockets("5a1c0e01", tmp_path).recall() is None
+
+
+def test_a_link_is_not_believed(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+    file_of(tmp_path).rename(tmp_path / "elsewhere")
+    file_of(tmp_path).symlink_to(tmp_path / "elsewhere")
+
+    assert StickSockets("5a1c0e01", tmp_path).recall() is None
+
+
+SPOILT = [
+    "",
+    "garbage",
+    "[]",
+    "{}",
+    "[" * 4000,
+    json.dumps({"board": "", "socket": "2-1", "names": ["", "", "", 1], "came_after_s": 1}),
+    json.dumps({"board": "1-1", "socket": 5, "names": ["", "", "", 1], "came_after_s": 1}),
+    json.dumps({"board": "1-1", "socket": "2-1", "names": ["", "", ""], "came_after_s": 1}),
+    json.dumps({"board": "1-1", "socket": "2-1", "names": ["", "", "", 1], "came_after_s": "soon"}),
+]
+
+
+@pytest.mark.parametrize("text", SPOILT)
+def test_a_spoilt_file_is_as_none_and_is_replaced(tmp_path: Path, text: str) -> None:
+    file_of(tmp_path).write_text(text)
+    file_of(tmp_path).chmod(0o644)
+    memory = StickSockets("5a1c0e01", tmp_path)
+    found = memory.recall()
+
+    memory.keep(LEARNED)
+
+    assert (found, StickSockets("5a1c0e01", tmp_path).recall()) == (None, LEARNED)
+    assert StickSockets("00000000", tmp_path).of_others() == [("5a1c0e01", LEARNED)]
+
+
+def test_of_others_tells_of_any_user_s_boards_but_this_one(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+    StickSockets("5a1c0e02", tmp_path).keep(OTHER)
+    file_of(tmp_path, "5a1c0e02").rename(file_of(tmp_path, "5a1c0e02", 4711))
+
+    assert StickSockets("5a1c0e01", tmp_path).of_others() == [("5a1c0e02", OTHER)]
+
+
+def test_a_folder_that_takes_no_file_leaves_it_to_the_process(tmp_path: Path) -> None:
+    memory = StickSockets("5a1c0e01", tmp_path / "missing")
+    memory.keep(LEARNED)
+
+    assert (memory.recall(), memory.is_shared) == (LEARNED, False)
+
+
+def test_forget_removes_it(tmp_path: Path) -> None:
+    memory = StickSockets("5a1c0e01", tmp_path)
+    memory.keep(LEARNED)
+
+    memory.forget()
+
+    assert (memory.recall(), list(tmp_path.iterdir())) == (None, [])
+
+
+def test_forget_sockets_removes_those_of_all_users(tmp_path: Path) -> None:
+    for uid in (0, 4711):
+        file_of(tmp_path, uid=uid).touch()
+    file_of(tmp_path, "5a1c0e02").touch()
+
+    forget_sockets(tmp_path, "5a1c0e01")
+
+    assert list(tmp_path.iterdir()) == [file_of(tmp_path, "5a1c0e02")]
