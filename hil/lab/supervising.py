@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.lab.descendants import adopt_orphans, end_all, reap, wait_for_guards
+from hil.lab.guard_process import take_name
+from hil.lab.guard_survival import FIRST_NAME, INIT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +74,7 @@ def run_as_init(command: Sequence[str], guards_limit_s: float) -> int:
     child = os.fork()
     if not child:
         become(command, before)
-    return _to_the_end(child, guards_limit_s)
+    return _to_the_end(child, guards_limit_s, INIT_NAME)
 
 
 def step_aside() -> None:
@@ -88,7 +90,7 @@ def step_aside() -> None:
     if not child:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
-    os._exit(_to_the_end(child, GUARDS_LIMIT_S))
+    os._exit(_to_the_end(child, GUARDS_LIMIT_S, FIRST_NAME))
 
 
 def look_after(child: int, *, of_a_leader: bool = False) -> int:
@@ -141,7 +143,8 @@ def become(command: Sequence[str], mask: set[signal.Signals] | set[int], group: 
         os._exit(NOT_FOUND if missing else NOT_EXECUTABLE)
 
 
-def _to_the_end(child: int, guards_limit_s: float) -> int:
+def _to_the_end(child: int, guards_limit_s: float, name: str) -> int:
+    take_name(name, name)
     status = look_after(child)
     end_all(GRACE_S)
     left = wait_for_guards(guards_limit_s)

@@ -12,6 +12,7 @@ import pytest
 
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
+from hil.lab.guard_survival import dangers
 from hil.suite.board_tests import NOT_EXCUSED, BoardTests, TestsNotBegun
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
@@ -140,8 +141,11 @@ class Run:
                 item.stash[NOT_EXCUSED] = call.when
             call.excinfo = told_to_pytest(judgement.reason, required=required)
 
-    def pytest_report_header(self) -> str:
-        """Say in plain sight where the boards are."""
+    def pytest_report_header(self) -> list[str]:
+        """Say in plain sight where the boards are, and what would end their guards together with this run."""
+        return [self._where_boards_are(), *(f"hil: {danger}" for danger in dangers())]
+
+    def _where_boards_are(self) -> str:
         boards = self.options.boards
         if not boards.simulated:
             asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""

@@ -14,7 +14,7 @@ from hil.lab.doctor.grabbers import modem_manager, tty_holders
 from hil.lab.doctor.patient import BoardCheck, Patient
 from hil.lab.doctor.sticks import stick_follows
 from hil.lab.doctor.stored import lab_file, left_safe, power_sequences
-from hil.lab.doctor.surroundings import clock, disk_space, locks
+from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
 from hil.lab.lease import hold
 from hil.lab.settled import last_used_s, wait_until_settled
@@ -34,6 +34,7 @@ BENCH_CHECKS: Final[dict[str, Check]] = {
     "lock folder": locks,
     "disk space": disk_space,
     "clock": clock,
+    "guards": guard_survival,
     "libusb": libusb,
     "udev rule": udev_rule,
     "ModemManager": modem_manager,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import hil
 from hil.errors import UsageError
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.guard_survival import dangers
 from hil.lab.shared_file import open_shared
 from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder
 from hil.lab.waiting_line import waiting
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hil.lab.doctor.bench import Bench
     from hil.lab.doctor.finding import Finding, Findings
 
-__all__ = ["clock", "disk_space", "locks"]
+__all__ = ["clock", "disk_space", "guard_survival", "locks"]
 
 LEAST_BYTES = 256 << 20
 """Room that a night of transcripts, traces and history takes, with some to spare."""
@@ -67,6 +68,17 @@ def locks(bench: Bench) -> Findings:
     yield ok("lock folder", f"{folder} can be used{queue}")
     if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
         yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+
+
+def guard_survival(bench: Bench) -> Findings:
+    """Would a guard outlive a run that is started as this command was?"""
+    found = dangers(bench.machine.root, of_others=True)
+    for danger in found:
+        yield problem(
+            "guards", danger.what, why="a killed run would leave its DUT powered", mend=danger.remedy
+        )
+    if not found:
+        yield ok("guards", "a guard outlives a run that is started here")
 
 
 def _room(bench: Bench, folder: Path, purpose: str, least_bytes: int) -> Finding:

@@ -19,7 +19,7 @@ from hil.lab.doctor.examination import examine
 from hil.lab.doctor.finding import Finding, Outcome
 from hil.lab.doctor.grabbers import modem_manager, tty_holders
 from hil.lab.doctor.stored import lab_file
-from hil.lab.doctor.surroundings import clock, disk_space, locks
+from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
 from hil.lab.lease import hold
 
@@ -276,7 +276,7 @@ def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeM
 def test_each_check_has_a_problem_that_it_finds() -> None:
     """One without a planted problem might be unable to fail; those of boards are tested beside."""
     tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
-    tested |= {clock, disk_space, locks, lab_file}
+    tested |= {clock, disk_space, locks, lab_file, guard_survival}
 
     from hil.lab.doctor.examination import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
 

@@ -1,0 +1,151 @@
+"""Whether a guard outlives the run that it guards: what of this machine would end both at once.
+
+Told in one line before the first test, and by `hil doctor`; docs/containers.md has a row for each.
+Sources: pid_namespaces(7), systemd.kill(5), cgroup-v2 (memory.oom.group), capabilities(7).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+__all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "dangers"]
+
+INIT_NAME = "hil-init"
+"""The name of a first process that waits for guards: `hil init`."""
+
+FIRST_NAME = "hil-first"
+"""The name of a first process that waits for those of one `hil` command, because it is that command."""
+
+_INITS = frozenset({INIT_NAME, "systemd", "init"})
+"""First processes that go on when a run has ended."""
+
+_FIRST_NAMESPACE = "pid:[4026531836]"
+"""The PID namespace of the machine itself (linux/proc_ns.h: PROC_PID_INIT_INO)."""
+
+_CAP_SYS_RESOURCE = 24
+_LIMIT_S = 2.0
+_MOST_ABOVE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Something that ends a guard together with its run.
+
+    Attributes:
+        what: What it is.
+        remedy: What to do.
+    """
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+def dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: bool = False) -> list[Danger]:
+    """Return what would end the guards of process `pid` (None: of this one) with it.
+
+    Args:
+        root: Where `proc` and `sys` are.
+        pid: The process, as `root` calls it.
+        of_others: Ask for a run that is started in the place of this `hil` command.
+    """
+    me = os.getpid() if pid is None else pid
+    inits = _INITS if of_others else _INITS | {FIRST_NAME}
+    found = (_first_process(root, me, inits), _memory(root, me), _service(root, me))
+    return [danger for danger in found if danger is not None]
+
+
+def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
+    """A container ends with its PID 1."""
+    remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
+    if me == 1:
+        return Danger("this process is PID 1: if it is killed, the kernel ends its guards with it", remedy)
+    if _link(root / f"proc/{me}/ns/pid") in {_FIRST_NAMESPACE, ""} or 1 not in _above(root, me):
+        return None
+    name = _text(root / "proc/1/comm")
+    if name in inits:
+        return None
+    return Danger(
+        f"PID 1 of this container is {name or 'unknown'}, which waits for no guard: if it ends with this "
+        "run, the kernel ends the guards, too",
+        remedy,
+    )
+
+
+def _memory(root: Path, me: int) -> Danger | None:
+    """A cgroup with memory.oom.group ends as a whole when memory runs out, but for those that root spares."""
+    if int(_field(root, me, "CapEff") or "0", 16) >> _CAP_SYS_RESOURCE & 1:
+        return None  # a guard may spare itself, and does
+    group = PurePosixPath(_cgroup(root, me))
+    for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
+        for folder in (group, *group.parents):
+            if _text(root / mount / str(folder).lstrip("/") / "memory.oom.group") == "1":
+                return Danger(
+                    f"cgroup {folder} has memory.oom.group: out of memory, the kernel ends guards, too",
+                    "have `hil safe --all` run when the job has ended (docs/containers.md)",
+                )
+    return None
+
+
+def _service(root: Path, me: int) -> Danger | None:
+    """With KillMode=mixed, systemd kills what is left of a service once its first process has ended."""
+    unit = PurePosixPath(_cgroup(root, me)).name
+    if not unit.endswith(".service"):
+        return None
+    told = _show(unit)
+    if "KillMode=mixed" not in told or " safe" in told.partition("ExecStopPost=")[2]:
+        return None
+    return Danger(
+        f"{unit} has KillMode=mixed: when its first process ends, systemd kills its guards",
+        "add ExecStopPost=... hil safe --all, or KillMode=control-group (docs/containers.md)",
+    )
+
+
+def _show(unit: str) -> str:
+    command = ["systemctl", "show", "--property=KillMode", "--property=ExecStopPost", unit]
+    try:
+        return subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=_LIMIT_S, stdin=subprocess.DEVNULL
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _above(root: Path, pid: int) -> list[int]:
+    """Return the processes above one, nearest first."""
+    line: list[int] = []
+    while pid > 1 and len(line) < _MOST_ABOVE:
+        stat = _text(root / f"proc/{pid}/stat").rpartition(")")[2].split()
+        pid = int(stat[1]) if len(stat) > 1 else 0
+        line.append(pid)
+    return line
+
+
+def _cgroup(root: Path, me: int) -> str:
+    """Return the cgroup of a process in the unified hierarchy; empty if it does not say."""
+    lines = _text(root / f"proc/{me}/cgroup").splitlines()
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+
+
+def _field(root: Path, me: int, name: str) -> str:
+    lines = _text(root / f"proc/{me}/status").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:")), "")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
