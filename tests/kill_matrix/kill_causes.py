@@ -124,6 +124,8 @@ CAUSES = (
     Cause("terminal closed (SIGHUP)", _close_terminal),
     Cause("`os._exit` in a test", _order("exit"), PYTEST_WAYS),
     Cause("segmentation fault in a test", _order("segfault"), PYTEST_WAYS),
+    Cause("nothing: a test left a thread that goes on using the board", _order("thread"), PYTEST_WAYS),
+    Cause("nothing: an override of `dutlink` is kept, and used at exit", _order("keep"), PYTEST_WAYS),
     Cause("SIGKILL to pytest", _to_first(signal.SIGKILL), (Way.PLAIN,)),
     Cause("SIGKILL to the xdist controller", _to_first(signal.SIGKILL), (Way.XDIST,)),
     Cause("SIGKILL to the worker", _worker, (Way.XDIST,)),

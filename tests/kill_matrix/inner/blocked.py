@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import faulthandler
 import json
 import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from hil.errors import HilError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.board import Board
 
+EVERY_S = 0.02
+
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def dutlink(dutlink: Board) -> Board:
+    """Extend the suite's own fixture, as a module may; it lives as long as the session."""
+    return dutlink
 
 
 @pytest.fixture
@@ -39,9 +52,9 @@ def test_the_first_one_is_told_how_to_end(_turn: int, request: pytest.FixtureReq
     if not is_first():
         request.getfixturevalue("dutlink").power.force_on()  # left to the suite to switch off
         return
-    request.getfixturevalue("powered")
+    board = request.getfixturevalue("powered")
     tell({"pid": os.getpid(), "began": began})
-    obey()
+    obey(board)
 
 
 def is_first() -> bool:
@@ -57,11 +70,27 @@ def tell(facts: dict[str, float]) -> None:
         pipe.write(json.dumps(facts) + "\n")
 
 
-def obey() -> None:
+def obey(board: Board) -> None:
     with (HERE / "order").open(encoding="utf-8") as pipe:
         order = pipe.readline().strip()
+    if order == "thread":
+        threading.Thread(target=switch_on_for_ever, args=(board,), daemon=True).start()
+    if order == "keep":
+        atexit.register(switch_on, board)
     if order == "exit":
         os._exit(3)
     if order == "segfault":
         faulthandler.disable()
         ctypes.string_at(0)
+
+
+def switch_on_for_ever(board: Board) -> None:
+    while True:
+        switch_on(board)
+        time.sleep(EVERY_S)
+
+
+def switch_on(board: Board) -> None:
+    with suppress(HilError):
+        board.power.force_on()
+        board.storage.dut()
