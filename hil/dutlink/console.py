@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.access import Access
+from hil.dutlink.asked import count_asked
 from hil.dutlink.coming_up import wait_for_words
 from hil.dutlink.command import CommandResult, run_command
 from hil.dutlink.console_mode import ConsoleMode
@@ -120,6 +121,7 @@ class Console:
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
+        count_asked(self._serial)
         if self._port is not None and self._port.lost:
             self.close()
         if self._port is None:
@@ -318,6 +320,7 @@ class Console:
 
     def _opened(self) -> ConsolePort:
         self._access.check()
+        count_asked(self._serial)
         return self._port or self._start(_NODE_LIMIT_S)
 
     def _start(self, wait_s: float) -> ConsolePort:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hil.dutlink.access import Access
+from hil.dutlink.asked import count_asked
 from hil.dutlink.last_requests import OK, LastRequests
 from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
 from hil.dutlink.stored import CLOCK_MARGIN
@@ -313,6 +314,7 @@ class Link:
     def _transfer(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> bytes:
+        count_asked(self.serial)
         began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else None
         try:
             reply = self._control(kind, request, value, payload, limit_s)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.dutlink.power_trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
@@ -60,7 +62,8 @@ class Sampling:
         self._offset_amps = offset_amps
         self.trace = PowerTrace(delay_s=GROUP_DELAY_S if exact_energy else 0.0)
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hil-power-trace", daemon=True)
+        run = partial(copy_context().run, self._run)  # whether what it asks counts is its maker's word
+        self._thread = threading.Thread(target=run, name="hil-power-trace", daemon=True)
         self._last_s = 0.0
         self._error = ""
 

@@ -84,6 +84,7 @@ class TestFacts:
         board: Its board; None if it had none.
         attempts: In their order.
         requests: The last requests to the board while it ran.
+        unasked: It passed and never asked the board for anything.
     """
 
     __test__ = False  # pytest would take the name for a test class
@@ -101,6 +102,7 @@ class TestFacts:
     board: BoardFacts | None = None
     attempts: list[AttemptFacts] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
+    unasked: bool = False
 
     @property
     def last(self) -> AttemptFacts:

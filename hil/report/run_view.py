@@ -91,6 +91,31 @@ class RunView:
         return found
 
     @cached_property
+    def unasked(self) -> list[TestFacts]:
+        """Tests that passed and never asked their board for anything."""
+        return [one for one in self.tests if one.unasked and not one.is_bad]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no test of it ran on a real board, and some on simulated ones."""
+        used = {one.board.simulated for one in self.tests if one.board is not None}
+        return used == {True}
+
+    @property
+    def _doubts(self) -> list[str]:
+        """What keeps a run without failures from being as it should be."""
+        unused = sum(map(len, self.unused.values()))
+        unsafe = [one.health.serial for one in self.boards if one.health.state not in {"", "safe"}]
+        doubts = [f"{unused} of {len(self.tests)} tests had no hardware"] if unused else []
+        doubts += (
+            [f"{len(self.unasked)} of {len(self.tests)} tests never asked their board"]
+            if self.unasked
+            else []
+        )
+        doubts += [f"board {serial} was not left safe" for serial in unsafe]
+        return doubts + (["a board was in trouble"] if self.record.trouble and not unsafe else [])
+
+    @cached_property
     def boards(self) -> list[BoardView]:
         """Its boards, those with failures first."""
         known = {one.serial: one for one in self.record.boards}
@@ -112,14 +137,18 @@ class RunView:
 
     @property
     def headline(self) -> str:
-        """The run in a few words."""
+        """The run in a few words; of a night first that its boards were simulated, if they were."""
+        return f"SIMULATED: {self._verdict}" if self.record.kind and self.is_simulated else self._verdict
+
+    @property
+    def _verdict(self) -> str:
         if self.was_cut_short:
             return f"cut short after {len(self.tests)} {'test' if len(self.tests) == 1 else 'tests'}"
         if self.bad:
             return f"{len(self.bad)} of {len(self.tests)} tests need a look"
         if not self.tests:
             return "nothing ran"
-        return "all tests are as they should be"
+        return ", ".join(self._doubts) or "all tests are as they should be"
 
 
 def read_run(path: Path) -> RunView | None:

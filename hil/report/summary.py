@@ -42,6 +42,7 @@ def _lines(run: RunView) -> Iterator[str]:
         yield "| " + " | ".join(map(str, run.counts.values())) + " |\n"
     yield from _tests("Look at these first", run.bad)
     yield from _tests("Passed only when repeated", run.flaky)
+    yield from _tests("Never asked their board for anything", run.unasked)
     yield from _list("Hardware that could not be used", _unused(run))
     yield from _list("Trouble", map(_code, record.trouble))
     yield from _boards(run)

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Ledger",
     "TestRecord",
+    "describe_asking",
     "describe_board",
     "describe_image",
     "describe_judgement",
     "describe_power",
     "describe_test",
+    "describe_unasked",
     "forget_judgement",
     "is_judged",
     "overrule_judgement",
@@ -63,6 +65,7 @@ class TestRecord:
         verdict: In which way.
         headline: How the reason begins.
         board: What it ran on, if a board was held.
+        unasked: It passed and never asked that board for anything.
     """
 
     __test__ = False  # pytest would take the name for a test class
@@ -76,11 +79,13 @@ class TestRecord:
     verdict: str = ""
     headline: str = ""
     board: BoardUsed | None = None
+    unasked: bool = False
 
     @property
     def was_tested(self) -> bool:
         """Whether its outcome says something about a board."""
-        return self.ran and self.board is not None and not self.verdict and not self.skipped
+        excused = self.verdict or self.skipped or self.unasked
+        return self.ran and self.board is not None and not excused
 
 
 def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
@@ -110,6 +115,18 @@ def describe_image(item: pytest.Item, held: Held) -> None:
 def describe_power(item: pytest.Item, mean_watts: float) -> None:
     """Note what the DUT drew in the mean."""
     _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"})
+
+
+def describe_asking(item: pytest.Item, requests: int) -> None:
+    """Note how often a test asked its board for something."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != "hil_unasked"]
+    _note(item, {"hil_requests": str(requests)})
+
+
+def describe_unasked(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Note that a test passed without asking its board for anything, and does not mean to."""
+    _note(item, {"hil_unasked": "yes"})
+    report.user_properties[:] = item.user_properties
 
 
 def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
@@ -202,6 +219,7 @@ class Ledger:
         record.verdict = facts.get("hil_verdict", "")
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
+        record.unasked = "hil_unasked" in facts
         if "hil_board" in facts:
             simulated = facts["hil_board_is"] == "simulated"
             record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
@@ -241,6 +259,7 @@ class Ledger:
         boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
         return {
             "flaky": sum(record.flaky for record in records),
+            "never asked their board": sum(record.unasked for record in records),
             "ran without a board": sum(boardless),
             "never began": planned - told,
         }

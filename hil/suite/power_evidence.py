@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from hil.dutlink.asked import uncounted
 from hil.evidence.file_names import file_stem
 from hil.suite.ledger import describe_power
 from hil.suite.repeating import attempts_of
@@ -51,7 +53,9 @@ class PowerEvidence:
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
-        with board.power.trace(exact_energy=False) as self._trace:
+        with ExitStack() as stack:
+            with uncounted():  # it is not the test that asks
+                self._trace = stack.enter_context(board.power.trace(exact_energy=False))
             result = yield
         trace, self._trace = self._trace, None
         try:

@@ -174,6 +174,10 @@ class Run:
         session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
         session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
+        from hil.suite.asking import Asking  # noqa: PLC0415 - the driver is for runs with boards
+
+        asking = Asking(self.giving, required=self.options.require)
+        session.config.pluginmanager.register(asking, "hil-asking")
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
         keep_consoles(session.config, self.giving, self.options, self.ledger)

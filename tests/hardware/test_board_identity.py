@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from hil.dutlink.link import Link
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_the_serial_number_is_eight_lower_case_hex_digits(dutlink: Board) -> None:
     assert re.fullmatch(r"[0-9a-f]{8}", dutlink.serial)
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_the_version_on_the_bus_is_the_one_that_the_firmware_tells(dutlink: Board, link: Link) -> None:
     on_the_bus = FirmwareVersion.from_bcd(link._device.bcdDevice)
 
@@ -35,6 +37,7 @@ def test_the_shell_tells_the_same_version_as_the_control_request(dutlink: Board,
     assert dutlink.console.shell("version").strip() == by_request.strip()
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_its_firmware_is_new_enough(dutlink: Board) -> None:
     assert dutlink.firmware >= OLDEST
 
@@ -45,6 +48,7 @@ def test_a_board_in_use_is_still_listed_as_present(dutlink: Board) -> None:
     assert verdicts[dutlink.serial] is Verdict.PRESENT
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_nobody_else_can_hold_the_board_and_the_refusal_names_this_test(
     dutlink: Board, request: pytest.FixtureRequest
 ) -> None:

@@ -66,10 +66,12 @@ def test_a_setting_reads_old_until_the_next_refresh(renaming: Renaming) -> None:
     assert renaming.unrefreshed == renaming.before
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_a_setting_reads_new_after_a_refresh(renaming: Renaming) -> None:
     assert renaming.refreshed.rstrip(b"\0") == PASSING_NAME.encode()
 
 
+@pytest.mark.hardware(observes_only=True)
 def test_a_setting_comes_padded_to_its_whole_field(renaming: Renaming) -> None:
     assert len(renaming.refreshed) == 64
 
@@ -86,6 +88,7 @@ def test_settings_read_alike_twice(dutlink: Board) -> None:
     assert dutlink.settings.read() == dutlink.settings.read()
 
 
+@pytest.mark.hardware(observes_only=True)
 @pytest.mark.parametrize(
     ("name", "size_bytes"), [("name", 64), ("tags", 256), ("usb_console", 64), ("power_on", 32)]
 )
@@ -98,6 +101,7 @@ def test_a_setting_that_does_not_fit_never_reaches_the_board(
     assert guard.kept_back == 0
 
 
+@pytest.mark.hardware(observes_only=True)
 @pytest.mark.parametrize("sequence", ["p", "p1,w", "p1 w5", "on", "w1302", "a"])
 def test_a_sequence_with_a_slip_never_reaches_the_board(
     dutlink: Board, guard: SettingsGuard, sequence: str

@@ -1,0 +1,102 @@
+"""A test that never asked its board for anything is told apart, and fails where hardware is required."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.asked import count_asked, times_asked, uncounted
+from hil.suite.run_status import Status
+
+if TYPE_CHECKING:
+    from conftest import RunSuite
+
+pytest_plugins = "pytester"
+
+NEVER = """
+import pytest
+
+@pytest.fixture
+def fake(dutlink):
+    return object()
+
+@pytest.mark.hardware
+def test_marked(): pass
+def test_with_a_fake(fake): assert fake
+@pytest.mark.parametrize("dutlink", ["a fake"])
+def test_parameter(dutlink): assert dutlink
+def test_serial(dutlink): assert dutlink.serial
+"""
+ASKS = """
+import pytest
+
+@pytest.fixture(scope="module")
+def measured(power):
+    return power.read()
+
+def test_request(power): power.read()
+def test_fixture(measured): assert measured
+def test_console(console): console.unread()
+@pytest.mark.hardware(observes_only=True)
+def test_observes(measured): assert measured
+@pytest.mark.hardware
+def test_opens_it_itself(request):
+    from hil.dutlink.board import open_board
+    board = request.getfixturevalue("dutlink")
+    with open_board(board.host, board.serial, console=False) as again: again.power.read()
+@pytest.mark.xfail
+def test_expected(dutlink): assert False
+"""
+
+
+def test_times_asked_counts_each_board_by_itself() -> None:
+    before = times_asked("5a1c0e01"), times_asked("5a1c0e02")
+    count_asked("5a1c0e01")
+
+    assert (times_asked("5a1c0e01"), times_asked("5a1c0e02")) == (before[0] + 1, before[1])
+
+
+def test_uncounted_leaves_out_threads_that_begin_in_it() -> None:
+    before = times_asked("5a1c0e01")
+    with uncounted():
+        count_asked("5a1c0e01")
+        thread = Thread(target=copy_context().run, args=(count_asked, "5a1c0e01"))
+    thread.start()
+    thread.join()
+
+    assert times_asked("5a1c0e01") == before
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_tests_that_never_asked_fail_where_hardware_is_required(workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(NEVER, workers, "--hil-boards=sim:1", "--hil-require", "--hil-report=report")
+
+    assert (set(inner.results().values()), inner.status) == ({"failed"}, Status.TESTS_FAILED), inner.text
+    assert "4 planned, 0 ran, 4 failed, 0 skipped, 4 never asked their board" in inner.text
+    assert "never asked board" in inner.outcomes["test_marked"].message
+
+
+@pytest.mark.thorough
+def test_tests_that_never_asked_are_told_apart(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    inner = run_suite(NEVER, "--hil-boards=sim:1", "--hil-report=report")
+
+    assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
+    assert "NO HARDWARE TEST RAN" in inner.text
+    assert inner.suite_properties["hil_hardware_never_asked_their_board"] == "4"
+    assert inner.outcomes["test_marked"].properties["hil_requests"] == "0"
+    assert inner.outcomes["test_marked"].properties["hil_unasked"] == "yes"
+    summary = (pytester.path / "report" / "summary.md").read_text(encoding="utf-8")
+    assert "4 of 4 tests never asked their board" in summary
+    assert "as they should be" not in summary
+
+
+@pytest.mark.thorough
+def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
+    inner = run_suite(ASKS, "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.status == Status.GREEN, inner.text
+    assert "hardware: 6 planned, 6 ran, 0 failed, 0 skipped" in inner.text
