@@ -19,8 +19,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "hil history forget": ("hil history forget --days 365",),
     "hil nightly run": ("hil nightly run", "hil nightly run --keep 60 -- -k power"),
     "hil nightly install": (
-        "hil nightly install --at 02:00 --user",
-        "hil nightly install --at 02:00 --keep 60 -- -k power",
+        "hil nightly install --at 04:30 --user",
+        "hil nightly install --at 04:30 --keep 60 -- -k power",
     ),
     "hil nightly uninstall": ("hil nightly uninstall --user",),
     "hil nightly status": ("hil nightly status",),

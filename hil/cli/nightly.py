@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from hil.cli.nouns import Nouns
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
+    from hil.nightly.systemd import Units
     from hil.nightly.units import Schedule
 
 __all__ = ["nightly"]
@@ -48,7 +50,7 @@ def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
     \b
     hil nightly
     hil nightly run --keep 60 -- -k power
-    hil nightly install --at 02:00
+    hil nightly install --at 04:30
     hil nightly status
 
     Exit status: that of hil nightly run.
@@ -108,9 +110,9 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 
     kept = ("--keep", str(keep)) if keep else ()
     further = ("--", *pytest_arguments) if pytest_arguments else ()
-    schedule = _schedule(at, (*kept, *further), user=user, memory=memory, limit=limit)
+    schedule, said = _schedule(at, (*kept, *further), user=user, memory=memory, limit=limit)
     units = Units.of(name, user=user)
-    told: dict[str, Any] = {"at": str(schedule.at), "runs": str(schedule.clone)}
+    told: dict[str, Any] = {"at": str(schedule.at), "runs": str(schedule.clone), **said}
     if is_running() or shutil.which("systemd-analyze"):
         units.write(schedule)
         told |= {"service": str(units.service), "timer": str(units.timer)}
@@ -151,8 +153,8 @@ def status(user: bool, name: str, folder: Path) -> Answer:
     from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
-    told, code = look_back(folder)
-    there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 02:00"
+    told, code = look_back(folder, due_s=_due_s(units))
+    there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"
     return Answer({"timer": there, **units.state(), **told}, code)
 
 
@@ -160,7 +162,11 @@ _NO_SYSTEMD = "systemd does not run this host: nothing starts by itself; add the
 _LINGER = f"your systemd ends when you log out: loginctl enable-linger {pwd.getpwuid(os.getuid()).pw_name}"
 
 
-def _schedule(at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str) -> Schedule:
+def _schedule(
+    at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
+) -> tuple[Schedule, dict[str, Any]]:
+    """Return what is to be installed, and what the user should know of it."""
+    from hil.nightly import due_nights, kept_environment  # noqa: PLC0415 - as above
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
     from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
 
@@ -171,8 +177,20 @@ def _schedule(at: str, arguments: tuple[str, ...], *, user: bool, memory: str, l
             why=f"it has none of {', '.join(_HAS_TESTS)}",
             remedy="cd to the folder in which pytest finds them",
         )
-    return Schedule(
-        at=TimeOfDay.parse(at),
+    time_of_day = TimeOfDay.parse(at)
+    moved = list(due_nights.moved_nights(time_of_day))
+    environment = kept_environment.kept_environment()
+    said: dict[str, Any] = {
+        "next": [f"{night:%a %Y-%m-%d %H:%M %Z}" for night in due_nights.next_nights(time_of_day)]
+    }
+    if words := due_nights.summer_time_words(time_of_day, moved):
+        said["summer_time"] = words
+    if environment:
+        said["environment"] = environment
+    if others := kept_environment.left_out():
+        said["left_out"] = others
+    schedule = Schedule(
+        at=time_of_day,
         clone=clone,
         python=Path(sys.executable),
         user="" if user else _owner(clone),
@@ -180,7 +198,21 @@ def _schedule(at: str, arguments: tuple[str, ...], *, user: bool, memory: str, l
         arguments=arguments,
         memory=memory,
         limit=limit,
+        also=tuple(one.begins for one in moved if one.is_skipped),
+        environment=environment,
     )
+    return schedule, said
+
+
+def _due_s(units: Units) -> float | None:
+    """Return when the last night was due by the installed timer; None if it was not installed by then."""
+    from hil.nightly.due_nights import last_due  # noqa: PLC0415 - as above
+
+    at = units.time_of_day()
+    if at is None:
+        return None
+    due_s = last_due(at, time.time())
+    return due_s if due_s > units.timer.stat().st_mtime else None
 
 
 def _owner(clone: Path) -> str:

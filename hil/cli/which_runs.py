@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,8 +59,12 @@ def opened(path: Path, *, to_read: bool = True) -> History:
     Raises:
         HistoryError: There is none, or it cannot be read.
     """
-    from hil.history.store import History  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.damage import damaged_beside  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.store import History  # noqa: PLC0415 - as above
 
+    aside = damaged_beside(path)
+    for damaged in aside[-1:]:
+        click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)
     if not path.is_file():
         raise HistoryError(
             f"there is no history in {path}",
@@ -77,7 +82,7 @@ def looked_at(kept: History, nights: int, kind: str) -> Window:
     """
     from hil.history.window import Window  # noqa: PLC0415 - the database is for those who ask
 
-    window = Window(kept, nights, kind)
+    window = Window(kept, nights, kind, now_s=time.time())
     if kind and not window.runs:
         kinds = sorted(repr(one) for (one,) in window.query("SELECT DISTINCT kind FROM run"))
         raise HistoryError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.history.facts import RunFacts
     from hil.history.window import Window
 
-__all__ = ["NIGHTLY", "day_of", "missing_nights", "wrong_with_newest"]
+__all__ = ["NIGHTLY", "dated_ahead", "day_of", "missing_nights", "wrong_with_newest"]
 
 NIGHTLY = "nightly"
 """The kind of runs that are expected to come every night."""
@@ -96,6 +96,13 @@ def wrong_with_newest(window: Window) -> list[str]:
     if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
         said.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
     return [f"{day_of(newest.began_s)}: {one}" for one in said]
+
+
+def dated_ahead(window: Window) -> list[str]:
+    """Name the runs that a clock which was ahead has dated in the future; they count for nothing."""
+    return [
+        f"{day_of(run.began_s)}: a run is dated in the future, and does not count" for run in window.ahead
+    ]
 
 
 def day_of(time_s: float) -> str:

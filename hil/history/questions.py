@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hil.history.answers import Failing, Flaky, Morning, Skipping, Slower, Tied
 from hil.history.attribution import SURE_P, Counts, Suspicion, suspect, suspect_test
 from hil.history.facts import Outcome
-from hil.history.nights import missing_nights, wrong_with_newest
+from hil.history.nights import dated_ahead, missing_nights, wrong_with_newest
 from hil.history.statistics import slower_p, wilson
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def ask(window: Window, now_s: float | None = None) -> Morning:
         now_s: Seconds since 1970; None: now. A night that is late by now is missing.
     """
     morning = Morning(len(window.runs), window.last_counts())
-    morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window)]
+    morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window), *dated_ahead(window)]
     board = suspect({"board": window.boards})
     is_bad = board is not None and window.tests_failing_on(board.value) >= _SEVERAL
     morning.boards = [board] if board is not None and is_bad else []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from hil.dutlink.waiting import until
 from hil.errors import HistoryError
 from hil.history.connecting import connect, connect_to_read, copy_whole, may_only_be_read
+from hil.history.damage import is_damage
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION
 
@@ -247,6 +248,12 @@ class History:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if is_damage(error):
+                raise HistoryError(
+                    f"the history {self.path} cannot be used",
+                    why=f"it is damaged: {error}",
+                    remedy="rename it to begin a new one, as the next night does by itself",
+                ) from error
             raise HistoryError(
                 f"the history {self.path} cannot be used",
                 why=str(error),

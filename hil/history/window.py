@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
     from hil.history.store import History
 
-__all__ = ["Result", "Window", "typical_s"]
+__all__ = ["AHEAD_S", "Result", "Window", "typical_s"]
+
+AHEAD_S = 3600.0
+"""Clocks of hosts may differ; a run that is dated later than so much from now has a wrong date."""
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 _OF_LATE = 14
@@ -28,7 +33,7 @@ _RUN = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status
 _RUNS_OF_NEWEST_NIGHTS = f"""
   WITH dated AS (
     SELECT id, {_RUN}, date(began_s, 'unixepoch', 'localtime', '-12 hours') AS night
-    FROM run WHERE ?1 = '' OR kind = ?1)
+    FROM run WHERE (?1 = '' OR kind = ?1) AND began_s <= ?3)
   SELECT id, {_RUN} FROM dated
   WHERE night IN (SELECT DISTINCT night FROM dated ORDER BY night DESC LIMIT ?2) ORDER BY began_s"""
 """A night goes from noon to noon of this host's time: what runs before and after midnight is one."""
@@ -66,11 +71,13 @@ class Window:
         history: Where they are.
         nights: How many nights at most, each from noon to noon.
         kind: Only runs of this kind; empty: all.
+        now_s: Runs that are dated later do not count, in seconds since 1970; None if all do.
     """
 
     history: History
     nights: int = 60
     kind: str = ""
+    now_s: float | None = None
 
     @cached_property
     def runs(self) -> list[RunFacts]:
@@ -79,7 +86,20 @@ class Window:
 
     @cached_property
     def _rows(self) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        return self.query(_RUNS_OF_NEWEST_NIGHTS, (self.kind, self.nights))
+        return self.query(_RUNS_OF_NEWEST_NIGHTS, (self.kind, self.nights, self._latest_s))
+
+    @property
+    def _latest_s(self) -> float:
+        return math.inf if self.now_s is None else self.now_s + AHEAD_S
+
+    @cached_property
+    def ahead(self) -> list[RunFacts]:
+        """Runs that a clock which was ahead has dated in the future, oldest first."""
+        rows = self.query(
+            f"SELECT {_RUN} FROM run WHERE (?1 = '' OR kind = ?1) AND began_s > ?2 ORDER BY began_s",
+            (self.kind, self._latest_s),
+        )
+        return [RunFacts(*row) for row in rows]
 
     @cached_property
     def _numbers(self) -> list[int]:
@@ -262,8 +282,8 @@ def typical_s(history: History, newest: int = 10) -> dict[str, float]:
     """Return the mean time of each test in the newest runs, in seconds; skips do not count."""
     rows = history.connection.execute(
         "SELECT nodeid, avg(setup_s + call_s + teardown_s) FROM attempt JOIN test ON test.id=test_id "
-        "WHERE run_id IN (SELECT id FROM run ORDER BY began_s DESC LIMIT ?) "
+        "WHERE run_id IN (SELECT id FROM run WHERE began_s <= ? ORDER BY began_s DESC LIMIT ?) "
         f"AND outcome != {Outcome.SKIPPED:d} GROUP BY test_id",
-        (newest,),
+        (time.time() + AHEAD_S, newest),
     )
     return dict(rows.fetchall())

@@ -8,14 +8,17 @@ import json
 import os
 import re
 import shutil
+import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 __all__ = ["NightRecord", "forget_all_but", "new_folder", "newest_record"]
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
+_FORMAT = "%Y-%m-%dT%H%M%SZ"
+_AHEAD = timedelta(hours=1)
 _RECORD = "night.json"
 _NEWEST = "newest"
 
@@ -53,7 +56,7 @@ def new_folder(parent: Path) -> Path:
 
     A second one of the same second gets a number.
     """
-    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    name = datetime.now(UTC).strftime(_FORMAT)
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
@@ -64,9 +67,9 @@ def new_folder(parent: Path) -> Path:
     raise AssertionError  # pragma: no cover  # count() does not end
 
 
-def newest_record(parent: Path) -> NightRecord | None:
-    """Return the record of the newest night that has one; None: there is none, or it cannot be read."""
-    for folder in reversed(_nights(parent)):
+def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | None:
+    """Return the record of the newest night that has one; None if there is none, or none can be read."""
+    for folder in reversed(_nights(parent, now_s)):
         with contextlib.suppress(OSError, ValueError, TypeError):
             facts: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             return NightRecord(**facts | {"command": tuple(facts["command"]), "folder": str(folder)})
@@ -74,17 +77,24 @@ def newest_record(parent: Path) -> NightRecord | None:
 
 
 def forget_all_but(parent: Path, keep: int) -> list[Path]:
-    """Remove the oldest nights' folders but `keep`, and return which; what is no night's folder stays."""
+    """Remove the oldest nights' folders but `keep`, and return which.
+
+    What is no night's folder stays, and so does one that is dated in the future.
+    """
     old = _nights(parent)[: -keep or None]
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
     return old
 
 
-def _nights(parent: Path) -> list[Path]:
+def _nights(parent: Path, now_s: float | None = None) -> list[Path]:
+    """Return the nights' folders, oldest first, but for those of a clock that was ahead."""
     if not parent.is_dir():
         return []
+    latest = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC) + _AHEAD
+    last = latest.strftime(_FORMAT)
     found = [one for one in parent.iterdir() if _NAME.fullmatch(one.name) and one.is_dir()]
+    found = [one for one in found if one.name[:18] <= last]
     return sorted(found, key=lambda one: (one.name[:18], int(one.name[19:] or 1)))
 
 

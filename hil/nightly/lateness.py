@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hil.errors import HistoryError
+from hil.history.damage import damaged_beside
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
@@ -19,42 +21,93 @@ if TYPE_CHECKING:
 
 __all__ = ["look_back"]
 
-_LATE_S = 1.5 * 86_400.0
-"""Without a run for so long, a night is missing."""
+_DAY_S = 86_400.0
+_BEGINS_WITHIN_S = 900.0
+"""So long after it was due a night may still begin: a timer has some room, and a host may be slow."""
+
+_EARLY_S = 120.0
+_ROOM_S = 3600.0
+"""Where no timer says when nights are due, the next one may begin so much later in the day than the last."""
 
 _CUT_SHORT = 1
 
 
-def look_back(parent: Path, now_s: float | None = None) -> tuple[dict[str, Any], int]:
+def look_back(
+    parent: Path, now_s: float | None = None, due_s: float | None = None
+) -> tuple[dict[str, Any], int]:
     """Return what is to be said of the last night, and an exit status.
 
     Args:
         parent: Where the nights and their history are kept.
         now_s: Seconds since 1970; None: now.
+        due_s: When the last night was due by the timer that is installed; None if there is none.
 
     Raises:
-        HistoryError: The history cannot be read.
+        HistoryError: The history cannot be read, and no night's own record tells how it went.
     """
-    last = _last(parent / "history.db")
-    if last is None:
-        return {"last_night": "none", "meaning": f"red: no night has run in {parent}"}, LATE
     now_s = time.time() if now_s is None else now_s
-    began = datetime.fromtimestamp(last.began_s, UTC).isoformat(timespec="seconds")
-    told: dict[str, Any] = {"last_night": began, "status": last.exit_status, "meaning": _meaning(last)}
-    record = newest_record(parent)
+    told, last = _last(parent, now_s)
+    if last is None:
+        return told | {"last_night": "none", "meaning": f"red: no night has run in {parent}"}, LATE
+    told = {"last_night": _utc(last.began_s), "status": last.exit_status, "meaning": _meaning(last)} | told
+    record = newest_record(parent, now_s)
     told |= {"folder": record.folder} if record else {}
-    if now_s - last.began_s > _LATE_S:
-        days = (now_s - last.began_s) / 86_400
-        return told | {"late": f"red: no night has run for {days:.1f} days"}, LATE
+    late = _late(last, now_s, due_s)
+    if late:
+        return told | {"late": late}, LATE
     return told, _CUT_SHORT if last.exit_status is None else last.exit_status
 
 
-def _last(path: Path) -> RunFacts | None:
+def _late(last: RunFacts, now_s: float, due_s: float | None) -> str:
+    """Say which night did not begin; empty if none is missing."""
+    if due_s is not None:
+        if now_s > due_s + _BEGINS_WITHIN_S and last.began_s < due_s - _EARLY_S:
+            return f"red: the night that was due at {_utc(due_s)} did not begin"
+        return ""
+    length_s = max((last.ended_s or last.began_s) - last.began_s, 0.0)
+    if now_s > last.began_s + _DAY_S + length_s + _ROOM_S:
+        return f"red: no night has run for {(now_s - last.began_s) / _DAY_S:.1f} days"
+    return ""
+
+
+def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
+    """Return what is to be said of the history, and the last night."""
+    path = parent / "history.db"
+    told: dict[str, Any] = {}
+    if aside := damaged_beside(path):
+        told["damaged"] = f"an older history was damaged; it is kept in {aside[-1]}"
     if not path.is_file():
+        return told, None
+    try:
+        with History(path, to_read=True) as history:
+            window = Window(history, 1, NIGHTLY, now_s=now_s)
+            runs, ahead = window.runs, window.ahead
+    except HistoryError as error:
+        run = _recorded(parent, now_s)
+        if run is None:
+            raise
+        return told | {"history": str(error)}, run
+    if ahead:
+        told["ahead"] = [
+            f"a run is dated {_utc(one.began_s)}, in the future: it does not count" for one in ahead
+        ]
+    return told, runs[-1] if runs else None
+
+
+def _recorded(parent: Path, now_s: float) -> RunFacts | None:
+    """Return the last night as its own record has it."""
+    from hil.history.facts import RunFacts  # noqa: PLC0415 - where the history is damaged
+
+    record = newest_record(parent, now_s)
+    if record is None:
         return None
-    with History(path, to_read=True) as history:
-        runs = Window(history, 1, NIGHTLY).runs
-    return runs[-1] if runs else None
+    began_s = datetime.fromisoformat(record.began).timestamp()
+    ended_s = datetime.fromisoformat(record.ended).timestamp() if record.ended else None
+    return RunFacts(record.folder, began_s, kind=NIGHTLY, ended_s=ended_s, exit_status=record.status)
+
+
+def _utc(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
 
 
 def _meaning(run: RunFacts) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError, UsageError
+from hil.history.damage import damage_in, put_aside
 from hil.history.facts import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
@@ -56,6 +57,7 @@ def run_night(
     record = NightRecord(began=_now(), command=command, folder=str(folder))
     _keep(record, tell)
     tell(f"this night is kept in {folder}")
+    _put_damage_aside(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
     status = run_copied(command, _environ(), folder / "console.txt", terminal)
     _end(folder, key, status, tell)
@@ -119,6 +121,16 @@ def _environ() -> dict[str, str]:
     return {**os.environ, END_WITH: str(os.getpid())}
 
 
+def _put_damage_aside(path: Path, tell: Callable[[str], None]) -> None:
+    """Begin a new history where the old one is damaged: no night is lost for it."""
+    if damage := damage_in(path):
+        try:
+            kept = put_aside(path)
+            tell(f"the history {path} is damaged ({damage}): it is kept in {kept}, and a new one is begun")
+        except OSError as error:
+            tell(f"the history {path} is damaged ({damage}), and cannot be put aside: {error}")
+
+
 def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
     """Enter the night before anything can go wrong; pytest adds what it learns."""
     boards = 0
@@ -148,7 +160,9 @@ def _report(parent: Path, tell: Callable[[str], None]) -> None:
 
     try:
         with History(parent / "history.db") as history:
-            built = build_nights(Window(history, kind=NIGHTLY), parent / "report", [parent])
+            built = build_nights(
+                Window(history, kind=NIGHTLY, now_s=time.time()), parent / "report", [parent]
+            )
     except (HilError, OSError) as error:
         tell(f"the page of all nights cannot be made: {error}")
     else:

@@ -6,6 +6,7 @@ Every step is checked before the next one: units that `systemd-analyze verify` r
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import service, timer
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Units", "is_running"]
 
 _LIMIT_S = 60.0
+_DAILY = re.compile(r"^OnCalendar=\*-\*-\* (\d\d):(\d\d):00$", re.MULTILINE)
 _SYSTEM = Path("/etc/systemd/system")
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _ASKED = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
@@ -74,6 +77,14 @@ class Units:
     def timer(self) -> Path:
         """The timer's file."""
         return self.folder / f"{self.name}.timer"
+
+    def time_of_day(self) -> TimeOfDay | None:
+        """Return when the timer that is installed starts a night; None if there is none of ours."""
+        try:
+            found = _DAILY.search(self.timer.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return TimeOfDay(int(found[1]), int(found[2])) if found else None
 
     def write(self, schedule: Schedule) -> None:
         """Write both files, when systemd finds no fault in them.

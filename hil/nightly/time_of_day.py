@@ -35,7 +35,7 @@ class TimeOfDay:
         raise UsageError(
             f"--at {text!r} is no time of day",
             why="it is HH:MM, from 00:00 to 23:59, in this host's time zone",
-            remedy="--at 02:00",
+            remedy="--at 04:30",
         )
 
     def __str__(self) -> str:

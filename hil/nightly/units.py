@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from hil.nightly.time_of_day import TimeOfDay
@@ -36,6 +38,8 @@ class Schedule:
         arguments: For `hil nightly run`.
         memory: The most it may use, as systemd writes it: `4G`, `50%`.
         limit: How long it may take: `8h`, `90min`.
+        also: When it begins besides: in nights whose time of day summer time skips.
+        environment: What it is told by variables.
 
     Raises:
         UsageError: A limit is none, or a path has a character that no unit file can hold.
@@ -49,13 +53,15 @@ class Schedule:
     arguments: tuple[str, ...] = ()
     memory: str = "50%"
     limit: str = "8h"
+    also: tuple[datetime, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _MEMORY.fullmatch(self.memory):
             raise UsageError(f"--memory {self.memory!r} is no limit", remedy="--memory 4G, or --memory 50%")
         if not _LENGTH.fullmatch(self.limit):
             raise UsageError(f"--limit {self.limit!r} is no limit", remedy="--limit 8h, or --limit 90min")
-        for text in (str(self.clone), str(self.python), *self.arguments):
+        for text in (str(self.clone), str(self.python), *self.arguments, *self.environment.values()):
             if any(ord(character) < ord(" ") for character in text):
                 raise UsageError(f"{text!r} cannot be in a unit file", why="it has a control character")
 
@@ -79,6 +85,7 @@ def service(schedule: Schedule) -> str:
     """Return the service."""
     who = f"User={schedule.user}\n" if schedule.user else ""
     groups = f"SupplementaryGroups={' '.join(schedule.groups)}\n" if schedule.groups else ""
+    environment = "".join(f"Environment={_assignment(*one)}\n" for one in schedule.environment.items())
     return f"""\
 # Runs the hardware tests once. Written by `hil nightly install`; `hil nightly uninstall` removes it.
 [Unit]
@@ -86,7 +93,7 @@ Description=Nightly hardware-in-the-loop run in {_specifiers(str(schedule.clone)
 
 [Service]
 Type=oneshot
-{who}{groups}WorkingDirectory={_specifiers(str(schedule.clone))}
+{who}{groups}{environment}WorkingDirectory={_specifiers(str(schedule.clone))}
 ExecStart={_line(schedule.run)}
 # In any case, also after a kill or a time-out: every DUT off, every stick with nobody.
 ExecStopPost={_line(schedule.safe)}
@@ -102,6 +109,9 @@ MemoryMax={schedule.memory}
 
 def timer(schedule: Schedule) -> str:
     """Return the timer of the service with the same name."""
+    also = "".join(f"OnCalendar={night:%Y-%m-%d %H:%M}:00\n" for night in schedule.also)
+    if also:
+        also = f"# In these nights summer time begins, and {schedule.at} does not exist.\n{also}"
     return f"""\
 # Starts the service of the same name every night. Written by `hil nightly install`.
 [Unit]
@@ -109,7 +119,7 @@ Description=Every night at {schedule.at}: hardware-in-the-loop run in {_specifie
 
 [Timer]
 OnCalendar=*-*-* {schedule.at}:00
-# A host that slept through it runs when it wakes.
+{also}# A host that slept through it runs when it wakes.
 Persistent=true
 
 [Install]
@@ -119,13 +129,20 @@ WantedBy=timers.target
 
 def cron_line(schedule: Schedule) -> str:
     """Return a line for `crontab -e`; cron mails what goes to standard error."""
-    run, safe = shlex.join(schedule.run), shlex.join(schedule.safe)
+    environment = "".join(f"{name}={shlex.quote(value)} " for name, value in schedule.environment.items())
+    run, safe = environment + shlex.join(schedule.run), environment + shlex.join(schedule.safe)
     line = f"cd {shlex.quote(str(schedule.clone))} && {run} >/dev/null; {safe} >/dev/null"
     return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron makes a new line of a bare one
 
 
 def _specifiers(text: str) -> str:
     return text.replace("%", "%%")
+
+
+def _assignment(name: str, value: str) -> str:
+    """Write a variable as `Environment=` reads it, which expands specifiers and no variables."""
+    escaped = _specifiers(value).replace("\\", r"\\").replace('"', r"\"")
+    return f'"{name}={escaped}"'
 
 
 def _line(words: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PACKAGING = Path(__file__).parents[3] / "packaging" / "systemd"
-AT = TimeOfDay(2, 0)
+AT = TimeOfDay(4, 30)
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 
 
@@ -83,6 +84,45 @@ def test_the_units_of_any_clone_are_accepted_by_systemd_and_name_it_whole(clone:
     assert f"ExecStart={sys.executable} -m hil.cli.main nightly run" in text
     assert f"ExecStopPost={sys.executable} -m hil.cli.main safe --all\n" in text
     assert "OnCalendar=*-*-* 02:00:00\n" in (folder / "hil-nightly.timer").read_text("utf-8")
+
+
+@NEEDS_SYSTEMD
+def test_the_settings_of_the_shell_that_installs_are_in_the_unit_or_told(clone: Path) -> None:
+    ran = hil(
+        *(clone, "nightly", "install", "--at", "04:30", "--user"),
+        HIL_LAB="labs/%one.toml",
+        HIL_LOCK_DIR="/srv/locks $x",
+        HIL_BOARDS="sim:2",
+        HIL_REPORT="elsewhere",
+        HIL_LEASE="of this shell alone",
+    )
+
+    text = (clone / "home/.config/systemd/user/hil-nightly.service").read_text("utf-8")
+    where = str(clone).replace("%", "%%").replace('"', r"\"")
+    assert ran.returncode == 0, ran.stderr
+    assert f'Environment="HIL_LAB={where}/labs/%%one.toml"\n' in text
+    assert 'Environment="HIL_LOCK_DIR=/srv/locks $x"\n' in text
+    assert 'Environment="HIL_BOARDS=sim:2"\n' in text
+    assert "HIL_LEASE" not in text
+    assert "left_out: HIL_REPORT" in ran.stdout
+
+
+@NEEDS_SYSTEMD
+def test_a_line_for_cron_has_the_settings_too() -> None:
+    schedule = Schedule(AT, Path("/srv"), Path("/bin/true"), environment={"HIL_LAB": "/a lab"})
+
+    assert cron_line(schedule).count("HIL_LAB='/a lab' /bin/true -m hil.cli.main") == 2
+
+
+@NEEDS_SYSTEMD
+def test_the_next_three_nights_and_summer_time_are_told(clone: Path) -> None:
+    ran = hil(clone, "--json", "nightly", "install", "--at", "02:00", "--user", TZ="Europe/Berlin")
+
+    told = json.loads(ran.stdout)
+    text = (clone / "home/.config/systemd/user/hil-nightly.timer").read_text("utf-8")
+    assert (len(told["next"]), all(" CE" in night for night in told["next"])) == (3, True)
+    assert "02:00 does not exist on" in told["summer_time"]
+    assert "OnCalendar=2027-03-28 03:00:00\n" in text
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this host")

@@ -1,0 +1,57 @@
+"""Tells a damaged history from one that cannot be used just now, and puts it aside under another name."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hil.history.connecting import connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["damage_in", "damaged_beside", "is_damage", "put_aside"]
+
+_PRIMARY = 0xFF
+_MARK = ".damaged-"
+_FILES = ("", "-wal", "-shm")
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return True if an error of SQLite says that the file is damaged, or no database at all."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def damage_in(path: Path) -> str:
+    """Say what is wrong with the bytes of a history; empty if nothing is, or it cannot be looked at."""
+    if not path.is_file():
+        return ""
+    try:
+        with closing(connect(path)) as connection:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except (sqlite3.Error, OSError) as error:
+        return str(error) if is_damage(error) else ""
+    return "" if said == "ok" else str(said)
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a history with what belongs to it, so that a new one can be begun; returns its new path.
+
+    Raises:
+        OSError: The folder may not be written.
+    """
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    kept = path.with_name(f"{path.stem}{_MARK}{when}{path.suffix}")
+    for ending in _FILES:
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}{ending}").rename(kept.with_name(f"{kept.name}{ending}"))
+    return kept
+
+
+def damaged_beside(path: Path) -> list[Path]:
+    """Return the histories that were put aside, oldest first."""
+    found = path.parent.glob(f"{path.stem}{_MARK}*{path.suffix}") if path.parent.is_dir() else ()
+    return sorted(found)

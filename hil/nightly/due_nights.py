@@ -1,0 +1,86 @@
+"""When nights begin, in this host's time zone, across the changes of summer time."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.nightly.time_of_day import TimeOfDay
+
+__all__ = ["SAFE_TIME", "Moved", "last_due", "moved_nights", "next_nights", "summer_time_words"]
+
+SAFE_TIME = "04:30"
+"""No time zone skips or doubles it in these decades; a test looks at all of them."""
+
+_YEARS_AHEAD = 10
+
+
+class Moved(NamedTuple):
+    """A night whose time of day does not exist, or exists twice.
+
+    Attributes:
+        day: Its date.
+        begins: When it begins, local time.
+        is_skipped: Whether the time does not exist; else it exists twice, and the first one counts.
+    """
+
+    day: date
+    begins: datetime
+    is_skipped: bool
+
+
+def begin_of(day: date, at: TimeOfDay) -> datetime:
+    """Return when the night of a date begins; one that is skipped begins as long after the change."""
+    wanted = datetime(day.year, day.month, day.day, at.hour, at.minute)  # noqa: DTZ001 - the host's zone
+    return datetime.fromtimestamp(wanted.timestamp(), UTC).astimezone()
+
+
+def next_nights(at: TimeOfDay, count: int = 3, now_s: float | None = None) -> list[datetime]:
+    """Return when the next nights begin."""
+    now = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC).astimezone()
+    nights = (begin_of(now.date() + timedelta(days=days), at) for days in range(count + 2))
+    return [night for night in nights if night > now][:count]
+
+
+def last_due(at: TimeOfDay, now_s: float) -> float:
+    """Return when the last night before now was due, in seconds since 1970."""
+    today = datetime.fromtimestamp(now_s, UTC).astimezone().date()
+    begins = (begin_of(today - timedelta(days=days), at).timestamp() for days in range(3))
+    return next(begin for begin in begins if begin <= now_s)
+
+
+def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[Moved]:
+    """Yield the nights of the next years that a change of summer time moves."""
+    today = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC).astimezone().date()
+    for days in range(_YEARS_AHEAD * 366):
+        day = today + timedelta(days=days)
+        begins = begin_of(day, at)
+        if (begins.hour, begins.minute) != (at.hour, at.minute) or begins.date() != day:
+            yield Moved(day, begins, is_skipped=True)
+            continue
+        wanted = datetime(day.year, day.month, day.day, at.hour, at.minute)  # noqa: DTZ001 - the host's zone
+        if wanted.replace(fold=1).timestamp() != wanted.timestamp():
+            yield Moved(day, begins, is_skipped=False)
+
+
+def summer_time_words(at: TimeOfDay, moved: list[Moved]) -> str:
+    """Say what summer time does to a time of day; empty where no zone's does anything to it."""
+    skipped = [one for one in moved if one.is_skipped]
+    if skipped:
+        first = skipped[0]
+        return (
+            f"{at} does not exist on {first.day} ({first.begins.tzname()} begins): that night begins at "
+            f"{first.begins:%H:%M}, and so each year; {SAFE_TIME} exists everywhere"
+        )
+    if moved:
+        return f"{at} comes twice on {moved[0].day}, when summer time ends: the night runs once, at the first"
+    if at.hour < int(SAFE_TIME[:2]):
+        return (
+            f"this host's time zone ({time.tzname[0]}) leaves {at} alone; others skip it when summer time "
+            f"begins: install again when the zone changes, or take {SAFE_TIME}, which exists everywhere"
+        )
+    return ""
