@@ -113,7 +113,7 @@ class _Run:
     def __init__(self, talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> None:
         self._talk = talk
         self._prompt = prompt
-        self._marked = MarkedCommand(command)
+        self._marked = MarkedCommand(command, outer=tuple(prompt.unfinished))
         self._deadline = deadline
         self._begin = 0
         self._started = False
@@ -137,14 +137,25 @@ class _Run:
                     position, quiet = self._talk.transcript.position, Deadline(_LONG_QUIET_S)
                 self._look_around(error, quiet.spent_s)
                 continue
-            if came.index == 0:
-                return self._ended(int(came.group(1)))
+            if came.index == 0 and self._is_own_end(came.text("word")):
+                return self._ended(int(came.group("status")))
             if came.index == 1:
                 return self._given_up(int(came.group(1)))
             if came.index == 2:  # noqa: PLR2004 - the third of the list above
                 self._prompt.pass_by(self._talk)
                 return None
-            self._started = True
+            if came.index == 3:  # noqa: PLR2004 - the last of the list above
+                self._started = True
+
+    def _is_own_end(self, word: str) -> bool:
+        """Return True if a mark ends this command; a command that ends its shell is ended by an outer one's.
+
+        The marks of a line that an earlier call gave up may also come before this command starts.
+        """
+        unfinished = self._prompt.unfinished
+        if word in unfinished:
+            del unfinished[unfinished.index(word) :]
+        return self._started or word == self._marked.word
 
     def _type(self, lines: list[str]) -> None:
         """Type lines, not far ahead of their echo: a tty keeps no more than 4095 bytes."""
@@ -175,6 +186,7 @@ class _Run:
 
     def _given_up(self, status: int) -> CommandResult:
         """Take the status of a command whose line the shell gave up: a syntax error, or `exec`."""
+        self._prompt.unfinished.append(self._marked.word)
         said = self._said()
         if self._marked.is_cut(said):
             raise ExpectError(
@@ -198,19 +210,20 @@ class _Run:
             ExpectError: The time is over, or there is no shell that could print one.
         """
         if quiet_s >= _QUIET_S:
-            self._check_shell()
+            self._check_shell(quiet_s)
             is_due = self._asked is None or self._asked.passed
             if is_due and self._prompt.is_at_end(self._talk, maybe=quiet_s >= _LONG_QUIET_S):
                 self._asked = Deadline(_ASK_AGAIN_S)
                 self._asked_at = self._talk.transcript.position - self._begin
                 self._talk.sendline(self._marked.ask() if self._started else self._probe)
         if self._deadline.passed:
+            self._prompt.unfinished.append(self._marked.word)
             raise self._not_ended(error) from error
 
-    def _check_shell(self) -> None:
+    def _check_shell(self, quiet_s: float) -> None:
         last = self._talk.unread()[-256:]
         command = self._marked.command
-        if _NOT_LOGGED_IN.search(last):
+        if _NOT_LOGGED_IN.search(last) and (quiet_s >= _LONG_QUIET_S or not self._started):
             what = "the command ended the shell" if self._started else "there is no shell"
             raise _no_shell(self._talk, command, f"{what}: a login prompt came")
         if not self._started and _ASKS_PASSWORD.search(last):

@@ -56,11 +56,13 @@ class MarkedCommand:
         command: What to run, in one line or several.
         word: What no command prints, in the marks.
         ask_word: The same, in the question for the status.
+        outer: The words of lines that outer shells go on with when the command ends its shell.
     """
 
     command: str
     word: str = field(default_factory=lambda: secrets.token_hex(4))
     ask_word: str = field(default_factory=lambda: secrets.token_hex(4))
+    outer: tuple[str, ...] = ()
 
     @property
     def _word(self) -> bytes:
@@ -84,8 +86,9 @@ class MarkedCommand:
 
     @property
     def end(self) -> re.Pattern[bytes]:
-        """The mark after the command; its group is the exit status."""
-        return re.compile(rb"-%b-[efgh]([0-9]{1,3})\." % self._word)
+        """The mark after the command, or after an outer one: groups `status` and `word`."""
+        words = "|".join([self.word, *self.outer]).encode()
+        return re.compile(rb"-(?P<word>%b)-[efgh](?P<status>[0-9]{1,3})\." % words)
 
     @property
     def answer(self) -> re.Pattern[bytes]:
@@ -102,19 +105,41 @@ class MarkedCommand:
     def output(self, said: bytes) -> bytes:
         """Return what stands between the marks, or all after the first if there is no end mark."""
         begin = self.begin_of_output(said)
-        end = self._mark("e").search(said, begin) or self.end.search(said, begin)
+        end = (
+            self._mark("e").search(said, begin)
+            or self._outer_mark(said, begin)
+            or self.end.search(said, begin)
+        )
         output = said[begin : end.start() if end else len(said)]
         output = re.sub(re.escape(self.ask().encode()) + rb"\r?\n", b"", output)
         each_time = re.search(rb"-%b-s(.*?)hil-%b-t" % (self._word, self._word), said[:begin], re.DOTALL)
-        return without_like(output, each_time.group(1)) if each_time else output
+        return self._without_trace(output, each_time.group(1)) if each_time else output
+
+    def _without_trace(self, output: bytes, each_time: bytes) -> bytes:
+        """Remove what the shell prints before each simple command: a trap's marks, the trace of `set -x`.
+
+        Args:
+            output: The command's output.
+            each_time: What the shell printed between the two marks before the command.
+        """
+        output = without_like(output, each_time)
+        output = re.sub(rb"[^\n]*-%b-e x24status[^\n]*\n" % self._word, b"", output)
+        traced = re.search(rb"([^\n]*)printf ['\"]?hil", each_time)
+        if traced is not None and output.startswith(traced.group(1) + b"eval "):
+            return output.partition(b"\n")[2]
+        return output
 
     def is_cut(self, said: bytes) -> bool:
         """Return True if pieces of the end mark came: other words on the console cut all of its copies."""
-        rest = self.output(said)
-        return any(half.encode() in rest for half in (self.word[:4], self.word[4:]))
+        halves = (self.word[:4].encode(), self.word[4:].encode())
+        return re.search(rb"hil(?:x23)?-%b|%b-[efgh][x0-9]" % halves, self.output(said)) is not None
 
     def _line(self, word: str) -> str:
         return f" printf hil%ss -{self.word}-;printf hil%st -{self.word}-;eval {word};{_tell(self.word)};echo"
+
+    def _outer_mark(self, said: bytes, begin: int) -> re.Match[bytes] | None:
+        words = "|".join(self.outer).encode()
+        return re.compile(rb"hil-(?:%b)-e" % words).search(said, begin) if words else None
 
     def _mark(self, letter: str) -> re.Pattern[bytes]:
         """Match a mark, with or without a kernel's message in it."""

@@ -37,10 +37,12 @@ class ShownPrompt:
 
     Attributes:
         last_line: The line in which the console's words ended before the last command.
+        unfinished: The words of marked lines that the shell has not finished, as far as is known.
     """
 
     def __init__(self) -> None:
         self.last_line = b""
+        self.unfinished: list[str] = []
         self._pattern: Pattern | None = None
         self._misses = 0
         self._ending: bytes | None = None

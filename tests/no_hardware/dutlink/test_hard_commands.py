@@ -88,6 +88,28 @@ def test_run_works_in_the_shell_that_replaces_the_shell(shell: Console) -> None:
     assert shell.run("printf %s $0; false") == CommandResult(1, "sh")
 
 
+def test_run_returns_the_status_of_an_inner_shell_that_exits(shell: Console) -> None:
+    shell.run("true")
+    shell.run("PS1=inner# dash -i")
+
+    said = shell.run("echo bye; exit 3")
+
+    assert said == CommandResult(3, "bye")
+    assert shell.run("echo here") == CommandResult(0, "here")
+
+
+@pytest.mark.parametrize("trace", ["+ ", "$LINENO> "])
+def test_run_returns_the_trace_of_the_command_only(trace: str) -> None:
+    with ShellTty(["bash", "--norc", "-i"], {"PS1": "# ", "PS4": trace}) as dut:
+        dut.console.run("true")
+
+        assert dut.console.run("set -x") == CommandResult(0, "")
+        said = dut.console.run("echo one; false")
+
+    assert said.status == 1
+    assert re.fullmatch(r"\S+ echo one\none\n\S+ false", said.output)
+
+
 def test_run_works_after_a_command_that_waits_for_input(shell: Console) -> None:
     with pytest.raises(ExpectError, match="did not end"):
         shell.run("head -n 1", timeout_s=1)
