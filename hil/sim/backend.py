@@ -104,6 +104,11 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         super().__init__()
         self._address = address
 
+    @property
+    def port(self) -> int:
+        """The port of the simulator's USB/IP server."""
+        return self._address[1]
+
     # what is there
 
     def enumerate_devices(self) -> list[_Device]:

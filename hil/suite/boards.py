@@ -139,6 +139,14 @@ class BoardKeeper:
         looks_for_itself = (Verdict.ABSENT, Verdict.DENIED, Verdict.NO_BACKEND)
         return isinstance(self.error, UnavailableError) and self.error.verdict in looks_for_itself
 
+    def usbip_ports(self) -> set[int]:
+        """Return the ports of this run's simulated boards, as far as they run by now.
+
+        Raises:
+            SimulatorError: They cannot be reached.
+        """
+        return self._hosts.usbip_ports()
+
     def look_for(self, serial: str) -> Sighting:
         """Take a fresh look at any board of the host that the run was asked to use.
 

@@ -127,6 +127,7 @@ class Giving:
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Take note of the tests that are to run, in their order; an xdist worker is told as it goes on."""
+        self._block_simulated()
         if self._processes.is_worker:
             return
         following: pytest.Item | None = None
@@ -243,6 +244,7 @@ class Giving:
         self._wish = wish
         self.keeper.prepare(kind, item.nodeid, wish, self._given)
         self._tell_faults()
+        self._block_simulated()
         if self.keeper.held is not None and self.keeper.error is None:
             held = self.keeper.held
             held.test = item.nodeid
@@ -279,6 +281,12 @@ class Giving:
         if channel is None:
             return nodeid == self._last_test
         return channel.is_last_hardware(nodeid) or (self._hosts is not None and self._hosts.is_extra)
+
+    def _block_simulated(self) -> None:
+        """Keep no_hardware tests away from the simulated boards of this run, however they know of them."""
+        if self._keeper is not None or self._options.boards.simulated:
+            with suppress(HilError):  # the tests that use them will say why
+                self._resting.block.ports |= self.keeper.usbip_ports()
 
     def _is_over(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]

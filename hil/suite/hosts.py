@@ -89,6 +89,17 @@ class Hosts:
             self._chosen = this_host() if is_usb else simulated_host(self._ready_line())
         return self._chosen
 
+    def usbip_ports(self) -> set[int]:
+        """Return the USB/IP ports of this run's simulated boards, as far as they run by now.
+
+        Raises:
+            SimulatorError: Its simulated boards cannot be reached.
+        """
+        if self._boards.where is Where.RUNNING:
+            self._ready_line()
+        known = [process.ready for process in self._started] + [self._ready or {}]
+        return {int(ready["usbip_port"]) for ready in known if ready}
+
     def chosen_as_data(self) -> dict[str, Any] | None:
         """Return how another process reaches the chosen host: a call by name; None for this host's USB."""
         if self._boards.where is Where.USB:

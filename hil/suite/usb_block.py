@@ -1,7 +1,7 @@
-"""Tests that are marked no_hardware cannot reach the system's USB.
+"""Tests that are marked no_hardware cannot reach the system's USB, nor the simulated boards of their run.
 
-pyusb's backend modules are wrapped when, and only when, somebody imports them: a run that never does pays
-nothing. A backend that a test brings along, such as a simulated one, is its own business.
+The backend modules are wrapped when, and only when, they are imported: a run that never does pays nothing. A
+backend that a test brings along, such as that of a simulator which it started, is its own business.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["UsbBlock"]
 
 _BACKENDS = frozenset({"usb.backend.libusb1", "usb.backend.libusb0", "usb.backend.openusb"})
+_SIMULATED = "hil.sim.backend"
 _WAYS_IN = ("enumerate_devices", "open_device", "ctrl_transfer")
 
 
@@ -30,12 +31,17 @@ class UsbBlock:
     """Refuses USB while `active`; one for a process.
 
     It is a finder on `sys.meta_path`, which finds nothing by itself and only wraps what others find.
+
+    Attributes:
+        active: Whether a no_hardware test runs.
+        ports: USB/IP ports of the simulators whose boards are those of the run.
     """
 
     installed: ClassVar[UsbBlock | None] = None
 
     def __init__(self) -> None:
         self.active = False
+        self.ports: set[int] = set()
         self._lifted = 0
 
     @classmethod
@@ -44,7 +50,7 @@ class UsbBlock:
         if cls.installed is None:
             cls.installed = cls()
             sys.meta_path.insert(0, cls.installed)
-            for name in _BACKENDS & sys.modules.keys():
+            for name in (_BACKENDS | {_SIMULATED}) & sys.modules.keys():
                 cls.installed.wrap(sys.modules[name])
         return cls.installed
 
@@ -52,7 +58,7 @@ class UsbBlock:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Wrap the loader of a USB backend's module; None for all others."""
-        if name not in _BACKENDS:
+        if name not in _BACKENDS and name != _SIMULATED:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
@@ -61,6 +67,9 @@ class UsbBlock:
 
     def wrap(self, module: ModuleType) -> None:
         """Guard a backend module's `get_backend`, and the backends that it gives."""
+        if module.__name__ == _SIMULATED:
+            self._guard_simulated(module.SimulatedBackend)
+            return
         get_backend = module.get_backend
 
         @functools.wraps(get_backend)
@@ -90,7 +99,7 @@ class UsbBlock:
             raise UsbBlockedError(
                 f"{what} was called by a test that is marked no_hardware",
                 why="such a test must pass, and pass alike, on every machine",
-                remedy="mark it hardware or mixed, or give pyusb a simulated backend",
+                remedy="mark it hardware or mixed, or have it start simulated boards of its own",
             )
 
     def _guard_ways_in(self, backend: Any) -> Any:  # noqa: ANN401 - pyusb ships no types
@@ -98,6 +107,19 @@ class UsbBlock:
             if name not in vars(backend):  # pyusb gives the same backend again
                 setattr(backend, name, self._guarded_method(name, getattr(backend, name)))
         return backend
+
+    def _guard_simulated(self, kind: Any) -> None:  # noqa: ANN401 - the class of a module that may not be loaded
+        for name in _WAYS_IN:
+            setattr(kind, name, self._guarded_where_own(name, getattr(kind, name)))
+
+    def _guarded_where_own(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def guarded(backend: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
+            if backend.port in self.ports:
+                self.check(f"{name}() of this run's simulated boards")
+            return method(backend, *arguments, **named)
+
+        return guarded
 
     def _guarded_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)

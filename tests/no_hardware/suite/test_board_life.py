@@ -295,6 +295,10 @@ def test_2_board_of_the_run():
         with pytest.raises(UsbBlockedError):
             use()
 
+def test_3_run_s_boards_opened_anew():
+    with pytest.raises(UsbBlockedError):
+        open_board(simulated_host(sim.hello()), ONE)
+
 def test_3_own_simulator():
     with SimulatorProcess(boards=1) as own, open_board(simulated_host(own.ready)) as board:
         board.power.force_on()
