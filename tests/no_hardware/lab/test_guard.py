@@ -397,6 +397,19 @@ def test_a_forked_child_of_the_holder_does_not_keep_the_guard_from_acting(
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("act", ["release", "abandon", "close"])
+def test_forked_child_of_the_holder_can_neither_give_the_board_back_nor_call_it_safe(
+    holder: Holder, board: Path, act: str
+) -> None:
+    holder.do(f"child = os.fork() or (lease.{act}(), os._exit(0)); os.waitpid(child, 0)")
+
+    assert read_record(board.parent, "5a1c0e01").state is BoardState.IN_USE
+    with pytest.raises(BoardBusyError):
+        hold("5a1c0e01", folder=board.parent)
+    holder.die_by("os.kill(os.getpid(), 9)")
+    assert until(lambda: board.read_text() == "off", SOON_S)
+
+
 def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
     board: Path, safety: Safety
 ) -> None:

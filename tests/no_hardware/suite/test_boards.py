@@ -53,7 +53,7 @@ class FakeBoard:
         self.done: list[str] = []
         self.error: Exception | None = None
 
-    def make_safe(self) -> None:
+    def make_safe(self, **_: object) -> None:
         self.done.append("made safe")
         if self.error is not None:
             raise self.error
