@@ -251,6 +251,21 @@ class BoardKeeper:
             return False
         return wish.is_any or wish.fits(self._card_of(held.board))
 
+    def can_replace(self, wish: Wish, serial: str | None = None) -> bool:
+        """Whether the board that is held is lost, and another one can be used that a test wants.
+
+        Args:
+            wish: What kind of board it wants.
+            serial: The board that the controller has given to this worker: it gives others, too.
+        """
+        held = self.held
+        if held is None or held.lost is None or serial is not None or self.prove().verdict is Verdict.PRESENT:
+            return False
+        with suppress(UnavailableError):
+            cards = self._finder.cards(with_words=not wish.is_any)
+            return any(wish.fits(card) for card in cards if card.serial != held.board.serial)
+        return False
+
     def _card_of(self, board: Board) -> BoardCard:
         """Return what a board says of itself now; of one that was lost, what it said last."""
         with suppress(HilError):

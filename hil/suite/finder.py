@@ -84,6 +84,8 @@ class BoardFinder:
         self._silence_s = options.silence_s
         self._silent: set[str | None] = set()
         self._in_use: set[str] = set()
+        self._untold: dict[str, HilError] = {}
+        self._unread: list[HilError] = []
         self.faults: dict[str, BoardFaultError] = {}
         self.words = KnownWords()
         self.is_shared = False
@@ -208,10 +210,13 @@ class BoardFinder:
         if not with_words:
             return [BoardCard(serial) for serial in serials]
         read = {serial: self._read_card(host, serial) for serial in serials}
-        told = [card for card in read.values() if card is not None]
+        told = [card for card in read.values() if isinstance(card, BoardCard)]
+        self._untold = {serial: error for serial, error in read.items() if isinstance(error, HilError)}
+        self._unread = [sighting.error for sighting in seen if sighting.error is not None]
         self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
         lab = self._lab
-        return [card or BoardCard(one, lab.name_of(one), lab.tags_of(one)) for one, card in read.items()]
+        silent = [BoardCard(one, lab.name_of(one), lab.tags_of(one)) for one in self._untold]
+        return sorted([*told, *silent], key=lambda card: serials.index(card.serial))
 
     def mistake(self, wish: Wish) -> UsageError | None:
         """Return what is misspelt in a wish, by what boards and lab file say; None if nothing is known to be.
@@ -243,6 +248,7 @@ class BoardFinder:
             mistake = self.mistake(wish)
             if mistake is not None:
                 raise mistake
+            self._refuse_to_guess(host)
             there = ", ".join(map(str, cards))
             there_is = f"there is {there}" if there else "none of its boards says its name and tags now"
             raise BoardAbsentError(
@@ -251,6 +257,21 @@ class BoardFinder:
                 remedy="give a board that name or those tags, or change what the test asks for",
             )
         return [serial for serial in serials if serial in fitting]
+
+    def _refuse_to_guess(self, host: Host) -> None:
+        """Raise why a board on the bus did not tell its name and tags: it may be the one that is wanted.
+
+        Raises:
+            BoardFaultError: It answered, and refused.
+            UnavailableError: It cannot be used.
+        """
+        errors = list(self._unread)
+        for serial, error in self._untold.items():
+            if isinstance(error, UnavailableError | BoardFaultError):
+                errors.append(self._weigh(host, serial, error))
+        faults = (error for error in errors if isinstance(error, BoardFaultError))
+        if errors:
+            raise next(faults, errors[0])
 
     def _find_all(self, host: Host) -> list[str]:
         """Return the serial numbers of boards that might be used; those that answer come first.
@@ -354,10 +375,10 @@ class BoardFinder:
                 f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
             )
 
-    def _read_card(self, host: Host, serial: str) -> BoardCard | None:
-        """Ask a board for its name and tags; None if it does not tell."""
+    def _read_card(self, host: Host, serial: str) -> BoardCard | HilError:
+        """Ask a board for its name and tags; return why it does not tell them."""
         try:
             with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
                 return self.card_of(board)
-        except HilError:
-            return None
+        except HilError as error:
+            return error

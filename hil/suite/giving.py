@@ -241,6 +241,8 @@ class Giving:
             self.keeper.share(self._channel.faults(), self._channel.words())
         if not self.keeper.suits(wish, self._given):
             self.give_back("the next test wants another board")
+        elif self.keeper.can_replace(wish, self._given):
+            self.give_back("it was lost, and another board can be used")
         self._wish = wish
         self.keeper.prepare(kind, item.nodeid, wish, self._given)
         self._tell_faults()

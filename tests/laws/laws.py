@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from suite_run import Outcome
 
 UNUSABLE: Final = ("unplug", "hang", "deny", "busy")
-"""Faults of a board that cannot be used. One that refuses requests answers: its tests fail."""
+"""Faults of a board that cannot be used, as can one whose line errors do not end.
+
+One that refuses requests answers: its tests fail.
+"""
 
 NOTICED_S: Final = 0.5
 """For how long a fault may be noticed after its end: Linux still lists the board, or udev is not yet done."""
@@ -112,11 +115,12 @@ def a_skip_is_proven(run: Outcome) -> Iterator[str]:
 
 
 def _was_unusable(run: Outcome, serial: str, life: Life) -> bool:
+    spells = [spell for spell in run.record.spells if spell.board == serial]
     return any(
-        spell.board == serial
-        and spell.kind in UNUSABLE
-        and spell.overlaps(life.since_s - NOTICED_S, life.until_s)
-        for spell in run.record.spells
+        spell.overlaps(life.since_s - NOTICED_S, life.until_s)
+        if spell.kind in UNUSABLE
+        else spell.kind == "line_error" and spell.overlaps(life.until_s, life.until_s)
+        for spell in spells
     )
 
 
@@ -179,7 +183,7 @@ def the_status_is_right(run: Outcome) -> Iterator[str]:
     lives = _lives(run)
     words = {word for life in lives for word in life.outcomes}
     failed = [life for life in lives if not {"failed", "error", "teardown error"}.isdisjoint(life.outcomes)]
-    unsafe = "NOT MADE SAFE" in run.results.text
+    unsafe = any(word in run.results.text for word in ("NOT MADE SAFE", "FAULTY"))
     own = any("hil_verdict" not in life.facts for life in failed)
     if own and run.status != 1:
         yield f"tests failed, and the status is {run.status}"

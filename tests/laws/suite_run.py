@@ -30,7 +30,8 @@ RUN_LIMIT_S = 90.0
 """A run that takes longer hangs: most are over after two seconds."""
 
 SILENCE_S = 0.6
-WAIT_S = 0.5
+WAIT_S = 6.0
+"""How long a run waits for a board: longer than a guard needs, which waits two seconds for the meter."""
 _OPTIONS = (
     *("-p", "laws_desk", "-p", "timeout", "-p", "no:cacheprovider", "-rA", "--junitxml=junit.xml"),
     *(f"--hil-silence={SILENCE_S}", f"--hil-wait={WAIT_S}", "--hil-lab=none"),

@@ -14,6 +14,7 @@ from hil.errors import (
     BoardBusyError,
     BoardDeniedError,
     BoardLostError,
+    RequestStalledError,
     TransferError,
     UsageError,
     Verdict,
@@ -23,7 +24,7 @@ from hil.suite.finder import GLANCE_S
 from hil.suite.held import Held
 from hil.suite.options import RunOptions, parse_boards
 from hil.suite.selection import Kind
-from hil.suite.wishes import ANY_BOARD, Wish
+from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,6 +264,55 @@ def test_a_lost_board_that_cannot_say_its_tags_any_more_suits_no_test_that_asks_
     keeper.held = held
 
     assert not keeper.suits(Wish(frozenset({"jetson"})))
+
+
+@pytest.fixture
+def beside(keeper: BoardKeeper, held: Held, looks: Looks, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """A held board that is lost, while another one, tagged nvme, can be used."""
+    other = BoardCard("5a1c0e02", tags=frozenset({"nvme"}))
+    monkeypatch.setattr(keeper._finder, "cards", lambda **_: [BoardCard(SERIAL), other])
+    held.lost = BoardLostError("it was silent", remedy="")
+    looks.found = SILENT
+    return held
+
+
+@pytest.mark.parametrize("wish", [ANY_BOARD, Wish(tags=frozenset({"nvme"}))], ids=str)
+def test_can_replace_a_lost_board_by_one_that_a_test_wants(
+    keeper: BoardKeeper, beside: Held, wish: Wish
+) -> None:
+    assert keeper.can_replace(wish)
+    assert keeper.held is beside
+
+
+@pytest.mark.usefixtures("beside")
+def test_can_replace_keeps_a_board_where_no_other_suits(keeper: BoardKeeper) -> None:
+    assert not keeper.can_replace(Wish(tags=frozenset({"jetson"})))
+
+
+@pytest.mark.usefixtures("beside")
+def test_can_replace_leaves_it_to_a_controller_that_gives_boards(keeper: BoardKeeper) -> None:
+    assert not keeper.can_replace(ANY_BOARD, SERIAL)
+
+
+@pytest.mark.usefixtures("beside")
+def test_can_replace_keeps_a_board_that_came_back(keeper: BoardKeeper, looks: Looks) -> None:
+    looks.found = PRESENT
+
+    assert not keeper.can_replace(ANY_BOARD)
+
+
+def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
+    keeper: BoardKeeper, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> FakeBoard:
+        raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
+
+    monkeypatch.setattr("hil.suite.finder.open_board", refuse)
+    looks.found = PRESENT
+
+    keeper.prepare(Kind.HARDWARE, "test_a", Wish(tags=frozenset({"nvme"})))
+
+    assert isinstance(keeper.error, RequestStalledError)
 
 
 def test_the_lease_names_the_present_test(keeper: BoardKeeper, held: Held) -> None:
