@@ -61,9 +61,20 @@ def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
 @nightly.command()
 @_keep
 @_folder
+@click.option(
+    "--simulated",
+    is_flag=True,
+    help="Simulated boards are meant, though nothing but HIL_BOARDS asks for them; else that is red.",
+)
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def run(context: click.Context, keep: int | None, folder: Path, pytest_arguments: tuple[str, ...]) -> Answer:
+def run(
+    context: click.Context,
+    keep: int | None,
+    folder: Path,
+    simulated: bool,
+    pytest_arguments: tuple[str, ...],
+) -> Answer:
     """Run a night in the present folder, now. What follows -- goes to pytest.
 
     Exit status: 0 green; 1 tests failed; 5 nothing ran; 6 the bench was not ready; 7 flaky; else pytest's.
@@ -73,11 +84,11 @@ def run(context: click.Context, keep: int | None, folder: Path, pytest_arguments
 
     as_json = context.find_root().params.get("as_json", False)
     terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
-    record = run_night(folder, pytest_arguments, terminal, _say)
+    record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
     removed = forget_all_but(folder, keep) if keep else []
-    told = {"night": record.folder, "status": record.status, "meaning": record.meaning}
+    told = {"night": record.folder, "status": record.status, "meaning": record.told}
     if record.status and not as_json:
-        _say(f"{record.meaning} ({record.folder})")
+        _say(f"{record.told} ({record.folder})")
     return Answer(told | ({"removed": [str(one) for one in removed]} if removed else {}), record.status or 0)
 
 

@@ -187,6 +187,17 @@ class Window:
         )
         return {"flaky" if number < 0 else Outcome(number).name.lower(): count for number, count in rows}
 
+    def simulated_last(self) -> bool:
+        """Return True if the newest run had boards, and none but simulated ones."""
+        if not self.runs:
+            return False
+        rows = self.query(
+            "SELECT DISTINCT simulated FROM attempt JOIN bench ON bench.id=bench_id "
+            "WHERE run_id=? AND board<>''",
+            (self._numbers[-1],),
+        )
+        return rows == [(1,)]
+
     def boards_used_last(self) -> int:
         """How many boards the newest run used."""
         rows = self.query(

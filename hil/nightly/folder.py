@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from hil.nightly.meaning import on_simulated
+
 __all__ = ["NightRecord", "forget_all_but", "new_folder", "newest_record"]
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
@@ -34,6 +36,7 @@ class NightRecord:
         meaning: The status in words.
         command: What was run.
         folder: Where it is kept.
+        simulated: Which simulated boards it ran on; empty: on none of these.
     """
 
     began: str
@@ -42,6 +45,12 @@ class NightRecord:
     meaning: str = "it was cut short, or still runs"
     command: tuple[str, ...] = ()
     folder: str = ""
+    simulated: str = ""
+
+    @property
+    def told(self) -> str:
+        """The meaning for people: first that its boards were simulated, if they were."""
+        return on_simulated(self.meaning) if self.simulated else self.meaning
 
     def write(self) -> None:
         """Write it into its folder: all of it or nothing."""

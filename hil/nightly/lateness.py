@@ -12,7 +12,7 @@ from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.nightly.folder import newest_record
-from hil.nightly.meaning import LATE, meaning_of
+from hil.nightly.meaning import LATE, meaning_of, on_simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,8 @@ def look_back(
     told = {"last_night": _utc(last.began_s), "status": last.exit_status, "meaning": _meaning(last)} | told
     record = newest_record(parent, now_s)
     told |= {"folder": record.folder} if record else {}
+    if record is not None and record.simulated:
+        told["meaning"] = on_simulated(told["meaning"])
     late = _late(last, now_s, due_s)
     if late:
         return told | {"late": late}, LATE

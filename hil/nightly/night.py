@@ -33,13 +33,18 @@ from hil.suite.run_identity import commit_of
 from hil.suite.session import END_WITH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ledger_in", "pytest_arguments", "run_night"]
+__all__ = ["ledger_in", "pytest_arguments", "run_night", "simulated_boards"]
 
 
 def run_night(
-    parent: Path, more: Sequence[str], terminal: BinaryIO, tell: Callable[[str], None]
+    parent: Path,
+    more: Sequence[str],
+    terminal: BinaryIO,
+    tell: Callable[[str], None],
+    *,
+    simulated: bool = False,
 ) -> NightRecord:
     """Run a night in the present folder and return how it went.
 
@@ -48,13 +53,18 @@ def run_night(
         more: Further arguments for pytest; they win over those that every night has.
         terminal: Where pytest's output is shown.
         tell: Shows the user a line.
+        simulated: Simulated boards are meant, also where nothing but the environment asks for them.
 
     Raises:
         UsageError: A night cannot be kept there.
     """
     folder, key = _begin(parent.absolute()), uuid.uuid4().hex
-    command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *more)
-    record = NightRecord(began=_now(), command=command, folder=str(folder))
+    real = () if simulated else ("--hil-real",)
+    command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *real, *more)
+    boards = simulated_boards(more, os.environ)
+    record = NightRecord(began=_now(), command=command, folder=str(folder), simulated=boards)
+    if boards:
+        tell(f"SIMULATED boards ({boards}): this night says nothing about real ones")
     _keep(record, tell)
     tell(f"this night is kept in {folder}")
     _put_damage_aside(folder.parent / "history.db", tell)
@@ -83,6 +93,22 @@ def pytest_arguments(folder: Path, key: str) -> list[str]:
         f"--hil-history-kind={NIGHTLY}",
         f"--hil-history-key={key}",
     ]
+
+
+def simulated_boards(more: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return which simulated boards a night runs on; empty: it runs on others, or on none.
+
+    Args:
+        more: Its arguments for pytest, which win.
+        environ: The environment.
+    """
+    asked = environ.get("HIL_BOARDS", "")
+    for argument, following in itertools.pairwise([*more, ""]):
+        if argument == "--hil-boards":
+            asked = following
+        elif argument.startswith("--hil-boards="):
+            asked = argument.partition("=")[2]
+    return asked if asked.startswith("sim") else ""
 
 
 def ledger_in(console: str) -> str:

@@ -69,6 +69,7 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
     """
     trouble: list[str] = []
     morning = ask(window)
+    title = f"SIMULATED: {headline(morning)}" if window.simulated_last() else headline(morning)
     groups = loud_groups(morning)
     kept = find_kept(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}
@@ -83,7 +84,7 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
         out / "index.html",
         "nights.html.j2",
         morning=morning,
-        headline=headline(morning),
+        headline=title,
         groups=groups,
         newest=newest,
         matrix=matrix,
@@ -93,7 +94,7 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
         most=_MOST_LOUD,
         trouble=trouble,
     )
-    return Built(out / "index.html", len(window.runs), matrix.tests, len(kept), headline(morning), trouble)
+    return Built(out / "index.html", len(window.runs), matrix.tests, len(kept), title, trouble)
 
 
 def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:

@@ -87,6 +87,8 @@ class RunOptions:
         lab: What the lab file says of the places.
         repeats: How often a test that fails on a board is repeated.
         whole_lab: Every board of the lab file must take part.
+        unasked: Simulated boards that nothing but the environment asks for, and that `--hil-real` does not
+            take for boards; empty: none.
     """
 
     boards: BoardsOption
@@ -98,6 +100,7 @@ class RunOptions:
     lab: Lab = field(default_factory=Lab)
     repeats: int = 0
     whole_lab: bool = False
+    unasked: str = ""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -134,6 +137,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-whole-lab",
         action="store_true",
         help="a board that the lab file lists and that takes no part is a failure of the run",
+    )
+    group.addoption(
+        "--hil-real",
+        action="store_true",
+        help="simulated boards that nothing but HIL_BOARDS asks for are a failure of the run",
     )
     group.addoption(
         "--hil-repeat",
@@ -190,9 +198,17 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             lab=find_lab(config.getoption("hil_lab"), config.invocation_params.dir, environ),
             repeats=parse_times("--hil-repeat", config.getoption("hil_repeat")),
             whole_lab=config.getoption("hil_whole_lab"),
+            unasked=_unasked(config, environ),
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    """Return simulated boards that a variable left in the environment asks for, where real ones are meant."""
+    text = environ.get("HIL_BOARDS", "")
+    by_environment = config.getoption("hil_real") and config.getoption("hil_boards") is None
+    return text if by_environment and text.startswith("sim") else ""
 
 
 def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:

@@ -108,7 +108,15 @@ class Run:
         return self.giving.keeper.board()
 
     def missing(self) -> list[str] | None:
-        """Return a line for each board of the lab file that took no part, if that was asked for."""
+        """Return a line for each board of the lab file that took no part, if that was asked for.
+
+        Simulated boards that nothing but the environment asks for stand for no real ones.
+        """
+        if self.options.unasked:
+            asked = f"nothing but HIL_BOARDS={self.options.unasked} asks for them"
+            return [
+                f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {self.options.unasked}"
+            ]
         if not self.options.whole_lab or not self.options.lab.places:
             return None
         from hil.suite.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs

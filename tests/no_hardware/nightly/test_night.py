@@ -21,7 +21,7 @@ from hil.nightly.copied_run import run_copied
 from hil.nightly.folder import NightRecord, forget_all_but, new_folder, newest_record
 from hil.nightly.lateness import look_back
 from hil.nightly.meaning import LATE, meaning_of
-from hil.nightly.night import ledger_in
+from hil.nightly.night import ledger_in, simulated_boards
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
@@ -283,3 +283,43 @@ def test_a_program_whose_output_cannot_be_kept_goes_on(tmp_path: Path) -> None:
     status = run_copied(command, os.environ, tmp_path / "no folder" / "console.txt", shown)
 
     assert (status, len(shown.getvalue())) == (0, 1_000_001)
+
+
+@RUNS
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [((), Status.BENCH_NOT_READY), (("--simulated",), Status.GREEN)],
+    ids=["left", "meant"],
+)
+def test_night_that_the_environment_sends_to_simulated_boards_is_red_unless_it_is_meant(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, more: Sequence[str], status: int
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "sim:1")
+    (clone / "test_inner.py").write_text(PASSES, "utf-8")
+
+    ran = run_hil(clone, "nightly", "run", *more, "--", "-n0")
+    told = run_hil(clone, "nightly", "status", "--user")
+
+    assert (ran.returncode, runs_of(clone)[0].exit_status) == (status, status), ran.stdout
+    assert ran.stderr.splitlines()[0].startswith("hil: SIMULATED boards (sim:1)")
+    assert "SIMULATED boards, " in ran.stdout + ran.stderr.splitlines()[-1]
+    assert "SIMULATED boards, " in told.stdout
+    night = clone / "nightly" / "newest" / "report"
+    pages = [clone / "nightly" / "report" / "index.html", night / "index.html"]
+    assert all("<title>SIMULATED: " in page.read_text("utf-8") for page in pages)
+    assert (night / "summary.md").read_text("utf-8").startswith("## hil: SIMULATED: ")
+
+
+@pytest.mark.parametrize(
+    ("more", "environ", "boards"),
+    [
+        ((), {}, ""),
+        ((), {"HIL_BOARDS": "sim:2"}, "sim:2"),
+        (("--hil-boards", "usb"), {"HIL_BOARDS": "sim:2"}, ""),
+        (("-k", "x", "--hil-boards=sim@99"), {}, "sim@99"),
+    ],
+)
+def test_simulated_boards_are_those_that_pytest_will_use(
+    more: Sequence[str], environ: dict[str, str], boards: str
+) -> None:
+    assert simulated_boards(more, environ) == boards
