@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -82,7 +83,18 @@ def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float)
         if result is not None:
             return result
     prompt.lacks_marks = True
-    return _result(*run_by_prompt(talk, command, deadline.left_s))
+    return _by_prompt(talk, prompt, command, deadline)
+
+
+def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
+    """Run a command where only the prompt tells its end: the pattern's, or the one that is shown."""
+    pattern = talk.prompt
+    if prompt.last_line.strip() and not at_the_end(pattern).search(prompt.last_line):
+        talk.prompt = re.escape(prompt.last_line)
+    try:
+        return _result(*run_by_prompt(talk, command, deadline.left_s))
+    finally:
+        talk.prompt = pattern
 
 
 def _check(command: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,6 +178,17 @@ def test_run_removes_the_marks_that_systemd_s_profile_prints() -> None:
         dut.console.run(profile)
 
         assert dut.console.run("printf hello") == CommandResult(0, "hello")
+
+
+@pytest.mark.parametrize("prompt", ["=> ", "sunxi# "])
+def test_run_works_at_a_prompt_that_has_neither_eval_nor_printf(prompt: str) -> None:
+    with ShellTty([sys.executable, str(Path(__file__).with_name("plain_prompt.py")), prompt]) as dut:
+        dut.console.expect(prompt)
+
+        assert dut.console.run("echo one; echo two") == CommandResult(0, "one\ntwo")
+        assert dut.console.run("nonesuch").status == 1
+        with pytest.raises(UsageError, match="cannot be given"):
+            dut.console.run("echo one\necho two")
 
 
 @pytest.mark.parametrize("command", ["", " \n ", "bell\a", "a\rb", "\x1b[A", "nul\0"])
