@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 import zoneinfo
 from contextlib import contextmanager
@@ -183,3 +184,20 @@ def test_a_run_that_is_dated_in_the_future_is_named_and_does_not_count(tmp_path:
 
     assert (code, told["last_night"][:10]) == (LATE, "2027-01-02")
     assert "in the future" in told["ahead"][0]
+
+
+@pytest.mark.parametrize(
+    ("past", "shown"), [(True, "dated in the future, and does not count"), (False, "clock is right")]
+)
+def test_the_history_names_runs_of_the_future(tmp_path: Path, past: bool, shown: str) -> None:
+    now_s = time.time()
+    ran(tmp_path, *([now_s - DAY_S] * past), now_s + 400 * DAY_S)
+
+    said = subprocess.run(
+        [sys.executable, "-m", "hil.cli.main", "history", "--file", str(tmp_path / "history.db")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert shown in said.stdout + said.stderr
