@@ -12,7 +12,7 @@ from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.board_record import read_record
-from hil.lab.lease import hold, holder_of
+from hil.lab.lease import hold, holder_of, spoilt_lock
 from hil.lab.lock_file import lock_folder
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class BoardList:
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
         """Ask a board that nobody holds; of one that is held its lock file tells."""
         try:
-            with hold(serial, test="hil boards"):
+            with hold(serial, test="hil boards", host=self._host):
                 self._read_record(row, serial)
                 if verdict is Verdict.PRESENT:
                     self._read_board(row, serial)
@@ -126,6 +126,9 @@ class BoardList:
             row.health, row.why = "cannot be leased", f"{error.what}: {error.why}; {error.remedy}"
         except HilError as error:
             row.health, row.why = "faulty", error.what
+        else:
+            if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+                row.health, row.why = "lock spoilt", f"{trouble.what}: {trouble.why}; {trouble.remedy}"
 
     def _read_record(self, row: BoardRow, serial: str) -> None:
         record = read_record(lock_folder(), serial)

@@ -122,7 +122,7 @@ class Enrolling:
 
     def _enroll(self, serial: str, row: dict[str, Any]) -> None:
         used_s = last_used_s(serial)
-        with hold(serial, wait_s=self._asked.wait_s, test="hil enroll") as lease:
+        with hold(serial, wait_s=self._asked.wait_s, test="hil enroll", host=self._host) as lease:
             wait_until_settled(used_s)
             with open_board(self._host, serial, console=False) as board:
                 if not self._may_switch_off(board):

@@ -12,7 +12,7 @@ from hil.dutlink.waiting import Deadline
 from hil.errors import BoardBusyError, BoardFaultError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.board_record import BoardState, known_boards, read_record
 from hil.lab.guarded import make_safe_now, make_safe_unleased
-from hil.lab.lease import hold, lock_path
+from hil.lab.lease import hold, lock_path, spoilt_lock
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
@@ -54,7 +54,7 @@ class MakingSafe:
         self._lab = lab_here()
         self._wait = Deadline(wait_s)
         self._tell = tell
-        self._unleased: dict[str, str] = {}
+        self._troubles: dict[str, str] = {}
 
     def one(self, serial: str | None) -> dict[str, Any]:
         """Make one board safe; None: the only one there is.
@@ -83,7 +83,7 @@ class MakingSafe:
                 remedy=f"look at cable, hub and supply, then again: hil safe {board}",
                 serial=board,
             )
-        return _row(board, "safe", event.amps, self._unleased.get(board, ""))
+        return _row(board, "safe", event.amps, self._troubles.get(board, ""))
 
     def one_if_unsafe(self, serial: str) -> dict[str, Any]:
         """Make a board safe if its record says that it was not left so; one that a run holds is left to it.
@@ -142,16 +142,24 @@ class MakingSafe:
             return _row(sighting.serial, "failed", None, _told(error))
         if event.amps is None:
             return _row(sighting.serial, "failed", None, event.why)
-        return _row(sighting.serial, "safe", event.amps, self._unleased.get(sighting.serial, ""))
+        return _row(sighting.serial, "safe", event.amps, self._troubles.get(sighting.serial, ""))
 
     def _make_safe(self, serial: str) -> SafetyEvent:
         """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
         safety = self._lab.safety_of(serial, self._safety)
         try:
-            lease = hold(serial, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting)
+            lease = hold(
+                serial,
+                wait_s=self._wait.left_s,
+                test="hil safe",
+                on_wait=self._tell_waiting,
+                host=self._host,
+            )
         except SpoiltFileError as error:
-            self._unleased[serial] = f"without a lease: {_told(error)}"
+            self._troubles[serial] = f"without a lease: {_told(error)}"
             return make_safe_unleased(lock_folder(), serial, safety)
+        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+            self._troubles[serial] = _told(trouble)
         with lease:
             return make_safe_now(lease, safety)
 

@@ -115,7 +115,7 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     host = host_of(asked.boards)
     lab = lab_here()
     serial = serial_meant(host, lab, asked.serial)
-    lease = nullcontext() if is_borrowed(serial) else _held(serial, asked.wait_s, what)
+    lease = nullcontext() if is_borrowed(serial) else _held(host, serial, asked.wait_s, what)
     with lease, _open(host, lab, serial) as board:
         try:
             yield board
@@ -160,7 +160,7 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
     host, lab = hosts.chosen(), lab_here()
     serial = serial_meant(host, lab, asked.serial)
     safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
-    held = _held(serial, asked.wait_s, what)
+    held = _held(host, serial, asked.wait_s, what)
     if not force:
         _check_unused(held, host, lab)
     with (
@@ -196,9 +196,9 @@ def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
         raise
 
 
-def _held(serial: str, wait_s: float, what: str) -> Lease:
+def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     try:
-        return hold(serial, wait_s=wait_s, test=what, on_wait=_tell)
+        return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error

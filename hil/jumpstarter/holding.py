@@ -60,7 +60,7 @@ def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> Held
     host = hosts.chosen()
     lab = find_lab(lab_file, Path.cwd())
     number = lab.serial_of(serial) if serial else _only(host)
-    lease = hold(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell)
+    lease = hold(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
     reach = {"host": hosts.chosen_as_data(), "answer_s": ANSWER_LIMIT_S}
     guarded = under_guard(lease, lab.safety_of(number, Safety(arguments=reach)))
     return HeldBoard(host, guarded, lab, simulated=chosen.simulated)

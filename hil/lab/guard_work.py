@@ -19,6 +19,7 @@ from hil.lab.holder import Holder
 from hil.lab.lease import hold
 from hil.lab.lingering import linger
 from hil.lab.lock_file import LockFile
+from hil.lab.node_lock import NodeLock
 from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class GuardTask:
         safety: How to make it safe.
         pid: The holder's; 0: not known.
         since: When the holder's lease began, as records write it.
+        node: The descriptor of the board's own node, locked; -1: there is none.
     """
 
     serial: str
@@ -47,6 +49,7 @@ class GuardTask:
     safety: Safety
     pid: int = 0
     since: str = ""
+    node: int = -1
 
     def to_json(self) -> str:
         """Return the task as the guard gets it."""
@@ -57,6 +60,7 @@ class GuardTask:
                 "safety": self.safety.to_json(),
                 "pid": self.pid,
                 "since": self.since,
+                "node": self.node,
             }
         )
 
@@ -65,7 +69,8 @@ class GuardTask:
         """Return the task that `to_json` wrote."""
         facts: dict[str, Any] = json.loads(text)
         safety = Safety.from_json(facts["safety"])
-        return cls(facts["serial"], Path(facts["lock_path"]), safety, facts["pid"], facts["since"])
+        path, holder = Path(facts["lock_path"]), (facts["pid"], facts["since"])
+        return cls(facts["serial"], path, safety, *holder, facts["node"])
 
     def is_for(self, holder: Holder | None) -> bool:
         """Return True if that is the holder of this lease; also if the task does not say who it is."""
@@ -90,7 +95,8 @@ def work(lock_descriptor: int, text: str) -> None:
     A board that another process took, or made safe, in the meantime is left as it is.
     """
     task = GuardTask.from_json(text)
-    lock = _lock_of_the_lease(task, LockFile(task.lock_path, lock_descriptor))
+    node = NodeLock(None, task.serial, task.node)
+    lock = _lock_of_the_lease(task, LockFile(task.lock_path, lock_descriptor, node))
     if lock is None:
         return
     holder = Holder.from_json(lock.read())
@@ -122,11 +128,13 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
         return None
     if lock.is_the_one_of_its_name():
         return lock
+    node, lock.node = lock.node, None
     lock.close()
     try:  # the file was removed: those who came since have locked another one
         lock = hold(task.serial, folder=task.lock_path.parent).lock
     except BoardBusyError:
         return None
+    lock.node = node
     if _is_left_in_use(task, read_record(task.lock_path.parent, task.serial)):
         return lock
     lock.unlock()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Self
 
 from hil.errors import BoardLostError, BoardUnsafeError, GuardError, SpoiltFileError
 from hil.forked_child import forget_on_fork
-from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, write_record
+from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, record_path, write_record
 from hil.lab.guard import Guard
 from hil.lab.guard_work import GuardTask
+from hil.lab.regaining import regained
 from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class GuardedLease:
         self._folder = lease.lock.path.parent
         self._safety = Safety()
         self._guard_error: GuardError | None = None
+        self._new_guard: Callable[[], Guard] | None = None
         self._made_safe_alone = threading.Lock()
         forget_on_fork(self)
 
@@ -74,12 +76,44 @@ class GuardedLease:
         return self._guard_error
 
     def note(self, test: str) -> None:
-        """Say in the lock file what the board is used for now."""
+        """Say in the lock file what the board is used for now, and see to it that it still locks the board.
+
+        Raises:
+            BoardBusyError: The lock file was removed or replaced, and another process holds the board now.
+            SpoiltFileError: The same; what has its name now is no file.
+            GuardError: The same; no guard can run that shares the lock of the file made again.
+        """
+        marked = self._guard is None or record_path(self._folder, self.serial).exists()
+        if not marked or not self._lease.lock.is_the_one_of_its_name():
+            self._lock_again()
         self._lease.note(test)
 
     def lend(self) -> str:
         """Return a word by which other processes use the board under this lease; see `hil.lab.borrowed`."""
         return self._lease.lend()
+
+    def _lock_again(self) -> None:
+        """Lock the file that others find: they would take the board for free, under this lease.
+
+        The guard shares the lock that nobody finds any more, so another one takes its place.
+        """
+        old, guard = self._lease.lock, self._guard
+        if guard is not None:
+            record = read_record(self._folder, self.serial)
+            write_record(self._folder, self.serial, record.used_by(self.holder))
+        if old.is_the_one_of_its_name():
+            return
+        self._lease.lock = regained(old, self.serial)
+        self._lease.note(self.holder.test)
+        if guard is not None and self._new_guard is not None:
+            try:
+                self.put_under(self._new_guard(), self._safety)
+            except BaseException:
+                self._guard = guard
+                raise
+            guard.release()
+            guard.join()
+        old.close()
 
     def release(self, position: str = "off") -> None:
         """Give back a board that its holder has made safe; harmless when repeated.
@@ -139,6 +173,13 @@ class GuardedLease:
         self.on_guard_lost(error)
         if self._guard is not None:
             self._make_safe_alone(error)
+
+    def guard_with(self, safety: Safety, controller: int) -> Guard:
+        """Start a guard that shares this lease's lock; it begins to count with `put_under`."""
+        self._new_guard = partial(self.guard_with, safety, controller)
+        lock, holder = self._lease.lock, self.holder
+        task = GuardTask(self.serial, lock.path, safety, holder.pid, holder.since, lock.node_descriptor)
+        return Guard(task, lock.descriptor, controller, partial(self.stand_alone, safety))
 
     def put_under(self, guard: Guard, safety: Safety) -> None:
         """Have that guard, once it runs.
@@ -226,8 +267,7 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
         guarded = GuardedLease(lease, None, found)
         if safety.leaves_alone:
             return guarded
-        task = GuardTask(lease.serial, path, safety, lease.holder.pid, lease.holder.since)
-        guard = Guard(task, lease.lock.descriptor, controller, partial(guarded.stand_alone, safety))
+        guard = guarded.guard_with(safety, controller)
     except BaseException:
         lease.release()
         raise

@@ -17,7 +17,7 @@ __all__ = ["Holder", "cut", "now", "word_of"]
 COMMAND_SIZE = 200
 TEST_SIZE = 300
 MOST_PID = 1 << 31
-WORD_BYTES = 600
+WORD_BYTES = 400
 """The most that one word takes as JSON, where a letter may become twelve bytes: all of them are one write."""
 
 

@@ -20,7 +20,8 @@ from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.bell import Bell, Pauses
 from hil.lab.holder import Holder
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
-from hil.lab.shared_file import read_shared
+from hil.lab.node_lock import NodeLock
+from hil.lab.shared_file import read_shared, spoilt_by
 from hil.lab.waiting_line import NoLine, PlaceInLine
 
 if TYPE_CHECKING:
@@ -28,14 +29,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from hil.dutlink.host import Host
     from hil.lab.waiting_line import Ticket
 
-__all__ = ["LENT", "Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path"]
+__all__ = ["LENT", "Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path", "spoilt_lock"]
 
 LENT = "lent"
 """Where a lock file has the SHA-256 of the word by which commands use the board under its lease."""
 
 _LOG = logging.getLogger(__name__)
+
+SPARE_NAMES = 3
+"""How many more names a lock file may have, where another user made something else of its first one."""
 
 DECIDE_S = 0.1
 """How long those ahead may take to decide before somebody who will not wait is turned away."""
@@ -45,8 +50,19 @@ PATIENCE_S = 3.0
 
 
 def lock_path(folder: Path, serial: str) -> Path:
-    """Where a board's lock file is."""
-    return folder / f"hil-board-{serial}.lock"
+    """Where a board's lock file is: the first of its names that nothing else has taken."""
+    names = _lock_names(folder, serial)
+    return next((path for path in names if spoilt_by(path) is None), names[0])
+
+
+def spoilt_lock(folder: Path, serial: str) -> SpoiltFileError | None:
+    """Return what another user put in the place of a board's lock file; None if there is no such thing."""
+    return spoilt_by(_lock_names(folder, serial)[0])
+
+
+def _lock_names(folder: Path, serial: str) -> list[Path]:
+    others = [f"hil-board-{serial}.{number}.lock" for number in range(2, 2 + SPARE_NAMES)]
+    return [folder / name for name in (f"hil-board-{serial}.lock", *others)]
 
 
 def holder_of(folder: Path, serial: str) -> Holder | None:
@@ -64,13 +80,19 @@ class Waiting:
     Attributes:
         holders: Each board that would do, and who holds it (None: it does not say).
         ahead: Who came earlier and could take one of them, the earliest first.
+        elsewhere: Each board that is held under a lock file of another folder, and by which process.
     """
 
     holders: tuple[tuple[str, Holder | None], ...]
     ahead: tuple[Holder, ...]
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        boards = "; ".join(f"board {serial} is {holder or 'in use'}" for serial, holder in self.holders)
+        elsewhere = dict(self.elsewhere)
+        boards = "; ".join(
+            f"board {serial} is {holder or elsewhere.get(serial) or 'in use'}"
+            for serial, holder in self.holders
+        )
         first = f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
         return boards + first
 
@@ -121,25 +143,27 @@ class Lease:
         self.release()
 
 
-def hold(
+def hold(  # noqa: PLR0913 - by keyword, and most are left out
     serial: str,
     *,
     wait_s: float = 0.0,
     test: str = "",
     on_wait: Callable[[Waiting], None] | None = None,
     folder: Path | None = None,
+    host: Host | None = None,
 ) -> Lease:
     """Hold one board; see `hold_any`."""
-    return hold_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder)
+    return hold_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder, host=host)
 
 
-def hold_any(
+def hold_any(  # noqa: PLR0913 - by keyword, and most are left out
     serials: Sequence[str],
     *,
     wait_s: float = 0.0,
     test: str = "",
     on_wait: Callable[[Waiting], None] | None = None,
     folder: Path | None = None,
+    host: Host | None = None,
 ) -> Lease:
     """Hold the first of these boards that is free, waiting in line up to `wait_s` seconds if none is.
 
@@ -149,6 +173,8 @@ def hold_any(
         test: What it is held for, for others to read.
         on_wait: Called when the wait begins, and whenever those change who are waited for.
         folder: Where the locks are; None: the machine's own folder.
+        host: Where the boards are plugged in: their device nodes are locked as well, so that processes with
+            different folders meet. None: for boards of other machines.
 
     Raises:
         BoardBusyError: All stayed held; it names who holds them.
@@ -157,7 +183,7 @@ def hold_any(
     if not serials:
         raise UsageError("no board to hold", why="the list of serial numbers is empty")
     keep_standard_streams()
-    wait = _Wait(folder or lock_folder(), serials, Holder(test=test))
+    wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
     try:
         serial = wait.take(wait_s, on_wait)
         return Lease(serial, wait.locks.pop(serial), Holder(test=test))
@@ -176,8 +202,10 @@ def _place_in_line(folder: Path, serials: Sequence[str], who: Holder) -> PlaceIn
 class _Wait:
     """One wait, from joining the line to leaving it."""
 
-    def __init__(self, folder: Path, serials: Sequence[str], who: Holder) -> None:
+    def __init__(self, folder: Path, serials: Sequence[str], who: Holder, host: Host | None) -> None:
         self.locks: dict[str, LockFile] = {}
+        self._folder = folder
+        self._host = host
         self._bell: Bell | None = None
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
@@ -190,16 +218,17 @@ class _Wait:
 
     def _open_locks(self, folder: Path, serials: Sequence[str]) -> None:
         """Open the lock of each board; one that another user spoilt takes away that board alone."""
-        spoilt: list[SpoiltFileError] = []
+        errors: list[SpoiltFileError] = []
         for serial in serials:
+            node = NodeLock(self._host, serial) if self._host else None
             try:
-                self.locks[serial] = LockFile(lock_path(folder, serial))
+                self.locks[serial] = LockFile(lock_path(folder, serial), node=node)
             except SpoiltFileError as error:
-                spoilt.append(error)
+                errors.append(error)
+            if (trouble := spoilt_lock(folder, serial)) is not None:
+                _LOG.warning("board %s: %s", serial, trouble)
         if not self.locks:
-            raise spoilt[0]
-        for trouble in spoilt:
-            _LOG.warning("a board cannot be leased: %s", trouble)
+            raise errors[0]
 
     def close(self) -> None:
         """Leave the line, and those boards that were not taken."""
@@ -265,7 +294,13 @@ class _Wait:
     def _news(self) -> Waiting:
         holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
         ahead = (ticket.who for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
-        return Waiting(holders, tuple(ahead))
+        taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
+        elsewhere = [
+            (serial, f"held at {what}, without a lock file in {self._folder}: give both one HIL_LOCK_DIR")
+            for serial, what in taken
+            if what
+        ]
+        return Waiting(holders, tuple(ahead), tuple(elsewhere))
 
     def _busy(self, wait_s: float) -> BoardBusyError:
         news = self._news()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hil.errors import HilError
 from hil.lab.board_record import BoardState, read_record, write_record
 from hil.lab.lease import hold
+from hil.lab.safe import host_of
 from hil.lab.safety import attempt
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def linger(task: GuardTask, why: str) -> None:
 def _is_left_to_do(task: GuardTask, why: str) -> bool:
     """Try once, and tell whether another attempt may help."""
     folder = task.lock_path.parent
-    with hold(task.serial, test="", folder=folder):
+    with hold(task.serial, test="", folder=folder, host=host_of(task.safety)):
         found = read_record(folder, task.serial)
         if found.state is not BoardState.PENDING:
             return False

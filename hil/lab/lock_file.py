@@ -24,6 +24,8 @@ from hil.lab.shared_folder import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.lab.node_lock import NodeLock
+
 __all__ = ["SYSTEM_FOLDERS", "LockFile", "checked_folder", "lock_folder"]
 
 CONTENT_BYTES = 2048
@@ -36,10 +38,12 @@ class LockFile:
     Args:
         path: Where it is, or will be made; readable and writable for everybody.
         descriptor: It is open already: another process locked it and passed it on.
+        node: The lock on the board's own node, which is taken, given up and passed on with this one.
     """
 
-    def __init__(self, path: Path, descriptor: int | None = None) -> None:
+    def __init__(self, path: Path, descriptor: int | None = None, node: NodeLock | None = None) -> None:
         self.path = path
+        self.node = node
         self._descriptor = open_shared(path) if descriptor is None else descriptor
         forget_on_fork(self)
 
@@ -47,6 +51,11 @@ class LockFile:
     def descriptor(self) -> int:
         """The open file, for whoever watches it or takes part in its lock; -1 when it is closed."""
         return self._descriptor
+
+    @property
+    def node_descriptor(self) -> int:
+        """The board's node, open and locked; -1 if it is not locked."""
+        return -1 if self.node is None else self.node.descriptor
 
     def try_lock(self) -> bool:
         """Lock it if nobody holds it; never waits.
@@ -57,17 +66,19 @@ class LockFile:
         if not self._lock():
             return False
         while not self.is_the_one_of_its_name():  # a cleaner of old files removed it since it was opened
-            self.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
             self._descriptor = open_shared(self.path)
             if not self._lock():
                 return False
-        return True
+        return self._lock_node()
 
     def unlock(self) -> None:
         """Give it up, also for those who share it, and let its watchers know; harmless when repeated.
 
-        Its content goes first. The kernel announces the closing of a file before it takes the lock away, so
-        the touch behind the unlocking is the bell that a watcher can trust.
+        Its content goes first, then the node: a process that gets the file next gets the node, too. The
+        kernel announces the closing of a file before it takes the lock away, so the touch after the unlocking
+        is the bell that a watcher can trust.
         """
         try:
             if self._descriptor >= 0:
@@ -79,6 +90,8 @@ class LockFile:
 
     def give_back(self) -> None:
         """Give the lock up and keep the file open."""
+        if self.node is not None:
+            self.node.unlock()
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         with suppress(OSError):
             os.utime(self._descriptor)
@@ -100,9 +113,18 @@ class LockFile:
 
         The lock ends with it, unless another process (a guard) shares it.
         """
+        if self.node is not None:
+            self.node.close()
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+    def _lock_node(self) -> bool:
+        """Lock the board's node after its file; the file is let go, without a bell, if the node is taken."""
+        if self.node is None or self.node.try_lock():
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False
 
     def _lock(self) -> bool:
         try:
@@ -115,7 +137,7 @@ class LockFile:
 
     def try_lock_again(self) -> bool:
         """Lock the open file, whatever its name leads to now; True as well if it is locked by this file."""
-        return self._lock()
+        return self._lock() and self._lock_node()
 
     def is_the_one_of_its_name(self) -> bool:
         """Return True if the open file is the one that others open by its name."""

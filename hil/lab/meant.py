@@ -79,7 +79,7 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
             continue
         names[seen.serial] = ""
         try:
-            with hold(seen.serial, test="what is its name?"):
+            with hold(seen.serial, test="what is its name?", host=host):
                 names[seen.serial] = (
                     _stored_name(host, seen.serial) if seen.verdict is Verdict.PRESENT else ""
                 )

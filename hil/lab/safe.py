@@ -13,7 +13,7 @@ from hil.dutlink.host import Host
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
 from hil.dutlink.waiting import hold
-from hil.lab.safety import FORCE_OFF, LEAVE, OFF, MadeSafe, resolve
+from hil.lab.safety import FORCE_OFF, HERE, LEAVE, OFF, MadeSafe, Safety, resolve
 from hil.lab.stick_sockets import StickSockets
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["bring_to_safety", "make_safe", "this_host"]
+__all__ = ["bring_to_safety", "host_of", "make_safe", "this_host"]
 
 MEASURED_WITHIN_S = 5.0
 
@@ -88,6 +88,16 @@ def _host(description: Mapping[str, Any] | None) -> Host:
     if not isinstance(host, Host):
         raise TypeError(f"{description['call']} returned {type(host).__name__}, not a Host")
     return host
+
+
+def host_of(safety: Safety) -> Host | None:
+    """Return where a board is plugged in that is made safe like this, or None if that is not known here."""
+    if safety.action != HERE:
+        return None
+    try:
+        return _host(safety.arguments.get("host"))
+    except Exception:  # noqa: BLE001 - a simulator that is gone, a module that is: there is no node to lock
+        return None
 
 
 def _prepare(board: Board, policy: str) -> None:

@@ -29,7 +29,7 @@ from hil.lab.board_record import SafetyEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORCE_OFF", "LEAVE", "OFF", "MadeSafe", "Safety", "attempt", "resolve"]
+__all__ = ["FORCE_OFF", "HERE", "LEAVE", "OFF", "MadeSafe", "Safety", "attempt", "resolve"]
 
 FORCE_OFF = "force-off"
 """The policy of a place that says nothing."""
@@ -47,7 +47,8 @@ SHORT_ANSWER_S = 2.0
 RETRY_S = 0.25
 LONGEST_RETRY_S = 2.0
 
-_HERE = "hil.lab.safe:make_safe"
+HERE = "hil.lab.safe:make_safe"
+"""The action for a board of this host."""
 
 
 class MadeSafe(NamedTuple):
@@ -80,7 +81,7 @@ class Safety:
             the longest power sequence that a board of this host can be given, and not at all elsewhere.
     """
 
-    action: str = _HERE
+    action: str = HERE
     arguments: Mapping[str, Any] = field(default_factory=dict)
     policy: str = FORCE_OFF
     limit_s: float = 60.0
@@ -101,11 +102,11 @@ class Safety:
         """How long a guard goes on with a silent board when the time for its attempts is over."""
         if self.linger_s is not None:
             return self.linger_s
-        return LONGEST_SEQUENCE_S if self.action == _HERE else 0.0
+        return LONGEST_SEQUENCE_S if self.action == HERE else 0.0
 
     def once(self) -> Self:
         """Return the same for one short attempt: a board that is still silent is soon free again."""
-        short = {"answer_s": SHORT_ANSWER_S} if self.action == _HERE else {}
+        short = {"answer_s": SHORT_ANSWER_S} if self.action == HERE else {}
         return replace(self, limit_s=0.0, arguments={**self.arguments, **short})
 
     @property

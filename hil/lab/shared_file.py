@@ -29,6 +29,7 @@ __all__ = [
     "read_shared",
     "replace_shared",
     "spoilt",
+    "spoilt_by",
 ]
 
 ELSEWHERE: Final = "name another folder with HIL_LOCK_DIR, the same one for everybody on this machine"
@@ -144,6 +145,22 @@ def spoilt(path: Path, error: OSError | None = None, because: str = "") -> Spoil
         why = f"it is {what} of {owner_name(facts.st_uid)}{closed}"
         remedy = f"{_mend(path, facts, kind)}    (or: {ELSEWHERE})"
     return SpoiltFileError(f"{path} cannot be used for locks", why=why, remedy=remedy, errno=number)
+
+
+def spoilt_by(path: Path) -> SpoiltFileError | None:
+    """Return what is wrong with whatever has a file's name; None if it is a file for all, or not there.
+
+    The answer rests on what it is, not on who asks: all users must come to the same one.
+    """
+    try:
+        facts = path.lstat()
+        if stat.S_ISREG(facts.st_mode):
+            wanted = _final_mode(path.parent.stat())
+            if facts.st_mode & wanted == wanted or os.geteuid() in {0, facts.st_uid}:
+                return None
+    except OSError:
+        return None
+    return spoilt(path)
 
 
 def owner_name(uid: int) -> str:

@@ -17,6 +17,7 @@ from hil.sim.stick import Stick
 from hil.sim.stick_file import StickFile
 from hil.sim.stick_usb import names_of
 from hil.sim.tty import Tty
+from hil.sim.usb_node import UsbNode
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,7 @@ class Rig:
         self._path: FaultyPath | None = None
         self._listing = around.sys.board(self.port.busid, serial)
         self.port.listeners.append(self._list_board)
+        self._node = UsbNode(around.dev.root)
         self.tty = Tty(self.port, around.dev.tty(index, serial), around.watch, around.loop)
         self.dut = SimulatedDut(around.clock)
         self.stick = self._make_stick(index, around)
@@ -127,8 +129,21 @@ class Rig:
         self.stick.close()
 
     def _list_board(self) -> None:
-        """Let `/sys` tell of the board as long as the host has it."""
-        (self._listing.show if self.port.claims is not None else self._listing.hide)()
+        """Let `/sys` tell of the board, and `/dev` have its node, as long as the host has it."""
+        record = self.port.record if self.port.claims is not None else None
+        if record is None:
+            self._listing.hide()
+            self._node.hide()
+            return
+        self._node.show(record.busnum, record.devnum)
+        self._listing.show(
+            {
+                "idVendor": f"{record.identity.vendor_id:04x}",
+                "idProduct": f"{record.identity.product_id:04x}",
+                "busnum": str(record.busnum),
+                "devnum": str(record.devnum),
+            }
+        )
 
     def _detached(self) -> None:
         # not within the transfer that asked for it

@@ -101,17 +101,17 @@ class SysFolder:
 
 
 class SysBoard:
-    """One board in the folder, as far as it tells where a board of which serial number is."""
+    """One board in the folder, as far as it tells which board is where."""
 
     def __init__(self, root: Path, busid: str, serial: str) -> None:
         self._device = root / "devices/platform/vhci_hcd.0" / f"usb{busid.partition('-')[0]}" / busid
         self._link = root / "bus/usb/devices" / busid
         self._serial = serial
 
-    def show(self) -> None:
-        """Publish it; harmless when it is there."""
+    def show(self, facts: dict[str, str]) -> None:
+        """Publish it, with what the kernel tells beside its serial number; harmless when it is there."""
         if not self._device.is_dir():
-            _write(self._device, {"serial": self._serial})
+            _write(self._device, {"serial": self._serial, **facts})
             _link(self._link, self._device)
 
     def hide(self) -> None:

@@ -158,7 +158,7 @@ class BoardFinder:
             errors: Is told why.
         """
         try:
-            lease = self._lease(serials, test)
+            lease = self._lease(host, serials, test)
         except BoardBusyError as error:  # a guard may hold a faulty board, still trying to make it safe
             errors.append(self._fault_again(serials) or error)
             serials.clear()
@@ -295,7 +295,7 @@ class BoardFinder:
             )
         return [sighting.serial]
 
-    def _lease(self, serials: list[str], test: str) -> Lease:
+    def _lease(self, host: Host, serials: list[str], test: str) -> Lease:
         """Wait for one of the boards; boards that were waited for in vain are not waited for again."""
         refuse_what_is_borrowed(serials)
         try:
@@ -306,7 +306,12 @@ class BoardFinder:
             while True:
                 try:
                     return hold_any(
-                        serials, wait_s=wait_s, test=test, on_wait=self._tell_waiting, folder=folder
+                        serials,
+                        wait_s=wait_s,
+                        test=test,
+                        on_wait=self._tell_waiting,
+                        folder=folder,
+                        host=None if folder else host,
                     )
                 except BoardBusyError:
                     before, ours = ours, self._is_ours(serials)  # it may have been given back just now

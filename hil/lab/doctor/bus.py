@@ -66,7 +66,7 @@ def _told(sighting: Sighting, bench: Bench) -> Finding:
         return problem(
             "permission", f"{name} may not be opened", why=error.why, mend=INSTALL_RULE, board=serial
         )
-    if serial and (holder := _holder_of(serial)):
+    if serial and (holder := _holder_of(serial, bench)):
         why = f"{name} is silent, as in a power sequence; it is in use, and goes on undisturbed ({holder})"
         return unchecked("boards", why, board=serial)
     return problem_of("boards", error, board=serial)
@@ -78,10 +78,10 @@ def _serial_at(location: str, machine: Machine) -> str:
     return next((node.serial for node in nodes if node.location == location), "")
 
 
-def _holder_of(serial: str) -> str:
+def _holder_of(serial: str, bench: Bench) -> str:
     """Who holds a board; empty if nobody does."""
     try:
-        hold(serial, test="hil doctor").release()
+        hold(serial, test="hil doctor", host=bench.host).release()
     except BoardBusyError as error:
         return error.why
     except UsageError:  # the check of the lock folder has told

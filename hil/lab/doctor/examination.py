@@ -16,7 +16,7 @@ from hil.lab.doctor.sticks import stick_follows
 from hil.lab.doctor.stored import lab_file, left_safe, power_sequences
 from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
-from hil.lab.lease import hold
+from hil.lab.lease import hold, spoilt_lock
 from hil.lab.settled import last_used_s, wait_until_settled
 from hil.lab.shared_folder import lock_folder
 
@@ -72,7 +72,7 @@ def _boards(bench: Bench) -> Findings:
 def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
     try:
         used_s = last_used_s(serial)
-        lease = hold(serial, test="hil doctor")
+        lease = hold(serial, test="hil doctor", host=bench.host)
     except SpoiltFileError as error:
         yield problem_of("board", error, board=serial)
         return
@@ -83,6 +83,8 @@ def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
         yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
         return
     try:
+        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+            yield problem_of("board", trouble, board=serial)
         wait_until_settled(used_s)
         yield from _held(bench, serial, lease, names)
     finally:

@@ -221,14 +221,15 @@ def test_a_board_is_made_safe_whatever_has_the_name_of_its_files(
     path_of: Callable[[Path, str], Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path_of(folder, serial).mkdir()
+    path = path_of(folder, serial)
+    path.mkdir()
 
     status = run(["--json", "safe", "--all"])
 
     rows = {row["board"]: row for row in told(capsys)}
     assert (status, rows[serial]["outcome"]) == (0, "safe")
     assert not simulator.control.state(serial)["supply"]
-    assert (str(lock_path(folder, serial)) in rows[serial]["why"]) == (path_of is lock_path)
+    assert (str(path) in rows[serial]["why"]) == (path_of is lock_path)
 
 
 @only_root
@@ -238,8 +239,9 @@ def test_a_user_makes_boards_safe_whose_files_another_user_spoilt(
     with folder_for_everybody() as folder:
         monkeypatch.setenv("HOME", str(folder))
         monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
-        for path in (record_path(folder, serial), lock_path(folder, serial), folder / "hil-queue"):
-            as_user(MALLORY, partial(os.mkfifo, path))
+        locks = [f"hil-board-{serial}{spare}.lock" for spare in ("", ".2", ".3", ".4")]
+        for name in (f"hil-board-{serial}.json", *locks, "hil-queue"):
+            as_user(MALLORY, partial(os.mkfifo, folder / name))
 
         status = as_user(VICTIM, lambda: run(["--json", "safe", "--all"]))
 
@@ -251,19 +253,20 @@ def test_the_lists_go_on_past_files_that_were_spoilt(
     folder: Path, serial: str, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = simulator.serials()[1]
-    lock_path(folder, serial).mkdir()
+    lock = lock_path(folder, serial)
+    lock.mkdir()
     record_path(folder, other).write_bytes(b"{")
 
     status = run(["--json", "boards"])
 
     rows = {row["board"]: row for row in told(capsys)}
     assert status == 0
-    assert str(lock_path(folder, serial)) in rows[serial]["why"]
+    assert str(lock) in rows[serial]["why"]
     assert str(record_path(folder, other)) in rows[other]["why"]
     assert rows[other]["safe"] is False
     run(["doctor", "--quick"])
     shown = capsys.readouterr().out
-    assert str(lock_path(folder, serial)) in shown
+    assert str(lock) in shown
     assert str(record_path(folder, other)) in shown
 
 

@@ -324,12 +324,28 @@ def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> Non
 def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None:
     os.mkfifo(folder / f"hil-board-{ONE}.lock")
 
+    for number in range(2, 2 + lease.SPARE_NAMES):
+        os.mkfifo(folder / f"hil-board-{ONE}.{number}.lock")
+
     with pytest.raises(SpoiltFileError, match="a named pipe"):
         hold(ONE, folder=folder)
 
 
+@pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
+def test_a_board_whose_lock_was_spoilt_is_held_once_all_the_same_and_told(
+    folder: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(folder / f"hil-board-{ONE}.lock")
+
+    with hold(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
+        hold(ONE, folder=folder)
+    assert f"{folder / f'hil-board-{ONE}.lock'} cannot be used" in caplog.text
+    assert not (folder / "precious").exists()
+
+
 def test_a_spoilt_lock_takes_away_its_board_alone(folder: Path) -> None:
-    os.mkfifo(folder / f"hil-board-{ONE}.lock")
+    for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lease.SPARE_NAMES))):
+        os.mkfifo(folder / f"{name}.lock")
 
     with hold_any([ONE, TWO], folder=folder) as mine:
         assert mine.serial == TWO

@@ -1,5 +1,6 @@
 """The exclusive right to a board: held once, given back by whatever ends its holder."""
 
+import ctypes
 import errno
 import os
 import subprocess
@@ -9,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.errors import BoardBusyError, UsageError
-from hil.lab import lock_file
+from hil.lab import lock_file, shared_folder
 from hil.lab.lease import Holder, hold, hold_any
 from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
 
@@ -136,11 +138,11 @@ def test_a_record_that_is_no_record_is_nobody(record: bytes) -> None:
     assert Holder.from_json(record) is None
 
 
-def test_a_link_in_place_of_a_lock_file_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_lock_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "hil-board-5a1c0e01.lock").symlink_to(tmp_path / "precious")
 
-    with pytest.raises(UsageError, match="it is a link"):
-        hold("5a1c0e01", folder=tmp_path)
+    hold("5a1c0e01", folder=tmp_path).release()
+
     assert not (tmp_path / "precious").exists()
 
 
@@ -184,6 +186,77 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be made"):
         lock_folder({"HIL_LOCK_DIR": str(tmp_path / "no" / "such")})
+
+
+def test_a_folder_where_its_group_may_delete_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2770)
+
+    with pytest.raises(UsageError, match="each member of its group may delete"):
+        lock_folder({"HIL_LOCK_DIR": str(tmp_path)})
+
+
+CLONE_NEWNS, CLONE_NEWUSER, PR_SET_DUMPABLE = 0x20000, 0x10000000, 4
+
+
+def unshare(what: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(what) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def become_root_of_a_user_namespace() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)  # a process that changed its user may not write its own /proc
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+@only_root
+def test_a_user_namespace_locks_in_the_folder_of_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hold_inside(folder: Path) -> tuple[int, int, Path, str]:
+        try:
+            become_root_of_a_user_namespace()
+        except OSError:
+            return os.geteuid(), -1, folder, "no user namespace to be had"
+        found = lock_folder({})
+        try:
+            hold("5a1c0e01", folder=found)
+        except BoardBusyError as error:
+            return os.geteuid(), found.stat().st_uid, found, error.why
+        return os.geteuid(), found.stat().st_uid, found, "held twice"
+
+    with folder_for_everybody() as folder, folder_for_everybody() as other:
+        monkeypatch.setattr(shared_folder, "SYSTEM_FOLDERS", (str(folder), str(other)))
+        with hold("5a1c0e01", folder=folder):
+            uid, owner, found, why = as_user(VICTIM, lambda: hold_inside(folder))
+        if owner == -1:
+            pytest.skip("this machine lets nobody make a user namespace")
+
+    assert (uid, owner, found) == (0, 65534, folder)
+    assert str(os.getpid()) in why
+
+
+@only_root
+def test_a_tmp_that_systemd_made_for_one_unit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tmp", "systemd-private-1-hil.service-2/tmp"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name).chmod(0o1777)
+    monkeypatch.setattr(shared_folder, "SYSTEM_FOLDERS", (str(tmp_path / "none"), str(tmp_path / "tmp")))
+    assert lock_folder({}) == tmp_path / "tmp"
+
+    def in_the_unit() -> Path:
+        unshare(CLONE_NEWNS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        private = tmp_path / "systemd-private-1-hil.service-2/tmp"
+        subprocess.run(["mount", "--bind", private, tmp_path / "tmp"], check=True)
+        return lock_folder({})
+
+    with pytest.raises(UsageError, match="PrivateTmp") as caught:
+        as_user(0, in_the_unit)
+    assert "HIL_LOCK_DIR" in caught.value.remedy
 
 
 def test_without_a_named_folder_a_system_folder_is_used() -> None:

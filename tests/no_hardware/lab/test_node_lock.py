@@ -1,0 +1,312 @@
+"""Two processes that find different lock folders meet at the board's own device node."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from other_user import VICTIM, as_user, folder_for_everybody, only_root
+
+from hil.dutlink.host import Host
+from hil.dutlink.usb_node import usb_node
+from hil.dutlink.waiting import until
+from hil.errors import BoardBusyError
+from hil.lab import regaining
+from hil.lab.board_record import read_record
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold, hold_any
+from hil.lab.safety import Safety
+from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SERIAL, OTHER = "5a1c0e01", "0df10035"
+SOON_S = 20.0
+HOLD_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from hil.dutlink.host import Host
+from hil.lab.guarded import under_guard
+from hil.lab.lease import hold
+from hil.lab.safety import Safety
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+lease = hold("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
+safety = Safety(action="slow_action:wait_for_file", arguments={"path": str(folder / "go")})
+guarded = under_guard(lease, safety)
+print(guarded.guard.wait_until_ready(), flush=True)
+for line in sys.stdin:
+    guarded.note(line.strip())
+    print(guarded.guard.wait_until_ready(), flush=True)
+"""
+SLOW_ACTION = """
+import time
+from pathlib import Path
+
+def wait_for_file(serial, *, policy, path):
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return 0.0
+"""
+
+
+@contextmanager
+def killable_holder(folder: Path, root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_UNTIL_KILLED, str(folder), str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as holder:
+        assert holder.stdout is not None
+        assert int(holder.stdout.readline()) > 0
+        yield holder
+        holder.kill()
+
+
+def plug(root: Path, serial: str, number: int) -> Path:
+    """Put a board into a host's folders, as kernel and udev do, and return its node."""
+    device = root / "sys/bus/usb/devices" / f"1-{number}"
+    device.mkdir(parents=True)
+    facts = {"idVendor": "2b23", "idProduct": "1012", "serial": serial, "busnum": "1", "devnum": str(number)}
+    for name, value in facts.items():
+        (device / name).write_text(f"{value}\n")
+    (root / "sys/bus/usb/devices" / f"1-{number}:1.0").mkdir()
+    node = root / "dev/bus/usb/001" / f"{number:03}"
+    node.parent.mkdir(parents=True, exist_ok=True)
+    node.touch(mode=0o444)
+    return node
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    plug(tmp_path, OTHER, 3)
+    plug(tmp_path, SERIAL, 4)
+    return Host(dev=tmp_path / "dev", sys=tmp_path / "sys")
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Path:
+    (tmp_path / "one").mkdir()
+    return tmp_path / "one"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    (tmp_path / "two").mkdir()
+    return tmp_path / "two"
+
+
+def test_usb_node_is_the_one_that_the_kernel_numbers(host: Host, tmp_path: Path) -> None:
+    assert usb_node(host, SERIAL) == tmp_path / "dev/bus/usb/001/004"
+    assert usb_node(host, "nobody") is None
+    assert usb_node(Host(sys=tmp_path / "nowhere"), SERIAL) is None
+
+
+def test_a_board_that_is_held_in_another_folder_is_busy_and_names_node_and_holder(
+    host: Host, one: Path, two: Path
+) -> None:
+    with hold(SERIAL, folder=one, host=host), pytest.raises(BoardBusyError) as caught:
+        hold(SERIAL, folder=two, host=host)
+
+    assert "bus/usb/001/004" in caught.value.why
+    assert str(os.getpid()) in caught.value.why
+    assert str(two) in caught.value.why
+    assert "HIL_LOCK_DIR" in caught.value.why
+
+
+def test_a_board_that_is_given_back_in_another_folder_is_free(host: Host, one: Path, two: Path) -> None:
+    first = hold(SERIAL, folder=one, host=host)
+    threading.Timer(0.1, first.release).start()
+
+    with hold(SERIAL, folder=two, host=host, wait_s=SOON_S):
+        pass
+    with hold(SERIAL, folder=one, host=host):
+        pass
+
+
+def test_another_board_is_taken_where_one_is_held_in_another_folder(host: Host, one: Path, two: Path) -> None:
+    with hold(SERIAL, folder=one, host=host), hold_any([SERIAL, OTHER], folder=two, host=host) as mine:
+        assert mine.serial == OTHER
+    with hold_any([SERIAL], folder=two, host=host):
+        pass
+
+
+def test_boards_in_one_folder_are_handed_over_in_order_with_their_nodes(host: Host, one: Path) -> None:
+    for _ in range(50):
+        first = hold(SERIAL, folder=one, host=host)
+        threading.Thread(target=first.release).start()
+        hold(SERIAL, folder=one, host=host, wait_s=SOON_S).release()
+
+
+def test_a_board_without_a_node_is_leased_by_its_file_alone(host: Host, one: Path, two: Path) -> None:
+    with hold("5a1c0e09", folder=one, host=host), hold("5a1c0e09", folder=two, host=host):
+        pass
+
+
+def test_a_lock_file_that_was_removed_under_its_holder_lets_no_second_one_in(host: Host, one: Path) -> None:
+    with hold(SERIAL, folder=one, host=host):
+        (one / f"hil-board-{SERIAL}.lock").unlink()
+
+        with pytest.raises(BoardBusyError):
+            hold(SERIAL, folder=one, host=host)
+
+
+def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
+    host: Host, one: Path
+) -> None:
+    safety = Safety(action="builtins:print", arguments={})
+    for replaced in (False, True):
+        with under_guard(hold(SERIAL, folder=one, host=host), safety) as lease:
+            first = lease.guard
+            for name in (f"hil-board-{SERIAL}.lock", f"hil-board-{SERIAL}.json"):
+                (one / name).unlink()
+            if replaced:
+                (one / f"hil-board-{SERIAL}.lock").touch()
+            lease.note("next.py::test")
+
+            with pytest.raises(BoardBusyError, match="for next"):
+                hold(SERIAL, folder=one)
+            assert read_record(one, SERIAL).needs_safety
+            assert lease.guard is not first
+        hold(SERIAL, folder=one, host=host).release()
+
+
+def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
+    one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regaining, "REGAIN_S", 0.1)
+    lease = under_guard(hold(SERIAL, folder=one), Safety(action="builtins:print", arguments={}))
+    (one / f"hil-board-{SERIAL}.lock").unlink()
+    with (
+        hold(SERIAL, folder=one),
+        pytest.raises(BoardBusyError, match="was taken by another process") as caught,
+    ):
+        lease.note("next.py::test")
+    lease.release()
+
+    assert str(one / f"hil-board-{SERIAL}.lock") in caught.value.why
+
+
+def test_a_guard_that_shares_the_file_locked_again_keeps_it_when_its_holder_is_killed(
+    host: Host, one: Path, two: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
+    with killable_holder(one, tmp_path) as holder:
+        for name in (f"hil-board-{SERIAL}.lock", f"hil-board-{SERIAL}.json"):
+            (one / name).unlink()
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdin.write(b"note\n")
+        holder.stdin.flush()
+        assert int(holder.stdout.readline()) > 0
+        holder.kill()
+        holder.wait()
+
+        for folder in (one, two):
+            with pytest.raises(BoardBusyError):
+                hold(SERIAL, folder=folder, host=host)
+        (one / "go").touch()
+        hold(SERIAL, folder=one, wait_s=SOON_S).release()
+        assert not read_record(one, SERIAL).needs_safety
+
+
+def test_a_killed_holders_guard_keeps_the_node_until_the_board_is_safe(
+    host: Host, one: Path, two: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
+    with killable_holder(one, tmp_path) as holder:
+        holder.kill()
+        holder.wait()
+
+        with pytest.raises(BoardBusyError, match="bus/usb/001/004"):
+            hold(SERIAL, folder=two, host=host)
+        (one / "go").touch()
+        hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+        assert until(lambda: not read_record(one, SERIAL).needs_safety, SOON_S)
+
+
+def test_a_guarded_lease_that_is_given_back_gives_the_node_back(host: Host, one: Path, two: Path) -> None:
+    safety = Safety(action="builtins:print", arguments={})
+    with under_guard(hold(SERIAL, folder=one, host=host), safety), pytest.raises(BoardBusyError):
+        hold(SERIAL, folder=two, host=host)
+
+    hold(SERIAL, folder=two, host=host).release()
+
+
+def test_a_forked_child_does_not_keep_the_node(host: Host, one: Path, two: Path) -> None:
+    lease = hold(SERIAL, folder=one, host=host)
+    until_told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(tell)
+        os.read(until_told, 1)
+        os._exit(0)
+    lease.release()
+
+    hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+    os.close(tell)
+    os.waitpid(child, 0)
+    os.close(until_told)
+
+
+@only_root
+def test_a_node_that_may_only_be_read_is_proof_enough() -> None:
+    with folder_for_everybody() as root:
+        plug(root, SERIAL, 4).chmod(0o444)
+        host = Host(dev=root / "dev", sys=root / "sys")
+        for name in ("one", "two"):
+            (root / name).mkdir()
+            (root / name).chmod(0o1777)
+        with hold(SERIAL, folder=root / "one", host=host), pytest.raises(BoardBusyError):
+            as_user(VICTIM, lambda: hold(SERIAL, folder=root / "two", host=host))
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=5) as simulator:
+        yield simulator
+
+
+def test_a_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProcess) -> None:
+    host, serial = simulated_host(simulator.ready), simulator.serials()[0]
+    before = usb_node(host, serial)
+    assert before is not None
+    assert before.exists()
+
+    simulator.control.fault(serial, "unplug")
+    assert until(lambda: usb_node(host, serial) is None, SOON_S)
+    assert not before.exists()
+    simulator.control.fault(serial, "replug")
+    assert until(lambda: (node := usb_node(host, serial)) and node.exists(), SOON_S)
+    assert usb_node(host, serial) != before
+
+
+def test_a_node_lock_does_not_disturb_the_use_of_a_board(
+    simulator: SimulatorProcess, one: Path, two: Path
+) -> None:
+    host, serial = simulated_host(simulator.ready), simulator.serials()[0]
+    from hil.dutlink.board import open_board  # noqa: PLC0415 - only this test drives one
+
+    with hold(serial, folder=one, host=host), open_board(host, serial) as board:
+        board.console.open()
+        board.power.force_on()
+        board.make_safe()
+        with pytest.raises(BoardBusyError):
+            hold(serial, folder=two, host=host)
+
+
+def test_a_foreign_flock_on_the_node_is_somebody(host: Host, one: Path, tmp_path: Path) -> None:
+    with (tmp_path / "dev/bus/usb/001/004").open("rb") as node:
+        fcntl.flock(node, fcntl.LOCK_EX)
+        with pytest.raises(BoardBusyError):
+            hold(SERIAL, folder=one, host=host)
+    hold(SERIAL, folder=one, host=host).release()
