@@ -168,7 +168,7 @@ class MuxBench:
             FakeLink(f"5a1c0e0{index}", f"1-{index + 1}", stick) for index, stick in enumerate(self.sticks)
         ]
         for link in self.links:
-            self.sys.board(link.place, link.serial).show()
+            self.sys.board(link.place, link.serial).show({})
         self.strangers = [
             Stranger(index, folder / f"stranger-{index}.img", size_bytes, self.bus, self.dev, self.sys)
             for index in range(strangers)
