@@ -45,6 +45,7 @@ class RunRecord:
         ledger: The ledger's lines, as the terminal shows them.
         loud: The ledger's loud line; empty if there is none.
         planned: How many tests it collected, by kind.
+        vanished: How many files and classes skipped themselves while they were collected.
         trouble: What could not be made safe or could not be kept.
     """
 
@@ -62,4 +63,5 @@ class RunRecord:
     ledger: list[str] = field(default_factory=list)
     loud: str = ""
     planned: dict[str, int] = field(default_factory=dict)
+    vanished: int = 0
     trouble: list[str] = field(default_factory=list)

@@ -112,6 +112,8 @@ class RunView:
             if self.unasked
             else []
         )
+        gone = self.record.vanished
+        doubts += [f"{gone} {'file' if gone == 1 else 'files'} vanished at collection"] if gone else []
         doubts += [f"board {serial} was not left safe" for serial in unsafe]
         return doubts + (["a board was in trouble"] if self.record.trouble and not unsafe else [])
 

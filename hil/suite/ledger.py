@@ -169,6 +169,8 @@ class Ledger:
         trouble: Boards that could not be made safe at the end, or were lost.
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
+        vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
+            node id: nobody knows how many tests they have.
         not_kept: Evidence that could not be written.
         remarks: What else the run should tell, such as trouble that came between two tests.
     """
@@ -178,6 +180,7 @@ class Ledger:
     trouble: list[str] = field(default_factory=list)
     unsafe: bool = False
     faults: dict[str, str] = field(default_factory=dict)
+    vanished: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -189,6 +192,7 @@ class Ledger:
             "trouble": self.trouble,
             "unsafe": self.unsafe,
             "faults": self.faults,
+            "vanished": self.vanished,
             "remarks": self.remarks,
             "not_kept": self.not_kept,
         }
@@ -200,8 +204,15 @@ class Ledger:
         self.trouble += data.get("trouble", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)
         self.faults = data.get("faults", {}) | self.faults
+        self.vanished |= data.get("vanished", {})
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
+
+    def add_collected(self, report: pytest.CollectReport) -> None:
+        """Take note of a file or class that skipped itself while it was collected."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self.vanished[report.nodeid] = " ".join(str(reason).removeprefix("Skipped: ").split())
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""

@@ -57,7 +57,15 @@ def summary_lines(ledger: Ledger) -> list[str]:
         if counts["planned"]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
-    return lines
+    return lines + vanished_lines(ledger)
+
+
+def vanished_lines(ledger: Ledger) -> list[str]:
+    """Return what vanished at collection: how much, and the first few."""
+    gone = list(ledger.vanished.items())
+    more = [f"and {len(gone) - _SHOWN} more"] if len(gone) > _SHOWN else []
+    told = "; ".join([f"{nodeid} ({reason})" for nodeid, reason in gone[:_SHOWN]] + more)
+    return [f"vanished at collection, with all their tests: {len(gone)}: {told}"] if gone else []
 
 
 def fault_lines(ledger: Ledger) -> list[str]:
@@ -80,7 +88,8 @@ def loud_line(ledger: Ledger) -> str:
     mixed = sum(record.was_tested for record in ledger.of(Kind.MIXED))
     aside = f"; {mixed} mixed tests ran on {_their_boards(ledger)} boards" if mixed else ""
     if not counts["planned"]:
-        return f"NO HARDWARE TEST RAN: none was planned{aside}"
+        gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
+        return f"NO HARDWARE TEST RAN: none was planned{gone}{aside}"
     headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
     why = ", ".join(headline for headline, _ in headlines.most_common())
     skipped = f"{counts['planned']} planned, {counts['skipped']} skipped, {counts['failed']} failed"
@@ -99,6 +108,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
     return properties | {
         "hil_boards": boards,
         "hil_reasons": reasons,
+        "hil_vanished": "; ".join(vanished_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),
     }

@@ -167,9 +167,8 @@ def add_options(parser: pytest.Parser) -> None:
 def is_no_run(config: pytest.Config) -> bool:
     """Return True if pytest only shows what there is, or what it would do: no test runs."""
     option = config.option
-    return bool(
-        option.collectonly or option.setupplan or option.showfixtures or option.show_fixtures_per_test
-    )
+    shows = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test", "cacheshow")
+    return any(getattr(option, name, False) for name in shows)
 
 
 def is_declared(parser: pytest.Parser, option: str) -> bool:

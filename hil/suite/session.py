@@ -57,9 +57,9 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
-    if not run.processes.is_worker:
+    if not run.processes.is_worker and not is_no_run(config):
         config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
-    if run.options.report is not None:
+    if run.options.report is not None and not is_no_run(config):
         from hil.suite.evidence import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
 
         keep_evidence(config, run, run.options.report)
@@ -173,11 +173,13 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count what is planned, after all deselection; look at each test only if some use a board."""
         self.ledger.planned = planned(session.items)
+        if is_no_run(session.config):
+            return
         if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
             self._block.active = True
             return
         self.giving.plan(session.items)
-        if self.options.board and not self.processes.is_worker and not is_no_run(session.config):
+        if self.options.board and not self.processes.is_worker:
             self.giving.check_board(self.giving.cards())
         session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
@@ -189,6 +191,10 @@ class Run:
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
         keep_consoles(session.config, self.giving, self.options, self.ledger)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what vanishes at collection."""
+        self.ledger.add_collected(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take each phase of each test into the ledger."""
@@ -205,6 +211,8 @@ class Run:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the ledger."""
+        if is_no_run(self._config):
+            return
         write_summary(self.ledger, terminalreporter)
 
     def pytest_unconfigure(self) -> None:

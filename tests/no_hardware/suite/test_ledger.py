@@ -179,3 +179,36 @@ def test_an_xfail_keeps_its_meaning_on_a_board(run_suite: RunSuite) -> None:
     inner = run_suite(source, "--hil-boards=sim:1", "--hil-require")
 
     assert (inner.results(), inner.status) == ({"test_reads": "xfailed"}, Status.GREEN)
+
+
+VANISHES = "import pytest\npytest.importorskip('no_such_driver')\ndef test_never(power): pass\n"
+
+
+@ALONE_AND_IN_TWO
+def test_files_that_vanish_at_collection_are_counted(
+    workers: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_vanishes=VANISHES)
+
+    inner = run_suite(
+        "def test_reads(power): power.read()", "--hil-boards=sim:1", "--hil-report=r", workers, "."
+    )
+
+    told = "vanished at collection, with all their tests: 1: test_vanishes.py (could not import"
+    assert told in inner.text
+    assert told in inner.suite_properties["hil_vanished"]
+    assert "1 file vanished at collection" in (pytester.path / "r" / "summary.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shows", ["--collect-only", "--setup-plan", "--fixtures"])
+def test_showing_what_there_is_is_no_run(shows: str, run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    inner = run_suite(
+        "def test_reads(power): power.read()",
+        *("--hil-boards=sim:1", "--hil-require", "--hil-report=r", "--hil-history=h.db", shows),
+    )
+
+    assert inner.status == Status.GREEN, inner.text
+    assert "hil: hardware ledger" not in inner.text
+    assert "NO HARDWARE TEST RAN" not in inner.text
+    assert not (pytester.path / "h.db").exists()
+    assert not (pytester.path / "r").exists()
