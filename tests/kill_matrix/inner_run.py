@@ -33,12 +33,19 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+APART = (shutil.which("unshare") or "unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""A PID namespace, as a container has one: its first process is the command."""
+
+
 class Way(enum.Enum):
     """How the run is started."""
 
     PLAIN = "pytest"
     XDIST = "pytest -n 3"
     NOX = "nox"
+    FIRST = "pytest as PID 1"
+    INIT = "hil init -- pytest as PID 1"
+    USER_INIT = "the same in a user namespace"
 
     def command(self, *options: str) -> list[str]:
         """The command line, to be started in the run's folder."""
@@ -46,7 +53,20 @@ class Way(enum.Enum):
         if self is Way.NOX:
             return [*python, "nox", "-s", "blocked", "--", *OPTIONS, *options]
         parallel = ("-n", "3") if self is Way.XDIST else ()
-        return [*python, "pytest", *OPTIONS, *options, *parallel]
+        run = [*python, "pytest", *OPTIONS, *options, *parallel]
+        init = [*python, "hil.cli.main", "init", "--"]
+        above = {
+            Way.FIRST: [*APART],
+            Way.INIT: [*APART, *init],
+            Way.USER_INIT: [*APART, "--user", "--map-root-user", *init],
+        }
+        return [*above.get(self, []), *run]
+
+
+def can_be_started(way: Way) -> bool:
+    """Return False for a way that needs namespaces where this user cannot make any."""
+    needs_namespaces = way in {Way.FIRST, Way.INIT, Way.USER_INIT}
+    return not needs_namespaces or (os.geteuid() == 0 and shutil.which("unshare") is not None)
 
 
 @dataclass(frozen=True)
@@ -158,6 +178,7 @@ class InnerRun:
     def _lay_out(self) -> None:
         shutil.copy(REPOSITORY / "conftest.py", self.folder)
         shutil.copy(INNER / "blocked.py", self.folder / "test_blocked.py")
+        shutil.copy(INNER / "broken_guard.py", self.folder)
         shutil.copy(INNER / "nox_session.py", self.folder / "noxfile.py")
         (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
 

@@ -17,7 +17,7 @@ from run_processes import guards_of
 
 TIME_LIMIT_S = 2.0
 BETWEEN_TWO_S = 0.3  # Ctrl-C, and again: the first one's power-off sequence runs
-ALL_WAYS = tuple(Way)
+ALL_WAYS = (Way.PLAIN, Way.XDIST, Way.NOX)
 PYTEST_WAYS = (Way.PLAIN, Way.XDIST)
 
 End: TypeAlias = Callable[[InnerRun, Blocked], float]
@@ -131,4 +131,5 @@ CAUSES = (
     Cause("SIGKILL to the worker", _worker, (Way.XDIST,)),
     Cause("SIGKILL to the process group", _to_group(signal.SIGKILL)),
     Cause("SIGKILL to the guard", _guard, PYTEST_WAYS),
+    Cause("`os._exit` in a test of a container", _order("exit"), (Way.INIT, Way.USER_INIT)),
 )

@@ -83,14 +83,38 @@ def play(
         return Outcome(cause.name, way.value, off_s, over_s, _who(run.locks, serial), problems)
 
 
-def play_last_resort(
-    remedy: str, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S
-) -> Outcome:
-    """The one cell that nobody is left to make safe: times are counted from the remedy's start."""
+def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S) -> Outcome:
+    """Play the cell in which no guard can start: no board is handed out, the DUT never has power."""
     (serial,) = simulator.serials()
     port = simulator.control.port
-    with SupplyWatch(port, serial) as watch, InnerRun(folder, Way.PLAIN, port) as run:
-        guard_and_holder(run, run.wait_until_blocked())
+    _, since = simulator.control.log(serial)
+    began = time.monotonic()
+    with InnerRun(folder, Way.PLAIN, port, ("-p", "broken_guard")) as run:
+        left = wait_for_the_last(folder, OVER_WITHIN_S)
+        over_s = time.monotonic() - began
+        run.reap()
+        problems = [*_orphans(left), *inspect(simulator, run.locks, quiet_s)]
+        if "no guard runs beside this process" not in run.output:
+            problems.append(f"no test says that there was no guard: {run.output[-500:]}")
+    asked = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    problems += ["the DUT had power"] if {(1, 1), (1, 3)} & set(asked) else []
+    return Outcome(
+        "a guard that cannot start", Way.PLAIN.value, 0.0, over_s, "the run itself", tuple(problems)
+    )
+
+
+def play_last_resort(
+    remedy: str, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S, way: Way = Way.PLAIN
+) -> Outcome:
+    """Play a cell in which no process is left to make it safe: times are counted from the remedy's start."""
+    (serial,) = simulator.serials()
+    port = simulator.control.port
+    with SupplyWatch(port, serial) as watch, InnerRun(folder, way, port) as run:
+        blocked = run.wait_until_blocked()
+        if way is Way.FIRST:
+            run.order("exit")
+        else:
+            guard_and_holder(run, blocked)
         problems = (*_orphans(wait_for_the_last(folder, OVER_WITHIN_S)), *_not_left_on(simulator, run))
         run.reap()
         began = time.monotonic()
@@ -103,7 +127,8 @@ def play_last_resort(
             *inspect(simulator, run.locks, quiet_s),
         )
         off_s, who = watch.off_after(began), _who(run.locks, serial)
-    return Outcome("SIGKILL to guard and holder at once", Way.PLAIN.value, off_s, over_s, who, problems)
+    cause = "`os._exit` in a test" if way is Way.FIRST else "SIGKILL to guard and holder at once"
+    return Outcome(cause, way.value, off_s, over_s, who, problems)
 
 
 def inspect(simulator: SimulatorProcess, locks: Path, quiet_s: float = QUIET_S) -> list[str]:

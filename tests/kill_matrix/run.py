@@ -15,8 +15,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from inner_run import Way, can_be_started
 from kill_causes import CAUSES, Cause
-from kill_cell import REMEDIES, Outcome, play, play_last_resort, prepare
+from kill_cell import REMEDIES, Outcome, play, play_last_resort, play_without_guard, prepare
 from kill_table import table, with_table
 
 from hil.errors import HilError
@@ -24,8 +25,6 @@ from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from inner_run import Way
 
 PAGE = Path(__file__).parents[2] / "docs" / "kill-matrix.md"
 Cell = tuple[str, "Callable[[SimulatorProcess, Path], Outcome]"]
@@ -58,18 +57,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _cells() -> Iterator[Cell]:
     for cause in CAUSES:
-        for way in cause.ways:
+        for way in filter(can_be_started, cause.ways):
             yield f"{cause.name}, {way.value}", _ordinary(cause, way)
+    yield "none; no guard can start", play_without_guard
     for remedy in REMEDIES:
-        yield f"SIGKILL to guard and holder at once, {remedy}", _last_resort(remedy)
+        yield f"SIGKILL to guard and holder at once, {remedy}", _last_resort(remedy, Way.PLAIN)
+        if can_be_started(Way.FIRST):
+            yield f"`os._exit` in a test, {Way.FIRST.value}, {remedy}", _last_resort(remedy, Way.FIRST)
 
 
 def _ordinary(cause: Cause, way: Way) -> Callable[[SimulatorProcess, Path], Outcome]:
     return lambda simulator, folder: play(cause, way, simulator, folder)
 
 
-def _last_resort(remedy: str) -> Callable[[SimulatorProcess, Path], Outcome]:
-    return lambda simulator, folder: play_last_resort(remedy, simulator, folder)
+def _last_resort(remedy: str, way: Way) -> Callable[[SimulatorProcess, Path], Outcome]:
+    return lambda simulator, folder: play_last_resort(remedy, simulator, folder, way=way)
 
 
 def _play_all(cells: list[Cell], lanes: int) -> list[Outcome]:

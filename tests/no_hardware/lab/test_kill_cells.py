@@ -12,9 +12,9 @@ from hil.sim.process import SimulatorProcess
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "kill_matrix"))
 
-from inner_run import Way  # the line above lets it be found
+from inner_run import Way, can_be_started  # the line above lets it be found
 from kill_causes import CAUSES
-from kill_cell import play, play_last_resort, prepare
+from kill_cell import play, play_last_resort, play_without_guard, prepare
 from kill_table import table, with_table
 
 if TYPE_CHECKING:
@@ -49,6 +49,33 @@ def test_a_killed_run_leaves_a_safe_board(
     outcome = play(to_do, way, simulator, tmp_path, QUIET_S)
 
     assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
+
+
+@pytest.mark.skipif(not can_be_started(Way.INIT), reason="a PID namespace needs root and unshare")
+@pytest.mark.parametrize("way", [Way.INIT, Way.USER_INIT])
+def test_a_run_in_a_container_with_hil_init_leaves_a_safe_board(
+    way: Way, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    (to_do,) = (known for known in CAUSES if way in known.ways)
+
+    outcome = play(to_do, way, simulator, tmp_path, QUIET_S)
+
+    assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
+
+
+@pytest.mark.skipif(not can_be_started(Way.FIRST), reason="a PID namespace needs root and unshare")
+def test_a_board_whose_run_was_a_containers_first_process_is_made_safe_by_the_next_holder(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S, Way.FIRST)
+
+    assert (outcome.problems, outcome.made_safe_by) == ((), "next holder")
+
+
+def test_a_run_without_a_guard_powers_nothing(simulator: SimulatorProcess, tmp_path: Path) -> None:
+    outcome = play_without_guard(simulator, tmp_path, QUIET_S)
+
+    assert outcome.problems == ()
 
 
 def test_a_board_whose_guard_died_with_its_holder_is_made_safe_by_the_next_holder(
