@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
     from hil.flash.disk import Disk
 
-__all__ = ["Source", "fingerprint"]
+__all__ = ["Source", "fingerprint", "fingerprint_of_the_rest"]
 
 _EVERY_BYTES = 1024 * 1024
 """Partitions begin at such a distance from each other, and file systems note there that they were mounted."""
 
 _MOST_SAMPLES = 4096
+_LEAST_BYTES = 64 * 1024 * 1024
 _SETTLED_S = 3.0
 """Some file systems note times by two seconds: a younger file may change without a sign."""
 
@@ -41,10 +42,27 @@ def fingerprint(disk: Disk, image_bytes: int) -> str:
         StorageError: The disk failed.
         StickLostError: It is gone.
     """
+    digest = hashlib.sha256(f"{disk.size_bytes} {disk.usb_names}".encode())
+    digest.update(disk.read(memory(), 0, min(HEAD_BYTES, disk.size_bytes)))
+    return _sampled(disk, image_bytes, digest)
+
+
+def fingerprint_of_the_rest(disk: Disk, image_bytes: int) -> str:
+    """Return the same of everything after the head, and at least of the first 64 MiB of the disk.
+
+    It tells whether a disk whose head is not what it should be is the one that was written a moment ago.
+
+    Raises:
+        StorageError: The disk failed.
+        StickLostError: It is gone.
+    """
+    digest = hashlib.sha256(f"{disk.size_bytes} {disk.usb_names}".encode())
+    return _sampled(disk, max(image_bytes, _LEAST_BYTES), digest)
+
+
+def _sampled(disk: Disk, image_bytes: int, digest: hashlib._Hash) -> str:
     there = memory()
     head_bytes = min(HEAD_BYTES, disk.size_bytes)
-    digest = hashlib.sha256(f"{disk.size_bytes} {disk.usb_names}".encode())
-    digest.update(disk.read(there, 0, head_bytes))
     every_bytes = _EVERY_BYTES * max(1, -(-image_bytes // (_EVERY_BYTES * _MOST_SAMPLES)))
     for offset in range(head_bytes, min(image_bytes, disk.size_bytes), every_bytes):
         digest.update(disk.read(there, offset, min(ALIGNED_BYTES, disk.size_bytes - offset)))

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.flash.fingerprint import fingerprint
+from hil.flash.fingerprint import fingerprint, fingerprint_of_the_rest
 from hil.flash.laying import lay
 from hil.flash.outcome import Flashed
 from hil.flash.verifying import verify_body, verify_head
@@ -59,6 +59,7 @@ def flash_image(
         if laid.head_differs and not laid.body_changed:  # what is behind it was read just now
             laid.head.wipe(disk)
             laid.head.write(disk)
+            rest = fingerprint_of_the_rest(disk, laid.image_bytes)
         if not laid.head_differs:
             seen = fingerprint(disk, laid.image_bytes)
     verify_s = 0.0
@@ -67,11 +68,12 @@ def flash_image(
             began = time.monotonic()
             verify_body(disk, image, laid, progress)
             verify_s = time.monotonic() - began
+            rest = fingerprint_of_the_rest(disk, laid.image_bytes)
             laid.head.write(disk)
     if laid.head_differs:
         with claim() as disk:
             began = time.monotonic()
-            verify_head(disk, image, laid, progress)
+            verify_head(disk, image, laid, progress, rest)
             verify_s += time.monotonic() - began
             seen = fingerprint(disk, laid.image_bytes)
     return Flashed(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.errors import FlashError, ImageError
+from hil.errors import FlashError, ImageError, StorageError, WrongDiskError
 from hil.flash.cells import CellCounter, Cells
 from hil.flash.disk import PIECE_BYTES
 from hil.flash.equality import are_equal, are_zeros, first_difference
+from hil.flash.fingerprint import fingerprint_of_the_rest
 from hil.flash.image import Hole
 from hil.flash.image_digest import image_digest
 from hil.flash.pieces import HEAD_BYTES, Pieces
@@ -54,25 +55,54 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
         progress.end()
 
 
-def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
+def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) -> None:
     """Compare the head; a stick with another one is made one that does not boot.
 
+    A disk of which the rest is not what it was either is left as it is: it may be another disk that calls
+    itself the same.
+
+    Args:
+        disk: The stick, after it went and came again.
+        image: What it should hold.
+        laid: What was written.
+        progress: Is told how far it is.
+        rest: What `fingerprint_of_the_rest` was when the head was written.
+
     Raises:
+        WrongDiskError: The rest is another one, too.
         FlashError: The stick holds something else.
         StickLostError: It is gone.
     """
     progress.begin("verify", laid.head_bytes)
     try:
-        _check_head(disk, image, laid)
+        _check_head(disk, image, laid, rest)
         progress.advance(laid.head_bytes)
     finally:
         progress.end()
 
 
-def _check_head(disk: Disk, image: Image, laid: Laid) -> None:
-    with laid.head.wiped_on_failure(disk):
-        if not laid.head.is_on(disk):
-            raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
+def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
+    is_same = False
+    try:
+        if laid.head.is_on(disk):
+            return
+        is_same = fingerprint_of_the_rest(disk, laid.image_bytes) == rest
+    except BaseException:
+        with suppress(StorageError):
+            is_same = is_same or fingerprint_of_the_rest(disk, laid.image_bytes) == rest
+        if is_same:
+            with suppress(StorageError):
+                laid.head.wipe(disk)
+        raise
+    if not is_same:
+        raise WrongDiskError(
+            f"{disk.node.name} is not the stick that was written a moment ago, nothing was written to it",
+            why="its first MiB and what comes after it are other ones",
+            remedy="leave the stick in, and do it again; if that is no help it loses what is written to it",
+        )
+    with suppress(StorageError):
+        laid.head.wipe(disk)
+    raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
 
 
 @dataclass(frozen=True, slots=True)

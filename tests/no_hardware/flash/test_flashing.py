@@ -16,7 +16,7 @@ import pytest
 from disk_bench import MIB, StickBench
 from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
-from hil.errors import FlashError, ImageError, StickLostError, StorageError
+from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
 from hil.flash import disk as disk_module
 from hil.flash.disk import memory
 from hil.flash.flashing import flash_image
@@ -781,3 +781,21 @@ def test_a_process_that_is_killed_leaves_a_stick_that_does_not_boot(
     store = StickFile(root / "stick.img", 16 * MIB)
     assert read_image(store) is None
     store.close()
+
+
+@pytest.mark.parametrize("coming", [2, 3])
+def test_another_disk_of_equal_names_in_a_later_coming_is_not_written(
+    bench: StickBench, image: Path, coming: int
+) -> None:
+    precious = b"\x5a" * bench.file.stat().st_size
+
+    def exchange() -> None:
+        if bench.claims == coming:
+            bench.file.write_bytes(precious)
+
+    bench.before_open = exchange
+
+    with pytest.raises((FlashError, WrongDiskError)):
+        flash_image(bench.claim, open_image(image), Silent(), force=True)
+
+    assert bench.content() == precious
