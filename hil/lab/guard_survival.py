@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "dangers"]
+__all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "dangers", "is_first"]
 
 INIT_NAME = "hil-init"
 """The name of a first process that waits for guards: `hil init`."""
@@ -60,6 +60,11 @@ def dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: bool =
     return [danger for danger in found if danger is not None]
 
 
+def is_first(root: Path = Path("/")) -> bool:
+    """Return True if PID 1 is a command of hil, or a run, that went on in a child."""
+    return _text(root / "proc/1/comm") == FIRST_NAME
+
+
 def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
     """A container ends with its PID 1."""
     remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
@@ -70,6 +75,9 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
     name = _text(root / "proc/1/comm")
     if name in inits:
         return None
+    if name == FIRST_NAME:
+        what = "PID 1 of this container is this command, which waits for its own guards alone"
+        return Danger(what, remedy)
     return Danger(
         f"PID 1 of this container is {name or 'unknown'}, which waits for no guard: if it ends with this "
         "run, the kernel ends the guards, too",

@@ -12,7 +12,7 @@ import pytest
 
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
-from hil.lab.guard_survival import dangers
+from hil.lab.guard_survival import dangers, is_first
 from hil.suite.board_tests import NOT_EXCUSED, BoardTests, TestsNotBegun
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
@@ -40,6 +40,11 @@ END_WITH = "HIL_END_WITH"
 
 _RUN = pytest.StashKey["Run"]()
 
+_FIRST_PROCESS = (
+    "hil: this run was PID 1 of its container; it goes on in a child, and PID 1 waits for guards. "
+    "Better start it as: hil init -- COMMAND (docs/containers.md)"
+)
+
 
 def begin(config: pytest.Config) -> Run:
     """Read the options and take part in the run; once, however many copies of conftest.py there are.
@@ -49,6 +54,10 @@ def begin(config: pytest.Config) -> Run:
     """
     if is_configured(config):
         return run_of(config)
+    if os.getpid() == 1:
+        from hil.lab.supervising import step_aside  # noqa: PLC0415 - for a container's first process
+
+        step_aside()
     run = config.stash[_RUN] = Run(config)
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(run.processes, "hil-processes")
@@ -151,7 +160,8 @@ class Run:
 
     def pytest_report_header(self) -> list[str]:
         """Say in plain sight where the boards are, and what would end their guards together with this run."""
-        return [self._where_boards_are(), *(f"hil: {danger}" for danger in dangers())]
+        stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
+        return [self._where_boards_are(), *stepped_aside, *(f"hil: {danger}" for danger in dangers())]
 
     def _where_boards_are(self) -> str:
         boards = self.options.boards

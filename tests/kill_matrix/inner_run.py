@@ -44,6 +44,7 @@ class Way(enum.Enum):
     XDIST = "pytest -n 3"
     NOX = "nox"
     FIRST = "pytest as PID 1"
+    SHELL = "pytest below a shell as PID 1"
     INIT = "hil init -- pytest as PID 1"
     USER_INIT = "the same in a user namespace"
 
@@ -57,6 +58,7 @@ class Way(enum.Enum):
         init = [*python, "hil.cli.main", "init", "--"]
         above = {
             Way.FIRST: [*APART],
+            Way.SHELL: [*APART, "sh", "-c", '"$@"; exit', "sh"],
             Way.INIT: [*APART, *init],
             Way.USER_INIT: [*APART, "--user", "--map-root-user", *init],
         }
@@ -65,7 +67,7 @@ class Way(enum.Enum):
 
 def can_be_started(way: Way) -> bool:
     """Return False for a way that needs namespaces where this user cannot make any."""
-    needs_namespaces = way in {Way.FIRST, Way.INIT, Way.USER_INIT}
+    needs_namespaces = way in {Way.FIRST, Way.SHELL, Way.INIT, Way.USER_INIT}
     return not needs_namespaces or (os.geteuid() == 0 and shutil.which("unshare") is not None)
 
 

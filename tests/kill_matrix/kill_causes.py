@@ -131,5 +131,5 @@ CAUSES = (
     Cause("SIGKILL to the worker", _worker, (Way.XDIST,)),
     Cause("SIGKILL to the process group", _to_group(signal.SIGKILL)),
     Cause("SIGKILL to the guard", _guard, PYTEST_WAYS),
-    Cause("`os._exit` in a test of a container", _order("exit"), (Way.INIT, Way.USER_INIT)),
+    Cause("`os._exit` in a test of a container", _order("exit"), (Way.FIRST, Way.INIT, Way.USER_INIT)),
 )

@@ -111,7 +111,7 @@ def play_last_resort(
     port = simulator.control.port
     with SupplyWatch(port, serial) as watch, InnerRun(folder, way, port) as run:
         blocked = run.wait_until_blocked()
-        if way is Way.FIRST:
+        if way is Way.SHELL:
             run.order("exit")
         else:
             guard_and_holder(run, blocked)
@@ -127,7 +127,7 @@ def play_last_resort(
             *inspect(simulator, run.locks, quiet_s),
         )
         off_s, who = watch.off_after(began), _who(run.locks, serial)
-    cause = "`os._exit` in a test" if way is Way.FIRST else "SIGKILL to guard and holder at once"
+    cause = "`os._exit` in a test" if way is Way.SHELL else "SIGKILL to guard and holder at once"
     return Outcome(cause, way.value, off_s, over_s, who, problems)
 
 

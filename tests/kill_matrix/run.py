@@ -62,8 +62,8 @@ def _cells() -> Iterator[Cell]:
     yield "none; no guard can start", play_without_guard
     for remedy in REMEDIES:
         yield f"SIGKILL to guard and holder at once, {remedy}", _last_resort(remedy, Way.PLAIN)
-        if can_be_started(Way.FIRST):
-            yield f"`os._exit` in a test, {Way.FIRST.value}, {remedy}", _last_resort(remedy, Way.FIRST)
+        if can_be_started(Way.SHELL):
+            yield f"`os._exit` in a test, {Way.SHELL.value}, {remedy}", _last_resort(remedy, Way.SHELL)
 
 
 def _ordinary(cause: Cause, way: Way) -> Callable[[SimulatorProcess, Path], Outcome]:

@@ -141,7 +141,7 @@ def test_service_that_kills_what_its_first_process_leaves_is_a_danger(
 
 
 RUNS = {
-    "pytest is PID 1": ([], "this process is PID 1"),
+    "pytest is PID 1": ([], "this run was PID 1 of its container"),
     "a shell is PID 1": (["sh", "-c", '"$@"; exit', "sh"], "PID 1 of this container is sh"),
     "hil init is PID 1": ([sys.executable, "-m", "hil.cli.main", "init", "--"], ""),
 }

@@ -52,8 +52,8 @@ def test_a_killed_run_leaves_a_safe_board(
 
 
 @pytest.mark.skipif(not can_be_started(Way.INIT), reason="a PID namespace needs root and unshare")
-@pytest.mark.parametrize("way", [Way.INIT, Way.USER_INIT])
-def test_a_run_in_a_container_with_hil_init_leaves_a_safe_board(
+@pytest.mark.parametrize("way", [Way.FIRST, Way.INIT, Way.USER_INIT])
+def test_a_run_in_a_container_that_waits_for_guards_leaves_a_safe_board(
     way: Way, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     (to_do,) = (known for known in CAUSES if way in known.ways)
@@ -63,11 +63,11 @@ def test_a_run_in_a_container_with_hil_init_leaves_a_safe_board(
     assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
 
 
-@pytest.mark.skipif(not can_be_started(Way.FIRST), reason="a PID namespace needs root and unshare")
-def test_a_board_whose_run_was_a_containers_first_process_is_made_safe_by_the_next_holder(
+@pytest.mark.skipif(not can_be_started(Way.SHELL), reason="a PID namespace needs root and unshare")
+def test_a_board_whose_run_ended_with_its_container_is_made_safe_by_the_next_holder(
     simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
-    outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S, Way.FIRST)
+    outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S, Way.SHELL)
 
     assert (outcome.problems, outcome.made_safe_by) == ((), "next holder")
 
