@@ -1,8 +1,8 @@
 """Whether a test asked its board for anything: one that did not has tested nothing, though it passed.
 
-Counted are requests to the board that the test holds, and uses of its console, in set-up and body. What a
-fixture of a wider scope asked belongs to the first test that needed it. `observes_only=True` in the test's
-marker says that it judges what others did.
+Counted are requests to the board that the test holds, and uses of its console, in set-up and body. What the
+set-up of a fixture of a wider scope asked counts for each test that needs the fixture: else it would be the
+schedule that decides for which. `observes_only=True` in a test's marker says that it judges what others did.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Asking:
     def __init__(self, boards: BoardHolder, *, required: bool) -> None:
         self._boards = boards
         self._required = required
+        self._by_fixture: dict[str, dict[int, int]] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -57,6 +58,26 @@ class Asking:
             describe_asking(item, 0)
         return (yield)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Note how often the set-up of a fixture asked the board, as long as its value is kept."""
+        board = self._boards.held_board()
+        before = times_asked(board.serial) if board is not None else 0
+        result = yield
+        if board is not None:
+            made = self._by_fixture.setdefault(fixturedef.argname, {})
+            made[id(fixturedef)] = times_asked(board.serial) - before
+        return result
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Forget it with the value."""
+        self._by_fixture.get(fixturedef.argname, {}).pop(id(fixturedef), None)
+
+    def _asked_by_fixtures(self, item: pytest.Item) -> int:
+        """Return how often the fixtures that a test needs asked the board, whenever they were set up."""
+        names = dict.fromkeys(getattr(item, "fixturenames", ()))
+        return sum(sum(self._by_fixture.get(name, {}).values()) for name in names)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Note how often the board was asked until the end of the body."""
@@ -66,7 +87,8 @@ class Asking:
             known = item.stash.get(_BEFORE, None)
             if known is not None:
                 serial, before = known
-                item.stash[_ASKED] = asked = times_asked(serial) - before
+                asked = max(times_asked(serial) - before, self._asked_by_fixtures(item))
+                item.stash[_ASKED] = asked
                 describe_asking(item, asked)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -66,12 +66,10 @@ def test_a_setting_reads_old_until_the_next_refresh(renaming: Renaming) -> None:
     assert renaming.unrefreshed == renaming.before
 
 
-@pytest.mark.hardware(observes_only=True)
 def test_a_setting_reads_new_after_a_refresh(renaming: Renaming) -> None:
     assert renaming.refreshed.rstrip(b"\0") == PASSING_NAME.encode()
 
 
-@pytest.mark.hardware(observes_only=True)
 def test_a_setting_comes_padded_to_its_whole_field(renaming: Renaming) -> None:
     assert len(renaming.refreshed) == 64
 

@@ -36,7 +36,6 @@ def test_the_stick_on_the_host_is_one_of_its_usb_disks(dutlink: Board, node: Pat
     assert node.resolve() in {disk.resolve() for disk in usb_disks(dutlink.host.dev)}
 
 
-@pytest.mark.hardware(observes_only=True)
 def test_the_stick_on_the_host_has_whole_sectors(node: Path) -> None:
     assert size_bytes(node) > 0
     assert size_bytes(node) % 512 == 0

@@ -39,6 +39,7 @@ def measured(power):
 
 def test_request(power): power.read()
 def test_fixture(measured): assert measured
+def test_fixture_again(measured): assert measured
 def test_console(console): console.unread()
 @pytest.mark.hardware(observes_only=True)
 def test_observes(measured): assert measured
@@ -99,4 +100,4 @@ def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
     inner = run_suite(ASKS, "--hil-boards=sim:1", "--hil-require")
 
     assert inner.status == Status.GREEN, inner.text
-    assert "hardware: 6 planned, 6 ran, 0 failed, 0 skipped" in inner.text
+    assert "hardware: 7 planned, 7 ran, 0 failed, 0 skipped" in inner.text
