@@ -35,6 +35,13 @@ def test_the_cost_of_a_control_request_is_measured() -> None:
     assert lines[1].startswith("a control request")
 
 
+def test_the_comings_of_the_stick_are_counted_for_the_first_flash_and_later_ones() -> None:
+    lines = run("bench_comings.py", "--speed", "50").splitlines()
+
+    assert [line.split(":")[0] for line in lines][:2] == ["first flash", "second flash"]
+    assert "4 comings" in lines[0]
+
+
 def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) -> None:
     lines = run(
         "bench_flash.py", "--size-mib", "16", "--repeats", "1", "--folder", str(tmp_path)
