@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.following import Patience
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.waiting import Deadline, until
 from hil.errors import StickInUseError, StickLostError, StickStayedError
 from hil.flash.progress import Silent
 from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hil.flash.progress import Progress
 
 __all__ = ["Position", "Storage"]
+
+_PASSES_WITHIN_S = 1.5
 
 
 class Position(enum.StrEnum):
@@ -406,6 +408,9 @@ class Storage:
             return
         try:
             user = self.user()
+            if user and not force:  # a desktop's look at a disk that was just written passes by itself
+                until(lambda: not self.user(), _PASSES_WITHIN_S)
+                user = self.user()
         except OSError:  # a kernel that does not tell must not keep a board from being made safe
             user = ""
         self.taken_from = user if self._stick.is_known else ""

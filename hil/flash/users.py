@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["opened_by", "user_of"]
 
 _PROC = Path("/proc")
+_UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
 
 
 def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
@@ -39,7 +40,7 @@ def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
     """Yield which programs have a disk or a part of it open; those of other users only root can see."""
     names = {part.identity: part.name for part in (disk, *disk.partitions()) if part.identity}
     for process in _entries(_PROC):
-        if not process.name.isdecimal():
+        if not process.name.isdecimal() or _is_udev(process):
             continue
         for descriptor in _entries(process / "fd"):
             name = names.get(_opened(descriptor, dev))
@@ -60,6 +61,13 @@ def _opened(descriptor: Path, dev: Path) -> str:
         ):
             return identity_of(status)
     return ""
+
+
+def _is_udev(process: Path) -> bool:
+    """Whether it is udev, which looks at each disk that comes or was written, and changes none."""
+    with suppress(OSError):
+        return (process / "comm").read_text().strip() in _UDEV and process.stat().st_uid == 0
+    return False
 
 
 def _command(process: Path) -> str:
