@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -203,6 +204,26 @@ def test_lease_that_is_ended_ends_its_command_and_all_its_children(
         assert until(lambda: not sleeping(*seconds), 10)
     with hold(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
+
+
+@pytest.mark.parametrize(
+    ("script", "typed", "status"),
+    [("echo ready; sleep 100", b"\x03", 128 + 2), ("echo ready; read x; exit ${#x}", b"hello\n", 5)],
+)
+def test_lease_leaves_the_terminal_to_its_command(script: str, typed: bytes, status: int) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*HIL, "lease", "--", "bash", "--norc", "-ic", script])  # noqa: S606
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 4096)
+    os.write(terminal, typed)
+    with suppress(OSError):  # EIO: its end
+        while os.read(terminal, 4096):
+            pass
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    os.close(terminal)
 
 
 def test_lease_that_ends_well_leaves_no_process_behind() -> None:
