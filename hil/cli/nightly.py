@@ -129,7 +129,7 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         told |= {"service": str(units.service), "timer": str(units.timer)}
     if is_running():
         units.enable()
-        return told | ({"note": _LINGER} if user and not _lingers() else {})
+        return told | ({"note": f"{_LINGER} {_user_name(os.getuid())}"} if user and not _lingers() else {})
     return told | {"note": _NO_SYSTEMD, "cron": cron_line(schedule)}
 
 
@@ -170,7 +170,7 @@ def status(user: bool, name: str, folder: Path) -> Answer:
 
 
 _NO_SYSTEMD = "systemd does not run this host: nothing starts by itself; add the line below with crontab -e"
-_LINGER = f"your systemd ends when you log out: loginctl enable-linger {pwd.getpwuid(os.getuid()).pw_name}"
+_LINGER = "your systemd ends when you log out: loginctl enable-linger"
 
 
 def _schedule(
@@ -228,10 +228,15 @@ def _due_s(units: Units) -> float | None:
 
 def _owner(clone: Path) -> str:
     """Return whose the folder is: tests must not run as root only because a unit was installed so."""
+    return _user_name(clone.stat().st_uid)
+
+
+def _user_name(uid: int) -> str:
+    """Return a user's login name; the number of one without an entry in the password database."""
     try:
-        return pwd.getpwuid(clone.stat().st_uid).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(clone.stat().st_uid)
+        return str(uid)
 
 
 def _has_group(name: str) -> bool:
@@ -242,7 +247,7 @@ def _has_group(name: str) -> bool:
 
 
 def _lingers() -> bool:
-    return Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists()
+    return Path("/var/lib/systemd/linger", _user_name(os.getuid())).exists()
 
 
 def _say(line: str) -> None:

@@ -41,8 +41,8 @@ def find_lab(asked: str | None, folder: Path, environ: Mapping[str, str] = os.en
     if named == _NONE:
         return Lab()
     if named:
-        return read_lab(folder / Path(named).expanduser())
-    found = next((file for file in _usual_files(folder, environ) if file.is_file()), None)
+        return read_lab(folder / _with_home(named))
+    found = next((file for file in _usual_files(folder, environ) if _is_file(file)), None)
     return read_lab(found) if found is not None else Lab()
 
 
@@ -98,6 +98,24 @@ def _usual_files(folder: Path, environ: Mapping[str, str]) -> Iterable[Path]:
     if home:
         yield Path(home) / "hil" / FILE_NAME
     yield SYSTEM_FOLDER / FILE_NAME
+
+
+def _with_home(named: str) -> Path:
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:  # `~nouser`, or a user without an entry in the password database and HOME
+        raise UsageError(
+            f"the lab file {named} cannot be found",
+            why=f"there is no home folder for it ({error})",
+            remedy="name it by its whole path",
+        ) from error
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # in a folder that this user may not enter, as in another user's HOME
+        return False
 
 
 def _is_for_everybody(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import grp
 import os
 import pwd
 import secrets
@@ -136,6 +137,9 @@ def spoilt(path: Path, error: OSError | None = None, because: str = "") -> Spoil
     if number in _NO_ROOM:
         remedy = f"make room in {path.parent} (df -hi {path.parent}), or {ELSEWHERE}"
         why = f"there is no room in {path.parent} ({os.strerror(number or 0)})"
+    elif facts is None and number == errno.EACCES and (group := _group_of(path.parent)):
+        why = f"{path.parent} is for the group {group}"
+        remedy = f"sudo usermod --append --groups {group} USER    (then log in again; or: {ELSEWHERE})"
     elif facts is None or (because and error):
         why, remedy = because or str(error.strerror if error else "it is gone"), ELSEWHERE
     else:
@@ -174,6 +178,17 @@ def owner_name(uid: int) -> str:
 def is_group_folder(facts: os.stat_result) -> bool:
     """Return True if a folder's files are for its group, and not for everybody."""
     return bool(facts.st_mode & stat.S_IWGRP) and not facts.st_mode & stat.S_IWOTH
+
+
+def _group_of(folder: Path) -> str:
+    """Return the group that a folder is for; empty if it is not for a group."""
+    try:
+        facts = folder.stat()
+        return grp.getgrgid(facts.st_gid).gr_name if is_group_folder(facts) else ""
+    except KeyError:
+        return str(facts.st_gid)
+    except OSError:
+        return ""
 
 
 def _final_mode(folder: os.stat_result) -> int:

@@ -65,7 +65,7 @@ class Units:
                 remedy="--name hil-nightly",
             )
         where = os.environ if environ is None else environ
-        config = where.get("XDG_CONFIG_HOME") or Path(where.get("HOME", "~")).expanduser() / ".config"
+        config = where.get("XDG_CONFIG_HOME") or _home(where) / ".config"
         return cls(name, user, Path(config) / "systemd" / "user" if user else _SYSTEM)
 
     @property
@@ -188,3 +188,11 @@ def _run(*command: str, environ: Mapping[str, str] | None = None) -> subprocess.
     return subprocess.run(
         command, env=everything, capture_output=True, text=True, check=False, timeout=_LIMIT_S
     )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    """Return this user's home folder; one that is never there for a user who has none."""
+    try:
+        return Path(environ.get("HOME") or "~").expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the password database
+        return Path("/nonexistent")

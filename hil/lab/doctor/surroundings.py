@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hil
-from hil.errors import UsageError
+from hil.errors import SpoiltFileError, UsageError
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.guard_survival import dangers
-from hil.lab.shared_file import open_shared
+from hil.lab.shared_file import is_group_folder, open_shared, owner_name, spoilt_by
 from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder
 from hil.lab.waiting_line import waiting
 
@@ -27,6 +29,7 @@ LEAST_BYTES = 256 << 20
 """Room that a night of transcripts, traces and history takes, with some to spare."""
 
 LEAST_FOR_LOCKS_BYTES = 1 << 20
+_MOST_FILES = 1000
 _DAY_S = 86_400
 _SET_CLOCK = "sudo timedatectl set-ntp true"
 
@@ -61,13 +64,37 @@ def locks(bench: Bench) -> Findings:
         folder = lock_folder()
         os.close(open_shared(folder / "hil-queue"))
         line = waiting(folder)
+    except SpoiltFileError as error:
+        yield problem_of("lock folder", error)
+        return
     except UsageError as error:
         yield problem_of("lock folder", error, mend=_mend_locks())
         return
     queue = f"; {len(line)} wait for a board" if line else ""
-    yield ok("lock folder", f"{folder} can be used{queue}")
+    facts = folder.stat()
+    if is_group_folder(facts) and not facts.st_mode & stat.S_ISGID:
+        why = "files in it may belong to another group of their maker, and others of its group are kept out"
+        yield problem(
+            "lock folder", f"{folder} lacks the setgid bit", why=why, mend=f"sudo chmod g+s {folder}"
+        )
+    else:
+        yield ok("lock folder", f"{folder} can be used by {_users_of(facts)}{queue}")
+    for name in sorted(path.name for path in folder.glob("hil-*"))[:_MOST_FILES]:
+        if (spoilt := spoilt_by(folder / name)) is not None:
+            yield problem_of("lock folder", spoilt)
     if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
         yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+
+
+def _users_of(facts: os.stat_result) -> str:
+    """Return for whom a lock folder is, as its owner and mode say it."""
+    if facts.st_mode & stat.S_IWOTH:
+        return "everybody"
+    if not is_group_folder(facts):
+        return f"{owner_name(facts.st_uid)} alone"
+    with suppress(KeyError):
+        return f"the group {grp.getgrgid(facts.st_gid).gr_name}"
+    return f"the group {facts.st_gid}"
 
 
 def guard_survival(bench: Bench) -> Findings:

@@ -253,6 +253,44 @@ def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
     assert found(locks, bench_of(machine)).outcome is Outcome.OK
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        (0o3770, "ok", "the group"),
+        (0o1770, "problem", "chmod g+s"),
+        (0o2770, "problem", "sticky"),
+        (0o700, "ok", "alone"),
+        (0o1777, "ok", "everybody"),
+    ],
+)
+def test_a_lock_folder_is_judged_by_its_mode(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: tuple[int, str, str]
+) -> None:
+    mode, outcome, told = row
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+
+    finding = found(locks, bench_of(machine))
+
+    assert finding.outcome == outcome
+    assert told in f"{finding.says} {finding.why} {finding.mend}"
+
+
+def test_a_spoilt_file_in_the_lock_folder_is_found(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    os.mkfifo(tmp_path / "hil-board-5a1c0e01.json")
+
+    finding = found(locks, bench_of(machine))
+
+    assert finding.outcome is Outcome.PROBLEM
+    assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.json'}" in finding.mend
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_lock_folder_that_may_not_be_written_is_found(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
