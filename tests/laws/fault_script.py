@@ -89,7 +89,7 @@ class FaultScript:
             self._hold(served.rig.serial, fault.lasts_s)
             return
         arguments = {"count": int(fault.lasts_s)} if fault.kind in _COUNTED else {}
-        was_leased = lease_of(self._locks, served.rig.serial) is not None
+        was_leased = self._is_used(served.rig.serial)
         served.desk.begin(fault.kind, arguments)
         spell = self._record.begin(fault.kind, served.rig.serial, was_leased=was_leased)
         self._spells.append(spell)
@@ -97,6 +97,12 @@ class FaultScript:
             self._plugged(served)
         if fault.kind not in _COUNTED and fault.lasts_s < _BUSY_LIMIT_S:
             asyncio.get_running_loop().call_later(fault.lasts_s, self._end, spell, served)
+
+    def _is_used(self, serial: str) -> bool:
+        """Return True if the process that holds a board's lease has done something with it."""
+        lease = lease_of(self._locks, serial)
+        sent = [one for one in self._record.requests if one.board == serial and not one.is_look]
+        return lease is not None and bool(sent) and sent[-1].pid == lease.pid
 
     def _end(self, spell: Spell, served: ServedBoard) -> None:
         if self._over.is_set() or spell.ended_s is not None:

@@ -61,7 +61,7 @@ class Spell:
         board: Serial number.
         began_s: Seconds of the monotonic clock.
         began_at: Its place in the record's order.
-        was_leased: Whether a process held the board's lease when it began.
+        was_leased: Whether a process used the board under a lease when it began.
         ended_s: Seconds of the monotonic clock; None: it goes on.
     """
 
