@@ -8,6 +8,7 @@ that nobody earlier in line could take.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import secrets
@@ -51,18 +52,18 @@ PATIENCE_S = 3.0
 
 def lock_path(folder: Path, serial: str) -> Path:
     """Where a board's lock file is: the first of its names that nothing else has taken."""
-    names = _lock_names(folder, serial)
-    return next((path for path in names if spoilt_by(path) is None), names[0])
+    first = _lock_name(folder, serial)
+    others = (_lock_name(folder, serial, f".{number}") for number in range(2, 2 + SPARE_NAMES))
+    return next((path for path in itertools.chain((first,), others) if spoilt_by(path) is None), first)
 
 
 def spoilt_lock(folder: Path, serial: str) -> SpoiltFileError | None:
     """Return what another user put in the place of a board's lock file; None if there is no such thing."""
-    return spoilt_by(_lock_names(folder, serial)[0])
+    return spoilt_by(_lock_name(folder, serial))
 
 
-def _lock_names(folder: Path, serial: str) -> list[Path]:
-    others = [f"hil-board-{serial}.{number}.lock" for number in range(2, 2 + SPARE_NAMES)]
-    return [folder / name for name in (f"hil-board-{serial}.lock", *others)]
+def _lock_name(folder: Path, serial: str, spare: str = "") -> Path:
+    return folder / f"hil-board-{serial}{spare}.lock"
 
 
 def holder_of(folder: Path, serial: str) -> Holder | None:
@@ -225,7 +226,9 @@ class _Wait:
                 self.locks[serial] = LockFile(lock_path(folder, serial), node=node)
             except SpoiltFileError as error:
                 errors.append(error)
-            if (trouble := spoilt_lock(folder, serial)) is not None:
+                continue
+            first = self.locks[serial].path == _lock_name(folder, serial)
+            if not first and (trouble := spoilt_lock(folder, serial)) is not None:
                 _LOG.warning("board %s: %s", serial, trouble)
         if not self.locks:
             raise errors[0]
