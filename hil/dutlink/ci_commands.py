@@ -47,5 +47,5 @@ class CiCommandFilter:
 
     def finish(self) -> str:
         """Return the text that waited; call it after the last piece."""
-        rest, self._held = self._held, ""
-        return rest
+        rest, self._held = self._begun + self._held, ""
+        return without_ci_commands(rest)[len(self._begun) :]

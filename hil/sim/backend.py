@@ -46,7 +46,8 @@ class SimulatedHost:
         backend: Makes the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
         dev: The folder where device nodes appear.
         sys: The folder where its kernel tells about disks.
-        far_stick: Nobody: its sticks are on this machine.
+        far_stick: None: its sticks are on this machine.
+        stick_memory: None: nothing is remembered of its sticks' sockets.
     """
 
     label: str
@@ -54,6 +55,7 @@ class SimulatedHost:
     dev: Path
     sys: Path
     far_stick: None = None
+    stick_memory: None = None
 
 
 def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:

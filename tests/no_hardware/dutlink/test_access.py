@@ -15,7 +15,7 @@ from fake_tty import FakeTty
 
 from hil.dutlink.access import Access
 from hil.dutlink.board import open_board
-from hil.dutlink.disks import Watch
+from hil.dutlink.turn import Turn
 from hil.dutlink.wiring import Wiring
 from hil.errors import LeaseEndedError
 
@@ -256,7 +256,9 @@ def test_forked_child_does_not_keep_the_turn_to_look_for_a_stick(board: Board, d
     with forked():
         board.storage.off()
 
-        Watch(dev).end()
+        turn = Turn(dev, 1.0)
+        turn.take()
+        turn.end()
 
 
 def lock_tty(path: Path) -> None:

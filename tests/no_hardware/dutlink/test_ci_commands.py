@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hil.dutlink.ci_commands import CiCommandFilter, without_ci_commands
@@ -35,6 +35,8 @@ def test_ci_commands_are_not_seen_in_ordinary_text(said: str) -> None:
 
 
 @given(PIECES)
+@example(["##", "["])
+@example(["x", "[", "[ATTACHMENT|"])
 def test_ci_command_filter_is_the_same_however_text_is_split(pieces: list[str]) -> None:
     commands = CiCommandFilter()
 

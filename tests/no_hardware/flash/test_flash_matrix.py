@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATIONS, MORE_STATIONS = 3, 6  # they mostly wait
+CASES = 1200  # so many that hardly a format lacks a fault
 ASK_EVERY = 4  # of the successes, the DUT itself is asked about one in so many
 
 
@@ -110,9 +111,9 @@ def test_of_some_images_and_faults_no_damage_is_missed(stations: list[FlashStati
 @pytest.mark.thorough
 @pytest.mark.timeout(600)  # a minute of two cores that have nothing else to do
 def test_of_a_thousand_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
-    matrix = played(stations, range(1000))
+    matrix = played(stations, range(CASES))
 
-    assert matrix.count("flashed") + matrix.count("refused") == 1000
+    assert matrix.count("flashed") + matrix.count("refused") == CASES
     assert matrix.count("flashed", Fault.NONE, Fault.SHORT_TRANSFERS) >= 100
     lying = (Fault.FLIPPED, Fault.DROPPED, Fault.COUNTERFEIT)
     assert matrix.count("refused", *lying) > 5 * matrix.count("flashed", *lying)
@@ -120,7 +121,7 @@ def test_of_a_thousand_images_and_faults_no_damage_is_missed(stations: list[Flas
 
 
 def test_the_cases_have_every_format_with_every_fault() -> None:
-    seen = {(case.form, case.fault) for case in map(FlashCase.of, range(1000))}
+    seen = {(case.form, case.fault) for case in map(FlashCase.of, range(CASES))}
 
     nowhere = {("raw", Fault.TRUNCATED), ("raw", Fault.CORRUPTED)}
     assert len({(form, fault) for form in FORMATS for fault in Fault} - nowhere - seen) < 10

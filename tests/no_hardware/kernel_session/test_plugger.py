@@ -45,7 +45,7 @@ def test_it_sees_every_board_that_may_be_imported(server: tuple[str, int]) -> No
 
 
 def test_it_tells_the_kernel_port_socket_device_and_speed(vhci: Path, server: tuple[str, int]) -> None:
-    port = plugger.attach(server, "1-1")
+    port = plugger.attach(server, "1-1", {})
 
     told, _descriptor, _device, speed = (vhci / "attach").read_text("ascii").split()
     assert (port, told, speed) == (1, "1", "2")
@@ -53,17 +53,29 @@ def test_it_tells_the_kernel_port_socket_device_and_speed(vhci: Path, server: tu
 
 @pytest.mark.usefixtures("vhci")
 def test_what_is_not_there_cannot_be_attached(server: tuple[str, int]) -> None:
-    assert plugger.attach(server, "2-1") is None
+    assert plugger.attach(server, "2-1", {}) is None
 
 
 @pytest.mark.usefixtures("vhci")
 @pytest.mark.parametrize(("speed", "port"), [(2, 1), (3, 1), (5, 8)])
 def test_a_device_gets_a_free_port_of_its_hub(speed: int, port: int) -> None:
-    assert plugger.free_port(speed) == port
+    assert plugger.free_port(speed, None, set()) == port
+
+
+@pytest.mark.parametrize(
+    ("usual", "others", "port"), [(3, {1, 2, 3}, 3), (0, set(), 1), (None, {1, 2}, 3), (None, {1, 2, 3}, 1)]
+)
+def test_free_port_keeps_a_device_at_its_port(
+    vhci: Path, usual: int | None, others: set[int], port: int
+) -> None:
+    free = "".join(f"hs  000{number} 004 000 00000000 000000 0-0\n" for number in (2, 3))
+    (vhci / "status").write_text(STATUS + free, "ascii")
+
+    assert plugger.free_port(2, usual, others) == port
 
 
 def test_no_free_port_is_an_error(vhci: Path) -> None:
     (vhci / "status").write_text(STATUS.replace("004", "006"), "ascii")
 
     with pytest.raises(LookupError, match="no free hs port"):
-        plugger.free_port(2)
+        plugger.free_port(2, None, set())

@@ -414,8 +414,11 @@ def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def hold_any(_: list[str], *, wait_s: float, test: str, on_wait: object, folder: None) -> None:
+    def hold_any(
+        _: list[str], *, wait_s: float, test: str, on_wait: object, folder: None, host: object
+    ) -> None:
         assert on_wait
+        assert host
         assert folder is None
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
