@@ -36,6 +36,9 @@ WITHOUT_BOARDS = ("-n", str(min(4, 2 * (os.cpu_count() or 1))), "-m")
 # Simulated boards can always be had: a test that is skipped for want of one is a hole in the run.
 SIMULATED = ("--hil-boards", "sim:2", "--hil-require", "-n", "2")
 
+# A thousand random cases bring no line that the first few do not.
+WITHOUT_SEEDS = ("-m", "not seeds")
+
 # After Ctrl-C pytest switches boards off before it ends: a power-off sequence may take 20 s.
 PATIENCE_S = 30.0
 
@@ -167,10 +170,10 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run every test, the boards simulated, and measure lines and branches of `hil`."""
+    """Run every test but the thousand seeds, boards simulated, and measure lines and branches of `hil`."""
     _install(session)
     session.run("coverage", "erase")
-    _pytest(session, *SIMULATED, start=("coverage", "run", "-m", "pytest"))
+    _pytest(session, *SIMULATED, *WITHOUT_SEEDS, start=("coverage", "run", "-m", "pytest"))
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", "--fail-under=95")
 
@@ -180,7 +183,7 @@ def minimums(session: nox.Session) -> None:
     """Run every test, the boards simulated, on the oldest versions that pyproject.toml allows."""
     oldest = [_oldest(line) for line in [*PYPROJECT["project"]["dependencies"], *TEST_GROUP]]
     session.install("-e", ".", *oldest, *FRAME_TOOLS)
-    _pytest(session, *SIMULATED)
+    _pytest(session, *SIMULATED, *WITHOUT_SEEDS)
 
 
 def _install(session: nox.Session, *more: str) -> None:

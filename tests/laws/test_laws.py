@@ -24,6 +24,7 @@ def test_laws_hold_for_a_few_random_suites() -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.seeds
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_laws_hold_for_random_suites(first: int) -> None:

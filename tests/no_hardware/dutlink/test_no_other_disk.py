@@ -149,6 +149,7 @@ def test_no_byte_reaches_another_disk(seed: int, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.thorough
+@pytest.mark.seeds
 @pytest.mark.timeout(900)  # half a minute of a core that has nothing else to do
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_no_byte_reaches_another_disk_in_a_thousand_benches(
