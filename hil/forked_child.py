@@ -1,4 +1,4 @@
-"""What a forked child must not keep: descriptors whose locks belong to the process that opened them.
+"""Close descriptors in forked children, since a child would keep its parent's locks.
 
 A child shares every open file with its parent. A kernel lock on one (`flock`) lasts until the last process
 has closed it, so a child that keeps its copy keeps the lock after its parent has ended. Closing the copy does
@@ -15,20 +15,17 @@ __all__ = ["Closable", "OwnDescriptors", "forget_on_fork"]
 
 
 class Closable(Protocol):
-    """What a forked child has to let go of."""
+    """An object with descriptors that a forked child must close."""
 
     def close(self) -> None:
-        """Close this process's descriptors of it, and nothing else."""
+        """Close the descriptors in this process, with no other effect; harmless when repeated."""
 
 
 _OPEN: WeakSet[Closable] = WeakSet()
 
 
 def forget_on_fork(held: Closable) -> None:
-    """Close it in every child that this process forks.
-
-    A forked child shares the open file, and would hold the lock beyond its parent's end.
-    """
+    """Call `held.close()` in every child that this process forks."""
     _OPEN.add(held)
 
 
@@ -40,7 +37,7 @@ class OwnDescriptors:
         forget_on_fork(self)
 
     def close(self) -> None:
-        """Close them; harmless when repeated."""
+        """Close the descriptors; harmless when repeated."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -1,7 +1,7 @@
 """Permission to use an open board, asked for by each transfer to it.
 
-A board object can outlive its lease: a test keeps it in a global, a thread is left behind. Another process
-may hold the board by then, so the one place where a transfer is made asks here first.
+A board object can outlive its lease: a test keeps it in a global, or a thread goes on after the test. Another
+process may hold the board by then, so each transfer asks here first.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Access:
             why: Its cause.
         """
         if self._ended is not None:
-            return  # how it ended first is what counts
+            return  # the first end is the one that errors name
         after = f", after {after}" if after else ""
         self._closer = threading.get_ident()
         self._ended = (f"board {self._serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
         if self.is_inherited:
-            return  # the threads, and perhaps the lock, are the parent's
+            return  # a fork has no copy of its parent's threads, and one of them may have held the lock
         deadline = Deadline(_DRAIN_LIMIT_S)
         with self._changed:
             while self._transfers and not deadline.passed:
@@ -96,9 +96,9 @@ class Access:
         self._closer = 0
 
     def __enter__(self) -> Self:
-        self.check()
+        self.check()  # before the lock, which a fork may have inherited in its locked state
         with self._changed:
-            self.check()
+            self.check()  # `end` may have been called while this thread waited for the lock
             self._transfers += 1
         return self
 

@@ -36,7 +36,7 @@ def times_asked(serial: str) -> int:
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Leave out what is asked in the block, and in the threads of hil that begin in it."""
+    """Do not count what is asked in the block, nor in the threads that hil starts in it."""
     token = _is_uncounted.set(True)
     try:
         yield

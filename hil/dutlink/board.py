@@ -93,11 +93,11 @@ class Board:
 
     @property
     def location(self) -> str:
-        """Where it was plugged in when it was opened, as a look at it says."""
+        """Bus and address of the board when it was opened, in the words of `Sighting.location`."""
         return self._link.location
 
     def is_reachable(self) -> bool:
-        """Whether the device that was opened is still on the bus; one that is silent counts as there.
+        """Return True unless the device that was opened has left the bus, even if it is silent.
 
         A board that left the bus and came back is another device: this object cannot reach it.
         """
@@ -154,7 +154,7 @@ class Board:
 
     @property
     def access(self) -> Access:
-        """Permission to use it, for which every transfer asks."""
+        """Permission to use the board, which every transfer asks for."""
         return self._link.access
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class Board:
         self.close()
 
     def _take_stick(self) -> None:
-        """Take the stick away whatever uses it: a stick with the host would be written by a later test."""
+        """Take the stick away even if a program uses it: left with the host, a later test would write it."""
         self.storage.off(force=True)
         if self.storage.taken_from:
             logger.warning(

@@ -1,7 +1,8 @@
-"""How far a DUT has come, told from its last words: a boot loader must not be given a key, a system may.
+"""Tell from a console's last lines whether a boot loader or a system runs, and whether Enter may be pressed.
 
-A boot loader that counts down takes any byte for a key, also one that came before it listened. So `login`
-types nothing until a system has spoken since the DUT's last start, or until a silence that no start has.
+A boot loader that counts down takes any byte for a key, even one that was sent before the countdown. So
+`login` types nothing until a system has printed something since the DUT's last start, or until the DUT has
+been silent for longer than it is during any start.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["LOADER_SILENT_S", "SILENT_S", "Stage", "boot_prompt", "may_press_enter", "stage_of"]
 
 SILENT_S = 10.0
-"""Silence after which a DUT that has said nothing yet is taken for one that waits at its login prompt."""
+"""Seconds of silence after which a DUT that has printed nothing yet is taken to wait at its login prompt."""
 
 LOADER_SILENT_S = 30.0
-"""The same where a boot loader spoke last: training memory and loading images take long."""
+"""The same if the last words are a boot loader's: training memory and loading images take long."""
 
 _LOOKED_AT_BYTES: Final = 64 * 1024
 _START: Final = re.compile(r"power (?:on|force-on|rescue)(?:;|$)|reset low$")
 _OPEN: Final = re.compile(r"console .* is open$")
+"""Notes in the transcript, in the words of `Power`, `Pins` and `Console`."""
 
 
 class Stage(enum.Enum):
-    """What spoke last since the DUT's last start."""
+    """Which program of the DUT printed the last line that tells, since the DUT's last start."""
 
     UNKNOWN = "nothing that tells a boot loader from a system"
     STARTING = "the words of a system that restarts"
@@ -121,11 +123,11 @@ _OF_LOADER: Final = re.compile(rb"[^@~/:\n]{0,40}[>#$] ?")
 
 
 def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
-    """Tell how far the DUT has come since it was last started, as far as the transcript knows.
+    """Return how far the DUT has come since the last start that the transcript has a note of.
 
     Args:
-        transcript: Of the console.
-        prompt: Of the system's shell.
+        transcript: The console's.
+        prompt: The pattern of the system's shell prompt.
     """
     starts = [mark.position for mark in transcript.marks if _START.match(mark.text)]
     begin = max([transcript.position - _LOOKED_AT_BYTES, *starts[-1:]])
@@ -138,12 +140,12 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
 
 
 def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | None:
-    """Return the name of the boot loader whose prompt ends these words; None if none does.
+    """Return the name of the boot loader whose prompt is the last line, or None if it is no such prompt.
 
     Args:
-        said: The DUT's last words.
+        said: The last bytes that the DUT printed.
         stage: How far the DUT has come.
-        is_named: Whether a prompt's look alone tells a boot loader.
+        is_named: Whether a prompt that looks like a known boot loader's counts in every stage.
     """
     line = last_line(said).rpartition(b"\r")[2]
     for name, looks in _PROMPTS if is_named else ():
@@ -154,12 +156,12 @@ def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | No
 
 
 def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> bool:
-    """Return True if Enter stops no boot loader: a system spoke last, or no start is silent for so long.
+    """Return True if Enter cannot stop a boot loader: a system runs, or the silence is longer than a start's.
 
     Args:
-        transcript: Of the console.
+        transcript: The console's.
         stage: How far the DUT has come.
-        limit_s: How long may be waited in all, in seconds.
+        limit_s: Seconds that the login may take in all.
     """
     match stage:
         case Stage.SYSTEM:
@@ -185,7 +187,7 @@ def _stage_of_line(line: bytes) -> Stage | None:
 
 
 def _silent_s(transcript: Transcript) -> float:
-    """Return for how long the DUT has said nothing, since its start at most."""
+    """Return the seconds since the DUT's last byte, its last start, or the opening of the console."""
     chunks = transcript.chunks_between(max(0, transcript.position - 1))
     times = [chunk.monotonic_s for chunk in chunks[-1:]]
     times += [

@@ -1,4 +1,4 @@
-r"""Commands to a CI service in the text that a job prints, made visible so that the service ignores them.
+r"""Escape what a CI service would obey as a command in the text that a job prints.
 
 A test prints what its DUT says, and a CI service reads what the test prints. GitHub's and Azure's runners
 obey `::name::` at the beginning of a line, and `##[name]` and `##vso[name]` anywhere in one; TeamCity obeys
@@ -23,7 +23,7 @@ _MID_LINE: Final = "x"
 
 
 def without_ci_commands(text: str) -> str:
-    r"""Return text in which the first character of each CI command is a code, such as `\x3a` for a colon."""
+    r"""Return the text with the first character of each CI command escaped: `\x3a` for a colon."""
     return _COMMAND.sub(lambda found: f"{found['blank'] or ''}\\x{ord(found['first']):02x}", text)
 
 
@@ -32,10 +32,10 @@ class CiCommandFilter:
 
     def __init__(self) -> None:
         self._held = ""
-        self._begun = ""
+        self._begun = ""  # stands for the part of the present line that was returned already
 
     def feed(self, text: str) -> str:
-        """Return the text that no later piece can turn into a command; the rest waits."""
+        """Return the text that no later piece can turn into a command; keep the rest for the next call."""
         text = self._held + text
         whole = self._begun + text
         unfinished = _UNFINISHED.search(whole)
@@ -46,6 +46,6 @@ class CiCommandFilter:
         return shown
 
     def finish(self) -> str:
-        """Return the text that waited; call it after the last piece."""
+        """Return the text that was kept; call it after the last piece."""
         rest, self._held = self._begun + self._held, ""
         return without_ci_commands(rest)[len(self._begun) :]

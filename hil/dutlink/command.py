@@ -21,21 +21,25 @@ __all__ = ["CommandResult", "run_command"]
 
 _SHOWN: Final = 80
 _QUIET_S: Final = 0.5
-"""Silence after which a prompt means that the shell has given the line up, and will print no mark."""
+"""Seconds of silence after which a prompt means that the shell gave the line up, and will print no mark."""
 
 _LONG_QUIET_S: Final = 2.0
-"""The same for a prompt that is not known, but looks like one."""
+"""The same for a line that is not the known prompt, but looks like one."""
 
 _LOOK_EVERY_S: Final = 0.1
 
 _AHEAD_BYTES: Final = 1500
+"""How far typed lines may be ahead of their echo."""
+
 _ECHO_LIMIT_S: Final = 0.3
 _ECHO_LOOK_S: Final = 0.005
 
 _ASK_AGAIN_S: Final = 5.0
+"""Seconds after which a question for the status that got no answer is typed again."""
+
 _ANSWER_LIMIT_S: Final = 2.0
 _TRIES: Final = 2
-"""A program that was left running may read the first line in the shell's place."""
+"""How often a marked line is typed: a program that still runs may read the first one in the shell's place."""
 
 _NOT_LOGGED_IN: Final = at_the_end(LOGIN_PROMPT)
 _ASKS_PASSWORD: Final = at_the_end(PASSWORD)
@@ -47,7 +51,8 @@ class CommandResult:
 
     Attributes:
         status: Its exit status; 0 is success.
-        output: What it printed, lines ended by LF, without the last line's end; U+FFFD for what is no UTF-8.
+        output: What it printed, lines ended by LF, without the last line's end; U+FFFD for what
+            is not UTF-8.
         raw: The same bytes as the console carried them: the DUT's tty ends lines by CR LF.
     """
 
@@ -87,7 +92,7 @@ def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float)
 
 
 def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
-    """Run a command where only the prompt tells its end: the pattern's, or the one that is shown."""
+    """Run a command whose end only a prompt tells: one that fits the pattern, else the one that is shown."""
     pattern = talk.prompt
     if prompt.last_line.strip() and not at_the_end(pattern).search(prompt.last_line):
         talk.prompt = re.escape(prompt.last_line)
@@ -113,7 +118,7 @@ def _result(status: int, output: bytes) -> CommandResult:
 
 
 class _Run:
-    """One command on its way.
+    """One run of a command.
 
     Args:
         talk: The console.
@@ -133,7 +138,7 @@ class _Run:
         self._asked_at = 0
 
     def result(self) -> CommandResult | None:
-        """Type the command, and wait for its end; None if the shell cannot print marks."""
+        """Type the command and wait for its end; return None if the shell cannot print marks."""
         self._talk.discard()
         self._begin = self._talk.transcript.position
         self._type(self._marked.typed())
@@ -160,9 +165,10 @@ class _Run:
                 self._started = True
 
     def _is_own_end(self, word: str) -> bool:
-        """Return True if a mark ends this command; a command that ends its shell is ended by an outer one's.
+        """Return True if an end mark is this command's.
 
-        The marks of a line that an earlier call gave up may also come before this command starts.
+        A command that ends its own shell (`exit`) is ended by the mark of the outer shell. A mark that
+        comes before this command starts belongs to an earlier one, whose end was no longer waited for.
         """
         unfinished = self._prompt.unfinished
         if word in unfinished:
@@ -197,13 +203,13 @@ class _Run:
         return _result(status, output)
 
     def _given_up(self, status: int) -> CommandResult:
-        """Take the status of a command whose line the shell gave up: a syntax error, or `exec`."""
+        """Return the result of a command whose line the shell gave up: a syntax error, or `exec`."""
         self._prompt.unfinished.append(self._marked.word)
         said = self._said()
         if self._marked.is_cut(said):
             raise ExpectError(
                 f"the status of {self._marked.command[:_SHOWN]!r} is lost",
-                why="other words on the console cut both marks of its end",
+                why="other output on the console cut every copy of the mark at its end",
                 remedy="keep the kernel quiet: dmesg -n 1; or run it again",
             )
         prompt = self._prompt.pass_by(self._talk)

@@ -1,6 +1,6 @@
-"""A command at a prompt that knows `echo` and `$?` and little else, such as U-Boot's.
+"""Run a command in a shell that has `echo` and `$?` and little else, such as U-Boot's.
 
-The prompt tells where the command ends; see `hil.dutlink.command` for shells that print marks.
+The next prompt tells where the command ends; see `hil.dutlink.command` for shells that print marks.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ __all__ = ["run_by_prompt", "said_since"]
 
 _SHOWN: Final = 80
 _PASTE_ENDS: Final = b"\x1b[?2004l\r"
-"""What readline (bash since 5.1) says when Enter was pressed: its echo ends there."""
+"""What readline (bash since 5.1) prints after Enter: the echo ends there."""
 
 _PASTE_BEGINS: Final = b"\x1b[?2004h"
-"""And before each prompt."""
+"""What readline prints before each prompt."""
 
 _PROMPT_LIMIT_S: Final = 5.0
-"""Seconds after which the prompt behind an answer is not waited for: the answer is there."""
+"""Seconds to wait for the prompt after an answer, which is known without it."""
 
 _WRAPS: Final = rb"[\r\n \x08]*"
 """What a shell's line editor puts between two letters of its echo where a long line wraps."""
 
 _LINE_END: Final = rb"[ \x08]*\r*\n?"
 _SCROLLED: Final = b"\r<"
-"""How readline begins a line anew of which a dumb terminal cannot show all."""
+"""How readline redraws a line that is too long for a dumb terminal."""
 
 _LAST_LETTERS: Final = 20
 
@@ -53,13 +53,13 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
         command: One line.
         timeout_s: Seconds that it may take.
 
-    Raises:
-        ExpectError: It did not end in time.
-        ConsoleError: It said more than the transcript keeps.
-        UsageError: The command is not one line.
-
     Returns:
         The exit status, and the output as it came.
+
+    Raises:
+        ExpectError: It did not end in time.
+        ConsoleError: It printed more than the transcript keeps.
+        UsageError: The command is not one line.
     """
     if "\n" in command:
         raise UsageError(
@@ -85,16 +85,21 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
 
 
 def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
-    """Return all that came since; `expect` keeps less than the transcript does.
+    """Return all bytes since a position, from the transcript, which keeps more than `expect` does.
+
+    Args:
+        transcript: The console's.
+        begin: The position.
+        command: What was typed there, for the error.
 
     Raises:
-        ConsoleError: It is more than that keeps, too.
+        ConsoleError: They are more than the transcript keeps.
     """
     end = transcript.position
     said = transcript.between(begin, end)
     if len(said) < end - begin:
         raise ConsoleError(
-            f"{command[:_SHOWN]!r} said {end - begin} bytes, more than are kept",
+            f"{command[:_SHOWN]!r} printed {end - begin} bytes, more than are kept",
             why=f"the newest {len(said)} bytes are in memory",
             remedy="have the DUT write it to a file, or shorten it there: | tail",
         )
@@ -102,7 +107,7 @@ def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
 
 
 def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
-    """Return the prompt that follows the answer's line; nothing where a kernel's message stands in it."""
+    """Return the prompt after the answer's line; empty if a kernel's message cuts it in two."""
     try:
         after = talk.expect(talk.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
     except ExpectError:
@@ -121,22 +126,22 @@ def _not_ended(talk: Talk, command: str, spent_s: float, error: ExpectError) -> 
 
 
 def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern) -> bytes:
-    """Leave the command's own words of what came: echoes and the prompt go.
+    """Return the command's own output, without echoes and prompt.
 
     Args:
-        said: All from the command's echo up to the answer.
+        said: All bytes from the command's echo up to the answer.
         command: What was typed.
-        ask: What was typed for its status.
-        prompt: How the prompt looks in full, if no kernel's message stands in it.
-        pattern: What it is recognized by.
+        ask: What was typed to ask for the status.
+        prompt: The prompt in full; empty if a kernel's message cuts it in two.
+        pattern: The pattern of the prompt.
     """
     asked = re.compile(_wrapped(ask) + _LINE_END)
-    said = _without_prompt(_behind_echo(said, command), prompt, pattern, asked)
+    said = _without_prompt(_after_echo(said, command), prompt, pattern, asked)
     return asked.sub(b"", said)
 
 
-def _behind_echo(said: bytes, command: str) -> bytes:
-    """Drop the command's echo, and what the shell says about it."""
+def _after_echo(said: bytes, command: str) -> bytes:
+    """Drop the command's echo, with the escape sequences of the shell's line editor around it."""
     if _PASTE_ENDS in said:
         return said.partition(_PASTE_ENDS)[2]
     echo = re.search(_wrapped(command) + _LINE_END, said)
@@ -148,7 +153,7 @@ def _behind_echo(said: bytes, command: str) -> bytes:
 
 
 def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Pattern[bytes]) -> bytes:
-    """Drop the last prompt and what follows it; one that changes goes with all of its line."""
+    """Drop the last prompt and what follows it; drop the whole line if only a pattern finds it."""
     ends = [prompt.split(b"\n", lines)[-1] for lines in range(prompt.count(b"\n") + 1)]
     for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a kernel's message may stand in it
         before, found, _ = said.rpartition(looks)
@@ -161,6 +166,6 @@ def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Patt
 
 
 def _wrapped(text: str) -> bytes:
-    """Match the echo of a text, wherever its lines wrap; readline says the letter there again."""
+    """Match the echo of a text, wherever its lines wrap; readline repeats the letter there."""
     letters = (re.escape(bytes([byte])) for byte in text.encode())
     return _WRAPS.join(rb"%b(?:\r%b)?" % (letter, letter) for letter in letters)

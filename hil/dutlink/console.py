@@ -59,7 +59,7 @@ class Console:
     Attributes:
         transcript: Every byte, with times and notes.
         trouble: Which kernel panics and the like a test expects.
-        closing: Called when it is closed, for those who follow the transcript.
+        closing: Called when it is closed, for listeners of the transcript.
         pace_s: Seconds between two bytes that are sent, for a DUT that loses characters; 0 sends at once.
         prompt: The prompt of the DUT's shell, for `run`.
     """
@@ -237,7 +237,7 @@ class Console:
         prompt: Pattern | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        """Log in to the DUT, or find that somebody is; returns at the shell's prompt.
+        """Log in to the DUT unless a shell is there already; return at the shell's prompt.
 
         Where a system has been silent for two seconds, Enter asks for whatever it waits for. Nothing is typed
         before a system has spoken (a kernel, a login prompt), since any key stops a boot loader's countdown;

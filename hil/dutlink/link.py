@@ -76,7 +76,7 @@ def backend_of(host: Host) -> Backend:
 
 
 def import_pyusb() -> None:
-    """Import pyusb, and load no libusb: for a process that may need it when it is no longer installed.
+    """Import pyusb without loading libusb, for a process that may need it after it was uninstalled.
 
     Raises:
         ImportError: It is not installed.
@@ -144,7 +144,7 @@ class Link:
         serial: The board's serial number, for errors.
 
     Attributes:
-        requests: The last requests, for whoever looks into a failure.
+        requests: The last requests, for failure reports.
         access: Permission to use the board, which every request asks for.
     """
 
@@ -164,7 +164,7 @@ class Link:
 
     @property
     def place(self) -> str:
-        """Where the board is plugged in, as the kernel names it (`1-2.3`); empty where that is not told."""
+        """The USB port of the board, as the kernel names it (`1-2.3`); empty if not known."""
         try:
             return f"{self._device.bus}-{'.'.join(map(str, self._device.port_numbers))}"
         except (*FOREIGN, AttributeError, TypeError):
@@ -216,7 +216,7 @@ class Link:
             self._turn.release()
 
     def is_reachable(self) -> bool:
-        """Whether the device that was opened is still on the bus; one at work, or silent, counts as there."""
+        """Return True unless the device that was opened has left the bus, even if it is busy or silent."""
         if self._busy_until is not None or not self._turn.acquire(blocking=False):
             return True
         try:
@@ -246,7 +246,7 @@ class Link:
 
     @property
     def location(self) -> str:
-        """Where the board is plugged in, as a look at it says."""
+        """Bus and address of the board, in the words of `Sighting.location`."""
         return f"bus {self._device.bus} address {self._device.address}"
 
     def wait_out_sequence(self) -> None:
@@ -329,7 +329,7 @@ class Link:
     def _control(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> Sequence[int]:
-        """Make one transfer; the one place where a request leaves for the board."""
+        """Make one transfer: the only place where a request is sent to the board."""
         limit_ms = max(1, round(limit_s * 1000))
         with self.access:
             reply: Sequence[int] = self._device.ctrl_transfer(

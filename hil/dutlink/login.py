@@ -1,4 +1,4 @@
-"""Logging in to the DUT: with which account, and what is answered to what its console says."""
+"""Logging in to the DUT: the account, and the answers to what its console asks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 
 QUIET_S: Final = 2.0
-"""A system that says nothing for so long waits for Enter."""
+"""Seconds after which a silent system is taken to wait for Enter."""
 
 UNKNOWN_QUESTION_S: Final = 5.0
-"""An unfinished line that stays for so long is a question, even if it is not known."""
+"""Seconds after which an unfinished line is taken for a question, even if it is not a known one."""
 
 _NEVER_QUIET_S: Final = 10.0
 """How long after a prompt a DUT may go on talking before Enter asks for another one."""
@@ -56,7 +56,7 @@ def credentials(
     Args:
         account: What the lab file has for this place, if it has one.
         serial: The board's serial number.
-        user: Who is asked for; None: the lab file's.
+        user: The account's name; None: the lab file's.
         password: The password; None: the lab file's for that user, else an empty one.
 
     Raises:
@@ -103,14 +103,16 @@ def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
 
 def _stage_words(talk: Talk) -> str:
     stage = stage_of(talk.transcript, talk.prompt)
-    return "" if stage is Stage.SYSTEM else f"the DUT said {stage.value}, where Enter is not pressed; "
+    if stage is Stage.SYSTEM:
+        return ""
+    return f"since its last start the DUT printed {stage.value}, so Enter was pressed late or not at all; "
 
 
 def _answer(talk: Talk, user: str, password: str, deadline: Deadline) -> None:
     said = _first_question(talk, deadline)
     answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
     words, position = b"", talk.transcript.position
-    while said is not _Said.PROMPT:  # a name that was typed while the getty started may be lost once
+    while said is not _Said.PROMPT:  # the name is in `answers` twice: a getty that just starts may lose one
         answer = next((answer for answer in answers if answer[0] is said), None)
         if _REFUSED.fullmatch(words):
             raise _not_let_in(user, words)
@@ -156,7 +158,7 @@ def _first_question(talk: Talk, deadline: Deadline) -> _Said:
 
 
 def _check_boot_prompt(talk: Talk) -> None:
-    """Tell a boot loader's prompt that looks like a shell's."""
+    """Raise BootLoaderError if the prompt that came is a boot loader's, though it looks like a shell's."""
     transcript = talk.transcript
     said = transcript.between(transcript.position - _LINE_BYTES)
     name = boot_prompt(said, stage_of(transcript, talk.prompt), is_named=talk.prompt == PROMPT)
@@ -165,7 +167,7 @@ def _check_boot_prompt(talk: Talk) -> None:
 
 
 def _check_unread(talk: Talk) -> None:
-    """Tell what a DUT that went quiet waits for, if `login` has no answer to it."""
+    """Raise the error that names what a silent DUT waits for, if `login` has no answer to it."""
     unread = talk.unread()[-_LINE_BYTES:]
     name = boot_prompt(unread, stage_of(talk.transcript, talk.prompt))
     if name is not None:
@@ -180,7 +182,7 @@ def _check_unread(talk: Talk) -> None:
 
 
 def _next_question(talk: Talk, user: str, begin: int, deadline: Deadline) -> tuple[_Said, bytes]:
-    """Wait for what the DUT asks after an answer; where it goes on talking, the last that looked like it.
+    """Wait for what the DUT asks after an answer; if it goes on printing, take the last that looked like it.
 
     Returns:
         What it asks, and its words; those of a refusal, if there were any.
@@ -194,14 +196,14 @@ def _next_question(talk: Talk, user: str, begin: int, deadline: Deadline) -> tup
         try:
             came = talk.expect(wanted, min(QUIET_S, deadline.left_s))
         except ExpectError:
-            if came.index == _Said.PASSWORD:  # of the last question more may have come than its first words
+            if came.index == _Said.PASSWORD:  # by now all of the question is there, not only its first words
                 _check_question(talk, user, begin, 0.0)
             break
     return _Said(came.index), refusal or came.group()
 
 
 def _next_words(talk: Talk, wanted: Sequence[Pattern], user: str, begin: int, deadline: Deadline) -> Expected:
-    """Wait for one of the patterns; a question that is none of them is told once the DUT is quiet."""
+    """Wait for one of the patterns; once the DUT is silent, raise if it asks something else."""
     position, quiet = talk.transcript.position, Deadline(UNKNOWN_QUESTION_S)
     while True:
         try:
@@ -216,6 +218,7 @@ def _next_words(talk: Talk, wanted: Sequence[Pattern], user: str, begin: int, de
 
 
 def _check_question(talk: Talk, user: str, begin: int, quiet_s: float) -> None:
+    """Raise ConsoleError if the DUT asks something that `login` has no answer to."""
     said = talk.transcript.between(begin)
     if not waits_for_answer(said):
         return

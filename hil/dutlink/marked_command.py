@@ -4,8 +4,8 @@ One line serves POSIX shells and fish, which differ in how they name the exit st
 dollar sign and `\x23` begins a comment; elsewhere both are plain letters. So `eval printf ... \x24status \x23
 "$?"` prints `$status` in fish and `$?` in the others. The typed line holds no mark: `printf` joins halves.
 
-What stands between the marks is the command's output, to the letter: echo, prompts and the line editor's
-marks come before the first or after the last.
+The command's output is exactly what stands between the marks: the echo, prompts and the line editor's escape
+sequences come before the first mark or after the last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ONE_LINE_CHARACTERS: Final = 640
 _PIECE_CHARACTERS: Final = 200
 _ODD: Final = re.compile(r"[^ -~\n]+")
 _HISTORY: Final = re.compile(r"[!^]")
-"""Some shells expand history in a line that continues a quoted text."""
+"""Characters of history expansion, which some shells do in a line that continues a quoted text."""
 
 _NOISE: Final = rb"(?:(?:\r?\n)?(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\][^\n]{0,1024}\n)?"
 """A kernel's message, which may stand between any two letters."""
@@ -54,9 +54,9 @@ class MarkedCommand:
 
     Attributes:
         command: What to run, in one line or several.
-        word: What no command prints, in the marks.
-        ask_word: The same, in the question for the status.
-        outer: The words of lines that outer shells go on with when the command ends its shell.
+        word: A random word in the marks, which no command prints.
+        ask_word: Another one, in the question for the status.
+        outer: The words of earlier lines, which outer shells finish when the command ends its own shell.
     """
 
     command: str
@@ -76,7 +76,7 @@ class MarkedCommand:
         return self._line(_in_pieces(self.command)).split("\n")
 
     def ask(self) -> str:
-        """Return what to type for the status of the last command, if the line was given up."""
+        """Return what to type to ask for the last status, for a line that the shell gave up."""
         return f" {_tell(self.ask_word)};echo"
 
     @property
@@ -96,14 +96,14 @@ class MarkedCommand:
         return re.compile(rb"-%b-[efgh]([0-9]{1,3})\." % self.ask_word.encode())
 
     def begin_of_output(self, said: bytes) -> int:
-        """Return where the output begins: after the marks before the command."""
+        """Return the position of the output in these bytes: after the marks before the command."""
         first = self._mark("s").search(said)
         begin = first.end() if first else 0
         second = self._mark("t").search(said, begin)
         return second.end() if second else begin
 
     def output(self, said: bytes) -> bytes:
-        """Return what stands between the marks, or all after the first if there is no end mark."""
+        """Return the bytes between the marks, or all after the first ones if there is no end mark."""
         begin = self.begin_of_output(said)
         end = (
             self._mark("e").search(said, begin)
@@ -120,7 +120,7 @@ class MarkedCommand:
 
         Args:
             output: The command's output.
-            each_time: What the shell printed between the two marks before the command.
+            each_time: What the shell printed between the two marks before the command: it does so each time.
         """
         output = without_like(output, each_time)
         output = re.sub(rb"[^\n]*-%b-e x24status[^\n]*\n" % self._word, b"", output)
@@ -161,10 +161,11 @@ def _tell(word: str) -> str:
 def _in_pieces(command: str) -> str:
     """Quote a long command over several lines, each of them short."""
     size = _PIECE_CHARACTERS if command.isascii() else _PIECE_CHARACTERS // 4
-    return "\n".join(
+    lines = "\n".join(
         "'\\\n'".join(
             quoted(line[begin : begin + size], in_lines=True)[1:-1]
             for begin in range(0, max(1, len(line)), size)
         )
         for line in command.split("\n")
-    ).join("''")
+    )
+    return f"'{lines}'"

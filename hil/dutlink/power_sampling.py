@@ -62,7 +62,9 @@ class Sampling:
         self._offset_amps = offset_amps
         self.trace = PowerTrace(delay_s=GROUP_DELAY_S if exact_energy else 0.0)
         self._end = threading.Event()
-        run = partial(copy_context().run, self._run)  # whether what it asks counts is its maker's word
+        run = partial(
+            copy_context().run, self._run
+        )  # `uncounted` of the calling thread holds in the new one, too
         self._thread = threading.Thread(target=run, name="hil-power-trace", daemon=True)
         self._last_s = 0.0
         self._error = ""

@@ -64,7 +64,7 @@ class Talk(Protocol):
 
 
 def shown(prompt: Pattern) -> str:
-    """A prompt's pattern as its user typed it."""
+    """Return a prompt's pattern as the user typed it, for messages."""
     if prompt == PROMPT:
         return "'# ' or '$ '"
     return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
@@ -83,7 +83,7 @@ def nothing_follows(talk: Talk) -> bool:
 
 
 def wait_for_prompt(talk: Talk, limit_s: float) -> None:
-    """Wait for the prompt behind which nothing follows.
+    """Wait for a prompt that nothing follows.
 
     Only at the end is it looked for: of a long output each line may look like one. Where the kernel goes on
     talking behind it, or has cut it in two, it counts after two seconds.

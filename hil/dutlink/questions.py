@@ -35,7 +35,7 @@ _PASSWORD_WORDS: Final = (
     "\u5bc6\u78bc",
     "\uc554\ud638",
 )
-"""As util-linux, shadow and PAM translate it."""
+"""The word in the translations of util-linux, shadow and PAM."""
 
 PASSWORD: Final = ("(?:" + "|".join(_PASSWORD_WORDS) + ")(?: for [^\\s:]+)?(?: |\u00a0)?[:\uff1a] ?").encode()
 
@@ -100,12 +100,12 @@ class Question(enum.Enum):
 
 
 def question_in(said: bytes) -> Question | None:
-    """Tell which question a DUT asks, or None if its words since the last answer name none."""
+    """Return the question that the bytes since the last answer contain, or None if it is not a known one."""
     if _NEW.search(said):
         return Question.NEW_PASSWORD
     return Question.SECOND_FACTOR if _SECOND_FACTOR.search(said) else None
 
 
 def waits_for_answer(said: bytes) -> bool:
-    """Return True if these words end in a line that is a question, or another prompt."""
+    """Return True if the last line ends as a question or another prompt does."""
     return _QUESTION.search(last_line(said).decode(errors="replace")) is not None

@@ -31,9 +31,9 @@ def without_escapes(data: bytes) -> bytes:
 
 
 def without_like(data: bytes, examples: bytes) -> bytes:
-    """Remove the escape sequences of which `examples` holds one of the same kind.
+    """Remove each escape sequence that has one of its kind in `examples`.
 
-    An OSC is of its number's kind (`133`, `3008`), a CSI of its exact text.
+    OSCs of the same number (`133`, `3008`) are of one kind; all others only if their bytes are equal.
     """
     found = _ESCAPE.findall(examples)
     kinds = {_kind(each) for each in found}
@@ -41,7 +41,7 @@ def without_like(data: bytes, examples: bytes) -> bytes:
 
 
 def calls_editor(data: bytes) -> bool:
-    """Return True if the last mark of a line editor says that it reads a line."""
+    """Return True if the last escape sequence of a line editor says that it reads a line."""
     return _last(_EDITOR_BEGINS, data) > _last(_EDITOR_ENDS, data)
 
 

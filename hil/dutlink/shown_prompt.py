@@ -1,4 +1,4 @@
-"""The prompt that the DUT's shell really shows, beside the pattern that the console has for it."""
+"""The prompt that the DUT's shell shows, which need not fit the pattern that the console has for it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownPrompt"]
 
-_LOG: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LIMIT_S: Final = 0.3
-"""How long the prompt after a command is waited for; the command's result is known by then."""
+"""Seconds to wait for the prompt after a command, whose result is known by then."""
 
 _MISSES: Final = 2
-"""After so many prompts that did not match, none is waited for."""
+"""How many prompts may fail to match before none is waited for any more."""
 
 _LOOKED_AT_BYTES: Final = 512
 _ENDING: Final = re.compile(r"[^\w\s]\s*\Z")
-"""A prompt's last letters, if they are no words or digits, which may change."""
+"""A prompt's last character, if it is no letter or digit, which may change from prompt to prompt."""
 
 _ANY_SHELL: Final = at_the_end("(?:[#$%>]|\u276f|\u00bb|\u03bb) ?")
 
@@ -36,8 +36,8 @@ class ShownPrompt:
     """What is known of the prompt at one console.
 
     Attributes:
-        last_line: The line in which the console's words ended before the last command.
-        unfinished: The words of marked lines that the shell has not finished, as far as is known.
+        last_line: The last line on the console before the last command was typed.
+        unfinished: The words of marked lines (`MarkedCommand.word`) whose end mark has not come.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class ShownPrompt:
 
     def look(self, talk: Talk) -> None:
         """Look at the prompt before something is typed."""
-        patterns_of([talk.prompt])
+        patterns_of([talk.prompt])  # raises UsageError for a pattern that cannot be used
         if talk.prompt is not self._pattern:
             self.forget()
             self._pattern = talk.prompt
@@ -72,21 +72,21 @@ class ShownPrompt:
         self._without_marks = self.last_line if lacks else None
 
     def is_at_end(self, talk: Talk, *, maybe: bool = False) -> bool:
-        """Return True if what came ends as the prompt does.
+        """Return True if the unread bytes end in the prompt.
 
         Args:
             talk: The console.
-            maybe: Whether the end of any shell's prompt counts.
+            maybe: Whether a line that ends as most shells' prompts do counts, too.
         """
         unread = talk.unread()[-_LOOKED_AT_BYTES:]
         endings = self._endings(talk) + [_ANY_SHELL] * maybe
         return calls_editor(unread) or any(each.search(unread) for each in endings)
 
     def pass_by(self, talk: Talk) -> bytes:
-        """Consume the prompt after a command, if it comes soon, and return it with what precedes it.
+        """Consume the prompt after a command, if it comes soon, and return it with the bytes before it.
 
-        A pattern that does not match at the prompt's end is told once. What the prompt ends in is then
-        learned, and if that changes as well, prompts are no longer waited for.
+        If the pattern does not match the end of the prompt, a warning says so once and the prompt's last
+        character is used instead. If that changes as well, prompts are no longer waited for.
         """
         if self._misses >= _MISSES:
             return b""
@@ -98,11 +98,11 @@ class ShownPrompt:
         return came.before + came.group()
 
     def before(self, output: bytes, prompt: bytes) -> bytes:
-        """Cut the prompt off an output that no mark ends.
+        """Return an output that no mark ends, without the prompt after it.
 
         Args:
             output: The command's output and the prompt after it.
-            prompt: The next prompt, with what precedes it.
+            prompt: The next prompt, with the bytes before it.
         """
         shown_next = prompt.lstrip(b"\r\n")
         if shown_next:
@@ -122,7 +122,7 @@ class ShownPrompt:
         unread = talk.unread()
         line = last_line(unread)
         if not line.strip():
-            return  # it is late, or the kernel has the last word
+            return  # the prompt is late, or a kernel message follows it
         self._misses += 1
         ending = _ending(line)
         if ending is not None and ending != self._ending:
@@ -137,7 +137,7 @@ class ShownPrompt:
             f"{line.decode(errors='replace')!r}: run() does without it"
         )
         talk.transcript.mark(text)
-        _LOG.warning("board %s: %s", talk.serial, text)
+        logger.warning("board %s: %s", talk.serial, text)
 
 
 def _ending(line: bytes) -> bytes | None:

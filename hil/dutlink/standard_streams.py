@@ -1,4 +1,4 @@
-"""Descriptors 0 to 2: kept open, so that no lock, line, tty or stick gets one of these numbers."""
+"""Keep descriptors 0 to 2 open, so that no lock file, socket, tty or stick gets one of these numbers."""
 
 from __future__ import annotations
 

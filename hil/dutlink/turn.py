@@ -1,4 +1,4 @@
-"""One board's turn to learn which disk is its stick: no other stick that is not known yet comes during it."""
+"""The turn of one board to learn which disk is its stick; other boards of the host that must learn wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TURN_LIMIT_S = 90.0
 
 
 class Turn:
-    """The turn, which ends by itself after a while, so that a user who forgets it holds nobody up.
+    """The turn, which ends by itself after a while, so that a caller that forgets it does not block others.
 
     It is a kernel lock on the host's device folder, which needs no file and ends with its holder.
 
@@ -40,14 +40,14 @@ class Turn:
 
     @property
     def is_held(self) -> bool:
-        """Whether it lasts."""
+        """Whether the turn has begun and not ended."""
         return self._folder is not None
 
     def take(self) -> None:
-        """Begin, when others have ended theirs.
+        """Begin the turn, after waiting for other boards to end theirs.
 
         Raises:
-            StorageError: Another board's does not end.
+            StorageError: Another board's turn does not end.
         """
         self.end()
         self._folder = _locked(self._dev)

@@ -1,7 +1,7 @@
-"""Which node in the device folder is a board's own: `bus/usb/BUS/DEVICE`, as the kernel numbers it (usbfs).
+"""A board's own node in the device folder: `bus/usb/BUS/DEVICE`, as the kernel numbers it (usbfs).
 
-It is found in sysfs, which needs no permission and asks the board nothing. A board that is plugged in again
-gets another node.
+The node is found in sysfs, without permission and without a request to the board. A board that is plugged in
+again gets another node.
 """
 
 from __future__ import annotations
