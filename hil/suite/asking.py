@@ -1,8 +1,9 @@
-"""Whether a test asked its board for anything: one that did not has tested nothing, though it passed.
+"""Count what each test asks of its board: a test that passed and asked for nothing has tested nothing.
 
 Counted are requests to the board that the test holds, and uses of its console, in set-up and body. What the
-set-up of a fixture of a wider scope asked counts for each test that needs the fixture: else it would be the
-schedule that decides for which. `observes_only=True` in a test's marker says that it judges what others did.
+set-up of a wider fixture asked counts for each test that needs the fixture; otherwise the order of the tests
+would decide which test it counts for. A marker with `observes_only=True` says that its test judges what other
+tests did.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _ASKED = pytest.StashKey["int | None"]()
 
 
 class BoardHolder(Protocol):
-    """Knows this process's board."""
+    """Part of `Giving`: the board that this process holds."""
 
     def held_board(self) -> Board | None:
         """Return the board that is held and was not lost, if there is one."""
@@ -36,11 +37,11 @@ class BoardHolder(Protocol):
 
 
 class Asking:
-    """The plugin.
+    """A pytest plugin, registered only if the run has tests that use a board.
 
     Args:
-        boards: Knows the board.
-        required: A hardware test that never asked its board fails.
+        boards: Tells which board is held.
+        required: Fail a hardware test that never asked its board.
     """
 
     def __init__(self, boards: BoardHolder, *, required: bool) -> None:
@@ -50,7 +51,7 @@ class Asking:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Begin to count; each attempt of a test counts for itself."""
+        """Start to count; each attempt of a test is counted separately."""
         item.stash[_BEFORE] = item.stash[_ASKED] = None
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is not None:
@@ -60,7 +61,7 @@ class Asking:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Note how often the set-up of a fixture asked the board, as long as its value is kept."""
+        """Note how often the set-up of a fixture asked the board; kept until the fixture ends."""
         board = self._boards.held_board()
         before = times_asked(board.serial) if board is not None else 0
         result = yield
@@ -70,11 +71,11 @@ class Asking:
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Forget it with the value."""
+        """Forget the count of a fixture that has ended."""
         self._by_fixture.get(fixturedef.argname, {}).pop(id(fixturedef), None)
 
     def _asked_by_fixtures(self, item: pytest.Item) -> int:
-        """Return how often the fixtures that a test needs asked the board, whenever they were set up."""
+        """Return how often the set-ups of a test's fixtures asked the board, also before this test."""
         names = dict.fromkeys(getattr(item, "fixturenames", ()))
         return sum(sum(self._by_fixture.get(name, {}).values()) for name in names)
 
@@ -95,7 +96,7 @@ class Asking:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell a pass apart that says nothing of the board, and fail it where hardware is required."""
+        """Mark a pass that never asked the board, and fail it where hardware is required."""
         report = yield
         known, asked = item.stash.get(_BEFORE, None), item.stash.get(_ASKED, None)
         unasked = known is not None and asked == 0 and call.when == "call"

@@ -45,14 +45,14 @@ FIRST_FAILURE = "hil_first_failure"
 
 @dataclass(slots=True)
 class Attempts:
-    """Of one test.
+    """The attempts of one test.
 
     Attributes:
-        number: Of the present attempt, from 1.
-        again: The present attempt has failed and another one follows.
-        in_body: The body runs: a report that is made now is a subtest's.
-        failures: What went wrong in those before, and in this one.
-        failed_parts: Subtests of the present attempt that failed for good.
+        number: Number of the present attempt, from 1.
+        again: Whether the present attempt has failed and another one follows.
+        in_body: Whether the body runs: a report that is made now is a subtest's.
+        failures: Reports of what failed, in earlier attempts and in this one.
+        failed_parts: How many subtests of the present attempt failed and are not repeated.
     """
 
     number: int = 1
@@ -68,7 +68,7 @@ class Attempts:
         mark(report, REPEATED)
 
     def begin_next(self, item: pytest.Item) -> None:
-        """Count, and say in the test's properties what the first attempt ended with."""
+        """Count an attempt, and note in the test's properties what failed first."""
         self.number += 1
         self.again = False
         self.failed_parts = 0
@@ -88,7 +88,7 @@ def is_flaky(report: pytest.TestReport) -> bool:
 
 
 def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
-    """Make a passing report one of a flaky test: a failure for whoever does not know the word."""
+    """Make a passing report a flaky one; to tools that do not know the word it is a failure."""
     told = (
         f"flaky: passed when it was repeated after a power cycle; before: {first_line(attempts.failures[0])}"
     )
@@ -98,11 +98,11 @@ def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
 
 
 def tell_skipped(report: pytest.TestReport, failure: pytest.TestReport) -> None:
-    """Make a skip after a failed attempt a failure: it takes nothing back.
+    """Make a skip after a failed attempt a failure: a skip does not undo it.
 
     Args:
-        report: The skip's.
-        failure: That of the failed attempt.
+        report: The report of the skip.
+        failure: The report of the failed attempt.
     """
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     told = f"{first_line(failure)} (its repetition was skipped: {reason})"

@@ -1,4 +1,4 @@
-"""What happens around each test, in a run of which some tests use a board; others do not pay for it."""
+"""pytest hooks that acquire and release a board around each test, for runs that have board tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_BEGUN = pytest.StashKey[bool]()
 
 
 class BoardGiver(Protocol):
-    """Who gives boards to tests."""
+    """Gives boards to tests."""
 
     def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Get a board for a test, or remember why it has none; raises nothing.
@@ -45,7 +45,7 @@ class BoardGiver(Protocol):
         ...
 
     def over(self, item: pytest.Item) -> None:
-        """Note what is known when a test is over; raises nothing."""
+        """Note which image was flashed, when a test is over; raises nothing."""
         ...
 
     def after(self, item: pytest.Item) -> None:
@@ -68,7 +68,7 @@ class BoardGiver(Protocol):
         ...
 
     def end_late(self) -> bool:
-        """End them when no test is left that could tell what goes wrong; return whether anything did."""
+        """End them after the last test, which cannot report it any more; return True if anything failed."""
         ...
 
 
@@ -76,7 +76,7 @@ class BoardTests:
     """The plugin.
 
     Args:
-        boards: Who gives boards.
+        boards: Gives boards.
         block: Keeps USB away from tests without one.
     """
 
@@ -103,7 +103,7 @@ class BoardTests:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let a test that has no board say why; once for each attempt, of which each is judged by itself."""
+        """Raise why a test has no board; once for each attempt, because each is judged separately."""
         if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
             item.stash[NOT_EXCUSED] = ""
@@ -129,7 +129,7 @@ class BoardTests:
     def _remember(
         item: pytest.Item, report: pytest.TestReport, attempts: list[pytest.TestReport | None]
     ) -> None:
-        """Let no skip undo the failure of an earlier attempt, whatever it is that runs a test again."""
+        """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test."""
         earlier = next(filter(None, attempts[:-1]), None)
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
             overrule_judgement(item, report)
@@ -163,15 +163,15 @@ class BoardTests:
 
 
 class TestsNotBegun:
-    """The plugin that passes over tests whose board cannot be used, and which another board can run."""
+    """A plugin that passes over tests whose board cannot be used and which another board can run."""
 
     __test__ = False  # pytest would take the name for a test class
 
     @pytest.hookimpl(tryfirst=True)  # inside of what goes around a test, instead of what runs it
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Take a test for done that shall not begin, and tear down what the next one does not need.
+        """Treat a test that shall not begin as done, and tear down what the next test does not need.
 
-        The test before it left that to this one. What goes wrong there is this test's error, as always.
+        The previous test left that tear-down to this one, so an error in it is this test's.
         """
         if not item.stash.get(NOT_BEGUN, False):
             return None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["BoardKeeper"]
 
 COLD_S = 2.0
-"""Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles meanwhile."""
+"""Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles in that time."""
 
 
 class BoardKeeper:
@@ -74,7 +74,7 @@ class BoardKeeper:
         self._before_reopening = before_reopening
 
     def prepare(self, kind: Kind, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> None:
-        """See to it that the test `test` has a board, or keep the error that says why not.
+        """Get a board for the test `test`, or keep the error that says why there is none.
 
         Args:
             kind: Whether a simulated board may stand in.
@@ -111,7 +111,7 @@ class BoardKeeper:
 
     @property
     def is_unusable(self) -> bool:
-        """Whether what the present test lacks is a usable board, by a look and not by any other mistake."""
+        """Whether the present test has no board because none can be used, not because of a mistake."""
         return isinstance(self.error, UnavailableError | BoardFaultError)
 
     def board(self) -> Board:
@@ -156,7 +156,7 @@ class BoardKeeper:
         return look(self._hosts.chosen(), serial, self._options.silence_s)
 
     def prove(self) -> Sighting:
-        """Take a fresh look at the board: the proof behind every verdict.
+        """Take a fresh look at the board: the proof of every verdict.
 
         A board that this worker held and that is gone, or silent, is lost, also where another device is left
         that does not say which it is. A sequence that was started through the board is waited out: its
@@ -206,7 +206,7 @@ class BoardKeeper:
         """Make the board safe and give it back, whatever fails on the way.
 
         Args:
-            why: Its cause, for what still uses the board afterwards.
+            why: The cause, for the error that later uses of the board raise.
 
         Raises:
             BoardLostError: It is lost, and was left as it is.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["GLANCE_S", "BoardFinder"]
 
 GLANCE_S = 0.25
-"""Seconds that a board gets that was silent before: later tests must not wait for it again."""
+"""Seconds to wait for a board that was silent before: later tests must not wait for it again."""
 
 OWN_RUN_S = 600.0
 """Seconds to wait for a board that another worker of this run holds, whatever `--hil-wait` says."""
@@ -65,7 +65,7 @@ class BoardFinder:
         hosts: Where boards may be.
         options: What the run was asked for.
         controller: Pid of the xdist controller that this process works for; 0 where there is none.
-        tell: Shows the user a line: who is waited for, and what a guard did.
+        tell: Shows the user a line: which holder is waited for, and what a guard did.
 
     Attributes:
         faults: Boards that answered and could not be used, by serial number, with what was wrong first.
@@ -155,7 +155,7 @@ class BoardFinder:
             host: Where the boards are.
             serials: The boards; loses those that cannot be used.
             test: What one is held for.
-            errors: Is told why.
+            errors: Gets the error of each board that cannot be used.
         """
         try:
             lease = self._lease(host, serials, test)
@@ -276,8 +276,8 @@ class BoardFinder:
     def _find_all(self, host: Host) -> list[str]:
         """Return the serial numbers of boards that might be used; those that answer come first.
 
-        One that is silent may be working through somebody's power sequence, so its serial number may
-        still be unknown: then it is waited for.
+        A silent board may be working through a power sequence, so its serial number may still be unknown:
+        then it is waited for.
         """
         seen = list_boards(host, min(LISTING_S, self._silence_s))
         useful = (Verdict.PRESENT, Verdict.LOST)

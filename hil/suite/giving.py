@@ -1,6 +1,6 @@
-"""This process's board: given to each test that wants one, taken back behind the last that needs it.
+"""Provide this process's board to tests and release it after the last test that uses it.
 
-The driver is imported when the first test that uses a board comes along.
+The driver is imported for the first test that uses a board.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Giving"]
 
 
 class Giving:
-    """A `BoardGiver`, and who else knows the board that is held.
+    """A `BoardGiver`; it also tells other plugins which board is held.
 
     Args:
         config: The run, as this process knows it.
@@ -71,7 +71,7 @@ class Giving:
 
     @property
     def keeper(self) -> BoardKeeper:
-        """Who holds the board, and the driver with it."""
+        """The keeper of the board; made, with the driver, when it is first asked for."""
         if self._keeper is None:
             from hil.suite.boards import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
             from hil.suite.hosts import Hosts  # noqa: PLC0415 - so is the simulator
@@ -105,7 +105,7 @@ class Giving:
         return self.keeper.name_of_board()
 
     def cards(self) -> list[BoardCard]:
-        """Return the boards that can be used; none where none can be looked for: the tests will say why."""
+        """Return the boards that can be used; none if no host can be searched: then the tests say why."""
         with suppress(UnavailableError):
             return self.keeper.cards(with_words=True)
         return []
@@ -117,16 +117,16 @@ class Giving:
             cards: What boards say of themselves.
 
         Raises:
-            pytest.UsageError: No board is called like that, and one that is, probably, is meant.
+            pytest.UsageError: No board has that name or serial number, so it is misspelt.
         """
         mistake = None
         if self._options.board and not any(self._options.board in {one.serial, one.name} for one in cards):
             mistake = self.keeper.mistake(self._options.board)
         if mistake is not None:
-            raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}") from None
+            raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
-        """Take note of the tests that are to run, in their order; an xdist worker is told as it goes on."""
+        """Take note of the tests to run, in their order; an xdist worker learns its tests one by one."""
         self._block_simulated()
         if self._processes.is_worker:
             return
@@ -165,10 +165,11 @@ class Giving:
         return True
 
     def check(self, item: pytest.Item) -> None:
-        """Raise why a test has no board; one that uses none of the fixtures may find out by itself.
+        """Raise why a test has no board.
 
-        Where hardware is required, it may not: it could pass without any. What went wrong when the board
-        before was given up is told by the test that begins now: no other can.
+        A test that uses none of the board's fixtures may run without one and look for itself, but not where
+        hardware is required: it could pass without any. Errors from giving up the previous board are raised
+        here too: no other test is left to report them.
         """
         errors, self._late_errors = self._late_errors, []
         raise_together(errors, "errors in fixtures of the board before")
@@ -178,7 +179,7 @@ class Giving:
             raise self.keeper.error
 
     def over(self, item: pytest.Item) -> None:
-        """Note what is known when a test is over, before it is told."""
+        """Note which image was flashed, before the last report of a test is made."""
         if self._keeper is not None and self._keeper.held is not None:
             describe_image(item, self._keeper.held)
 
@@ -190,13 +191,13 @@ class Giving:
     def end_resting(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
     ) -> list[BaseException]:
-        """End what rests on the board in the tear-down of the last test on it, as it is now."""
+        """End the fixtures that rest on the board if this is the last test on it; see `BoardGiver`."""
         if not self._resting:
             return []
         return self._resting.end() if self._is_over(item, nextitem, failed) else []
 
     def end_late(self) -> bool:
-        """End what rests on the board after the last test; return whether that went wrong."""
+        """End what rests on the board after the last test; return True if that failed."""
         errors = self._late_errors + self._resting.end()
         self._late_errors = []
         self._ledger.trouble += [f"after the last test: {type(one).__name__}: {one}" for one in errors]
@@ -212,7 +213,7 @@ class Giving:
             self._ledger.trouble.append(f"before {item.nodeid} was repeated: {error}")
 
     def lost(self) -> None:
-        """Tell a controller that gives out boards that this process's is lost, held or only given to it."""
+        """Tell the controller, if it gives out boards, that this process's board cannot be used."""
         held = self.keeper.held
         serial = held.board.serial if held is not None else self._given
         if self._channel and serial:
@@ -293,7 +294,7 @@ class Giving:
     def _is_over(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
     ) -> bool:
-        """Whether no later test uses the board that is held, as it is."""
+        """Return True if no later test uses the board as it was opened."""
         held = self._keeper.held if self._keeper is not None else None
         if held is None or nextitem is None or self._is_last(item.nodeid):
             return True
@@ -306,7 +307,7 @@ class Giving:
         return following is not None and not self._will_do_for(following)
 
     def _look(self, item: pytest.Item, failed: Sequence[BaseException]) -> None:
-        """Find out whether the board is lost, if a tear-down ended in a way that this would explain."""
+        """Look whether the board is lost, if a lost board would explain the errors of a tear-down."""
         from hil.suite.verdicts import is_signal  # noqa: PLC0415 - for errors of tests that use boards
 
         if kind_of(item) is not Kind.NO_HARDWARE and any(map(is_signal, failed)):
@@ -314,7 +315,7 @@ class Giving:
                 self.keeper.prove()
 
     def _will_do_for(self, item: pytest.Item) -> bool:
-        """Whether the board that is held is what a later test wants; a board is asked only if need be."""
+        """Return True if the board that is held suits a later test; it is asked only if the wish differs."""
         wish = wish_of(item, self._options.board) or ANY_BOARD
         given = self._channel.board(item.nodeid) if self._channel is not None else None
         if wish == self._wish and given is None:

@@ -26,7 +26,7 @@ class Held:
 
     Attributes:
         board: Open.
-        lease: The right to it; None for a worker's own simulated board, which nobody else can see.
+        lease: The right to it; None for a worker's own simulated board, which no other process sees.
         host: Where it is plugged in.
         simulated: Whether it is a simulated one.
         lost: How it was lost, if it was.
@@ -80,7 +80,7 @@ class Held:
     def end_use(self, how: str, why: str) -> None:
         """Refuse the board to all but the calling thread, which makes it safe and closes it.
 
-        A thread that a test left behind must not switch the DUT on after that.
+        A thread that a test started and did not join must not switch the DUT on after that.
 
         Args:
             how: What becomes of the board: `was given back`.

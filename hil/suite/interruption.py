@@ -1,9 +1,9 @@
-"""A worker is interrupted once, whether Ctrl-C reaches all processes of a parallel run or only the first.
+"""Interrupt each worker once, whether SIGINT reaches all processes of a run or only the controller.
 
-At a terminal, Ctrl-C reaches every process of the run. A CI runner sends SIGINT to the controller, and
-execnet lets its workers go on for five seconds. So the controller tells its workers that it was interrupted,
-and a worker that was not interrupts itself; for one that was, a second interrupt would break off its
-tear-down.
+At a terminal, Ctrl-C reaches every process of the run. A CI runner sends SIGINT to the controller alone, and
+execnet lets the workers go on for five seconds. So the controller tells its workers that it was interrupted,
+and a worker that has had no SIGINT sends one to itself. A worker that has had one does nothing: a second
+interrupt would break off its tear-down.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Takes the place of this process's handler of SIGINT, which goes on to handle it.
+    """A handler of SIGINT that calls the one it replaced.
 
-    To be made in the main thread; elsewhere, and where SIGINT is ignored, it does nothing.
+    Make it in the main thread; in another thread, and where SIGINT is ignored, it does nothing.
     """
 
     def __init__(self) -> None:

@@ -141,14 +141,14 @@ def is_judged(item: pytest.Item) -> bool:
 
 
 def forget_judgement(item: pytest.Item) -> None:
-    """Begin an attempt anew: what was proven in an earlier one says nothing about this one."""
+    """Forget what an earlier attempt proved: it says nothing about the one that begins."""
     kept = [(name, value) for name, value in item.user_properties if name not in _JUDGEMENT]
     if len(kept) < len(item.user_properties):
         item.user_properties[:] = kept
 
 
 def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Forget it in an attempt after one that failed on a board: the test is tested, and has failed."""
+    """Forget a verdict in an attempt after one that failed on a board: the test was tested, and failed."""
     forget_judgement(item)
     report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
 
@@ -170,7 +170,7 @@ class Ledger:
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
         vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
-            node id: nobody knows how many tests they have.
+            node id; how many tests they have is not known.
         not_kept: Evidence that could not be written.
         remarks: What else the run should tell, such as trouble that came between two tests.
     """

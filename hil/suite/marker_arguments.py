@@ -54,8 +54,7 @@ def _are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wr
 
 
 def _mistake(test: str, mark: pytest.Mark, given: str, *, why: str, remedy: str = "") -> UsageError:
+    right = f"@pytest.mark.{mark.name}" + ('(tags="...")' if TAGS in _TAKES[mark.name] else "")
     return UsageError(
-        f"{test}: the marker {mark.name} does not know {given}",
-        why=why,
-        remedy=remedy or f'@pytest.mark.{mark.name}(tags="...")',
+        f"{test}: the marker {mark.name} does not know {given}", why=why, remedy=remedy or right
     )

@@ -1,6 +1,7 @@
-"""Tags and boards that a run asks for and that are no board's: a word that was misspelt is no missing board.
+"""Find misspelt tags and board names in what a run asks for: a misspelt word is not a missing board.
 
-Only where enough is known: a board that does not say its name and tags may be the one that is meant.
+A word is called misspelt only if every board on the bus has told its name and tags: one that has not may be
+the board that is meant.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.errors import UsageError
-from hil.suite.nearest import nearest
+from hil.suite.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +66,7 @@ class KnownWords:
         return KnownWords(self.tags | more.tags, self.boards | more.boards, self.certain and more.certain)
 
     def and_now(self, told: KnownWords) -> KnownWords:
-        """Return these words and those that boards have told now, as certain as the latter are."""
+        """Return these words and those that boards have told now; only the new ones say how certain it is."""
         return KnownWords(self.tags | told.tags, self.boards | told.boards, told.certain)
 
     def as_data(self) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class KnownWords:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `as_data`."""
+        """Return the words that `as_data` wrote."""
         return cls(frozenset(data["tags"]), frozenset(data["boards"]), bool(data["certain"]))
 
     def mistake(self, wish: Wish) -> UsageError | None:
@@ -94,10 +95,9 @@ class KnownWords:
 
 
 def _unknown(what: str, word: str, known: Iterable[str]) -> UsageError:
-    near = nearest(word, known)
     has = "is called" if what == "board" else "has the tag"
     return UsageError(
         f"no board {has} {word}",
         why=f"known are {', '.join(sorted(known)) or 'none'}",
-        remedy=f"did you mean {near}?" if near else f"correct the {what}, or put it into the lab file",
+        remedy=meant(word, known) or f"correct the {what}, or put it into the lab file",
     )

@@ -10,14 +10,14 @@ __all__ = ["Mistakes"]
 
 
 class Mistakes:
-    """The plugin, in a run that has such tests."""
+    """A pytest plugin, registered only if the run has such tests."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let such a test say what is wrong with it.
+        """Raise what is wrong with a test's markers.
 
         Raises:
-            UsageError: That.
+            UsageError: The markers contradict each other, or one has an argument that it does not take.
         """
         mistake = item.stash.get(MISTAKE, None)
         if mistake is not None:

@@ -1,4 +1,4 @@
-"""Which known word was probably meant by an unknown one."""
+"""Find the known word that an unknown one probably stands for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
 
     Args:
         word: The unknown word.
-        known: The words that would do.
+        known: The words to choose from.
         likeness: How alike they have to be, from 0 to 1.
     """
     by_folded = {one.lower(): one for one in sorted(known)}
@@ -25,6 +25,6 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """Return the question whether the nearest word was meant; empty if none is near."""
+    """Return the question `did you mean ...?` with the nearest word; empty if none is near."""
     near = nearest(word, known)
     return f"did you mean {near}?" if near else ""

@@ -1,4 +1,4 @@
-"""Which boards the other processes of this run hold: waiting for these ends, whatever the patience is."""
+"""Find out whether another worker of this run holds a board: it will give the board back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.lab.holder import Holder
-from hil.lab.lease import lock_path
+from hil.lab.lease import holder_of
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
@@ -27,14 +26,8 @@ def held_by_own_run(serials: Iterable[str], folder: Path | None, controller: int
     """
     if not controller:
         return False
-    holders = (_holder(lock_path(folder or lock_folder(), serial)) for serial in serials)
+    holders = (holder_of(folder or lock_folder(), serial) for serial in serials)
     return any(holder is not None and _is_worker_of(controller, holder.pid) for holder in holders)
-
-
-def _holder(lock: Path) -> Holder | None:
-    with suppress(OSError):
-        return Holder.from_json(lock.read_bytes())
-    return None
 
 
 def _is_worker_of(controller: int, pid: int) -> bool:

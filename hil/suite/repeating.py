@@ -155,7 +155,7 @@ class Repeats:
             item.user_properties.append(report.user_properties[-1])
 
     def _may_repeat(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> bool:
-        """Whether there is something to hope for: no missing hardware, no reruns by somebody else."""
+        """Return True if a repetition may help: hardware is there, and no other plugin reruns the test."""
         return (
             attempts.number <= self._times
             and report.when != "teardown"

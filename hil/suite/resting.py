@@ -1,7 +1,8 @@
 """The fixtures that rest on this process's board, however they got it, and how they end.
 
-pytest ends a fixture with its scope, and knows what it asked for by the names of its arguments alone: not
-what it got with `getfixturevalue`. A board is given back earlier, and what rests on it ends first.
+pytest ends a fixture with its scope. It knows what a fixture asked for by the names of its arguments, not by
+`getfixturevalue`. A board may be given back before that scope ends, and the fixtures that rest on it must end
+first.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ Fixture: TypeAlias = pytest.FixtureDef[Any]
 Request: TypeAlias = Any  # pytest does not export its type
 
 OUTCOMES: Final = (Exception, pytest.fail.Exception, pytest.skip.Exception)
-"""What a tear-down may end with and the run goes on; Ctrl-C and `pytest.exit` are none of it."""
+"""Exceptions of a tear-down after which the run goes on; Ctrl-C and `pytest.exit` are not among them."""
 
 _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
 
 
 class RestingFixtures:
-    """A plugin that notes which fixtures rest on the board, and ends them when they are told to.
+    """A pytest plugin that notes which fixtures rest on the board, and ends them when `end` is called.
 
     A fixture rests on the board if it was being set up while the board was asked for, or if it asked for a
     fixture that does.
 
     Args:
-        block: Is lifted while they end: they may use their board in whatever test that is.
+        block: Lifted while fixtures end: their tear-down may use the board, even in a no_hardware test.
 
     Attributes:
-        block: The same.
+        block: The argument.
     """
 
     def __init__(self, block: UsbBlock) -> None:
@@ -48,7 +49,7 @@ class RestingFixtures:
         self._resting: set[Fixture] = set()
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Return True if any fixture rests on the board."""
         return bool(self._resting)
 
     def board_asked_for(self) -> None:
@@ -56,10 +57,10 @@ class RestingFixtures:
         self._resting.update(self._begun)
 
     def end(self) -> list[BaseException]:
-        """End them in pytest's own order: the narrowest scope first, of one scope the latest.
+        """End the fixtures in pytest's own order: the narrowest scope first, of one scope the latest first.
 
         Returns:
-            What their tear-downs raised; all of them are ended whatever the others do.
+            What their tear-downs raised; each fixture is ended, also if another one failed.
         """
         errors: list[BaseException] = []
         while resting := [fixture for fixture in self._set_up if fixture in self._resting]:
@@ -109,7 +110,7 @@ class RestingFixtures:
         return _NARROWEST_FIRST.index(self._set_up[fixture].scope)
 
     def _rests(self, request: Request, name: str) -> bool:
-        """Whether what a fixture just asked for rests on the board; one that failed is known by its name."""
+        """Return True if a fixture that was just asked for rests on the board; find a failed one by name."""
         got = request._fixture_defs.get(name)  # noqa: SLF001 - which of several that override each other
         return got in self._resting or (got is None and any(one.argname == name for one in self._resting))
 
@@ -127,7 +128,7 @@ class RestingFixtures:
         request.getfixturevalue = getfixturevalue
 
     def _watch_finalizers(self, fixture: Fixture) -> None:
-        """Have its tear-down use USB if it rests on the board, also as part of a test that must not."""
+        """Let the tear-down of a fixture that rests on the board use USB, also in a no_hardware test."""
         add = fixture.addfinalizer
 
         def addfinalizer(finalizer: Callable[[], object]) -> None:
@@ -147,7 +148,7 @@ def raise_together(errors: list[BaseException], what: str) -> None:
     """Raise these errors as pytest does: one as it is, several as a group.
 
     Raises:
-        BaseException: There is one.
+        BaseException: The only error, or a group of all; nothing is raised if there is none.
     """
     if len(errors) == 1:
         raise errors[0]

@@ -74,7 +74,7 @@ def sort_tests(items: Iterable[pytest.Item]) -> None:
 def kind_of(item: pytest.Item) -> Kind:
     """Return the kind of a test, decided when it is first asked for.
 
-    A test that contradicts itself has the error of that kept, gets no board, and fails when it is its turn.
+    A test whose markers contradict each other gets no board; the error is kept, and the test fails in set-up.
     """
     known = item.stash.get(KIND, None)
     if known is not None:
