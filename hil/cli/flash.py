@@ -32,7 +32,8 @@ __all__ = ["flash"]
 @click.option(
     "--force",
     is_flag=True,
-    help="Write also what the stick holds already, and an image that is not known to be a disk.",
+    help="Write also what the stick holds already, and an image that is not known to be a disk. "
+    "A stick that is mounted or open on this host is refused all the same.",
 )
 @click.option("--file-system", is_flag=True, help="IMAGE is a lone file system, and is meant to be one.")
 @click.option(

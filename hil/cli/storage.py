@@ -73,15 +73,18 @@ def off(asked: Asked, force: bool) -> dict[str, Any]:
 
 
 @storage.command()
+@_force
 @one_board
-def learn(asked: Asked) -> dict[str, Any]:
-    """Learn at which USB socket the stick comes, after the board's cables were changed.
+def learn(asked: Asked, force: bool) -> dict[str, Any]:
+    """Learn at which USB socket the stick comes: before its first use, or after the cables were changed.
 
-    Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off.
+    Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off. While
+    the stick is not known, each removable USB disk of this host may be it: when one of them is in use and is
+    not the stick, --force goes on. No other disk is taken away or opened.
     """
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage learn") as board:
-        disk = board.storage.learn()
+        disk = board.storage.learn(force=force)
         board.storage.off()
         return {"board": board.serial, "storage": "off", "socket": disk.socket, "stick": str(disk)}

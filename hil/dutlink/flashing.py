@@ -13,6 +13,7 @@ from hil.errors import (
     FlashError,
     HilError,
     ImageError,
+    StickInUseError,
     StickLostError,
     StickMissingError,
     StorageError,
@@ -163,8 +164,15 @@ def _then_off(storage: Storage) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        with suppress(HilError):
+        try:
             storage.off()
+        except StickInUseError as in_use:
+            if isinstance(error, HilError) and not isinstance(error, StickInUseError):
+                error.why = "; ".join(
+                    filter(None, (error.why, f"the mux stays as it is, since {in_use.why}"))
+                )
+        except HilError:
+            pass  # what went wrong first is told
         if isinstance(error, StickLostError | StickMissingError):
             storage.check_board()
         raise

@@ -18,6 +18,7 @@ from hil.errors import (
     WrongDiskError,
 )
 from hil.flash.sysfs import disks_of
+from hil.flash.users import is_of_this_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,23 +198,37 @@ class StickNode:
                 serial=self._serial,
             )
 
-    def possible(self) -> list[UsbDisk]:
-        """Return which disks of this host may be the stick: one where it is known, else all that may come."""
+    def possible(self, *, recabled: bool = False) -> list[UsbDisk]:
+        """Return which disks of this host may be the stick: one where it is known, else all that may be it.
+
+        A disk that was there while nobody had the stick is not it, nor is one that the host itself runs from.
+
+        Args:
+            recabled: The board's cables may be others than when the socket was learned, so the socket counts
+                only while what was in it is there.
+        """
+        here = self.here
+        if here is not None:
+            return [here]
         now = disks_by_socket(self._sys)
         known = self._recall()
         if known is not None:
-            return [now[known.socket]] if known.socket in now else []
+            there = now.get(known.socket)
+            if not recabled or (there is not None and there.names == known.names):
+                return [there] if there is not None else []
         ignored = self._sockets_of_others()
-        return [
-            disk
-            for socket, disk in now.items()
-            if socket not in ignored and any(medium.is_removable for medium in disk.media)
-        ]
+        return [disk for socket, disk in now.items() if socket not in ignored and self._may_be_it(disk)]
+
+    def _may_be_it(self, disk: UsbDisk) -> bool:
+        """Whether a disk of which no more is known may be the stick."""
+        return any(
+            medium.is_removable and medium.key not in self.before for medium in disk.media
+        ) and not any(is_of_this_system(medium) for medium in disk.media)
 
     @property
     def is_known(self) -> bool:
-        """Whether its socket was learned."""
-        return self._recall() is not None
+        """Whether its disk is proven to be there, or its socket was learned."""
+        return self.here is not None or self._recall() is not None
 
     def wait_until_gone(self, timeout_s: float, position: str) -> None:
         """Wait until it is gone; at once where it is not known: what was never seen cannot be missed.

@@ -156,8 +156,12 @@ class Storage:
         self._set(Position.OFF)
         self._stick.end_turn()
 
-    def learn(self, timeout_s: float = APPEARS_WITHIN_S) -> UsbDisk:
+    def learn(self, timeout_s: float = APPEARS_WITHIN_S, *, force: bool = False) -> UsbDisk:
         """Forget the socket where the stick comes, and watch the mux to learn it again.
+
+        Args:
+            timeout_s: How long it may take to come, each time, in seconds.
+            force: Turn the mux although the stick, or what may be the stick, is in use on this host.
 
         Returns:
             The disk that follows the mux, which is with the host then.
@@ -165,10 +169,10 @@ class Storage:
         Raises:
             HilError: As `host` and `wait_for_node`.
         """
-        self._check_unused(force=False)
+        self._check_unused(force=force, recabled=True)
         self._stick.forget()
         self._position = None
-        self.host()
+        self.host(force=True)
         try:
             return self._await_stick(timeout_s)
         finally:
@@ -182,16 +186,18 @@ class Storage:
         """
         self._check_unused(force=False)
 
-    def user(self) -> str:
+    def user(self, *, recabled: bool = False) -> str:
         """Return what uses the stick, or what may be the stick, on this host now; empty: nothing seen.
 
         A stick that nobody gave to the host is used by nothing.
+
+        Args:
+            recabled: Do not rely on the socket that was learned.
         """
         if self._is_away:
             return ""
-        uses = (
-            user_of(medium, self._sys, self._dev) for disk in self._stick.possible() for medium in disk.media
-        )
+        disks = self._stick.possible(recabled=recabled)
+        uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
         return next(filter(None, uses), "")
 
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
@@ -402,26 +408,38 @@ class Storage:
             self._set(Position.OFF)
         return self._turned.spent_s
 
-    def _check_unused(self, *, force: bool) -> None:
+    def _check_unused(self, *, force: bool, recabled: bool = False) -> None:
         """Refuse to take the stick from a program of this host; where that is forced, take note of it."""
         if self._far is not None:
             return
         try:
-            user = self.user()
+            user = self.user(recabled=recabled)
             if user and not force:  # a desktop's look at a disk that was just written passes by itself
-                until(lambda: not self.user(), _PASSES_WITHIN_S)
-                user = self.user()
+                until(lambda: not self.user(recabled=recabled), _PASSES_WITHIN_S)
+                user = self.user(recabled=recabled)
         except OSError:  # a kernel that does not tell must not keep a board from being made safe
             user = ""
         self.taken_from = user if self._stick.is_known else ""
-        if not user or force:
-            return
-        stick = "the stick" if self._stick.is_known else "what may be the stick"
-        raise StickInUseError(
-            f"board {self._link.serial}: {stick} is in use on this host and was not taken away",
-            why=user,
-            remedy="end that first (umount, fuser -v), or take it away all the same: --force, force=True",
-            serial=self._link.serial,
+        if user and not force:
+            raise self._in_use(user, is_known=self._stick.is_known and not recabled)
+
+    def _in_use(self, user: str, *, is_known: bool) -> StickInUseError:
+        """Return what there is to say when the stick, or a disk that may be it, is in use."""
+        serial = self._link.serial
+        if is_known:
+            return StickInUseError(
+                f"board {serial}: the stick is in use on this host and was not taken away",
+                why=user,
+                remedy="end that first (umount, fuser -v), or take it away all the same: --force, force=True",
+                serial=serial,
+            )
+        return StickInUseError(
+            f"board {serial}: a disk that may be the stick is in use on this host, so the mux was not turned",
+            why=f"{user}; the stick is not known here yet, so each removable USB disk may be it",
+            remedy="end that first (umount, fuser -v); or, if that disk is not this board's stick: "
+            f"hil storage learn --force --board {serial}, after which that disk does not count any more "
+            "(force=True in Python)",
+            serial=serial,
         )
 
     def _await_stick(self, timeout_s: float) -> UsbDisk:

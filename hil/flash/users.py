@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.flash.doubt import used_elsewhere, uses_of
+from hil.flash.in_use import mounts_of, swaps_on
 from hil.flash.sysfs import identity_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from hil.flash.sysfs import BlockDevice
 
-__all__ = ["opened_by", "user_of"]
+__all__ = ["is_of_this_system", "opened_by", "user_of"]
 
 _PROC = Path("/proc")
 _UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
@@ -34,6 +35,13 @@ def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
         return use.why
     elsewhere = used_elsewhere(disk)
     return elsewhere.why if elsewhere else next(opened_by(disk, dev), "")
+
+
+def is_of_this_system(disk: BlockDevice) -> bool:
+    """Whether this system runs from a disk: its root file system or its swap is there."""
+    return any(
+        "/" in mounts_of(part.identity) or swaps_on(part.identity) for part in (disk, *disk.partitions())
+    )
 
 
 def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.cli.main import run
+from hil.dutlink.waiting import until
 from hil.lab.board_record import read_record
 from hil.sim.process import SimulatorProcess
 
@@ -109,6 +111,44 @@ def test_a_lease_does_not_begin_under_its_user(
         error = failed(capsys, "lease", "--", "true")
 
         assert (error["error"], simulator.control.state(serial)["mux"]) == ("StickInUseError", "host")
+
+
+COMMAND = """
+printf %s "$HIL_STICK" > "$0/node.part"; mv "$0/node.part" "$0/node"
+hil power on
+while [ ! -e "$0/in-use" ]; do sleep 0.02; done
+exit 0
+"""
+
+
+def use_when_told(folder: Path, using: ExitStack) -> None:
+    """Open the stick that the command in a lease tells, and let the command end."""
+    node = folder / "node"
+    until(node.exists, 60)
+    using.enter_context(opened(node.read_text()))
+    (folder / "in-use").touch()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_lease_s_end_leaves_a_stick_in_use_with_the_host_and_the_dut_off(
+    simulator: SimulatorProcess, serial: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], force: bool
+) -> None:
+    with ExitStack() as using:
+        user = threading.Thread(target=use_when_told, args=(tmp_path, using))
+        user.start()
+        options = ["--force"] if force else []
+        status = run(["lease", "--storage", "host", *options, "--", "sh", "-c", COMMAND, str(tmp_path)])
+        user.join()
+        truth = simulator.control.state(serial)
+
+    said = capfd.readouterr().err
+    record = read_record(tmp_path / "locks", serial)
+    assert (status, truth["mux"], truth["supply"]) == (int(not force), "off" if force else "host", False)
+    assert ("stays with the host, and the DUT is off" in said, "is open in process" in said) == (
+        (False, False) if force else (True, True)
+    )
+    assert record.position == truth["mux"]
+    assert run(["lease", "--", "true"]) == 0  # what used it has ended, and so has the lease
 
 
 def test_safe_takes_it_away_and_its_event_says_so(

@@ -254,6 +254,78 @@ def test_a_stick_in_use_is_taken_away_when_that_is_forced(bench: MuxBench, verb:
     assert storage.position == verb
 
 
+def plugged_in(bench: MuxBench) -> Path:
+    """A stranger's disk, and its node."""
+    bench.strangers[0].plug("2-9", "ZZ99")
+    bench.clock.advance(2)
+    node: Path = bench.strangers[0]._node.path  # type: ignore[union-attr]
+    return node
+
+
+@pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
+def test_a_disk_in_use_that_may_be_the_stick_is_refused_in_words_of_its_own(
+    bench: MuxBench, verb: str
+) -> None:
+    with plugged_in(bench).open("rb"), pytest.raises(errors.StickInUseError) as caught:
+        getattr(bench.storage(), verb)()
+
+    assert "a disk that may be the stick" in caught.value.what
+    assert "is open in process" in caught.value.why
+    assert "not known here yet" in caught.value.why
+    assert f"hil storage learn --force --board {bench.links[0].serial}" in caught.value.remedy
+    assert bench.links[0].sent == []
+
+
+def test_a_disk_in_use_does_not_count_any_more_once_learn_was_forced(bench: MuxBench, image: Path) -> None:
+    with plugged_in(bench).open("rb"):
+        disk = bench.storage().learn(force=True)
+        bench.storage().off()
+        flashed = bench.storage().flash(image)
+
+    assert (disk.socket, flashed.node.resolve()) == ("2-1", node_of(bench))
+
+
+def test_learn_that_is_refused_forgets_nothing(bench: MuxBench) -> None:
+    bench.storage().wait_for_node()
+    bench.storage().dut()
+    bench.clock.advance(2)
+    known = dict(bench.kept)
+    with plugged_in(bench).open("rb"), pytest.raises(errors.StickInUseError):
+        bench.storage().learn()
+
+    assert bench.kept == known
+
+
+def test_a_disk_that_is_in_use_beside_a_stick_that_is_where_it_was_does_not_keep_learn_from_it(
+    bench: MuxBench,
+) -> None:
+    bench.storage().wait_for_node()
+    with plugged_in(bench).open("rb"):
+        assert bench.storage().learn().socket == "2-1"
+
+
+def test_a_disk_that_was_there_while_nobody_had_the_stick_may_be_in_use(bench: MuxBench) -> None:
+    bench.sticks[0].faults.missing = True
+    storage = bench.storage()
+    storage.off()
+    with plugged_in(bench).open("rb"):
+        storage.host()
+        storage.off()
+
+    assert bench.links[0].sent == ["off", "host", "off"]
+
+
+def test_a_proven_stick_that_cannot_be_remembered_is_the_one_that_may_be_in_use(bench: MuxBench) -> None:
+    storage = bench.storage(remembers=False)
+    storage.wait_for_node()
+    storage._stick.forget()
+    storage.wait_for_node()
+    with plugged_in(bench).open("rb"):
+        storage.off()
+
+    assert storage.position == "off"
+
+
 class At(Silent):
     """Lets something happen when a phase begins."""
 
@@ -263,6 +335,22 @@ class At(Silent):
     def begin(self, phase: str, _total_bytes: int | None) -> None:
         if phase == self._phase:
             self._act()
+
+
+def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
+    bench: MuxBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        monkeypatch.setattr("hil.dutlink.storage.user_of", lambda *_: "sda1 is mounted at /media/hers")
+        raise errors.FlashError("it failed", why="for some reason")
+
+    storage = bench.storage()
+
+    with pytest.raises(errors.FlashError) as caught:
+        storage.flash(image, force=True, progress=At("write", fail))
+
+    assert caught.value.why.endswith("; the mux stays as it is, since sda1 is mounted at /media/hers")
+    assert storage.position == "host"
 
 
 def test_an_error_before_the_first_byte_says_that_nothing_was_written(bench: MuxBench, image: Path) -> None:
