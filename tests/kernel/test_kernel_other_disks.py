@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,15 +69,15 @@ def opened(serial: str, tmp_path: Path) -> Iterator[Board]:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
+    """An image that no test before has left on the stick."""
     path = tmp_path / "image.img"
-    build_image(path, "other-disks", 2 * MIB)
+    build_image(path, f"other-disks-{uuid.uuid4().hex}", 2 * MIB)
     return path
 
 
-def plug(bench: Bench, serial: str = "HERS", disk: str = DISK) -> None:
-    bench.control.plug_disk(
-        disk, socket="2-100" if disk == DISK else "2-101", serial=serial, size_bytes=8 * MIB
-    )
+def plug(bench: Bench, serial: str = "HERS", disk: str = DISK, socket: str = "") -> None:
+    socket = socket or ("2-100" if disk == DISK else "2-101")
+    bench.control.plug_disk(disk, socket=socket, serial=serial, size_bytes=8 * MIB)
 
 
 class Hand(threading.Thread):
@@ -185,6 +186,28 @@ def test_a_disk_that_comes_during_the_read_back_is_left_alone(
 
     hand.join()
     assert flashed.was_written
+
+
+def test_a_disk_with_the_stick_s_own_names_in_its_very_socket_gets_nothing_in_the_middle_of_a_flash(
+    bench: Bench, opened: Board, image: Path
+) -> None:
+    """The stick is pulled out when it has gone, and another disk is put in its place, at its pace."""
+    opened.storage.wait_for_node()
+    its_names, its_socket = stick_serial(bench, opened.serial), f"2-{bench.serials.index(opened.serial) + 1}"
+    hand = Hand(
+        bench,
+        opened.serial,
+        ("off", 0.0, lambda: None),
+        ("host", 0.0, lambda: None),
+        ("off", 0.0, lambda: bench.control.fault(opened.serial, "stick_missing")),
+        ("host", MUX_S, lambda: plug(bench, its_names, socket=its_socket)),
+    )
+
+    with pytest.raises(StorageError, match=r"up to \d{6,} bytes were written"):
+        opened.storage.flash(image, force=True)
+
+    hand.join()
+    assert bench.control.disks()[DISK]["node"]
 
 
 def test_two_boards_that_are_not_known_flash_at_the_same_time_beside_two_disks(
