@@ -59,7 +59,7 @@ class BoardState(enum.StrEnum):
 
     SAFE = "safe"
     IN_USE = "in use"
-    """Somebody uses it; where nobody holds it, they and their guard died, and the DUT may be on."""
+    """A process uses it. If no process holds it, the holder and its guard died, and the DUT may be on."""
     PENDING = "pending"
     """It could not be made safe; that is done first when it is held again."""
 
@@ -74,7 +74,7 @@ class SafetyEvent:
         by: Who did it: "guard", "next holder", or the name of a command.
         amps: What the DUT drew afterwards; None: not measured.
         when: UTC, ISO 8601.
-        silent: It failed because the board, though plugged in, did not answer: it may yet, behind a long
+        silent: It failed because the board, though plugged in, did not answer: it may yet, after a long
             power sequence.
         faulty: It failed although the board answered: it refused, or its DUT still drew current.
     """
@@ -137,7 +137,7 @@ class BoardRecord:
 
     @property
     def needs_safety(self) -> bool:
-        """Whether it must be made safe before anybody uses it."""
+        """Whether it must be made safe before it is used."""
         return self.state is not BoardState.SAFE
 
     def used_by(self, holder: Holder) -> Self:

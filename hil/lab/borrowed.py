@@ -1,8 +1,8 @@
 """Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts.
 
 `hil lease` hands down a random word in the environment; the lock file has its SHA-256. A pid would prove
-nothing: it means another process in another PID namespace, and any process can name one. Who can read the
-environment of a process (its user, and root) can use its lease: they could as well debug it.
+nothing: it means another process in another PID namespace, and any process can name one. A user who can read
+the environment of a process (its owner, and root) can use its lease, and could as well debug it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
     try:
         if not hmac.compare_digest(_lent(lock.read()), hashlib.sha256(os.fsencode(word)).hexdigest()):
             return False
-        if lock.try_lock_again():  # its holder and its guard were killed: the word was left behind
+        if lock.try_lock_again():  # its holder and its guard were killed: the word is stale
             lock.give_back()
             return False
         return True

@@ -163,7 +163,7 @@ class Guard:
             self._forget_pid()
 
     def close(self) -> None:
-        """In a forked child: have no part in it."""
+        """In a forked child: close its copies of the line and the pidfd."""
         self._over = True
         self._line.close()
         if self._pidfd >= 0:
@@ -203,7 +203,7 @@ class Guard:
         return ours, process
 
     def _watch(self) -> None:
-        """Keep a guard alive; the lock is ours meanwhile, so it is never free."""
+        """Replace a guard that ends; this process has the lock, so it is never free."""
         pause_s, failures = FIRST_PAUSE_S, 0
         while True:
             began = time.monotonic()
@@ -322,9 +322,9 @@ def _python_path() -> str:
 
 
 def _watched(pid: int) -> int:
-    """Return a descriptor that becomes readable when that process has ended; -1: none.
+    """Return a descriptor that becomes readable when that process has ended; -1 if there is none.
 
-    A process that is gone already has one that is readable: the end of a pipe that was closed.
+    For a process that has ended already it is readable at once: the end of a pipe that was closed.
     """
     if not pid:
         return -1
@@ -361,7 +361,7 @@ def _hang_up(line: socket.socket) -> None:
     try:
         line.shutdown(socket.SHUT_WR)
     except OSError:
-        return  # it is dead: whoever listens finds out
+        return  # the guard is dead: the thread that listens finds out
 
 
 def _interpreter() -> list[str]:

@@ -17,7 +17,7 @@ INIT_NAME = "hil-init"
 """The name of a first process that waits for guards: `hil init`."""
 
 FIRST_NAME = "hil-first"
-"""The name of a first process that waits for those of one `hil` command, because it is that command."""
+"""The name of a first process that is itself a `hil` command and waits for its own guards only."""
 
 _INITS = frozenset({INIT_NAME, "systemd", "init"})
 """First processes that go on when a run has ended."""
@@ -66,7 +66,7 @@ def is_first(root: Path = Path("/")) -> bool:
 
 
 def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
-    """A container ends with its PID 1."""
+    """Return a danger if PID 1 of a container waits for no guard: the container ends with its PID 1."""
     remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
     if me == 1:
         return Danger("this process is PID 1: if it is killed, the kernel ends its guards with it", remedy)
@@ -86,7 +86,7 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
 
 
 def _memory(root: Path, me: int) -> Danger | None:
-    """A cgroup with memory.oom.group ends as a whole when memory runs out, but for those that root spares."""
+    """Return a danger if the cgroup has memory.oom.group: out of memory, the kernel ends all of it."""
     if int(_field(root, me, "CapEff") or "0", 16) >> _CAP_SYS_RESOURCE & 1:
         return None  # a guard may spare itself, and does
     group = PurePosixPath(_cgroup(root, me))
@@ -101,7 +101,7 @@ def _memory(root: Path, me: int) -> Danger | None:
 
 
 def _service(root: Path, me: int) -> Danger | None:
-    """With KillMode=mixed, systemd kills what is left of a service once its first process has ended."""
+    """Return a danger if the service has KillMode=mixed: systemd kills what its first process leaves."""
     unit = PurePosixPath(_cgroup(root, me)).name
     if not unit.endswith(".service"):
         return None

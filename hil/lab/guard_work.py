@@ -1,7 +1,7 @@
-"""What a guard does once the holder ended without a word: make the board safe, record it, let the lock go.
+"""What a guard does after its holder ended without `released`: make the board safe, record it, unlock.
 
-A board that stayed silent is free then, and not forgotten: see `lingering`. A guard that was stopped in the
-meantime, and finds when it wakes that the board went on without it, does nothing.
+A board that stayed silent is unlocked, and the guard goes on trying: see `lingering`. A guard that was
+stopped (SIGSTOP), and finds when it wakes that the board went on without it, does nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["GuardTask", "load", "work"]
 
 HANG_S = 30.0
-"""How much longer than the limit of its attempts a guard lets a hanging action be, before it gives up."""
+"""Seconds after the limit of its attempts until a guard gives up an action that hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardTask:
-    """What a guard must know, given to it when it starts: nobody may be left to ask.
+    """What a guard must know. It gets all of it when it starts: its holder may be dead when it is needed.
 
     Attributes:
         serial: The board.
@@ -69,19 +69,19 @@ class GuardTask:
         """Return the task that `to_json` wrote."""
         facts: dict[str, Any] = json.loads(text)
         safety = Safety.from_json(facts["safety"])
-        path, holder = Path(facts["lock_path"]), (facts["pid"], facts["since"])
-        return cls(facts["serial"], path, safety, *holder, facts["node"])
+        path = Path(facts["lock_path"])
+        return cls(facts["serial"], path, safety, facts["pid"], facts["since"], facts["node"])
 
     def is_for(self, holder: Holder | None) -> bool:
-        """Return True if that is the holder of this lease; also if the task does not say who it is."""
+        """Return True if `holder` has the lease of this task, or if the task does not name its holder."""
         return not self.pid or (holder is not None and (holder.pid, holder.since) == (self.pid, self.since))
 
 
 def load() -> None:
-    """Import what making a board safe takes.
+    """Import the modules that make a board safe.
 
     Raises:
-        ImportError: Some of it is not installed any more.
+        ImportError: One of them is not installed any more.
     """
     import hil.lab.safe  # noqa: PLC0415, F401 - the driver is for guards that have time, or work to do
     from hil.dutlink.link import import_pyusb  # noqa: PLC0415 - as above
@@ -130,7 +130,7 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
         return lock
     node, lock.node = lock.node, None
     lock.close()
-    try:  # the file was removed: those who came since have locked another one
+    try:  # the file was removed: later holders have locked another one of its name
         lock = hold(task.serial, folder=task.lock_path.parent).lock
     except BoardBusyError:
         return None
@@ -148,7 +148,7 @@ def _is_left_in_use(task: GuardTask, record: BoardRecord) -> bool:
 
 
 def _as_holder(dead: Holder | None) -> Holder:
-    """What those who wait read meanwhile."""
+    """Return the holder that waiting processes read while the guard works."""
     name = f"of {dead.user} (pid {dead.pid})" if dead else "of a run"
     return Holder(command=f"guard {name}: making the board safe", test=dead.test if dead else "")
 

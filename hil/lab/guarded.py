@@ -1,4 +1,4 @@
-"""A lease that nobody else can get before the board is safe, whatever ends its holder.
+"""A lease that no other process can get before the board is safe, whatever ends its holder.
 
     wait in line -> lock -> mark "in use" -> guard runs -> made safe, if the last one left it otherwise
     -> use -> made safe by the holder -> mark "safe" -> "released" -> unlock
@@ -35,12 +35,12 @@ __all__ = ["GuardedLease", "make_safe_now", "make_safe_unleased", "under_guard"]
 class GuardedLease:
     """The exclusive right to one board, with a guard beside its holder.
 
-    A `with` block that ends well gives the board back, and says with that: it is safe. One that ends with an
-    error leaves that to the guard. Made by `under_guard`.
+    A `with` block that ends without an error gives the board back, and thereby says that it is safe. A block
+    that ends with an error leaves the board to the guard. Made by `under_guard`.
 
     Attributes:
         serial: The board.
-        found: Its record as it was found: who had it, and what its guard did or could not do.
+        found: Its record when the lease began: its last holder, and what the guard did or could not do.
         made_safe: What was done before it was handed out; None: it had been left safe.
         on_guard_lost: Called, in another thread, when the guard ended and no other can be started: the holder
             must use the board no more. After that the board is made safe by this process.
@@ -62,7 +62,7 @@ class GuardedLease:
 
     @property
     def holder(self) -> Holder:
-        """What others read about who holds it."""
+        """The holder, as other processes read it in the lock file."""
         return self._lease.holder
 
     @property
@@ -76,7 +76,7 @@ class GuardedLease:
         return self._guard_error
 
     def note(self, test: str) -> None:
-        """Say in the lock file what the board is used for now, and see to it that it still locks the board.
+        """Write into the lock file what the board is used for now; lock the file again if it was removed.
 
         Raises:
             BoardBusyError: The lock file was removed or replaced, and another process holds the board now.
@@ -93,9 +93,9 @@ class GuardedLease:
         return self._lease.lend()
 
     def _lock_again(self) -> None:
-        """Lock the file that others find: they would take the board for free, under this lease.
+        """Lock the file that other processes find; otherwise they would take the board for free.
 
-        The guard shares the lock that nobody finds any more, so another one takes its place.
+        The guard shares the lock of the removed file, so another guard takes its place.
         """
         old, guard = self._lease.lock, self._guard
         if guard is not None:
@@ -119,7 +119,7 @@ class GuardedLease:
         """Give back a board that its holder has made safe; harmless when repeated.
 
         Args:
-            position: Who has the stick: "host" where a program of the host uses it.
+            position: Where the stick is: "host" if a program of the host uses it.
 
         Raises:
             GuardError: The board is given back; but for some of the time there was no guard.
@@ -152,7 +152,7 @@ class GuardedLease:
         guard.join()
 
     def close(self) -> None:
-        """In a forked child: have no part in it, so that nothing there says that the board is safe."""
+        """In a forked child: close the lock's copy, so that the child cannot say that the board is safe."""
         self._guard = None
         self._lease.lock.close()
 
@@ -175,14 +175,14 @@ class GuardedLease:
             self._make_safe_alone(error)
 
     def guard_with(self, safety: Safety, controller: int) -> Guard:
-        """Start a guard that shares this lease's lock; it begins to count with `put_under`."""
+        """Start a guard that shares this lease's lock; `put_under` makes it the guard of this lease."""
         self._new_guard = partial(self.guard_with, safety, controller)
         lock, holder = self._lease.lock, self.holder
         task = GuardTask(self.serial, lock.path, safety, holder.pid, holder.since, lock.node_descriptor)
         return Guard(task, lock.descriptor, controller, partial(self.stand_alone, safety))
 
     def put_under(self, guard: Guard, safety: Safety) -> None:
-        """Have that guard, once it runs.
+        """Use this guard from now on, and wait until it runs.
 
         Raises:
             GuardError: It cannot run.
@@ -283,12 +283,12 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
 
 
 def make_safe_now(lease: Lease, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
-    """Make a held board safe and record it; for `hil safe`, where nobody goes on to use it."""
+    """Make a held board safe and record it; for `hil safe`, which does not use the board afterwards."""
     return make_safe_unleased(lease.lock.path.parent, lease.serial, safety, by=by)
 
 
 def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
-    """Do the same to a board whose lock cannot be had, and record it as far as that is possible."""
+    """Make a board safe whose lock cannot be used, and record it if the record can be written."""
     found = read_record(folder, serial)
     event = attempt(safety, serial, why=_why(found), by=by)
     with suppress(SpoiltFileError):
@@ -297,10 +297,10 @@ def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "
 
 
 def _why(found: BoardRecord) -> str:
-    """Why a board that is found like this has to be made safe."""
+    """Return why a board with this record has to be made safe."""
     if found.state is BoardState.IN_USE:
-        who = found.holder.name if found.holder else "its holder"
-        return f"{who} and its guard ended without giving it back"
+        name = found.holder.name if found.holder else "its holder"
+        return f"{name} and its guard ended without giving it back"
     if found.state is BoardState.PENDING:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
     return "asked for"

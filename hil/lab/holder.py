@@ -1,4 +1,4 @@
-"""Who holds a board or waits for one, as everybody on the machine may read it."""
+"""The holder of a board, or a process that waits for one, as every user of the machine may read it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def cut(text: str, most_bytes: int) -> str:
 
 def _user() -> str:
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name  # LOGNAME may be left over from somebody else
+        return pwd.getpwuid(os.geteuid()).pw_name  # LOGNAME may name another user
     except KeyError:  # no entry in the password database, as in containers
         return f"uid {os.geteuid()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a board, as its lock file says it.
+    """The holder of a board, as its lock file names it.
 
     Attributes:
         user: Login name.
@@ -76,7 +76,7 @@ class Holder:
 
     @property
     def name(self) -> str:
-        """Who it is and for what, without the time."""
+        """The process and what it holds the board for, without the time."""
         test = f" for {self.test}" if self.test else ""
         return f"{self.user} (pid {self.pid}, {self.command!r}){test}"
 
@@ -90,7 +90,7 @@ class Holder:
         }
 
     @classmethod
-    def from_data(cls, facts: Any) -> Holder | None:  # noqa: ANN401 - whatever somebody wrote
+    def from_data(cls, facts: Any) -> Holder | None:  # noqa: ANN401 - whatever was written
         """Read a record; None where it is none, or not all of it has the right type.
 
         Any user may have written it: nothing is left in it that a terminal obeys.

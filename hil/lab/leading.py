@@ -1,4 +1,4 @@
-"""Runs a command that is led by this process: signals are passed on, and its exit status comes back."""
+"""Run a command below this process: pass signals on to it and return its exit status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hil.lab.supervising import has_the_terminal
+from hil.lab.supervising import ENDED_BY, FROM_THE_TERMINAL, PASSED_ON, has_the_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["lead"]
 
 _SCRIPT: Final = Path(__file__).with_name("led_process.py")
-_FROM_THE_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
-_PASSED_ON: Final = _FROM_THE_TERMINAL | {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
-_KILLED = 128
-"""What shells add to the number of the signal that ended a program."""
 
 
 def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -42,7 +38,7 @@ def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
     def pass_on(number: int, _frame: object) -> None:
         if process is None:
             early.append(number)
-        elif number not in _FROM_THE_TERMINAL or not has_the_terminal():
+        elif number not in FROM_THE_TERMINAL or not has_the_terminal():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
 
@@ -54,12 +50,12 @@ def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
         for number in early:
             pass_on(number, None)
         status = process.wait()
-    return _KILLED - status if status < 0 else status
+    return ENDED_BY - status if status < 0 else status
 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _PASSED_ON}
+    before = {number: signal.signal(number, handler) for number in PASSED_ON}
     try:
         yield
     finally:

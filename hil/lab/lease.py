@@ -1,8 +1,8 @@
 """The exclusive right to one board, on this machine, for as long as a process holds it.
 
-Not in the firmware: the board answers whoever asks. The right is a kernel lock for each serial number, and a
-line of those who wait for one: first come, first served. A lease of several boards takes any that is free and
-that nobody earlier in line could take.
+The firmware knows no leases: a board answers every process. The right is a kernel lock for each serial
+number, and a line of waiting processes: first come, first served. A wait for one of several boards takes any
+that is free and that no earlier process in line waits for.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ SPARE_NAMES = 3
 """How many more names a lock file may have, where another user made something else of its first one."""
 
 DECIDE_S = 0.1
-"""How long those ahead may take to decide before somebody who will not wait is turned away."""
+"""How long processes ahead in line may take to decide before one that will not wait is refused."""
 
 PATIENCE_S = 3.0
-"""Whoever leaves a free board lying for so long, though it is their turn, is stopped or stuck: pass them."""
+"""Skip the first waiter if it has not taken a free board within this time: it is stopped or stuck."""
 
 
 def lock_path(folder: Path, serial: str) -> Path:
@@ -76,11 +76,11 @@ def holder_of(folder: Path, serial: str) -> Holder | None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What somebody in line may want to know.
+    """What a wait for a board can tell its user.
 
     Attributes:
-        holders: Each board that would do, and who holds it (None: it does not say).
-        ahead: Who came earlier and could take one of them, the earliest first.
+        holders: Each board that would do, and its holder; None if the lock file names none.
+        ahead: Earlier waiters that could take one of them, the earliest first.
         elsewhere: Each board that is held under a lock file of another folder, and by which process.
     """
 
@@ -112,7 +112,7 @@ class Lease:
         self._write()
 
     def note(self, test: str) -> None:
-        """Say in the lock file what the board is used for now."""
+        """Write into the lock file what the board is used for now."""
         self.holder = replace(self.holder, test=test)
         self._write()
 
@@ -172,13 +172,13 @@ def hold_any(  # noqa: PLR0913 - by keyword, and most are left out
         serials: The boards that would do, the preferred one first.
         wait_s: How long to wait.
         test: What it is held for, for others to read.
-        on_wait: Called when the wait begins, and whenever those change who are waited for.
+        on_wait: Called when the wait begins, and when the holders or the earlier waiters change.
         folder: Where the locks are; None: the machine's own folder.
         host: Where the boards are plugged in: their device nodes are locked as well, so that processes with
             different folders meet. None: for boards of other machines.
 
     Raises:
-        BoardBusyError: All stayed held; it names who holds them.
+        BoardBusyError: All stayed held; the error names their holders.
         UsageError: The folder of the lock files cannot be used, or no board was named.
     """
     if not serials:
@@ -255,7 +255,7 @@ class _Wait:
         return serial
 
     def _listen(self, limit_s: float) -> bool:
-        """Sleep until a bell; at once True when there was none yet: what came before it went unheard."""
+        """Sleep until a bell rings; the first call returns True at once, as earlier bells went unheard."""
         if self._bell is None:
             descriptors = [self._line.descriptor, *(lock.descriptor for lock in self.locks.values())]
             self._bell = Bell([descriptor for descriptor in descriptors if descriptor >= 0])
@@ -276,7 +276,7 @@ class _Wait:
         return any(serial in ticket.serials for ticket in self._ahead)
 
     def _try_left_lying(self, lock: LockFile) -> bool:
-        """Lock a board that is promised to somebody ahead, if it was free for so long that they are stopped.
+        """Lock a board that is promised to an earlier waiter, if it was free for `PATIENCE_S` already.
 
         The bell rings before a lock is given up: silence means that the board was free all the time.
         """

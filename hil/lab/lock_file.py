@@ -1,4 +1,4 @@
-"""One lock file, which the kernel holds for whoever locked it first.
+"""One lock file, which the kernel keeps for the process that locked it first.
 
 The lock (`flock`) belongs to the open file, not to the process: it ends when the last process that shares the
 open file has closed it, however that process ends. That is what lets a guard take part in its holder's lock.
@@ -49,7 +49,7 @@ class LockFile:
 
     @property
     def descriptor(self) -> int:
-        """The open file, for whoever watches it or takes part in its lock; -1 when it is closed."""
+        """The open file, for a bell that watches it or a guard that shares its lock; -1 when it is closed."""
         return self._descriptor
 
     @property
@@ -58,7 +58,7 @@ class LockFile:
         return -1 if self.node is None else self.node.descriptor
 
     def try_lock(self) -> bool:
-        """Lock it if nobody holds it; never waits.
+        """Lock it if no process holds it; never waits.
 
         Raises:
             UsageError: The folder's file system knows no locks.
@@ -74,7 +74,7 @@ class LockFile:
         return self._lock_node()
 
     def unlock(self) -> None:
-        """Give it up, also for those who share it, and let its watchers know; harmless when repeated.
+        """Give it up, also for processes that share it, and ring for its watchers; harmless when repeated.
 
         Its content goes first, then the node: a process that gets the file next gets the node, too. The
         kernel announces the closing of a file before it takes the lock away, so the touch after the unlocking
@@ -97,21 +97,21 @@ class LockFile:
             os.utime(self._descriptor)
 
     def read(self) -> bytes:
-        """Return what its holder wrote; anybody may ask."""
+        """Return what its holder wrote."""
         return os.pread(self._descriptor, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
         """Replace its content. Only for its holder.
 
-        The content only tells others who it is: where there is no room for it, the lock holds all the same.
+        The content only names the holder: if there is no room for it, the lock holds all the same.
         """
         with suppress(OSError):
             os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
 
     def close(self) -> None:
-        """Have no part in it any more; harmless when repeated.
+        """Close this process's copy; harmless when repeated.
 
-        The lock ends with it, unless another process (a guard) shares it.
+        The lock ends with it, unless another process (a guard) shares the open file.
         """
         if self.node is not None:
             self.node.close()

@@ -71,13 +71,13 @@ class NodeLock:
         return True
 
     def unlock(self) -> None:
-        """Give the node up, also for those who share it; harmless when repeated."""
+        """Unlock the node, also for processes that share it, and close it; harmless when repeated."""
         if self._descriptor >= 0:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self.close()
 
     def close(self) -> None:
-        """Have no part in it any more; harmless when repeated."""
+        """Close this process's copy; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

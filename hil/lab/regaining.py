@@ -1,7 +1,7 @@
-"""A lock file that was removed or replaced under its holder is locked again, as others find it.
+"""Lock a lock file again that was removed or replaced while it was held.
 
 A cleaner of old files, or its owner, may remove a lock file. Its holder still has the lock of the removed
-file, and the next one would lock a new file of the same name.
+file, and the next process would lock a new file of the same name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a board is made safe, as plain data: a guard carries it to a time when nobody is left to ask.
+"""How a board is made safe, as plain data, so that a guard can do it after its parent has died.
 
 The action is named, not called: a function that takes the serial number and keyword arguments of plain data,
 and returns what the DUT drew afterwards in amperes (None: not measured), or `MadeSafe` where there is more to
@@ -56,7 +56,7 @@ class MadeSafe(NamedTuple):
 
     Attributes:
         amps: What the DUT drew afterwards; None: not measured.
-        remark: What else is to be told, such as who lost the stick by it.
+        remark: What else is to be told, such as which process lost the stick.
     """
 
     amps: float | None

@@ -154,7 +154,7 @@ def spoilt(path: Path, error: OSError | None = None, because: str = "") -> Spoil
 def spoilt_by(path: Path) -> SpoiltFileError | None:
     """Return what is wrong with whatever has a file's name; None if it is a file for all, or not there.
 
-    The answer rests on what it is, not on who asks: all users must come to the same one.
+    The answer depends on the file, not on the user who asks: all users must get the same one.
     """
     try:
         facts = path.lstat()
@@ -202,7 +202,7 @@ def _check(path: Path, descriptor: int) -> os.stat_result:
         raise spoilt(path)
     wanted = _final_mode(path.parent.stat())
     is_shared = facts.st_mode & wanted == wanted
-    if facts.st_nlink > 1 and not is_shared:  # it may be somebody's file, which others may not write
+    if facts.st_nlink > 1 and not is_shared:  # others may not write to a file of its owner
         raise spoilt(path, because="not a plain file of one name, but a second name of a file")
     if not is_shared and os.geteuid() in {0, facts.st_uid}:
         os.fchmod(descriptor, wanted)
@@ -259,7 +259,7 @@ def _bear_without_a_name(path: Path, content: bytes) -> None:
 
 
 def _bear_by_rename(path: Path, content: bytes) -> None:
-    """Do the same where files without a name cannot be had."""
+    """Make a file under a spare name and rename it, where a file without a name cannot be made."""
     beside = _made_beside(path, content)
     try:
         _rename_to_a_free_name(beside, path)

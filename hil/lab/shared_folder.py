@@ -1,4 +1,4 @@
-"""The one folder on a machine where everybody's leases meet.
+"""The one folder on a machine where the leases of all users meet.
 
 Any user who may write to the folder may also prepare it, so it is not trusted before it was looked at.
 """

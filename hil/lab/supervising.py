@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDED_BY",
+    "FROM_THE_TERMINAL",
     "GRACE_S",
     "GUARDS_LIMIT_S",
     "HEARD",
     "PARENT_GONE",
+    "PASSED_ON",
     "become",
     "has_the_terminal",
     "look_after",
@@ -46,8 +48,8 @@ GRACE_S = 1.0
 """How long processes that a command left behind may take to end."""
 
 _PR_SET_PDEATHSIG = 1
-_FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
-_PASSED_ON = _FROM_THE_TERMINAL | {
+FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
+PASSED_ON = FROM_THE_TERMINAL | {
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGUSR1,
@@ -56,7 +58,7 @@ _PASSED_ON = _FROM_THE_TERMINAL | {
 PARENT_GONE = signal.SIGRTMIN
 """What the kernel sends to a process that asked for it when its parent has ended."""
 
-HEARD = _PASSED_ON | {signal.SIGCHLD, PARENT_GONE}
+HEARD = PASSED_ON | {signal.SIGCHLD, PARENT_GONE}
 """What `look_after` waits for: to be blocked before the child exists."""
 
 _USUAL = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGCHLD")
@@ -111,7 +113,7 @@ def look_after(child: int, *, of_a_leader: bool = False) -> int:
             ended = reap()
             if child in ended:
                 return ended[child] if ended[child] >= 0 else ENDED_BY - ended[child]
-        elif of_a_leader or number not in _FROM_THE_TERMINAL or not has_the_terminal():
+        elif of_a_leader or number not in FROM_THE_TERMINAL or not has_the_terminal():
             with suppress(ProcessLookupError):
                 os.kill(child, number)
 

@@ -1,9 +1,9 @@
-"""The line of those who wait for a board: first come, first served, over all users of the machine.
+"""The line of processes that wait for a board: first come, first served, over all users of the machine.
 
-One file, `hil-queue`, divided into slots. Whoever waits locks a slot (an open-file-description lock on one
-byte: others can ask about it without touching it) and writes a ticket into it. A ticket counts while its slot
-is locked, and the kernel unlocks the slot of a process that ends, however it ends. So nothing has to be
-tidied up after anybody: the next one in line takes the slot and writes over it.
+One file, `hil-queue`, divided into slots. A waiting process locks a slot (an open-file-description lock on
+one byte: others can ask about it without touching it) and writes a ticket into it. A ticket counts while its
+slot is locked, and the kernel unlocks the slot of a process that ends, however it ends. So nothing has to be
+tidied up: a later process takes the slot and writes over it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One who waits.
+    """A waiting process.
 
     Attributes:
         number: When it came: nanoseconds of the machine's monotonic clock, the same for all processes.
         serials: The boards that would do.
-        who: Who it is, and since when it waits.
+        who: The process, and since when it waits.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Ticket:
 
     @classmethod
     def from_json(cls, slot: bytes) -> Ticket | None:
-        """Read a slot; None where it is empty, half written, or was written by somebody else's program."""
+        """Read a slot; None if it is empty, half written, or was written by another program."""
         try:
             facts = json.loads(slot)
             who, number, serials = Holder.from_data(facts["who"]), facts["number"], facts["serials"]
@@ -73,7 +73,7 @@ class PlaceInLine:
     Args:
         folder: The machine's lock folder.
         serials: The boards that would do.
-        who: Who waits.
+        who: The process that waits.
 
     Raises:
         SpoiltFileError: The line's file cannot be used, or it is full.
@@ -95,11 +95,11 @@ class PlaceInLine:
 
     @property
     def descriptor(self) -> int:
-        """The line's open file, for a bell; it rings when somebody comes or goes."""
+        """The line's open file, for a bell; it rings when a process joins or leaves."""
         return self._descriptor
 
     def ahead(self) -> list[Ticket]:
-        """Who came earlier and still waits, the earliest first."""
+        """Return the tickets of processes that came earlier and still wait, the earliest first."""
         before = [
             (ticket.number, slot, ticket)
             for slot, ticket in _tickets(self._descriptor)
@@ -120,7 +120,7 @@ class NoLine:
     descriptor = -1
 
     def ahead(self) -> list[Ticket]:
-        """Return nothing: who else waits is not known."""
+        """Return nothing: other waiting processes are not known."""
         return []
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class NoLine:
 
 
 def waiting(folder: Path) -> list[Ticket]:
-    """Who waits on this machine, the earliest first; for those who only want to know."""
+    """Return the tickets of all waiting processes, the earliest first; does not join the line."""
     descriptor = open_shared(folder / LINE_NAME)
     try:
         return sorted((ticket for _slot, ticket in _tickets(descriptor)), key=lambda ticket: ticket.number)
@@ -176,7 +176,7 @@ def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:
 
 
 def _is_locked(descriptor: int, slot: int) -> bool:
-    """Whether somebody else has the slot; asking disturbs nobody."""
+    """Return True if another process has the slot; asking changes nothing."""
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
     answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
     return bool(answer[0] != fcntl.F_UNLCK)
