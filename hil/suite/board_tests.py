@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["NOT_EXCUSED", "BoardGiver", "BoardTests", "TestsNotBegun"]
+__all__ = ["NOT_EXCUSED", "PASSED", "BoardGiver", "BoardTests", "TestsNotBegun"]
 
 NOT_EXCUSED = pytest.StashKey[str]()
 """The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
 
+PASSED = pytest.StashKey[bool]()
+"""Whether the body of the test's present attempt has passed, not as an `xfail` that it was not meant to."""
 
 _FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
 """For each attempt of a test how it failed first; None: it has not failed, or only for want of hardware."""
@@ -107,6 +109,7 @@ class BoardTests:
         if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
             item.stash[NOT_EXCUSED] = ""
+            item.stash[PASSED] = False
             item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
             self._boards.check(item)
 
@@ -121,6 +124,8 @@ class BoardTests:
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
             report.outcome = "failed"
             del report.wasxfail
+        if call.when == "call":
+            item.stash[PASSED] = report.passed and not hasattr(report, "wasxfail")
         if _FAILURES in item.stash:
             self._remember(item, report, item.stash[_FAILURES])
         return report

@@ -27,16 +27,17 @@ __all__ = [
     "describe_board",
     "describe_image",
     "describe_judgement",
+    "describe_late_loss",
     "describe_power",
     "describe_test",
     "describe_unasked",
     "forget_judgement",
-    "is_judged",
     "overrule_judgement",
     "planned",
 ]
 
 _JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
+_LATE_LOSS = "hil_lost_in_teardown"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,6 +67,7 @@ class TestRecord:
         headline: How the reason begins.
         board: What it ran on, if a board was held.
         unasked: It passed and never asked that board for anything.
+        late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
     """
 
     __test__ = False  # pytest would take the name for a test class
@@ -80,6 +82,7 @@ class TestRecord:
     headline: str = ""
     board: BoardUsed | None = None
     unasked: bool = False
+    late_loss: str = ""
 
     @property
     def was_tested(self) -> bool:
@@ -135,14 +138,15 @@ def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -
     _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
 
 
-def is_judged(item: pytest.Item) -> bool:
-    """Whether an earlier phase of the test's attempt has told why its hardware could not be used."""
-    return any(name in _JUDGEMENT for name, _ in item.user_properties)
+def describe_late_loss(item: pytest.Item, judgement: Judgement) -> None:
+    """Note that a test's board was lost in its tear-down, unless an earlier phase has told the loss."""
+    if not any(name in _JUDGEMENT for name, _ in item.user_properties):
+        _note(item, {_LATE_LOSS: judgement.reason})
 
 
 def forget_judgement(item: pytest.Item) -> None:
     """Forget what an earlier attempt proved: it says nothing about the one that begins."""
-    kept = [(name, value) for name, value in item.user_properties if name not in _JUDGEMENT]
+    kept = [one for one in item.user_properties if one[0] not in {*_JUDGEMENT, _LATE_LOSS}]
     if len(kept) < len(item.user_properties):
         item.user_properties[:] = kept
 
@@ -231,6 +235,7 @@ class Ledger:
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
         record.unasked = "hil_unasked" in facts
+        record.late_loss = facts.get(_LATE_LOSS, "")
         if "hil_board" in facts:
             simulated = facts["hil_board_is"] == "simulated"
             record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
@@ -251,6 +256,10 @@ class Ledger:
     def reasons(self) -> Counter[str]:
         """Count the distinct reasons for which hardware could not be used."""
         return Counter(record.reason for record in self.records.values() if record.verdict)
+
+    def late_losses(self) -> Counter[str]:
+        """Count how boards were lost in the tear-down of tests that had their outcome already."""
+        return Counter(record.late_loss for record in self.records.values() if record.late_loss)
 
     def counts(self, kind: Kind) -> dict[str, int]:
         """Count the tests of one kind by what became of them."""

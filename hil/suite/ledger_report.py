@@ -57,6 +57,10 @@ def summary_lines(ledger: Ledger) -> list[str]:
         if counts["planned"]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
+    late = ledger.late_losses().most_common()
+    lines += [
+        f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
+    ]
     return lines + vanished_lines(ledger)
 
 

@@ -7,6 +7,7 @@ first.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
@@ -47,6 +48,7 @@ class RestingFixtures:
         self._begun: list[Fixture] = []
         self._set_up: dict[Fixture, Request] = {}  # in the order in which they were complete, as pytest's own
         self._resting: set[Fixture] = set()
+        self._raised: list[tuple[BaseException, str]] = []
 
     def __bool__(self) -> bool:
         """Return True if any fixture rests on the board."""
@@ -75,6 +77,21 @@ class RestingFixtures:
                 self._forget(last)
         self._resting.intersection_update(self._begun)
         return errors
+
+    def is_own(self, error: BaseException) -> bool:
+        """Return True if an error of a tear-down came from the test itself or a fixture of its alone.
+
+        False: all of it came from fixtures of a wider scope.
+        """
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(self.is_own, error.exceptions))
+        scopes = [scope for raised, scope in self._raised if raised is error]
+        return not scopes or scopes[0] == "function"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Forget what the tear-downs of the test before raised."""
+        self._raised.clear()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Fixture, request: Request) -> Generator[None, object, object]:
@@ -137,11 +154,12 @@ class RestingFixtures:
         fixture.addfinalizer = addfinalizer  # type: ignore[method-assign]
 
     def _finalize(self, fixture: Fixture, finalizer: Callable[[], object]) -> None:
-        if fixture not in self._resting:
-            finalizer()
-            return
-        with self.block.lifted():
-            finalizer()
+        try:
+            with self.block.lifted() if fixture in self._resting else nullcontext():
+                finalizer()
+        except BaseException as error:
+            self._raised.append((error, str(fixture.scope)))  # first the fixture that ended with it
+            raise
 
 
 def raise_together(errors: list[BaseException], what: str) -> None:

@@ -13,12 +13,13 @@ import pytest
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
 from hil.lab.guard_survival import dangers, is_first
-from hil.suite.board_tests import NOT_EXCUSED, BoardTests, TestsNotBegun
+from hil.suite.board_tests import NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun
 from hil.suite.console_report import ConsoleReport
 from hil.suite.giving import Giving
-from hil.suite.ledger import Ledger, describe_judgement, is_judged, planned
+from hil.suite.ledger import Ledger, describe_judgement, describe_late_loss, planned
 from hil.suite.ledger_report import JunitLedger, write_summary
 from hil.suite.mistakes import Mistakes
+from hil.suite.one_outcome import OneOutcome
 from hil.suite.options import Where, is_no_run, read_options
 from hil.suite.processes import Processes
 from hil.suite.repeating import Repeats
@@ -62,6 +63,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(run.processes, "hil-processes")
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
+    config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
     config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
@@ -150,8 +152,10 @@ class Run:
             if judgement.verdict is Verdict.LOST:
                 self.giving.lost()
             required = self.options.require or kind_of(item) is Kind.MIXED
-            if call.when == "teardown" and is_judged(item) and not required:
-                call.excinfo = None  # the body's skip has told it: one loss is one outcome
+            own = item.stash.get(PASSED, False) and self._resting.is_own(call.excinfo.value)
+            if call.when == "teardown" and not own and not required:
+                describe_late_loss(item, judgement)
+                call.excinfo = None  # the test has its outcome: one loss is no second one
                 return
             describe_judgement(item, judgement, REASONS[judgement.verdict])
             if required:

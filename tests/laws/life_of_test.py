@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from run_results import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from run_record import Record, Request, Told
     from suite_plan import Suite, Test
@@ -55,12 +55,12 @@ class Life:
         """
         reruns = [at for at, report in enumerate(self.reports) if report.facts["outcome"] == "rerun"]
         counted = self.reports[reruns[-1] + 1 :] if reruns else self.reports
-        return [word for report in counted if (word := _category(report))]
+        return _words(counted)
 
     @property
     def counted(self) -> list[str]:
         """What the terminal counts: the same, with what came before a rerun."""
-        return [word for report in self.reports if (word := _category(report))]
+        return _words(self.reports)
 
     @property
     def outcome(self) -> str:
@@ -82,6 +82,19 @@ class Life:
             for request in record.requests
             if request.pid == self.pid and began < request.at < (ended or began) and not request.is_look
         ]
+
+
+def _words(reports: Iterable[Told]) -> list[str]:
+    """Return the outcomes of reports; a proven skip in the tear-down takes the place of a pass."""
+    words: list[str] = []
+    for report in reports:
+        word = _category(report)
+        in_teardown = report.facts["when"] == "teardown" and "hil_verdict" in report.facts["facts"]
+        if word == "skipped" and in_teardown and words[-1:] == ["passed"]:
+            words.pop()
+        if word:
+            words.append(word)
+    return words
 
 
 def _category(report: Told) -> str:

@@ -140,6 +140,24 @@ def test_every_test_has_one_outcome_finds_none() -> None:
     assert {"every_test_has_one_outcome", "all_accounts_agree"} <= broken
 
 
+def test_every_test_has_one_outcome_accepts_a_skip_in_the_place_of_a_pass() -> None:
+    run = run_of(outcome="skipped")
+    run.record.begin("unplug", ONE)
+    report(run.record, "call", "passed")
+    report(run.record, "teardown", "skipped", hil_verdict="lost")
+
+    assert [law for law in map(str, laws.breaches(run)) if "outcome" in law or "accounts" in law] == []
+
+
+@pytest.mark.parametrize("outcome", ["failed", "skipped", "passed"])
+def test_every_test_has_one_outcome_finds_a_skip_beside_another_outcome(outcome: str) -> None:
+    run = run_of(outcome=outcome, steps=())
+    report(run.record, "call", outcome)
+    report(run.record, "teardown", "skipped")
+
+    assert any(line.startswith("every_test_has_one_outcome") for line in laws.breaches(run))
+
+
 def test_all_accounts_agree_finds_a_failure_that_junit_lacks() -> None:
     run = run_of(outcome="failed", steps=("on", "fail"))
     request(run, ONE, FORCE_ON, UNDER_LEASE)

@@ -20,9 +20,9 @@ from hil.dutlink.waiting import hold
 from hil.errors import UsageError
 from hil.lab.lab_file import find_lab, parse_lab, read_lab
 from hil.lab.place import Place, schema
-from hil.sim.backend import simulated_host
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 SET_PIN, PIN_A, LOW = 5, 1, "00"
 ROOT = Path(__file__).parents[3]

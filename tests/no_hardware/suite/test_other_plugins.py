@@ -107,7 +107,7 @@ def test_a_board_that_cannot_be_made_safe_makes_the_run_fail(run_suite: RunSuite
 from hil.errors import TransferError
 
 def test_breaks_the_board(dutlink):
-    def fail():
+    def fail(**_):
         raise TransferError("it did not take the request")
     dutlink.make_safe = fail
 """

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from hil.history.store import History
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conftest import InnerRun, RunSuite
 
@@ -52,15 +53,15 @@ LOSES_AT_THE_END = """
 import os, pytest
 from hil.sim.control_client import ControlClient
 
-@pytest.fixture
+@pytest.fixture(scope="function")
 def switched_off_afterwards(power):
     yield
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "unplug")
     power.force_off()
 
-def test_passes(switched_off_afterwards):
-    pass
+def test_passes(switched_off_afterwards, power):
+    power.read()
 """
 WAITS_OUT = """
 import pytest, usb.core
@@ -112,6 +113,25 @@ def run(
     monkeypatch.setenv("INNER_CONTROL", str(port))
     monkeypatch.setenv("INNER_SERIAL", serial)
     return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+
+
+def lost_in_a(scope: str) -> str:
+    """A suite whose only test loses its board in the tear-down of a fixture of that scope."""
+    return LOSES_AT_THE_END.replace('scope="function"', f'scope="{scope}"')
+
+
+def counts_of(inner: InnerRun) -> tuple[str, str]:
+    """What the terminal's last line and the ledger count."""
+    last = next(line for line in reversed(inner.text.splitlines()) if " in " in line and "==" in line)
+    ledger = next(line for line in inner.text.splitlines() if line.startswith("hardware: "))
+    return last.strip("= ").partition(" in ")[0], ledger.removeprefix("hardware: ")
+
+
+def outcomes_in(history: str) -> list[str]:
+    """What a history file says became of each attempt."""
+    with History(Path(history)) as kept:
+        (run,) = kept.runs()
+        return [attempt.outcome.name.lower() for attempt in kept.attempts(run.key)]
 
 
 FAULTS = {
@@ -267,10 +287,45 @@ def test_a_board_that_works_through_a_sequence_is_waited_for(
     assert inner.results() == {"test_times_out_in_a_sequence": "failed", "test_comes_later": "passed"}
 
 
-def test_a_board_lost_in_teardown_skips_there(run: RunOnSimulator, workers: tuple[str, ...]) -> None:
-    inner = run(LOSES_AT_THE_END, *workers)
+def test_board_lost_in_own_teardown_takes_the_pass_back_in_each_account(
+    run: RunOnSimulator, workers: tuple[str, ...]
+) -> None:
+    inner = run(LOSES_AT_THE_END, *workers, "--hil-history=history.db")
 
-    assert inner.outcomes["test_passes"].result == "skipped", inner.text
+    assert counts_of(inner) == ("1 skipped", "1 planned, 0 ran, 0 failed, 1 skipped"), inner.text
+    assert inner.outcomes["test_passes"].result == "skipped"
+    assert (inner.status, outcomes_in("history.db")) == (Status.GREEN, ["skipped"])
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+def test_board_lost_in_teardown_of_a_wider_fixture_leaves_the_pass(
+    scope: str, run: RunOnSimulator, workers: tuple[str, ...]
+) -> None:
+    inner = run(lost_in_a(scope), *workers, "--hil-history=history.db")
+
+    assert counts_of(inner) == ("1 passed", "1 planned, 1 ran, 0 failed, 0 skipped"), inner.text
+    assert inner.outcomes["test_passes"].result == "passed"
+    assert "1 x in a tear-down, after the test had its outcome: DUTLink lost" in inner.text
+    assert (inner.status, outcomes_in("history.db")) == (Status.GREEN, ["passed"])
+
+
+@pytest.mark.parametrize("scope", ["function", "module"])
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [("assert not power", "1 failed"), ("pytest.skip('x')", "1 skipped"), ("pytest.xfail('x')", "1 xfailed")],
+)
+def test_board_lost_in_teardown_leaves_the_outcome_of_the_body(
+    body: str, outcome: str, scope: str, run: RunOnSimulator
+) -> None:
+    inner = run(lost_in_a(scope).replace("    power.read()", f"    {body}"))
+
+    assert counts_of(inner)[0] == outcome, inner.text
+
+
+def test_board_lost_in_teardown_is_an_error_where_hardware_is_required(run: RunOnSimulator) -> None:
+    inner = run(lost_in_a("module"), "--hil-require")
+
+    assert (counts_of(inner)[0], inner.status) == ("1 passed, 1 error", Status.BENCH_NOT_READY), inner.text
 
 
 def test_a_board_that_answers_again_is_used_again(run: RunOnSimulator) -> None:

@@ -1,0 +1,42 @@
+"""One outcome for each test: a skip in a test's tear-down takes the place of its pass on the terminal.
+
+pytest reports a body before its tear-down begins. A test whose own tear-down needed the board, and met its
+loss, was not tested to its end: JUnit, ledger and history call it skipped, and so do the terminal's counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["OneOutcome"]
+
+
+class OneOutcome:
+    """The plugin, of use in the process that has the terminal.
+
+    Args:
+        config: The run, as this process knows it.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the pass out of the terminal's counts when a tear-down says that the board was lost."""
+        if report.when != "teardown" or not report.skipped:
+            return
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and any(name == "hil_verdict" for name, _ in report.user_properties):
+            terminal.stats["passed"] = _without(terminal.stats.get("passed", ()), report.nodeid)
+            if not terminal.stats["passed"]:
+                del terminal.stats["passed"]
+
+
+def _without(passes: Iterable[pytest.TestReport], nodeid: str) -> list[pytest.TestReport]:
+    return [one for one in passes if one.nodeid != nodeid]
