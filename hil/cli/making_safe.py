@@ -95,7 +95,13 @@ class MakingSafe:
         if self._lab.leaves_alone(board):
             return self._left_alone(board)
         try:
-            with hold(board, wait_s=self._wait.left_s, test="hil safe", on_wait=self._tell_waiting) as lease:
+            with hold(
+                board,
+                wait_s=self._wait.left_s,
+                test="hil safe",
+                on_wait=self._tell_waiting,
+                host=self._host,
+            ) as lease:
                 if not read_record(lock_folder(), board).needs_safety:
                     return _row(board, "safe", None, "its record says so: nothing was done")
                 event = make_safe_now(lease, self._lab.safety_of(board, self._safety))

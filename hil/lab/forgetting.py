@@ -38,7 +38,8 @@ def forget_boards(serials: Iterable[str], folder: Path | None = None) -> None:
 
 def _forget(folder: Path, serial: str) -> None:
     path = lock_path(folder, serial)
-    if not path.exists():
+    if not path.exists():  # it was never held, and what is known of its stick is of no use to others
+        forget_sockets(folder, serial)
         return
     lock = LockFile(path)
     try:

@@ -105,11 +105,25 @@ def work(lock_descriptor: int, text: str) -> None:
     watchdog = threading.Timer(task.safety.limit_s + HANG_S, _give_up, (task, lock, why))
     watchdog.daemon = True
     watchdog.start()
+    if not _follow_board(task, lock):
+        watchdog.cancel()
+        lock.unlock()
+        return
     event = attempt(task.safety, task.serial, why=why, by="guard")
     watchdog.cancel()
     _finish(task, lock, event)
     if event.silent:
         linger(task, why)
+
+
+def _follow_board(task: GuardTask, lock: LockFile) -> bool:
+    """Lock the board's device node as it is now, and return False if another process has it by now."""
+    from hil.lab.safe import host_of  # noqa: PLC0415 - the driver is for guards that have work to do
+
+    if lock.node is None:
+        return True
+    lock.node.locate(host_of(task.safety))
+    return lock.node.try_lock()
 
 
 def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:

@@ -19,7 +19,7 @@ from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, record_path, write_record
 from hil.lab.guard import Guard
 from hil.lab.guard_work import GuardTask
-from hil.lab.regaining import regained
+from hil.lab.regaining import node_followed, regained
 from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
@@ -88,6 +88,19 @@ class GuardedLease:
             self._lock_again()
         self._lease.note(test)
 
+    def follow_board(self) -> None:
+        """Lock the board's device node as it is now: a board that was plugged in again has another one.
+
+        Call it before such a board is opened again. Another guard takes the place of the one that shares the
+        lock of the old node.
+
+        Raises:
+            BoardBusyError: Another process, with another lock folder, holds the board by now.
+            GuardError: No guard can run that shares the lock of the new node.
+        """
+        if node_followed(self._lease.lock, self.serial):
+            self._replace_guard()
+
     def lend(self) -> str:
         """Return a word by which other processes use the board under this lease; see `hil.lab.borrowed`."""
         return self._lease.lend()
@@ -105,15 +118,21 @@ class GuardedLease:
             return
         self._lease.lock = regained(old, self.serial)
         self._lease.note(self.holder.test)
-        if guard is not None and self._new_guard is not None:
-            try:
-                self.put_under(self._new_guard(), self._safety)
-            except BaseException:
-                self._guard = guard
-                raise
-            guard.release()
-            guard.join()
+        self._replace_guard()
         old.close()
+
+    def _replace_guard(self) -> None:
+        """Put a guard beside this process that shares the locks as they are now, then end the one before."""
+        guard = self._guard
+        if guard is None or self._new_guard is None:
+            return
+        try:
+            self.put_under(self._new_guard(), self._safety)
+        except BaseException:
+            self._guard = guard
+            raise
+        guard.release()
+        guard.join()
 
     def release(self, position: str = "off") -> None:
         """Give back a board that its holder has made safe; harmless when repeated.

@@ -50,6 +50,10 @@ class NodeLock:
         """The open node; -1 when there is none."""
         return self._descriptor
 
+    def locate(self, host: Host | None) -> None:
+        """Say where the board is plugged in, after its open node alone was known; None: still not known."""
+        self._host = host
+
     def try_lock(self) -> bool:
         """Lock the board's node as it is now, and return False if another process has it; never waits."""
         self.taken = ""

@@ -1,7 +1,8 @@
-"""Lock a lock file again that was removed or replaced while it was held.
+"""Lock again what was removed or replaced while it was held: a lock file, or a board's device node.
 
 A cleaner of old files, or its owner, may remove a lock file. Its holder still has the lock of the removed
-file, and the next process would lock a new file of the same name.
+file, and the next process would lock a new file of the same name. A board that is plugged in again has
+another node in the same way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from hil.errors import BoardBusyError
 from hil.lab.holder import Holder
 from hil.lab.lock_file import LockFile
 
-__all__ = ["regained"]
+__all__ = ["node_followed", "regained"]
 
 REGAIN_S = 2.0
 """A process that looks whether the board is free gives the file back at once, because the node is locked."""
@@ -36,3 +37,24 @@ def regained(old: LockFile, serial: str) -> LockFile:
         )
     fresh.node, old.node = old.node, None
     return fresh
+
+
+def node_followed(lock: LockFile, serial: str) -> bool:
+    """Lock the node that the board has now; return True if that is not the node that was locked.
+
+    Raises:
+        BoardBusyError: Another process holds it, under a lock file of another folder.
+    """
+    node = lock.node
+    if node is None:
+        return False
+    before = node.descriptor
+    if until(node.try_lock, REGAIN_S) is None:
+        raise BoardBusyError(
+            f"board {serial} was taken by another process",
+            why=f"it was plugged in again, and is held at {node.taken} now, without a lock file in "
+            f"{lock.path.parent}",
+            remedy="give both one HIL_LOCK_DIR",
+            serial=serial,
+        )
+    return node.descriptor != before

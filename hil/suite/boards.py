@@ -14,6 +14,7 @@ from hil.dutlink.discovery import look
 from hil.dutlink.sighting import Sighting
 from hil.dutlink.waiting import hold
 from hil.errors import (
+    BoardBusyError,
     BoardFaultError,
     BoardLostError,
     HilError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hil.dutlink.board import Board
+    from hil.dutlink.host import Host
     from hil.suite.held import Held
     from hil.suite.hosts import Hosts
     from hil.suite.misspelt import KnownWords
@@ -146,6 +148,12 @@ class BoardKeeper:
             SimulatorError: They cannot be reached.
         """
         return self._hosts.usbip_ports()
+
+    def host(self) -> Host | None:
+        """Return the host that the run was asked to use; None: another machine's, or it cannot be reached."""
+        with suppress(HilError):
+            return None if self._hosts.lock_folder() else self._hosts.chosen()
+        return None
 
     def look_for(self, serial: str) -> Sighting:
         """Take a fresh look at any board of the host that the run was asked to use.
@@ -330,9 +338,12 @@ class BoardKeeper:
 
         Raises:
             BoardLostError: It cannot be opened, or not made safe.
+            BoardBusyError: Another process, with another lock folder, took it when it came back.
         """
         try:
             self._finder.open_again(held)
+        except BoardBusyError:
+            raise
         except HilError as error:
             held.lost = BoardLostError(
                 f"board {held.board.serial} was lost earlier in this run",

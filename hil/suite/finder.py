@@ -120,6 +120,8 @@ class BoardFinder:
             "was lost, and opened again,", "a board that comes back was reset, or its DUT was switched off"
         )
         held.board.close()
+        if held.lease is not None:
+            held.lease.follow_board()
         wiring = self._hosts.wiring_of(serial, self._lab) if held.lease is not None else None
         held.take(open_board(held.host, serial, wiring, limit_s=self._patience_s(serial)))
         held.make_safe()

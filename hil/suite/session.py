@@ -132,7 +132,8 @@ class Run:
             return None
         from hil.suite.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
 
-        return boards_without_part(self.options.lab, self.ledger.serials(), self.giving.keeper.look_for)
+        keeper = self.giving.keeper
+        return boards_without_part(self.options.lab, self.ledger.serials(), keeper.look_for, keeper.host())
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""

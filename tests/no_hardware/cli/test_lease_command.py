@@ -179,12 +179,14 @@ CHILDREN = "sleep 100 & setsid sleep 101 & (setsid sh -c 'sleep 102 & sleep 103'
 
 
 def sleeping(*seconds: int) -> list[int]:
-    """The processes that sleep for so long, by their command lines."""
+    """The processes of this test that sleep for so long: its lock folder is in their environment."""
+    ours = f"HIL_LOCK_DIR={os.environ['HIL_LOCK_DIR']}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = entry.read_bytes().split(b"\0")
-            if words[0] == b"sleep" and int(words[1]) in seconds:
+            environ = entry.with_name("environ").read_bytes().split(b"\0")
+            if words[0] == b"sleep" and int(words[1]) in seconds and ours in environ:
                 found.append(int(entry.parent.name))
     return found
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.dutlink.sockets import Learned, StickNames
 from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardRecord, write_record
 from hil.lab.forgetting import forget_boards
 from hil.lab.lease import hold
+from hil.lab.stick_sockets import StickSockets
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL, OTHER = "5a1c0e01", "0df10035"
+LEARNED = Learned("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
 
 
 def files_of_boards(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("hil-board-*"))
+    return sorted(path.name for path in folder.glob("hil-[bs][ot]*-*"))
 
 
 def use(folder: Path, serial: str) -> None:
@@ -45,6 +49,18 @@ def test_a_board_that_somebody_holds_keeps_its_files(tmp_path: Path) -> None:
     assert len(files_of_boards(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("was_held", [False, True])
+def test_what_was_learned_of_its_stick_goes_too(tmp_path: Path, was_held: bool) -> None:
+    for serial in (SERIAL, OTHER):
+        StickSockets(serial, tmp_path).keep(LEARNED)
+    if was_held:
+        use(tmp_path, SERIAL)
+
+    forget_boards([SERIAL], tmp_path)
+
+    assert files_of_boards(tmp_path) == [f"hil-stick-{OTHER}-{os.geteuid()}.json"]
+
+
 def test_a_board_that_was_never_held_is_no_error(tmp_path: Path) -> None:
     forget_boards([SERIAL], tmp_path / "nowhere")
 
@@ -60,5 +76,6 @@ def test_simulated_boards_leave_files_only_if_they_come_back(
     with SimulatorProcess(boards=1, state=tmp_path / "state" if keeps_state else None) as simulator:
         locks.mkdir(mode=0o700)
         use(locks, simulator.serials()[0])
+        StickSockets(simulator.serials()[0], locks).keep(LEARNED)
 
     assert until(lambda: bool(files_of_boards(locks)) == keeps_state, 5)

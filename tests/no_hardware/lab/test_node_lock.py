@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,16 +15,19 @@ import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.dutlink.host import Host
+from hil.dutlink.sighting import Sighting
 from hil.dutlink.usb_node import usb_node
 from hil.dutlink.waiting import until
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, Verdict
 from hil.lab import regaining
 from hil.lab.board_record import read_record
 from hil.lab.guarded import under_guard
+from hil.lab.lab_file import parse_lab
 from hil.lab.lease import hold, hold_any
 from hil.lab.safety import Safety
 from hil.sim.process import SimulatorProcess
 from hil.suite.hosts import simulated_host
+from hil.suite.whole_lab import boards_without_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,15 +45,23 @@ from hil.lab.safety import Safety
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 lease = hold("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
 safety = Safety(action="slow_action:wait_for_file", arguments={"path": str(folder / "go")})
+if len(sys.argv) > 3:
+    found = {"call": "slow_action:host", "arguments": {"root": str(root)}}
+    safety = Safety(arguments={"host": found}, limit_s=0.0)
 guarded = under_guard(lease, safety)
 print(guarded.guard.wait_until_ready(), flush=True)
 for line in sys.stdin:
-    guarded.note(line.strip())
+    guarded.follow_board() if line.strip() == "follow" else guarded.note(line.strip())
     print(guarded.guard.wait_until_ready(), flush=True)
 """
 SLOW_ACTION = """
 import time
 from pathlib import Path
+from hil.dutlink.host import Host
+
+def host(root):
+    waits = lambda: wait_for_file("", policy="", path=f"{root}/go")
+    return Host(backend=waits, dev=Path(root) / "dev", sys=Path(root) / "sys")
 
 def wait_for_file(serial, *, policy, path):
     while not Path(path).exists():
@@ -59,9 +71,9 @@ def wait_for_file(serial, *, policy, path):
 
 
 @contextmanager
-def killable_holder(folder: Path, root: Path) -> Iterator[subprocess.Popen[bytes]]:
+def killable_holder(folder: Path, root: Path, *host: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD_UNTIL_KILLED, str(folder), str(root)],
+        [sys.executable, "-c", HOLD_UNTIL_KILLED, str(folder), str(root), *host],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -84,6 +96,14 @@ def plug(root: Path, serial: str, number: int) -> Path:
     node.parent.mkdir(parents=True, exist_ok=True)
     node.touch(mode=0o444)
     return node
+
+
+def replug(root: Path) -> None:
+    """Give a board another number and node, as a board that is plugged in again gets them."""
+    shutil.rmtree(root / "sys/bus/usb/devices/1-4")
+    (root / "sys/bus/usb/devices/1-4:1.0").rmdir()
+    (root / "dev/bus/usb/001/004").unlink()
+    plug(root, SERIAL, 5)
 
 
 @pytest.fixture
@@ -232,6 +252,97 @@ def test_a_killed_holders_guard_keeps_the_node_until_the_board_is_safe(
         (one / "go").touch()
         hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
         assert until(lambda: not read_record(one, SERIAL).needs_safety, SOON_S)
+
+
+def test_follow_board_locks_the_node_of_a_board_that_was_plugged_in_again(
+    host: Host, one: Path, two: Path, tmp_path: Path
+) -> None:
+    with under_guard(hold(SERIAL, folder=one, host=host), Safety(action="builtins:print")) as lease:
+        first = lease.guard
+        replug(tmp_path)
+        lease.follow_board()
+
+        with pytest.raises(BoardBusyError, match="bus/usb/001/005"):
+            hold(SERIAL, folder=two, host=host)
+        second = lease.guard
+        assert second is not first
+        lease.follow_board()
+        assert lease.guard is second
+    hold(SERIAL, folder=two, host=host).release()
+
+
+def test_follow_board_refuses_a_board_that_another_folder_has_by_now(
+    host: Host, one: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regaining, "REGAIN_S", 0.1)
+    lease = under_guard(hold(SERIAL, folder=one, host=host), Safety(action="builtins:print"))
+    replug(tmp_path)
+    with (
+        hold(SERIAL, folder=two, host=host),
+        pytest.raises(BoardBusyError, match="was taken by another process"),
+    ):
+        lease.follow_board()
+    lease.release()
+
+
+@pytest.mark.parametrize("followed", [True, False], ids=["by its holder", "by its guard alone"])
+def test_guard_keeps_the_node_of_a_board_that_was_plugged_in_again(
+    followed: bool, host: Host, one: Path, two: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
+    with killable_holder(one, tmp_path, *([] if followed else ["here"])) as holder:
+        replug(tmp_path)
+        if followed:
+            assert holder.stdin is not None
+            assert holder.stdout is not None
+            holder.stdin.write(b"follow\n")
+            holder.stdin.flush()
+            assert int(holder.stdout.readline()) > 0
+        holder.kill()
+        holder.wait()
+
+        assert until(lambda: is_busy(host, two), SOON_S)
+        for _ in range(5):
+            assert is_busy(host, two)
+        for folder in (one, tmp_path):
+            (folder / "go").touch()
+        hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+
+
+def test_guard_leaves_a_board_alone_that_another_folder_has_after_a_replug(
+    host: Host, one: Path, two: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
+    with killable_holder(one, tmp_path, "here") as holder:
+        replug(tmp_path)
+        with hold(SERIAL, folder=two, host=host):
+            holder.kill()
+            holder.wait()
+
+            hold(SERIAL, folder=one, wait_s=SOON_S).release()
+            assert read_record(one, SERIAL).needs_safety
+            assert not read_record(one, SERIAL).events
+
+
+def test_whole_lab_names_a_board_that_another_folder_has(
+    host: Host, one: Path, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(two))
+    lab = parse_lab(two / "lab.toml", f'[place.ours]\nserial = "{SERIAL}"\n')
+
+    with hold(SERIAL, folder=one, host=host):
+        (line,) = boards_without_part(lab, (), lambda _serial: Sighting(Verdict.PRESENT), host)
+
+    assert "bus/usb/001/004" in line
+    assert not boards_without_part(lab, (), lambda _serial: Sighting(Verdict.PRESENT), host)
+
+
+def is_busy(host: Host, folder: Path) -> bool:
+    try:
+        hold(SERIAL, folder=folder, host=host).release()
+    except BoardBusyError as error:
+        return "bus/usb/001/005" in error.why
+    return False
 
 
 def test_a_guarded_lease_that_is_given_back_gives_the_node_back(host: Host, one: Path, two: Path) -> None:
