@@ -146,7 +146,8 @@ def test_every_test_has_one_outcome_accepts_a_skip_in_the_place_of_a_pass() -> N
     report(run.record, "call", "passed")
     report(run.record, "teardown", "skipped", hil_verdict="lost")
 
-    assert [law for law in map(str, laws.breaches(run)) if "outcome" in law or "accounts" in law] == []
+    broken = {line.partition(":")[0] for line in laws.breaches(run)}
+    assert not broken & {"every_test_has_one_outcome", "all_accounts_agree"}
 
 
 @pytest.mark.parametrize("outcome", ["failed", "skipped", "passed"])
