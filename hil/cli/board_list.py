@@ -112,7 +112,7 @@ class BoardList:
         return row
 
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
-        """Ask a board that nobody holds; of one that is held its lock file tells."""
+        """Ask a board that is free; of one that is held, read the lock file."""
         try:
             with hold(serial, test="hil boards", host=self._host):
                 self._read_record(row, serial)

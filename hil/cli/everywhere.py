@@ -19,7 +19,7 @@ __all__ = ["commands_below", "complete_board", "equip", "wants_json"]
 
 _OPTION = "--json"
 _MOST_BOARDS = 8
-"""Simulated boards leave records, too; who tests a lot would have hundreds to choose from."""
+"""Simulated boards leave records, too; a user who tests a lot would have hundreds to choose from."""
 
 _HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
 

@@ -55,8 +55,8 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     begin, or the stick stays with the host when COMMAND has ended, with the DUT off and exit status 1.
 
     Signals are passed on to it. Processes that COMMAND started end with it; when this process is killed,
-    they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not put
-    pytest behind this one.
+    they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not run
+    pytest as COMMAND.
 
     Exit status: COMMAND's; 128 and a signal's number if one ended it; 127 if it is not there, 126 if it
     cannot be run; 1 if the board cannot be used, or cannot be made safe afterwards; 2 misuse.

@@ -186,7 +186,7 @@ def _told(error: HilError) -> str:
 
 
 def _left_unsafe() -> list[tuple[str, str]]:
-    """Boards that are on record as not safe and that nobody holds, and what is on record."""
+    """Return the boards that are on record as not safe and that no process holds, and what is on record."""
     folder = lock_folder()
     unsafe = []
     for serial in known_boards(folder):
@@ -198,9 +198,7 @@ def _left_unsafe() -> list[tuple[str, str]]:
 
 
 def _is_held(folder: Path, serial: str) -> bool:
-    if not lock_path(
-        folder, serial
-    ).exists():  # asking must not make files for boards that may never have been
+    if not lock_path(folder, serial).exists():  # `hold` would make a file for a board that may not exist
         return False
     try:
         hold(serial, folder=folder).release()

@@ -1,4 +1,4 @@
-"""Tells a damaged history from one that cannot be used just now, and puts it aside under another name."""
+"""Tell a damaged history from one that cannot be read just now, and rename a damaged one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def damage_in(path: Path) -> str:
-    """Say what is wrong with the bytes of a history; empty if nothing is, or it cannot be looked at."""
+    """Return what SQLite finds wrong with a history; empty if nothing, or if it cannot be read now."""
     if not path.is_file():
         return ""
     try:

@@ -34,7 +34,7 @@ class Moved(NamedTuple):
 
 
 def begin_of(day: date, at: TimeOfDay) -> datetime:
-    """Return when the night of a date begins; one that is skipped begins as long after the change."""
+    """Return when the night of a date begins; a skipped time of day begins as much later as clocks moved."""
     wanted = datetime(day.year, day.month, day.day, at.hour, at.minute)  # noqa: DTZ001 - the host's zone
     return datetime.fromtimestamp(wanted.timestamp(), UTC).astimezone()
 
@@ -68,7 +68,7 @@ def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[Moved]:
 
 
 def summer_time_words(at: TimeOfDay, moved: list[Moved]) -> str:
-    """Say what summer time does to a time of day; empty where no zone's does anything to it."""
+    """Say what summer time does to a time of day; empty if no time zone skips or doubles it."""
     skipped = [one for one in moved if one.is_skipped]
     if skipped:
         first = skipped[0]

@@ -49,7 +49,7 @@ class NightRecord:
 
     @property
     def told(self) -> str:
-        """The meaning for people: first that its boards were simulated, if they were."""
+        """The meaning as people read it; it begins with `SIMULATED` if its boards were."""
         return on_simulated(self.meaning) if self.simulated else self.meaning
 
     def write(self) -> None:

@@ -16,7 +16,7 @@ _PATHS = ("HIL_LAB", "HIL_LOCK_DIR")
 _NO_FILE = "none"
 
 _OF_A_RUN = ("HIL_LEASE", "HIL_END_WITH", "HIL_COMMIT", "HIL_BOARD", "HIL_PLACE", "HIL_STICK", "HIL_TTY")
-"""What a lease or a run tells its children: it says nothing of later ones."""
+"""What a lease or a run tells its children; it means nothing in a later one."""
 
 
 def kept_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

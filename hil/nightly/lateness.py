@@ -1,4 +1,4 @@
-"""Whether last night's run is the one that should be there."""
+"""Look back at the last night: how it went, and whether a later one should have begun."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
 from hil.history.damage import damaged_beside
+from hil.history.facts import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
@@ -17,17 +18,15 @@ from hil.nightly.meaning import LATE, meaning_of, on_simulated
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.history.facts import RunFacts
-
 __all__ = ["look_back"]
 
 _DAY_S = 86_400.0
 _BEGINS_WITHIN_S = 900.0
-"""So long after it was due a night may still begin: a timer has some room, and a host may be slow."""
+"""Seconds after its due time in which a night may still begin: a timer has some room, a host may be slow."""
 
 _EARLY_S = 120.0
 _ROOM_S = 3600.0
-"""Where no timer says when nights are due, the next one may begin so much later in the day than the last."""
+"""Without a timer: seconds by which a night may begin later in the day than the one before."""
 
 _CUT_SHORT = 1
 
@@ -98,8 +97,6 @@ def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
 
 def _recorded(parent: Path, now_s: float) -> RunFacts | None:
     """Return the last night as its own record has it."""
-    from hil.history.facts import RunFacts  # noqa: PLC0415 - where the history is damaged
-
     record = newest_record(parent, now_s)
     if record is None:
         return None

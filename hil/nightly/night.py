@@ -53,7 +53,7 @@ def run_night(
         more: Further arguments for pytest; they win over those that every night has.
         terminal: Where pytest's output is shown.
         tell: Shows the user a line.
-        simulated: Simulated boards are meant, also where nothing but the environment asks for them.
+        simulated: Simulated boards are meant, although nothing but the environment asks for them.
 
     Raises:
         UsageError: A night cannot be kept there.
@@ -148,7 +148,7 @@ def _environ() -> dict[str, str]:
 
 
 def _put_damage_aside(path: Path, tell: Callable[[str], None]) -> None:
-    """Begin a new history where the old one is damaged: no night is lost for it."""
+    """Put a damaged history aside, so that this night is kept in a new one."""
     if damage := damage_in(path):
         try:
             kept = put_aside(path)

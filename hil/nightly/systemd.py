@@ -191,7 +191,7 @@ def _run(*command: str, environ: Mapping[str, str] | None = None) -> subprocess.
 
 
 def _home(environ: Mapping[str, str]) -> Path:
-    """Return this user's home folder; one that is never there for a user who has none."""
+    """Return this user's home folder, or one that does not exist if the user has none."""
     try:
         return Path(environ.get("HOME") or "~").expanduser()
     except RuntimeError:  # neither HOME nor an entry in the password database

@@ -38,8 +38,8 @@ class Schedule:
         arguments: For `hil nightly run`.
         memory: The most it may use, as systemd writes it: `4G`, `50%`.
         limit: How long it may take: `8h`, `90min`.
-        also: When it begins besides: in nights whose time of day summer time skips.
-        environment: What it is told by variables.
+        also: Further times: of nights whose time of day summer time skips.
+        environment: The environment variables of the unit.
 
     Raises:
         UsageError: A limit is none, or a path has a character that no unit file can hold.

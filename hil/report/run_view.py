@@ -97,13 +97,13 @@ class RunView:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether no test of it ran on a real board, and some on simulated ones."""
+        """Whether all boards of its tests were simulated, and there was one."""
         used = {one.board.simulated for one in self.tests if one.board is not None}
         return used == {True}
 
     @property
     def _doubts(self) -> list[str]:
-        """What keeps a run without failures from being as it should be."""
+        """What is wrong with a run in which no test failed."""
         unused = sum(map(len, self.unused.values()))
         unsafe = [one.health.serial for one in self.boards if one.health.state not in {"", "safe"}]
         doubts = [f"{unused} of {len(self.tests)} tests had no hardware"] if unused else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lease_witness import lease_of
 
-from hil.lab.lease import Lease, hold
+from hil.lab.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,7 @@ class FaultScript:
             future = asyncio.run_coroutine_threadsafe(self._held(serial), loop)
             spell = future.result()
             self._over.wait(min(lasts_s, _BUSY_LIMIT_S))
-            _let_go(lease)
+            lease.release()
             loop.call_soon_threadsafe(self._close, spell)
 
         holder = threading.Thread(target=wait_and_hold, name=f"holder of {serial}", daemon=True)
@@ -155,7 +155,3 @@ class FaultScript:
         spell = self._record.begin("busy", serial)
         self._spells.append(spell)
         return spell
-
-
-def _let_go(lease: Lease) -> None:
-    lease.release()

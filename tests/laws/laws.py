@@ -29,7 +29,6 @@ NOTICED_S: Final = 0.5
 FORGOTTEN_S: Final = 1.5
 """How long after a fault a test may still suffer from it."""
 
-
 LAST_ATTEMPTS_S: Final = 6.0
 """How long before the end of a run the last attempt to make a board safe may have been made."""
 

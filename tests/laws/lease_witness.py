@@ -1,4 +1,4 @@
-"""Who holds a board's lease now, by the kernel's list of locks and by what the lock file says."""
+"""The lease of a board at this moment, by the kernel's list of locks and by the lock file."""
 
 from __future__ import annotations
 

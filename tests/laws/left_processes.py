@@ -77,7 +77,7 @@ def settle(folder: Path, pids: AbstractSet[int], boards: WatchedBoards) -> list[
 
 
 def end_all(folder: Path, pids: AbstractSet[int]) -> None:
-    """End what is left."""
+    """Kill every process that is left."""
     for left in processes_of(folder, pids):
         with suppress(OSError):
             os.kill(left.pid, 9)

@@ -27,8 +27,8 @@ class Request:
         time_s: Seconds of the monotonic clock.
         board: Serial number.
         pid: The process that sent it.
-        is_look: Whether it only looks: who is it, does it answer, what is it called?
-        lease: Who held the board at this moment.
+        is_look: Whether it only reads serial number, version or settings, or refreshes.
+        lease: The board's lease at this moment.
         text: What it was.
     """
 

@@ -92,7 +92,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """All of it.
+    """A random suite.
 
     Attributes:
         fixtures: Those of the suite and of its sub-folder.
