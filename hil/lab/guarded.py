@@ -61,6 +61,11 @@ class GuardedLease:
         forget_on_fork(self)
 
     @property
+    def folder(self) -> Path:
+        """The folder of its lock and its record."""
+        return self._folder
+
+    @property
     def holder(self) -> Holder:
         """The holder, as other processes read it in the lock file."""
         return self._lease.holder

@@ -14,6 +14,7 @@ import pytest
 
 from hil.errors import BoardLostError, HilError, UnavailableError
 from hil.suite.ledger import describe_board, describe_image, describe_test
+from hil.suite.left_to_guard import LOOK_S, look_after
 from hil.suite.resting import raise_together
 from hil.suite.scheduling import worker_channel
 from hil.suite.selection import Kind, kind_of, uses_board
@@ -22,6 +23,7 @@ from hil.suite.wishes import ANY_BOARD, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hil.dutlink.board import Board
     from hil.suite.boards import BoardKeeper
@@ -68,6 +70,7 @@ class Giving:
         self._wish = ANY_BOARD
         self._given: str | None = None
         self._told: set[str] = set()
+        self._left: list[tuple[str, str, Path, float]] = []
 
     @property
     def keeper(self) -> BoardKeeper:
@@ -222,13 +225,28 @@ class Giving:
     def give_back(self, why: str = "no later test of this process uses it") -> None:
         """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
         self._end_fixtures()
+        held = self._keeper.held if self._keeper is not None else None
         try:
             if self._keeper is not None:
                 self._keeper.release(why)
         except HilError as error:
             self._ledger.trouble.append(str(error))
+            if held is not None and held.lease is not None:
+                wait_s = (
+                    0.0 if isinstance(error, BoardLostError) else LOOK_S
+                )  # a lost one is not made safe soon
+                self._left.append((str(error), held.board.serial, held.lease.folder, wait_s))
             if not isinstance(error, BoardLostError):  # its tests have told, as skips
                 self._ledger.unsafe = True
+
+    def look_after_left(self) -> None:
+        """Tell the ledger what became of the boards that this process left to their guards."""
+        for trouble, serial, folder, wait_s in self._left:
+            is_safe, told = look_after(folder, serial, wait_s)
+            self._ledger.trouble.remove(trouble)
+            kept = self._ledger.safe_since if is_safe else self._ledger.trouble
+            kept.append(f"{trouble}; {told}")
+        self._left.clear()
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone."""

@@ -171,6 +171,7 @@ class Ledger:
         planned: How many tests of each kind were collected and selected.
         records: What became of each, by node id.
         trouble: Boards that could not be made safe at the end, or were lost.
+        safe_since: The same of boards that their guards made safe before the run ended.
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
         vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
@@ -182,6 +183,7 @@ class Ledger:
     planned: Counter[Kind] = field(default_factory=Counter)
     records: dict[str, TestRecord] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
+    safe_since: list[str] = field(default_factory=list)
     unsafe: bool = False
     faults: dict[str, str] = field(default_factory=dict)
     vanished: dict[str, str] = field(default_factory=dict)
@@ -194,6 +196,7 @@ class Ledger:
         return {
             "planned": planned,
             "trouble": self.trouble,
+            "safe_since": self.safe_since,
             "unsafe": self.unsafe,
             "faults": self.faults,
             "vanished": self.vanished,
@@ -206,6 +209,7 @@ class Ledger:
         for kind, number in data.get("planned", {}).items():
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
         self.trouble += data.get("trouble", [])
+        self.safe_since += data.get("safe_since", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)
         self.faults = data.get("faults", {}) | self.faults
         self.vanished |= data.get("vanished", {})

@@ -37,6 +37,8 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(remark, yellow=True)
     for trouble in ledger.trouble:
         terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+    for trouble in ledger.safe_since:
+        terminal.write_line(f"NOT MADE SAFE BY ITS TESTS, but afterwards: {trouble}", yellow=True, bold=True)
     for line in fault_lines(ledger):
         terminal.write_line(line, red=True, bold=True)
     for line in not_kept_lines(ledger):

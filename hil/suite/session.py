@@ -220,6 +220,7 @@ class Run:
         """Make the board safe and give it back, after every fixture is gone."""
         self._block.active = self._blocked_outside
         self.giving.give_back()
+        self.giving.look_after_left()
         if self.ledger.unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         self.processes.tell()

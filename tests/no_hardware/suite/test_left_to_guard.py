@@ -1,0 +1,39 @@
+"""What the ledger is told of a board that its run left to a guard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.lab.board_record import BoardRecord, SafetyEvent, write_record
+from hil.lab.holder import Holder
+from hil.suite.left_to_guard import look_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERIAL = "5a1c0e01"
+IN_USE = BoardRecord().used_by(Holder(test="a.py::test"))
+
+
+@pytest.mark.parametrize(
+    ("record", "is_safe", "told"),
+    [
+        (
+            IN_USE.with_event(SafetyEvent.made_safe("its run failed", "guard", 0.0)),
+            True,
+            "made safe by guard at",
+        ),
+        (IN_USE.with_event(SafetyEvent.failed("gone", "guard")), False, "could not be made safe by guard at"),
+        (IN_USE, False, "its guard goes on"),
+    ],
+)
+def test_look_after_tells_what_the_record_says(
+    record: BoardRecord, is_safe: bool, told: str, tmp_path: Path
+) -> None:
+    write_record(tmp_path, SERIAL, record)
+
+    found, text = look_after(tmp_path, SERIAL, wait_s=0.0)
+
+    assert (found, told in text) == (is_safe, True)
