@@ -1,4 +1,4 @@
-"""Brings an image to a board's stick, or a stick's bytes to a file; afterwards nobody has the stick."""
+"""Write an image to a board's stick, or a stick's bytes to a file, and turn the storage off afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def flash(
@@ -51,7 +51,7 @@ def flash(
             stick.tell(error)
             raise
     for remark in image.remarks:
-        _log.warning("%s", remark)
+        logger.warning("%s", remark)
     return flashed
 
 
@@ -82,10 +82,10 @@ def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progres
 
 
 class SameStick:
-    """Claims a stick again and again, and no other one in its place.
+    """Claim the same stick several times, and refuse another one in its place.
 
     Args:
-        storage: Whose stick it is.
+        storage: The storage of the board.
         claimed: The stick as it was claimed to be written already; None: it was not.
     """
 
@@ -98,13 +98,14 @@ class SameStick:
     @property
     def written(self) -> str:
         """What has been written to the stick, in words."""
-        written_bytes = sum(disk.written_bytes for disk in self._given)
-        if not written_bytes:
+        written = [disk for disk in self._given if disk.written_bytes]
+        if not written:
             return NOTHING_WRITTEN
-        return f"up to {written_bytes} bytes were written to {self._given[-1].node.name} before that"
+        written_bytes = sum(disk.written_bytes for disk in written)
+        return f"up to {written_bytes} bytes were written to {written[-1].node.name} before that"
 
     def tell(self, error: HilError) -> None:
-        """Add to an error what was written, where it does not say that yet."""
+        """Add to an error what was written, if it does not say so yet."""
         if self.written not in f"{error.what} {error.why}":
             error.why = "; ".join(filter(None, (error.why, self.written)))
 
@@ -119,7 +120,7 @@ class SameStick:
 
 
 def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Source | None:
-    """Tell by what an image's files are known again; None of an image that somebody opened already."""
+    """Return what identifies an image's files; None for an image that the caller opened."""
     return Source.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
 
 
@@ -127,12 +128,13 @@ def opened_image(
     storage: Storage,
     image: str | os.PathLike[str] | Image,
     bmap: str | os.PathLike[str] | bool,
+    progress: Progress,
     *,
     untouched: Flashed | None,
 ) -> Image:
-    """Open an image that is given by its path; of one that is damaged, nobody has the stick afterwards.
+    """Open an image that is given by its path. If it is damaged, the storage is off afterwards.
 
-    A file that is not there is a slip of the pen, and disturbs no DUT.
+    If the file is missing, the storage stays as it is: a wrong path need not disturb the DUT.
 
     Raises:
         ImageError: It is not there, or its damage shows at once.
@@ -140,10 +142,10 @@ def opened_image(
     """
     if isinstance(image, str | os.PathLike):
         try:
-            if untouched is not None:  # the very files that were looked at when they were flashed
+            if untouched is not None:  # these files were checked when they were flashed
                 return open_image(image, bmap)
-            # There is nobody to ask: what is not known to be a disk is written, and remarked.
-            return open_disk_image(image, bmap, force=True, progress=storage.progress)
+            # A test cannot be asked: an image of unknown content is written, with a warning.
+            return open_disk_image(image, bmap, force=True, progress=progress)
         except ImageError:
             if Path(image).exists():
                 with suppress(HilError):

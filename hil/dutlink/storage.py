@@ -302,12 +302,12 @@ class Storage:
         is_same = source is not None and source == self._untouched and self._position is Position.OFF
         untouched = self._flashed if is_same else None
         self._flashed = None
-        opened = flashing.opened_image(self, image, bmap, untouched=untouched)
+        progress = progress or self.progress
+        opened = flashing.opened_image(self, image, bmap, progress, untouched=untouched)
         if self._far is not None:
             with self._left_off():
-                flashed = self._far.flash(opened, progress or self.progress, force=force)
+                flashed = self._far.flash(opened, progress, force=force)
         else:
-            progress = progress or self.progress
             stick = flashing.SameStick(self, claimed)
             flashed = flashing.flash(stick, opened, progress, force=force, untouched=untouched)
             self._untouched = source

@@ -83,7 +83,7 @@ class AndroidSparseImage:
         self._file = ImageFile(path)
         self.label = self._file.label
         self.source_bytes = self._file.size_bytes
-        self.remarks: list[str] = []
+        self.remarks = self._file.remarks
         with self._file.stream() as stream:
             self.is_compressed = stream.compression is not None
             self.is_read_once = stream.is_slow
@@ -101,10 +101,9 @@ class AndroidSparseImage:
         with self._file.stream() as stream:
             stream.skip(self._header.header_bytes)
             yield from _Chunks(stream, self._header, self.label).read()
-            self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
 
     def check(self, _progress: Progress | None = None) -> None:
-        """See whether its file is what it was; see `Image`."""
+        """Check that the file is unchanged; see `Image`."""
         self._file.check_unchanged()
 
 

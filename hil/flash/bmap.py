@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockMap", "BlockRange", "parse_bmap", "read_bmap"]
 
 _LONGEST_BYTES = 16 * 1024 * 1024
-"""Room for about 140,000 ranges. The map of a disk image has some thousands; memory grows with the ranges."""
+"""Enough for about 140,000 ranges; a disk image's map has some thousands. Memory grows with the ranges."""
 
 _FED_BYTES = 64 * 1024
 _DEEPEST = 8
@@ -71,7 +71,7 @@ class BlockMap:
 
     @property
     def has_all_checksums(self) -> bool:
-        """Whether each range has its checksum, so that it can be told whose map it is."""
+        """Whether each range has its checksum, so that the map can be proven to be an image's."""
         return bool(self.ranges) and all(blocks.checksum for blocks in self.ranges)
 
     def extent(self, blocks: BlockRange) -> tuple[int, int]:
@@ -132,7 +132,7 @@ def parse_bmap(data: bytes) -> BlockMap:
 
 
 def _parse(data: bytes) -> tuple[ET.Element, list[tuple[str, str]]]:
-    """Parse XML; returns its root, and text and checksum of each range, whose elements are not kept."""
+    """Parse XML into its root, without the elements of ranges, and the text and checksum of each range."""
     as_searched = ET.XMLParser(encoding="utf-8")  # noqa: S314 - in another one a declaration could hide
     parser = ET.XMLPullParser(("start", "end"), _parser=as_searched)
     path: list[ET.Element] = []

@@ -9,7 +9,7 @@ _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 
 
 def is_clearsigned(data: bytes) -> bool:
-    """Tell whether a file is such a message."""
+    """Return True if the bytes of a file are an OpenPGP clearsigned message."""
     return data.startswith(_BEGIN)
 
 

@@ -1,6 +1,6 @@
-"""Compressed files by their first bytes: gzip, bzip2, xz, zstd and LZ4; what may follow their last members.
+"""Compression formats: how gzip, bzip2, xz, zstd and LZ4 files begin, and what may follow their last member.
 
-What the format's own tool takes for sound is sound here.
+A file that the format's own tool accepts is accepted here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 HEADER_BYTES = 18
-"""The most that is looked at before a member's decompressor is made: the longest header of a zstd frame."""
+"""Bytes of a member that its decompressor is made by: the longest header, that of a zstd frame."""
 
 _LARGEST_WINDOW_LOG = 31
 _SOUND_GZIP_FLAGS = 0x1F
@@ -54,16 +54,16 @@ class Decompressor(Protocol):
 
     @property
     def needs_input(self) -> bool:
-        """Whether it gives no more bytes before it is given some."""
+        """Whether it must be given more input before it returns more bytes."""
         ...
 
     @property
     def unused_data(self) -> bytes | None:
-        """What it was given beyond the member's end."""
+        """The input after the member's end."""
         ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Take bytes and return some of what was compressed."""
+        """Take compressed bytes and return some of the bytes that are in them."""
         ...
 
 
@@ -120,7 +120,7 @@ def _new_lz4(start: bytes) -> Any:  # noqa: ANN401 - the module has no types
     if start[4:5] and start[4] & 1:
         raise UnsupportedArchiveError("it was compressed with a dictionary, which it does not hold")
     try:
-        from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - for those who have such images
+        from lz4.frame import LZ4FrameDecompressor  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         raise UnsupportedArchiveError("the Python package lz4 is not installed: pip install lz4") from error
     return LZ4FrameDecompressor()
@@ -131,9 +131,9 @@ class Compression:
     """A kind of archive.
 
     Attributes:
-        name: In messages, and of its tool.
-        magic: How a file begins.
-        member: How each member begins; the shortest that its tool goes on to read.
+        name: The format's name in messages, which is its tool's too.
+        magic: The first bytes of a file.
+        member: The first bytes of each member, as far as the tool needs them to read on.
         new: Makes a decompressor of one member from the member's first bytes.
         tail: What may follow the last member.
         is_slow: Whether unpacking takes longer than SHA-256 of what comes out.
@@ -166,7 +166,7 @@ DAMAGE = (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAErro
 
 
 def compression_of(start: bytes) -> Compression | None:
-    """Tell how a file is compressed by its first bytes; None if it is not."""
+    """Return the format of a compressed file by its first bytes, or None if it is not compressed."""
     for kind in FORMATS:
         if start.startswith(kind.magic):
             return kind
@@ -174,7 +174,7 @@ def compression_of(start: bytes) -> Compression | None:
 
 
 def magic_cut_short(whole: bytes) -> bool:
-    """Tell whether a whole file is no more than the beginning of what an archive begins with."""
+    """Return True if a whole file is only a part of some format's magic number."""
     return whole != b"" and any(
         len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS
     )

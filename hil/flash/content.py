@@ -1,4 +1,4 @@
-"""What the first bytes of an image are: a disk, a lone file system, plainly something else, or nothing known.
+"""Tell by the first bytes of an image whether it is a disk, a lone file system, something else, or unknown.
 
 Sources: the formats' own documents, and the magic numbers of file(1).
 """
@@ -18,7 +18,7 @@ LOOKED_AT_BYTES = 68 * 1024
 
 
 class Kind(enum.Enum):
-    """How sure it is that an image is a disk."""
+    """What an image may be."""
 
     DISK = enum.auto()
     FILE_SYSTEM = enum.auto()
@@ -31,8 +31,8 @@ class Content:
     """What an image looks like.
 
     Attributes:
-        kind: How sure it is that it is a disk.
-        words: What it is, for a message: `a web page`.
+        kind: What it may be.
+        words: What it looks like, for a message: `a web page`.
     """
 
     kind: Kind
@@ -90,7 +90,7 @@ _STRANGERS = (
     (257, b"ustar", "tar"),
     (0x202, b"HdrS", "Linux kernel"),
 )
-"""Where, how, and what. The bytes of none of them make a disk."""
+"""Offset, bytes and name of what is found in files that are not disks."""
 
 _DISKS = (
     (510, b"\x55\xaa", "MBR or boot sector"),
@@ -154,16 +154,16 @@ _SHOWN_LETTERS = 60
 
 
 def stranger_in(start: bytes) -> str:
-    """Name what no disk begins with: an archive, another program's file; empty if it is none of these."""
+    """Return the name of a format that no disk begins with (archive, document), or empty if it is none."""
     return next((name for at, magic, name in _STRANGERS if _has(start, at, magic)), "")
 
 
 def content_of(start: bytes, size_bytes: int | None) -> Content:
-    """Tell what an image is.
+    """Return what an image looks like.
 
     Args:
-        start: Its first bytes: `LOOKED_AT_BYTES` of them, or all.
-        size_bytes: Of the whole, where it is known.
+        start: Its first `LOOKED_AT_BYTES` bytes, or all if it has fewer.
+        size_bytes: The size of the whole image; None: not known.
     """
     if stranger := stranger_in(start):
         return Content(Kind.STRANGER, f"a {stranger} file")
@@ -176,7 +176,7 @@ def content_of(start: bytes, size_bytes: int | None) -> Content:
 
 
 def _unsigned(start: bytes, size_bytes: int) -> Content:
-    """Tell what an image without any sign of a disk is."""
+    """Return what an image without any sign of a disk looks like."""
     if size_bytes < SECTOR_BYTES:
         return Content(Kind.STRANGER, f"a file of {size_bytes} bytes, less than one sector of a disk")
     for at, magic, name in _FILE_SYSTEMS:
@@ -194,7 +194,7 @@ def _has(start: bytes, at: int, magic: bytes) -> bool:
 
 
 def _text(start: bytes, *, is_whole: bool) -> str:
-    """Say which text it is; empty if it is none."""
+    """Return which kind of text it is, or empty if it is no text."""
     text = _decoded(start[:_TEXT_BYTES])
     if not text:
         return ""
@@ -208,18 +208,19 @@ def _text(start: bytes, *, is_whole: bool) -> str:
 
 
 def _decoded(start: bytes) -> str:
-    """Return the beginning of a text; empty if it is none."""
+    """Return the bytes as text, or empty if they are no text, or blank."""
     if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         text = start.decode("utf-16", "replace")
         return text.removeprefix("\ufeff") if text.isprintable() or "<" in text or "\n" in text else ""
     if _CONTROLS.search(start):
         return ""
     try:
-        return start.decode("utf-8-sig").strip() and start.decode("utf-8-sig")
+        text = start.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if error.start > len(start) - 4:  # a letter that is cut at the end of what was looked at
             return start[: error.start].decode("utf-8-sig")
-    return start.decode("latin-1") if re.match(rb"\s*[<{\[#]", start) else ""
+        return start.decode("latin-1") if re.match(rb"\s*[<{\[#]", start) else ""
+    return text if text.strip() else ""
 
 
 def _is_json(whole: bytes) -> bool:

@@ -62,7 +62,7 @@ class Disk:
         access: Entered around each transfer: raises if the disk may not be used any more.
 
     Attributes:
-        written_bytes: How much of it was written, or made zeros, at most.
+        written_bytes: The most that may have been written to it, zeros included.
     """
 
     def __init__(
@@ -263,6 +263,6 @@ class Disk:
     def _lost(self) -> StickLostError:
         return StickLostError(
             f"{self.node.name} left the host while it was in use",
-            why="it was pulled out, the board lost its power, or somebody turned the storage away",
+            why="it was pulled out, the board lost its power, or the storage was turned away",
             remedy="see whether board and stick are plugged in, then do it again",
         )

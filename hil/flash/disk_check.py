@@ -1,4 +1,4 @@
-"""Refuses an image that is no disk image, before a stick is written with it."""
+"""Refuse an image that does not look like a disk, before it is written to a stick."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _UNKNOWN = "see whether it is the image that was meant; to write it all the same
 
 
 def check_is_disk(image: Image, *, force: bool, file_system: bool = False) -> None:
-    """Look at the beginning of an image.
+    """Return if the beginning of an image looks like a disk.
 
     Args:
-        image: It was opened.
-        force: Accept what is not known to be a disk. What is plainly something else is never accepted.
+        image: The image.
+        force: Accept an image of unknown content; one that is plainly no disk is never accepted.
         file_system: Accept a lone file system.
 
     Raises:
@@ -45,7 +45,7 @@ def check_is_disk(image: Image, *, force: bool, file_system: bool = False) -> No
 
 
 def _start_of(image: Image) -> bytes:
-    """Return the first bytes of the disk that an image makes; what it does not store is zeros."""
+    """Return the first bytes of the disk that an image describes; ranges that it does not store are zeros."""
     start = bytearray()
     with closing(image.extents()) as extents:
         for extent in extents:

@@ -36,7 +36,7 @@ BUSY = Doubt(
 
 
 def why_busy(node: Path, sys: Path) -> Doubt:
-    """Say who uses a disk that the kernel would not open exclusively."""
+    """Return what uses a disk that the kernel does not open exclusively."""
     with suppress(OSError):
         device = block_device(sys, identity_of(node.stat()))
         if device is not None:
@@ -45,7 +45,7 @@ def why_busy(node: Path, sys: Path) -> Doubt:
 
 
 def uses_of(device: BlockDevice, sys: Path) -> Iterator[Doubt]:
-    """Yield who uses the disk or a part of it."""
+    """Yield what uses the disk or a part of it."""
     for part in (device, *device.partitions()):
         for point in mounts_of(part.identity):
             yield Doubt(
@@ -61,7 +61,7 @@ def uses_of(device: BlockDevice, sys: Path) -> Iterator[Doubt]:
 
 
 def used_elsewhere(device: BlockDevice) -> Doubt | None:
-    """Say which container has mounted it."""
+    """Return which container has mounted the disk, or None if none is found."""
     for part in (device, *device.partitions()):
         if found := mounts_elsewhere(part.identity):
             process, point = found

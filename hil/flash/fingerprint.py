@@ -1,8 +1,8 @@
-"""Tells soon whether a stick is what it was, where nobody can have changed more than would show.
+"""Quick check, by sampled blocks, that a stick is unchanged.
 
-It proves nothing by itself: of the bytes behind the head it looks at one in 256. It is believed only of a
-stick that was proven byte by byte and that nobody has had since (`Storage.flash`), of an image whose file is
-the same; then it finds a stick that was swapped, or was in somebody's reader.
+It proves nothing by itself: of the bytes after the head it looks at one in 256. It is believed only of a
+stick that was proven byte by byte and has been off since (`Storage.flash`), of an image whose file is
+the same; then it finds a stick that was swapped, or was in a reader.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def fingerprint(disk: Disk, image_bytes: int) -> str:
 
 
 def fingerprint_of_the_rest(disk: Disk, image_bytes: int) -> str:
-    """Return the same of everything after the head, and at least of the first 64 MiB of the disk.
+    """Return the fingerprint of the disk after its head, as far as the image goes and 64 MiB at least.
 
-    It tells whether a disk whose head is not what it should be is the one that was written a moment ago.
+    It tells whether a disk whose head is wrong is the stick that was just written, or another one.
 
     Raises:
         StorageError: The disk failed.
@@ -71,7 +71,7 @@ def _sampled(disk: Disk, image_bytes: int, digest: hashlib._Hash) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of an image, as the file system knows them: equal as long as nobody touched them.
+    """The files of an image, as the file system knows them: equal as long as they are unchanged.
 
     Attributes:
         files: Of the image and its block map: device, inode, size, and the times of the last changes of

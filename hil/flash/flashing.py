@@ -1,10 +1,10 @@
 """Flashes a stick, in an order in which no stick ever boots that is not proven.
 
 1. The stick appears. What it holds of the image stays; before anything else is written its head is wiped.
-2. It goes away and appears again. What is behind the head is read back; only then the head is written.
+2. It goes away and appears again. What is after the head is read back; only then the head is written.
 3. It goes away and appears again. The head is read back.
 
-Each time it is proven anew to be the stick. One that holds the whole image already is only read, once.
+Each time it is proven again to be the stick. One that holds the whole image already is only read, once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def flash_image(
         image: What to write.
         progress: Is told how far it is.
         force: Write it, whatever the stick holds.
-        untouched: How this very image was proven on this stick, if nobody can have had the stick since; then
+        untouched: How this very image was proven on this stick, if the stick was off ever since; then
             its fingerprint is enough.
 
     Raises:
@@ -56,7 +56,7 @@ def flash_image(
         if known is not None:
             return known
         laid = lay(disk, image, progress, force=force)
-        if laid.head_differs and not laid.body_changed:  # what is behind it was read just now
+        if laid.head_differs and not laid.body_changed:  # what is after it was read just now
             laid.head.wipe(disk)
             laid.head.write(disk)
             rest = fingerprint_of_the_rest(disk, laid.image_bytes)
@@ -91,7 +91,7 @@ def flash_image(
 
 
 def _known_again(disk: Disk, untouched: Flashed) -> Flashed | None:
-    """Return what is known of a stick that nobody has had; None where it is not the same after all."""
+    """Return the earlier proof of a stick that was off since; None if it is not the same after all."""
     began = time.monotonic()
     if fingerprint(disk, untouched.size_bytes) != untouched.fingerprint:
         return None

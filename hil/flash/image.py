@@ -76,7 +76,7 @@ class Image(Protocol):
         source_bytes: Size of the file that is read, for progress.
         is_compressed: Whether reading it is a decompression.
         is_read_once: Whether reading it again takes longer than SHA-256 of all that is in it.
-        remarks: What the user should be told though it is no error, once it was read to its end.
+        remarks: Notes for the user that are no errors; complete once the image was read to its end.
     """
 
     label: str
@@ -84,19 +84,19 @@ class Image(Protocol):
 
     @property
     def remarks(self) -> list[str]:
-        """What the user should be told though it is no error."""
+        """Notes for the user that are no errors."""
         ...
 
     def check(self, progress: Progress | None = None) -> None:
-        """Find out whether it is what it was when it was opened, and what must be known before it is written.
+        """Check that the file is unchanged, and that a block map that was found beside it is its own.
 
-        It may be called at any time and again; what was found out once is not read a second time.
+        It may be called at any time and repeatedly; a block map is proven only once.
 
         Args:
             progress: Is told how far it is, where it takes a while.
 
         Raises:
-            ImageError: It changed, or a block map that was found beside it is not its own.
+            ImageError: The file changed, or the block map is not its own.
         """
         ...
 

@@ -39,12 +39,12 @@ class MappedImage:
         map_label: As above.
     """
 
-    def __init__(self, path: Path, blocks: BlockMap, map_label: str = "", *, is_found: bool = False) -> None:
+    def __init__(self, path: Path, blocks: BlockMap, map_label: str, *, is_found: bool = False) -> None:
         self._file = ImageFile(path)
         self.label = self._file.label
         self.source_bytes = self._file.size_bytes
         self.map_label = map_label
-        self.remarks: list[str] = []
+        self.remarks = self._file.remarks
         self._map = blocks
         self._must_be_proven, self._is_proven = is_found, False
         if blocks.is_signed:
@@ -68,7 +68,7 @@ class MappedImage:
         return self._map.mapped_bytes
 
     def check(self, progress: Progress | None = None) -> None:
-        """See whether the file is what it was, and prove a map that was found; see `Image`."""
+        """Check that the file is unchanged, and prove a map that was found; see `Image`."""
         self._file.check_unchanged()
         if not self._must_be_proven:
             return
@@ -91,7 +91,7 @@ class MappedImage:
             self._check_end(stream)
 
     def _check_zeros(self, stream: ImageStream, end: int, progress: Progress) -> None:
-        """Pass over what is not mapped, which must be zeros."""
+        """Read up to a position what is not mapped, and raise if it is not zeros."""
         while stream.at < end:
             if not self.is_compressed:
                 stream.skip_hole(end)
@@ -115,7 +115,6 @@ class MappedImage:
             stream.skip(self._map.image_bytes - stream.at)
             checksums.finish()
             self._check_end(stream)
-        self._note(stream)
 
     def _range(
         self, stream: ImageStream, blocks: BlockRange, counted: CheckedRange, room: Room | None = None
@@ -137,12 +136,9 @@ class MappedImage:
                 f"it is larger than the {self._map.image_bytes} bytes that its block map is for"
             )
 
-    def _note(self, stream: ImageStream) -> None:
-        self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
-
     def _wrong(self, why: str) -> ImageError:
         return ImageError(
-            f"{self.label} is not what its block map {self.map_label} describes".replace("  ", " "),
+            f"{self.label} is not what its block map {self.map_label} describes",
             why=why,
             remedy="fetch both again, from one build; without the map: --no-bmap",
         )

@@ -38,17 +38,17 @@ def open_disk_image(
     file_system: bool = False,
     progress: Progress | None = None,
 ) -> Image:
-    """Open an image that is to be written to a disk: as `open_image`, if it looks like a disk.
+    """Open an image as `open_image` does, and refuse it if it does not look like a disk.
 
     Args:
         path: As `open_image`.
-        bmap: As `open_image`; one that was found is read first, and proven to be the image's.
-        force: Accept what is not known to be a disk, unless it is plainly something else.
+        bmap: As `open_image`; a map that was found beside the image is proven to be the image's own.
+        force: Accept an image of unknown content; one that is plainly no disk is never accepted.
         file_system: Accept a lone file system.
-        progress: Is told how far the look at a block map is.
+        progress: Is told how far the proof of a block map is.
 
     Raises:
-        ImageError: As `open_image`; or it is no disk image, or its block map is another image's.
+        ImageError: As `open_image`; it is no disk image; or its block map is another image's.
     """
     image = open_image(path, bmap)
     image.check(progress)
@@ -95,9 +95,10 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
 
 
 def bmap_beside(image: Path) -> Path | None:
-    """Find the block map of an image: `.bmap` after its name, with or without its endings `.xz`, then `.img`.
+    """Return the block map beside an image, or None if there is none.
 
-    No other ending is left out, for `os.bmap` is not the map of `os.custom.img`.
+    For `os.img.xz` it is `os.img.xz.bmap`, `os.img.bmap` or `os.bmap`. Only the endings of
+    compressed files and of disk images are left out: `os.bmap` is not the map of `os.custom.img`.
     """
     unpacked = _PACKED.sub("", image.name)
     for name in dict.fromkeys((image.name, unpacked, _DISK.sub("", unpacked))):

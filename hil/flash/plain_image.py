@@ -50,12 +50,12 @@ class RawImage:
 
     def __init__(self, path: Path) -> None:
         self._file = ImageFile(path)
-        self.remarks: list[str] = []
+        self.remarks = self._file.remarks
         self.label = self._file.label
         self.source_bytes = self._file.size_bytes
 
     def check(self, _progress: Progress | None = None) -> None:
-        """See whether its file is what it was; see `Image`."""
+        """Check that the file is unchanged; see `Image`."""
         self._file.check_unchanged()
 
     @property
@@ -114,12 +114,12 @@ class CompressedImage:
         self._file = ImageFile(path)
         self.label = self._file.label
         self.source_bytes = self._file.size_bytes
-        self.remarks: list[str] = []
+        self.remarks = self._file.remarks
         self._size_bytes: int | None = None
         self.is_read_once = compression.is_slow
 
     def check(self, _progress: Progress | None = None) -> None:
-        """See whether its file is what it was; see `Image`."""
+        """Check that the file is unchanged; see `Image`."""
         self._file.check_unchanged()
 
     @property
@@ -135,7 +135,6 @@ class CompressedImage:
             while data := stream.read(PIECE_BYTES):
                 yield Extent(stream.at - len(data), memoryview(data))
             self._size_bytes = stream.at
-            self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
         if not self._size_bytes:
             raise ImageError(
                 f"{self.label} holds no bytes",

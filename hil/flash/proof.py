@@ -2,7 +2,7 @@
 
 A name proves nothing: it can be planted, or lead elsewhere a moment later. So the node is opened first, and
 what was opened is asked for: by its device number, in sysfs. The kernel itself refuses a disk of which
-anything is mounted or otherwise in use (O_EXCL, open(2)), and lets nobody mount it while it is open; flock
+anything is mounted or otherwise in use (O_EXCL, open(2)), and keeps it from being mounted while open; flock
 keeps udev away from it (systemd: Locking Block Device Access).
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING_WRITTEN", "Expected", "not_proven", "open_proven"]
 
 NOTHING_WRITTEN = "nothing was written"
-"""What an error says about a stick before the first byte."""
+"""What an error says if it comes before the first byte is written."""
 
 _READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
@@ -48,7 +48,7 @@ class Expected:
         sys: The folder where the host's kernel tells about disks.
         before: Keys of the disks that were there while the storage was off; see `BlockDevice.key`.
         usb_names: What it was when it was opened before; empty: it was not.
-        coming: The USB socket where it came, and the number that it got there; None: not known.
+        coming: Its USB socket and its device number there (`BlockDevice.coming`); None: not known.
         written: What has been written already, for errors.
     """
 
@@ -86,7 +86,7 @@ def open_proven(
 
 
 def not_proven(stayed: StickStayedError, written: str = NOTHING_WRITTEN) -> WrongDiskError:
-    """Return what a node that did not go away with *off* means for whoever would write to it."""
+    """Return the error for a node that was to be written and did not go away with *off*."""
     return WrongDiskError(
         f"{stayed.what}, so that it is not proven to be the board's stick; {written}",
         why=stayed.why,

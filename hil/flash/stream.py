@@ -43,7 +43,7 @@ class ImageStream:
 
     @property
     def remarks(self) -> list[str]:
-        """What the user should be told though it is no error, once the stream was read to its end."""
+        """Notes for the user that are no errors; complete once the stream was read to its end."""
         return self._unpacked.remarks if self._unpacked else []
 
     @property
@@ -99,13 +99,13 @@ class ImageStream:
             raise self.too_short()
 
     def skip_hole(self, end: int) -> None:
-        """Pass over what a file that is no archive does not store, as far as `end`; it reads as zeros."""
+        """Pass over a hole of a sparse file that is no archive, up to `end` at most."""
         descriptor = self._file.fileno()
-        before = os.lseek(descriptor, 0, os.SEEK_CUR)  # the buffer above knows of no other
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)  # `_file` is buffered and relies on this position
         try:
             begin = os.lseek(descriptor, self.at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # only a hole is left
+            if error.errno != errno.ENXIO:  # ENXIO: there is only a hole up to the end of the file
                 return
             begin = end
         finally:
@@ -148,7 +148,7 @@ class ImageStream:
 
 
 class ImageFile:
-    """The file of an image. Every reader opens it here, so that a change is told as what it is.
+    """The file of an image. Each reader opens it here, which raises an error if the file has changed.
 
     Args:
         path: The file.
@@ -156,7 +156,8 @@ class ImageFile:
     Attributes:
         path: The file.
         label: What messages call it: its name.
-        size_bytes: Its size when it was looked at first.
+        size_bytes: Its size when this object was made.
+        remarks: Notes for the user that are no errors, of all its streams that were read to their end.
 
     Raises:
         ImageError: It cannot be read.
@@ -165,6 +166,7 @@ class ImageFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.label = path.name
+        self.remarks: list[str] = []
         try:
             status = path.stat()
         except OSError as error:
@@ -177,7 +179,7 @@ class ImageFile:
         """Open it to be read from its start.
 
         Raises:
-            ImageError: It cannot be read, or is not the file any more that it was.
+            ImageError: It cannot be read, or has changed.
         """
         try:
             file = self.path.open("rb", buffering)
@@ -199,10 +201,12 @@ class ImageFile:
     def stream(self) -> Iterator[ImageStream]:
         """Open it as a stream, unpacked where it is an archive; see `opened`."""
         with self.opened() as file:
-            yield ImageStream(file, self.label)
+            stream = ImageStream(file, self.label)
+            yield stream
+        self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
 
     def check_unchanged(self) -> None:
-        """See whether the file is what it was.
+        """Return if the file is unchanged.
 
         Raises:
             ImageError: It changed, or another file is in its place.
@@ -224,7 +228,7 @@ class ImageFile:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """By what a file that changes is told."""
+    """Return what differs if a file was changed or replaced."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

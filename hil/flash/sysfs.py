@@ -43,12 +43,12 @@ def block_device(sys: Path, identity: str) -> BlockDevice | None:
 
 
 def names_at(device: Path) -> tuple[str, str, str]:
-    """Read what a USB device says that it is: vendor, product, serial number."""
+    """Return the vendor, product and serial number of a USB device, as the device tells them."""
     return _text(device / "idVendor"), _text(device / "idProduct"), _text(device / "serial")
 
 
 def number_at(device: Path) -> str:
-    """Read the number that a USB device got when it was last plugged in; empty: not told."""
+    """Return the number that a USB device got when it was last plugged in; empty if it is not told."""
     return _text(device / "devnum")
 
 
@@ -126,9 +126,9 @@ class BlockDevice:
 
     @property
     def coming(self) -> tuple[str, str]:
-        """Its USB socket, and what tells this coming of it from every other one there.
+        """Its USB socket, and a number that differs each time that a device is plugged in there.
 
-        A USB device gets a new number each time that it is plugged in, and keeps it when a card is changed.
+        The number stays when only the card in a reader is changed.
         """
         device = self.usb_device
         return ("", self.key) if device is None else (device.name, number_at(device) or self.key)

@@ -1,4 +1,4 @@
-"""Memory that unpacking an archive takes, and how much of it this process may use.
+"""How much memory unpacking an archive takes, and how much this process may use.
 
 Sources: RFC 8878, 3.1.1.1 (zstd frame header); proc_meminfo(5); the kernel's cgroup-v2.rst.
 """
@@ -26,11 +26,11 @@ _SIZE_BYTES = (0, 2, 4, 8)
 
 
 class UnsupportedArchiveError(Exception):
-    """A sound archive that cannot be unpacked here; its words say why."""
+    """A sound archive cannot be unpacked here; the message says why."""
 
 
 def zstd_decoder_bytes(start: bytes) -> int:
-    """Return how much memory the frame that begins so takes, in bytes.
+    """Return the bytes of memory that a zstd frame takes, by its first bytes.
 
     Raises:
         UnsupportedArchiveError: The frame needs a dictionary.
@@ -57,8 +57,8 @@ def zstd_decoder_bytes(start: bytes) -> int:
 def available_bytes() -> int:
     """Return how much memory may be used to unpack an archive, in bytes.
 
-    It is a part of what the host, the control groups and the process's own limit leave, and in no case more
-    than zstd's largest window takes.
+    It is three quarters of the least that the host, the control groups and the process's own limit leave, at
+    least 192 MiB and at most what zstd's largest window takes.
     """
     limits = [_host_bytes(), *_cgroup_bytes()]
     soft, _hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -76,7 +76,7 @@ def _host_bytes() -> int:
 
 
 def _cgroup_bytes() -> list[int]:
-    """Return what each control group above this process leaves to it; files in memory can be given up."""
+    """Return the bytes that each control group of this process leaves; cached files count as free."""
     found = []
     with suppress(OSError, ValueError, IndexError):
         lines = (_PROC / "self" / "cgroup").read_text("utf-8").splitlines()

@@ -18,10 +18,10 @@ __all__ = ["Unpacked"]
 
 _READ_BYTES = 256 * 1024
 _FIRST_BYTES = 4096
-"""What a new member is given first. Its decompressor copies what follows its end, and members may be tiny."""
+"""The first input of a member: a decompressor copies all input after its end, and members may be tiny."""
 
 _MOST_EMPTY = 65_536
-"""Members without a byte, one after the other. No tool writes so many; each costs time."""
+"""The most empty members in a row. No tool writes so many, and each costs time."""
 
 _SKIPPABLE_HEADER_BYTES = 8
 
@@ -30,7 +30,7 @@ _UNSUPPORTED = {
     "Invalid or unsupported options": "it uses a filter or an option that this liblzma does not know",
     "Unsupported integrity check": "it uses a kind of checksum that this liblzma does not know",
 }
-"""Of a sound archive: liblzma's codes reach Python as these fixed texts alone."""
+"""LZMAError texts that do not mean damage. Python passes on liblzma's error codes only as these texts."""
 
 
 class Unpacked:
@@ -42,7 +42,7 @@ class Unpacked:
         label: What messages call it.
 
     Attributes:
-        remarks: What the user should be told though it is no error, once the archive was read to its end.
+        remarks: Notes for the user that are no errors; complete once the archive was read to its end.
     """
 
     def __init__(self, file: BinaryIO, kind: Compression, label: str) -> None:
@@ -102,13 +102,13 @@ class Unpacked:
         return data
 
     def _begin(self) -> None:
-        """Begin the next member, or pass over what lies between, or note the archive's end."""
+        """Begin the next member, pass over a skippable frame, or end the archive."""
         start = self._input.peek(HEADER_BYTES)
         if self._kind in (ZSTD, LZ4) and start[:4] in SKIPPABLE:
             self._pass_over_frame(start)
             self._count_empty()
         elif self._is_first and self._kind is ZSTD and start.startswith(LZ4.magic):
-            self._kind = LZ4  # frames of metadata, which both have, came before it
+            self._kind = LZ4  # zstd and LZ4 files may both begin with skippable frames
         elif start.startswith(self._kind.member):
             self._member = self._kind.new(start)
             self._feed_bytes, self._made_bytes, self._is_first = _FIRST_BYTES, 0, False
@@ -123,7 +123,7 @@ class Unpacked:
             raise self._cut_short()
 
     def _end(self, start: bytes) -> None:
-        """Take what follows the last member as the format's own tool does."""
+        """Accept or refuse what follows the last member, as the format's own tool does."""
         if self._kind.member.startswith(start):
             raise self._cut_short()
         zeros = self._input.skip_zeros() if self._kind.tail is not Tail.NOTHING else 0
@@ -166,7 +166,7 @@ class Unpacked:
 
 
 def _is_near(start: bytes, magic: bytes) -> bool:
-    """Return True if one byte alone differs: a damaged member, not what a tool may ignore."""
+    """Return True if exactly one byte differs: then it is a damaged header, and not foreign bytes."""
     return sum(one != other for one, other in zip(start, magic, strict=False)) == 1
 
 
@@ -194,18 +194,18 @@ class _Input:
         return taken
 
     def give_back(self, size_bytes: int) -> None:
-        """Make the last bytes that were taken at once the next ones again."""
+        """Return the last bytes of the latest `take`, so that they are read again."""
         self._at -= size_bytes
 
     def skip(self, size_bytes: int) -> int:
-        """Pass over bytes; returns how many there were."""
+        """Pass over bytes and return how many there were."""
         passed = 0
         while passed < size_bytes and (taken := self.take(min(size_bytes - passed, _READ_BYTES))):
             passed += len(taken)
         return passed
 
     def skip_zeros(self) -> int:
-        """Pass over zeros; returns how many there were."""
+        """Pass over zeros and return how many there were."""
         passed = 0
         while taken := self.take(_READ_BYTES):
             kept = len(taken.lstrip(b"\0"))

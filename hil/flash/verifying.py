@@ -33,10 +33,10 @@ _AT_ONCE = 4
 
 
 def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
-    """Compare everything behind the head, which must still be wiped.
+    """Compare everything after the head, which must still be wiped.
 
     Most archives are not decompressed a second time: what was counted of their cells is compared. Any other
-    image is read again, so that one which changed meanwhile is found, and its digest is counted.
+    image is read again, so that a change since it was written is found, and its digest is counted.
 
     Raises:
         FlashError: The stick holds something else.
@@ -56,20 +56,20 @@ def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> Non
 
 
 def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) -> None:
-    """Compare the head; a stick with another one is made one that does not boot.
+    """Compare the head, and wipe it if it is wrong, so that the stick does not boot.
 
-    A disk of which the rest is not what it was either is left as it is: it may be another disk that calls
-    itself the same.
+    If the rest of the disk is not what was written either, nothing is wiped: it may be another disk with the
+    same names.
 
     Args:
         disk: The stick, after it went and came again.
         image: What it should hold.
         laid: What was written.
         progress: Is told how far it is.
-        rest: What `fingerprint_of_the_rest` was when the head was written.
+        rest: `fingerprint_of_the_rest` from when the head was written.
 
     Raises:
-        WrongDiskError: The rest is another one, too.
+        WrongDiskError: Neither the head nor the rest is what was written.
         FlashError: The stick holds something else.
         StickLostError: It is gone.
     """
@@ -97,8 +97,8 @@ def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
     if not is_same:
         raise WrongDiskError(
             f"{disk.node.name} is not the stick that was written a moment ago, nothing was written to it",
-            why="its first MiB and what comes after it are other ones",
-            remedy="leave the stick in, and do it again; if that is no help it loses what is written to it",
+            why="neither its first MiB nor what comes after it is what was written",
+            remedy="leave the stick in and flash again; if that fails too, the stick loses what it was given",
         )
     with suppress(StorageError):
         laid.head.wipe(disk)
@@ -107,7 +107,7 @@ def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """What is behind the head, on the stick and as it should be."""
+    """The bytes after the head, on the stick and as they should be."""
 
     disk: Disk
     image: Image
@@ -142,7 +142,7 @@ class _Body:
             self.laid.digest = image_digest(cells.result(), self.laid.image_bytes)
 
     def _behind(self, pieces: Pieces, cells: Cells) -> Iterator[Piece | Hole]:
-        """Yield what is behind the head, holes by parts; the head is compared on the way."""
+        """Yield what is after the head, holes by parts; the head is compared on the way."""
         for piece in pieces:
             if isinstance(piece, Hole):
                 yield from piece.behind(HEAD_BYTES).parts(PIECE_BYTES)
