@@ -88,15 +88,15 @@ class ControlClient:
         return answer["requests"], answer["next"]
 
     def plug_disk(self, disk: str, **facts: Any) -> None:  # noqa: ANN401 - as the port takes them
-        """Plug in a disk that belongs to no board: `socket`, `serial`, `size_bytes`."""
+        """Plug in a disk that belongs to no board; `facts` are `socket`, `serial` and `size_bytes`."""
         self._ask_with_token({"do": "plug_disk", "disk": disk, **facts})
 
     def unplug_disk(self, disk: str) -> None:
-        """Pull it out."""
+        """Pull out a disk that belongs to no board."""
         self._ask_with_token({"do": "unplug_disk", "disk": disk})
 
     def disks(self) -> dict[str, Any]:
-        """Return the truth about such disks: above all, how many of their bytes were changed."""
+        """Return the truth about the disks that belong to no board, such as how many bytes were changed."""
         disks: dict[str, Any] = self._ask_with_token({"do": "disks"})["disks"]
         return disks
 

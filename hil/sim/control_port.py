@@ -1,7 +1,7 @@
 """The control port: the truth about every board, and the faults; one JSON object a line, each way.
 
-Every user of the host, and every web page that is open on it, reaches a port on loopback. So each request but
-`hello` must carry the token of the ready line, which also lies in a file that only the simulator's user can
+Any user of the host, and any web page that is open on it, can reach a port on loopback. So each request but
+`hello` must carry the token of the ready line, which is also in a file that only the simulator's user can
 read.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ControlPort"]
 
 _DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
-"""A stranger's disk of which nothing is said."""
+"""Names and defaults of what `plug_disk` takes."""
 
 _LINE_LIMIT = 1 << 20
 _Request = dict[str, Any]
@@ -76,7 +76,7 @@ class ControlPort:
             raise SimulatorError(
                 "this request lacks the simulator's token",
                 why="other users and web pages reach this port, too",
-                remedy='add "token" from the ready line, or use `hil sim fault` as the user who started it',
+                remedy='add "token" from the ready line, or use `hil sim fault` as the user that started it',
             )
 
     def _hello(self, _request: _Request) -> _Answer:
@@ -105,7 +105,9 @@ class ControlPort:
     def _plug_disk(self, request: _Request) -> _Answer:
         given = [request.get(key, default) for key, default in _DISK.items()]
         if [type(value) for value in given] != [type(default) for default in _DISK.values()]:
-            raise SimulatorError(f"{given!r} is no disk", remedy=f"of these kinds: {_DISK}")
+            raise SimulatorError(
+                f"{given!r} is no disk", why="a value has the wrong type", remedy=f"of these types: {_DISK}"
+            )
         self._simulator.strangers.plug(*given)
         return {}
 

@@ -16,11 +16,11 @@ _ESCAPED_IN_DOUBLE_QUOTES: Final = '$`"\\'
 
 
 class MisreadError(ValueError):
-    """A line that no shell understands."""
+    """The line is no shell command."""
 
 
 class UnfinishedError(MisreadError):
-    """A line that another one must continue."""
+    """The line is not complete; another one must follow."""
 
 
 class _Status:
@@ -34,7 +34,7 @@ class _Substitution:
 
 @dataclass(slots=True)
 class Word:
-    """A word: text, and what its place is filled with when the command runs."""
+    """A word: text, and parts that are replaced when the command runs."""
 
     parts: list[str | _Status | _Substitution] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ def expanded(words: list[Word], status: int, run: RunAll) -> Steps[list[str]]:
                 text += (yield from _captured(run(part.commands))).replace("\r\n", "\n").rstrip("\n")
             else:
                 text += part if isinstance(part, str) else str(status)
-        texts += [text]
+        texts.append(text)
     return texts
 
 
@@ -151,7 +151,7 @@ class _Reader:
         return self._text[self._at : self._at + 1]
 
     def _next(self, at_end: str | None) -> str:
-        """Return the next letter; `at_end` where no more come."""
+        """Return the next letter, or `at_end` at the end if that is empty; else raise `UnfinishedError`."""
         letter = self._peek()
         self._at += 1
         if letter:

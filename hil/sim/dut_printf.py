@@ -13,7 +13,7 @@ _PIECE: Final = re.compile(r"%[sdb%]|\\[0-7]{1,3}|\\.|[^%\\]+|[%\\]", re.DOTALL)
 
 
 def printf(form: str, words: list[str]) -> str:
-    """Return what is printed: the format is used again as long as words are left."""
+    """Return what is printed; the format is used again as long as words are left."""
     said = b""
     left = list(words)
     while True:

@@ -28,7 +28,7 @@ _INTERRUPTED: Final = 130
 
 
 class Session:
-    """Asks who is there, then runs commands until logout, and asks again.
+    """Ask for a login, run commands until logout, and ask again.
 
     Args:
         clock: Simulated time.

@@ -75,7 +75,7 @@ class Node:
 
     @property
     def _is_named_by_id(self) -> bool:
-        """Whether the name is this device's: of two that call themselves the same the later one has it."""
+        """Whether the name leads to this device: of two devices with equal names, the later one has it."""
         try:
             return str(self.by_id.readlink()) == self._from_by_id
         except OSError:

@@ -85,7 +85,7 @@ class Rig:
         return self.port.device is not None
 
     def plug(self) -> None:
-        """Plug the board in; it starts anew."""
+        """Plug the board in; it starts again."""
         self.unplug()
         self.board.power_up()
         self._plug(self.board)
@@ -129,7 +129,7 @@ class Rig:
         self.stick.close()
 
     def _list_board(self) -> None:
-        """Let `/sys` tell of the board, and `/dev` have its node, as long as the host has it."""
+        """Show the board in `/sys` and its node in `/dev` while the host has it, and hide both otherwise."""
         record = self.port.record if self.port.claims is not None else None
         if record is None:
             self._listing.hide()

@@ -29,14 +29,7 @@ from hil.sim.usbip_server import UsbIpServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "LOOPBACK",
-    "Folders",
-    "ServedBoard",
-    "Simulator",
-    "SimulatorOptions",
-    "open_folders",
-]
+__all__ = ["LOOPBACK", "Folders", "ServedBoard", "Simulator", "SimulatorOptions", "open_folders"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -211,7 +204,7 @@ class Simulator:
 
 
 def _write_token(path: Path, token: str) -> None:
-    """Write the token into a new file; a file or link that had its name is removed, and no link is followed.
+    """Write the token into a new file, and remove a file or link that has its name already.
 
     Raises:
         SimulatorError: The folder cannot be written.

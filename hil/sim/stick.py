@@ -41,7 +41,7 @@ class Stick:
         give_dut: Called with the bytes when the DUT gets the stick, with None when it loses it.
 
     Attributes:
-        late_s: How much later than usual the host sees it come, as with a slow mux.
+        late_s: Seconds by which the host sees it later than usual, as with a slow mux.
     """
 
     def __init__(  # noqa: PLR0913 - what a stick is wired to, by name

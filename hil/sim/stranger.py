@@ -1,4 +1,4 @@
-"""A USB disk that belongs to no board: a hand plugs it in and pulls it out, and its bytes must stay."""
+"""USB disks that belong to no board: tests plug them in and pull them out, and no byte of them may change."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["Stranger", "Strangers"]
 
 NODE_AFTER_S = 0.4
-"""How long a host takes until a disk that is plugged in has its node."""
+"""Seconds until a disk that was plugged in has its node."""
 
 _PATTERN = b"this is somebody's own disk; "
 _FIRST_LETTER = 20
 
 
 class Stranger:
-    """One disk, full of a pattern.
+    """One disk, filled with a pattern.
 
     Args:
-        index: Which, from 0; its node is `sdu` and so on.
-        file: Where its bytes are.
+        index: Its number, from 0; its node is `sdu` and so on.
+        file: The file with its bytes.
         size_bytes: Its size.
-        bus: Where it is plugged in.
+        bus: The bus that it is plugged into.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
+
+    Attributes:
+        socket: Its USB socket when it was last plugged in.
+        serial: Its serial number then.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a disk is plugged into
@@ -54,7 +58,7 @@ class Stranger:
         self._timer: Timer = NoTimer()
 
     def plug(self, socket: str, serial: str) -> None:
-        """Plug it in; the host shows it a moment later.
+        """Plug the disk in; the host shows it a moment later.
 
         Raises:
             SimulatorError: Something is plugged in there, or it is plugged in already.
@@ -62,7 +66,9 @@ class Stranger:
         port = self._bus.port(socket) or self._bus.add_port(socket)
         if self._port is not None or port.device is not None:
             raise SimulatorError(
-                f"nothing can be plugged in at {socket}", why="the socket, or the disk, is in use"
+                f"nothing can be plugged in at {socket}",
+                why="the socket is taken, or the disk is plugged in already",
+                remedy="unplug_disk first, or name another socket",
             )
         self.socket, self.serial, self._port = socket, serial, port
         self._node = self._dev.disk(_FIRST_LETTER + self._index, serial)
@@ -73,7 +79,7 @@ class Stranger:
         self._timer = self._bus.clock.call_later(NODE_AFTER_S, self._show)
 
     def unplug(self) -> None:
-        """Pull it out; harmless when it is out."""
+        """Pull the disk out; harmless when it is out."""
         self._timer.cancel()
         if self._port is not None:
             self._port.unplug()
@@ -83,7 +89,7 @@ class Stranger:
         self._file.take_from_host()
 
     def state(self) -> dict[str, Any]:
-        """The truth about it, as plain data: above all, whether anything was written to it."""
+        """Return the truth about the disk as plain data, with the number of bytes that were changed."""
         now = self._file.read(0, self._file.size_bytes)
         blocks = range(0, self._file.size_bytes if now != self._content else 0, BLOCK_BYTES)
         changed = [at for at in blocks if now[at : at + BLOCK_BYTES] != self._content[at : at + BLOCK_BYTES]]
@@ -97,7 +103,7 @@ class Stranger:
         }
 
     def close(self) -> None:
-        """The simulator ends."""
+        """Pull out and close, at the simulator's end."""
         self.unplug()
         self._file.close()
 
@@ -107,11 +113,11 @@ class Stranger:
 
 
 class Strangers:
-    """All strangers' disks of a simulator, by the names that tests give them.
+    """All disks of a simulator that belong to no board, by the names that tests give them.
 
     Args:
-        folder: Where their bytes are.
-        bus: Where they are plugged in.
+        folder: The folder with the files of their bytes.
+        bus: The bus that they are plugged into.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
     """
@@ -122,29 +128,33 @@ class Strangers:
         self._disks: dict[str, Stranger] = {}
 
     def plug(self, name: str, socket: str, serial: str, size_bytes: int) -> None:
-        """Plug the disk of that name in; it is made, full of a pattern, the first time.
+        """Plug in the disk of that name, which is made the first time.
 
         Raises:
-            SimulatorError: That cannot be.
+            SimulatorError: Its name or size cannot be used, or it cannot be plugged in there.
         """
         if name not in self._disks:
             if not name.isalnum() or size_bytes <= 0 or size_bytes % BLOCK_BYTES:
-                raise SimulatorError(f"no disk can be called {name!r} and have {size_bytes} bytes")
+                raise SimulatorError(
+                    f"no disk can be called {name!r} and have {size_bytes} bytes",
+                    why=f"a name has letters and digits, a size is a multiple of {BLOCK_BYTES} bytes",
+                    remedy="choose another name or size",
+                )
             self._folder.mkdir(exist_ok=True)
             file = self._folder / f"{name}.img"
             self._disks[name] = Stranger(len(self._disks), file, size_bytes, *self._around)
         self._disks[name].plug(socket, serial)
 
     def unplug(self, name: str) -> None:
-        """Pull it out; harmless when it is out."""
+        """Pull the disk out; harmless when it is out."""
         if name in self._disks:
             self._disks[name].unplug()
 
     def states(self) -> dict[str, Any]:
-        """The truth about each."""
+        """Return the truth about each disk, by name."""
         return {name: disk.state() for name, disk in self._disks.items()}
 
     def close(self) -> None:
-        """The simulator ends."""
+        """Pull out and close, at the simulator's end."""
         for disk in self._disks.values():
             disk.close()

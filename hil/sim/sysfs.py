@@ -88,7 +88,7 @@ class SysFolder:
         return SysDisk(self, name, (index, busid), names)
 
     def next_device(self) -> int:
-        """Number USB devices as Linux does: another one each time that one is plugged in."""
+        """Return a number for a USB device that was plugged in; each one gets another, as on Linux."""
         return next(self._devices)
 
     def board(self, busid: str, serial: str) -> SysBoard:
@@ -101,7 +101,7 @@ class SysFolder:
 
 
 class SysBoard:
-    """One board in the folder, as far as it tells which board is where."""
+    """The folder of one board, with the files that tell which board is plugged in where."""
 
     def __init__(self, root: Path, busid: str, serial: str) -> None:
         self._device = root / "devices/platform/vhci_hcd.0" / f"usb{busid.partition('-')[0]}" / busid
@@ -109,7 +109,7 @@ class SysBoard:
         self._serial = serial
 
     def show(self, facts: dict[str, str]) -> None:
-        """Publish it, with what the kernel tells beside its serial number; harmless when it is there."""
+        """Publish the folder with its serial number and these facts; harmless when it is there."""
         if not self._device.is_dir():
             _write(self._device, {"serial": self._serial, **facts})
             _link(self._link, self._device)

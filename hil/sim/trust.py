@@ -1,6 +1,6 @@
-"""Whether a running simulator is this user's own: another user's could name any file as its stick.
+"""Check that a running simulator belongs to this user; another user's could name any file as its stick.
 
-Linux tells the user of a listening socket in /proc/net/tcp (proc(5)), which no process can forge.
+Linux lists the user of each listening socket in /proc/net/tcp (proc(5)), which no process can forge.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROOT = 0
 
 
 def check_owner(port: int) -> None:
-    """Refuse a port of this host's loopback on which another user's process listens; root is trusted.
+    """Raise if another user's process listens at a loopback port of this host; root is trusted.
 
     Raises:
         SimulatorError: It is another user's.
@@ -45,7 +45,7 @@ def check_owner(port: int) -> None:
 
 
 def check_folders(ready: Mapping[str, Any]) -> None:
-    """Refuse folders of a simulator that another user owns, or that others may write to.
+    """Raise if a folder of a simulator belongs to another user, or if others may write to it.
 
     Raises:
         SimulatorError: A folder is not only this user's (or root's).
@@ -78,7 +78,7 @@ def read_token(ready: Mapping[str, Any]) -> str:
         raise SimulatorError(
             f"the token of the simulator at control port {ready.get('control_port')} cannot be read",
             why=str(error),
-            remedy="faults and the truth are for the user who started it; start your own with `hil sim`",
+            remedy="faults and the truth are for the user that started it; start your own with `hil sim`",
         ) from error
 
 
