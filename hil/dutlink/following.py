@@ -1,9 +1,9 @@
-"""Which disk follows the mux, by watching it go with *off* and come with *host*.
+"""Prove which disk follows the mux, by watching it go with *off* and come with *host*.
 
-The first disk that comes may be anybody's, and so may the only one. A round is *off*, then *host*, with every
-USB disk watched. It proves a disk that had come with *host* before, if in the round this disk alone goes, and
-after that it alone comes: in the same socket, calling itself the same, and as soon after *host* as before. A
-hand that plugs disks in and out would have to do that at the mux's own pace, while the real stick is missing.
+The first disk that comes, or the only one, need not be the stick: a person may plug one in. A round is *off*,
+then *host*, while every USB disk is watched. It proves a disk that came with *host* before if this disk alone
+goes and this disk alone comes again: at the same socket, with the same names, and as soon after *host* as
+before. A person who plugs disks in and out would have to keep the mux's own times, without the stick.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ __all__ = ["Coming", "Mux", "Patience", "Watch"]
 
 _ROUNDS = 5
 _UNEVEN_ROUNDS = 2
-"""A busy host sees a stick at another pace each time: then it must follow once more."""
+"""Rounds that prove a disk that comes sooner or later each time, as on a busy host."""
 
 _SETTLE_S = 0.3
 _UNEVEN_S = 0.35
 _UNEVEN_PART = 0.25
+"""Two times after *host* are the same if they differ by at most these seconds, or this part of the longer."""
 
 
 class Mux(Protocol):
     """Turns the storage of one board."""
 
     def take_away(self) -> None:
-        """Give the stick to nobody."""
+        """Turn the storage off."""
         ...
 
     def give(self) -> None:
-        """Give it to the host, between `Watch.begin` and `Watch.turned`."""
+        """Call `Watch.begin`, turn the storage to the host, and call `Watch.turned`."""
         ...
 
 
@@ -60,7 +61,7 @@ class Coming:
     """A disk that came with *host*.
 
     Attributes:
-        disk: It.
+        disk: The disk.
         after_s: How long after *host* it could be used, in seconds.
     """
 
@@ -68,19 +69,19 @@ class Coming:
     after_s: float
 
     def is_at_the_pace(self, after_s: float) -> bool:
-        """Whether another coming, so long after *host*, is as soon as this one."""
+        """Return True if a disk that came so long after *host* came as soon as this one."""
         allowed_s = max(_UNEVEN_S, _UNEVEN_PART * max(after_s, self.after_s))
         return abs(after_s - self.after_s) <= allowed_s
 
 
 class Watch:
-    """Looks which disks come and go while one board's mux turns.
+    """Watch which disks come and go while one board's mux turns.
 
     Args:
         dev: The host's device folder.
         sys: The folder where the host's kernel tells about disks.
         ignored: Sockets of other boards' sticks, which come and go as they like.
-        only: The one socket to look at; None: all others.
+        only: The only socket to watch; None: all but the ignored ones.
     """
 
     def __init__(self, dev: Path, sys: Path, ignored: frozenset[str], only: str | None = None) -> None:
@@ -92,15 +93,15 @@ class Watch:
         self._host = Deadline(0.0)
 
     def begin(self) -> None:
-        """Take note of what is there just before the mux turns to the host."""
+        """Note the disks that are there just before the mux turns to the host."""
         self._before = disks_by_socket(self._sys)
 
     def turned(self) -> None:
-        """Take note that the mux has turned to the host: paces count from now on."""
+        """Note the time at which the mux turned to the host: `Coming.after_s` counts from it."""
         self._host = Deadline(0.0)
 
     def come(self, limit_s: float, wanted: frozenset[str] = frozenset()) -> dict[str, Coming]:
-        """Wait until disks came in the wanted sockets, or in any; return all that came and are there."""
+        """Wait until disks came at all the wanted sockets, or at any; return all that came and are there."""
         came: dict[str, Coming] = {}
 
         def look() -> bool:
@@ -117,12 +118,12 @@ class Watch:
         return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
 
     def elsewhere(self) -> list[UsbDisk]:
-        """Return what came in other sockets than the only one that is looked at."""
+        """Return the disks that came at other sockets than the only one that is watched."""
         now = disks_by_socket(self._sys)
         return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self._ignored}]
 
     def prove(self, seen: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
-        """Watch rounds until one proves a disk; None if nothing comes any more.
+        """Watch rounds until one proves a disk; return None if no disk comes any more.
 
         Args:
             seen: What came with *host*.
@@ -130,7 +131,7 @@ class Watch:
             patience: How long to wait each time.
 
         Raises:
-            StickAmbiguousError: Disks come and go by other hands all the time.
+            StickAmbiguousError: Other disks came or went in each round.
         """
         followed: Counter[str] = Counter()
         told: set[str] = set()
@@ -156,7 +157,7 @@ class Watch:
         )
 
     def _go(self, seen: dict[str, Coming], mux: Mux, limit_s: float) -> tuple[frozenset[str], bool]:
-        """Turn the mux to nobody; return the sockets that emptied, and whether nothing else moved."""
+        """Turn the storage off; return the sockets that emptied, and whether no other disk came or went."""
         before = self._watched(disks_by_socket(self._sys))
         mux.take_away()
 
@@ -173,7 +174,7 @@ class Watch:
         return went, moved <= went
 
     def _news(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
-        """What came, can be used, and is looked at."""
+        """Return the new disks that can be used, at watched sockets."""
         return {
             socket: disk
             for socket, disk in self._watched(self._new(now)).items()
@@ -190,5 +191,5 @@ class Watch:
 
 
 def _is_there(disk: UsbDisk, now: dict[str, UsbDisk]) -> bool:
-    """Whether this very coming of the disk is among those there now."""
+    """Return True if the disk is there and was not unplugged since it was seen."""
     return disk.socket in now and now[disk.socket].coming == disk.coming

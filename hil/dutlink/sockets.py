@@ -1,7 +1,7 @@
 """USB disks by the socket that they are plugged into, and what is learned about a board's own.
 
 A name proves nothing: two sticks may share a serial number, and a name leads elsewhere a moment later. A
-stick is behind one port of its board's mux, and that port is cabled to one USB socket of the host. The kernel
+stick is on one port of its board's mux, and that port is cabled to one USB socket of the host. The kernel
 tells sockets apart (`2-1.3` is bus 2, port 1 of it, port 3 of the hub there), and gives a device another
 number each time that it is plugged in (`devnum`).
 """
@@ -22,7 +22,7 @@ __all__ = ["Learned", "OwnMemory", "StickMemory", "StickNames", "UsbDisk", "boar
 
 
 class StickNames(NamedTuple):
-    """What a stick says that it is.
+    """The names and the size of a stick, as the stick tells them.
 
     Attributes:
         vendor: USB vendor, four hexadecimal digits.
@@ -42,9 +42,9 @@ class UsbDisk:
     """A USB device with disks on it, as one look found it.
 
     Attributes:
-        socket: Where it is plugged in.
-        coming: What tells this coming of it from every other one.
-        names: What it is, with the size of its medium.
+        socket: The USB socket that it is plugged into.
+        coming: A number that differs each time that a device is plugged in there.
+        names: Its names, and the size of its medium.
         media: Its disks that have a medium; a card reader may have several.
     """
 
@@ -63,7 +63,7 @@ class UsbDisk:
 
 
 def disks_by_socket(sys: Path) -> dict[str, UsbDisk]:
-    """Look which USB disks are there now, by socket."""
+    """Return the USB disks that are there now, by socket."""
     found: dict[Path, list[BlockDevice]] = {}
     for disk in disks_of(sys):
         device = disk.usb_device
@@ -82,7 +82,7 @@ def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:
 
 
 def board_is_at(sys: Path, place: str, serial: str) -> bool:
-    """Tell whether a board of that serial number is plugged in at that place now."""
+    """Return True if a board of that serial number is plugged in at that USB port now."""
     try:
         return (sys / "bus/usb/devices" / place / "serial").read_text("utf-8").strip() == serial
     except (OSError, ValueError):
@@ -91,12 +91,12 @@ def board_is_at(sys: Path, place: str, serial: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Where a board's stick comes, once that was proven.
+    """Where and how soon a board's stick came when it was proven.
 
     Attributes:
-        board: Where the board itself was plugged in: elsewhere, its cables may be others.
+        board: The USB port of the board then: at another port, its cables may be others.
         socket: The stick's socket.
-        names: What was in it last.
+        names: The names of the stick there.
         came_after_s: How long after *host* it could be used, in seconds.
     """
 

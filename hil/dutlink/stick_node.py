@@ -1,4 +1,4 @@
-"""The stick on this host: proven by watching the mux, or in the socket where that was proven before."""
+"""The board's stick on this host: found by watching the mux, or at the socket that was learned earlier."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _NAMED_WITHIN_S = 2.0
 
 
 class StickNode:
-    """Where the stick is, and the turn to find that out.
+    """The stick's disk and node, and the turn to find them.
 
     Args:
         serial: The board's serial number.
-        place: Where the board is plugged in; empty: not known.
+        place: The USB port of the board (`1-2.3`); empty: not known.
         dev: The host's device folder.
         sys: The folder where the host's kernel tells about disks.
         wired: The node's path, where the wiring names it: it must lead to the disk that follows the mux.
@@ -81,12 +81,12 @@ class StickNode:
 
     @property
     def path(self) -> Path | None:
-        """Where it is, if it is wired or was found already."""
+        """The stick's node, or None if it is not wired and was not found yet."""
         return self._wired or self._found
 
     @property
     def here(self) -> UsbDisk | None:
-        """The disk that is proven to be the stick, as long as it is there."""
+        """The disk that is proven to be the stick, or None if it is not there (any more)."""
         disk = self._here
         if disk is not None:
             now = disks_by_socket(self._sys).get(disk.socket)
@@ -96,13 +96,13 @@ class StickNode:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is watched from before it comes."""
+        """Whether the disks were noted before the mux turned, so that a new one can be told."""
         return self._watch is not None and (self._watch.only is not None or self._turn.is_held)
 
     def expect(self, take_away: Callable[[], float]) -> None:
-        """Be ready for it to come.
+        """Begin to watch for the stick, before the mux is turned to the host.
 
-        Where other processes cannot know its socket, no other unknown stick of this host comes meanwhile.
+        If other processes cannot know its socket, this takes the turn, so that no other board learns now.
 
         Args:
             take_away: Makes sure that the stick is not on the host, and returns for how many seconds it has
@@ -110,7 +110,7 @@ class StickNode:
 
         Raises:
             StorageError: Another process has been looking for its stick for too long.
-            StickStayedError: There is a disk in its socket although nobody has the stick.
+            StickStayedError: There is a disk at its socket although the storage is off.
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
@@ -134,20 +134,20 @@ class StickNode:
             raise
 
     def note_before(self) -> None:
-        """Take note of which disks are there just before it comes."""
+        """Note which disks are there just before the mux turns to the host."""
         self.before = frozenset(disk.key for disk in disks_of(self._sys))
         if self._watch is not None:
             self._watch.begin()
 
     def turned(self) -> None:
-        """Take note that the mux has turned to the host."""
+        """Note the time at which the mux turned to the host."""
         if self._watch is not None:
             self._watch.turned()
 
     def wait(self, timeout_s: float, mux: Mux, patience: Patience) -> UsbDisk | None:
-        """Wait until it is there, can be used, and is proven; None when it does not come.
+        """Wait until the stick is there, can be used, and is proven; return None if it does not come.
 
-        The turn lasts meanwhile. Proving a stick whose socket is not known takes one more coming.
+        The turn lasts until `end_turn`. A stick whose socket is not known must go and come once more.
 
         Args:
             timeout_s: How long it may take to come the first time, in seconds.
@@ -181,7 +181,7 @@ class StickNode:
         return proven.disk
 
     def check_wired(self) -> None:
-        """See that the name that the wiring gives leads to the stick.
+        """Return if the node that the wiring names leads to the stick.
 
         Raises:
             WrongDiskError: It leads elsewhere.
@@ -231,7 +231,7 @@ class StickNode:
         return self.here is not None or self._recall() is not None
 
     def wait_until_gone(self, timeout_s: float, position: str) -> None:
-        """Wait until it is gone; at once where it is not known: what was never seen cannot be missed.
+        """Wait until the stick is gone; return at once if no stick is known.
 
         Args:
             timeout_s: How long, in seconds.
@@ -253,17 +253,17 @@ class StickNode:
         )
 
     def forget(self) -> None:
-        """Forget its socket: the cabling has changed."""
+        """Forget the stick's socket, after the cabling has changed."""
         self._memory.forget()
         self._here = self._found = None
 
     def end_turn(self) -> None:
-        """Let others look for theirs; harmless when nobody waits."""
+        """End the turn, so that other boards can learn; harmless when repeated."""
         self._watch = None
         self._turn.end()
 
     def missing(self, timeout_s: float) -> StickMissingError:
-        """Return what there is to say when it did not come within `timeout_s` seconds."""
+        """Return the error for a stick that did not come within `timeout_s` seconds."""
         known = self._recall()
         there = f"no USB disk came at socket {known.socket}" if known else "no USB disk appeared"
         return StickMissingError(
@@ -275,12 +275,12 @@ class StickNode:
         )
 
     def _recall(self) -> Learned | None:
-        """What was learned, while the board is where it was then."""
+        """Return what was learned, or None if the board is plugged in elsewhere now."""
         known = self._memory.recall()
         return known if known is not None and known.board == self._place else None
 
     def _as_learned(self, came: dict[str, Coming]) -> Coming | None:
-        """The disk that came just as it was learned: same socket, same names, same pace."""
+        """Return the disk that came as it was learned: same socket, same names, as soon after *host*."""
         known = self._recall()
         coming = came.get(known.socket) if known else None
         if known is None or coming is None or coming.disk.names != known.names:
@@ -297,7 +297,7 @@ class StickNode:
             self._memory.keep(learned)
 
     def _sockets_of_others(self) -> frozenset[str]:
-        """Where other boards' sticks come; a board that is not plugged in there any more says nothing."""
+        """Return the sockets of other boards' sticks, as far as these boards are still at their USB ports."""
         return frozenset(
             learned.socket
             for serial, learned in self._memory.of_others()
@@ -305,7 +305,7 @@ class StickNode:
         )
 
     def _name(self, disk: UsbDisk) -> Path:
-        """Its lasting name, unless another disk here goes by the same; else the kernel's."""
+        """Return udev's name of a disk, or the kernel's if another disk here has the same names."""
         node = self._dev / disk.media[0].name
         namesake = any(
             other.names[:3] == disk.names[:3] and other.socket != disk.socket
@@ -324,7 +324,7 @@ class StickNode:
     def _moved(self, socket: str, others: list[UsbDisk]) -> StorageError:
         return StickMovedError(
             f"board {self._serial}: no stick came at USB socket {socket}, where it was learned to come",
-            why=f"{' and '.join(map(str, others))} came instead, which may be anybody's",
+            why=f"{' and '.join(map(str, others))} came instead, which may be another user's",
             remedy="put the board's cable back; or, if the stick is to come elsewhere from now on: "
             f"hil storage learn --board {self._serial}",
             serial=self._serial,

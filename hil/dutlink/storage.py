@@ -1,4 +1,4 @@
-"""The storage stick and its mux: who sees it, and what is written to it and read from it."""
+"""The storage stick and its mux: turn it to the host or the DUT, flash it, read it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PASSES_WITHIN_S = 1.5
 
 
 class Position(enum.StrEnum):
-    """Who sees the stick."""
+    """Where the mux connects the stick."""
 
     OFF = "off"
     HOST = "host"
@@ -46,8 +46,8 @@ class Position(enum.StrEnum):
 class Storage:
     """The stick and its mux.
 
-    A disk is called the stick when it was seen to go with *off* and come with *host*, or when it came in the
-    socket where that was seen before; see `hil.dutlink.following`. A stick that is mounted or open on this
+    A disk is the stick if it was seen to go with *off* and come with *host*, or if it came at the socket
+    where that was seen before; see `hil.dutlink.following`. A stick that is mounted or open on this
     host is not taken away unless that is forced.
 
     Args:
@@ -55,12 +55,12 @@ class Storage:
         dev: The host's device folder.
         stick: The node's path, where it is wired: it must lead to the disk that follows the mux.
         sys: The folder where the host's kernel tells about disks.
-        far: Who flashes and reads the stick, where it is on another machine.
+        far: Flashes and reads a stick that is on another machine.
         memory: Keeps the socket where the stick comes; None: this object alone does.
 
     Attributes:
-        progress: Is told how far `flash` and `read` are, where they are given nobody else; at first nobody.
-        taken_from: Who used the stick when it was last taken away by force; empty: nothing that is known.
+        progress: Is told how far `flash` and `read` are if they are given no other; silent at first.
+        taken_from: What used the stick when it was last taken away by force; empty: nothing that is known.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
@@ -103,12 +103,12 @@ class Storage:
 
     @property
     def proven_node(self) -> Path | None:
-        """The same, as long as the disk that is proven to be the stick is there."""
+        """The stick's device node, or None if no disk is there that is proven to be the stick."""
         return self.node if self._stick.here is not None else None
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the stick was given to the host, and nobody has waited for it yet."""
+        """Whether the stick was given to the host, and `wait_for_node` was not called since."""
         return self._stick.is_awaited
 
     def host(self, *, force: bool = False) -> None:
@@ -136,10 +136,10 @@ class Storage:
         self._stick.turned()
 
     def dut(self, *, force: bool = False) -> None:
-        """Give the stick to the DUT; `wait_until_gone` tells when the host has let go of it.
+        """Give the stick to the DUT; `wait_until_gone` returns when it has left the host.
 
         Args:
-            force: Also from a program of this host that uses it.
+            force: Take it away although it is in use on this host.
 
         Raises:
             StickInUseError: It is mounted or open on this host.
@@ -151,7 +151,7 @@ class Storage:
         self._stick.end_turn()
 
     def off(self, *, force: bool = False) -> None:
-        """Give the stick to nobody, and cut its power; the arguments and errors are those of `dut`."""
+        """Cut the stick off from host and DUT, and cut its power; arguments and errors as for `dut`."""
         self._check_unused(force=force)
         self._set(Position.OFF)
         self._stick.end_turn()
@@ -189,7 +189,7 @@ class Storage:
     def user(self, *, recabled: bool = False) -> str:
         """Return what uses the stick, or what may be the stick, on this host now; empty: nothing seen.
 
-        A stick that nobody gave to the host is used by nothing.
+        Nothing uses the stick while the storage is off or with the DUT.
 
         Args:
             recabled: Do not rely on the socket that was learned.
@@ -203,9 +203,8 @@ class Storage:
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there, has a size and is proven, and return its path.
 
-        Call it after `host()`. If nobody followed the stick when it came, it is taken away and given again.
-        The first time on a host it goes and comes once more, since the first disk that comes may be
-        anybody's.
+        Call it after `host()`; without that, the stick is taken away and given to the host. On its first use
+        on a host it goes and comes once more, since the first disk that comes need not be the stick.
 
         Args:
             timeout_s: How long it may take to come, in seconds.
@@ -214,7 +213,7 @@ class Storage:
             StickMissingError: It did not appear in time.
             StickMovedError: A disk came at another socket than the one where the stick was learned.
             BoardLostError, BoardTimeoutError: Nor does the board answer any more.
-            StickAmbiguousError: Disks came and went by other hands, so that none can be called the stick.
+            StickAmbiguousError: Other disks came and went, so that none is proven to be the stick.
             WrongDiskError: The wiring names another disk.
         """
         if self._stick.here is None and not self._stick.is_awaited:
@@ -229,7 +228,7 @@ class Storage:
     def claim(
         self, *, to_write: bool, usb_names: tuple[str, ...] = (), written: str = NOTHING_WRITTEN
     ) -> Disk:
-        """Take the stick from everybody, give it to the host, and open it when it is proven to be the stick.
+        """Turn the storage off, then to the host, and open the disk that is proven to be the stick.
 
         Args:
             to_write: Whether it is to be written.
@@ -286,7 +285,7 @@ class Storage:
             bmap: Its block map; True: the one beside it, if there is one; False: none.
             progress: Is told how far it is; None: the storage's own.
             force: Write it, whatever the stick holds.
-            claimed: The stick as `claim` gave it to be written, for who looked at it before; it is closed.
+            claimed: The stick that the caller got from `claim` to be written; it is closed.
 
         Raises:
             ImageError: The image is damaged, or larger than the stick.
@@ -296,7 +295,7 @@ class Storage:
                 not go, came together with others, or left in between.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
-        from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are for who flashes
+        from hil.dutlink import flashing  # noqa: PLC0415 - decompressors are slow to import
 
         source = flashing.source_of(image, bmap)
         is_same = source is not None and source == self._untouched and self._position is Position.OFF
@@ -345,7 +344,7 @@ class Storage:
 
     @contextmanager
     def _left_off(self) -> Iterator[None]:
-        """Take note that nobody has the stick after what was done on another machine, however it ended."""
+        """Note that the storage is off after what was done on another machine, however it ended."""
         self._link.access.check()
         self._stick.end_turn()
         self._position = None
@@ -355,12 +354,12 @@ class Storage:
             self._position = Position.OFF
 
     def forget(self) -> None:
-        """Take note that somebody turns the storage by other means, as the board's shell can."""
+        """Forget position and proof: the storage is turned by other means, such as the board's shell."""
         self._position = None
         self._untouched = None
 
     def check_board(self) -> None:
-        """See whether the board still answers.
+        """Return if the board still answers.
 
         Raises:
             BoardLostError, BoardTimeoutError: It does not.
@@ -403,13 +402,13 @@ class Storage:
         return self._position in (Position.OFF, Position.DUT)
 
     def _away(self) -> float:
-        """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
+        """Make sure that the stick is not on the host; return the seconds since it was taken away."""
         if not self._is_away:
             self._set(Position.OFF)
         return self._turned.spent_s
 
     def _check_unused(self, *, force: bool, recabled: bool = False) -> None:
-        """Refuse to take the stick from a program of this host; where that is forced, take note of it."""
+        """Raise if a program of this host uses the stick; if `force` is given, note which one."""
         if self._far is not None:
             return
         try:
@@ -443,7 +442,7 @@ class Storage:
         )
 
     def _await_stick(self, timeout_s: float) -> UsbDisk:
-        """Wait for the stick; that a silent board is what is wrong comes first."""
+        """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""
         mux = _WatchedMux(self._set, self._stick, self._turns)
         disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
         if disk is None:
@@ -467,7 +466,7 @@ class _WatchedMux:
         self._turns = turns
 
     def take_away(self) -> None:
-        """Give the stick to nobody."""
+        """Turn the storage off."""
         self._turns = self._turn(Position.OFF, self._turns)
 
     def give(self) -> None:

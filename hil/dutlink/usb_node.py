@@ -38,5 +38,5 @@ def usb_node(host: Host, serial: str) -> Path | None:
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # unplugged meanwhile
+    except OSError:  # unplugged since it was listed
         return ""
