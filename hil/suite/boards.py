@@ -260,14 +260,16 @@ class BoardKeeper:
         return wish.is_any or wish.fits(self._card_of(held.board))
 
     def can_replace(self, wish: Wish, serial: str | None = None) -> bool:
-        """Whether the board that is held is lost, and another one can be used that a test wants.
+        """Return True if the held board was lost, seen or unseen, and another one that suits can be used.
 
         Args:
             wish: What kind of board it wants.
             serial: The board that the controller has given to this worker: it gives others, too.
         """
         held = self.held
-        if held is None or held.lost is None or serial is not None or self.prove().verdict is Verdict.PRESENT:
+        if held is None or held.is_fallback or serial is not None or self.is_as_opened():
+            return False
+        if self.prove().verdict is Verdict.PRESENT:
             return False
         with suppress(UnavailableError):
             cards = self._finder.cards(with_words=not wish.is_any)
@@ -326,10 +328,9 @@ class BoardKeeper:
         Raises:
             BoardLostError: It does not.
         """
-        lost = held.lost
         sighting = self.prove()
-        if lost is not None and sighting.verdict is not Verdict.PRESENT:
-            raise held.lost or lost
+        if held.lost is not None and sighting.verdict is not Verdict.PRESENT:
+            raise held.lost
         self._before_reopening()
         self._open_again(held)
 

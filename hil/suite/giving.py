@@ -18,7 +18,6 @@ from hil.suite.left_to_guard import LOOK_S, look_after
 from hil.suite.resting import raise_together
 from hil.suite.scheduling import worker_channel
 from hil.suite.selection import Kind, kind_of, uses_board
-from hil.suite.time_limit import TimeLimitPause
 from hil.suite.wishes import ANY_BOARD, wish_of
 
 if TYPE_CHECKING:
@@ -329,7 +328,7 @@ class Giving:
         from hil.suite.verdicts import is_signal  # noqa: PLC0415 - for errors of tests that use boards
 
         if kind_of(item) is not Kind.NO_HARDWARE and any(map(is_signal, failed)):
-            with TimeLimitPause.paused(item), suppress(Exception):  # a look that fails proves nothing
+            with self._resting.limit.paused(), suppress(Exception):  # a look that fails proves nothing
                 self.keeper.prove()
 
     def _will_do_for(self, item: pytest.Item) -> bool:

@@ -17,6 +17,7 @@ from hil.suite.selection import BOARD_FIXTURES
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from hil.suite.time_limit import TimeLimit
     from hil.suite.usb_block import UsbBlock
 
 __all__ = ["OUTCOMES", "RestingFixtures", "raise_together"]
@@ -38,13 +39,16 @@ class RestingFixtures:
 
     Args:
         block: Lifted while fixtures end: their tear-down may use the board, even in a no_hardware test.
+        limit: The time limit under which fixtures end, also between tests.
 
     Attributes:
         block: The argument.
+        limit: The argument.
     """
 
-    def __init__(self, block: UsbBlock) -> None:
+    def __init__(self, block: UsbBlock, limit: TimeLimit) -> None:
         self.block = block
+        self.limit = limit
         self._begun: list[Fixture] = []
         self._set_up: dict[Fixture, Request] = {}  # in the order in which they were complete, as pytest's own
         self._resting: set[Fixture] = set()
@@ -69,7 +73,7 @@ class RestingFixtures:
             last = min(reversed(resting), key=self._breadth)
             request = self._set_up[last]
             try:
-                with self.block.lifted():
+                with self.block.lifted(), self.limit.running():
                     last.finish(request)
             except OUTCOMES as error:
                 errors.append(error)

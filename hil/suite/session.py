@@ -26,7 +26,7 @@ from hil.suite.repeating import Repeats
 from hil.suite.resting import RestingFixtures
 from hil.suite.run_status import RunStatus
 from hil.suite.selection import MISTAKE, Kind, kind_of, sort_tests
-from hil.suite.time_limit import TimeLimitPause
+from hil.suite.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.usb_block import UsbBlock
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run.processes, "hil-processes")
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
     config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
-    config.pluginmanager.register(TimeLimitPause(), "hil-time-limit")
+    config.pluginmanager.register(run.time_limit, "hil-time-limit")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
@@ -95,6 +95,7 @@ class Run:
         ledger: This process's tally.
         processes: The first process and its workers.
         giving: This process's board.
+        time_limit: The clock of the present test.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -103,7 +104,8 @@ class Run:
         self.ledger = Ledger()
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
-        self._resting = RestingFixtures(self._block)
+        self.time_limit = TimeLimit()
+        self._resting = RestingFixtures(self._block, self.time_limit)
         self.giving = Giving(config, self.options, self.ledger, self.processes, self._resting)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
@@ -141,7 +143,7 @@ class Run:
             return
         from hil.suite.verdicts import REASONS, judge, told_to_pytest  # noqa: PLC0415 - for errors of tests that use boards
 
-        with TimeLimitPause.paused(item):
+        with self.time_limit.paused():
             judgement = judge(
                 call.excinfo.value,
                 kind=kind_of(item),
@@ -197,6 +199,8 @@ class Run:
         if self.options.board and not self.processes.is_worker:
             self.giving.check_board(self.giving.cards())
         session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
+        lasting = LastingTimeLimit(self.time_limit)
+        session.config.pluginmanager.register(lasting, "hil-lasting-time-limit")  # in what gives boards
         session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
         session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
         from hil.suite.asking import Asking  # noqa: PLC0415 - the driver is for runs with boards

@@ -15,7 +15,7 @@ def expected_outcome(test: Test, suite: Suite) -> tuple[str, ...]:
     if test.mistake:
         return ("error", "failed")
     again = suite.reruns or suite.repeats
-    if again and any("raise" in fixture.teardown for fixture in suite.fixtures):
+    if again and any({"raise", "hang"}.intersection(fixture.teardown) for fixture in suite.fixtures):
         return ()
     if any(step in ("fail", "typo") or step.startswith("usb:") for step in test.steps):
         return ("failed",)

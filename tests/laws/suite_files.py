@@ -18,7 +18,6 @@ INNER = Path(__file__).with_name("inner")
 FOLDERS = ("", "sub")
 _INI = """[pytest]
 addopts = --strict-markers
-timeout = 30
 markers = asyncio: a test of pytest-asyncio
 filterwarnings =
     ignore:Module already imported

@@ -18,6 +18,7 @@ _STEPS: Final = {
     "pins": ("pin", "float"),
     "storage": ("host", "dut"),
 }
+_SHORT_LIMIT_S: Final = 5
 _WRONG: Final = ("fail", "typo", "usb:32", "usb:19", "usb:110", "usb:5", "fail_once")
 _KINDS: Final = ("unplug", "unplug", "hang", "stall", "stall", "busy", "busy", "deny", "line_error")
 
@@ -76,7 +77,19 @@ class _Generator:
                 replace(test, steps=tuple("start" if step == "on" else step for step in test.steps))
                 for test in tests
             ]
-        return replace(suite, tests=tuple(tests))
+        return self._with_a_hang(replace(suite, tests=tuple(tests)))
+
+    def _with_a_hang(self, suite: Suite) -> Suite:
+        """Let the tear-down of a fixture hang, now and then, until the time limit ends it."""
+        candidates = [fixture for fixture in suite.fixtures if not fixture.is_async]
+        if not candidates or not self._chance(0.06):
+            return suite
+        hangs = self._rng.choice(candidates)
+        fixtures = (
+            replace(fixture, teardown=("hang",)) if fixture is hangs else fixture
+            for fixture in suite.fixtures
+        )
+        return replace(suite, fixtures=tuple(fixtures), limit_s=_SHORT_LIMIT_S)
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share

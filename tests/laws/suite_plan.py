@@ -102,6 +102,7 @@ class Suite:
         reruns: The number after `--reruns`.
         repeats: The number after `--hil-repeat`.
         require: The run has `--hil-require`.
+        limit_s: The time limit of each test.
     """
 
     fixtures: tuple[Fixture, ...] = ()
@@ -111,3 +112,4 @@ class Suite:
     reruns: int = 0
     repeats: int = 0
     require: bool = False
+    limit_s: int = 30

@@ -131,7 +131,7 @@ def run_suite(suite: Suite, boards: WatchedBoards, server: RunServer) -> Outcome
 
 
 def _arguments(suite: Suite, port: int) -> list[str]:
-    arguments = [f"--hil-boards=sim@{port}"]
+    arguments = [f"--hil-boards=sim@{port}", f"--timeout={suite.limit_s}"]
     arguments += ["-p", "asyncio"] if any(test.style == "async" for test in suite.tests) else []
     arguments += ["-p", "xdist", "-n", str(suite.workers)] if suite.workers else []
     arguments += ["-p", "rerunfailures", "--reruns", str(suite.reruns)] if suite.reruns else []

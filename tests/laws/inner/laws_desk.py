@@ -20,6 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+_TOO_LONG_S = 60.0
+
 _lines: dict[int, Any] = {}
 _turn = threading.Lock()
 _numbers = itertools.count()
@@ -91,6 +93,9 @@ def do(step: str, thing: Any, where: str) -> None:
     elif step == "raise":
         tell("raises", name=where)
         raise RuntimeError(f"the tear-down of {where} fails")
+    elif step == "hang":
+        tell("raises", name=where)
+        time.sleep(_TOO_LONG_S)
     elif step == "thread":
         threading.Thread(target=_left_behind, args=(_part(thing, "power"),), daemon=True).start()
     elif step.startswith("usb:"):

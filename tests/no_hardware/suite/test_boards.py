@@ -284,6 +284,32 @@ def test_can_replace_a_lost_board_by_one_that_a_test_wants(
     assert keeper.held is beside
 
 
+def test_can_replace_a_board_that_left_the_bus_unseen(
+    keeper: BoardKeeper, beside: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside.lost = None
+    monkeypatch.setattr(FakeBoard, "is_reachable", lambda _: False)
+
+    assert keeper.can_replace(ANY_BOARD)
+
+
+def test_can_replace_keeps_a_board_that_never_left(keeper: BoardKeeper, beside: Held) -> None:
+    beside.lost = None
+
+    assert not keeper.can_replace(ANY_BOARD)
+
+
+def test_prepare_tells_how_a_board_was_lost_unseen(
+    keeper: BoardKeeper, beside: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside.lost = None
+    monkeypatch.setattr(FakeBoard, "is_reachable", lambda _: False)
+
+    keeper.prepare(Kind.HARDWARE, "test_now")
+
+    assert "is silent" in str(keeper.error)
+
+
 @pytest.mark.usefixtures("beside")
 def test_can_replace_keeps_a_board_where_no_other_suits(keeper: BoardKeeper) -> None:
     assert not keeper.can_replace(Wish(tags=frozenset({"jetson"})))
