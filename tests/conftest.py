@@ -1,15 +1,46 @@
-"""How hard property tests try: a little in every run, a lot where HYPOTHESIS_PROFILE=thorough says so.
+"""What holds for all tests: how hard property tests try, and where leases of boards that are not there meet.
 
-No deadlines: a machine that is busy with other workers is no bug.
+Property tests try a little in every run, a lot where HYPOTHESIS_PROFILE=thorough says so. No deadlines: a
+machine that is busy with other workers is no bug.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_WITHOUT_BOARDS = Path(__file__).parent / "no_hardware"
+_LOCKS = pytest.StashKey[str]()
 
 BUSY = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=BUSY)
 settings.register_profile("thorough", max_examples=200, deadline=None, suppress_health_check=BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep tests that use no board of this machine out of the folder where the machine's leases meet."""
+    if _WITHOUT_BOARDS not in item.path.parents:
+        return (yield)
+    if _LOCKS not in item.config.stash:
+        item.config.stash[_LOCKS] = tempfile.mkdtemp(prefix="hil-test-locks-")
+        Path(item.config.stash[_LOCKS]).chmod(0o1777)  # some tests run as other users
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIL_LOCK_DIR", item.config.stash[_LOCKS])
+        return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder of those tests."""
+    if _LOCKS in config.stash:
+        shutil.rmtree(config.stash[_LOCKS], ignore_errors=True)

@@ -12,6 +12,7 @@ from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardRecord, write_record
 from hil.lab.forgetting import forget_boards
 from hil.lab.lease import hold
+from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.process import SimulatorProcess
 
@@ -79,3 +80,7 @@ def test_simulated_boards_leave_files_only_if_they_come_back(
         StickSockets(simulator.serials()[0], locks).keep(LEARNED)
 
     assert until(lambda: bool(files_of_boards(locks)) == keeps_state, 5)
+
+
+def test_lock_folder_of_tests_is_not_the_machines_own() -> None:
+    assert str(lock_folder()) not in SYSTEM_FOLDERS
