@@ -8,6 +8,9 @@ number each time that it is plugged in (`devnum`).
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -18,7 +21,19 @@ if TYPE_CHECKING:
 
     from hil.flash.sysfs import BlockDevice
 
-__all__ = ["Learned", "OwnMemory", "StickMemory", "StickNames", "UsbDisk", "board_is_at", "disks_by_socket"]
+__all__ = [
+    "Learned",
+    "OwnMemory",
+    "StickMemory",
+    "StickNames",
+    "UsbDisk",
+    "board_is_at",
+    "disks_by_socket",
+    "is_usb_place",
+]
+
+_PLACE = re.compile(r"[0-9]{1,5}-[0-9]{1,5}(\.[0-9]{1,5}){0,8}")
+_LONGEST_TEXT_BYTES = 4096
 
 
 class StickNames(NamedTuple):
@@ -81,12 +96,32 @@ def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:
     return UsbDisk(device.name, coming, StickNames(vendor, product, serial, size_bytes), media)
 
 
+def is_usb_place(text: str) -> bool:
+    """Return True if a text is a USB port as the kernel names it, such as `2-1.3`, and no path."""
+    return _PLACE.fullmatch(text) is not None
+
+
 def board_is_at(sys: Path, place: str, serial: str) -> bool:
-    """Return True if a board of that serial number is plugged in at that USB port now."""
+    """Return True if a board of that serial number is plugged in at that USB port now.
+
+    The place may be another user's word: only a plain file of a USB device is opened, and no open waits.
+    """
+    if not is_usb_place(place):
+        return False
     try:
-        return (sys / "bus/usb/devices" / place / "serial").read_text("utf-8").strip() == serial
+        return _short_text(sys / "bus/usb/devices" / place / "serial") == serial
     except (OSError, ValueError):
         return False
+
+
+def _short_text(file: Path) -> str:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return os.read(descriptor, _LONGEST_TEXT_BYTES).decode("utf-8").strip()
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import json
 import os
 import stat
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.sockets import Learned, OwnMemory, StickNames
+from hil.dutlink.sockets import Learned, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.atomic_file import write_atomically
 from hil.lab.shared_folder import lock_folder
@@ -64,13 +65,18 @@ class StickSockets:
     def of_others(self) -> list[tuple[str, Learned]]:
         """Return what any user's files say of other boards."""
         found = []
-        with suppress(OSError, HilError):
-            for file in sorted((self._folder or lock_folder()).glob(f"{_PREFIX}*-*.json")):
-                serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
+        for file in self._files():
+            serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
+            with suppress(OSError):  # one that cannot be read says nothing, and hides no other
                 learned = _parsed(_content(file, None)) if serial != self._serial else None
                 if learned is not None:
                     found.append((serial, learned))
         return found
+
+    def _files(self) -> list[Path]:
+        with suppress(OSError, HilError):
+            return sorted((self._folder or lock_folder()).glob(f"{_PREFIX}*-*.json"))
+        return []
 
     def _read(self) -> Learned | None:
         with suppress(OSError, HilError):
@@ -118,9 +124,10 @@ def _parsed(content: bytes) -> Learned | None:
         words = (facts["board"], facts["socket"], vendor, product, serial)
         if not all(type(word) is str for word in words) or type(size_bytes) is not int:
             return None
-        if not (facts["board"] and facts["socket"]):
+        if not (is_usb_place(facts["board"]) and is_usb_place(facts["socket"])):
             return None
         names = StickNames(vendor, product, serial, size_bytes)
-        return Learned(facts["board"], facts["socket"], names, float(facts["came_after_s"]))
+        came_after_s = float(facts["came_after_s"])
+        return Learned(facts["board"], facts["socket"], names, came_after_s) if came_after_s < inf else None
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None

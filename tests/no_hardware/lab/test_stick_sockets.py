@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from multiprocessing import Process
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.sockets import Learned, StickNames
+from hil.dutlink.sockets import Learned, StickNames, board_is_at
 from hil.lab.stick_sockets import StickSockets, forget_sockets
 
 if TYPE_CHECKING:
@@ -68,6 +69,20 @@ SPOILT = [
     json.dumps({"board": "1-1", "socket": 5, "names": ["", "", "", 1], "came_after_s": 1}),
     json.dumps({"board": "1-1", "socket": "2-1", "names": ["", "", ""], "came_after_s": 1}),
     json.dumps({"board": "1-1", "socket": "2-1", "names": ["", "", "", 1], "came_after_s": "soon"}),
+    '{"board": "1-1", "socket": "2-1", "names": ["", "", "", 1], "came_after_s": Infinity}',
+    '{"board": "1-1", "socket": "2-1", "names": ["", "", "", 1], "came_after_s": NaN}',
+    *(
+        json.dumps({"board": board, "socket": socket, "names": ["", "", "", 1], "came_after_s": 1})
+        for board, socket in [
+            ("/etc", "2-1"),
+            ("../../1-1", "2-1"),
+            ("1-1/../1-2", "2-1"),
+            ("1-1\n", "2-1"),
+            ("1-\u0661", "2-1"),
+            ("1-1", "../2-1"),
+            ("1-1", "2-1."),
+        ]
+    ),
 ]
 
 
@@ -116,3 +131,50 @@ def test_forget_sockets_removes_those_of_all_users(tmp_path: Path) -> None:
     forget_sockets(tmp_path, "5a1c0e01")
 
     assert list(tmp_path.iterdir()) == [file_of(tmp_path, "5a1c0e02")]
+
+
+def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    StickSockets("5a1c0e02", tmp_path).keep(OTHER)
+    file_of(tmp_path, "00000000", 4711).symlink_to("nowhere")
+    file_of(tmp_path, "00000001", 4711).mkdir()
+    os.mkfifo(file_of(tmp_path, "00000002", 4711))
+    file_of(tmp_path, "00000003", 4711).write_text("garbage")
+
+    assert StickSockets("5a1c0e01", tmp_path).of_others() == [("5a1c0e02", OTHER)]
+
+
+def serial_file(sys: Path, place: str) -> Path:
+    file = sys / "bus/usb/devices" / place / "serial"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+def test_board_is_at_finds_a_board_by_its_serial_number(tmp_path: Path) -> None:
+    serial_file(tmp_path, "1-2.4").write_text("5a1c0e01\n")
+
+    assert board_is_at(tmp_path, "1-2.4", "5a1c0e01")
+    assert not board_is_at(tmp_path, "1-2.4", "5a1c0e02")
+    assert not board_is_at(tmp_path, "1-3", "5a1c0e01")
+
+
+@pytest.mark.parametrize("place", ["{0}/evil", "../../../evil", "1-1/../../../../evil", "", ".", "1-1"])
+def test_board_is_at_opens_no_other_file_and_waits_for_none(tmp_path: Path, place: str) -> None:
+    sys = tmp_path / "sys"
+    os.mkfifo(serial_file(sys, "1-1"))
+    (tmp_path / "evil").mkdir()
+    os.mkfifo(tmp_path / "evil/serial")
+    asked = Process(target=board_is_at, args=(sys, place.format(tmp_path), "5a1c0e01"))
+    asked.start()
+    asked.join(30)
+    is_stuck = asked.is_alive()
+    asked.kill()
+    asked.join()
+
+    assert not is_stuck
+
+
+def test_board_is_at_follows_no_link_to_another_file(tmp_path: Path) -> None:
+    serial_file(tmp_path, "1-1").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("5a1c0e01")
+
+    assert not board_is_at(tmp_path, "1-1", "5a1c0e01")
