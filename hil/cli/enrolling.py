@@ -81,7 +81,8 @@ class Enrolling:
         written = self._write(diff)
         answer = {"file": str(self._edit.file), "written": written, "diff": diff, "boards": boards}
         context = click.get_current_context()
-        value = answer if context.find_root().params["as_json"] else _summary(answer)
+        store = "would store" if self._wishes.dry_run else "stored"
+        value = answer if context.find_root().params["as_json"] else _summary(answer, store)
         return Answer(value, int(any(board["problems"] for board in boards)))
 
     def _serials(self) -> list[str]:
@@ -126,12 +127,16 @@ class Enrolling:
             wait_until_settled(used_s)
             with open_board(self._host, serial, console=False) as board:
                 if not self._may_switch_off(board):
-                    row["problems"] += ["its DUT is on, and was to stay on"]
+                    row["problems"] += [
+                        "its DUT is on, and stays on: hil power off, or --yes, lets it be enrolled"
+                    ]
                     return
                 self._survey(board, lease, row)
 
     def _may_switch_off(self, board: Board) -> bool:
         amps = board.power.read().amps
+        if abs(amps) >= OFF_AMPS and self._wishes.dry_run and not self._wishes.yes:
+            return False
         return abs(amps) < OFF_AMPS or self._agreed(
             f"The DUT of board {board.serial} is on ({amps:.2f} A). May it be switched off?"
         )
@@ -201,11 +206,11 @@ def _tell(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _summary(answer: dict[str, Any]) -> list[str]:
+def _summary(answer: dict[str, Any], store: str) -> list[str]:
     lines = []
     for board in answer["boards"]:
         stored = ", ".join(board["stored"])
-        lines += [f"board {board['board']}: place {board['place']}{f', stored {stored}' if stored else ''}"]
+        lines += [f"board {board['board']}: place {board['place']}{f', {store} {stored}' if stored else ''}"]
         lines += [f"  {problem}" for problem in board["problems"]]
     done = "written" if answer["written"] else "not written" if answer["diff"] else "as it was"
     return [*lines, f"{answer['file']}: {done}"]

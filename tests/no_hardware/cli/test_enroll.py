@@ -97,6 +97,24 @@ def test_a_dry_run_writes_nothing(
     assert simulator.control.state(serial)["settings"] == before
 
 
+def test_enroll_dry_run_leaves_a_dut_on_and_tells_what_it_would_store(
+    simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+    told = ["enroll", "--dry-run", "--board", serial, "--tags", "y", "--listen", "0"]
+    status_off = run(told)
+    said_off = capsys.readouterr().out
+    assert run(["power", "on", "--board", serial]) == 0
+
+    status_on = run(told)
+
+    assert (status_off, "would store tags" in said_off) == (0, True)
+    assert (status_on, "its DUT is on, and stays on" in capsys.readouterr().out) == (1, True)
+    assert simulator.control.state(serial)["supply"]
+    assert run(["power", "force-off", "--board", serial]) == 0
+    assert not lab.exists()
+
+
 def test_name_and_tags_are_stored_on_the_board_once(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,13 +148,13 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
     status, screen = terminal.type("pytest -q")
     assert (status, "1 passed" in screen) == (0, True), screen
 
-    status, screen = terminal.type("hil nightly")
+    status, screen = terminal.type("hil nightly run --simulated")
     assert (status, "green" in screen) == (0, True), screen
     status, screen = terminal.type("hil history")
     assert (status, "1 passed" in screen) == (0, True), screen
 
     edit(project / "tests/test_first.py", '"hello"', '"goodbye"')
-    status, screen = terminal.type("hil nightly")
+    status, screen = terminal.type("hil nightly run --simulated")
     assert (status, "tests failed" in screen) == (1, True), screen
     status, screen = terminal.type("hil history")
     assert (status, "test_the_dut_lets_me_in" in screen) == (0, True), screen
