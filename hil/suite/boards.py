@@ -89,6 +89,7 @@ class BoardKeeper:
             self._prepare(kind, test, wish, serial)
         except Exception as error:  # noqa: BLE001 - raised again by the test that it belongs to
             self.error = error
+            error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
 
     @property
     def faults(self) -> dict[str, BoardFaultError]:

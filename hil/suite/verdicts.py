@@ -22,6 +22,7 @@ from hil.errors import (
     UnavailableError,
     Verdict,
 )
+from hil.suite.error_chain import raised_by_tests
 from hil.suite.selection import Kind
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.sighting import Sighting
 
-__all__ = ["REASONS", "Judgement", "is_signal", "judge", "told_to_pytest"]
+__all__ = ["REASONS", "Judgement", "explains_all", "is_signal", "judge", "told_to_pytest"]
 
 REASONS = {
     Verdict.NO_BACKEND: "No USB backend",
@@ -89,6 +90,14 @@ def is_signal(error: BaseException) -> bool:
     return isinstance(error, FileNotFoundError) or classify(error) is not None
 
 
+def explains_all(error: BaseException) -> bool:
+    """Return True if missing hardware could explain an error and all that the test raised before it.
+
+    A `finally` or an `__exit__` that meets a lost board replaces the error that the test was failing with.
+    """
+    return is_signal(error) and all(map(is_signal, raised_by_tests(error)))
+
+
 def judge(
     error: BaseException,
     *,
@@ -109,17 +118,18 @@ def judge(
     Returns:
         The judgement, or None where the test's own error stands.
     """
+    if not explains_all(error):
+        return None
     if error is proven and isinstance(error, UnavailableError):
         return Judgement.of(error.verdict, error)
-    if kind is not Kind.HARDWARE or not is_signal(error):
+    if kind is not Kind.HARDWARE:
         return None
     try:
         sighting = prove()
     except Exception:  # noqa: BLE001 - a look that fails, such as at simulated boards whose process ended, proves nothing
         return None
-    if sighting.verdict not in REASONS:  # it answers
-        return None
-    if phase == "teardown" and sighting.verdict is not Verdict.LOST:
+    answers = sighting.verdict not in REASONS
+    if answers or (phase == "teardown" and sighting.verdict is not Verdict.LOST):
         return None
     return Judgement.of(sighting.verdict, sighting.error)
 

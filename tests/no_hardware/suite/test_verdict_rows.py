@@ -63,6 +63,78 @@ def switched_off_afterwards(power):
 def test_passes(switched_off_afterwards, power):
     power.read()
 """
+FAILS_AND_LOSES = """
+import contextlib, os, pytest
+from hil.sim.control_client import ControlClient
+
+def unplug():
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "unplug")
+
+class Off:
+    def __init__(self, power):
+        self.power = power
+    def __enter__(self):
+        return self.power
+    def __exit__(self, *error):
+        self.power.force_off()
+
+@contextlib.contextmanager
+def off(power):
+    try:
+        yield power
+    finally:
+        power.force_off()
+
+def test_1(power, request):
+    power.on()
+    {body}
+"""
+FAILING_BODIES = {
+    "finally": """
+    try:
+        unplug()
+        assert power is None, "the bug"
+    finally:
+        power.force_off()
+""",
+    "class": """
+    with Off(power):
+        unplug()
+        pytest.fail("the bug")
+""",
+    "generator": """
+    with off(power), off(power):
+        unplug()
+        assert power is None, "the bug"
+""",
+    "from None": """
+    try:
+        unplug()
+        assert power is None, "the bug"
+    finally:
+        try:
+            power.force_off()
+        except Exception as error:
+            raise FileNotFoundError(str(error)) from None
+""",
+    "exit stack": """
+    with contextlib.ExitStack() as stack:
+        stack.callback(power.force_off)
+        unplug()
+        assert power is None, "the bug"
+""",
+    "finalizer of a group": """
+    unplug()
+    errors = []
+    for one in (lambda: power.force_off(), lambda: pytest.fail("the bug")):
+        try:
+            one()
+        except BaseException as error:
+            errors.append(error)
+    raise BaseExceptionGroup("both", errors)
+""",
+}
 WAITS_OUT = """
 import pytest, usb.core
 
@@ -269,6 +341,14 @@ def test_a_lost_board_is_called_lost(run: RunOnSimulator) -> None:
     inner = run(LOSES.format(fault='"unplug"'))
 
     assert {outcome.message[:12] for outcome in inner.outcomes.values()} == {"DUTLink lost"}
+
+
+@pytest.mark.parametrize("body", FAILING_BODIES)
+def test_board_lost_while_a_failure_unwinds_leaves_the_failure(body: str, run: RunOnSimulator) -> None:
+    inner = run(FAILS_AND_LOSES.replace("{body}", FAILING_BODIES[body]))
+
+    assert (inner.results(), inner.status) == ({"test_1": "failed"}, Status.TESTS_FAILED), inner.text
+    assert "1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
 
 
 def test_a_look_that_takes_longer_than_the_test_may_is_no_time_out(run: RunOnSimulator) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 import usb.core
 
@@ -22,7 +26,10 @@ from hil.errors import (
     Verdict,
 )
 from hil.suite.selection import Kind
-from hil.suite.verdicts import REASONS, Judgement, is_signal, judge
+from hil.suite.verdicts import REASONS, Judgement, explains_all, is_signal, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ABSENT = Sighting(
     Verdict.ABSENT, error=BoardAbsentError("no board", why="none is there", remedy="plug it in")
@@ -68,6 +75,45 @@ def judged(
     return judgement.verdict if judgement else None
 
 
+def caught(leave: Callable[[], object]) -> BaseException:
+    """Return what a call raises."""
+    with pytest.raises(BaseException) as info:  # noqa: PT011 - any
+        leave()
+    return info.value
+
+
+def after(*errors: BaseException) -> BaseException:
+    """Raise each error in a `finally` of the one before; return the last."""
+
+    def leave(left: tuple[BaseException, ...]) -> None:
+        try:
+            raise left[0]
+        finally:
+            if left[1:]:
+                leave(left[1:])
+
+    return caught(lambda: leave(errors))
+
+
+def fail_to_transfer() -> None:
+    raise usb.core.USBError("x", -4, 19)
+
+
+def translate_usb_error() -> None:
+    try:
+        fail_to_transfer()
+    except usb.core.USBError as error:
+        raise BoardLostError("gone") from error
+
+
+def replace_error_of_library() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
+        raise BoardLostError("gone") from None
+
+
 def unreachable() -> Sighting:
     raise AssertionError
 
@@ -95,6 +141,45 @@ def test_a_signal_with_proof_is_judged(error: BaseException) -> None:
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
 def test_a_signal_without_proof_is_the_test_s_own_error(error: BaseException) -> None:
     assert judged(error, PRESENT) is None
+
+
+@pytest.mark.parametrize(
+    "first",
+    [AssertionError("x"), KeyError("x"), pytest.fail.Exception("x"), KeyboardInterrupt()],
+    ids=name_of,
+)
+def test_signal_that_replaced_another_error_is_not_judged(first: BaseException) -> None:
+    last = after(first, BoardLostError("gone"), FileNotFoundError("x"))
+
+    assert judge(last, kind=Kind.HARDWARE, phase="call", proven=last, prove=unreachable) is None
+
+
+def test_signal_in_a_group_that_replaced_another_error_is_not_judged() -> None:
+    parts = [BoardLostError("x"), after(AssertionError("x"), BoardLostError("y"))]
+
+    assert judged(BaseExceptionGroup("x", parts), LOST) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        after(FileNotFoundError("x"), BoardLostError("x")),
+        after(pytest.skip.Exception("x"), BoardLostError("x")),
+        after(asyncio.CancelledError(), BoardLostError("x")),
+        caught(translate_usb_error),
+        caught(replace_error_of_library),
+    ],
+    ids=["signals", "skip", "cancelled", "translated", "library"],
+)
+def test_signal_that_replaced_no_failure_is_judged(error: BaseException) -> None:
+    assert explains_all(error)
+
+
+def test_chain_that_returns_to_itself_ends() -> None:
+    first, second = after(BoardLostError("x")), after(AssertionError("y"))
+    first.__cause__, second.__context__ = second, first
+
+    assert not explains_all(first)
 
 
 def test_a_mixed_test_keeps_its_own_error() -> None:

@@ -1,0 +1,70 @@
+"""Find the errors that another one replaced: a `finally` or an `__exit__` may raise over a failed assertion.
+
+Python keeps the replaced error as `__context__`, also after `raise ... from None`. It keeps errors that an
+`except` has dealt with in the same way. Those that never left hil and the libraries below it are left out:
+no test has failed with them. All others count, because an `except` that ends with `raise` looks the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["raised_by_tests"]
+
+_LIBRARIES: Final = {"_pytest", "anyio", "grpc", "jumpstarter", "pluggy", "serial", "usb"}
+_OURS: Final = sys.stdlib_module_names | _LIBRARIES | {"hil"}
+
+_NO_FAILURES: Final = (
+    asyncio.CancelledError,
+    GeneratorExit,
+    StopAsyncIteration,
+    StopIteration,
+    pytest.skip.Exception,
+    pytest.xfail.Exception,
+)
+"""How Python and pytest leave a block before its end; none says that a test has failed."""
+
+
+def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
+    """Yield each error that is in the chain of another one, or of a part of a group, and that a test raised.
+
+    Args:
+        error: The last error; it is not yielded itself.
+    """
+    seen = {id(error)}
+    waiting = _before(error)
+    while waiting:
+        earlier = waiting.pop()
+        if id(earlier) in seen:
+            continue
+        seen.add(id(earlier))
+        waiting += _before(earlier)
+        if not isinstance(earlier, _NO_FAILURES) and _left_our_code(earlier):
+            yield earlier
+
+
+def _before(error: BaseException) -> list[BaseException]:
+    """Return the errors next to one in its chain; the parts of a group have chains of their own."""
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    chain = (error.__cause__, error.__context__)
+    return [one for one in chain if one is not None] + [one for part in parts for one in _before(part)]
+
+
+def _left_our_code(error: BaseException) -> bool:
+    """Return True if an error passed through code of a test, or was never raised, so that nothing tells."""
+    trace = error.__traceback__
+    if trace is None:
+        return True
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _OURS:
+            return True
+        trace = trace.tb_next
+    return False
