@@ -102,7 +102,7 @@ class MakingSafe:
                 on_wait=self._tell_waiting,
                 host=self._host,
             ) as lease:
-                if not read_record(lock_folder(), board).needs_safety:
+                if not lease.record().needs_safety:
                     return _row(board, "safe", None, "its record says so: nothing was done")
                 event = make_safe_now(lease, self._lab.safety_of(board, self._safety))
         except BoardBusyError as error:

@@ -1,7 +1,8 @@
 """What a guard does after its holder ended without `released`: make the board safe, record it, unlock.
 
 A board that stayed silent is unlocked, and the guard goes on trying: see `lingering`. A guard that was
-stopped (SIGSTOP), and finds when it wakes that the board went on without it, does nothing.
+stopped (SIGSTOP), and finds when it wakes that the board went on without it, does nothing. It must find proof
+of that: a lock file, a record or a whole folder that was removed proves nothing.
 """
 
 from __future__ import annotations
@@ -9,21 +10,19 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.board_record import BoardState, SafetyEvent, read_record, write_record
 from hil.lab.holder import Holder
-from hil.lab.lease import hold
 from hil.lab.lingering import linger
 from hil.lab.lock_file import LockFile
 from hil.lab.node_lock import NodeLock
+from hil.lab.regaining import folder_again, regained
 from hil.lab.safety import Safety, attempt
-
-if TYPE_CHECKING:
-    from hil.lab.board_record import BoardRecord
 
 __all__ = ["GuardTask", "load", "work"]
 
@@ -95,11 +94,11 @@ def work(lock_descriptor: int, text: str) -> None:
     A board that another process took, or made safe, in the meantime is left as it is.
     """
     task = GuardTask.from_json(text)
-    node = NodeLock(None, task.serial, task.node)
-    lock = _lock_of_the_lease(task, LockFile(task.lock_path, lock_descriptor, node))
+    shared = LockFile(task.lock_path, lock_descriptor, NodeLock(None, task.serial, task.node))
+    holder = Holder.from_json(shared.read())
+    lock = _lock_of_the_lease(task, shared)
     if lock is None:
         return
-    holder = Holder.from_json(lock.read())
     lock.write(_as_holder(holder).to_json())
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
     watchdog = threading.Timer(task.safety.limit_s + HANG_S, _give_up, (task, lock, why))
@@ -135,30 +134,44 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
     if not lock.try_lock_again():
         lock.close()
         return None
-    record = read_record(task.lock_path.parent, task.serial)
-    if not task.is_for(Holder.from_json(lock.read())) and not _is_left_in_use(task, record):
+    if not task.is_for(Holder.from_json(lock.read())) and _went_on(task):
         lock.give_back()
         lock.close()
         return None
-    if lock.is_the_one_of_its_name():
-        return lock
-    node, lock.node = lock.node, None
-    lock.close()
-    try:  # the file was removed: later holders have locked another one of its name
-        lock = hold(task.serial, folder=task.lock_path.parent).lock
+    return lock if lock.is_the_one_of_its_name() else _lock_of_its_name(task, lock)
+
+
+def _lock_of_its_name(task: GuardTask, lock: LockFile) -> LockFile | None:
+    """Return the lock of the file that later holders lock, or None if the board went on under that one.
+
+    A cleaner removed the file of this lease, or its folder. If no other can be made, the open file has to do.
+    """
+    try:
+        folder_again(task.lock_path.parent)
+        fresh = regained(lock, task.serial)
     except BoardBusyError:
+        lock.close()
         return None
-    lock.node = node
-    if _is_left_in_use(task, read_record(task.lock_path.parent, task.serial)):
+    except HilError:
         return lock
-    lock.unlock()
+    lock.close()
+    if not _went_on(task):
+        return fresh
+    fresh.unlock()
     return None
 
 
-def _is_left_in_use(task: GuardTask, record: BoardRecord) -> bool:
-    """Return True unless the record says that the board was made safe, or used by another, since then."""
-    unreadable = record.state is BoardState.PENDING and not record.events
-    return unreadable or (record.state is BoardState.IN_USE and task.is_for(record.holder))
+def _went_on(task: GuardTask) -> bool:
+    """Return True if the record proves that this lease was ended, or that a later one began.
+
+    A record that is missing, cannot be read, or is older than the lease proves nothing.
+    """
+    record = read_record(task.lock_path.parent, task.serial)
+    if record.holder is None:
+        return False
+    if task.is_for(record.holder):
+        return record.state is not BoardState.IN_USE
+    return record.holder.since >= task.since
 
 
 def _as_holder(dead: Holder | None) -> Holder:
@@ -175,6 +188,7 @@ def _give_up(task: GuardTask, lock: LockFile, why: str) -> None:
 def _finish(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:
     folder = task.lock_path.parent
     try:
-        write_record(folder, task.serial, read_record(folder, task.serial).with_event(event))
+        with suppress(SpoiltFileError):  # the folder is gone for good: there is no next reader either
+            write_record(folder, task.serial, read_record(folder, task.serial).with_event(event))
     finally:
         lock.unlock()

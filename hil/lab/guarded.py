@@ -19,7 +19,7 @@ from hil.forked_child import forget_on_fork
 from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, record_path, write_record
 from hil.lab.guard import Guard
 from hil.lab.guard_work import GuardTask
-from hil.lab.regaining import node_followed, regained
+from hil.lab.regaining import folder_again, node_followed, regained
 from hil.lab.safety import Safety, attempt
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class GuardedLease:
 
         The guard shares the lock of the removed file, so another guard takes its place.
         """
+        folder_again(self._folder)
         old, guard = self._lease.lock, self._guard
         if guard is not None:
             record = read_record(self._folder, self.serial)
@@ -287,7 +288,7 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
     """
     path = lease.lock.path
     try:
-        found = read_record(path.parent, lease.serial)
+        found = lease.record()
         guarded = GuardedLease(lease, None, found)
         if safety.leaves_alone:
             return guarded

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.bell import Bell, Pauses
+from hil.lab.board_record import BoardRecord, read_record, record_path
 from hil.lab.holder import Holder
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.node_lock import NodeLock
@@ -109,7 +110,19 @@ class Lease:
         self.holder = holder
         self.lock = lock
         self._lent = ""
+        self._unended = Holder.from_json(lock.read())
         self._write()
+
+    def record(self) -> BoardRecord:
+        """Return the board's record as it was found.
+
+        The last holder's name in the lock file says that its lease was never ended. If its record was removed
+        since, the board is not known to be safe.
+        """
+        folder, last = self.lock.path.parent, self._unended
+        if last is None or record_path(folder, self.serial).exists():
+            return read_record(folder, self.serial)
+        return BoardRecord().used_by(last)
 
     def note(self, test: str) -> None:
         """Write into the lock file what the board is used for now."""

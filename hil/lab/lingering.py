@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hil.errors import HilError
 from hil.lab.board_record import BoardState, read_record, write_record
 from hil.lab.lease import hold
+from hil.lab.regaining import folder_again
 from hil.lab.safe import host_of
 from hil.lab.safety import attempt
 
@@ -38,6 +39,7 @@ def linger(task: GuardTask, why: str) -> None:
     until_s = time.monotonic() + task.safety.patience_s
     while time.monotonic() < until_s:
         time.sleep(min(PAUSE_S, max(0.0, until_s - time.monotonic())))
+        folder_again(task.lock_path.parent)
         try:
             if not _is_left_to_do(task, why):
                 return
@@ -50,8 +52,8 @@ def _is_left_to_do(task: GuardTask, why: str) -> bool:
     folder = task.lock_path.parent
     with hold(task.serial, test="", folder=folder, host=host_of(task.safety)):
         found = read_record(folder, task.serial)
-        if found.state is not BoardState.PENDING:
-            return False
+        if found.holder is not None and found.state is not BoardState.PENDING:
+            return False  # a record that was removed proves nothing
         watchdog = threading.Timer(HANG_S, os._exit, (1,))
         watchdog.daemon = True
         watchdog.start()

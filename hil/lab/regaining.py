@@ -1,21 +1,37 @@
 """Lock again what was removed or replaced while it was held: a lock file, or a board's device node.
 
-A cleaner of old files, or its owner, may remove a lock file. Its holder still has the lock of the removed
-file, and the next process would lock a new file of the same name. A board that is plugged in again has
-another node in the same way.
+A cleaner of old files, or its owner, may remove a lock file or its folder. Its holder still has the lock of
+the removed file, and the next process would lock a new file of the same name. A board that is plugged in
+again has another node in the same way.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from hil.dutlink.waiting import until
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, UsageError
 from hil.lab.holder import Holder
 from hil.lab.lock_file import LockFile
+from hil.lab.shared_folder import make_folder
 
-__all__ = ["node_followed", "regained"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["folder_again", "node_followed", "regained"]
 
 REGAIN_S = 2.0
 """A process that looks whether the board is free gives the file back at once, because the node is locked."""
+
+
+def folder_again(folder: Path) -> None:
+    """Make a removed folder of locks again, so that later processes find what happened to its boards.
+
+    A folder that cannot be made stays away: what is above it was removed, too.
+    """
+    with suppress(UsageError):
+        make_folder(folder)
 
 
 def regained(old: LockFile, serial: str) -> LockFile:

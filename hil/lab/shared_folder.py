@@ -17,7 +17,7 @@ from hil.lab.shared_file import ELSEWHERE, owner_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SYSTEM_FOLDERS", "checked_folder", "forget_on_fork", "lock_folder", "unusable"]
+__all__ = ["SYSTEM_FOLDERS", "checked_folder", "forget_on_fork", "lock_folder", "make_folder", "unusable"]
 
 SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
 
@@ -42,7 +42,7 @@ def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
     named = environ.get("HIL_LOCK_DIR")
     if named:
         folder = Path(named)
-        _make(folder)
+        make_folder(folder)
         return checked_folder(folder)
     first, *others = map(Path, SYSTEM_FOLDERS)
     for folder in (first, *others):
@@ -117,7 +117,12 @@ def _is_for_everybody(folder: Path) -> bool:
     return mode & 0o1777 == 0o1777  # noqa: PLR2004 - the one mode that lets everybody make a file and none delete
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder of locks for everybody; one that is there stays as it is.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:

@@ -69,7 +69,7 @@ def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     guards_own = os.dup(lease.lock.descriptor)
     lease.release()  # as another guard does that had the same task
-    other = Holder(pid=1, since="2026-01-01T00:00:00+00:00")
+    other = Holder(pid=1, since=lease.holder.since)
     record = BoardRecord().used_by(lease.holder).with_event(SafetyEvent.made_safe("died", "guard", 0.0))
     write_record(board.parent, SERIAL, record)
     held = hold(SERIAL, folder=board.parent) if went_on == "another holds it" else None
