@@ -170,8 +170,7 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
         if safety.policy != LEAVE:
             board.make_safe()
         yield board, lease
-        if read_record(lock_folder(), serial).position == "host":
-            board.storage.forget()  # a command under this lease gave it to the host
+        board.storage.forget()  # whatever ran under this lease may have given it to the host
         user = "" if force or safety.policy == LEAVE else board.storage.user()
         bring_to_safety(board, safety.policy, leave_stick=bool(user))
         if user:
@@ -187,8 +186,6 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
 def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
     """Give the lease back, and say so, where a program of this host uses the stick."""
     try:
-        if read_record(lock_folder(), held.serial).position in {"off", "dut"}:
-            return
         with suppress(UnavailableError, BoardFaultError), _open(host, lab, held.serial) as board:
             board.storage.check_unused()
     except BaseException:

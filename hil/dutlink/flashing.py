@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hil.flash.disk import Disk
     from hil.flash.image import Image
     from hil.flash.progress import Progress
+    from hil.forked_child import OwnDescriptors
 
 __all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
 
@@ -44,7 +45,7 @@ def flash(
     stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
 ) -> Flashed:
     """Flash; see `Storage.flash` and `flash_image`."""
-    with _then_off(stick.storage):
+    with _then_off(stick):
         try:
             flashed = _flashed(stick, image, progress, force=force, untouched=untouched)
         except HilError as error:
@@ -67,7 +68,8 @@ def _flashed(
 
 def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
     """Read; see `Storage.read`."""
-    with _then_off(storage), storage.claim(to_write=False) as disk:
+    stick = SameStick(storage, to_write=False)
+    with _then_off(stick), stick() as disk:
         began = time.monotonic()
         wanted = disk.size_bytes if size_bytes is None else size_bytes
         if not 0 < wanted <= disk.size_bytes:
@@ -87,11 +89,14 @@ class SameStick:
     Args:
         storage: The storage of the board.
         claimed: The stick as it was claimed to be written already; None: it was not.
+        to_write: Whether it is to be written.
     """
 
-    def __init__(self, storage: Storage, claimed: Disk | None = None) -> None:
+    def __init__(self, storage: Storage, claimed: Disk | None = None, *, to_write: bool = True) -> None:
         self.storage = storage
         self._claimed = claimed
+        self._to_write = to_write
+        self._held: OwnDescriptors | None = None
         self._usb_names: tuple[str, ...] = ()
         self._given: list[Disk] = []
 
@@ -110,13 +115,25 @@ class SameStick:
             error.why = "; ".join(filter(None, (error.why, self.written)))
 
     def __call__(self) -> Disk:
-        """Take the stick away, and claim it when it is back; the first time that may have been done."""
+        """Take the stick away, and claim it when it is back; the first time that may have been done.
+
+        It is held open until it is taken away, also when the disk is closed: nothing gets at it between.
+        """
         disk, self._claimed = self._claimed, None
         if disk is None:
-            disk = self.storage.claim(to_write=True, usb_names=self._usb_names, written=self.written)
+            held, self._held = self._held, None
+            disk = self.storage.claim(
+                to_write=self._to_write, usb_names=self._usb_names, written=self.written, held=held
+            )
+        self._held = disk.hold()
         self._usb_names = disk.usb_names
         self._given.append(disk)
         return disk
+
+    def off(self) -> None:
+        """Take the stick away; raises as `Storage.off`."""
+        held, self._held = self._held, None
+        self.storage.off(held=held)
 
 
 def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Source | None:
@@ -161,13 +178,13 @@ def opened_image(
 
 
 @contextmanager
-def _then_off(storage: Storage) -> Iterator[None]:
+def _then_off(stick: SameStick) -> Iterator[None]:
     """Take the stick from everybody afterwards, also after Ctrl-C."""
     try:
         yield
     except BaseException as error:
         try:
-            storage.off()
+            stick.off()
         except StickInUseError as in_use:
             if isinstance(error, HilError) and not isinstance(error, StickInUseError):
                 error.why = "; ".join(
@@ -176,9 +193,9 @@ def _then_off(storage: Storage) -> Iterator[None]:
         except HilError:
             pass  # what went wrong first is told
         if isinstance(error, StickLostError | StickMissingError):
-            storage.check_board()
+            stick.storage.check_board()
         raise
-    storage.off()
+    stick.off()
 
 
 def _copy(disk: Disk, file: SparseFile, size_bytes: int, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hil.flash.sysfs import disks_of, names_at, number_at
@@ -67,6 +67,11 @@ class UsbDisk:
     coming: str
     names: StickNames
     media: tuple[BlockDevice, ...]
+
+    @property
+    def sighting(self) -> str:
+        """What tells this disk from each other one, and from itself after it was plugged in again."""
+        return " ".join((self.socket, self.coming, *(medium.key for medium in self.media)))
 
     @property
     def is_ready(self) -> bool:
@@ -133,12 +138,16 @@ class Learned:
         socket: The stick's socket.
         names: The names of the stick there.
         came_after_s: How long after *host* it could be used, in seconds.
+        bystanders: The other disks, as `UsbDisk.sighting`, that were there then while the storage was off.
+        source: The file that says so, if it is another user's; empty: it may be believed.
     """
 
     board: str
     socket: str
     names: StickNames
     came_after_s: float
+    bystanders: frozenset[str] = frozenset()
+    source: str = field(default="", compare=False)
 
 
 class StickMemory(Protocol):

@@ -77,6 +77,8 @@ class StickNode:
         self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
         self._watch: Watch | None = None
         self._found: Path | None = None
+        self._bystanders: frozenset[str] = frozenset()
+        self._learns = False
         self._here: UsbDisk | None = None
 
     @property
@@ -118,8 +120,8 @@ class StickNode:
         if known is None or not self._memory.is_shared:
             self._turn.take()
         try:
-            self._here = None
             away_s = take_away()
+            self._here = None
             if known is not None:
                 self.wait_until_gone(GOES_WITHIN_S, "off")
             elif disks_of(self._sys):
@@ -136,6 +138,7 @@ class StickNode:
     def note_before(self) -> None:
         """Note which disks are there just before the mux turns to the host."""
         self.before = frozenset(disk.key for disk in disks_of(self._sys))
+        self._bystanders = frozenset(disk.sighting for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
             self._watch.begin()
 
@@ -180,8 +183,11 @@ class StickNode:
         self._found = self._name(proven.disk)
         return proven.disk
 
-    def check_wired(self) -> None:
-        """Return if the node that the wiring names leads to the stick.
+    def check_wired(self, written: str = "") -> None:
+        """Return if the node that the wiring names leads to the stick, as soon as udev has made the name.
+
+        Args:
+            written: What has been written already, for the error.
 
         Raises:
             WrongDiskError: It leads elsewhere.
@@ -193,42 +199,36 @@ class StickNode:
         if not until(lambda: os.path.realpath(wired) == os.path.realpath(node), _NAMED_WITHIN_S):
             raise WrongDiskError(
                 f"{wired} is not proven to be the board's stick",
-                why=f"what follows the mux of board {self._serial} is {disk}",
+                why="; ".join(
+                    filter(None, (f"what follows the mux of board {self._serial} is {disk}", written))
+                ),
                 remedy=f"hil enroll --board {self._serial} corrects the lab file",
                 serial=self._serial,
             )
 
-    def possible(self, *, recabled: bool = False) -> list[UsbDisk]:
-        """Return which disks of this host may be the stick: one where it is known, else all that may be it.
+    def possible(self) -> tuple[list[UsbDisk], bool]:
+        """Return the disks of this host that may be the stick, and whether the only one of them is it.
 
-        A disk that was there while nobody had the stick is not it, nor is one that the host itself runs from.
-
-        Args:
-            recabled: The board's cables may be others than when the socket was learned, so the socket counts
-                only while what was in it is there.
+        Certain is a proven disk, and one with the learned names at the learned socket. Otherwise each
+        removable USB disk may be it. Ruled out are those that were there while the storage was off, the one
+        that this system runs from, and other boards' sticks by files of this user or root; a file of another
+        user rules out nothing here.
         """
         here = self.here
         if here is not None:
-            return [here]
+            return [here], True
         now = disks_by_socket(self._sys)
         known = self._recall()
-        if known is not None:
-            there = now.get(known.socket)
-            if not recabled or (there is not None and there.names == known.names):
-                return [there] if there is not None else []
-        ignored = self._sockets_of_others()
-        return [disk for socket, disk in now.items() if socket not in ignored and self._may_be_it(disk)]
-
-    def _may_be_it(self, disk: UsbDisk) -> bool:
-        """Whether a disk of which no more is known may be the stick."""
-        return any(
-            medium.is_removable and medium.key not in self.before for medium in disk.media
-        ) and not any(is_of_this_system(medium) for medium in disk.media)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its disk is proven to be there, or its socket was learned."""
-        return self.here is not None or self._recall() is not None
+        there = now.get(known.socket) if known is not None else None
+        if known is not None and there is not None and there.names == known.names:
+            return [there], True
+        away = self._bystanders | (known.bystanders if known is not None else frozenset())
+        others = {(one.socket, one.names) for _, one in self._others() if not one.source}
+        return [
+            disk
+            for disk in now.values()
+            if disk.sighting not in away and (disk.socket, disk.names) not in others and _may_be_a_stick(disk)
+        ], False
 
     def wait_until_gone(self, timeout_s: float, position: str) -> None:
         """Wait until the stick is gone; return at once if no stick is known.
@@ -256,6 +256,7 @@ class StickNode:
         """Forget the stick's socket, after the cabling has changed."""
         self._memory.forget()
         self._here = self._found = None
+        self._learns = True
 
     def end_turn(self) -> None:
         """End the turn, so that other boards can learn; harmless when repeated."""
@@ -266,13 +267,38 @@ class StickNode:
         """Return the error for a stick that did not come within `timeout_s` seconds."""
         known = self._recall()
         there = f"no USB disk came at socket {known.socket}" if known else "no USB disk appeared"
+        what = f"board {self._serial}: no stick on the host {timeout_s:.1f} s after it was turned there"
+        claimed = self._claimed_by_others() if known is None else []
+        if claimed:
+            disk, other, learned = claimed[0]
+            by = f"by the file {learned.source} of another user" if learned.source else "as it was learned"
+            wrong = (
+                f"if that is wrong: hil storage learn --board {self._serial} (it trusts no other user's file)"
+                if learned.source
+                else f"if that is wrong: hil storage learn --board {other}, then --board {self._serial}"
+            )
+            return StickMissingError(
+                what,
+                why=f"only {disk} came, where {by} the stick of board {other} comes",
+                remedy=wrong,
+                serial=self._serial,
+            )
         return StickMissingError(
-            f"board {self._serial}: no stick on the host {timeout_s:.1f} s after it was turned there",
+            what,
             why=there,
             remedy="see whether a stick is plugged into the board, and lsblk; after cabling has changed: "
             f"hil storage learn --board {self._serial}",
             serial=self._serial,
         )
+
+    def _claimed_by_others(self) -> list[tuple[UsbDisk, str, Learned]]:
+        """Return the disks that came at sockets of other boards' sticks, with these boards."""
+        now, ignored = disks_by_socket(self._sys), self._sockets_of_others()
+        return [
+            (now[learned.socket], serial, learned)
+            for serial, learned in self._others()
+            if learned.socket in now.keys() & ignored and now[learned.socket].sighting not in self._bystanders
+        ]
 
     def _recall(self) -> Learned | None:
         """Return what was learned, or None if the board is plugged in elsewhere now."""
@@ -288,20 +314,29 @@ class StickNode:
         return coming if coming.is_at_the_pace(known.came_after_s) else None
 
     def _learn(self, proven: Coming) -> None:
-        learned = Learned(self._place, proven.disk.socket, proven.disk.names, proven.after_s)
+        learned = Learned(
+            self._place, proven.disk.socket, proven.disk.names, proven.after_s, self._bystanders
+        )
         known = self._recall()
         if known is None or not (
-            (known.socket, known.names) == (learned.socket, learned.names)
+            (known.socket, known.names, known.bystanders)
+            == (learned.socket, learned.names, learned.bystanders)
             and proven.is_at_the_pace(known.came_after_s)
         ):
             self._memory.keep(learned)
 
-    def _sockets_of_others(self) -> frozenset[str]:
-        """Return the sockets of other boards' sticks, as far as these boards are still at their USB ports."""
-        return frozenset(
-            learned.socket
+    def _others(self) -> list[tuple[str, Learned]]:
+        """Return what is known of other boards that are still at their USB ports."""
+        return [
+            (serial, learned)
             for serial, learned in self._memory.of_others()
             if serial != self._serial and board_is_at(self._sys, learned.board, serial)
+        ]
+
+    def _sockets_of_others(self) -> frozenset[str]:
+        """Return the sockets of other boards' sticks; while learning, by no other user's file."""
+        return frozenset(
+            learned.socket for _, learned in self._others() if not (self._learns and learned.source)
         )
 
     def _name(self, disk: UsbDisk) -> Path:
@@ -329,6 +364,12 @@ class StickNode:
             f"hil storage learn --board {self._serial}",
             serial=self._serial,
         )
+
+
+def _may_be_a_stick(disk: UsbDisk) -> bool:
+    return any(medium.is_removable for medium in disk.media) and not any(
+        is_of_this_system(medium) for medium in disk.media
+    )
 
 
 def _two_media(disk: UsbDisk) -> StickAmbiguousError:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import enum
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.following import Patience
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
-from hil.dutlink.waiting import Deadline, until
-from hil.errors import StickInUseError, StickLostError, StickStayedError
+from hil.dutlink.stick_use import Leave, Use, taken_from
+from hil.dutlink.waiting import Deadline
+from hil.errors import StickLostError, StickStayedError
 from hil.flash.progress import Silent
 from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
 from hil.flash.users import user_of
@@ -29,10 +31,9 @@ if TYPE_CHECKING:
     from hil.flash.image import Image
     from hil.flash.outcome import Flashed, ReadBack
     from hil.flash.progress import Progress
+    from hil.forked_child import OwnDescriptors
 
 __all__ = ["Position", "Storage"]
-
-_PASSES_WITHIN_S = 1.5
 
 
 class Position(enum.StrEnum):
@@ -129,11 +130,7 @@ class Storage:
         if self._position is Position.HOST and self._stick.here is not None:
             self._set(Position.HOST)
             return
-        self._check_unused(force=force)
-        self._stick.expect(self._away)
-        self._stick.note_before()
-        self._set(Position.HOST)
-        self._stick.turned()
+        self._give(Leave.of(force=force))
 
     def dut(self, *, force: bool = False) -> None:
         """Give the stick to the DUT; `wait_until_gone` returns when it has left the host.
@@ -145,15 +142,24 @@ class Storage:
             StickInUseError: It is mounted or open on this host.
             BoardFaultError, BoardLostError: The board did not take the request.
         """
-        self._check_unused(force=force)
+        self._set(Position.DUT, leave=Leave.of(force=force))
         self._untouched = None
-        self._set(Position.DUT)
         self._stick.end_turn()
 
-    def off(self, *, force: bool = False) -> None:
-        """Cut the stick off from host and DUT, and cut its power; arguments and errors as for `dut`."""
-        self._check_unused(force=force)
-        self._set(Position.OFF)
+    def off(self, *, force: bool = False, held: OwnDescriptors | None = None) -> None:
+        """Cut the stick off from host and DUT, and cut its power; errors as for `dut`.
+
+        Args:
+            force: Take it away although it is in use on this host.
+            held: From `Disk.hold`: keeps other programs from the stick that `claim` gave until the mux has
+                turned, and is closed then.
+        """
+        is_ours = held is not None and self._stick.here is not None
+        try:
+            self._set(Position.OFF, leave=Leave.OURS if is_ours else Leave.of(force=force))
+        finally:
+            if held is not None:
+                held.close()
         self._stick.end_turn()
 
     def learn(self, timeout_s: float = APPEARS_WITHIN_S, *, force: bool = False) -> UsbDisk:
@@ -169,12 +175,13 @@ class Storage:
         Raises:
             HilError: As `host` and `wait_for_node`.
         """
-        self._check_unused(force=force, recabled=True)
+        leave = Leave.of(force=force)
+        self._position = self._untouched = None
+        self._set(Position.OFF, leave=leave)
         self._stick.forget()
-        self._position = None
-        self.host(force=True)
+        self._give(leave)
         try:
-            return self._await_stick(timeout_s)
+            return self._await_stick(timeout_s, leave)
         finally:
             self._stick.end_turn()
 
@@ -184,21 +191,24 @@ class Storage:
         Raises:
             StickInUseError: Something does.
         """
-        self._check_unused(force=False)
+        if self._far is None:
+            taken_from(self._link.serial, Leave.UNUSED, self._use)
 
-    def user(self, *, recabled: bool = False) -> str:
+    def user(self) -> str:
         """Return what uses the stick, or what may be the stick, on this host now; empty: nothing seen.
 
         Nothing uses the stick while the storage is off or with the DUT.
-
-        Args:
-            recabled: Do not rely on the socket that was learned.
         """
+        use = self._use()
+        return use.why if use is not None else ""
+
+    def _use(self) -> Use | None:
         if self._is_away:
-            return ""
-        disks = self._stick.possible(recabled=recabled)
+            return None
+        disks, is_certain = self._stick.possible()
         uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
-        return next(filter(None, uses), "")
+        why = next(filter(None, uses), "")
+        return Use(why, is_certain) if why else None
 
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there, has a size and is proven, and return its path.
@@ -226,7 +236,12 @@ class Storage:
         return self.node or self._dev / disk.media[0].name
 
     def claim(
-        self, *, to_write: bool, usb_names: tuple[str, ...] = (), written: str = NOTHING_WRITTEN
+        self,
+        *,
+        to_write: bool,
+        usb_names: tuple[str, ...] = (),
+        written: str = NOTHING_WRITTEN,
+        held: OwnDescriptors | None = None,
     ) -> Disk:
         """Turn the storage off, then to the host, and open the disk that is proven to be the stick.
 
@@ -234,6 +249,7 @@ class Storage:
             to_write: Whether it is to be written.
             usb_names: What it was when it was claimed before; see `BlockDevice.usb_names`.
             written: What has been written already, for errors.
+            held: Keeps other programs from the stick as it was claimed before; see `off`.
 
         Raises:
             WrongDiskError: One of the proofs fails; the error says which, and what was written.
@@ -242,11 +258,12 @@ class Storage:
             StorageError: It may not be opened; another process has been looking for its stick too long.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
-        self.off()
+        self.off(held=held)
         try:
             self.wait_until_gone(GOES_WITHIN_S)
             self.host()
             disk = self._await_stick(APPEARS_WITHIN_S)
+            self._stick.check_wired(written)
             node = self.node or self._dev / disk.media[0].name
             expected = Expected(
                 node, self._sys, self._stick.before, usb_names, (disk.socket, disk.coming), written
@@ -370,10 +387,20 @@ class Storage:
         """Stop looking for the stick; the position stays."""
         self._stick.end_turn()
 
-    def _set(self, position: Position, after: int | None = None) -> int:
+    def _give(self, leave: Leave) -> None:
+        """Give the stick to the host, where it is seen to come."""
+        self._stick.expect(lambda: self._away(leave))
+        self._stick.note_before()
+        self._set(Position.HOST)
+        self._stick.turned()
+
+    def _set(self, position: Position, after: int | None = None, leave: Leave = Leave.UNUSED) -> int:
         """Turn the mux, unless it was turned since turn number `after`; return the number of this turn.
 
+        Every turn goes through here, so that none takes the stick from the host without asking.
+
         Raises:
+            StickInUseError: The stick is in use on this host, and `leave` is no ground to take it.
             StickLostError: Another thread turned it.
             BoardFaultError, BoardLostError: The board did not take the request.
         """
@@ -385,6 +412,10 @@ class Storage:
                     remedy="turn it from one thread, or wait for the stick first",
                     serial=self._link.serial,
                 )
+            if position is not Position.HOST:
+                self.taken_from = ""
+                if self._far is None:
+                    self.taken_from = taken_from(self._link.serial, leave, self._use)
             self._turns += 1
             self._position = None
             try:
@@ -401,49 +432,15 @@ class Storage:
         """Whether the stick is not on the host for certain."""
         return self._position in (Position.OFF, Position.DUT)
 
-    def _away(self) -> float:
+    def _away(self, leave: Leave) -> float:
         """Make sure that the stick is not on the host; return the seconds since it was taken away."""
         if not self._is_away:
-            self._set(Position.OFF)
+            self._set(Position.OFF, leave=leave)
         return self._turned.spent_s
 
-    def _check_unused(self, *, force: bool, recabled: bool = False) -> None:
-        """Raise if a program of this host uses the stick; if `force` is given, note which one."""
-        if self._far is not None:
-            return
-        try:
-            user = self.user(recabled=recabled)
-            if user and not force:  # a desktop's look at a disk that was just written passes by itself
-                until(lambda: not self.user(recabled=recabled), _PASSES_WITHIN_S)
-                user = self.user(recabled=recabled)
-        except OSError:  # a kernel that does not tell must not keep a board from being made safe
-            user = ""
-        self.taken_from = user if self._stick.is_known else ""
-        if user and not force:
-            raise self._in_use(user, is_known=self._stick.is_known and not recabled)
-
-    def _in_use(self, user: str, *, is_known: bool) -> StickInUseError:
-        """Return what there is to say when the stick, or a disk that may be it, is in use."""
-        serial = self._link.serial
-        if is_known:
-            return StickInUseError(
-                f"board {serial}: the stick is in use on this host and was not taken away",
-                why=user,
-                remedy="end that first (umount, fuser -v), or take it away all the same: --force, force=True",
-                serial=serial,
-            )
-        return StickInUseError(
-            f"board {serial}: a disk that may be the stick is in use on this host, so the mux was not turned",
-            why=f"{user}; the stick is not known here yet, so each removable USB disk may be it",
-            remedy="end that first (umount, fuser -v); or, if that disk is not this board's stick: "
-            f"hil storage learn --force --board {serial}, after which that disk does not count any more "
-            "(force=True in Python)",
-            serial=serial,
-        )
-
-    def _await_stick(self, timeout_s: float) -> UsbDisk:
+    def _await_stick(self, timeout_s: float, leave: Leave = Leave.UNUSED) -> UsbDisk:
         """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""
-        mux = _WatchedMux(self._set, self._stick, self._turns)
+        mux = _WatchedMux(partial(self._set, leave=leave), self._stick, self._turns)
         disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
         if disk is None:
             self._link.answer()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from hil.errors import FlashError, StickLostError, StorageError
 from hil.flash.equality import are_zeros
 from hil.flash.punch import punched
-from hil.forked_child import forget_on_fork
+from hil.forked_child import OwnDescriptors, forget_on_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,6 +182,14 @@ class Disk:
         """
         if self._device.key != self._key:
             raise self._lost()
+
+    def hold(self) -> OwnDescriptors:
+        """Return what keeps other programs from the disk after it was closed, until that is closed, too.
+
+        It is the same open file, so its lock and its exclusive use of the disk last, and udev sees no end of
+        writing meanwhile.
+        """
+        return OwnDescriptors(os.dup(self._descriptor))
 
     def close(self) -> None:
         """Let go of it; harmless when that was done."""

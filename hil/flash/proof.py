@@ -102,10 +102,19 @@ def _open(expected: Expected, *, to_write: bool) -> int:
         try:
             return _open_now(expected, to_write=to_write)
         except (OSError, RuntimeError) as error:
-            early = getattr(error, "errno", None) in (errno.EBUSY, errno.EACCES)
+            early = getattr(error, "errno", None) in (errno.EBUSY, errno.EACCES) or _is_named_late(
+                expected, error
+            )
             if not early or time.monotonic() > until_s:
                 raise _not_opened(expected, error) from error
             time.sleep(_LOOK_EVERY_S)
+
+
+def _is_named_late(expected: Expected, error: OSError | RuntimeError) -> bool:
+    """Return True if a name is missing although the disk that came is there: udev makes, or remakes, it."""
+    if not isinstance(error, FileNotFoundError) or expected.coming is None:
+        return False
+    return expected.coming in {disk.coming for disk in disks_of(expected.sys)}
 
 
 def _open_now(expected: Expected, *, to_write: bool) -> int:

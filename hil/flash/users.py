@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -34,7 +35,27 @@ def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
     for use in uses_of(disk, sys):
         return use.why
     elsewhere = used_elsewhere(disk)
-    return elsewhere.why if elsewhere else next(opened_by(disk, dev), "")
+    return elsewhere.why if elsewhere else next(opened_by(disk, dev), "") or _held(disk, dev)
+
+
+def _held(disk: BlockDevice, dev: Path) -> str:
+    """Return that the kernel keeps a disk for a use that no list shows, as far as this user may open it.
+
+    Such are a mount that was detached (`umount -l`), a journal of another file system, one part of a file
+    system on many disks, and mounts of a namespace without a process.
+    """
+    node = dev / disk.name
+    flags = os.O_RDONLY | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        status = node.lstat()
+        if stat.S_ISBLK(status.st_mode) and identity_of(status) == disk.identity:
+            os.close(os.open(node, flags))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return (
+                f"{disk.name} is held by the kernel for a use that it does not list, or by a hidden program"
+            )
+    return ""
 
 
 def is_of_this_system(disk: BlockDevice) -> bool:

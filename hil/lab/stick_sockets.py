@@ -11,20 +11,21 @@ import json
 import os
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from hil.dutlink.sockets import Learned, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.atomic_file import write_atomically
 from hil.lab.shared_folder import lock_folder
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["StickSockets", "forget_sockets"]
 
-_MOST_BYTES = 4096
+_MOST_BYTES = 65536
+_MOST_BYSTANDERS = 200
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PREFIX = "hil-stick-"
 
 
@@ -68,9 +69,10 @@ class StickSockets:
         for file in self._files():
             serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
             with suppress(OSError):  # one that cannot be read says nothing, and hides no other
-                learned = _parsed(_content(file, None)) if serial != self._serial else None
+                learned, is_believed = _read(file) if serial != self._serial else (None, False)
                 if learned is not None:
-                    found.append((serial, learned))
+                    source = "" if is_believed else str(file)
+                    found.append((serial, replace(learned, source=source)))
         return found
 
     def _files(self) -> list[Path]:
@@ -80,7 +82,8 @@ class StickSockets:
 
     def _read(self) -> Learned | None:
         with suppress(OSError, HilError):
-            return _parsed(_content(self._file(), {0, os.geteuid()}))
+            learned, is_believed = _read(self._file())
+            return learned if is_believed else None
         return None
 
     def _file(self) -> Path:
@@ -95,16 +98,23 @@ def forget_sockets(folder: Path, serial: str) -> None:
             file.unlink()
 
 
-def _content(file: Path, owners: set[int] | None) -> bytes:
-    """Read a file; nothing of one that another user could have written, where it matters whose it is."""
+def _read(file: Path) -> tuple[Learned | None, bool]:
+    """Read a file; return also whether it may be believed: no other user but root could have written it."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
         is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
-        is_ours = owners is None or (facts.st_uid in owners and not facts.st_mode & 0o022)
-        return os.read(descriptor, _MOST_BYTES) if is_plain and is_ours else b""
+        is_ours = facts.st_uid in {0, os.geteuid()} and not facts.st_mode & 0o022
+        return (_parsed(os.read(descriptor, _MOST_BYTES)) if is_plain else None), is_ours
     finally:
         os.close(descriptor)
+
+
+def _boot() -> str:
+    """Return what tells this start of the system from others: no disk is known again after another one."""
+    with suppress(OSError):
+        return _BOOT.read_text("ascii").strip()
+    return ""
 
 
 def _to_text(learned: Learned) -> str:
@@ -113,6 +123,8 @@ def _to_text(learned: Learned) -> str:
         "socket": learned.socket,
         "names": list(learned.names),
         "came_after_s": round(learned.came_after_s, 3),
+        "boot": _boot(),
+        "bystanders": sorted(learned.bystanders)[:_MOST_BYSTANDERS],
     }
     return json.dumps(facts) + "\n"
 
@@ -128,6 +140,10 @@ def _parsed(content: bytes) -> Learned | None:
             return None
         names = StickNames(vendor, product, serial, size_bytes)
         came_after_s = float(facts["came_after_s"])
-        return Learned(facts["board"], facts["socket"], names, came_after_s) if came_after_s < inf else None
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        if not came_after_s < inf:
+            return None
+        seen = facts.get("bystanders", []) if facts.get("boot") == _boot() else []
+        bystanders = frozenset(one for one in seen if type(one) is str)
+        return Learned(facts["board"], facts["socket"], names, came_after_s, bystanders)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.errors import StorageError
+from hil.errors import StickInUseError, StorageError
 from hil.lab.doctor.finding import ok, problem_of, unchecked
 from hil.lab.guarded import under_guard
 
@@ -27,19 +27,29 @@ def stick_follows(patient: Patient) -> Findings:
 def _in_use(patient: Patient) -> str:
     """Who uses the stick, or what may be the stick, on this host; empty: nothing that is seen."""
     user = patient.board.storage.user()
-    return f"{user}, and the mux is not turned under it; hil storage off, when that has ended" if user else ""
+    return _left_alone(user) if user else ""
+
+
+def _left_alone(user: str) -> str:
+    return f"{user}, and the mux is not turned under it; hil storage off, when that has ended"
 
 
 def _turned(patient: Patient) -> Finding:
     """Turn it under a guard: whatever ends this process, the stick does not stay with the host."""
     safety = patient.bench.lab.safety_of(patient.serial, patient.bench.safety)
-    with under_guard(patient.lease, safety):
+    with under_guard(patient.lease, safety) as lease:
         try:
-            return _followed(patient)
-        except StorageError as error:
-            return problem_of(_CHECK, error, mend=_mend(patient), board=patient.serial)
-        finally:
-            patient.board.storage.off(force=True)
+            try:
+                found = _followed(patient)
+            except StickInUseError:
+                raise
+            except StorageError as error:
+                found = problem_of(_CHECK, error, mend=_mend(patient), board=patient.serial)
+            patient.board.storage.off()
+        except StickInUseError as error:
+            lease.release("host")
+            return unchecked(_CHECK, _left_alone(error.why), board=patient.serial)
+        return found
 
 
 def _followed(patient: Patient) -> Finding:

@@ -7,18 +7,18 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.cli.main import run
 from hil.dutlink.waiting import until
-from hil.lab.board_record import read_record
+from hil.lab.board_record import read_record, write_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.thorough  # processes
 HOLD = "import sys; disk = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
@@ -121,6 +121,11 @@ exit 0
 """
 
 
+NODE = r"""
+HIL_STICK=$(hil --json storage host | tr , "\n" | sed -n 's/.*"node": "\(.*\)".*/\1/p')
+"""
+
+
 def use_when_told(folder: Path, using: ExitStack) -> None:
     """Open the stick that the command in a lease tells, and let the command end."""
     node = folder / "node"
@@ -192,3 +197,76 @@ def test_read_and_storage_host_name_no_stranger_s_disk(
 
     assert (reading.returncode, (tmp_path / "back.img").exists()) == (1, False), said
     assert simulator.control.disks()["hers"]["changed_bytes"] == 0
+
+
+def test_the_doctor_leaves_a_stick_that_is_opened_as_it_comes(
+    simulator: SimulatorProcess, serial: str, node: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["storage", "off"])
+    until(lambda: not Path(node).exists(), 60)
+    with ExitStack() as using:
+
+        def mount() -> None:
+            until(Path(node).exists, 60)
+            using.enter_context(open(node, "rb"))  # noqa: PTH123 - a descriptor to keep
+
+        desktop = threading.Thread(target=mount)
+        desktop.start()
+        capsys.readouterr()
+        run(["--json", "doctor", "--board", serial])
+        desktop.join()
+        found = json.loads(capsys.readouterr().out)["findings"]
+        mux = simulator.control.state(serial)["mux"]
+
+    (stick,) = [finding for finding in found if finding["check"] == "stick"]
+    assert (stick["outcome"], mux) == ("not checked", "host")
+    assert "is open in process" in stick["why"]
+
+
+def note(folder: Path, serial: str, position: str) -> None:
+    """Put on record who has the stick, as a command did before another program turned the mux."""
+    write_record(folder, serial, read_record(folder, serial).with_position(position))
+
+
+def test_a_lease_does_not_begin_under_a_user_that_the_record_does_not_know(
+    simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note(tmp_path / "locks", serial, "off")
+    with opened(node):
+        error = failed(capsys, "lease", "--", "true")
+
+        assert (error["error"], simulator.control.state(serial)["mux"]) == ("StickInUseError", "host")
+
+
+def test_a_lease_s_end_takes_no_stick_from_a_user_that_the_record_does_not_know(
+    simulator: SimulatorProcess, serial: str, tmp_path: Path
+) -> None:
+    with ExitStack() as using:
+
+        def use() -> None:
+            until((tmp_path / "node").exists, 60)
+            note(tmp_path / "locks", serial, "off")
+            use_when_told(tmp_path, using)
+
+        user = threading.Thread(target=use)
+        user.start()
+        command = f"{NODE}{COMMAND}"
+        status = run(["lease", "--", "sh", "-c", command, str(tmp_path)])
+        user.join()
+        truth = simulator.control.state(serial)
+
+    assert (status, truth["mux"], truth["supply"]) == (1, "host", False)
+
+
+def test_safe_says_what_may_be_the_stick_where_the_stick_is_not_known(
+    simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path
+) -> None:
+    for file in (tmp_path / "locks").glob("hil-stick-*"):
+        file.unlink()
+    with opened(node) as pid:
+        status = run(["safe", serial])
+
+    event = read_record(tmp_path / "locks", serial).events[-1]
+    assert (status, simulator.control.state(serial)["mux"]) == (0, "off")
+    assert f"sda is open in process {pid}" in event.why
+    assert "that disk may be the stick" in event.why

@@ -340,16 +340,19 @@ class At(Silent):
 def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
     bench: MuxBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def refuse(*_: object, **__: object) -> None:
         monkeypatch.setattr("hil.dutlink.storage.user_of", lambda *_: "sda1 is mounted at /media/hers")
-        raise errors.FlashError("it failed", why="for some reason")
+        raise errors.WrongDiskError("it is mounted", why="sda1 is mounted at /media/hers")
+
+    def mount_what_comes_next() -> None:
+        monkeypatch.setattr("hil.dutlink.storage.open_proven", refuse)
 
     storage = bench.storage()
 
-    with pytest.raises(errors.FlashError) as caught:
-        storage.flash(image, force=True, progress=At("write", fail))
+    with pytest.raises(errors.WrongDiskError) as caught:
+        storage.flash(image, force=True, progress=At("write", mount_what_comes_next))
 
-    assert caught.value.why.endswith("; the mux stays as it is, since sda1 is mounted at /media/hers")
+    assert "; the mux stays as it is, since sda1 is mounted at /media/hers" in caught.value.why
     assert storage.position == "host"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from multiprocessing import Process
 from typing import TYPE_CHECKING
 
@@ -178,3 +179,25 @@ def test_board_is_at_follows_no_link_to_another_file(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("5a1c0e01")
 
     assert not board_is_at(tmp_path, "1-1", "5a1c0e01")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_of_others_names_the_file_of_another_user(tmp_path: Path) -> None:
+    StickSockets("5a1c0e02", tmp_path).keep(OTHER)
+    own = StickSockets("5a1c0e01", tmp_path).of_others()[0][1].source
+    os.chown(file_of(tmp_path, "5a1c0e02"), 12345, 12345)
+
+    other = StickSockets("5a1c0e01", tmp_path).of_others()[0][1].source
+
+    assert (own, other) == ("", str(file_of(tmp_path, "5a1c0e02")))
+
+
+def test_recall_gives_the_bystanders_until_the_system_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = replace(LEARNED, bystanders=frozenset({"2-9 3 sdb 8:16 4"}))
+    StickSockets("5a1c0e01", tmp_path).keep(learned)
+    before = StickSockets("5a1c0e01", tmp_path).recall()
+    monkeypatch.setattr("hil.lab.stick_sockets._BOOT", tmp_path / "another")
+
+    assert (before, StickSockets("5a1c0e01", tmp_path).recall()) == (learned, LEARNED)
