@@ -12,10 +12,11 @@ from hil.dutlink.waiting import Deadline
 from hil.errors import BoardBusyError, BoardFaultError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.board_record import BoardState, known_boards, read_record
 from hil.lab.guarded import make_safe_now, make_safe_unleased
-from hil.lab.lease import hold, lock_path, spoilt_lock
+from hil.lab.lease import hold, holder_of, lock_path, spoilt_lock
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
+from hil.lab.stopped_guards import stopped_guard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,8 @@ class MakingSafe:
             event = self._make_safe(board)
         except BoardBusyError as error:
             remedy = "wait longer (--wait SECONDS), or ask them to end that run"
+            if (guard := stopped_guard_of(holder_of(lock_folder(), board))) is not None:
+                remedy = guard.remedy
             raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=board) from error
         if event.amps is None:
             raise BoardFaultError(

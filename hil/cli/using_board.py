@@ -23,11 +23,12 @@ from hil.lab.board_record import read_record, write_record
 from hil.lab.borrowed import is_borrowed
 from hil.lab.guarded import under_guard
 from hil.lab.lab_file import find_lab
-from hil.lab.lease import hold
+from hil.lab.lease import hold, holder_of
 from hil.lab.meant import serial_meant, told_by_place
 from hil.lab.safe import bring_to_safety
 from hil.lab.safety import LEAVE, Safety
 from hil.lab.shared_folder import lock_folder
+from hil.lab.stopped_guards import stopped_guard_of
 from hil.suite.hosts import Hosts
 from hil.suite.options import Where, parse_boards
 
@@ -198,6 +199,8 @@ def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
         return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
+        if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:
+            remedy = guard.remedy
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
 
 

@@ -19,6 +19,7 @@ from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard_process import BROKEN, READY, RELEASED, TAKEN
+from hil.lab.stopped_guards import is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,9 @@ FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 5.0
 READY_S = 20.0
 """An interpreter takes 0.02 s to start; one that has not after this long, on a busy machine, hangs."""
+
+LOOK_EVERY_S = 1.0
+"""How often a guard that runs is looked at. One that is stopped at two looks in a row is replaced."""
 
 END_S = 1.0
 TAKE_S = 10.0
@@ -232,7 +236,7 @@ class Guard:
         """Hear what the guard says until its end, and return whether it was ready."""
         line, was_ready = self._line, False
         try:
-            while said := line.recv(512):
+            while said := self._next_words(line):
                 for message in said.splitlines():
                     was_ready |= self._hear(message, line)
         except TimeoutError:
@@ -242,6 +246,17 @@ class Guard:
         if not self._taken.is_set():
             self._end_guard()
         return was_ready
+
+    def _next_words(self, line: socket.socket) -> bytes:
+        """Return what the guard says next; empty if it ended, or was stopped and must be replaced."""
+        seen_stopped = False
+        while self._pid and not _rings(line.fileno(), LOOK_EVERY_S):
+            stopped = is_stopped(self._pid)
+            if stopped and seen_stopped:
+                self._problem = "it was stopped"
+                return b""
+            seen_stopped = stopped
+        return line.recv(512)
 
     def _hear(self, said: bytes, line: socket.socket) -> bool:
         """Take in one message, and return whether it says that the guard is ready."""

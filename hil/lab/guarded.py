@@ -241,7 +241,7 @@ class GuardedLease:
             BoardLostError: It could not be reached. The record says so, and the board is given back.
             BoardUnsafeError: It answers and could not be made safe; the same.
         """
-        event = attempt(safety, self.serial, why=_why(self.found), by="next holder")
+        event = attempt(safety, self.serial, why=_why(self.found, self._lease.ended_guards), by="next holder")
         done = read_record(self._folder, self.serial).with_event(event)
         if done.state is BoardState.PENDING:
             self._end(lambda _record: done)
@@ -309,22 +309,31 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
 
 def make_safe_now(lease: Lease, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
     """Make a held board safe and record it; for `hil safe`, which does not use the board afterwards."""
-    return make_safe_unleased(lease.lock.path.parent, lease.serial, safety, by=by)
+    return _made_safe(lease.lock.path.parent, lease.serial, safety, by, lease.ended_guards)
 
 
 def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
     """Make a board safe whose lock cannot be used, and record it if the record can be written."""
+    return _made_safe(folder, serial, safety, by)
+
+
+def _made_safe(
+    folder: Path, serial: str, safety: Safety, by: str, ended_guards: tuple[int, ...] = ()
+) -> SafetyEvent:
     found = read_record(folder, serial)
-    event = attempt(safety, serial, why=_why(found), by=by)
+    event = attempt(safety, serial, why=_why(found, ended_guards), by=by)
     with suppress(SpoiltFileError):
         write_record(folder, serial, found.with_event(event))
     return event
 
 
-def _why(found: BoardRecord) -> str:
+def _why(found: BoardRecord, ended_guards: tuple[int, ...] = ()) -> str:
     """Return why a board with this record has to be made safe."""
     if found.state is BoardState.IN_USE:
         name = found.holder.name if found.holder else "its holder"
+        if ended_guards:
+            pids = ", ".join(map(str, ended_guards))
+            return f"{name} ended; its guard (pid {pids}) was stopped, and was killed"
         return f"{name} and its guard ended without giving it back"
     if found.state is BoardState.PENDING:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"

@@ -24,6 +24,7 @@ from hil.lab.holder import Holder
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.node_lock import NodeLock
 from hil.lab.shared_file import read_shared, spoilt_by
+from hil.lab.stopped_guards import end_stopped_guards, stopped_guard_of
 from hil.lab.waiting_line import NoLine, PlaceInLine
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ SPARE_NAMES = 3
 
 DECIDE_S = 0.1
 """How long processes ahead in line may take to decide before one that will not wait is refused."""
+
+GUARDS_EVERY_S = 5.0
+"""How often a process that waits looks for stopped guards of dead holders."""
 
 PATIENCE_S = 3.0
 """Skip the first waiter if it has not taken a free board within this time: it is stopped or stuck."""
@@ -103,6 +107,12 @@ class Lease:
     """The exclusive right to one board; a `with` block gives it back.
 
     Made by `hold` and `hold_any`.
+
+    Attributes:
+        serial: The board.
+        holder: This process, as others read it.
+        lock: The board's lock.
+        ended_guards: The pids of stopped guards of a dead holder that were killed to get the board.
     """
 
     def __init__(self, serial: str, lock: LockFile, holder: Holder) -> None:
@@ -110,6 +120,7 @@ class Lease:
         self.holder = holder
         self.lock = lock
         self._lent = ""
+        self.ended_guards: tuple[int, ...] = ()
         self._unended = Holder.from_json(lock.read())
         self._write()
 
@@ -200,7 +211,9 @@ def hold_any(  # noqa: PLR0913 - by keyword, and most are left out
     wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
     try:
         serial = wait.take(wait_s, on_wait)
-        return Lease(serial, wait.locks.pop(serial), Holder(test=test))
+        lease = Lease(serial, wait.locks.pop(serial), Holder(test=test))
+        lease.ended_guards = wait.ended_guards.get(serial, ())
+        return lease
     finally:
         wait.close()
 
@@ -223,6 +236,8 @@ class _Wait:
         self._bell: Bell | None = None
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
+        self._look_for_guards_at = 0.0
+        self.ended_guards: dict[str, tuple[int, ...]] = {}
         self._line = _place_in_line(folder, serials, who)
         try:
             self._open_locks(folder, serials)
@@ -258,6 +273,8 @@ class _Wait:
         pauses, told = Pauses(), None
         while (serial := self._try()) is None:
             left_s = began + max(wait_s, DECIDE_S if self._blocked() else 0.0) - time.monotonic()
+            if self._ended_stopped_guards(last=left_s <= 0):
+                continue
             if left_s <= 0:
                 raise self._busy(wait_s)
             if on_wait is not None and wait_s > 0 and (news := self._news()) != told:
@@ -266,6 +283,26 @@ class _Wait:
             if self._listen(min(left_s, pauses.next())):
                 pauses.rang()
         return serial
+
+    def _ended_stopped_guards(self, *, last: bool) -> bool:
+        """End stopped guards that keep the board of a dead holder locked; return True if there was one.
+
+        Args:
+            last: Look now, however long the last look was ago.
+        """
+        now = time.monotonic()
+        if now < self._look_for_guards_at and not last:
+            return False
+        self._look_for_guards_at = now + GUARDS_EVERY_S
+        ended = False
+        for serial, lock in self.locks.items():
+            if lock.descriptor >= 0 and (pids := end_stopped_guards(lock.descriptor)):
+                _LOG.warning(
+                    "board %s: its holder is dead; killed its guard %s, which was stopped", serial, pids
+                )
+                self.ended_guards[serial] = tuple(pids)
+                ended = True
+        return ended
 
     def _listen(self, limit_s: float) -> bool:
         """Sleep until a bell rings; the first call returns True at once, as earlier bells went unheard."""
@@ -321,6 +358,15 @@ class _Wait:
     def _busy(self, wait_s: float) -> BoardBusyError:
         news = self._news()
         serials = ", ".join(self.locks)
+        for serial, holder in news.holders:
+            if (guard := stopped_guard_of(holder)) is not None:
+                return BoardBusyError(
+                    f"board {serial} is locked by a guard that was stopped",
+                    why=f"{holder} and has ended; its guard (pid {guard.pid}, uid {guard.uid}) was stopped "
+                    "before it made the board safe, and this user may not kill it",
+                    remedy=guard.remedy,
+                    serial=serial,
+                )
         return BoardBusyError(
             f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
             why=f"{news}; waited {wait_s:g} s",
