@@ -3,17 +3,20 @@
 A boot loader that counts down takes any byte for a key, even one that was sent before the countdown. So
 `login` types nothing until a system has printed something since the DUT's last start, or until the DUT has
 been silent for longer than it is during any start.
+
+A shell prints whatever its commands print: `UEFI is supported`. So after a system's own words, or after its
+shell has answered, only the words that begin a boot count until the next start.
 """
 
 from __future__ import annotations
 
-import enum
 import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink import boot_words
+from hil.dutlink.boot_words import Stage
 from hil.dutlink.prompt import at_the_end
-from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.shell_escapes import last_line, without_escapes
 
 if TYPE_CHECKING:
@@ -29,83 +32,16 @@ LOADER_SILENT_S = 30.0
 """The same if the last words are a boot loader's: training memory and loading images take long."""
 
 _LOOKED_AT_BYTES: Final = 64 * 1024
-_START: Final = re.compile(r"power (?:on|force-on|rescue)(?:;|$)|reset low$")
+_LOOKED_AT_OF_SHELL_BYTES: Final = 1024 * 1024
+"""The same after a shell has answered: a boot that began since then must not be overlooked."""
+
+_START: Final = re.compile(
+    r"power (?:on|force-on|rescue)(?:;|$)|reset low$|blind: the board's shell runs '(?:power|pin|reset)\b"
+)
 _OPEN: Final = re.compile(r"console .* is open$")
 """Notes in the transcript, in the words of `Power`, `Pins` and `Console`."""
 
 
-class Stage(enum.Enum):
-    """Which program of the DUT printed the last line that tells, since the DUT's last start."""
-
-    UNKNOWN = "nothing that tells a boot loader from a system"
-    STARTING = "the words of a system that restarts"
-    LOADER = "a boot loader's words"
-    COUNTDOWN = "a boot loader's countdown (autoboot)"
-    SYSTEM = "a system's words"
-
-
-def _any_of(*words: bytes) -> re.Pattern[bytes]:
-    return re.compile(b"|".join(words))
-
-
-_RESTART: Final = _any_of(
-    rb"reboot: ",
-    rb"Restarting system",
-    rb"system is going down",
-    rb"System is rebooting",
-    rb"Requesting system reboot",
-    rb"^Rebooting",
-    rb"^resetting",
-)
-_SYSTEM: Final = _any_of(
-    rb"^(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\]",
-    rb"^\[ *(?:OK|FAILED|DEPEND|INFO|WARN) *\] ",
-    rb"Starting kernel",
-    rb"Uncompressing Linux",
-    rb"Linux version ",
-    rb"Booting Linux",
-    rb"^Starting (?:version|systemd-udevd)",
-    rb"^Welcome to (?!GRUB)",
-    rb"systemd\[1\]",
-    rb"^INIT: ",
-    rb"^init: ",
-    rb"procd: ",
-    rb"activate this console",
-    rb"Booting Zephyr",
-    rb"NuttShell",
-    rb"^Copyright \(c\) 1992-",
-    rb"for maintenance",
-    LOGIN_PROMPT,
-    PASSWORD + rb"\Z",
-)
-_COUNTDOWN: Final = _any_of(
-    rb"(?i:autoboot)",
-    rb"(?i:any key)",
-    rb"(?i:(?:press|hit) .{0,40}\bto (?:stop|abort|interrupt|enter|cancel|break|boot))",
-    rb"(?i:boot(?:ing)? in [0-9]+)",
-)
-_LOADER: Final = _any_of(
-    rb"U-Boot",
-    rb"\bSPL\b",
-    rb"barebox",
-    rb"GRUB",
-    rb"Trusted Firmware",
-    rb"\bBL(?:[123]|31|32|33)\b",
-    rb"coreboot",
-    rb"EDK II",
-    rb"BIOS",
-    rb"UEFI",
-    rb"RedBoot",
-    rb"AT91Bootstrap",
-    rb"(?i:rom ?boot|boot ?rom)",
-    rb"ESP-ROM",
-    rb"iPXE",
-    rb"CFE version",
-    rb"^(?:LP)?DDR",
-    rb"^DRAM:",
-    rb"^Training",
-    rb"^Loading Environment",
-)
 _NAMED_PROMPTS: Final = (
     ("U-Boot", rb"=> ?"),
     ("U-Boot", rb"(?i:[\w. -]*u-?boot[\w. -]*)[>#$]+ ?"),
@@ -130,13 +66,16 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
         prompt: The pattern of the system's shell prompt.
     """
     starts = [mark.position for mark in transcript.marks if _START.match(mark.text)]
-    begin = max([transcript.position - _LOOKED_AT_BYTES, *starts[-1:]])
-    said = without_escapes(transcript.between(begin))
-    for line in reversed(re.split(rb"[\r\n]+", said)):
-        stage = _stage_of_line(line)
-        if stage is not None:
-            return stage
-    return Stage.SYSTEM if at_the_end(prompt).search(said) else Stage.UNKNOWN
+    start = starts[-1] if starts else 0
+    is_let_in = transcript.shell.system_at > start
+    begin = max(start, transcript.position - _LOOKED_AT_BYTES)
+    if is_let_in:
+        begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
+    said = without_escapes(_said_unasked(transcript, begin))
+    stage = _last_stage(re.split(rb"[\r\n]+", said), is_let_in=is_let_in)
+    if stage is Stage.UNKNOWN and at_the_end(prompt).search(said):
+        return Stage.SYSTEM
+    return stage
 
 
 def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | None:
@@ -174,16 +113,32 @@ def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> boo
             return _silent_s(transcript) >= min(SILENT_S, limit_s / 2)
 
 
-def _stage_of_line(line: bytes) -> Stage | None:
-    for stage, words in (
-        (Stage.STARTING, _RESTART),
-        (Stage.SYSTEM, _SYSTEM),
-        (Stage.COUNTDOWN, _COUNTDOWN),
-        (Stage.LOADER, _LOADER),
-    ):
-        if words.search(line):
-            return stage
-    return None
+def _said_unasked(transcript: Transcript, begin: int) -> bytes:
+    """Return what came since a position, without what came within commands that ended."""
+    pieces = []
+    for first, last in transcript.shell.commands:
+        if last > begin:
+            pieces.append(transcript.between(begin, max(begin, first)))
+            begin = last
+    return b"".join([*pieces, transcript.between(begin)])
+
+
+def _last_stage(lines: list[bytes], *, is_let_in: bool) -> Stage:
+    """Return the stage after these lines.
+
+    Args:
+        lines: What the DUT printed.
+        is_let_in: Whether a system's shell had answered before them.
+    """
+    stage, is_sure = (Stage.SYSTEM, True) if is_let_in else (Stage.UNKNOWN, False)
+    for line in lines:
+        if is_sure:
+            begun = boot_words.begun_by(line)
+            stage, is_sure = (stage, True) if begun is None else (begun, False)
+        else:
+            stage = boot_words.told_by(line) or stage
+            is_sure = boot_words.is_surely_of_system(line)
+    return stage
 
 
 def _silent_s(transcript: Transcript) -> float:

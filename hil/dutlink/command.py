@@ -159,10 +159,20 @@ class _Run:
             if came.index == 1:
                 return self._given_up(int(came.group(1)))
             if came.index == 2:  # noqa: PLR2004 - the third of the list above
+                self._talk.transcript.shell.command_ended(self._begin, self._talk.transcript.position)
                 self._prompt.pass_by(self._talk)
                 return None
             if came.index == 3:  # noqa: PLR2004 - the last of the list above
                 self._started = True
+                self._note_system(self._marked.start)
+
+    def _note_system(self, mark: re.Pattern[bytes]) -> None:
+        """Note that the shell is a system's where it printed this mark: no boot loader's knows `printf`."""
+        transcript = self._talk.transcript
+        position = transcript.position
+        said = transcript.between(self._begin, position)
+        ends = [found.end() for found in mark.finditer(said)]
+        transcript.shell.system_answered(position - len(said) + ends[-1] if ends else position)
 
     def _is_own_end(self, word: str) -> bool:
         """Return True if an end mark is this command's.
@@ -196,6 +206,7 @@ class _Run:
         return said_since(self._talk.transcript, self._begin, self._marked.command)
 
     def _ended(self, status: int) -> CommandResult:
+        self._note_system(self._marked.end)
         output = self._marked.output(self._said())
         if self._asked is not None:  # the shell still reads that line
             self._expect_answer()
@@ -204,6 +215,7 @@ class _Run:
 
     def _given_up(self, status: int) -> CommandResult:
         """Return the result of a command whose line the shell gave up: a syntax error, or `exec`."""
+        self._note_system(self._marked.answer)
         self._prompt.unfinished.append(self._marked.word)
         said = self._said()
         if self._marked.is_cut(said):

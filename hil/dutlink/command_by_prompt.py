@@ -81,6 +81,7 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
         raise _not_ended(talk, command, deadline.spent_s, error) from error
     prompt = _next_prompt(talk, deadline)
     said = said_since(talk.transcript, begin, command).partition(answer.group())[0]
+    talk.transcript.shell.command_ended(begin, begin + len(said))
     return int(answer.group(1)), _output(said, command, ask, prompt, talk.prompt)
 
 

@@ -258,6 +258,7 @@ class Console:
         user, password = credentials(self._account, self._serial, user, password)
         self.prompt = self.prompt if prompt is None else prompt
         log_in(self, user, password, timeout_s)
+        self.transcript.shell.system_answered(self.transcript.position)
         self._shown_prompt.forget()
 
     def run(self, command: str, timeout_s: float = 30.0) -> CommandResult:

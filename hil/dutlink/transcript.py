@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from hil.dutlink.shell_notes import ShellNotes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -79,9 +81,13 @@ class Transcript:
 
     Memory is bounded: beyond `kept_bytes` the oldest chunks are dropped, and counted. Positions count from
     the first byte that ever came, dropped or not.
+
+    Attributes:
+        shell: Notes of logins and commands, which are no events.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self.shell = ShellNotes()
         self._kept_bytes = kept_bytes
         self._chunks: deque[Chunk] = deque()
         self._marks: deque[Mark] = deque(maxlen=_KEPT_MARKS)

@@ -91,3 +91,66 @@ def test_enter_is_pressed_after_a_long_silence_but_never_into_a_countdown(
     monkeypatch.setattr(boot_stage, "LOADER_SILENT_S", -1.0)
 
     assert may_press_enter(transcript_of(b"x"), stage, 60.0) is (stage is not Stage.COUNTDOWN)
+
+
+PROMPTS = (b"# ", b"$ ", b"sh-5.1# ")
+FIRMWARE = b"dmidecode -t bios\r\nBIOS Information\r\nUEFI is supported\r\nPress any key to stop\r\n"
+BOOTS = {
+    b"\r\nU-Boot SPL 2024.04 (Apr 02 2024)\r\n": Stage.LOADER,
+    b"\r\nbarebox 2024.04.0\r\n": Stage.LOADER,
+    b"\r\n\x1b[2JWelcome to GRUB!\r\n": Stage.LOADER,
+    b"\r\nNOTICE:  BL31: v2.9\r\n": Stage.LOADER,
+    b"\r\nHit any key to stop autoboot:  3 \b\b\b 2 ": Stage.COUNTDOWN,
+    b"\r\n[   99.123456] reboot: Restarting system\r\n": Stage.STARTING,
+    b"\r\n[   99.123456] reboot: Restarting system\r\nUEFI v2\r\n": Stage.LOADER,
+    b"\r\nRequesting system reboot\r\nTraining DRAM": Stage.LOADER,
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_stage_ignores_what_a_system_prints_after_a_login(prompt: bytes) -> None:
+    transcript = transcript_of(b"U-Boot 2024.04\r\n" + prompt)
+    transcript.shell.system_answered(transcript.position)
+    transcript.append(FIRMWARE + prompt)
+
+    stage = stage_of(transcript, PROMPT)
+
+    assert (stage, boot_prompt(prompt, stage)) == (Stage.SYSTEM, None)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("first", [b"\r\ndut login: root\r\n", b"[    1.000000] Linux\r\n"])
+def test_stage_ignores_what_a_system_prints_after_its_own_words(first: bytes, prompt: bytes) -> None:
+    transcript = transcript_of(first + prompt + FIRMWARE + prompt)
+
+    assert stage_of(transcript, PROMPT) is Stage.SYSTEM
+
+
+def test_stage_ignores_what_came_within_a_command() -> None:
+    transcript = transcript_of(b"hello\r\n# ")
+    begin = transcript.position
+    transcript.append(FIRMWARE)
+    transcript.shell.command_ended(begin, transcript.position)
+    transcript.append(b"# ")
+
+    assert stage_of(transcript, PROMPT) is Stage.SYSTEM
+
+
+@pytest.mark.parametrize("boot", BOOTS)
+@pytest.mark.parametrize("is_long", [False, True])
+def test_stage_follows_a_boot_that_begins_after_a_login(boot: bytes, is_long: bool) -> None:
+    transcript = transcript_of(b"\r\n# ")
+    transcript.shell.system_answered(transcript.position)
+    transcript.append(boot + b"\r\n.........." * (10_000 if is_long else 0))
+
+    assert stage_of(transcript, PROMPT) is BOOTS[boot]
+
+
+@pytest.mark.parametrize("start", ["power on", "reset low", "blind: the board's shell runs 'power on'"])
+def test_stage_forgets_a_login_at_the_next_start(start: str) -> None:
+    transcript = transcript_of(b"\r\n# ")
+    transcript.shell.system_answered(transcript.position)
+    transcript.mark(start)
+    transcript.append(b"UEFI is here\r\n# ")
+
+    assert stage_of(transcript, PROMPT) is Stage.LOADER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import plain_prompt
 import pytest
 from shell_tty import ShellTty
 
@@ -149,3 +150,40 @@ def test_login_names_emergency_mode() -> None:
         pytest.raises(ConsoleError, match="emergency mode"),
     ):
         it.console.login("root", "hil", timeout_s=30)
+
+
+@pytest.mark.parametrize("prompt", ["# ", "$ ", "sh-5.1# "])
+@pytest.mark.parametrize("is_logged_in", [False, True])
+def test_login_at_a_shell_that_printed_a_boot_loader_s_words(prompt: str, is_logged_in: bool) -> None:
+    with ShellTty(["sh", "-i"], {"PS1": prompt, "ENV": ""}) as it:
+        if is_logged_in:
+            it.console.login("root", "", timeout_s=30)
+            it.console.sendline("echo BIOS Information; echo UEFI is supported; echo any key")
+            it.console.expect(r"\nany key", 10)
+        else:
+            it.console.run("echo BIOS Information; echo UEFI is supported; echo any key")
+
+        it.console.login("root", "", timeout_s=30)
+
+        assert it.console.run("echo $((6 * 7))").output == "42"
+
+
+def test_login_after_a_command_of_a_shell_without_printf() -> None:
+    with ShellTty([sys.executable, "-u", plain_prompt.__file__, "# "]) as it:
+        it.console.run("echo UEFI is supported")
+
+        it.console.login("root", "", timeout_s=30)
+
+        assert b"UEFI" in it.console.transcript.data
+
+
+def test_login_names_the_boot_loader_that_a_reboot_stopped_in() -> None:
+    with dut(
+        "log_in(); ask('# '); out('U-Boot 2024.04 (Apr 02 2024)\\nDRAM:  1 GiB\\nsunxi# '); ask('')"
+    ) as it:
+        it.console.login("root", "hil", timeout_s=30)
+        it.console.sendline("reboot -f")
+        it.console.expect("sunxi", 10)
+
+        with pytest.raises(BootLoaderError, match="boot loader"):
+            it.console.login("root", "hil", timeout_s=30)
