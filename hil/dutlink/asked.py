@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import thread as pools
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["count_asked", "times_asked", "uncounted"]
+__all__ = ["AskedSince", "count_asked", "times_asked", "uncounted"]
 
 _turn = threading.Lock()
 _asked: Counter[str] = Counter()
+_by_thread: WeakKeyDictionary[threading.Thread, Counter[str]] = WeakKeyDictionary()
 _is_uncounted = ContextVar("is_uncounted", default=False)
 
 
@@ -27,11 +30,42 @@ def count_asked(serial: str) -> None:
     if not _is_uncounted.get():
         with _turn:
             _asked[serial] += 1
+            _by_thread.setdefault(threading.current_thread(), Counter())[serial] += 1
 
 
 def times_asked(serial: str) -> int:
     """Return how often this process asked a board for something, by any object and in any thread."""
     return _asked[serial]
+
+
+class AskedSince:
+    """Count what is asked of a board from now on, without threads that run already: they are others' work.
+
+    The thread that counts is none of these, nor are those of an executor: they do what they are given now.
+
+    Args:
+        serial: The board.
+
+    Attributes:
+        serial: The argument.
+    """
+
+    def __init__(self, serial: str) -> None:
+        self.serial = serial
+        own = {threading.current_thread(), *getattr(pools, "_threads_queues", ())}
+        with _turn:
+            self._before = _asked[serial]
+            self._others = {one: _times_by(one, serial) for one in threading.enumerate() if one not in own}
+
+    def times(self) -> int:
+        """Return how often the board was asked since."""
+        with _turn:
+            by_others = sum(_times_by(one, self.serial) - before for one, before in self._others.items())
+            return _asked[self.serial] - self._before - by_others
+
+
+def _times_by(thread: threading.Thread, serial: str) -> int:
+    return _by_thread.get(thread, Counter())[serial]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.asked import uncounted
 from hil.dutlink.console import Console
 from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
 from hil.dutlink.firmware import check_firmware
@@ -102,6 +103,15 @@ class Board:
         A board that left the bus and came back is another device: this object cannot reach it.
         """
         return self._link.is_reachable()
+
+    def answers(self, limit_s: float) -> bool:
+        """Return True if the board answers this object in time; the request counts for no test."""
+        try:
+            with uncounted():
+                self._link.answer(limit_s)
+        except HilError:
+            return False
+        return True
 
     def make_safe(self, *, leave_stick: bool = False) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.

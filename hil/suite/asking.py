@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from hil.dutlink.asked import times_asked
+from hil.dutlink.asked import AskedSince
 from hil.suite.ledger import describe_asking, describe_unasked
 from hil.suite.marker_arguments import observes_only
 from hil.suite.selection import Kind, kind_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asking"]
 
-_BEFORE = pytest.StashKey["tuple[str, int] | None"]()
+_SINCE = pytest.StashKey["AskedSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
 
 
@@ -47,15 +47,15 @@ class Asking:
     def __init__(self, boards: BoardHolder, *, required: bool) -> None:
         self._boards = boards
         self._required = required
-        self._by_fixture: dict[str, dict[int, int]] = {}
+        self._by_fixture: dict[pytest.FixtureDef[Any], int] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Start to count; each attempt of a test is counted separately."""
-        item.stash[_BEFORE] = item.stash[_ASKED] = None
+        item.stash[_SINCE] = item.stash[_ASKED] = None
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is not None:
-            item.stash[_BEFORE] = (board.serial, times_asked(board.serial))
+            item.stash[_SINCE] = AskedSince(board.serial)
             describe_asking(item, 0)
         return (yield)
 
@@ -63,21 +63,19 @@ class Asking:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Note how often the set-up of a fixture asked the board; kept until the fixture ends."""
         board = self._boards.held_board()
-        before = times_asked(board.serial) if board is not None else 0
+        since = AskedSince(board.serial) if board is not None else None
         result = yield
-        if board is not None:
-            made = self._by_fixture.setdefault(fixturedef.argname, {})
-            made[id(fixturedef)] = times_asked(board.serial) - before
+        if since is not None:
+            self._by_fixture[fixturedef] = since.times()
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Forget the count of a fixture that has ended."""
-        self._by_fixture.get(fixturedef.argname, {}).pop(id(fixturedef), None)
+        self._by_fixture.pop(fixturedef, None)
 
     def _asked_by_fixtures(self, item: pytest.Item) -> int:
         """Return how often the set-ups of a test's fixtures asked the board, also before this test."""
-        names = dict.fromkeys(getattr(item, "fixturenames", ()))
-        return sum(sum(self._by_fixture.get(name, {}).values()) for name in names)
+        return sum(self._by_fixture.get(fixture, 0) for fixture in _fixtures_of(item))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -85,10 +83,9 @@ class Asking:
         try:
             return (yield)
         finally:
-            known = item.stash.get(_BEFORE, None)
-            if known is not None:
-                serial, before = known
-                asked = max(times_asked(serial) - before, self._asked_by_fixtures(item))
+            since = item.stash.get(_SINCE, None)
+            if since is not None:
+                asked = max(since.times(), self._asked_by_fixtures(item))
                 item.stash[_ASKED] = asked
                 describe_asking(item, asked)
 
@@ -98,15 +95,29 @@ class Asking:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Mark a pass that never asked the board, and fail it where hardware is required."""
         report = yield
-        known, asked = item.stash.get(_BEFORE, None), item.stash.get(_ASKED, None)
-        unasked = known is not None and asked == 0 and call.when == "call"
+        since, asked = item.stash.get(_SINCE, None), item.stash.get(_ASKED, None)
+        unasked = since is not None and asked == 0 and call.when == "call"
         if not unasked or not report.passed or hasattr(report, "wasxfail") or observes_only(item):
             return report
         describe_unasked(item, report)
-        if self._required and known is not None and kind_of(item) is Kind.HARDWARE:
+        if self._required and since is not None and kind_of(item) is Kind.HARDWARE:
             report.outcome = "failed"
             report.longrepr = (
-                f"this test never asked board {known[0]} for anything: it passed, and has tested nothing. "
-                "Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
+                f"this test never asked board {since.serial} for anything: it passed, and has tested "
+                "nothing. Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
             )
         return report
+
+
+def _fixtures_of(item: pytest.Item) -> set[pytest.FixtureDef[Any]]:
+    """Return the fixtures that a test got, and those that they extend under the same name."""
+    request = getattr(item, "_request", None)
+    found: set[pytest.FixtureDef[Any]] = set()
+    for name, got in getattr(request, "_fixture_defs", {}).items():
+        candidates = list(getattr(request, "_arg2fixturedefs", {}).get(name, ()))
+        below = candidates[: candidates.index(got)] if got in candidates else []
+        chain = [got]
+        while name in chain[-1].argnames and below:
+            chain.append(below.pop())
+        found.update(chain)
+    return found

@@ -8,7 +8,7 @@ import pytest
 
 from hil.suite.attempts import tell_skipped
 from hil.suite.ledger import forget_judgement, overrule_judgement
-from hil.suite.resting import OUTCOMES, raise_together
+from hil.suite.resting import ENDS_THE_RUN, raise_together
 from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["NOT_EXCUSED", "PASSED", "BoardGiver", "BoardTests", "TestsNotBegun"]
+__all__ = [
+    "JUDGED",
+    "NOT_EXCUSED",
+    "PASSED",
+    "BoardGiver",
+    "BoardTests",
+    "TestsNotBegun",
+    "has_failed",
+]
 
 NOT_EXCUSED = pytest.StashKey[str]()
 """The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
@@ -24,11 +32,20 @@ NOT_EXCUSED = pytest.StashKey[str]()
 PASSED = pytest.StashKey[bool]()
 """Whether the body of the test's present attempt has passed, not as an `xfail` that it was not meant to."""
 
+JUDGED = pytest.StashKey[bool]()
+"""Whether the error that is being reported was proven to come from hardware that could not be used."""
+
 _FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
 """For each attempt of a test how it failed first; None: it has not failed, or only for want of hardware."""
 
 NOT_BEGUN = pytest.StashKey[bool]()
 """Whether the test does not begin in this process, for want of its board: the controller knows another."""
+
+
+def has_failed(item: pytest.Item) -> bool:
+    """Return True if the present attempt of a test has failed, in an earlier phase or in a subtest."""
+    attempts = item.stash.get(_FAILURES, [])
+    return bool(attempts) and attempts[-1] is not None
 
 
 class BoardGiver(Protocol):
@@ -120,29 +137,40 @@ class BoardTests:
         """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
         if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
             self._boards.over(item)
+        item.stash[JUDGED] = False
         report = yield
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
             report.outcome = "failed"
             del report.wasxfail
-        if call.when == "call":
-            item.stash[PASSED] = report.passed and not hasattr(report, "wasxfail")
         if _FAILURES in item.stash:
-            self._remember(item, report, item.stash[_FAILURES])
+            self._remember(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
+        if call.when == "call":
+            expected = hasattr(report, "wasxfail")
+            item.stash[PASSED] = report.passed and not expected and not has_failed(item)
         return report
 
     @staticmethod
     def _remember(
-        item: pytest.Item, report: pytest.TestReport, attempts: list[pytest.TestReport | None]
+        item: pytest.Item,
+        report: pytest.TestReport,
+        attempts: list[pytest.TestReport | None],
+        *,
+        raised: bool,
     ) -> None:
-        """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test."""
+        """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test.
+
+        A failure of the test's own overrules what an earlier subtest or phase has proven, too.
+        """
         earlier = next(filter(None, attempts[:-1]), None)
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
             overrule_judgement(item, report)
             if report.skipped:
                 tell_skipped(report, earlier)
         unusable = any(name == "hil_verdict" for name, _ in report.user_properties)
-        if report.failed and attempts[-1] is None and not unusable:
-            attempts[-1] = report
+        own = item.stash[JUDGED] is False and (raised or not unusable)
+        if report.failed and own:
+            overrule_judgement(item, report)
+            attempts[-1] = attempts[-1] or report
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the time limit, the capture and the evidence
     def pytest_runtest_teardown(
@@ -153,7 +181,9 @@ class BoardTests:
         result = None
         try:
             result = yield
-        except OUTCOMES as error:
+        except ENDS_THE_RUN:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an outcome
             errors.append(error)
         with self._block.lifted():
             errors += self._boards.end_resting(item, nextitem, failed=errors)

@@ -24,7 +24,9 @@ from hil.errors import (
 )
 from hil.lab.safety import LEAVE
 from hil.suite.finder import GLANCE_S, BoardFinder
+from hil.suite.resting import ENDS_THE_RUN
 from hil.suite.selection import Kind
+from hil.suite.verdicts import REASONS
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class BoardKeeper:
         before_reopening: Callable[[], None] = lambda: None,
     ) -> None:
         self.held: Held | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._names: dict[str, str] = {}
         self._cards: dict[str, BoardCard] = {}
         self._hosts = hosts
@@ -87,7 +89,9 @@ class BoardKeeper:
         self.error = None
         try:
             self._prepare(kind, test, wish, serial)
-        except Exception as error:  # noqa: BLE001 - raised again by the test that it belongs to
+        except ENDS_THE_RUN:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again by the test that it belongs to
             self.error = error
             error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
 
@@ -167,6 +171,7 @@ class BoardKeeper:
     def prove(self) -> Sighting:
         """Take a fresh look at the board: the proof of every verdict.
 
+        A board that this worker holds and that answers is present, though a new look may be denied.
         A board that this worker held and that is gone, or silent, is lost, also where another device is left
         that does not say which it is. A sequence that was started through the board is waited out: its
         silence is no loss. The simulated board of mixed tests proves nothing.
@@ -180,6 +185,8 @@ class BoardKeeper:
             return look(host, None, self._options.silence_s)
         patience_s = GLANCE_S if held.lost else self._options.silence_s
         sighting = look(host, held.board.serial, held.board.busy_s + patience_s)
+        if sighting.verdict in REASONS and held.lost is None and held.board.answers(GLANCE_S):
+            return Sighting(Verdict.PRESENT, held.board.serial, held.board.firmware)
         another = sighting.serial is None and sighting.location != held.board.location
         if sighting.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
             moved = bool(sighting.location) and sighting.location != held.board.location

@@ -92,8 +92,8 @@ class TestRecord:
 
 
 def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
-    """Count the tests of each kind."""
-    return Counter(kind_of(item) for item in items)
+    """Count the tests of each kind; one that was asked for twice is one test."""
+    return Counter({item.nodeid: kind_of(item) for item in items}.values())
 
 
 def describe_test(item: pytest.Item, kind: Kind) -> None:
@@ -235,6 +235,8 @@ class Ledger:
         record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
         record.failed = (report.failed and not is_flaky(report)) or (record.failed and report.when != "setup")
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
+        if record.failed and report.when == "call":
+            record.skipped = False  # a skipped subtest beside a failed one
         record.verdict = facts.get("hil_verdict", "")
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")

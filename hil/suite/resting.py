@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from hil.suite.time_limit import TimeLimit
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["OUTCOMES", "RestingFixtures", "raise_together"]
+__all__ = ["ENDS_THE_RUN", "RestingFixtures", "raise_together"]
 
 Fixture: TypeAlias = pytest.FixtureDef[Any]
 Request: TypeAlias = Any  # pytest does not export its type
 
-OUTCOMES: Final = (Exception, pytest.fail.Exception, pytest.skip.Exception)
-"""Exceptions of a tear-down after which the run goes on; Ctrl-C and `pytest.exit` are not among them."""
+ENDS_THE_RUN: Final = (KeyboardInterrupt, pytest.exit.Exception)
+"""Exceptions that end the run; all others, SystemExit too, are the outcome of a test, as pytest has it."""
 
 _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
 
@@ -75,7 +75,9 @@ class RestingFixtures:
             try:
                 with self.block.lifted(), self.limit.running():
                     last.finish(request)
-            except OUTCOMES as error:
+            except ENDS_THE_RUN:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an outcome
                 errors.append(error)
             finally:
                 self._forget(last)

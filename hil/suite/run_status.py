@@ -1,7 +1,7 @@
 """The exit status of a run: whose fault it is that it is not green, as a number.
 
-pytest's own are 0 to 5. A run that has failed says which of four things it was, the worst one first: tests
-failed (1), the bench was not ready (6), nothing ran (5), tests were flaky (7).
+pytest's own are 0 to 5. A run that has failed says which of five things it was, the worst one first: tests
+failed (1), the bench was not ready (6), tests never began (2), nothing ran (5), tests were flaky (7).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ __all__ = ["BenchWatch", "RunStatus", "Status"]
 
 
 class Status(enum.IntEnum):
-    """Exit statuses of a run; 2 to 4 are pytest's."""
+    """Exit statuses of a run; 2 to 4 are pytest's, and 2 is also a run that left tests out without a word."""
 
     GREEN = 0
     TESTS_FAILED = 1
+    INTERRUPTED = 2
     NOTHING_RAN = 5
     BENCH_NOT_READY = 6
     FLAKY = 7
@@ -58,9 +59,12 @@ class RunStatus:
         self._required = required
         self._failed = self._unusable = self._flaky = 0
         self._missing: Sequence[str] | None = None
+        self._begun: set[str] = set()
+        self._never_began = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count failures by whose they are."""
+        """Count tests that began, and failures by whose they are."""
+        self._begun.add(report.nodeid)
         if not report.failed:
             return
         names = {name for name, _ in report.user_properties}
@@ -80,6 +84,7 @@ class RunStatus:
         """Choose the status."""
         result = yield
         self._missing = self._bench.missing()
+        self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
@@ -90,6 +95,10 @@ class RunStatus:
         """Name the boards that took no part."""
         for line in self._missing or ():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
+        if self._never_began:
+            planned = self._bench.ledger.planned.total()
+            line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
+            terminalreporter.write_line(line, red=True, bold=True)
 
     def boards(self, listed: int) -> int:
         """Return how many boards should have run tests: those of the lab file without such as had none left.
@@ -107,6 +116,8 @@ class RunStatus:
             return Status.TESTS_FAILED
         if self._unusable or self._missing or self._bench.ledger.faults:
             return Status.BENCH_NOT_READY
+        if self._never_began:
+            return Status.INTERRUPTED
         if self._required and not self._bench.ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN

@@ -13,8 +13,9 @@ import pytest
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
 from hil.lab.guard_survival import dangers, is_first
-from hil.suite.board_tests import NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun
+from hil.suite.board_tests import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.console_report import ConsoleReport
+from hil.suite.early_exit import EarlyExit
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, describe_late_loss, planned
 from hil.suite.ledger_report import JunitLedger, write_summary
@@ -70,6 +71,7 @@ def begin(config: pytest.Config) -> Run:
         config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
     if not run.processes.is_worker and not is_no_run(config):
         config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
+        config.pluginmanager.register(EarlyExit(run.giving.show), "hil-early-exit")
     if run.options.report is not None and not is_no_run(config):
         from hil.suite.evidence import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
 
@@ -155,15 +157,26 @@ class Run:
             if judgement.verdict is Verdict.LOST:
                 self.giving.lost()
             required = self.options.require or kind_of(item) is Kind.MIXED
-            own = item.stash.get(PASSED, False) and self._resting.is_own(call.excinfo.value)
-            if call.when == "teardown" and not own and not required:
-                describe_late_loss(item, judgement)
-                call.excinfo = None  # the test has its outcome: one loss is no second one
+            if self._has_outcome(item, call.when, call.excinfo.value, required=required):
+                if call.when == "teardown":
+                    describe_late_loss(item, judgement)
+                    call.excinfo = None  # one loss is no second outcome
                 return
             describe_judgement(item, judgement, REASONS[judgement.verdict])
+            item.stash[JUDGED] = True
             if required:
                 item.stash[NOT_EXCUSED] = call.when
             call.excinfo = told_to_pytest(judgement.reason, required=required)
+
+    def _has_outcome(self, item: pytest.Item, phase: str, error: BaseException, *, required: bool) -> bool:
+        """Return True if a test has its outcome, and a loss of its board is to change it no more."""
+        if has_failed(item):
+            return True
+        if phase != "teardown":
+            return False
+        if required:
+            return bool(item.stash.get(NOT_EXCUSED, ""))
+        return not (item.stash.get(PASSED, False) and self._resting.is_own(error))
 
     def pytest_report_header(self) -> list[str]:
         """Say in plain sight where the boards are, and what would end their guards together with this run."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextvars import copy_context
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.asked import count_asked, times_asked, uncounted
+from hil.dutlink.asked import AskedSince, count_asked, times_asked, uncounted
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
@@ -29,6 +29,62 @@ def test_with_a_fake(fake): assert fake
 @pytest.mark.parametrize("dutlink", ["a fake"])
 def test_parameter(dutlink): assert dutlink
 def test_serial(dutlink): assert dutlink.serial
+"""
+OTHERS_ASK = {
+    "fixture of that name in another module": """
+import pytest
+
+@pytest.fixture
+def booted(): return 1
+@pytest.mark.hardware
+def test_last(booted): assert booted
+""",
+    "thread of an earlier test": """
+import pytest, threading
+
+STOP = threading.Event()
+
+def test_first(dutlink):
+    asked = threading.Event()
+    def ask():
+        while not STOP.wait(0.01):
+            dutlink.power.read()
+            asked.set()
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    asked.wait()
+    test_first.asked = asked
+@pytest.mark.hardware
+def test_last():
+    test_first.asked.clear()
+    test_first.asked.wait()
+    test_first.asked.clear()
+    test_first.asked.wait()
+@pytest.mark.no_hardware
+def test_stops(): STOP.set()
+""",
+}
+BOOTS = """
+import pytest
+
+@pytest.fixture(scope="session")
+def booted(dutlink): return dutlink.power.read()
+def test_first(booted): assert booted
+"""
+EXECUTOR = """
+import concurrent.futures, pytest
+
+POOL = concurrent.futures.ThreadPoolExecutor(1)
+
+@pytest.fixture(scope="session")
+def measured(power): return power.read()
+def test_1(power): POOL.submit(power.read).result()
+def test_2(power): POOL.submit(power.read).result()
+class TestExtended:
+    @pytest.fixture
+    def measured(self, measured): return measured
+    def test_3(self, measured): assert measured
+    def test_4(self, measured): assert measured
 """
 ASKS = """
 import pytest
@@ -69,6 +125,50 @@ def test_uncounted_leaves_out_threads_that_begin_in_it() -> None:
     thread.join()
 
     assert times_asked("5a1c0e01") == before
+
+
+def test_asked_since_leaves_out_threads_that_ran_before() -> None:
+    begin, asked, end = Event(), Event(), Event()
+
+    def ask() -> None:
+        begin.wait()
+        count_asked("5a1c0e03")
+        asked.set()
+        end.wait()
+
+    earlier = Thread(target=ask)
+    earlier.start()
+    since = AskedSince("5a1c0e03")
+    begin.set()
+    asked.wait()
+    later = Thread(target=count_asked, args=("5a1c0e03",))
+    later.start()
+    later.join()
+    count_asked("5a1c0e03")
+
+    assert (since.times(), times_asked("5a1c0e03")) == (2, 3)
+    end.set()
+    earlier.join()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("others", OTHERS_ASK)
+def test_test_gets_no_credit_for_what_others_ask(
+    others: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_a=BOOTS)
+
+    inner = run_suite(OTHERS_ASK[others], "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.outcomes["test_last"].result == "failed", inner.text
+    assert "1 never asked their board" in inner.text
+
+
+@pytest.mark.thorough
+def test_test_gets_credit_for_its_executor_and_for_what_its_fixtures_extend(run_suite: RunSuite) -> None:
+    inner = run_suite(EXECUTOR, "--hil-boards=sim:1", "--hil-require")
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
 
 
 @pytest.mark.thorough

@@ -53,6 +53,10 @@ class FakeBoard:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.error: Exception | None = None
+        self.is_answering = False
+
+    def answers(self, limit_s: float) -> bool:
+        return self.is_answering and limit_s > 0
 
     def make_safe(self, **_: object) -> None:
         self.done.append("made safe")
@@ -235,6 +239,16 @@ def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(keeper: BoardKe
     )
 
     assert keeper.prove().verdict is Verdict.DENIED
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.NO_BACKEND, Verdict.BUSY, Verdict.ABSENT])
+def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_tell(
+    keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
+) -> None:
+    looks.found = Sighting(verdict, error=BoardDeniedError("no permission"))
+    held.board.is_answering = True  # type: ignore[attr-defined]  # a fake
+
+    assert (keeper.prove().verdict, held.lost) == (Verdict.PRESENT, None)
 
 
 @pytest.mark.usefixtures("held")

@@ -63,6 +63,73 @@ def switched_off_afterwards(power):
 def test_passes(switched_off_afterwards, power):
     power.read()
 """
+ENDS_IN_A_TEAR_DOWN = """
+import os, pytest, sys
+from hil.sim.control_client import ControlClient
+
+@pytest.fixture(scope="session")
+def rig(dutlink):
+    yield dutlink
+    sys.exit(3)
+
+def test_1(rig): rig.power.on()
+def test_2():
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "unplug")
+        client.fault(os.environ["INNER_SERIAL"], "replug")
+def test_3(rig): rig.power.read()
+def test_4(): pass
+"""
+MISSES_A_FILE = """
+import os
+from hil.sim.control_client import ControlClient
+
+def test_misses_a_file(power):
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "{fault}")
+    power.read()
+    open("/no/such/data")
+"""
+FAILS_IN_PART = """
+import os, pytest
+from hil.sim.control_client import ControlClient
+
+def unplug():
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "unplug")
+
+@pytest.fixture
+def off_afterwards(power):
+    yield power
+    power.force_off()
+
+def test_1(subtests, off_afterwards, power):
+    {body}
+"""
+PARTS = {
+    "subtest, body": """
+    with subtests.test("a"):
+        assert power.read() is None
+    unplug()
+    power.read()
+""",
+    "subtest, tear-down": """
+    with subtests.test("a"):
+        assert power.read() is None
+    unplug()
+""",
+    "lost subtest, subtest": """
+    unplug()
+    with subtests.test("a"):
+        power.read()
+    with subtests.test("b"):
+        assert power is None
+""",
+    "body, tear-down": """
+    unplug()
+    assert power is None
+""",
+}
 FAILS_AND_LOSES = """
 import contextlib, os, pytest
 from hil.sim.control_client import ControlClient
@@ -349,6 +416,36 @@ def test_board_lost_while_a_failure_unwinds_leaves_the_failure(body: str, run: R
 
     assert (inner.results(), inner.status) == ({"test_1": "failed"}, Status.TESTS_FAILED), inner.text
     assert "1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
+
+
+@pytest.mark.parametrize("fault", ["deny", "no_backend"])
+def test_board_that_answers_excuses_no_missing_file(fault: str, run: RunOnSimulator) -> None:
+    inner = run(MISSES_A_FILE.replace("{fault}", fault))
+
+    assert (inner.results(), inner.status) == ({"test_misses_a_file": "failed"}, Status.TESTS_FAILED), (
+        inner.text
+    )
+
+
+@pytest.mark.parametrize("how", [(), ("--hil-require",), ("--hil-repeat=1",), ("--reruns=1",)], ids=str)
+@pytest.mark.parametrize("parts", PARTS)
+def test_failure_followed_by_a_loss_is_the_only_outcome(
+    parts: str, how: tuple[str, ...], run: RunOnSimulator
+) -> None:
+    inner = run(FAILS_IN_PART.replace("{body}", PARTS[parts]), *how)
+
+    assert "skipped" not in inner.results().values(), inner.text
+    assert (counts_of(inner)[1], inner.status) == (
+        "1 planned, 1 ran, 1 failed, 0 skipped",
+        Status.TESTS_FAILED,
+    ), inner.text
+
+
+def test_system_exit_in_a_tear_down_between_tests_is_an_error_of_a_test(run: RunOnSimulator) -> None:
+    inner = run(ENDS_IN_A_TEAR_DOWN)
+
+    assert (inner.status, "INTERNALERROR" in inner.text) == (Status.TESTS_FAILED, False), inner.text
+    assert (inner.outcomes["test_3"].result, inner.outcomes["test_4"].result) == ("error", "passed")
 
 
 def test_a_look_that_takes_longer_than_the_test_may_is_no_time_out(run: RunOnSimulator) -> None:

@@ -1,0 +1,64 @@
+"""A run that ends before all its tests began is not green, whatever exit status a test asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.suite.run_status import Status
+
+if TYPE_CHECKING:
+    from conftest import RunSuite
+
+pytest_plugins = "pytester"
+pytestmark = pytest.mark.thorough  # processes
+
+SUITE = """
+import os, pytest
+
+def test_1(): pass
+def test_2(): {ends}
+def test_3(): pass
+"""
+
+
+@pytest.mark.parametrize("how", [(), ("--hil-require",)], ids=str)
+def test_pytest_exit_with_status_0_is_not_green_while_tests_never_began(
+    how: tuple[str, ...], run_suite: RunSuite
+) -> None:
+    inner = run_suite(SUITE.format(ends="pytest.exit('enough', returncode=0)"), "--hil-boards=none", *how)
+
+    assert inner.status != Status.GREEN, inner.text
+    assert "NOT ALL TESTS BEGAN: 1 of 3 never began" in inner.text
+
+
+def test_pytest_exit_with_status_0_is_green_in_the_last_test(run_suite: RunSuite) -> None:
+    source = SUITE.format(ends="pass").replace("test_3(): pass", "test_3(): pytest.exit('x', returncode=0)")
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_test_that_is_asked_for_twice_begins_once(run_suite: RunSuite) -> None:
+    twice = ("test_inner.py", "test_inner.py", "--keep-duplicates")
+
+    inner = run_suite(SUITE.format(ends="pass"), "--hil-boards=none", *twice)
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_os_exit_with_status_0_is_told_and_not_green(run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends="os._exit(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "hil: os._exit(0) ended this run in test_inner.py::test_2" in inner.text
+
+
+def test_os_exit_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "assert os.waitpid(os.fork() or os._exit(0), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert (inner.status, "ended this run" in inner.text) == (Status.GREEN, False), inner.text
