@@ -38,8 +38,12 @@ class OwnDescriptors:
 
     def close(self) -> None:
         """Close the descriptors; harmless when repeated."""
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        while True:
+            try:
+                descriptor = self._descriptors.pop()  # two threads that close at once get different ones
+            except IndexError:
+                return
+            os.close(descriptor)
 
 
 def _forget_all() -> None:

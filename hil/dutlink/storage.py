@@ -14,7 +14,7 @@ from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.stick_use import Leave, Use, taken_from
 from hil.dutlink.waiting import Deadline
-from hil.errors import StickLostError, StickStayedError
+from hil.errors import StickLostError, StickStayedError, UsageError
 from hil.flash.progress import Silent
 from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
 from hil.flash.users import user_of
@@ -173,8 +173,16 @@ class Storage:
             The disk that follows the mux, which is with the host then.
 
         Raises:
+            UsageError: The stick is on another machine, whose sockets are not seen here; nothing was turned.
             HilError: As `host` and `wait_for_node`.
         """
+        if self._far is not None:
+            raise UsageError(
+                f"the socket of board {self._link.serial}'s stick is not learned from this machine",
+                why="the board and its stick are on another machine, whose disks are not seen here",
+                remedy=f"on that machine: hil storage learn --board {self._link.serial}",
+                serial=self._link.serial,
+            )
         leave = Leave.of(force=force)
         self._position = self._untouched = None
         self._set(Position.OFF, leave=leave)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.translate import Source, translate
 from hil.dutlink.waiting import until
 from hil.errors import StorageError
-from hil.forked_child import OwnDescriptors
+from hil.forked_child import OwnDescriptors, forget_on_fork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,8 @@ class Turn:
         self._limit_s = limit_s
         self._folder: OwnDescriptors | None = None
         self._ends: threading.Timer | None = None
+        self._changing = threading.RLock()
+        forget_on_fork(self)
 
     @property
     def is_held(self) -> bool:
@@ -50,24 +52,39 @@ class Turn:
             StorageError: Another board's turn does not end.
         """
         self.end()
-        self._folder = _locked(self._dev)
-        self._ends = threading.Timer(self._limit_s, self.end)
-        self._ends.daemon = True
-        self._ends.start()
+        folder = _locked(self._dev)
+        timer = threading.Timer(self._limit_s, self._end_turn_of, (folder,))
+        timer.daemon = True
+        with self._changing:
+            self._folder, self._ends = folder, timer
+        timer.start()
 
     def keep(self) -> None:
         """Let it last until it is ended."""
-        if self._ends is not None:
-            self._ends.cancel()
+        with self._changing:
+            if self._ends is not None:
+                self._ends.cancel()
 
     def end(self) -> None:
-        """End it; harmless when it ended already."""
-        timer, self._ends = self._ends, None
-        folder, self._folder = self._folder, None
-        if timer is not None:
-            timer.cancel()
-        if folder is not None:
-            folder.close()
+        """End it; harmless when it ended already, and when two threads do it at once."""
+        with self._changing:
+            timer, self._ends = self._ends, None
+            folder, self._folder = self._folder, None
+            if timer is not None:
+                timer.cancel()
+            if folder is not None:
+                folder.close()
+
+    def close(self) -> None:
+        """Forget the turn in a forked child, whose copy of the lock is closed without this object."""
+        self._changing = threading.RLock()  # another thread may have held it when the child was forked
+        self._folder = self._ends = None
+
+    def _end_turn_of(self, folder: OwnDescriptors) -> None:
+        """End the turn that holds this folder: a late timer must not end the next turn."""
+        with self._changing:
+            if self._folder is folder:
+                self.end()
 
 
 def _locked(dev: Path) -> OwnDescriptors:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mux_bench import MuxBench
@@ -195,3 +195,27 @@ def test_a_turn_that_does_not_end_is_an_error(
         board.storage.host()
 
     os.close(folder)
+
+
+def test_learn_refuses_a_stick_on_another_machine_and_turns_nothing(bench: MuxBench) -> None:
+    storage = bench.storage()
+    storage._far = far = FarStick()
+
+    with pytest.raises(errors.UsageError, match="not learned from this machine") as caught:
+        storage.learn(force=True)
+
+    assert "hil storage learn" in caught.value.remedy
+    assert (bench.links[0].sent, far.asked) == ([], [])
+
+
+class FarStick:
+    """A stick on another machine, which notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def flash(self, *_: object, **__: object) -> Any:
+        self.asked.append("flash")
+
+    def read(self, *_: object) -> Any:
+        self.asked.append("read")

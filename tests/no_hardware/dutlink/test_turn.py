@@ -1,0 +1,108 @@
+"""The turn to look for a stick ends once, whichever threads end it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.dutlink import turn
+from hil.dutlink.turn import Turn
+from hil.forked_child import OwnDescriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class FakeTimer:
+    """A timer that rings when the test says so."""
+
+    made: list[FakeTimer]
+
+    def __init__(self, _limit_s: float, function: Callable[..., None], args: tuple[Any, ...] = ()) -> None:
+        self._function, self._args = function, args
+        self.daemon = False
+        self.made.append(self)
+
+    def start(self) -> None:
+        """Do nothing: the test rings."""
+
+    def cancel(self) -> None:
+        """Do nothing: it has rung already."""
+
+    def ring(self) -> None:
+        self._function(*self._args)
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTimer]:
+    monkeypatch.setattr(FakeTimer, "made", [], raising=False)
+    monkeypatch.setattr(turn.threading, "Timer", FakeTimer)
+    return FakeTimer.made
+
+
+class ReadTogether(Turn):
+    """A turn whose state two threads read before either of them changes it, if nothing keeps them apart."""
+
+    together = threading.Barrier(1)
+
+    @property
+    def _folder(self) -> OwnDescriptors | None:
+        folder = self.__dict__["folder"]
+        with suppress(threading.BrokenBarrierError):
+            self.together.wait(0.3)
+        return folder  # type: ignore[no-any-return]
+
+    @_folder.setter
+    def _folder(self, folder: OwnDescriptors | None) -> None:
+        self.__dict__["folder"] = folder
+
+
+def test_end_by_two_threads_closes_the_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timers: list[FakeTimer]
+) -> None:
+    closed: list[OwnDescriptors] = []
+    shared = ReadTogether(tmp_path, 1.0)
+    shared.take()
+    monkeypatch.setattr(OwnDescriptors, "close", lambda folder: closed.append(folder))  # noqa: PLW0108 - a method
+    shared.together = threading.Barrier(2)
+    other = threading.Thread(target=timers[0].ring)
+
+    other.start()
+    shared.end()
+    other.join()
+
+    assert len(closed) == 1
+    monkeypatch.undo()
+    closed[0].close()
+
+
+def test_a_late_timer_does_not_end_the_next_turn(tmp_path: Path, timers: list[FakeTimer]) -> None:
+    shared = Turn(tmp_path, 1.0)
+    shared.take()
+    shared.take()
+
+    timers[0].ring()
+
+    assert shared.is_held
+    timers[1].ring()
+    assert not shared.is_held
+
+
+class TwiceNotEmpty(list[int]):
+    """Descriptors of which another thread takes the last one between the look and the pop."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def test_own_descriptors_close_while_another_thread_does() -> None:
+    own = OwnDescriptors()
+    own._descriptors = TwiceNotEmpty()
+
+    own.close()
+
+    assert own._descriptors == []
