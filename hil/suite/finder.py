@@ -5,6 +5,7 @@ What was learned about boards that cannot be used is kept, so that later tests n
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
@@ -134,8 +135,11 @@ class BoardFinder:
             SimulatorError: It did not start.
         """
         host = self._hosts.fallback()
-        board = open_board(host)
-        board.make_safe()
+        with ExitStack() as undone:
+            board = open_board(host)
+            undone.callback(board.close)
+            board.make_safe()
+            undone.pop_all()
         return Held(board, None, host, simulated=True)
 
     def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
@@ -167,8 +171,7 @@ class BoardFinder:
             return None
         try:
             guarded = self._guard(lease)
-            self._hosts.note(test)
-            return self._open(host, guarded)
+            return self._open(host, guarded, test)
         except (UnavailableError, BoardFaultError) as error:
             serials.remove(lease.serial)
             errors.append(self._weigh(host, lease.serial, error))
@@ -332,12 +335,7 @@ class BoardFinder:
         """Put a guard beside a lease, and make the board safe if it was not left so."""
         safety = self._hosts.safety_of(lease.serial, self._lab, self._silence_s)
         known = lease.serial in self.faults
-        guarded = under_guard(lease, safety, controller=self._controller, hurry=known)
-        if guarded.made_safe is not None:
-            self._tell(
-                f"hil: board {guarded.serial} was not left safe: {guarded.made_safe.why}; made safe now"
-            )
-        return guarded
+        return under_guard(lease, safety, controller=self._controller, hurry=known)
 
     def _patience_s(self, serial: str | None) -> float:
         """Seconds that a board may be silent; one that was silent before must not hold up later tests.
@@ -350,25 +348,31 @@ class BoardFinder:
     def _tell_waiting(self, waiting: Waiting) -> None:
         self._tell(f"hil: waiting for a board: {waiting}")
 
-    def _open(self, host: Host, lease: GuardedLease) -> Held:
+    def _open(self, host: Host, lease: GuardedLease, test: str) -> Held:
         """Open a board and make it safe; one that cannot be is left to its guard."""
         try:
+            if lease.made_safe is not None:
+                self._tell(
+                    f"hil: board {lease.serial} was not left safe: {lease.made_safe.why}; made safe now"
+                )
+            self._hosts.note(test)
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
             board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
         except BaseException:
             lease.release()  # nothing was done to it
             raise
-        place = self._hosts.place_of(lease.serial, self._lab)
-        held = Held(
-            board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
-        )
-        try:
+        with ExitStack() as undone:
+            undone.callback(self._hosts.give_back)
+            undone.callback(lease.abandon)
+            undone.callback(board.close)
+            place = self._hosts.place_of(lease.serial, self._lab)
+            held = Held(
+                board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
+            )
             if held.policy != LEAVE:
                 board.make_safe()
             self._tell_differences(board, place)
-        except BaseException:
-            held.let_go(safe=False)
-            raise
+            undone.pop_all()
         return held
 
     def _tell_differences(self, board: Board, place: PlaceFacts) -> None:

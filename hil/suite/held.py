@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,14 +90,16 @@ class Held:
         self.board.access.end(how, after=self.test, why=why)
 
     def let_go(self, *, safe: bool) -> None:
-        """Close the board and give it back: safe as it is, or left to its guard to be made so."""
-        self.board.close()
-        if self.lease is not None and safe:
-            self.lease.release()
-        elif self.lease is not None:
-            self.lease.abandon()
-        if self.hosts is not None:
-            self.hosts.give_back()
+        """Close the board and give it back: safe as it is, or left to its guard to be made so.
+
+        It is given back although closing it fails: the lease would keep others from it until this run ends.
+        """
+        with ExitStack() as after:
+            if self.hosts is not None:
+                after.callback(self.hosts.give_back)
+            if self.lease is not None:
+                after.callback(self.lease.release if safe else self.lease.abandon)
+            self.board.close()
 
     def note(self, test: str) -> None:
         """Say to others what it is used for now."""

@@ -467,3 +467,57 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
         raise BoardBusyError(f"not for {test}")
 
     return hold_any
+
+
+@pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])
+def test_a_board_that_cannot_be_closed_is_given_back(held: Held, safe: bool, how: str) -> None:
+    board: Any = held.board
+    given: list[str] = []
+    hosts: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
+    held.hosts = hosts
+    board.close = raising(OSError("the tty went away"))
+
+    with pytest.raises(OSError, match="went away"):
+        held.let_go(safe=safe)
+
+    assert (done_to(held.lease), given) == ([how], ["given back"])
+
+
+@pytest.mark.parametrize(
+    ("unable", "how"),
+    [
+        ("note", "released"),
+        ("place_of", "left to its guard"),
+        ("made_safe", "released"),
+        ("take", "left to its guard"),
+    ],
+)
+def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
+    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
+) -> None:
+    finder: Any = keeper._finder
+    lease: Any = FakeLease()
+    lease.made_safe = SimpleNamespace(why="its holder died") if unable == "made_safe" else None
+    fails = raising(ZeroDivisionError())
+    place = SimpleNamespace(simulated=False, safe="force-off", watch=(), sequences={})
+    finder._hosts.place_of = lambda *_: place
+    if unable in {"note", "place_of"}:
+        setattr(finder._hosts, unable, fails)
+    if unable == "made_safe":
+        finder._tell = fails
+    if unable == "take":
+        monkeypatch.setattr(Held, "take", fails)
+    monkeypatch.setattr("hil.suite.finder.under_guard", lambda *_, **__: lease)
+    monkeypatch.setattr(finder, "_lease", lambda *_: lease)
+
+    with pytest.raises(ZeroDivisionError):
+        finder._hold_one(Host(), [SERIAL], "a test", [])
+
+    assert done_to(lease) == [how]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
