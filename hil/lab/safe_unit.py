@@ -12,13 +12,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import hil
 from hil.lab.atomic_file import write_atomically
+from hil.lab.unit_words import assignment, command_line
 
 __all__ = ["UNIT_NAME", "has_systemd", "install_unit", "unit_text"]
 
@@ -41,7 +41,7 @@ def unit_text(python: Path, user: str = "", groups: tuple[str, ...] = (), lock_f
     """
     who = f"User={user}\n" if user else ""
     also = f"SupplementaryGroups={' '.join(groups)}\n" if groups else ""
-    locks = f"Environment={_word(f'HIL_LOCK_DIR={lock_folder}')}\n" if lock_folder else ""
+    locks = f"Environment={assignment('HIL_LOCK_DIR', lock_folder)}\n" if lock_folder else ""
     return f"""\
 # Makes a board safe that comes back after its run died; the udev rule starts it.
 # Written by `hil udev --install`.
@@ -51,7 +51,7 @@ After=systemd-tmpfiles-setup.service
 
 [Service]
 Type=oneshot
-{who}{also}{locks}ExecStart={_word(str(python))} -m hil.cli.main safe --if-unsafe %i
+{who}{also}{locks}ExecStart={command_line(str(python))} -m hil.cli.main safe --if-unsafe %i
 # A board that works through a power sequence is waited for, and so is one that a process holds.
 TimeoutStartSec=5min
 """
@@ -107,9 +107,3 @@ def _has_group(name: str) -> bool:
         return bool(grp.getgrnam(name))
     except KeyError:
         return False
-
-
-def _word(text: str) -> str:
-    """Write a word as `ExecStart=` and `Environment=` read it."""
-    escaped = text.replace("%", "%%").replace("\\", r"\\").replace('"', r"\"").replace("$", "$$")
-    return escaped if re.fullmatch(r"[\w@%+=:,./-]+", escaped) else f'"{escaped}"'

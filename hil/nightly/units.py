@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.lab.unit_words import assignment, command_line, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,18 +86,18 @@ def service(schedule: Schedule) -> str:
     """Return the service."""
     who = f"User={schedule.user}\n" if schedule.user else ""
     groups = f"SupplementaryGroups={' '.join(schedule.groups)}\n" if schedule.groups else ""
-    environment = "".join(f"Environment={_assignment(*one)}\n" for one in schedule.environment.items())
+    environment = "".join(f"Environment={assignment(*one)}\n" for one in schedule.environment.items())
     return f"""\
 # Runs the hardware tests once. Written by `hil nightly install`; `hil nightly uninstall` removes it.
 [Unit]
-Description=Nightly hardware-in-the-loop run in {_specifiers(str(schedule.clone))}
+Description=Nightly hardware-in-the-loop run in {literal(str(schedule.clone))}
 
 [Service]
 Type=oneshot
-{who}{groups}{environment}WorkingDirectory={_specifiers(str(schedule.clone))}
-ExecStart={_line(schedule.run)}
+{who}{groups}{environment}WorkingDirectory={literal(str(schedule.clone))}
+ExecStart={command_line(*schedule.run)}
 # In any case, also after a kill or a time-out: every DUT off, every stick with nobody.
-ExecStopPost={_line(schedule.safe)}
+ExecStopPost={command_line(*schedule.safe)}
 # As Ctrl-C does, and to the first process only, which passes it on: a power-off sequence may take 20 s.
 KillMode=mixed
 KillSignal=SIGINT
@@ -115,7 +116,7 @@ def timer(schedule: Schedule) -> str:
     return f"""\
 # Starts the service of the same name every night. Written by `hil nightly install`.
 [Unit]
-Description=Every night at {schedule.at}: hardware-in-the-loop run in {_specifiers(str(schedule.clone))}
+Description=Every night at {schedule.at}: hardware-in-the-loop run in {literal(str(schedule.clone))}
 
 [Timer]
 OnCalendar=*-*-* {schedule.at}:00
@@ -133,23 +134,3 @@ def cron_line(schedule: Schedule) -> str:
     run, safe = environment + shlex.join(schedule.run), environment + shlex.join(schedule.safe)
     line = f"cd {shlex.quote(str(schedule.clone))} && {run} >/dev/null; {safe} >/dev/null"
     return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron makes a new line of a bare one
-
-
-def _specifiers(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _assignment(name: str, value: str) -> str:
-    """Write a variable as `Environment=` reads it, which expands specifiers and no variables."""
-    escaped = _specifiers(value).replace("\\", r"\\").replace('"', r"\"")
-    return f'"{name}={escaped}"'
-
-
-def _line(words: tuple[str, ...]) -> str:
-    """Write a command as `ExecStart=` reads it."""
-    return " ".join(map(_word, words))
-
-
-def _word(text: str) -> str:
-    escaped = _specifiers(text).replace("\\", r"\\").replace('"', r"\"").replace("$", "$$")
-    return escaped if re.fullmatch(r"[\w@%+=:,./-]+", escaped) else f'"{escaped}"'

@@ -1,0 +1,35 @@
+"""Words as systemd reads them in unit files; each setting expands something else.
+
+Sources: systemd.service(5) "Command lines", systemd.exec(5) `Environment=`, systemd.unit(5)
+"Specifiers".
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["assignment", "command_line", "literal"]
+
+
+def literal(text: str) -> str:
+    """Write a text so that systemd finds no specifiers (`%i`) in it."""
+    return text.replace("%", "%%")
+
+
+def assignment(name: str, value: str) -> str:
+    """Write a variable as `Environment=` reads it, which expands specifiers and no variables."""
+    return f'"{name}={_escaped(value)}"'
+
+
+def command_line(*words: str) -> str:
+    """Write a command as `ExecStart=` reads it, which expands specifiers and variables."""
+    return " ".join(map(_command_word, words))
+
+
+def _command_word(text: str) -> str:
+    escaped = _escaped(text).replace("$", "$$")
+    return escaped if re.fullmatch(r"[\w@%+=:,./-]+", escaped) else f'"{escaped}"'
+
+
+def _escaped(text: str) -> str:
+    return literal(text).replace("\\", r"\\").replace('"', r"\"")
