@@ -26,6 +26,7 @@ __all__ = ["BoardList", "BoardRow"]
 
 _LOOK_EVERY_S = 2.0
 _UNKNOWN = "unknown"
+_HEALTHY = "ok"
 
 
 @dataclass(slots=True)
@@ -60,8 +61,14 @@ class BoardRow:
     holder: str | None = None
     since: str | None = None
     safe: bool | None = None
-    health: str = "ok"
+    health: str = _HEALTHY
     why: str = field(default="", kw_only=True)
+
+    def add_trouble(self, health: str, why: str) -> None:
+        """Say what is wrong, after what was found before: a later finding must not hide an earlier one."""
+        is_first = self.health == _HEALTHY
+        self.health = health if is_first else f"{self.health}, {health}"
+        self.why = "; ".join(filter(None, ("" if is_first else self.why, why)))
 
 
 class BoardList:
@@ -105,7 +112,7 @@ class BoardList:
         row = BoardRow(sighting.serial or f"at {sighting.location}", state=str(sighting.verdict))
         row.firmware = str(sighting.firmware) if sighting.firmware else None
         if sighting.error is not None:
-            row.health, row.why = str(sighting.verdict), sighting.error.what
+            row.add_trouble(str(sighting.verdict), sighting.error.what)
         if sighting.serial is not None:
             row.name = self._lab.name_of(sighting.serial) or None
             self._ask(row, sighting.serial, sighting.verdict)
@@ -123,21 +130,21 @@ class BoardList:
             row.state = "busy"
             row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
         except SpoiltFileError as error:
-            row.health, row.why = "cannot be leased", f"{error.what}: {error.why}; {error.remedy}"
+            self._read_record(row, serial)
+            row.add_trouble("cannot be leased", f"{error.what}: {error.why}; {error.remedy}")
         except HilError as error:
-            row.health, row.why = "faulty", error.what
+            row.add_trouble("faulty", error.what)
         else:
             if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
-                row.health, row.why = "lock spoilt", f"{trouble.what}: {trouble.why}; {trouble.remedy}"
+                row.add_trouble("lock spoilt", f"{trouble.what}: {trouble.why}; {trouble.remedy}")
 
     def _read_record(self, row: BoardRow, serial: str) -> None:
         record = read_record(lock_folder(), serial)
         row.safe = not record.needs_safety
         row.position = _position(record, self._lab.wiring_of(serial).stick)
         if record.needs_safety:
-            row.health = "not left safe"
             cause = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
-            row.why = record.trouble or cause
+            row.add_trouble("not left safe", record.trouble or cause)
 
     def _read_board(self, row: BoardRow, serial: str) -> None:
         with open_board(self._host, serial, console=False) as board:
@@ -147,7 +154,7 @@ class BoardList:
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"
         if self._lab.unlike(serial, kept):
-            row.health, row.why = "other power sequences", f"hil settings apply --board {serial}"
+            row.add_trouble("other power sequences", f"hil settings apply --board {serial}")
 
 
 def _position(record: BoardRecord, stick: Path | None) -> str:

@@ -1,0 +1,69 @@
+"""`hil boards` says all that is wrong with a board."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.cli import board_list
+from hil.cli.board_list import BoardList, BoardRow
+from hil.dutlink.sighting import Sighting
+from hil.errors import BoardLostError, HilError, SpoiltFileError, Verdict
+from hil.lab.board_record import BoardRecord, BoardState, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+SERIAL = "5a1c0e01"
+SPOILT = SpoiltFileError("the lock file is a folder", why="bob made it", remedy="remove it")
+
+
+def lease_of(error: HilError | None) -> Callable[..., AbstractContextManager[None]]:
+    @contextmanager
+    def held(*_: object, **__: object) -> Iterator[None]:
+        if error is not None:
+            raise error
+        yield
+
+    return held
+
+
+def row_of(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, held: HilError | None, verdict: Verdict
+) -> BoardRow:
+    write_record(folder, SERIAL, BoardRecord(BoardState.PENDING))
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+    monkeypatch.setattr(board_list, "hold", lease_of(held))
+    monkeypatch.setattr(board_list, "spoilt_lock", lambda *_: SPOILT)
+    lost = BoardLostError("it is silent") if verdict is Verdict.LOST else None
+    return BoardList("usb")._row(Sighting(verdict, SERIAL, error=lost))
+
+
+@pytest.mark.parametrize(
+    ("held", "verdict", "healths"),
+    [
+        (None, Verdict.DENIED, ["not left safe", "lock spoilt"]),
+        (None, Verdict.LOST, ["lost", "not left safe", "lock spoilt"]),
+        (SPOILT, Verdict.DENIED, ["not left safe", "cannot be leased"]),
+    ],
+)
+def test_boards_names_each_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    held: HilError | None,
+    verdict: Verdict,
+    healths: list[str],
+) -> None:
+    row = row_of(monkeypatch, tmp_path, held, verdict)
+
+    assert (row.health, row.safe) == (", ".join(healths), False)
+    assert row.why.count(SPOILT.what) == 1
+    assert f"hil safe {SERIAL}" in row.why
+
+
+def test_boards_has_no_trouble_at_first() -> None:
+    assert (BoardRow(SERIAL).health, BoardRow(SERIAL).why) == ("ok", "")
