@@ -116,6 +116,10 @@ class BoardKeeper:
         for serial, fault in faults.items():
             self._finder.faults.setdefault(serial, fault)
 
+    def hurry(self, hasty: bool) -> None:
+        """Wait for no board that another process holds; its tests are tried again after all others."""
+        self._finder.is_hasty = hasty
+
     @property
     def is_unusable(self) -> bool:
         """Whether the present test has no board because none can be used, not because of a mistake."""

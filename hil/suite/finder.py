@@ -71,6 +71,7 @@ class BoardFinder:
     Attributes:
         faults: Boards that answered and could not be used, by serial number, with what was wrong first.
         words: The names and tags that boards have told in this run.
+        is_hasty: Whether to wait for no board that another process holds.
         is_shared: Whether a controller gives boards to the workers of this run.
     """
 
@@ -90,6 +91,7 @@ class BoardFinder:
         self.faults: dict[str, BoardFaultError] = {}
         self.words = KnownWords()
         self.is_shared = False
+        self.is_hasty = False
         self._is_far = options.boards.where is Where.JUMPSTARTER
 
     def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
@@ -306,7 +308,7 @@ class BoardFinder:
         try:
             folder = self._hosts.lock_folder()
             vain = self._in_use.issuperset(serials) or self.faults.keys() >= set(serials)
-            wait_s = 0.0 if vain else self._wait_s
+            wait_s = 0.0 if vain or self.is_hasty else self._wait_s
             patience, ours = Deadline(OWN_RUN_S), self._is_ours(serials)
             while True:
                 try:
@@ -324,7 +326,8 @@ class BoardFinder:
                         raise
                     wait_s = OWN_RUN_LOOK_S
         except BoardBusyError:
-            self._in_use.update(serials)
+            if not self.is_hasty:
+                self._in_use.update(serials)
             raise
 
     def _is_ours(self, serials: list[str]) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.errors import BoardLostError, HilError, UnavailableError
+from hil.errors import BoardBusyError, BoardLostError, HilError, UnavailableError
 from hil.suite.ledger import describe_board, describe_image, describe_test
 from hil.suite.left_to_guard import LOOK_S, look_after
 from hil.suite.resting import raise_together
@@ -154,10 +154,16 @@ class Giving:
             return True
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
+        hasty = channel is not None and nextitem is not None and not channel.is_patient(item.nodeid)
+        self.keeper.hurry(self._given is not None and hasty)
         self._prepare(item, kind)
+        self.keeper.hurry(False)
         if channel is None or self._given is None or not self.keeper.is_unusable:
             return True
-        self.lost()
+        if hasty and isinstance(self.keeper.error, BoardBusyError):
+            channel.busy(self._given)
+        else:
+            self.lost()
         self.give_back()
         if nextitem is not None:  # so the controller knows a worker that can take it
             channel.give_test_back(item.nodeid)

@@ -5,6 +5,7 @@ xdist carries node ids and results. This carries what a schedule by boards needs
     worker -> controller    hello: who I am
                             wishes: what each test wants of a board, in the order of collection
                             lost: this board cannot be used
+                            busy: another process holds this board, which was not waited for
                             fault: what is wrong with a board that answers
                             returned: this test has not begun, for want of the board that it was given
     controller -> worker    waited: so long for boards, before it had any to give out
@@ -55,6 +56,7 @@ class RunChannel:
         self._lines: dict[str, RunLine] = {}
         self._wishes: dict[str, list[Wish | None]] = {}
         self._lost: list[str] = []
+        self._busy: list[str] = []
         self._faults: list[dict[str, Any]] = []
         self._returned: set[tuple[str, str]] = set()
         self._waited_s = 0.0
@@ -84,9 +86,20 @@ class RunChannel:
         for line in list(self._lines.values()):
             line.send(self._words)
 
-    def tell_board(self, worker: str, nodeid: str, serial: str | None, way: str = "") -> None:
-        """Tell a worker, before it gets that test, which board it runs on, and how to get to it."""
-        self._tell(worker, {"say": "board", "test": nodeid, "serial": serial, "way": way})
+    def tell_board(
+        self, worker: str, nodeid: str, serial: str | None, way: str = "", *, patient: bool = False
+    ) -> None:
+        """Tell a worker, before it gets that test, which board it runs on, and how to get to it.
+
+        Args:
+            worker: The worker.
+            nodeid: The test.
+            serial: The board; None: none is left.
+            way: How to get to it; empty: by its serial number.
+            patient: Wait for the board: no other test is left.
+        """
+        board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "patient": patient}
+        self._tell(worker, board)
 
     def tell_last(self, worker: str, nodeid: str) -> None:
         """Tell a worker, before that test can begin, that its board is free for others after it."""
@@ -104,6 +117,14 @@ class RunChannel:
         with self._news:
             lost, self._lost = self._lost, []
         return lost
+
+    def take_busy(self) -> list[str]:
+        """Serial numbers of boards that another process was reported to hold since the last call."""
+        for line in list(self._lines.values()):
+            line.drain()
+        with self._news:
+            busy, self._busy = self._busy, []
+        return busy
 
     def take_returned(self, worker: str, nodeid: str) -> bool:
         """Return True, once, if a worker has said that it did not begin a test that it reports as over."""
@@ -148,8 +169,8 @@ class RunChannel:
                         caller.line.send(known)
                 case "wishes":
                     self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
-                case "lost":
-                    self._lost.append(message["serial"])
+                case "lost" | "busy" as how:
+                    (self._lost if how == "lost" else self._busy).append(message["serial"])
                 case "fault":
                     self._faults.append(message)
                     for worker, line in list(self._lines.items()):
@@ -200,6 +221,7 @@ class WorkerChannel:
         self._boards: dict[str, str | None] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
+        self._patient: set[str] = set()
         self._faults: dict[str, BoardFaultError] = {}
         self._words = KnownWords()
         self._waited_s = 0.0
@@ -223,6 +245,11 @@ class WorkerChannel:
         self._line.drain()
         return self._boards.get(nodeid)
 
+    def is_patient(self, nodeid: str) -> bool:
+        """Return True if the board of that test is to be waited for, because no other test is left."""
+        self._line.drain()
+        return nodeid in self._patient
+
     def way_to(self, serial: str) -> str:
         """How to get to a board that this worker was given; empty: by its serial number."""
         return self._ways.get(serial, "")
@@ -240,6 +267,10 @@ class WorkerChannel:
     def lost(self, serial: str) -> None:
         """Say that a board cannot be used, so that no more tests are given to it."""
         self._line.send({"say": "lost", "serial": serial})
+
+    def busy(self, serial: str) -> None:
+        """Say that another process holds a board, so that its tests come after all others."""
+        self._line.send({"say": "busy", "serial": serial})
 
     def fault(self, serial: str, error: BoardFaultError) -> None:
         """Say what is wrong with a board that answers."""
@@ -273,6 +304,8 @@ class WorkerChannel:
                 serial = self._boards[nodeid] = message["serial"]
                 self._ways[serial] = message["way"]
                 self._last.discard(nodeid)  # it comes once more
+                if message["patient"]:
+                    self._patient.add(nodeid)
             case "last":
                 self._last.add(nodeid)
             case "interrupted":

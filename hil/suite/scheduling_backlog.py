@@ -23,20 +23,26 @@ class Backlog:
         self.boards = list(boards)
         self.plain = 0  # how many of the unsent tests need no board
         self._wanted = [wish & frozenset(self.boards) for wish in wanted]
+        self.deferred: set[str] = set()  # boards that others hold, to be tried again at the end
+        self.retried: set[str] = set()  # boards that were deferred before
+        self._aside: set[int] = set()  # tests that only deferred boards can run
         self._unsent: set[int] = set()
         self._waiting: Counter[str] = Counter()
         self.put(range(len(wanted)))
 
     def __len__(self) -> int:
-        return len(self._unsent)
+        return len(self._unsent) + len(self._aside)
 
     def __iter__(self) -> Iterator[int]:
-        """The tests in the order of collection."""
+        """The tests that can be sent now, in the order of collection."""
         return iter(sorted(self._unsent))
 
     def put(self, indices: Iterable[int]) -> None:
         """These are unsent (again)."""
-        for index in set(indices) - self._unsent:
+        for index in set(indices) - self._unsent - self._aside:
+            if self._wanted[index] and self._wanted[index] <= self.deferred:
+                self._aside.add(index)
+                continue
             self._unsent.add(index)
             self._waiting.update(self._wanted[index])
             self.plain += not self._wanted[index]
@@ -49,15 +55,19 @@ class Backlog:
 
     def boards_for(self, index: int) -> frozenset[str]:
         """The boards that will do for a test, sent or not; none if it needs none."""
-        return self._wanted[index]
+        return self._wanted[index] - self.deferred
 
     def waits_for(self, board: str | None) -> bool:
-        """Whether an unsent test could run on that board."""
-        return board is not None and self._waiting[board] > 0
+        """Whether an unsent test could run on that board now."""
+        return board is not None and board not in self.deferred and self._waiting[board] > 0
+
+    def holds_back_for(self, board: str) -> bool:
+        """Whether a test is kept for the end because another process holds that board."""
+        return any(board in self._wanted[index] for index in self._aside)
 
     def waiting_for(self, board: str) -> list[int]:
         """The unsent tests that could run on that board."""
-        if not self._waiting[board]:
+        if not self.waits_for(board):
             return []
         return [index for index in self._unsent if board in self._wanted[index]]
 
@@ -67,9 +77,33 @@ class Backlog:
 
     def lose(self, board: str) -> None:
         """A board is gone: what only it could run needs none from now on."""
+        unsent = self._take_all()
+        self.boards.remove(board)
+        self.deferred.discard(board)
+        self._wanted = [wish - {board} for wish in self._wanted]
+        self.put(unsent)
+
+    def defer(self, board: str) -> None:
+        """Another process holds a board: the tests that only it could run are kept until none is left."""
+        unsent = self._take_all()
+        self.deferred.add(board)
+        self.put(unsent)
+
+    def revive(self) -> bool:
+        """Put back the tests that were kept for the end, if no other is left; return True if any was."""
+        if self._unsent or not self._aside:
+            return False
+        kept = self._take_all()
+        self.retried |= self.deferred
+        self.deferred.clear()
+        self.put(kept)
+        return True
+
+    def _take_all(self) -> list[int]:
+        """Take all tests, kept ones too."""
         unsent = list(self)
         for index in unsent:
             self.take(index)
-        self.boards.remove(board)
-        self._wanted = [wish - {board} for wish in self._wanted]
-        self.put(unsent)
+        kept = sorted(self._aside)
+        self._aside.clear()
+        return unsent + kept

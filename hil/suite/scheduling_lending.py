@@ -53,6 +53,16 @@ class Lending:
         """A board is gone: nobody is given tests for it any more."""
         self.lost.add(board)
         self._backlog.lose(board)
+        self._take_from_all(board, queues)
+
+    def defer(self, board: str, queues: Collection[WorkerQueue]) -> None:
+        """Give no tests for a board that another process holds, until no other test is left."""
+        self._backlog.defer(board)
+        self._given_back.discard(board)
+        self._take_from_all(board, queues)
+
+    @staticmethod
+    def _take_from_all(board: str, queues: Collection[WorkerQueue]) -> None:
         for queue in queues:
             queue.board = None if queue.board == board else queue.board
 

@@ -125,10 +125,22 @@ class Plan:
             self._lending.lose(board, self._queues.values())
             self._forget_shares()
 
+    def defer(self, board: str) -> None:
+        """Another process holds a board: its tests wait until no other is left, and are then tried again."""
+        known = self._backlog
+        if board in known.boards and board not in known.deferred | known.retried:
+            self._lending.defer(board, self._queues.values())
+            self._forget_shares()
+
+    def is_retried(self, board: str | None) -> bool:
+        """Return True if another process held a board, and its tests are tried again."""
+        return board in self._backlog.retried
+
     def needs(self, board: str) -> bool:
         """Whether a test that has not ended runs on that board, or could yet be given to it."""
         queues = self._queues.values()
-        if self._backlog.waits_for(board) or any(queue.may_use(board) for queue in queues):
+        kept = self._backlog.holds_back_for(board)
+        if kept or self._backlog.waits_for(board) or any(queue.may_use(board) for queue in queues):
             return True
         movable = (index for queue in queues for index in queue.movable)
         return any(board in self._backlog.boards_for(index) for index in movable)
@@ -138,12 +150,19 @@ class Plan:
         self._now_s, self._orders, self._divided = now_s, Orders(), False
         self._ask_back_lost()
         self._lend_boards()
-        for queue in sorted(self._open(), key=lambda queue: queue.left_s(now_s)):
-            self._feed(queue)
+        self._feed_all()
+        if self._backlog.revive():
+            self._forget_shares()
+            self._lend_boards()
+            self._feed_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist will say so, to all
             self._tell_last(queue)
         return self._orders
+
+    def _feed_all(self) -> None:
+        for queue in sorted(self._open(), key=lambda queue: queue.left_s(self._now_s)):
+            self._feed(queue)
 
     def _open(self) -> list[WorkerQueue]:
         return [queue for queue in self._queues.values() if not queue.closing]
@@ -166,7 +185,8 @@ class Plan:
             self._send(queue, index)
         if len(queue.tests) != BOUND - 1 or self._ask_back(queue):
             return
-        if not self._backlog or len(self._open()) > 1:
+        waits = self._backlog.deferred.intersection(queue.boards.values())  # told the last, it would wait now
+        if not self._backlog or (len(self._open()) > 1 and not waits):
             queue.close(self._now_s)
             self._orders.close.append(queue.name)
 
@@ -232,9 +252,10 @@ class Plan:
         return any(suits(index) for other in asked for index in other.tests[BOUND:])
 
     def _ask_back_lost(self) -> None:
-        """Take back what was sent to run on a board that is lost by now."""
+        """Take back what was sent to run on a board that is lost by now, or held by another process."""
+        gone = self._lending.lost | self._backlog.deferred
         for queue in self._queues.values():
-            lost = [index for index in queue.tests[BOUND:] if queue.boards.get(index) in self._lending.lost]
+            lost = [index for index in queue.tests[BOUND:] if queue.boards.get(index) in gone]
             if lost and not queue.asked_back:
                 self._take_from(Loot(queue, tuple(queue.tests[queue.tests.index(lost[0]) :])))
 

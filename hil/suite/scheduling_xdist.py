@@ -174,6 +174,8 @@ class HardwareScheduling:
 
     def _catch_up(self, plan: Plan) -> None:
         """Tell the plan what happened elsewhere."""
+        for serial in self._channel.take_busy():
+            plan.defer(serial)
         for serial in self._channel.take_lost():
             plan.lose(serial)
         for worker, node in self._nodes.items():
@@ -188,7 +190,9 @@ class HardwareScheduling:
         orders = self._plan.orders(time.monotonic())
         for worker, index, board in orders.boards:
             way = self._ways[board] if board is not None else ""
-            self._channel.tell_board(worker, self._tests[index], board, way)
+            self._channel.tell_board(
+                worker, self._tests[index], board, way, patient=self._plan.is_retried(board)
+            )
         for worker, index in orders.last:
             self._channel.tell_last(worker, self._tests[index])
         for worker, indices in orders.ask_back:

@@ -51,6 +51,7 @@ class SimulatedRun:
     crashes: frozenset[int] = frozenset()  # tests that kill their worker
     loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
     unusable: frozenset[str] = frozenset()  # boards that no worker can get
+    busy: Mapping[str, float] = field(default_factory=dict)  # boards that others hold until then
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
@@ -159,6 +160,11 @@ class SimulatedRun:
 
     def _begin(self, worker: SimulatedWorker, index: int) -> None:
         board = worker.boards.get(index)
+        if self.now_s < self.busy.get(board or "", 0.0) and worker.following != CLOSE:
+            if not self.plan.is_retried(board):
+                self._later(LATENCY_S, lambda: self._passed_over(worker, index, board, busy=True))
+                return
+            self.now_s = self.busy[board]  # it waits
         if board in self.unusable:
             if worker.following != CLOSE:
                 self._later(LATENCY_S, lambda: self._passed_over(worker, index, board))
@@ -176,14 +182,17 @@ class SimulatedRun:
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(self.seconds[index], lambda: end(worker, index))
 
-    def _passed_over(self, worker: SimulatedWorker, index: int, board: str) -> None:
+    def _passed_over(self, worker: SimulatedWorker, index: int, board: str, *, busy: bool = False) -> None:
         """A worker could not get the board of a test: the test has not begun, and is for others."""
         worker.running = None
-        self._later(LATENCY_S, lambda: self._not_begun(worker, index, board))
+        self._later(LATENCY_S, lambda: self._not_begun(worker, index, board, busy=busy))
         self._go_on(worker)
 
-    def _not_begun(self, worker: SimulatedWorker, index: int, board: str) -> None:
-        self.plan.lose(board)
+    def _not_begun(self, worker: SimulatedWorker, index: int, board: str, *, busy: bool) -> None:
+        if busy:
+            self.plan.defer(board)
+        else:
+            self.plan.lose(board)
         self.plan.not_begun(worker.name, index, self.now_s)
         self._obey(self.plan.orders(self.now_s))
 

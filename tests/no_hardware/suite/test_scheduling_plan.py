@@ -75,6 +75,18 @@ def test_not_begun_puts_a_test_back_for_the_boards_that_can_be_used(
 
 
 @settings(max_examples=80, deadline=None)
+@given(any_run(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.5, 20.0, 1000.0]), min_size=1))
+def test_busy_board_costs_no_test_its_board(run: SimulatedRun, busy: dict[str, float]) -> None:
+    run.busy = busy
+    run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
+    for _, index, board in run.ran:
+        possible = run.wanted[index] & set(run.boards)
+        assert board in possible or not possible or possible <= set(run.loses.values())
+
+
+@settings(max_examples=80, deadline=None)
 @given(any_run())
 def test_every_test_runs_once_whatever_crashes_and_no_two_workers_share_a_board(run: SimulatedRun) -> None:
     run.run()

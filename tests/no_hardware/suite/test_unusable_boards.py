@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -41,6 +43,20 @@ def test_any(dutlink, number):
             client.fault(dutlink.serial, "unplug")
     dutlink.power.read()
     time.sleep(0.2)
+"""
+OWN_TESTS = """
+import pytest, time
+
+@pytest.mark.hardware(tags="b")
+@pytest.mark.parametrize("n", range(6))
+def test_b(power, n):
+    power.read()
+    time.sleep(3)
+
+@pytest.mark.hardware(tags="a")
+@pytest.mark.parametrize("n", range(2))
+def test_a(power, n):
+    power.read()
 """
 READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
 
@@ -82,6 +98,28 @@ def test_workers_give_tests_back_whose_board_another_user_holds(
 
     assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
     assert len(inner.outcomes) == 8
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_board_that_is_given_back_during_the_run_runs_its_own_tests(
+    workers: str, run: RunOnTwo, bad: str, pytester: pytest.Pytester, two_boards: SimulatorProcess
+) -> None:
+    good = two_boards.serials()[1]
+    lab = "".join(
+        f'[place.{tag}]\nserial = "{one}"\ntags = ["{tag}"]\n' for tag, one in (("a", bad), ("b", good))
+    )
+    (pytester.path / "busy.toml").write_text(lab)
+    lease = ExitStack()
+    lease.enter_context(hold(bad, folder=pytester.path / "locks"))
+    with lease:
+        timer = threading.Timer(12.0, lease.close)
+        timer.start()
+        inner = run(
+            OWN_TESTS, workers, "--hil-wait=3" if workers != "-n0" else "--hil-wait=60", "--hil-lab=busy.toml"
+        )
+        timer.join()
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
 
 
 @pytest.mark.parametrize("fault", ["hang", "deny", "boot_loader"])
