@@ -45,7 +45,7 @@ class BoardRow:
         watts: What it draws.
         holder: Who holds it, and for what.
         since: Since when, UTC, ISO 8601.
-        safe: Whether it was left safe.
+        safe: Whether it was left safe by its last holder; None while a process holds it.
         health: "ok", or what is wrong.
         why: The cause of that.
     """
@@ -128,6 +128,7 @@ class BoardList:
         except BoardBusyError as error:
             holder = holder_of(lock_folder(), serial)
             row.state = "busy"
+            row.safe = None
             row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
         except SpoiltFileError as error:
             self._read_record(row, serial)

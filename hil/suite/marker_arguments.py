@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["check_arguments", "observes_only"]
+__all__ = ["check_arguments", "check_words", "observes_only"]
 
 TAGS, OBSERVES_ONLY = "tags", "observes_only"
 _TAKES = {"hardware": (TAGS, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
@@ -28,17 +28,47 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
     Raises:
         UsageError: An argument is unknown, or its value is of no use.
     """
+    marks = list(marks)
     for mark in marks:
         known = _TAKES[mark.name]
         taken = " and ".join(f"{name}=" for name in known) or "no argument"
         if mark.args:
             raise _mistake(test, mark, repr(mark.args[0]), why=f"it takes {taken}, by name")
+        said = {bool(one.kwargs[OBSERVES_ONLY]) for one in marks if OBSERVES_ONLY in one.kwargs}
+        if len(said) > 1:
+            raise _mistake(
+                test, mark, "observes_only=True and observes_only=False", why="they contradict each other"
+            )
         for name, value in mark.kwargs.items():
             if name not in known:
                 raise _mistake(test, mark, f"{name}=", why=f"it takes {taken}", remedy=meant(name, known))
             if not (_are_tags(value) if name == TAGS else isinstance(value, bool)):
                 kind = "words or a list of words" if name == TAGS else "True or False"
                 raise _mistake(test, mark, f"{name}={value!r}", why=f"{name} is {kind}")
+
+
+def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
+    """Check the markers of a test that name trouble on the console that the test expects.
+
+    Args:
+        test: Its node id.
+        marks: Those markers.
+
+    Raises:
+        UsageError: One has an argument that is no word.
+    """
+    for mark in marks:
+        bad = [*(f"{name}=" for name in mark.kwargs), *(repr(one) for one in mark.args if not _is_word(one))]
+        if bad:
+            raise UsageError(
+                f"{test}: the marker {mark.name} does not know {bad[0]}",
+                why="it takes words, or nothing for any trouble",
+                remedy=f'@pytest.mark.{mark.name}("kernel panic")',
+            )
+
+
+def _is_word(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+    return isinstance(value, str) and bool(value.strip())
 
 
 def observes_only(item: pytest.Item) -> bool:

@@ -35,6 +35,7 @@ __all__ = [
 
 DEFAULT_WAIT_S = 600.0
 DEFAULT_SILENCE_S = 30.0
+_LEAST_SILENCE_S = 0.1  # a board takes some time for each answer: with less, each one is lost
 LAST_PORT = 65535
 MOST_REPEATS = 9
 
@@ -121,7 +122,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="the Jumpstarter client's configuration (default: HIL_CLIENT, else what jmp would use)",
     )
     group.addoption(
-        "--hil-board", metavar="SERIAL_OR_NAME", default="", help="use this board and no other (default: any)"
+        "--hil-board", metavar="SERIAL_OR_NAME", help="use this board and no other (default: any)"
     )
     group.addoption(
         "--hil-report", metavar="DIR", help="keep evidence of every test there, and make pages of it"
@@ -187,12 +188,13 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
         pytest.UsageError: One of them cannot be understood.
     """
     try:
+        boards = _boards(config, environ)
         return RunOptions(
-            boards=_boards(config, environ),
+            boards=boards,
             require=config.getoption("hil_require"),
             wait_s=_seconds("--hil-wait", config.getoption("hil_wait")),
-            silence_s=_seconds("--hil-silence", config.getoption("hil_silence")),
-            board=config.getoption("hil_board"),
+            silence_s=_seconds("--hil-silence", config.getoption("hil_silence"), least=_LEAST_SILENCE_S),
+            board=_board(config, boards),
             report=_folder(config),
             lab=find_lab(config.getoption("hil_lab"), config.invocation_params.dir, environ),
             repeats=parse_times("--hil-repeat", config.getoption("hil_repeat")),
@@ -278,13 +280,30 @@ def parse_times(option: str, text: str) -> int:
     )
 
 
-def _seconds(option: str, text: str) -> float:
+def _board(config: pytest.Config, boards: BoardsOption) -> str:
+    """Return the only board to use; empty if the option was not given."""
+    board: str | None = config.getoption("hil_board")
+    if board is not None and not board.strip():
+        raise UsageError(
+            "--hil-board is empty",
+            why="a variable that is not set is no board's name, and no leave to use any board",
+            remedy="leave --hil-board out for any board",
+        )
+    if board and boards.where is Where.NOWHERE:
+        raise UsageError(
+            f"--hil-board {board} asks for a board that --hil-boards none leaves out",
+            why="the two contradict each other",
+            remedy="leave one of them out",
+        )
+    return board or ""
+
+
+def _seconds(option: str, text: str, least: float = 0.0) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if math.isfinite(seconds) and seconds >= 0:
+    if math.isfinite(seconds) and seconds >= least:
         return seconds
-    raise UsageError(
-        f"{option} {text!r} is not understood", why="it is a number of seconds", remedy=f"{option} 60"
-    )
+    why = "it is a number of seconds" + (f", {least:g} at least" if least else "")
+    raise UsageError(f"{option} {text!r} is not understood", why=why, remedy=f"{option} 60")

@@ -84,7 +84,8 @@ class RunStatus:
         """Choose the status."""
         result = yield
         self._missing = self._bench.missing()
-        self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
+        if session.exitstatus == pytest.ExitCode.OK:
+            self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:

@@ -43,13 +43,28 @@ def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) ->
     assert parse_boards(boards).simulated
 
 
+@pytest.mark.thorough
+def test_board_of_a_run_without_boards_is_a_mistake(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES, "--hil-boards=none", "--hil-board=zzz")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert "contradict each other" in inner.text
+
+
 @pytest.mark.parametrize(
     "option",
     [
         "--hil-boards=both",
         *(
             pytest.param(option, marks=pytest.mark.thorough)
-            for option in ("--hil-wait=soon", "--hil-wait=-1", "--hil-silence=nan", "--hil-repeat=10")
+            for option in (
+                "--hil-wait=soon",
+                "--hil-wait=-1",
+                "--hil-silence=nan",
+                "--hil-silence=0",
+                "--hil-repeat=10",
+                "--hil-board=",
+            )
         ),
     ],
 )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
+from hil.errors import UsageError
 from hil.sim.process import SimulatorProcess
 from hil.suite.hosts import simulated_host
+from hil.suite.marker_arguments import check_arguments, check_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from conftest import RunSuite
 
 pytest_plugins = "pytester"
+
+TROUBLE = pytest.mark.expects_on_console
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,24 @@ def one_and_two(two_boards: SimulatorProcess) -> str:
 @pytest.fixture
 def serials(two_boards: SimulatorProcess) -> list[str]:
     return two_boards.serials()
+
+
+@pytest.mark.parametrize("marker", [TROUBLE("panic"), TROUBLE("panic", "oops"), TROUBLE()], ids=str)
+def test_check_words_accepts_words_and_nothing(marker: pytest.MarkDecorator) -> None:
+    check_words("test_x", [marker.mark])
+
+
+@pytest.mark.parametrize("marker", [TROUBLE(foo=1), TROUBLE(17), TROUBLE(""), TROUBLE("x", None)], ids=str)
+def test_check_words_refuses_anything_else(marker: pytest.MarkDecorator) -> None:
+    with pytest.raises(UsageError, match="expects_on_console does not know"):
+        check_words("test_x", [marker.mark])
+
+
+def test_check_arguments_refuses_markers_that_contradict_each_other() -> None:
+    marks = [pytest.mark.hardware(observes_only=yes).mark for yes in (True, False)]
+
+    with pytest.raises(UsageError, match="contradict each other"):
+        check_arguments("test_x", marks)
 
 
 ONE_OF_EACH = """
