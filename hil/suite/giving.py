@@ -179,6 +179,7 @@ class Giving:
         hardware is required: it could pass without any. Errors from giving up the previous board are raised
         here too: no other test is left to report them.
         """
+        self._ledger.begin(item.nodeid, kind_of(item))
         errors, self._late_errors = self._late_errors, []
         raise_together(errors, "errors in fixtures of the board before")
         if self.keeper.error is None:
@@ -234,6 +235,8 @@ class Giving:
         try:
             if self._keeper is not None:
                 self._keeper.release(why)
+            if held is not None:
+                self._forget_left(held.board.serial)
         except HilError as error:
             self._ledger.trouble.append(str(error))
             if held is not None and held.lease is not None:
@@ -243,6 +246,12 @@ class Giving:
                 self._left.append((str(error), held.board.serial, held.lease.folder, wait_s))
             if not isinstance(error, BoardLostError):  # its tests have told, as skips
                 self._ledger.unsafe = True
+
+    def _forget_left(self, serial: str) -> None:
+        """Take back that a board was not made safe: it came back in this run, and was made safe now."""
+        for entry in [one for one in self._left if one[1] == serial]:
+            self._left.remove(entry)
+            self._ledger.trouble.remove(entry[0])
 
     def look_after_left(self) -> None:
         """Tell the ledger what became of the boards that this process left to their guards."""

@@ -67,6 +67,7 @@ class TestRecord:
         headline: How the reason begins.
         board: What it ran on, if a board was held.
         unasked: It passed and never asked that board for anything.
+        ended: Its tear-down is over.
         late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
     """
 
@@ -83,6 +84,7 @@ class TestRecord:
     board: BoardUsed | None = None
     unasked: bool = False
     late_loss: str = ""
+    ended: bool = False
 
     @property
     def was_tested(self) -> bool:
@@ -222,6 +224,10 @@ class Ledger:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             self.vanished[report.nodeid] = " ".join(str(reason).removeprefix("Skipped: ").split())
 
+    def begin(self, nodeid: str, kind: Kind) -> None:
+        """Take note that a test began, in the process that runs it."""
+        self.records.setdefault(nodeid, TestRecord(kind))
+
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""
         if not report.user_properties:
@@ -241,6 +247,7 @@ class Ledger:
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
         record.unasked = "hil_unasked" in facts
+        record.ended = report.when == "teardown"
         record.late_loss = facts.get(_LATE_LOSS, "")
         if "hil_board" in facts:
             simulated = facts["hil_board_is"] == "simulated"
@@ -281,11 +288,13 @@ class Ledger:
     @staticmethod
     def _rarer_counts(records: list[TestRecord], planned: int) -> dict[str, int]:
         """Count what most runs have none of, by the words that the ledger uses."""
-        told = sum(record.ran or record.failed or record.skipped for record in records)
+        told = [record for record in records if record.ran or record.failed or record.skipped]
+        begun = [one for one in records if not (one.ran or one.failed or one.skipped or one.ended)]
         boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
         return {
             "flaky": sum(record.flaky for record in records),
             "never asked their board": sum(record.unasked for record in records),
             "ran without a board": sum(boardless),
-            "never began": planned - told,
+            "interrupted": len(begun),
+            "never began": planned - len(told) - len(begun),
         }

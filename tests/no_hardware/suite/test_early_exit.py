@@ -41,6 +41,30 @@ def test_pytest_exit_with_status_0_is_green_in_the_last_test(run_suite: RunSuite
     assert inner.status == Status.GREEN, inner.text
 
 
+@pytest.mark.parametrize("where", ["body", "set-up"])
+def test_test_that_ctrl_c_ends_is_interrupted_in_the_ledger(where: str, run_suite: RunSuite) -> None:
+    source = """
+import os, pytest, signal
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+@pytest.fixture
+def set_up(power):
+    if WHERE == "set-up":
+        interrupt()
+
+def test_1(power, set_up):
+    interrupt()
+def test_2(power): pass
+"""
+
+    inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "2 planned, 0 ran, 0 failed, 0 skipped, 1 interrupted, 1 never began" in inner.text
+
+
 def test_test_that_is_asked_for_twice_begins_once(run_suite: RunSuite) -> None:
     twice = ("test_inner.py", "test_inner.py", "--keep-duplicates")
 
