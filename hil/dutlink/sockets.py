@@ -28,6 +28,8 @@ __all__ = [
     "StickNames",
     "UsbDisk",
     "board_is_at",
+    "connected_s",
+    "devices_by_socket",
     "disks_by_socket",
     "is_usb_place",
 ]
@@ -90,6 +92,28 @@ def disks_by_socket(sys: Path) -> dict[str, UsbDisk]:
         if device is not None:
             found.setdefault(device, []).append(disk)
     return {device.name: _usb_disk(device, disks) for device, disks in found.items()}
+
+
+def devices_by_socket(sys: Path) -> dict[str, str]:
+    """Return the number of each USB device that is there now, disk or not, by socket.
+
+    A disk's device is there a second or more before the disk.
+    """
+    try:
+        devices = list((sys / "bus/usb/devices").iterdir())
+    except OSError:
+        return {}
+    numbers = {device.name: number_at(device) for device in devices if ":" not in device.name}
+    return {socket: number for socket, number in numbers.items() if number}
+
+
+def connected_s(sys: Path, socket: str) -> float | None:
+    """Return for how many seconds a USB device has been connected, or None if the kernel does not tell."""
+    try:
+        text = (sys / "bus/usb/devices" / socket / "power/connected_duration").read_text("ascii")
+        return int(text) / 1000
+    except (OSError, ValueError):
+        return None
 
 
 def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:

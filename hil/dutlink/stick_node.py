@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.disks import name_of
-from hil.dutlink.following import Coming, Mux, Patience, Watch
+from hil.dutlink.following import Mux, Patience, Watch
+from hil.dutlink.mux_times import LEAVES_WITHIN_S, Coming
 from hil.dutlink.sockets import Learned, OwnMemory, UsbDisk, board_is_at, disks_by_socket
 from hil.dutlink.turn import Turn
 from hil.dutlink.waiting import until
@@ -15,6 +17,7 @@ from hil.errors import (
     StickMissingError,
     StickMovedError,
     StickStayedError,
+    StorageError,
     WrongDiskError,
 )
 from hil.flash.sysfs import disks_of
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
     from hil.dutlink.access import Access
     from hil.dutlink.sockets import StickMemory
-    from hil.errors import StorageError
 
 __all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickNode"]
 
@@ -36,7 +38,9 @@ APPEARS_WITHIN_S = 15.0
 GOES_WITHIN_S = 5.0
 """Seconds until it must be gone after `dut` or `off`; 0.1 to 0.5 were measured."""
 
-_LEAVES_WITHIN_S = 1.0
+_APART_S = 1.5
+"""Seconds between two boards' turns to the host: their sticks' comings are then told apart by their times."""
+
 _NAMED_WITHIN_S = 2.0
 
 
@@ -74,7 +78,8 @@ class StickNode:
         self._wired = wired
         self._access = access
         self._memory: StickMemory = memory if memory is not None and place else OwnMemory()
-        self._turn = Turn(dev, APPEARS_WITHIN_S + _LEAVES_WITHIN_S)
+        self._turn = Turn(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S)
+        self._apart = Turn(sys / "block", _APART_S)
         self._watch: Watch | None = None
         self._found: Path | None = None
         self._bystanders: frozenset[str] = frozenset()
@@ -126,17 +131,17 @@ class StickNode:
                 self.wait_until_gone(GOES_WITHIN_S, "off")
             elif disks_of(self._sys):
                 before = disks_by_socket(self._sys)
-                until(lambda: before.keys() - disks_by_socket(self._sys).keys(), _LEAVES_WITHIN_S - away_s)
-            self._watch = Watch(
-                self._dev, self._sys, self._sockets_of_others(), known.socket if known else None
-            )
-            self.note_before()
+                until(lambda: before.keys() - disks_by_socket(self._sys).keys(), LEAVES_WITHIN_S - away_s)
+            others = self._sockets_of_others()
+            self._watch = Watch(self._dev, self._sys, others, known.socket if known else None, self._looked)
         except BaseException:
             self.end_turn()
             raise
 
     def note_before(self) -> None:
-        """Note which disks are there just before the mux turns to the host."""
+        """Note which disks are there just before the mux turns to the host, not just after another one."""
+        with suppress(StorageError):  # without it, a coming that might be another board's is watched again
+            self._apart.take()
         self.before = frozenset(disk.key for disk in disks_of(self._sys))
         self._bystanders = frozenset(disk.sighting for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
@@ -167,13 +172,14 @@ class StickNode:
         if watch is None or self.here is not None:
             return self.here
         self._turn.keep()
-        wanted = frozenset(filter(None, [watch.only]))
-        came = watch.come(timeout_s, wanted)
+        came = self._come(watch, timeout_s)
         if not came:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise self._moved(watch.only, others)
             return None
-        proven = self._as_learned(came) or watch.prove(came, mux, patience)
+        proven = self._as_learned(came)
+        if proven is None:
+            proven = self._proven(watch, came, mux, patience)
         if proven is None:
             return None
         if len(proven.disk.media) > 1:
@@ -182,6 +188,35 @@ class StickNode:
         self._here, self._watch = proven.disk, None
         self._found = self._name(proven.disk)
         return proven.disk
+
+    def _come(self, watch: Watch, timeout_s: float) -> dict[str, Coming]:
+        """Return what came; empty if it does not include what may be the stick."""
+        known = self._recall()
+        came = (
+            watch.come(timeout_s) if known is None else watch.come_as_learned(timeout_s, known.came_after_s)
+        )
+        self._apart.end()
+        return came if (watch.only in came if watch.only else watch.watched(came)) else {}
+
+    def _proven(self, watch: Watch, came: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
+        """Watch the mux turn while no other board does so that must watch it, too.
+
+        Raises:
+            StickMovedError: The disk that follows is not where the stick was learned to come.
+        """
+        if not self._turn.is_held:
+            self._turn.take()
+            self._turn.keep()
+        proven = watch.prove(came, mux, patience)
+        self._apart.end()
+        if proven is not None and watch.only not in {None, proven.disk.socket}:
+            raise self._moved(str(watch.only), [proven.disk])
+        return proven if proven is not None and watch.watched([proven.disk.socket]) else None
+
+    def _looked(self, after_host_s: float) -> None:
+        """Let another board turn to the host as soon as the two comings cannot be mistaken."""
+        if after_host_s >= _APART_S:
+            self._apart.end()
 
     def check_wired(self, written: str = "") -> None:
         """Return if the node that the wiring names leads to the stick, as soon as udev has made the name.
@@ -262,6 +297,7 @@ class StickNode:
         """End the turn, so that other boards can learn; harmless when repeated."""
         self._watch = None
         self._turn.end()
+        self._apart.end()
 
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return the error for a stick that did not come within `timeout_s` seconds."""
@@ -306,12 +342,17 @@ class StickNode:
         return known if known is not None and known.board == self._place else None
 
     def _as_learned(self, came: dict[str, Coming]) -> Coming | None:
-        """Return the disk that came as it was learned: same socket, same names, as soon after *host*."""
+        """Return the disk that came as it was learned, if no other one came as soon after *host*.
+
+        Where cables were swapped, another board's mux may bring a disk to this socket; then this board's mux
+        brings one elsewhere.
+        """
         known = self._recall()
         coming = came.get(known.socket) if known else None
         if known is None or coming is None or coming.disk.names != known.names:
             return None
-        return coming if coming.is_at_the_pace(known.came_after_s) else None
+        alike = [one for one in came.values() if one.is_at(known.came_after_s)]
+        return coming if alike == [coming] else None
 
     def _learn(self, proven: Coming) -> None:
         learned = Learned(
@@ -321,7 +362,7 @@ class StickNode:
         if known is None or not (
             (known.socket, known.names, known.bystanders)
             == (learned.socket, learned.names, learned.bystanders)
-            and proven.is_at_the_pace(known.came_after_s)
+            and proven.is_at(known.came_after_s)
         ):
             self._memory.keep(learned)
 

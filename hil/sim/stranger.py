@@ -72,9 +72,9 @@ class Stranger:
             )
         self.socket, self.serial, self._port = socket, serial, port
         self._node = self._dev.disk(_FIRST_LETTER + self._index, serial)
-        self._node.listing = self._sys.disk(
-            _FIRST_LETTER + self._index, self._node.path.name, socket, names_of(serial)
-        )
+        listing = self._sys.disk(_FIRST_LETTER + self._index, self._node.path.name, socket, names_of(serial))
+        listing.plug()
+        self._node.listing = listing
         port.plug(StickUsb(serial, self._file))
         self._timer = self._bus.clock.call_later(NODE_AFTER_S, self._show)
 

@@ -136,11 +136,19 @@ class SysDisk:
         self._links = {
             root / "block" / name: self._disk,
             root / "class/block" / name: self._disk,
-            root / "bus/usb/devices" / busid: self._device,
             root / "bus/scsi/devices" / scsi: self._scsi,
         }
+        self._plugged = root / "bus/usb/devices" / busid
+        self._is_plugged = False
         self._identity = ""
         self._shown: list[Path] = []
+
+    def plug(self) -> None:
+        """Publish its USB device, which a kernel does long before the disk; harmless when it is there."""
+        if not self._is_plugged:
+            self._is_plugged = True
+            self._write_device()
+            _link(self._plugged, self._device)
 
     def show(self, file: Path) -> None:
         """Publish it; `file` has its bytes."""
@@ -148,9 +156,10 @@ class SysDisk:
         identity = f"file-{status.st_dev}-{status.st_ino}"
         if self._identity == identity:
             return  # it was not away
-        self.hide()
+        if self._identity:
+            self.hide()
         self._identity = identity
-        self._write_device()
+        self.plug()
         self._write_disk(identity, status.st_size)
         with file.open("rb") as stick:
             found = partitions_of(stick.read(LOOKED_AT_BYTES), status.st_size)
@@ -166,7 +175,10 @@ class SysDisk:
         while self._shown:
             self._shown.pop().unlink(missing_ok=True)
         self._identity = ""
-        shutil.rmtree(self._device, ignore_errors=True)
+        if self._is_plugged:  # or another disk may be at this socket
+            self._is_plugged = False
+            self._plugged.unlink(missing_ok=True)
+            shutil.rmtree(self._device, ignore_errors=True)
 
     def _write_device(self) -> None:
         names = self._names

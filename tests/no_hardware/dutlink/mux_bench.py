@@ -11,7 +11,7 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink import waiting
+from hil.dutlink import following, sockets, stick_node, waiting
 from hil.dutlink.access import Access
 from hil.dutlink.storage import Storage
 from hil.sim.bus import Bus
@@ -22,7 +22,7 @@ from hil.sim.stick import Stick
 from hil.sim.stick_file import StickFile
 from hil.sim.stick_usb import names_of
 from hil.sim.stranger import Stranger
-from hil.sim.sysfs import SysFolder
+from hil.sim.sysfs import SysDisk, SysFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,21 +94,66 @@ class VirtualTime:
 
 
 class FakeLink:
-    """A board of which only the mux works; it is plugged in at `1-N`."""
+    """A board of which only the mux works; it is plugged in at `1-N`.
+
+    Attributes:
+        on_turn: Called with the position each time that the mux turns.
+    """
 
     def __init__(self, serial: str, place: str, stick: Stick) -> None:
         self.serial = serial
         self.place = place
         self.access = Access(serial)
         self.sent: list[str] = []
-        self._stick = stick
+        self.on_turn: list[Callable[[str], None]] = []
+        self.stick = stick
+
+    @property
+    def position(self) -> Position:
+        """Where the mux is turned to."""
+        return Position(self.sent[-1]) if self.sent else Position.OFF
+
+    @property
+    def socket(self) -> str:
+        """Where its mux is cabled to."""
+        return self.stick._port.busid
 
     def send(self, _request: int, value: int) -> None:
         self.sent.append(_POSITIONS[value].value)
-        self._stick.move(_POSITIONS[value])
+        self.stick.move(_POSITIONS[value])
+        for told in self.on_turn:
+            told(self.sent[-1])
 
     def answer(self) -> bytes:
         return b""
+
+
+class LookedUp:
+    """Spares looks at a `/sys` that has not changed: thousands in a minute of virtual time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._found: dict[tuple[object, Path], Any] = {}
+        for change in ("plug", "show", "hide"):
+            monkeypatch.setattr(SysDisk, change, self._changing(getattr(SysDisk, change)))
+        for look in (sockets.disks_by_socket, sockets.devices_by_socket):
+            for module in (following, stick_node):
+                monkeypatch.setattr(module, look.__name__, self._sparing(look), raising=False)
+
+    def _changing(self, change: Callable[..., None]) -> Callable[..., None]:
+        def changed(disk: SysDisk, *arguments: object) -> None:
+            change(disk, *arguments)
+            self._found.clear()
+
+        return changed
+
+    def _sparing(self, look: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+        def found(sys: Path) -> dict[str, Any]:
+            key = (look, sys)
+            if key not in self._found:
+                self._found[key] = look(sys)
+            return dict(self._found[key])
+
+        return found
 
 
 class Memory:
@@ -159,6 +204,7 @@ class MuxBench:
         monkeypatch.setattr(
             waiting, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
         )
+        LookedUp(monkeypatch)
         self.bus = Bus(self.clock)
         self.dev = DevFolder(folder / "dev")
         self.sys = SysFolder(folder / "sys")
@@ -167,8 +213,9 @@ class MuxBench:
         self.links = [
             FakeLink(f"5a1c0e0{index}", f"1-{index + 1}", stick) for index, stick in enumerate(self.sticks)
         ]
-        for link in self.links:
-            self.sys.board(link.place, link.serial).show({})
+        self._boards = [self.sys.board(link.place, link.serial) for link in self.links]
+        for board in self._boards:
+            board.show({})
         self.strangers = [
             Stranger(index, folder / f"stranger-{index}.img", size_bytes, self.bus, self.dev, self.sys)
             for index in range(strangers)
@@ -179,6 +226,30 @@ class MuxBench:
         link: Any = self.links[index]
         memory = Memory(link.serial, self.kept) if remembers else None
         return Storage(link, self.dev.root, wired, self.sys.root, None, memory)
+
+    def swap(self, *, with_names: bool = False) -> None:
+        """Swap the cables from the muxes of two boards to the host's sockets.
+
+        Args:
+            with_names: The sticks stay in their boards, so each comes at the other socket.
+        """
+        one, other = self.links[:2]
+        for link in (one, other):
+            link.stick.move(Position.OFF)
+        one.stick, other.stick = other.stick, one.stick
+        if with_names:
+            listings: list[Any] = [link.stick._node.listing for link in (one, other)]
+            listings[0]._names, listings[1]._names = listings[1]._names, listings[0]._names
+        for link in (one, other):
+            link.stick.move(link.position)
+
+    def move(self, index: int, place: str) -> None:
+        """Plug a board in elsewhere, unless another one is there."""
+        if place not in {link.place for link in self.links}:
+            self._boards[index].hide()
+            self.links[index].place = place
+            self._boards[index] = self.sys.board(place, self.links[index].serial)
+            self._boards[index].show({})
 
     def after(self, seconds: float, act: Callable[..., None], *arguments: object) -> None:
         """Let something happen later, as a hand at a cable does."""

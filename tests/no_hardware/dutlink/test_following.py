@@ -9,7 +9,8 @@ import pytest
 from mux_bench import MIB, MuxBench
 
 from hil import errors
-from hil.dutlink.sockets import Learned, StickNames
+from hil.dutlink.mux_times import Coming
+from hil.dutlink.sockets import Learned, StickNames, UsbDisk, connected_s
 from hil.flash.progress import Silent
 from hil.sim.image import build_image
 from hil.sim.stick_usb import names_of
@@ -97,6 +98,140 @@ def test_a_stranger_s_disk_that_goes_and_comes_at_another_pace_is_not_the_stick(
 
     with pytest.raises(errors.StickMissingError):
         storage.wait_for_node()
+
+
+class Imitator:
+    """A hand that does as a mux does, but for the times that a test gives it; no stick comes."""
+
+    def __init__(self, bench: MuxBench, comes_s: list[float], leaves_s: float = 0.3) -> None:
+        self._bench = bench
+        self._comes_s = comes_s
+        self._leaves_s = leaves_s
+        bench.sticks[0].faults.missing = True
+        bench.links[0].on_turn.append(self._turned)
+
+    def _turned(self, position: str) -> None:
+        stranger = self._bench.strangers[0]
+        if position == "off":
+            self._bench.after(self._leaves_s, stranger.unplug)
+            comes_s = min(0.0, self._comes_s[0])
+            if comes_s:  # the mux turns to the host some 0.3 s after the disk is gone
+                self._bench.after(self._leaves_s + 0.3 + comes_s, stranger.plug, "2-9", "ZZ99")
+        elif self._comes_s[0] >= 0:
+            self._bench.after(self._comes_s[0], stranger.plug, "2-9", "ZZ99")
+            self._comes_s.append(self._comes_s.pop(0))
+
+
+@pytest.mark.parametrize(
+    ("comes_s", "leaves_s"),
+    [
+        pytest.param([1.0], 1.6, id="leaves late"),
+        pytest.param([10.0], 3.0, id="leaves late and comes slowly"),
+        pytest.param([1.0, 4.0], 0.3, id="comes unevenly"),
+        pytest.param([8.0, 11.0], 0.3, id="comes slowly and unevenly"),
+        pytest.param([-0.2], 0.3, id="is plugged in before the mux turns"),
+    ],
+)
+def test_prove_refuses_a_hand_that_keeps_other_times_than_a_mux(
+    bench: MuxBench, image: Path, comes_s: list[float], leaves_s: float
+) -> None:
+    Imitator(bench, comes_s, leaves_s)
+
+    with pytest.raises((errors.StickAmbiguousError, errors.StickMissingError)):
+        bench.storage().wait_for_node()
+    with pytest.raises(errors.StorageError):
+        bench.storage().flash(image)
+
+
+def coming(after_s: float, connected_after_s: float | None = None, serial: str = "AB00") -> Coming:
+    return Coming(
+        UsbDisk("2-1", "5", StickNames("1209", "0001", serial, MIB), ()), after_s, connected_after_s
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rounds"),
+    [
+        (coming(3.5), coming(3.6), 1),
+        (coming(7.2), coming(7.7), 1),
+        (coming(3.5), coming(3.6, serial="AB01"), 0),
+        (coming(3.5), coming(4.5), 3),
+        (coming(3.5), coming(5.2), 0),
+        (coming(10.5), coming(12.5), 0),
+        (coming(10.5), coming(10.5), 2),
+        (coming(3.5, 1.0), coming(4.5, 1.1), 1),
+        (coming(3.5, 1.0), coming(3.5, 1.5), 3),
+        (coming(1.2, 0.1), coming(1.2, 0.1), 2),
+        (coming(1.2, -0.1), coming(1.5, 0.15), 2),
+    ],
+)
+def test_coming_tells_how_many_rounds_prove_it(before: Coming, now: Coming, rounds: int) -> None:
+    assert now.rounds_after(before) == rounds
+
+
+def test_a_slow_stick_is_proven_by_one_more_round(bench: MuxBench) -> None:
+    bench.sticks[0].late_s = 7.0
+
+    assert bench.storage().wait_for_node().resolve() == node_of(bench)
+
+    assert bench.comings() == 3
+
+
+def test_connected_s_is_what_the_kernel_tells(tmp_path: Path) -> None:
+    power = tmp_path / "bus/usb/devices/2-9/power"
+    power.mkdir(parents=True)
+    before = connected_s(tmp_path, "2-9")
+    (power / "connected_duration").write_text("1250\n")
+
+    assert (before, connected_s(tmp_path, "2-9")) == (None, 1.25)
+
+
+def learned_both(bench: MuxBench) -> None:
+    for index in (0, 1):
+        storage = bench.storage(index)
+        storage.wait_for_node()
+        storage.off()
+        bench.clock.advance(2)
+
+
+@pytest.mark.parametrize("stagger_s", [0.0, 0.6, 1.5, 3.0])
+@pytest.mark.parametrize("kind", ["sockets", "boards", "namesakes"])
+def test_a_known_board_writes_to_no_stick_of_another_one_after_their_cables_were_swapped(
+    bench: MuxBench, image: Path, stagger_s: float, kind: str
+) -> None:
+    """The sticks stay at their sockets, or in their boards; or both call themselves the same."""
+    if kind == "namesakes":
+        bench.sticks[1]._node.listing._names = names_of("AB00")  # type: ignore[attr-defined]
+    learned_both(bench)
+    before = [stick._file.path.read_bytes() for stick in bench.sticks]
+    bench.swap(with_names=kind == "boards")
+    failed: list[str] = []
+
+    def flash(index: int) -> None:
+        bench.time.sleep(0.1 + index * stagger_s)
+        try:
+            bench.storage(index).flash(image, force=True)
+        except errors.StorageError as error:
+            failed.append(type(error).__name__)
+
+    bench.time.play(lambda: flash(0), lambda: flash(1))
+
+    assert len(failed) == 2
+    assert [stick._file.path.read_bytes() for stick in bench.sticks] == before
+
+
+def test_known_boards_that_flash_at_the_same_time_need_no_further_comings(
+    bench: MuxBench, image: Path
+) -> None:
+    learned_both(bench)
+    before = [bench.comings(index) for index in (0, 1)]
+
+    def flash(index: int) -> None:
+        bench.storage(index).flash(image, force=True)
+
+    bench.time.play(lambda: flash(0), lambda: flash(1))
+
+    assert [bench.comings(index) - before[index] for index in (0, 1)] == [3, 3]
 
 
 def test_another_disk_in_the_learned_socket_is_watched_before_it_is_believed(

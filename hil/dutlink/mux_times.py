@@ -1,0 +1,75 @@
+"""The times of a mux: how soon after *off* a disk leaves and after *host* it comes, and what these prove.
+
+Measured with real sticks: gone 0.1 to 0.5 s after *off*, there 3.4 to 3.7 s after *host*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.dutlink.sockets import UsbDisk
+
+__all__ = ["EVEN_S", "LEAVES_WITHIN_S", "Coming"]
+
+LEAVES_WITHIN_S = 1.0
+"""Seconds within which a mux lets go of a disk (0.1 to 0.5 were measured); a later one proves nothing."""
+
+EVEN_S = 0.6
+"""Two times after *host* are the same if they differ by at most these seconds."""
+
+_EVEN_CONNECT_S = 0.3
+"""The same for when the kernel says that the device connected, which does not depend on the disk's start."""
+
+_UNEVEN_S, _UNEVEN_ROUNDS = 1.5, 3
+"""A busy host sees a stick sooner or later each time: such a disk must follow more often."""
+
+_UNUSUAL_ROUNDS = 2
+_SLOW_S = 8.0
+"""A mux of 3.5 s and a disk of 3.7 s come sooner."""
+
+_CONNECTS_AFTER_S = 0.2
+"""A disk that gets its power with *host* starts first; one that connects sooner was plugged in before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A disk that came with *host*.
+
+    Attributes:
+        disk: The disk.
+        after_s: How long after *host* it could be used, in seconds.
+        connected_after_s: How long after *host* its USB device connected; None if the kernel does not tell.
+    """
+
+    disk: UsbDisk
+    after_s: float
+    connected_after_s: float | None = None
+
+    def is_at(self, after_s: float) -> bool:
+        """Return True if this time after *host* is as good as `after_s` seconds."""
+        return abs(after_s - self.after_s) <= EVEN_S
+
+    def rounds_after(self, before: Coming) -> int:
+        """Return how many rounds in a row like this one prove the disk; 0 if none do.
+
+        Args:
+            before: Its coming in the round before.
+        """
+        if before.disk.names != self.disk.names or abs(before.after_s - self.after_s) > _UNEVEN_S:
+            return 0
+        if not self._is_even(before):
+            return _UNEVEN_ROUNDS
+        return _UNUSUAL_ROUNDS if self._is_unusual or before._is_unusual else 1
+
+    def _is_even(self, before: Coming) -> bool:
+        if self.connected_after_s is not None and before.connected_after_s is not None:
+            return abs(self.connected_after_s - before.connected_after_s) <= _EVEN_CONNECT_S
+        return self.is_at(before.after_s)
+
+    @property
+    def _is_unusual(self) -> bool:
+        """Whether its times are unlike those of a mux."""
+        is_early = self.connected_after_s is not None and self.connected_after_s < _CONNECTS_AFTER_S
+        return is_early or self.after_s > _SLOW_S
