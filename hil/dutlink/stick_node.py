@@ -80,6 +80,7 @@ class StickNode:
         self._memory: StickMemory = memory if memory is not None and place else OwnMemory()
         self._turn = Turn(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S)
         self._apart = Turn(sys / "block", _APART_S)
+        self._is_alone = False
         self._watch: Watch | None = None
         self._found: Path | None = None
         self._bystanders: frozenset[str] = frozenset()
@@ -140,8 +141,9 @@ class StickNode:
 
     def note_before(self) -> None:
         """Note which disks are there just before the mux turns to the host, not just after another one."""
-        with suppress(StorageError):  # without it, a coming that might be another board's is watched again
-            self._apart.take()
+        if not self._is_alone:
+            with suppress(StorageError):  # without it, a coming that may be another board's is watched again
+                self._apart.take()
         self.before = frozenset(disk.key for disk in disks_of(self._sys))
         self._bystanders = frozenset(disk.sighting for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
@@ -207,15 +209,23 @@ class StickNode:
         if not self._turn.is_held:
             self._turn.take()
             self._turn.keep()
-        proven = watch.prove(came, mux, patience)
-        self._apart.end()
+        self._apart.take()
+        self._apart.keep()
+        self._is_alone = (
+            True  # a stick that another mux takes away meanwhile cannot come before the round ends
+        )
+        try:
+            proven = watch.prove(came, mux, patience)
+        finally:
+            self._is_alone = False
+            self._apart.end()
         if proven is not None and watch.only not in {None, proven.disk.socket}:
             raise self._moved(str(watch.only), [proven.disk])
         return proven if proven is not None and watch.watched([proven.disk.socket]) else None
 
     def _looked(self, after_host_s: float) -> None:
         """Let another board turn to the host as soon as the two comings cannot be mistaken."""
-        if after_host_s >= _APART_S:
+        if after_host_s >= _APART_S and not self._is_alone:
             self._apart.end()
 
     def check_wired(self, written: str = "") -> None:

@@ -60,8 +60,7 @@ class Hands:
         self._plug_in(self._rng.choice(self._bench.strangers), self._rng.choice(["2-8", "2-9", "2-9.1"]))
 
     def _plug_in(self, stranger: Stranger, socket: str, serial: str = "") -> None:
-        with suppress(errors.SimulatorError):
-            stranger.plug(socket, serial or self._rng.choice(_SERIALS))
+        plug_in(self._bench, stranger, socket, serial or self._rng.choice(_SERIALS))
 
     def _yank(self) -> None:
         self._rng.choice(self._bench.strangers).unplug()
@@ -75,6 +74,9 @@ class Hands:
 
     def _stick(self) -> None:
         stick = self._rng.choice(self._bench.sticks)
+        for stranger in self._bench.strangers:
+            if stranger.socket == stick._port.busid:  # a socket takes one plug
+                stranger.unplug()
         stick.faults.missing = not stick.faults.missing
         stick.refresh()
 
@@ -96,6 +98,14 @@ class Hands:
     def _move(self) -> None:
         """Plug a board in elsewhere, with its stick where it was."""
         self._bench.move(self._rng.randrange(2), f"1-{self._rng.randint(1, 9)}")
+
+
+def plug_in(bench: MuxBench, stranger: Stranger, socket: str, serial: str) -> None:
+    """Plug a disk in, unless the socket is taken."""
+    sticks = [stick for stick in bench.sticks if stick._port.busid == socket]
+    if all(stick.faults.missing for stick in sticks):
+        with suppress(errors.SimulatorError):
+            stranger.plug(socket, serial)
 
 
 class Imitator:
@@ -132,5 +142,4 @@ class Imitator:
                 self._bench.after(leaves_s + rng.uniform(0.05, 0.3), self._come)
 
     def _come(self) -> None:
-        with suppress(errors.SimulatorError):
-            self._stranger.plug(self._socket, "AB00")
+        plug_in(self._bench, self._stranger, self._socket, "AB00")

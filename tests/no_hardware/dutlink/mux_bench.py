@@ -86,11 +86,13 @@ class VirtualTime:
 
     def _pass_on(self) -> None:
         self._turn = min(self._wakes, key=lambda one: self._wakes[one], default=0)
-        if self._turn:
-            due = self._wakes.pop(self._turn)
-            if due > self._clock.now():
-                self._clock.advance(due - self._clock.now())
-        self._changed.notify_all()
+        try:
+            if self._turn:
+                due = self._wakes.pop(self._turn)
+                if due > self._clock.now():
+                    self._clock.advance(due - self._clock.now())
+        finally:  # a hand that fails must not leave the other actors waiting
+            self._changed.notify_all()
 
 
 class FakeLink:

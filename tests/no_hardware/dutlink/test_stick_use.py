@@ -78,7 +78,7 @@ def test_learn_that_is_forced_goes_on_under_what_is_in_use(bench: MuxBench) -> N
 
 def swap_cables(bench: MuxBench) -> None:
     one, other = bench.links
-    one._stick, other._stick = other._stick, one._stick
+    one.stick, other.stick = other.stick, one.stick
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
