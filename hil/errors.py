@@ -36,6 +36,7 @@
     |   |   `-- BootLoaderError      the DUT waits in its boot loader, not in a system
     |   `-- ShellError               the board's own shell gave no usable answer
     |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
+    |-- NotLeasedError               a board was opened in a run that does not hold it for its test
     |-- GuardError                   no guard runs beside the holder of a board
     |-- UsageError                   an option or argument that cannot be understood
     |   `-- SpoiltFileError          what has a name in the lock folder cannot serve as that file
@@ -77,6 +78,7 @@ __all__ = [
     "ImageError",
     "LeaseEndedError",
     "NoUsbBackendError",
+    "NotLeasedError",
     "ReportError",
     "RequestStalledError",
     "SequenceError",
@@ -315,6 +317,10 @@ class ShellError(ConsoleError):
 
 class LeaseEndedError(HilError):
     """A board was used through an object whose lease has ended; nothing was sent."""
+
+
+class NotLeasedError(HilError):
+    """A test opened a board that its process does not hold; nothing was done to the board."""
 
 
 class GuardError(HilError):

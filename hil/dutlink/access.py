@@ -33,12 +33,13 @@ class Access:
         serial: The board's serial number, for errors.
 
     Attributes:
+        serial: The same.
         hindered: Raises why the board may not be used at present; None: it may.
     """
 
     def __init__(self, serial: str) -> None:
         self.hindered: Callable[[], None] | None = None
-        self._serial = serial
+        self.serial = serial
         self._owner = os.getpid()
         self._changed = threading.Condition()
         self._transfers = 0
@@ -58,14 +59,14 @@ class Access:
         """
         if self.is_inherited:
             raise LeaseEndedError(
-                f"board {self._serial} was opened by process {self._owner}, of which this one is a fork",
+                f"board {self.serial} was opened by process {self._owner}, of which this one is a fork",
                 why="a forked process inherits neither the lease of a board nor its console",
                 remedy="use the board in the process that opened it",
-                serial=self._serial,
+                serial=self.serial,
             )
         if self._ended is not None and threading.get_ident() != self._closer:
             what, why = self._ended
-            raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self._serial)
+            raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self.serial)
         if self.hindered is not None:
             self.hindered()
 
@@ -83,7 +84,7 @@ class Access:
             return  # the first end is the one that errors name
         after = f", after {after}" if after else ""
         self._closer = threading.get_ident()
-        self._ended = (f"board {self._serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
+        self._ended = (f"board {self.serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
         if self.is_inherited:
             return  # a fork has no copy of its parent's threads, and one of them may have held the lock
         deadline = Deadline(_DRAIN_LIMIT_S)

@@ -11,6 +11,7 @@ from hil.dutlink.asked import uncounted
 from hil.dutlink.console import Console
 from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
 from hil.dutlink.firmware import check_firmware
+from hil.dutlink.held_boards import held_boards
 from hil.dutlink.login import LOGIN_PROMPT
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import OFF_AMPS, Power
@@ -236,7 +237,7 @@ def open_board(
     limit_s: float = ANSWER_LIMIT_S,
     console: bool = True,
 ) -> Board:
-    """Open a board.
+    """Open a board. In a run, that is a board which this process holds.
 
     Args:
         host: Where it is plugged in.
@@ -251,12 +252,14 @@ def open_board(
         NoUsbBackendError, BoardAbsentError, BoardInBootLoaderError, BoardDeniedError, BoardBusyError,
             BoardLostError: It cannot be used.
         FirmwareTooOldError: It lacks what this driver needs.
+        NotLeasedError: This process belongs to a run, and does not hold the board.
     """
-    reached = reach(host, serial, limit_s)
+    reached = reach(host, serial or held_boards.the_one_for(host), limit_s)
     sighting = reached.sighting
     if reached.link is None or sighting.firmware is None:
         raise sighting.error or HilError(f"board {serial} cannot be opened")
     try:
+        held_boards.admit(host, reached.link.access)
         check_firmware(sighting.firmware, reached.link.serial)
     except HilError:
         reached.let_go()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards
+from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.lease import hold
 
@@ -92,7 +93,7 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
 
 def _stored_name(host: Host, serial: str) -> str:
     try:
-        with open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
+        with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
             return board.settings.read().name
     except HilError:
         return ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import ANSWER_LIMIT_S
+from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
@@ -49,7 +50,7 @@ def make_safe(
         UnavailableError: It cannot be reached.
         BoardFaultError: It did not do it, or its DUT still draws current.
     """
-    with open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
+    with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
         bring_to_safety(board, policy)
         hold(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps

@@ -31,6 +31,7 @@ from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
@@ -157,6 +158,10 @@ class BoardKeeper:
             SimulatorError: They cannot be reached.
         """
         return self._hosts.usbip_ports()
+
+    def device_folders(self) -> set[Path]:
+        """Return where the device nodes of this run's simulated boards are, as far as these run by now."""
+        return self._hosts.device_folders()
 
     def host(self) -> Host | None:
         """Return the host that the run was asked to use; None: another machine's, or it cannot be reached."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.held_boards import held_boards
 from hil.dutlink.sequence import unlike
 from hil.dutlink.waiting import Deadline
 from hil.errors import (
@@ -126,7 +127,9 @@ class BoardFinder:
         if held.lease is not None:
             held.lease.follow_board()
         wiring = self._hosts.wiring_of(serial, self._lab) if held.lease is not None else None
-        held.take(open_board(held.host, serial, wiring, limit_s=self._patience_s(serial)))
+        with held_boards.any_board():
+            board = open_board(held.host, serial, wiring, limit_s=self._patience_s(serial))
+        held.take(board)
         held.make_safe()
         held.lost = None
 
@@ -138,7 +141,8 @@ class BoardFinder:
         """
         host = self._hosts.fallback()
         with ExitStack() as undone:
-            board = open_board(host)
+            with held_boards.any_board():
+                board = open_board(host)
             undone.callback(board.close)
             board.make_safe()
             undone.pop_all()
@@ -360,7 +364,8 @@ class BoardFinder:
                 )
             self._hosts.note(test)
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
-            board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
+            with held_boards.any_board():
+                board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
         except BaseException:
             lease.release()  # nothing was done to it
             raise
@@ -392,7 +397,7 @@ class BoardFinder:
     def _read_card(self, host: Host, serial: str) -> BoardCard | HilError:
         """Ask a board for its name and tags; return why it does not tell them."""
         try:
-            with open_board(host, serial, limit_s=LISTING_S, console=False) as board:
+            with held_boards.any_board(), open_board(host, serial, limit_s=LISTING_S, console=False) as board:
                 return self.card_of(board)
         except HilError as error:
             return error

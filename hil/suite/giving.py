@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, BoardLostError, HilError, UnavailableError
 from hil.suite.ledger import describe_board, describe_image, describe_test
 from hil.suite.left_to_guard import LOOK_S, look_after
@@ -22,7 +24,6 @@ from hil.suite.wishes import ANY_BOARD, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from hil.dutlink.board import Board
     from hil.suite.boards import BoardKeeper
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from hil.suite.wishes import BoardCard
 
 __all__ = ["Giving"]
+
+SYSTEM_DEV = Path("/dev")
+"""Where the nodes of real boards are: in every run these are opened under a lease only."""
 
 
 class Giving:
@@ -69,6 +73,7 @@ class Giving:
         self._wish = ANY_BOARD
         self._given: str | None = None
         self._told: set[str] = set()
+        self._restricted: set[Path] = set()
         self._left: list[tuple[str, str, Path, float]] = []
 
     @property
@@ -264,6 +269,8 @@ class Giving:
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone."""
+        while self._restricted:
+            held_boards.lift(self._restricted.pop())
         if self._hosts is not None:
             self._hosts.close()
 
@@ -282,6 +289,7 @@ class Giving:
         self._block_simulated()
         if self.keeper.held is not None and self.keeper.error is None:
             held = self.keeper.held
+            self._restrict(held.host.dev)
             held.test = item.nodeid
             held.board.access.hindered = partial(self._resting.block.check, "a board of this run")
             in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
@@ -318,10 +326,22 @@ class Giving:
         return channel.is_last_hardware(nodeid) or (self._hosts is not None and self._hosts.is_extra)
 
     def _block_simulated(self) -> None:
-        """Keep no_hardware tests away from the simulated boards of this run, however they know of them."""
+        """Keep tests away from boards that they are not to use, however they know of them.
+
+        No_hardware tests do not reach the simulated boards of this run; the others open only boards that this
+        process holds.
+        """
+        self._restrict(SYSTEM_DEV)
         if self._keeper is not None or self._options.boards.simulated:
             with suppress(HilError):  # the tests that use them will say why
                 self._resting.block.ports |= self.keeper.usbip_ports()
+                for dev in self.keeper.device_folders():
+                    self._restrict(dev)
+
+    def _restrict(self, dev: Path) -> None:
+        if dev not in self._restricted:
+            self._restricted.add(dev)
+            held_boards.restrict(dev)
 
     def _is_over(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]

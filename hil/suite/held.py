@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.dutlink.held_boards import held_boards
 from hil.flash.progress_lines import ProgressLines
 from hil.lab.safe import bring_to_safety
 from hil.lab.safety import FORCE_OFF
@@ -56,6 +57,7 @@ class Held:
         """Use this object for the board from now on."""
         self.board = board
         self.replaced = False
+        held_boards.hold(self.host, board.serial)
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
             self.lease.on_guard_lost = self._use_no_more
@@ -63,7 +65,11 @@ class Held:
                 self._use_no_more(self.lease.guard_error)
 
     def _use_no_more(self, error: GuardError) -> None:
-        self.board.access.end("was taken from this run", why=f"{error.what} ({error.why})")
+        self._end("was taken from this run", f"{error.what} ({error.why})")
+
+    def _end(self, how: str, why: str) -> None:
+        """Refuse the board, through the run's own object and all that tests opened for themselves."""
+        held_boards.end(self.host, self.board.access, how, after=self.test, why=why)
 
     @property
     def is_fallback(self) -> bool:
@@ -87,7 +93,7 @@ class Held:
             how: What becomes of the board: `was given back`.
             why: Its cause.
         """
-        self.board.access.end(how, after=self.test, why=why)
+        self._end(how, why)
 
     def let_go(self, *, safe: bool) -> None:
         """Close the board and give it back: safe as it is, or left to its guard to be made so.
@@ -99,6 +105,7 @@ class Held:
                 after.callback(self.hosts.give_back)
             if self.lease is not None:
                 after.callback(self.lease.release if safe else self.lease.abandon)
+            self._end("was given back", "")
             self.board.close()
 
     def note(self, test: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
@@ -25,7 +26,6 @@ from hil.suite.wishes import ANY_BOARD, BoardCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hil.dutlink.wiring import Wiring
     from hil.suite.far_host import Sharing
@@ -97,8 +97,15 @@ class Hosts:
         """
         if self._boards.where is Where.RUNNING:
             self._ready_line()
+        return {int(ready["usbip_port"]) for ready in self._known()}
+
+    def device_folders(self) -> set[Path]:
+        """Return where the device nodes of this run's simulated boards are, as far as these run by now."""
+        return {Path(ready["dev"]) for ready in self._known()}
+
+    def _known(self) -> list[dict[str, Any]]:
         known = [process.ready for process in self._started] + [self._ready or {}]
-        return {int(ready["usbip_port"]) for ready in known if ready}
+        return [ready for ready in known if ready]
 
     def chosen_as_data(self) -> dict[str, Any] | None:
         """Return how another process reaches the chosen host: a call by name; None for this host's USB."""

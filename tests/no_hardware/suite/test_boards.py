@@ -48,7 +48,7 @@ class FakeBoard:
     settings = SimpleNamespace()
     busy_s = 0.0
     location = "bus 1 address 2"
-    access = SimpleNamespace(end=lambda *_, **__: None)
+    access = SimpleNamespace(serial=SERIAL, end=lambda *_, **__: None)
 
     def __init__(self) -> None:
         self.done: list[str] = []

@@ -1,0 +1,121 @@
+"""The boards that this process holds, and all the objects that were opened for each of them.
+
+Outside of runs `open_board` opens any board. A run restricts it to boards that this process holds: each other
+board may be in use by another worker or another run. The end of a lease ends every object of its board, also
+those that a test opened for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from hil.errors import NotLeasedError
+from hil.forked_child import forget_on_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.dutlink.access import Access
+    from hil.dutlink.host import Host
+
+__all__ = ["HeldBoards", "held_boards"]
+
+
+class HeldBoards:
+    """The boards that this process holds; a host is known by the folder of its device nodes."""
+
+    def __init__(self) -> None:
+        self._restricted: dict[Path, int] = {}
+        self._held: set[tuple[Path, str]] = set()
+        self._opened: dict[tuple[Path, str], WeakSet[Access]] = {}
+        self._turn = threading.RLock()
+        self._of_thread = threading.local()
+        forget_on_fork(self)
+
+    def close(self) -> None:
+        """In a forked child: hold no board, because a fork inherits no lease."""
+        self._turn = threading.RLock()
+        self._held.clear()
+
+    @contextmanager
+    def any_board(self) -> Iterator[None]:
+        """Let the calling thread open any board for a block: for code that goes by the leases itself."""
+        depth = getattr(self._of_thread, "depth", 0)
+        self._of_thread.depth = depth + 1
+        try:
+            yield
+        finally:
+            self._of_thread.depth = depth
+
+    def restrict(self, dev: Path) -> None:
+        """Restrict `open_board` on a host to the boards that this process holds, until `lift`."""
+        with self._turn:
+            self._restricted[dev] = self._restricted.get(dev, 0) + 1
+
+    def lift(self, dev: Path) -> None:
+        """Take back one `restrict`."""
+        with self._turn:
+            self._restricted[dev] -= 1
+            if not self._restricted[dev]:
+                del self._restricted[dev]
+
+    def hold(self, host: Host, serial: str) -> None:
+        """Let this process open a board: its lease began."""
+        with self._turn:
+            self._held.add((host.dev, serial))
+
+    def end(self, host: Host, own: Access, how: str, *, after: str = "", why: str = "") -> None:
+        """Refuse every object of a board that was opened in this process, and let none be opened any more.
+
+        Args:
+            host: Where the board is plugged in.
+            own: The lease holder's access; the calling thread keeps it, to make the board safe.
+            how: What becomes of the board: `was given back`.
+            after: The test after which that is.
+            why: Its cause.
+        """
+        key = (host.dev, own.serial)
+        with self._turn:
+            self._held.discard(key)
+            opened = list(self._opened.pop(key, ()))
+        own.end(how, after=after, why=why)
+        for access in opened:  # without the turn: `end` waits for transfers of other threads
+            if access is not own:
+                access.end(how, after=after, why=why)
+                access.finish()
+
+    def the_one_for(self, host: Host) -> str | None:
+        """Return the board to open if a test names none: in a run, one that this process holds."""
+        if not self._is_restricted(host):
+            return None
+        return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
+
+    def admit(self, host: Host, access: Access) -> None:
+        """Note that a board was opened.
+
+        Raises:
+            NotLeasedError: This process belongs to a run, and does not hold the board.
+        """
+        key = (host.dev, access.serial)
+        with self._turn:
+            if self._is_restricted(host) and key not in self._held:
+                raise NotLeasedError(
+                    f"board {access.serial} was opened without a lease",
+                    why="in a run, a test opens only the board that it was given: another worker, or another "
+                    "run, may hold each other one",
+                    remedy="ask for the fixture: def test_x(dutlink); for a certain board mark the test: "
+                    '@pytest.mark.hardware(tags="...")',
+                    serial=access.serial,
+                )
+            self._opened.setdefault(key, WeakSet()).add(access)
+
+    def _is_restricted(self, host: Host) -> bool:
+        return host.dev in self._restricted and not getattr(self._of_thread, "depth", 0)
+
+
+held_boards = HeldBoards()
+"""The one of this process."""
