@@ -142,4 +142,4 @@ class Imitator:
                 self._bench.after(leaves_s + rng.uniform(0.05, 0.3), self._come)
 
     def _come(self) -> None:
-        plug_in(self._bench, self._stranger, self._socket, "AB00")
+        plug_in(self._bench, self._stranger, self._socket, "AB00" if self._socket == "2-8" else "ZZ99")

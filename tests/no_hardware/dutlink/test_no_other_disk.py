@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 QUICK_SEEDS, QUICK_AT_ONCE = 24, 8
 SEEDS, AT_ONCE = 1000, 25
 JUST_NOW_S = 0.5
-"""A cable that a hand swaps while a disk is opened is seen by the next look."""
+"""A cable that a hand swaps while a disk is opened is seen by the next look; as it turns, it is a mux."""
 
 _TAGS = (b"for board 0; ", b"for board 1; ")
 _BOOT_SECTOR = bytes(510) + b"\x55\xaa"
@@ -51,12 +52,20 @@ class Judge:
         self.counts = counts
         self.failures: list[str] = []
         self._may_have = [{0}, {1}]
+        self._turned_s = [0.0, 0.0]
+        for index, link in enumerate(bench.links):
+            link.on_turn.append(partial(self._turned, index))
+
+    def _turned(self, index: int, _position: str) -> None:
+        self._turned_s[index] = self.bench.clock.now()
 
     def claimed(self, index: int, node: Path, verb: str) -> None:
         """Take note that a board calls a disk its stick."""
         self.counts[f"{verb}: proven"] += 1
         link = self.bench.links[index]
-        if self.bench.clock.now() - self.hands.swapped_s > JUST_NOW_S and (
+        swapped_s = self.hands.swapped_s
+        just_now = max(self.bench.clock.now() - swapped_s, 0), abs(self._turned_s[index] - swapped_s)
+        if min(just_now) > JUST_NOW_S and (
             node.resolve() != link.stick._node.path or link.position.value != "host"
         ):
             self.failures.append(f"{verb}: {node} was called the stick of board {index}")
