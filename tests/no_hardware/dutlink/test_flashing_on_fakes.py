@@ -22,6 +22,9 @@ class FakeDisk:
     written_bytes: int
     usb_names: tuple[str, ...] = ("1234", "5678", "AB00", "2-1")
 
+    def hold(self) -> None:
+        """Keep nothing open."""
+
 
 class FakeStorage:
     """Gives the disks that it was made of, one for each claim."""
@@ -32,7 +35,7 @@ class FakeStorage:
     def claim(self, **_: Any) -> FakeDisk:
         return self._disks.pop(0)
 
-    def off(self) -> None:
+    def off(self, **_: Any) -> None:
         """Do nothing."""
 
 

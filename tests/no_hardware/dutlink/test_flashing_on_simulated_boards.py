@@ -323,7 +323,7 @@ def test_a_file_that_appears_where_a_stick_is_wired_is_refused(
                 planted.write_bytes(b"precious")
 
         board.storage._link.send = plant  # type: ignore[method-assign]
-        with pytest.raises(errors.WrongDiskError, match="no disk that the kernel lists"):
+        with pytest.raises(errors.WrongDiskError, match="planted is not proven to be the board's stick"):
             board.storage.flash(image)
 
     assert planted.read_bytes() == b"precious"
