@@ -212,6 +212,7 @@ def test_a_map_of_sixty_megabytes_costs_little_memory(tmp_path: Path) -> None:
     assert "far larger than any block map" in said
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "filler", ["<a/>" * 500_000, "<a>" * 500_000, "<Range>1</Range>" * 100_000, "<BlockMap/>" * 100_000]
 )
