@@ -287,7 +287,7 @@ def _board(config: pytest.Config, boards: BoardsOption) -> str:
         raise UsageError(
             "--hil-board is empty",
             why="a variable that is not set is no board's name, and no leave to use any board",
-            remedy="leave --hil-board out for any board",
+            remedy="--hil-board SERIAL_OR_NAME, or leave it out: any board will do then",
         )
     if board and boards.where is Where.NOWHERE:
         raise UsageError(
