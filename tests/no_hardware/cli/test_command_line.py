@@ -228,6 +228,16 @@ def test_a_shell_that_asks_is_answered() -> None:
     assert ran.stdout.strip() == "plain,power"
 
 
+@pytest.fixture
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lock folder of the test's own, and no lab file."""
+    folder = tmp_path / "locks"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+    monkeypatch.setenv("HIL_LAB", "none")
+    return folder
+
+
 def test_places_and_boards_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "locks"
     folder.mkdir(mode=0o700)
@@ -242,31 +252,19 @@ def test_places_and_boards_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert offered == [["jetson-1", "5a1c0e01"], ["jetson-1"], []]
 
 
-def test_completion_offers_no_name_that_a_shell_would_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "locks"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
-    monkeypatch.setenv("HIL_LAB", "none")
+def test_completion_offers_no_name_that_a_shell_would_run(locks: Path) -> None:
     for name in ("$(touch x)", "a;b", "a b", "`id`", "5a1c0e01", "a\nb"):
-        folder.joinpath(f"hil-board-{name}.json").write_bytes(b"")
+        locks.joinpath(f"hil-board-{name}.json").write_bytes(b"")
 
     offered = [item.value for item in complete_board(click.Context(cli), click.Option(["--board"]), "")]
 
     assert offered == ["5a1c0e01"]
 
 
-def test_of_many_boards_those_that_were_held_last_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "locks"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
-    monkeypatch.setenv("HIL_LAB", "none")
+def test_of_many_boards_those_that_were_held_last_complete(locks: Path) -> None:
     for number in range(20):
-        write_record(folder, f"5a1c0e{number:02}", BoardRecord())
-        os.utime(folder / f"hil-board-5a1c0e{number:02}.json", (number, number))
+        write_record(locks, f"5a1c0e{number:02}", BoardRecord())
+        os.utime(locks / f"hil-board-5a1c0e{number:02}.json", (number, number))
 
     offered = [item.value for item in complete_board(click.Context(cli), click.Option(["--board"]), "")]
 
