@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from watched_boards import WatchedBoards
 
-SETTLED_LIMIT_S = 15.0
+SETTLED_LIMIT_S = 60.0
 """How long guards may need after a run, at boards that answer."""
 
 LOOK_EVERY_S = 0.03

@@ -203,7 +203,7 @@ def test_lease_that_is_ended_ends_its_command_and_all_its_children(
         (os.kill if whom == "process" else os.killpg)(process.pid, number)
         process.wait(LIMIT_S)
 
-        assert until(lambda: not sleeping(*seconds), 10)
+        assert until(lambda: not sleeping(*seconds), 60)
     with hold(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 STICK_BYTES = 16 * MIB
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consol
     chatty = consoles.plug("usb-Chatty")
     with ConsoleHunt(consoles.dev, SERIAL) as hunt:
         os.write(chatty, WORDS)
-        assert until(lambda: any(heard.position for heard in hunt._heard.values()), 10)
+        assert until(lambda: any(heard.position for heard in hunt._heard.values()), 60)
         hunt.power_comes_now()
         os.write(chatty, WORDS)
         os.write(own, b"\xff\x00" * 40)

@@ -14,7 +14,7 @@ from hil.lab.controller_watch import GONE_STATUS, stop_with
 
 HIL = Path(controller_watch.__file__).parents[2]
 HERE = Path(__file__).parent
-SOON_S = 10.0
+SOON_S = 60.0
 
 CONTROLLER = """
 import subprocess, sys, time

@@ -22,7 +22,7 @@ from hil.lab.lease import Waiting, hold, hold_any, holder_of
 from hil.lab.waiting_line import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
-SOON_S = 20.0
+SOON_S = 60.0
 HIL = Path(lease.__file__).parents[2]
 
 WAITER = """

@@ -79,7 +79,7 @@ def test_simulated_boards_leave_files_only_if_they_come_back(
         use(locks, simulator.serials()[0])
         StickSockets(simulator.serials()[0], locks).keep(LEARNED)
 
-    assert until(lambda: bool(files_of_boards(locks)) == keeps_state, 5)
+    assert until(lambda: bool(files_of_boards(locks)) == keeps_state, 60)
 
 
 def test_lock_folder_of_tests_is_not_the_machines_own() -> None:

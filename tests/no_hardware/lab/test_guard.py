@@ -21,7 +21,7 @@ from hil.lab.safety import Safety
 
 SERIAL = "5a1c0e01"
 HERE = Path(__file__).parent
-SOON_S = 10.0
+SOON_S = 60.0
 PIDFD = Path(f"/proc/self/fd/{os.pidfd_open(os.getpid())}").readlink().name.partition(":[")[0]
 
 HOLDER = """

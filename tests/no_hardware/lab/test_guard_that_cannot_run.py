@@ -19,7 +19,7 @@ from hil.lab.lease import hold
 from hil.lab.safety import Safety
 
 SERIAL = "5a1c0e01"
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL, OTHER = "5a1c0e01", "0df10035"
-SOON_S = 20.0
+SOON_S = 60.0
 HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path

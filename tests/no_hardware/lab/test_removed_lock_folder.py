@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SERIAL = "5a1c0e01"
 HERE = Path(__file__).parent
-SOON_S = 10.0
+SOON_S = 60.0
 
 RUN = """
 import sys

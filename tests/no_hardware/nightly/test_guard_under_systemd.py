@@ -12,7 +12,7 @@ from hil.dutlink.waiting import until
 
 pytestmark = pytest.mark.thorough  # processes
 LAB = Path(__file__).parents[1] / "lab"
-SOON_S = 20.0
+SOON_S = 60.0
 HOLDER = """
 import os, sys
 from pathlib import Path

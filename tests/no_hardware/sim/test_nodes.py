@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
 
 FORCE_ON = (0x41, 1, 3, 3)
-LIMIT_S = 5.0
+LIMIT_S = 60.0
 PROMPT = b"boot> "
 CTRL_B = b"\x02"
 

@@ -18,7 +18,7 @@ from hil.sim.process import SimulatorProcess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 COMMAND = [sys.executable, "-m", "hil.cli.main", "sim"]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
 
 pytest_plugins = ["pytester"]
-SOON_S = 20.0
+SOON_S = 60.0
 BROKEN = """
 import sys
 sys.executable = "/bin/false"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
 
 pytest_plugins = ["pytester"]
-SOON_S = 20.0
+SOON_S = 60.0
 WORKER = """
 import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 def nothing() -> None:
