@@ -18,6 +18,7 @@ from hil.errors import ConsoleError, HilError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.cli.console_output import Output
     from hil.cli.console_screens import Screen
     from hil.cli.console_talk import Talk
     from hil.dutlink.board import Board
@@ -29,6 +30,9 @@ _KEYBOARD = 0
 
 _REACTION_S = 0.5
 """How long a board may take to say that it left console mode."""
+
+_STALLED_S = 0.3
+"""How long an output that stalls is given for the last words, in seconds."""
 
 _KILLED = 128
 """What shells add to the number of the signal that ended a program."""
@@ -57,6 +61,7 @@ def console(
     hil console --power-on --transcript boot.txt
     hil --json console --read-only
     """  # noqa: D301 - click's own escape
+    from hil.cli.console_output import Output  # noqa: PLC0415 - for this command alone
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
@@ -66,7 +71,8 @@ def console(
         try:
             session.enter_context(ended_by_signals())
             board = session.enter_context(using(asked, "hil console"))
-            _talk(board, [_shown(as_json=as_json), *kept], keys, power_on=power_on)
+            output = Output(sys.stdout.fileno())
+            _talk(board, [_shown(output, as_json=as_json), *kept], output, keys, power_on=power_on)
         except EndedError as ended:
             return Answer(None, _KILLED + ended.number)
         except HilError:  # some are an OSError, too
@@ -78,7 +84,7 @@ def console(
     return Answer(None)
 
 
-def _talk(board: Board, screens: list[Screen], keys: int | None, *, power_on: bool) -> None:
+def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None, *, power_on: bool) -> None:
     """Open the console, and talk until that is over."""
     from hil.cli.console_talk import Talk  # noqa: PLC0415 - as above
 
@@ -88,30 +94,31 @@ def _talk(board: Board, screens: list[Screen], keys: int | None, *, power_on: bo
     if power_on:
         board.power.on(wait=False)
     with ExitStack() as session:
-        talk = Talk(board.console, screens, keys)
+        talk = Talk(board.console, screens, output, keys)
         session.callback(_restore_mode, board, talk)
         if keys is not None:
             session.enter_context(raw(keys))
-        session.enter_context(_closing(screens))
+        session.enter_context(_closing(screens, output))
         talk.run()
     _say(f"left the console of board {board.serial}")
 
 
 @contextmanager
-def _closing(screens: list[Screen]) -> Iterator[None]:
+def _closing(screens: list[Screen], output: Output) -> Iterator[None]:
     try:
         yield
     finally:
         for screen in screens:
             screen.close()
+        output.flush(_STALLED_S)
 
 
-def _shown(*, as_json: bool) -> Screen:
+def _shown(output: Output, *, as_json: bool) -> Screen:
     from hil.cli.console_screens import JsonLines, PlainLines, Terminal  # noqa: PLC0415 - as above
 
     if as_json:
-        return JsonLines(sys.stdout)
-    return Terminal(sys.stdout.fileno()) if sys.stdout.isatty() else PlainLines(sys.stdout)
+        return JsonLines(output)
+    return Terminal(output) if os.isatty(output.descriptor) else PlainLines(output)
 
 
 def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
@@ -124,6 +131,10 @@ def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
 
     if transcript is None:
         return []
+    if transcript.is_fifo() or transcript.is_socket():
+        raise UsageError(
+            f"{transcript} cannot be written", why="it is a named pipe or a socket", remedy="name a file"
+        )
     try:
         is_raw = transcript.suffix == ".raw"
         file = BytesFile(transcript) if is_raw else TimedFile(transcript, "console, by hil console")
@@ -160,5 +171,10 @@ def _forget_output() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
-    sys.stderr.flush()
+    """Tell the user, unless standard error stalls as well."""
+    from hil.cli.console_output import Output  # noqa: PLC0415 - as above
+
+    told = Output(sys.stderr.fileno())
+    told.write(f"hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
+    with suppress(OSError):
+        told.flush(_STALLED_S)

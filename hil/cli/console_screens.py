@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
@@ -16,6 +15,7 @@ from hil.evidence.timed_text import TimedText
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.cli.console_output import Output
     from hil.dutlink.transcript import Event
 
 __all__ = ["BytesFile", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
@@ -39,44 +39,42 @@ class Screen(Protocol):
 class Terminal:
     """A terminal gets the DUT's bytes as they are: it is what a console is for."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, output: Output) -> None:
+        self._output = output
 
     def show(self, event: Event) -> None:
         """Write the bytes."""
         if isinstance(event, Chunk):
-            _write_all(self._descriptor, event.data)
+            self._output.write(event.data)
 
     def close(self) -> None:
         """Leave the terminal as one that the DUT has not touched."""
-        _write_all(self._descriptor, _AS_BEFORE)
+        self._output.write(_AS_BEFORE)
 
 
 class PlainLines:
     """A pipe or a file gets plain text, in which a CI that reads it finds no command."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._text = PlainText()
         self._commands = CiCommandFilter()
 
     def show(self, event: Event) -> None:
         """Write what is certain to be text."""
         if isinstance(event, Chunk):
-            self._file.write(self._commands.feed(self._text.feed(event.data)))
-            self._file.flush()
+            self._output.write(self._commands.feed(self._text.feed(event.data)))
 
     def close(self) -> None:
         """Write the rest."""
-        self._file.write(self._commands.feed(self._text.finish()) + self._commands.finish())
-        self._file.flush()
+        self._output.write(self._commands.feed(self._text.finish()) + self._commands.finish())
 
 
 class JsonLines:
     """One JSON object a line: `bytes` with `base64` and as plain `text`; `mark` for what was done; `end`."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._text = PlainText()
 
     def show(self, event: Event) -> None:
@@ -99,8 +97,7 @@ class JsonLines:
         self._write({"event": "end", "time_s": time.time(), "text": self._text.finish()})
 
     def _write(self, facts: dict[str, object]) -> None:
-        self._file.write(json.dumps(facts) + "\n")
-        self._file.flush()
+        self._output.write(json.dumps(facts) + "\n")
 
 
 class BytesFile:
@@ -138,9 +135,3 @@ class TimedFile:
         if not self._file.closed:
             with self._file:
                 self._lines.finish()
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

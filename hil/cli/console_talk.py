@@ -9,12 +9,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.event_queue import EventQueue
 from hil.dutlink.shell import ESCAPE
+from hil.dutlink.waiting import Deadline
 from hil.errors import HilError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from hil.cli.console_output import Output
     from hil.cli.console_screens import Screen
     from hil.dutlink.console import Console
     from hil.dutlink.transcript import Event
@@ -25,6 +28,9 @@ LEAVE: Final = b"\x1d"
 """Ctrl-], as telnet and many consoles have it."""
 
 _READ_BYTES: Final = 4096
+_HELD_BYTES: Final = 16 * 1024 * 1024
+_REST_S: Final = 0.3
+"""How long an output that stalls is given at the end, in seconds, for what came last."""
 
 
 class Talk:
@@ -33,17 +39,19 @@ class Talk:
     Args:
         console: Open.
         screens: Who shows what comes.
+        output: Where they write, if its reader can stall; up to 16 MiB wait for it.
         keys: Where keys come from; None: nothing is sent.
 
     Attributes:
         has_typed_escape: Whether the five Ctrl-B were typed by which a board leaves console mode.
     """
 
-    def __init__(self, console: Console, screens: Sequence[Screen], keys: int | None) -> None:
+    def __init__(self, console: Console, screens: Sequence[Screen], output: Output, keys: int | None) -> None:
         self._console = console
         self._screens = screens
+        self._output = output
         self._keys = keys
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._events: EventQueue[Event] = EventQueue(_HELD_BYTES)
         self._typed: SimpleQueue[bytes] = SimpleQueue()
         self._trouble: HilError | None = None
         self._newest_keys = b""
@@ -62,23 +70,33 @@ class Talk:
             poller.register(wake, select.POLLIN)
             if self._keys is not None:
                 poller.register(self._keys, select.POLLIN)
+            stalls = False
             while True:
                 ready = {descriptor for descriptor, _ in poller.poll()}
                 if wake in ready:
                     os.read(wake, _READ_BYTES)
-                self._show()
+                stalled, stalls = stalls, not self._show()
+                if stalls and not stalled:
+                    poller.register(self._output.descriptor, select.POLLOUT)
+                elif stalled and not stalls:
+                    poller.unregister(self._output.descriptor)
                 self._console.check()
                 if self._trouble is not None:
                     raise self._trouble
                 if self._keys in ready and not self._take_keys():
                     return
 
-    def _show(self) -> None:
-        with suppress(Empty):
-            while True:
-                event = self._events.get_nowait()
-                for screen in self._screens:
-                    screen.show(event)
+    def _show(self, limit_s: float = 0.0) -> bool:
+        """Show what came, waiting up to `limit_s` seconds for the output; False if it did not take all."""
+        deadline = Deadline(limit_s)
+        while self._output.flush(deadline.left_s):
+            try:
+                event = self._events.get(block=False)
+            except Empty:
+                return True
+            for screen in self._screens:
+                screen.show(event)
+        return False
 
     def _take_keys(self) -> bool:
         """Hand on what was typed; False when that was the last."""
@@ -110,7 +128,7 @@ class Talk:
         with ExitStack() as over:
             over.callback(os.close, waker)
             over.callback(os.close, wake)
-            over.callback(self._show)
+            over.callback(self._show, _REST_S)
             over.enter_context(self._sending(ring))
             over.callback(self._console.transcript.listen(take, from_start=True))
             yield wake

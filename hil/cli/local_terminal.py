@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EndedError", "ended_by_signals", "raw"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class EndedError(Exception):
@@ -26,12 +26,13 @@ class EndedError(Exception):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn signals that would end the process at once into `EndedError`, for a `with` block.
+    """Turn signals that would end the process into `EndedError`, for a `with` block; ignored ones stay so.
 
     Raises:
         EndedError: One of them came.
     """
-    before = {one: signal.signal(one, _end) for one in _SIGNALS}
+    heard = [one for one in _SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
+    before = {one: signal.signal(one, _end) for one in heard}
     try:
         yield
     finally:

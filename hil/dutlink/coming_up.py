@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.expecting import Expected
+from hil.dutlink.expecting import KEPT_BYTES, Expected
 from hil.dutlink.needles import Needle, patterns_of
 from hil.dutlink.waiting import Deadline
 
@@ -53,6 +53,10 @@ def wait_for_words(
                 return _expected(needle, bytes(haystack), span[0])
             if last:
                 return bytes(haystack)
+            surplus = len(haystack) - KEPT_BYTES
+            if surplus > KEPT_BYTES:
+                del haystack[:surplus]
+                needle.forget(surplus)
             bell.wait(min(_LOOK_EVERY_S, deadline.left_s))
     finally:
         end()

@@ -20,6 +20,9 @@ __all__ = ["KEPT_BYTES", "Chunk", "Event", "Mark", "MarkKind", "Transcript"]
 KEPT_BYTES = 32 * 1024 * 1024
 """The newest bytes that a transcript keeps: some 48 minutes of a DUT that never pauses at 115200 baud."""
 
+_KEPT_CHUNKS = 200_000
+"""A chunk takes some 200 bytes beside its data: single bytes must not fill the memory."""
+
 _KEPT_MARKS = 10_000
 
 
@@ -79,8 +82,8 @@ Event: TypeAlias = Chunk | Mark
 class Transcript:
     """What a console said since it was opened, the shell's words included.
 
-    Memory is bounded: beyond `kept_bytes` the oldest chunks are dropped, and counted. Positions count from
-    the first byte that ever came, dropped or not.
+    Memory is bounded: beyond `kept_bytes`, or 200,000 chunks, the oldest are dropped, and counted. Positions
+    count from the first byte that ever came, dropped or not.
 
     Attributes:
         shell: Notes of logins and commands, which are no events.
@@ -104,7 +107,7 @@ class Transcript:
             self._chunks.append(chunk)
             self._position = chunk.end
             self._size_bytes += len(data)
-            while self._size_bytes > self._kept_bytes and len(self._chunks) > 1:
+            while len(self._chunks) > 1 and self._is_too_much:
                 oldest = self._chunks.popleft()
                 self._size_bytes -= len(oldest.data)
                 self._dropped_bytes += len(oldest.data)
@@ -192,6 +195,10 @@ class Transcript:
     def __len__(self) -> int:
         """How many bytes are kept."""
         return self._size_bytes
+
+    @property
+    def _is_too_much(self) -> bool:
+        return self._size_bytes > self._kept_bytes or len(self._chunks) > _KEPT_CHUNKS
 
     def _kept_events(self) -> Iterator[Event]:
         return _merged(self._chunks, self._marks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TextIO
 
 from hil.dutlink.transcript import Chunk, MarkKind
 from hil.evidence.file_names import file_stem
+from hil.evidence.kept_part import KeptPart
 from hil.evidence.timed_text import TimedText
 
 if TYPE_CHECKING:
@@ -20,10 +21,19 @@ if TYPE_CHECKING:
 
     from hil.dutlink.transcript import Event, Mark
 
-__all__ = ["NEIGHBOUR_BYTES", "ConsoleRecord", "RunRecord"]
+__all__ = ["LITTLE_BYTES", "NEIGHBOUR_BYTES", "TEST_BYTES", "ConsoleRecord", "RunRecord"]
 
 NEIGHBOUR_BYTES: Final = 1024 * 1024
 """How much of what came between two tests is kept with the second one."""
+
+TEST_BYTES: Final = 128 * 1024 * 1024
+"""How much room the files of one test take: an hour of a DUT that never pauses at 115200 baud."""
+
+RUN_BYTES: Final = 1024 * 1024 * 1024
+"""How much room a board's files of the whole run take: ten hours of such a DUT."""
+
+LITTLE_BYTES: Final = 2 * 1024 * 1024
+"""How much room a test's files take in a run whose own files are full, or when a test is repeated."""
 
 _MOST_MARKS: Final = 10_000
 
@@ -38,12 +48,20 @@ class ConsoleRecord:
         board: The board's serial number.
         began: The note of the test's begin, which is named by it.
         neighbour: What came between the test before and that.
+        most_bytes: How much room they may take; see `KeptPart`.
 
     Raises:
         OSError: They cannot be written.
     """
 
-    def __init__(self, folder: Path, board: str, began: Mark, neighbour: Iterable[Chunk]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        board: str,
+        began: Mark,
+        neighbour: Iterable[Chunk],
+        most_bytes: int = TEST_BYTES,
+    ) -> None:
         test, stem = began.text, file_stem(began.text)
         folder.mkdir(parents=True, exist_ok=True)
         earlier = _earlier(folder / f"{stem}.json") if began.kind is MarkKind.TEST_AGAIN else {}
@@ -60,6 +78,8 @@ class ConsoleRecord:
         self._marks: list[list[object]] = earlier.get("marks", [])
         self._neighbour: list[list[int]] = earlier.get("neighbour", [])
         self._size_bytes = self._raw.tell()
+        room_bytes = most_bytes - self._size_bytes - lines.tell()
+        self._part = KeptPart(max(room_bytes, LITTLE_BYTES), self._keep)
         self._separator = ""
         self._index.write(json.dumps({"nodeid": test, "board": board})[:-1] + ', "chunks": [')
         for place in earlier.get("chunks", []):
@@ -67,7 +87,16 @@ class ConsoleRecord:
         self._add_neighbour(neighbour)
         self.add(began)
 
+    @property
+    def left_out_bytes(self) -> int:
+        """How many bytes were left out because there were too many; complete once it is closed."""
+        return self._part.left_out_bytes
+
     def add(self, event: Event) -> None:
+        """Keep one event, unless there are too many."""
+        self._part.add(event)
+
+    def _keep(self, event: Event) -> None:
         """Keep one event; a note's offset is that of the bytes before it."""
         if isinstance(event, Chunk):
             self._add_chunk(event)
@@ -84,6 +113,7 @@ class ConsoleRecord:
     def close(self) -> None:
         """End the list of chunks, and close the files."""
         with self._files:
+            self._part.finish()
             self._lines.finish()
             self._index.write(
                 f'],\n"marks": {json.dumps(self._marks)},\n"neighbour": {json.dumps(self._neighbour)}'
@@ -145,9 +175,18 @@ class RunRecord:
             self._files = files.pop_all()
         self._lines = TimedText(self._text, start_s)
         self._lines.head(title)
+        self._part = KeptPart(RUN_BYTES - self._raw.tell() - self._text.tell(), self._keep)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its files have taken all the room that they may take."""
+        return self._part.is_full
 
     def add(self, event: Event) -> None:
-        """Keep one event."""
+        """Keep one event, unless there are too many."""
+        self._part.add(event)
+
+    def _keep(self, event: Event) -> None:
         if isinstance(event, Chunk):
             self._raw.write(event.data)
         self._lines.add(event)
@@ -160,6 +199,7 @@ class RunRecord:
     def close(self) -> None:
         """Close the files."""
         with self._files:
+            self._part.finish()
             self._lines.finish()
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.transcript import Chunk, Mark, MarkKind
-from hil.evidence.console_record import NEIGHBOUR_BYTES, ConsoleRecord, RunRecord
+from hil.evidence.console_record import (
+    LITTLE_BYTES,
+    NEIGHBOUR_BYTES,
+    TEST_BYTES,
+    ConsoleRecord,
+    RunRecord,
+)
 from hil.evidence.following import Follower
 from hil.evidence.watch import Watch
 
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from hil.dutlink.transcript import Event
 
 __all__ = ["ConsoleRecorder", "KeptIn"]
+
+_NEIGHBOUR_CHUNKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,13 @@ class ConsoleRecorder:
         self.sync()
         return mark
 
+    def take_left_out_bytes(self) -> int:
+        """Return how many bytes were left out of the files of tests that ended since the last call."""
+        if self._files is None:
+            return 0
+        left_out, self._files.left_out_bytes = self._files.left_out_bytes, 0
+        return left_out
+
     def sync(self) -> None:
         """Return when all that came so far is kept, and was looked at."""
         self._follower.sync()
@@ -118,6 +133,7 @@ class _Files:
         self._test: ConsoleRecord | None = None
         self._between: deque[Chunk] = deque()
         self._between_bytes = 0
+        self.left_out_bytes = 0
 
     def add(self, event: Event) -> None:
         """Keep an event where it belongs."""
@@ -146,7 +162,8 @@ class _Files:
 
     def _begin(self, mark: Mark) -> None:
         self._end_test()
-        self._test = ConsoleRecord(self._folder, self._board, mark, self._between)
+        room_bytes = LITTLE_BYTES if self._run is not None and self._run.is_full else TEST_BYTES
+        self._test = ConsoleRecord(self._folder, self._board, mark, self._between, room_bytes)
         self._between.clear()
         self._between_bytes = 0
 
@@ -154,10 +171,13 @@ class _Files:
         if self._test is not None:
             record, self._test = self._test, None
             record.close()
+            self.left_out_bytes += record.left_out_bytes
 
     def _keep_between(self, chunk: Chunk) -> None:
         """Keep the newest of what comes between two tests: it goes in front of the second one's own."""
         self._between.append(chunk)
         self._between_bytes += len(chunk.data)
-        while self._between_bytes > NEIGHBOUR_BYTES and len(self._between) > 1:
+        while len(self._between) > 1 and (
+            self._between_bytes > NEIGHBOUR_BYTES or len(self._between) > _NEIGHBOUR_CHUNKS
+        ):
             self._between_bytes -= len(self._between.popleft().data)

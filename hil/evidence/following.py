@@ -7,10 +7,11 @@ core busy.
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.dutlink.transcript import Chunk, Event, Mark
+from hil.dutlink.event_queue import EventQueue
+from hil.dutlink.transcript import Chunk, Event
 from hil.dutlink.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -53,18 +54,16 @@ class Follower:
 
     def __init__(self, transcript: Transcript, handler: Handler, name: str) -> None:
         self._handler = handler
-        self._queue: SimpleQueue[Event | threading.Event | None] = SimpleQueue()
-        self._waiting_bytes = 0
-        self._dropped_bytes = 0
+        self._queue: EventQueue[threading.Event | None] = EventQueue(_QUEUED_BYTES)
         self._asked = threading.Event()
-        self._stop_listening = transcript.listen(self._take, from_start=True)
+        self._stop_listening = transcript.listen(self._queue.put, from_start=True)
         self._worker = threading.Thread(target=self._work, name=name, daemon=True)
         self._worker.start()
 
     def sync(self) -> None:
         """Return when every event up to now is handled."""
         done = threading.Event()
-        self._queue.put(done)
+        self._queue.put_order(done)
         self._asked.set()
         deadline = Deadline(PATIENCE_S)
         while self._worker.is_alive() and not deadline.passed and not done.wait(_LOOK_S):
@@ -73,22 +72,9 @@ class Follower:
     def close(self) -> None:
         """Handle what came until now, and end."""
         self._stop_listening()
-        self._queue.put(None)
+        self._queue.put_order(None)
         self._asked.set()
         self._worker.join(PATIENCE_S)
-
-    def _take(self, event: Event) -> None:
-        """Queue an event; called by the console's reader, one at a time."""
-        size = len(event.data) if isinstance(event, Chunk) else 0
-        if size and self._waiting_bytes > _QUEUED_BYTES:
-            self._dropped_bytes += size
-            return
-        if self._dropped_bytes:
-            text = f"{self._dropped_bytes} bytes are missing here: they came faster than they could be kept"
-            self._dropped_bytes = 0
-            self._queue.put(Mark(event.monotonic_s, event.time_s, text, event.position))
-        self._waiting_bytes += size
-        self._queue.put(event)
 
     def _work(self) -> None:
         going_on = True
@@ -107,8 +93,8 @@ class Follower:
                 if isinstance(event, threading.Event):
                     asking.append(event)
                 else:
-                    self._handle(event)
-                event = self._queue.get_nowait()
+                    self._handler.handle(event)
+                event = self._queue.get(block=False)
         except Empty:
             return True
         finally:
@@ -116,8 +102,3 @@ class Follower:
             for each in asking:
                 each.set()
         return False
-
-    def _handle(self, event: Event) -> None:
-        self._handler.handle(event)
-        if isinstance(event, Chunk):
-            self._waiting_bytes -= len(event.data)

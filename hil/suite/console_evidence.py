@@ -184,6 +184,10 @@ class ConsoleEvidence:
         """Complete the test's files; where none are kept, those of a failed test are written now."""
         try:
             test.end()
+            if left_out := self._recorder.take_left_out_bytes() if self._recorder is not None else 0:
+                self._ledger.not_kept.append(
+                    f"{left_out} bytes of the console of {test.nodeid}: it said too much to keep it all"
+                )
             if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
                 test.keep(folder)
         except OSError as error:

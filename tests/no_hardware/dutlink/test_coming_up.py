@@ -124,3 +124,14 @@ def test_a_console_that_is_gone_is_not_waited_for() -> None:
     transcript.append(b"half a lo")
 
     assert wait_for_words(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
+
+
+def test_waiting_for_words_keeps_no_more_of_a_flood_than_expect_does() -> None:
+    transcript = Transcript()
+    for _ in range(20):
+        transcript.append(b"x" * (1 << 20))
+
+    unmatched = wait_for_words(transcript, 0, "login: ", 0.3, lambda: False)
+
+    assert isinstance(unmatched, bytes)
+    assert len(unmatched) <= 8 << 20

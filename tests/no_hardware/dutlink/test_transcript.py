@@ -1,23 +1,40 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.dutlink import transcript
 from hil.dutlink.byte_stream import ByteStream
 from hil.dutlink.transcript import Transcript
+
+if TYPE_CHECKING:
+    import pytest
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20)))
 def test_a_transcript_keeps_the_newest_bytes_and_counts_the_rest(pieces: list[bytes]) -> None:
-    transcript = Transcript(kept_bytes=50)
+    kept = Transcript(kept_bytes=50)
     for piece in pieces:
-        transcript.append(piece)
+        kept.append(piece)
 
     everything = b"".join(pieces)
 
-    assert everything.endswith(transcript.data)
-    assert len(transcript) == len(transcript.data) <= 50
-    assert transcript.dropped_bytes + len(transcript) == len(everything)
+    assert everything.endswith(kept.data)
+    assert len(kept) == len(kept.data) <= 50
+    assert kept.dropped_bytes + len(kept) == len(everything)
+
+
+def test_a_transcript_keeps_no_more_than_so_many_chunks_however_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transcript, "_KEPT_CHUNKS", 10)
+    bytewise = Transcript()
+    for _ in range(100):
+        bytewise.append(b"x")
+
+    assert (len(bytewise), bytewise.dropped_bytes) == (10, 90)
 
 
 def test_what_is_put_back_comes_first_again() -> None:

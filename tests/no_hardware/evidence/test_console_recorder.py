@@ -209,7 +209,7 @@ class Slow:
 def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(following, "_QUEUED_BYTES", 1000)
+    monkeypatch.setattr(following, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
     transcript, slow = Transcript(), Slow()
     follower = Follower(transcript, slow, "slow")
     for _ in range(10):

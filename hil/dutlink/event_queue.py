@@ -1,0 +1,68 @@
+"""A transcript's events on their way to a thread that may be slow, in bounded memory."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from hil.dutlink.transcript import Chunk, Mark
+
+if TYPE_CHECKING:
+    from hil.dutlink.transcript import Event
+
+__all__ = ["EventQueue"]
+
+_EVENT_BYTES: Final = 256
+"""Memory that an event takes beside its data: many short chunks must not take more than a few long ones."""
+
+OrderT = TypeVar("OrderT")
+
+
+class EventQueue(Generic[OrderT]):
+    """Events, and orders between them, which one thread puts in and another thread takes out.
+
+    While too much waits, chunks are dropped and counted; notes and orders are not. A note before the next
+    chunk that is queued says how many bytes are missing.
+
+    Args:
+        most_bytes: How much memory the waiting events may take, in bytes.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._queue: SimpleQueue[Event | OrderT] = SimpleQueue()
+        self._put_bytes = 0
+        self._taken_bytes = 0
+        self._dropped_bytes = 0
+
+    def put(self, event: Event) -> None:
+        """Queue an event, or drop it; called by the thread that reads the console."""
+        if isinstance(event, Chunk):
+            size = _EVENT_BYTES + len(event.data)
+            if self._put_bytes - self._taken_bytes + size > self._most_bytes:
+                self._dropped_bytes += len(event.data)
+                return
+            self._put_bytes += size
+        if self._dropped_bytes:
+            text = f"{self._dropped_bytes} bytes are missing here: they came faster than they could be kept"
+            self._dropped_bytes = 0
+            self._queue.put(Mark(event.monotonic_s, event.time_s, text, event.position))
+        self._queue.put(event)
+
+    def put_order(self, order: OrderT) -> None:
+        """Queue an order, which follows all events that were put in before it."""
+        self._queue.put(order)
+
+    def get(self, *, block: bool = True) -> Event | OrderT:
+        """Take the next one out.
+
+        Args:
+            block: Wait for it.
+
+        Raises:
+            queue.Empty: There is none, and `block` is false.
+        """
+        taken = self._queue.get(block=block)
+        if isinstance(taken, Chunk):
+            self._taken_bytes += _EVENT_BYTES + len(taken.data)
+        return taken
