@@ -264,10 +264,12 @@ class GuardedLease:
         if guard is None:
             self._lease.release()
             return
-        write_record(self._folder, self.serial, change(read_record(self._folder, self.serial)))
-        guard.release()
-        self._lease.release()
-        guard.join()
+        try:
+            write_record(self._folder, self.serial, change(read_record(self._folder, self.serial)))
+        finally:  # a lease that is kept would lock others out until this process ends
+            guard.release()
+            self._lease.release()
+            guard.join()
 
 
 def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: bool = False) -> GuardedLease:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from hil.suite.attempts import tell_skipped
+from hil.suite.containment import contained
 from hil.suite.ledger import forget_judgement, overrule_judgement
-from hil.suite.resting import ENDS_THE_RUN, raise_together
+from hil.suite.resting import raise_together
 from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -179,12 +180,8 @@ class BoardTests:
         """End what rests on the board in the tear-down of the last test on it; all errors are this test's."""
         errors: list[BaseException] = []
         result = None
-        try:
+        with contained(errors.append):
             result = yield
-        except ENDS_THE_RUN:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an outcome
-            errors.append(error)
         with self._block.lifted():
             errors += self._boards.end_resting(item, nextitem, failed=errors)
         raise_together(errors, f"errors in the tear-down of {item.nodeid}")

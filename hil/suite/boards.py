@@ -23,8 +23,8 @@ from hil.errors import (
     Verdict,
 )
 from hil.lab.safety import LEAVE
+from hil.suite.containment import contained
 from hil.suite.finder import GLANCE_S, BoardFinder
-from hil.suite.resting import ENDS_THE_RUN
 from hil.suite.selection import Kind
 from hil.suite.verdicts import REASONS
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
@@ -88,13 +88,13 @@ class BoardKeeper:
             serial: The board that the controller has given to this worker, if it gives out boards.
         """
         self.error = None
-        try:
+        with contained(self.fail):
             self._prepare(kind, test, wish, serial)
-        except ENDS_THE_RUN:
-            raise
-        except BaseException as error:  # noqa: BLE001 - raised again by the test that it belongs to
-            self.error = error
-            error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error for the present test, which has no board, to raise."""
+        self.error = error
+        error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
 
     @property
     def faults(self) -> dict[str, BoardFaultError]:
@@ -306,7 +306,7 @@ class BoardKeeper:
             return ""
         if held.board.serial not in self._names:
             self._names[held.board.serial] = ""
-            with suppress(HilError):
+            with suppress(Exception):  # asked between tests, where no error is an outcome
                 self._names[held.board.serial] = self._finder.card_of(held.board).name
         return self._names[held.board.serial]
 

@@ -6,6 +6,7 @@ What is kept and how is `hil.evidence`'s; here it meets the tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from hil.errors import HilError
 from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.console_test import ConsoleTest
 from hil.suite.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.containment import contained, told
 from hil.suite.plain_reports import make_plain
 from hil.suite.power_evidence import BoardHolder
 from hil.suite.run_identity import identity_of
@@ -99,12 +101,15 @@ class ConsoleEvidence:
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
-        self._test = test = self._begin(item, board)
+        with contained(partial(self._not_kept, item.nodeid)):
+            self._test = self._begin(item, board)
         try:
             return (yield)
         finally:
-            self._test, self._last = None, test
-            self._end(test)
+            test, self._test = self._test, None
+            if test is not None:
+                self._last = test
+                self._end(test)
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # what the body raises goes before
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -127,10 +132,12 @@ class ConsoleEvidence:
         """Show what the console said in the report of a failure."""
         test = self._test
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
-            test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
+            with contained(partial(self._not_kept, item.nodeid)):
+                test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
         report = yield
         if test is not None and report.failed:
-            self._show(test, item, report)
+            with contained(partial(self._not_kept, item.nodeid)):
+                self._show(test, item, report)
         if test is not None:
             make_plain(report)
         return report
@@ -138,11 +145,13 @@ class ConsoleEvidence:
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """Complete the files; tell what came behind the last test while a worker can still tell it."""
-        self._tell_late_trouble()
+        with contained(partial(self._not_kept, "the last test")):
+            self._tell_late_trouble()
         try:
             return (yield)
         finally:
-            self._close()
+            with contained(partial(self._not_kept, "the last test")):
+                self._close()
 
     def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
         recorder = self._follow(board)
@@ -182,7 +191,7 @@ class ConsoleEvidence:
 
     def _end(self, test: ConsoleTest) -> None:
         """Complete the test's files; where none are kept, those of a failed test are written now."""
-        try:
+        with contained(partial(self._not_kept, test.nodeid)):
             test.end()
             if left_out := self._recorder.take_left_out_bytes() if self._recorder is not None else 0:
                 self._ledger.not_kept.append(
@@ -190,8 +199,10 @@ class ConsoleEvidence:
                 )
             if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
                 test.keep(folder)
-        except OSError as error:
-            self._ledger.not_kept.append(f"the console of {test.nodeid} cannot be kept: {error}")
+
+    def _not_kept(self, test: str, error: BaseException) -> None:
+        why = error if isinstance(error, OSError) else told(error)
+        self._ledger.not_kept.append(f"the console of {test} cannot be kept: {why}")
 
     def _fail_on_trouble(self, item: pytest.Item) -> None:
         """Fail the test that runs for what its DUT said.

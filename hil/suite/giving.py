@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.held_boards import held_boards
-from hil.errors import BoardBusyError, BoardLostError, HilError, UnavailableError
+from hil.errors import BoardBusyError, BoardLostError, HilError
+from hil.suite.containment import contained, told
 from hil.suite.ledger import describe_board, describe_image, describe_test
 from hil.suite.left_to_guard import LOOK_S, look_after
 from hil.suite.resting import raise_together
@@ -113,7 +114,7 @@ class Giving:
 
     def cards(self) -> list[BoardCard]:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
-        with suppress(UnavailableError):
+        with suppress(Exception):
             return self.keeper.cards(with_words=True)
         return []
 
@@ -153,10 +154,13 @@ class Giving:
             False if the test shall not begin here: its board cannot be used, and the controller of a parallel
             run, which gave it to this worker, gives the test to another board.
         """
-        kind = kind_of(item)
-        describe_test(item, kind)
-        if not _takes_a_board(item):
-            return True
+        describe_test(item, kind_of(item))
+        if _takes_a_board(item):
+            with contained(self._late_errors.append):  # `check` raises them
+                return self._get(item, nextitem, kind_of(item))
+        return True
+
+    def _get(self, item: pytest.Item, nextitem: pytest.Item | None, kind: Kind) -> bool:
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
         hasty = channel is not None and nextitem is not None and not channel.is_patient(item.nodeid)
@@ -194,13 +198,15 @@ class Giving:
 
     def over(self, item: pytest.Item) -> None:
         """Note which image was flashed, before the last report of a test is made."""
-        if self._keeper is not None and self._keeper.held is not None:
-            describe_image(item, self._keeper.held)
+        with contained(partial(self.keep_trouble, f"after {item.nodeid}")):
+            if self._keeper is not None and self._keeper.held is not None:
+                describe_image(item, self._keeper.held)
 
     def after(self, item: pytest.Item) -> None:
         """Give the board back after the last test that needs it, or if the controller does not lend it."""
-        if self._is_last(item.nodeid) or self._is_borrowed_elsewhere():
-            self.give_back()
+        with contained(partial(self.keep_trouble, f"after {item.nodeid}")):
+            if self._is_last(item.nodeid) or self._is_borrowed_elsewhere():
+                self.give_back()
 
     def end_resting(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
@@ -219,12 +225,10 @@ class Giving:
 
     def cool(self, item: pytest.Item) -> None:
         """End what rests on the board, and leave its DUT without power until it is cold."""
-        try:
+        with contained(partial(self.keep_trouble, f"before {item.nodeid} was repeated")):
             self._end_fixtures()
             if self._keeper is not None:
                 self._keeper.cool()
-        except HilError as error:
-            self._ledger.trouble.append(f"before {item.nodeid} was repeated: {error}")
 
     def lost(self) -> None:
         """Tell the controller, if it gives out boards, that this process's board cannot be used."""
@@ -242,13 +246,14 @@ class Giving:
                 self._keeper.release(why)
             if held is not None:
                 self._forget_left(held.board.serial)
-        except HilError as error:
-            self._ledger.trouble.append(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lease was given up
+            trouble = str(error) if isinstance(error, HilError) else told(error)
+            self._ledger.trouble.append(trouble)
             if held is not None and held.lease is not None:
                 wait_s = (
                     0.0 if isinstance(error, BoardLostError) else LOOK_S
                 )  # a lost one is not made safe soon
-                self._left.append((str(error), held.board.serial, held.lease.folder, wait_s))
+                self._left.append((trouble, held.board.serial, held.lease.folder, wait_s))
             if not isinstance(error, BoardLostError):  # its tests have told, as skips
                 self._ledger.unsafe = True
 
@@ -258,7 +263,18 @@ class Giving:
             self._left.remove(entry)
             self._ledger.trouble.remove(entry[0])
 
-    def look_after_left(self) -> None:
+    def keep_trouble(self, when: str, error: BaseException) -> None:
+        """Have the run fail, and its summary tell an error that no test is left to raise."""
+        self._ledger.trouble.append(f"{when}: {told(error)}")
+        self._ledger.unsafe = True
+
+    def end(self) -> None:
+        """Give the board back, and tell what became of those that were left to guards."""
+        for act in (self.give_back, self._look_after_left):
+            with contained(partial(self.keep_trouble, "at the end of the run")):
+                act()
+
+    def _look_after_left(self) -> None:
         """Tell the ledger what became of the boards that this process left to their guards."""
         for trouble, serial, folder, wait_s in self._left:
             is_safe, told = look_after(folder, serial, wait_s)
@@ -272,7 +288,8 @@ class Giving:
         while self._restricted:
             held_boards.lift(self._restricted.pop())
         if self._hosts is not None:
-            self._hosts.close()
+            with contained(lambda error: self.show(f"hil: simulated boards did not end: {told(error)}")):
+                self._hosts.close()
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
@@ -333,7 +350,7 @@ class Giving:
         """
         self._restrict(SYSTEM_DEV)
         if self._keeper is not None or self._options.boards.simulated:
-            with suppress(HilError):  # the tests that use them will say why
+            with suppress(Exception):  # the tests that use them will say why
                 self._resting.block.ports |= self.keeper.usbip_ports()
                 for dev in self.keeper.device_folders():
                     self._restrict(dev)

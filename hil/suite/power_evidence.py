@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from hil.dutlink.asked import uncounted
 from hil.evidence.file_names import file_stem
+from hil.suite.containment import contained, told
 from hil.suite.ledger import describe_power
 from hil.suite.repeating import attempts_of
 from hil.suite.selection import Kind, kind_of
@@ -53,22 +55,27 @@ class PowerEvidence:
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
-        with ExitStack() as stack:
-            with uncounted():  # it is not the test that asks
-                self._trace = stack.enter_context(board.power.trace(exact_energy=False))
-            result = yield
-        trace, self._trace = self._trace, None
+        stack = ExitStack()
+        with contained(partial(self._not_kept, item)), uncounted():  # it is not the test that asks
+            self._trace = stack.enter_context(board.power.trace(exact_energy=False))
         try:
-            self._keep(trace, item, board.serial)
-        except OSError as error:
-            self._trouble.append(f"the power trace of {item.nodeid} cannot be kept: {error}")
-        return result
+            return (yield)
+        finally:
+            trace, self._trace = self._trace, None
+            with contained(partial(self._not_kept, item)):
+                stack.close()
+                if trace is not None:
+                    self._keep(trace, item, board.serial)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Let the last report of a test say what the DUT drew until then."""
-        if call.when == "teardown" and self._trace is not None and self._trace.samples:
-            describe_power(item, self._trace.mean_watts)
+        with contained(partial(self._not_kept, item)):
+            if call.when == "teardown" and self._trace is not None and self._trace.samples:
+                describe_power(item, self._trace.mean_watts)
+
+    def _not_kept(self, item: pytest.Item, error: BaseException) -> None:
+        self._trouble.append(f"the power trace of {item.nodeid} cannot be kept: {told(error)}")
 
     def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str) -> None:
         """Write the trace; of a test that is repeated, the last attempt has the plain name."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import SimulatorError
 from hil.suite.options import Where
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Processes:
             if self._started is None:
                 from hil.suite.hosts import start_boards  # noqa: PLC0415 - only runs that ask for it pay
 
-                self._started = start_boards(self._boards.number)
+                try:
+                    self._started = start_boards(self._boards.number)
+                except SimulatorError as error:
+                    raise pytest.UsageError(str(error)) from error
             node.workerinput[_BOARDS] = self._started.ready
 
     @pytest.hookimpl(optionalhook=True)

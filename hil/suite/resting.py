@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
+from hil.suite.containment import contained
 from hil.suite.selection import BOARD_FIXTURES
 
 if TYPE_CHECKING:
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from hil.suite.time_limit import TimeLimit
     from hil.suite.usb_block import UsbBlock
 
-__all__ = ["ENDS_THE_RUN", "RestingFixtures", "raise_together"]
+__all__ = ["RestingFixtures", "raise_together"]
 
 Fixture: TypeAlias = pytest.FixtureDef[Any]
 Request: TypeAlias = Any  # pytest does not export its type
-
-ENDS_THE_RUN: Final = (KeyboardInterrupt, pytest.exit.Exception)
-"""Exceptions that end the run; all others, SystemExit too, are the outcome of a test, as pytest has it."""
 
 _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
 
@@ -73,12 +71,8 @@ class RestingFixtures:
             last = min(reversed(resting), key=self._breadth)
             request = self._set_up[last]
             try:
-                with self.block.lifted(), self.limit.running():
+                with contained(errors.append), self.block.lifted(), self.limit.running():
                     last.finish(request)
-            except ENDS_THE_RUN:
-                raise
-            except BaseException as error:  # noqa: BLE001 - an outcome
-                errors.append(error)
             finally:
                 self._forget(last)
         self._resting.intersection_update(self._begun)

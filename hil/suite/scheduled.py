@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from hil.errors import UnavailableError
+from hil.errors import SimulatorError, UnavailableError
 from hil.lab.controller_watch import GONE_STATUS
 from hil.suite import session
+from hil.suite.containment import contained, told
 from hil.suite.options import Where, read_options
 from hil.suite.scheduling import BoardScheduling
 from hil.suite.wishes import BoardCard, Wish, wish_of
@@ -75,7 +78,8 @@ class Scheduled:
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
         """Let other users of a Jumpstarter lab have a board."""
-        config.stash[_FLEET].give_back(serial)
+        with contained(partial(_show, config, f"board {serial} was not given back")):
+            config.stash[_FLEET].give_back(serial)
 
     def wish(self, item: pytest.Item) -> Wish | None:
         """Return what a collected test wants."""
@@ -92,13 +96,17 @@ def _leased_boards(
     """Get boards of a Jumpstarter lab until the run ends; none where it has none: the tests will say why."""
     lease_boards = importlib.import_module("hil.jumpstarter.reach").lease_boards  # an extra, by name only
     asked = (options.boards.text, options.boards.client, options.wait_s, session.run_of(config).giving.show)
-    try:
+    with contained(partial(_show, config, "no boards were leased")):
         fleet: Fleet = lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
-    except UnavailableError:
-        return []
-    config.stash[_FLEET] = fleet
-    config.add_cleanup(fleet.close)
-    return fleet.cards
+        config.stash[_FLEET] = fleet
+        config.add_cleanup(fleet.close)
+        return fleet.cards
+    return []
+
+
+def _show(config: pytest.Config, what: str, error: BaseException) -> None:
+    if not isinstance(error, UnavailableError):  # its tests say why
+        session.run_of(config).giving.show(f"hil: {what}: {told(error)}")
 
 
 def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
@@ -107,9 +115,15 @@ def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
     if boards.where is Where.RUNNING:
         from hil.sim.control_client import ControlClient  # noqa: PLC0415 - few runs ask a running simulator
 
-        with ControlClient(boards.number) as client:
+        with suppress(SimulatorError), ControlClient(boards.number) as client:
             number = len(client.hello()["boards"])
     if boards.where is Where.USB:
         vendors = Path("/sys/bus/usb/devices").glob("*/idVendor")
-        number = sum(vendor.read_text().strip() == VENDOR_ID for vendor in vendors)
+        number = sum(map(_is_boards, vendors))
     return [BoardCard(str(place)) for place in range(number)]
+
+
+def _is_boards(vendor: Path) -> bool:
+    with suppress(OSError):  # unplugged since it was listed
+        return vendor.read_text().strip() == VENDOR_ID
+    return False

@@ -15,6 +15,7 @@ from hil.lab.controller_watch import stop_with
 from hil.lab.guard_survival import dangers, is_first
 from hil.suite.board_tests import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.console_report import ConsoleReport
+from hil.suite.containment import contained, told
 from hil.suite.early_exit import EarlyExit
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, describe_late_loss, planned
@@ -79,6 +80,11 @@ def begin(config: pytest.Config) -> Run:
     return run
 
 
+def _dangers() -> list[str]:
+    stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
+    return [*stepped_aside, *(f"hil: {danger}" for danger in dangers())]
+
+
 def run_of(config: pytest.Config) -> Run:
     """Return what `begin` made."""
     return config.stash[_RUN]
@@ -136,8 +142,11 @@ class Run:
             return None
         from hil.suite.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
 
-        keeper = self.giving.keeper
-        return boards_without_part(self.options.lab, self.ledger.serials(), keeper.look_for, keeper.host())
+        keeper, problems = self.giving.keeper, list[BaseException]()
+        with contained(problems.append):
+            used = self.ledger.serials()
+            return boards_without_part(self.options.lab, used, keeper.look_for, keeper.host())
+        return [f"its boards cannot be looked at: {told(problems[0])}"]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
@@ -180,8 +189,13 @@ class Run:
 
     def pytest_report_header(self) -> list[str]:
         """Say in plain sight where the boards are, and what would end their guards together with this run."""
-        stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
-        return [self._where_boards_are(), *stepped_aside, *(f"hil: {danger}" for danger in dangers())]
+        return [self._where_boards_are(), *_dangers()]
+
+    def pytest_sessionstart(self) -> None:
+        """Say the latter with -q, too, where pytest writes no header."""
+        if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
+            for line in _dangers():
+                self.giving.show(line)
 
     def _where_boards_are(self) -> str:
         boards = self.options.boards
@@ -236,8 +250,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the board safe and give it back, after every fixture is gone."""
         self._block.active = self._blocked_outside
-        self.giving.give_back()
-        self.giving.look_after_left()
+        self.giving.end()
         if self.ledger.unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         self.processes.tell()

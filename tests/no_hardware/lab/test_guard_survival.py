@@ -150,20 +150,23 @@ RUNS = {
 @NEEDS_NAMESPACES
 @pytest.mark.thorough
 @pytest.mark.parametrize("how", RUNS)
+@pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["with a header", "-q"])
 def test_run_in_a_container_says_before_its_first_test_what_becomes_of_its_guard(
-    tmp_path: Path, pytestconfig: pytest.Config, how: str
+    tmp_path: Path, pytestconfig: pytest.Config, how: str, quiet: tuple[str, ...]
 ) -> None:
     above, line = RUNS[how]
     shutil.copy(pytestconfig.rootpath / "conftest.py", tmp_path)
     (tmp_path / "test_any.py").write_text("def test_any():\n    pass\n")
-    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)]
+    run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *quiet, str(tmp_path)]
+    command = [*APART, *above, *run]
+    both = subprocess.STDOUT
     ran = subprocess.run(
-        [*APART, *above, *run], capture_output=True, check=False, text=True, timeout=60, cwd=tmp_path
+        command, stdout=subprocess.PIPE, stderr=both, check=False, text=True, timeout=60, cwd=tmp_path
     )
 
-    head = ran.stdout.partition("collected")[0]
+    head = ran.stdout.partition("collected" if not quiet else "[100%]")[0]
     assert ran.returncode == 0, ran.stdout
-    assert (line in head) if line else ("PID 1" not in head)
+    assert (head.count(line) == 1) if line else ("PID 1" not in head)
 
 
 @NEEDS_NAMESPACES

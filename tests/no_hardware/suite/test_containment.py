@@ -1,0 +1,182 @@
+"""What a board, a lock or a channel raises in a hook is one test's error, and never the end of the run.
+
+pytest ends a run with INTERNALERROR for an exception of a hook that is no set-up, body or tear-down. Here
+each function by which hooks reach boards raises, in each of the places from which hooks call it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from hil.dutlink.board import open_board
+from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
+from hil.suite.run_status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import InnerRun, RunSuite
+
+    RunFailing: TypeAlias = Callable[[list[str], str, str], InnerRun]
+
+pytest_plugins = "pytester"
+pytestmark = pytest.mark.thorough  # processes
+
+BEFORE = (
+    "hil.suite.boards:BoardKeeper.can_replace",
+    "hil.suite.boards:BoardKeeper.is_as_opened",
+    "hil.suite.finder:hold_any",
+    "hil.suite.finder:list_boards",
+    "hil.suite.finder:open_board",
+    "hil.suite.finder:under_guard",
+    "hil.suite.giving:describe_board",
+    "hil.suite.hosts:Hosts.chosen",
+    "hil.dutlink.settings:BoardSettings.read",
+)
+AFTER = (
+    "hil.dutlink.board:Board.close",
+    "hil.dutlink.board:Board.is_reachable",
+    "hil.dutlink.board:Board.make_safe",
+    "hil.lab.guarded:read_record",
+    "hil.lab.guarded:write_record",
+    "hil.suite.hosts:Hosts.give_back",
+)
+RECORDS = (
+    "hil.dutlink.console:Console.catch_up",
+    "hil.dutlink.console:Console.open",
+    "hil.dutlink.power:Power.trace",
+    "hil.dutlink.power_trace:PowerTrace.plot",
+    "hil.dutlink.transcript:Transcript.mark",
+)
+LOOKS = ("hil.suite.boards:BoardKeeper.prove", "hil.suite.boards:look")
+SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
+"""Functions by which hooks reach boards, locks, guards, consoles."""
+
+IN_A_TEST = (
+    *((seam, "before") for seam in (*BEFORE, *AFTER)),
+    *((seam, "after") for seam in AFTER),
+    ("hil.suite.giving:describe_image", "over"),
+    *((seam, "pytest_runtest_protocol") for seam in RECORDS),
+    *((seam, "pytest_runtest_makereport") for seam in (RECORDS[0], *LOOKS)),
+)
+"""Each with the function from which it is called: those of `Giving`, and hooks that do without it."""
+
+AROUND_A_RUN = (
+    ("pytest_collection_finish", "-n0"),
+    ("pytest_sessionfinish", "-n0"),
+    ("pytest_sessionfinish", "-n2"),
+    ("pytest_terminal_summary", "-n0"),
+    ("pytest_unconfigure", "-n0"),
+    ("pytest_xdist_auto_num_workers", "-nauto"),
+    ("_make_plan", "-n2"),
+)
+
+FAILING = """
+import importlib, os, sys
+import pytest
+from hil.suite.giving import Giving
+
+SEAMS = {seams!r}
+ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
+
+def replace(seam):
+    module, _, name = seam.partition(":")
+    owner = importlib.import_module(module)
+    *path, name = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    original = getattr(owner, name)
+
+    def fails(*arguments, **named):
+        if is_meant(seam):
+            raise {error}
+        return original(*arguments, **named)
+
+    setattr(owner, name, fails)
+
+def is_meant(seam):
+    frame = sys._getframe(2)
+    while frame is not None:
+        if "hil" in frame.f_code.co_filename:
+            name = frame.f_code.co_name
+            if name == ALWAYS or where(frame.f_locals.get("item")) == [seam, name]:
+                return True
+        frame = frame.f_back
+    return False
+
+def where(item):
+    return item.callspec.params["where"].split(" ") if hasattr(item, "callspec") else None
+
+for seam in SEAMS:
+    replace(seam)
+
+is_last = Giving._is_last
+Giving._is_last = lambda self, nodeid: "after" in nodeid or is_last(self, nodeid)
+"""
+TESTS = """
+import pytest
+WHERE = {where!r}
+TAGS = [pytest.param(one, marks=pytest.mark.hardware(tags=("a", "b")[n % 2])) for n, one in enumerate(WHERE)]
+
+@pytest.mark.parametrize("where", TAGS)
+def test_it(where, power):
+    power.read()
+    if where.endswith("makereport"):
+        open("no such file")  # the console is shown, and the board is looked at
+"""
+ERRORS = ('RuntimeError("a seam failed")', 'OSError(9, "a seam failed")')
+
+
+@pytest.fixture(scope="module")
+def boards() -> Iterator[str]:
+    """The option for two boards that are told apart by the tags a and b."""
+    with SimulatorProcess(boards=2) as simulator:
+        for serial, tag in zip(simulator.serials(), "ab", strict=True):
+            with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+                board.settings.write(tags=tag)
+        yield f"--hil-boards=sim@{simulator.ready['control_port']}"
+
+
+@pytest.fixture
+def run_failing(run_suite: RunSuite, pytester: pytest.Pytester, boards: str) -> RunFailing:
+    """Runs a test for each seam and place, with the error that the seam raises there."""
+
+    def run(where: list[str], error: str, workers: str) -> InnerRun:
+        seams = (*SEAMS, "hil.suite.giving:describe_image")
+        pytester.makepyfile(failing=FAILING.format(seams=seams, error=error))
+        source = TESTS.format(where=where)
+        return run_suite(source, "-p", "failing", "--hil-report=kept", "--hil-wait=5", boards, workers)
+
+    return run
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("error", ERRORS)
+def test_error_in_a_hook_around_a_test_is_the_outcome_of_tests(
+    run_failing: RunFailing, error: str, workers: str
+) -> None:
+    where = [" ".join(one) for one in IN_A_TEST]
+
+    inner = run_failing(where, error, workers)
+
+    assert "INTERNALERROR" not in inner.text, inner.text
+    assert len(inner.outcomes) == len(where), inner.text
+    assert inner.status == Status.TESTS_FAILED
+    of_those_before = [outcome.result for name, outcome in inner.outcomes.items() if "before" in name]
+    assert of_those_before.count("error") >= len(BEFORE) // 2, inner.text
+
+
+@pytest.mark.parametrize(("place", "workers"), AROUND_A_RUN)
+def test_error_in_a_hook_around_the_run_does_not_end_it(
+    run_failing: RunFailing, monkeypatch: pytest.MonkeyPatch, place: str, workers: str
+) -> None:
+    monkeypatch.setenv("INNER_FAILS_IN", place)
+
+    inner = run_failing(["x x", "y y"], ERRORS[0], workers)
+
+    assert "INTERNALERROR" not in inner.text, inner.text
+    assert "Traceback" not in inner.text, inner.text
+    assert set(inner.results().values()) == {"passed"}, inner.text
