@@ -39,7 +39,8 @@
     |-- NotLeasedError               a board was opened in a run that does not hold it for its test
     |-- GuardError                   no guard runs beside the holder of a board
     |-- UsageError                   an option or argument that cannot be understood
-    |   `-- SpoiltFileError          what has a name in the lock folder cannot serve as that file
+    |   |-- SpoiltFileError          what has a name in the lock folder cannot serve as that file
+    |   `-- UntrustedFileError       a file that root does not obey, because other users decide what it says
     |-- UsbBlockedError              a no_hardware test touched USB
     |-- HistoryError                 what earlier runs found cannot be read or written
     |-- ReportError                  pages cannot be made
@@ -95,6 +96,7 @@ __all__ = [
     "StorageError",
     "TransferError",
     "UnavailableError",
+    "UntrustedFileError",
     "UsageError",
     "UsbBlockedError",
     "Verdict",
@@ -333,6 +335,10 @@ class UsageError(HilError):
 
 class SpoiltFileError(UsageError):
     """What has the name of a lock or a record cannot serve as one; other boards are not concerned."""
+
+
+class UntrustedFileError(UsageError):
+    """Root does not obey a file or folder, because other users decide what is in it."""
 
 
 class UsbBlockedError(HilError):

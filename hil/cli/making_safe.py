@@ -9,9 +9,18 @@ from hil.cli.using_board import hosts_of, lab_here
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
 from hil.dutlink.plain_text import plain_line
 from hil.dutlink.waiting import Deadline
-from hil.errors import BoardBusyError, BoardFaultError, HilError, SpoiltFileError, UsageError, Verdict
+from hil.errors import (
+    BoardBusyError,
+    BoardFaultError,
+    HilError,
+    SpoiltFileError,
+    UntrustedFileError,
+    UsageError,
+    Verdict,
+)
 from hil.lab.board_record import BoardState, known_boards, read_record
 from hil.lab.guarded import make_safe_now, make_safe_unleased
+from hil.lab.lab import Lab
 from hil.lab.lease import hold, holder_of, lock_path, spoilt_lock
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
@@ -52,9 +61,9 @@ class MakingSafe:
         )
         self._host = hosts.chosen()
         self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
-        self._lab = lab_here()
         self._wait = Deadline(wait_s)
         self._tell = tell
+        self._lab = self._obeyed_lab()
         self._troubles: dict[str, str] = {}
 
     def one(self, serial: str | None) -> dict[str, Any]:
@@ -126,6 +135,14 @@ class MakingSafe:
         there = {sighting.serial for sighting in seen}
         rows += [_row(serial, "absent", None, why) for serial, why in _left_unsafe() if serial not in there]
         return Answer(rows, int(any(row["outcome"] not in _HARMLESS for row in rows)))
+
+    def _obeyed_lab(self) -> Lab:
+        """Return the lab; one that root does not obey keeps no DUT on."""
+        try:
+            return lab_here()
+        except UntrustedFileError as error:
+            self._tell(f"hil: {_told(error)}; each board is made safe as if there were no lab file")
+            return Lab()
 
     def _only(self) -> str | None:
         serials = [sighting.serial for sighting in list_boards(self._host) if sighting.serial]

@@ -177,6 +177,7 @@ def _schedule(
     at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
 ) -> tuple[Schedule, dict[str, Any]]:
     """Return what is to be installed, and what the user should know of it."""
+    from hil.lab.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
     from hil.nightly import due_nights, kept_environment  # noqa: PLC0415 - as above
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
     from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
@@ -189,6 +190,9 @@ def _schedule(
             remedy="cd to the folder in which pytest finds them",
         )
     time_of_day = TimeOfDay.parse(at)
+    owner = "" if user else _owner(clone)
+    if not user and owner == "root":
+        obeys_nobody_else(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
     moved = list(due_nights.moved_nights(time_of_day))
     environment = kept_environment.kept_environment()
     said: dict[str, Any] = {
@@ -204,7 +208,7 @@ def _schedule(
         at=time_of_day,
         clone=clone,
         python=Path(sys.executable),
-        user="" if user else _owner(clone),
+        user=owner,
         groups=() if user or not _has_group(BOARD_GROUP) else (BOARD_GROUP,),
         arguments=arguments,
         memory=memory,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
+from hil.dutlink.plain_text import plain_line
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
@@ -29,6 +31,7 @@ from hil.lab.safe import bring_to_safety
 from hil.lab.safety import LEAVE, Safety
 from hil.lab.shared_folder import lock_folder
 from hil.lab.stopped_guards import stopped_guard_of
+from hil.lab.trusted_path import who_else_decides
 from hil.suite.hosts import Hosts
 from hil.suite.options import Where, parse_boards
 
@@ -93,12 +96,21 @@ def refuse_far_boards(option: BoardsOption) -> None:
 
 
 def lab_here() -> Lab:
-    """Read the lab file that counts where the command was typed.
+    """Read the lab file that counts where the command was typed; tell which other users decide what it says.
 
     Raises:
         UsageError: It is wrong.
+        UntrustedFileError: This is root, and other users decide what the file says.
     """
-    return find_lab(None, Path.cwd())
+    lab = find_lab(None, Path.cwd())
+    if lab.file and (why := who_else_decides(lab.file)):
+        _tell_once(f"other users decide what {lab.file} says: {why}")
+    return lab
+
+
+@cache
+def _tell_once(line: str) -> None:
+    sys.stderr.write(f"hil: {plain_line(line)}\n")
 
 
 @contextmanager

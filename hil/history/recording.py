@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.errors import HistoryError
+from hil.errors import HistoryError, UsageError
+from hil.lab.trusted_path import refuse_folder_of_others
 from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
 from hil.suite.options import is_declared, is_no_run
@@ -73,6 +74,10 @@ def begin(config: pytest.Config) -> None:
     path = config.getoption("hil_history")
     again = config.pluginmanager.has_plugin("hil-history")
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
+        try:
+            refuse_folder_of_others(Path(path), config.rootpath, "--hil-history")
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
         config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
 
 

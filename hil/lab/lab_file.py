@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_mistakes import invalid, not_toml, wrong
+from hil.lab.trusted_path import obeys_nobody_else
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FILE_NAME", "SYSTEM_FOLDER", "find_lab", "parse_lab", "project_folder", "read_lab"]
+__all__ = ["FILE_NAME", "INSTEAD", "SYSTEM_FOLDER", "find_lab", "parse_lab", "project_folder", "read_lab"]
 
 FILE_NAME = "lab.toml"
 SYSTEM_FOLDER = Path("/etc/hil")
+INSTEAD = f"run it as the lab's owner, or let root own file and folder ({SYSTEM_FOLDER}), or HIL_LAB=none"
 
 _NONE = "none"
 _LARGEST_BYTES = 1 << 20
@@ -36,6 +38,7 @@ def find_lab(asked: str | None, folder: Path, environ: Mapping[str, str] = os.en
 
     Raises:
         UsageError: The file asked for is not there, or the one that counts is wrong.
+        UntrustedFileError: This is root, and other users decide what the file says.
     """
     named = asked or environ.get("HIL_LAB", "")
     if named == _NONE:
@@ -52,7 +55,9 @@ def read_lab(file: Path) -> Lab:
     Raises:
         UsageError: It cannot be read, or something in it is wrong: which line, what is allowed there and what
             was probably meant.
+        UntrustedFileError: This is root, and other users decide what the file says.
     """
+    obeys_nobody_else(file, "the lab file", INSTEAD)
     return parse_lab(file, _text(file))
 
 

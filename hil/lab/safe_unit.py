@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 
 import hil
-from hil.lab.atomic_file import write_atomically
+from hil.lab.file_below import has_folder_below, write_below
+from hil.lab.trusted_path import owner_on_the_way
 from hil.lab.unit_words import assignment, command_line
 
 __all__ = ["UNIT_NAME", "has_systemd", "install_unit", "unit_text"]
@@ -59,7 +60,7 @@ TimeoutStartSec=5min
 
 def has_systemd(root: Path = Path("/")) -> bool:
     """Return True if the machine below `root` has systemd."""
-    return any((root / folder).is_dir() for folder in _UNIT_FOLDERS)
+    return any(has_folder_below(root, folder) for folder in _UNIT_FOLDERS)
 
 
 def install_unit(root: Path = Path("/")) -> tuple[Path, str]:
@@ -73,13 +74,11 @@ def install_unit(root: Path = Path("/")) -> tuple[Path, str]:
     Raises:
         OSError: The file may not be written.
     """
-    file = root / _FOLDER / UNIT_NAME
-    user = _owner(Path(hil.__file__))
+    user = _owner(Path(hil.__file__)) or _owner(Path(sys.executable))
     groups = (BOARD_GROUP,) if user and _has_group(BOARD_GROUP) else ()
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = unit_text(Path(sys.executable), user, groups, os.environ.get("HIL_LOCK_DIR", ""))
-    write_atomically(file, text, mode=0o644)
-    return file, _reload() if root == Path("/") and Path("/run/systemd/system").is_dir() else ""
+    file = write_below(root, f"{_FOLDER}/{UNIT_NAME}", text)
+    return file, _reload() if root.samefile("/") and Path("/run/systemd/system").is_dir() else ""
 
 
 def _reload() -> str:
@@ -92,8 +91,8 @@ def _reload() -> str:
 
 
 def _owner(path: Path) -> str:
-    """Return who owns a file; empty for root."""
-    owner = path.stat().st_uid
+    """Return who owns a file, or a folder above it; empty for root."""
+    owner = owner_on_the_way(path)
     if owner == 0:
         return ""
     try:

@@ -17,7 +17,15 @@ from hil.lab.shared_file import ELSEWHERE, owner_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SYSTEM_FOLDERS", "checked_folder", "forget_on_fork", "lock_folder", "make_folder", "unusable"]
+__all__ = [
+    "SYSTEM_FOLDERS",
+    "checked_folder",
+    "forget_on_fork",
+    "is_from_outside",
+    "lock_folder",
+    "make_folder",
+    "unusable",
+]
 
 SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
 
@@ -63,7 +71,7 @@ def checked_folder(folder: Path) -> Path:
         raise unusable(folder, str(error.strerror)) from error
     if not stat.S_ISDIR(facts.st_mode):
         raise unusable(folder, "it is a link or a file, not a folder")
-    if facts.st_uid not in {0, os.geteuid()} and not _is_from_outside(facts.st_uid):
+    if facts.st_uid not in {0, os.geteuid()} and not is_from_outside(facts.st_uid):
         why = f"it belongs to another user, {owner_name(facts.st_uid)}, who could swap the locks in it"
         raise unusable(folder, why)
     if facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP) and not facts.st_mode & stat.S_ISVTX:
@@ -72,7 +80,7 @@ def checked_folder(folder: Path) -> Path:
     return folder
 
 
-def _is_from_outside(uid: int) -> bool:
+def is_from_outside(uid: int) -> bool:
     """Return True if a user namespace shows an owner without a number in it: mostly the host's root.
 
     A rootless container gets the host's `/run/lock` like that. It must lock there, and nowhere else.

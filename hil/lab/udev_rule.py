@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from hil.errors import UsageError
-from hil.lab.atomic_file import write_atomically
+from hil.lab.file_below import write_below
 from hil.lab.safe_unit import has_systemd, install_unit
 
 __all__ = ["INSTALL_RULE", "RULE_NAME", "install_rule", "rule_text"]
@@ -35,23 +35,27 @@ def install_rule(root: Path = Path("/")) -> tuple[list[Path], str]:
     """Install the rule, and its unit where systemd is, and apply them; harmless when repeated.
 
     Args:
-        root: Of the machine.
+        root: Of the machine, or of an image of one: nothing outside of it is written, wherever links in it
+            lead, and udev is not told.
 
     Returns:
         The rule's file, the unit's after it, and why udev or systemd does not follow them yet; empty if they
         do.
 
     Raises:
-        UsageError: The file may not be written.
+        UsageError: The file may not be written, or a link is in its way.
     """
-    file = root / _FOLDER / RULE_NAME
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, rule_text(), mode=0o644)
+        file = write_below(root, f"{_FOLDER}/{RULE_NAME}", rule_text())
         unit, problem = install_unit(root) if has_systemd(root) else (None, "")
+    except FileExistsError as error:
+        what = f"{error.filename} is in the way of the rule, or of its unit"
+        raise UsageError(what, why=str(error.strerror), remedy="remove it, if nothing needs it") from error
     except OSError as error:
-        why = f"{error.strerror}; the machine's rules are root's"
+        file, why = root / _FOLDER / RULE_NAME, f"{error.strerror}; the machine's rules are root's"
         raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
+    if not root.samefile("/"):
+        return [file, *([unit] if unit else [])], "the machine of that folder does, when it starts"
     return [file, *([unit] if unit else [])], _apply() or problem
 
 

@@ -26,6 +26,7 @@ from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.lab_file import find_lab
+from hil.lab.trusted_path import obeys_nobody_else
 from hil.nightly.copied_run import run_copied
 from hil.nightly.folder import NightRecord, new_folder
 from hil.nightly.meaning import meaning_of
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ledger_in", "pytest_arguments", "run_night", "simulated_boards"]
+
+
+_AS_OWNER = "run it as the folder's owner, as hil nightly install does"
 
 
 def run_night(
@@ -57,7 +61,10 @@ def run_night(
 
     Raises:
         UsageError: A night cannot be kept there.
+        UntrustedFileError: This is root, and other users decide which tests run, or what is in `parent`.
     """
+    obeys_nobody_else(Path.cwd(), "the tests' folder", _AS_OWNER)
+    obeys_nobody_else(parent.absolute(), "the nights' folder", _AS_OWNER)
     folder, key = _begin(parent.absolute()), uuid.uuid4().hex
     real = () if simulated else ("--hil-real",)
     command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *real, *more)

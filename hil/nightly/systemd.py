@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.lab.file_below import write_below
 from hil.nightly.time_of_day import TimeOfDay
-from hil.nightly.units import service, timer
+from hil.nightly.units import WRITTEN_BY, service, timer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,8 @@ __all__ = ["Units", "is_running"]
 
 _LIMIT_S = 60.0
 _DAILY = re.compile(r"^OnCalendar=\*-\*-\* (\d\d):(\d\d):00$", re.MULTILINE)
+_NAME = re.compile(r"hil-nightly(-[A-Za-z0-9][A-Za-z0-9_-]{0,50})?", re.ASCII)
+_MOST_BYTES = 1 << 16
 _SYSTEM = Path("/etc/systemd/system")
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _ASKED = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
@@ -56,13 +60,13 @@ class Units:
         """Return the units in the folder where systemd looks for them.
 
         Raises:
-            UsageError: The name is none.
+            UsageError: The name is none of a night.
         """
-        if not name.replace("-", "a").replace("_", "a").isalnum() or not name.isascii():
+        if not _NAME.fullmatch(name):
             raise UsageError(
-                f"--name {name!r} cannot be a unit's name",
-                why="it is letters, digits, dash and underscore",
-                remedy="--name hil-nightly",
+                f"--name {name!r} cannot be a night's name",
+                why="it is hil-nightly, or hil-nightly- and letters, digits, dash and underscore",
+                remedy="--name hil-nightly-2",
             )
         where = os.environ if environ is None else environ
         config = where.get("XDG_CONFIG_HOME") or _home(where) / ".config"
@@ -90,8 +94,10 @@ class Units:
         """Write both files, when systemd finds no fault in them.
 
         Raises:
-            UsageError: They belong to another clone, systemd refuses them, or the folder cannot be written.
+            UsageError: They belong to another clone, or `hil nightly install` did not write what is there, or
+                systemd refuses them, or the folder cannot be written.
         """
+        self._there()
         self._check_owner(schedule)
         with tempfile.TemporaryDirectory(prefix="hil-units-") as draft:
             trial = Units(self.name, self.user, Path(draft))
@@ -100,8 +106,8 @@ class Units:
             trial.verify()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.service.write_text(service(schedule), encoding="utf-8")
-            self.timer.write_text(timer(schedule), encoding="utf-8")
+            write_below(self.folder, self.service.name, service(schedule))
+            write_below(self.folder, self.timer.name, timer(schedule))
         except OSError as error:
             raise UsageError(
                 f"{error.filename} cannot be written",
@@ -144,9 +150,13 @@ class Units:
                 )
 
     def remove(self) -> list[str]:
-        """Stop the timer and remove both files; returns which there were."""
-        there = [str(path) for path in (self.timer, self.service) if path.exists()]
-        if is_running():
+        """Stop the timer and remove both files; returns which there were.
+
+        Raises:
+            UsageError: `hil nightly install` did not write one of them, or it cannot be removed.
+        """
+        there = self._there()
+        if there and is_running():
             self._systemctl("disable", "--now", self.timer.name)
         try:
             for path in there:
@@ -155,9 +165,25 @@ class Units:
             raise UsageError(
                 f"{error.filename} cannot be removed", why=str(error.strerror), remedy="sudo"
             ) from error
-        if is_running():
+        if there and is_running():
             self._systemctl("daemon-reload")
         return there
+
+    def _there(self) -> list[str]:
+        """Return which of the two files are there.
+
+        Raises:
+            UsageError: `hil nightly install` did not write one of them.
+        """
+        there = [path for path in (self.timer, self.service) if os.path.lexists(path)]
+        for path in there:
+            if not _is_ours(path):
+                raise UsageError(
+                    f"{path} is there and is not a night's",
+                    why="hil nightly install did not write it",
+                    remedy=f"--name {self.name}-2, for a night of another name",
+                )
+        return [str(path) for path in there]
 
     def state(self) -> dict[str, str]:
         """Return what systemd knows of the timer; empty where systemd does not run."""
@@ -181,6 +207,20 @@ class Units:
 
     def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run("systemctl", *(("--user",) if self.user else ()), *arguments)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return True if a file is a plain one, whose first line says that `hil nightly install` wrote it."""
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        is_plain = stat.S_ISREG(os.fstat(opened).st_mode)
+        first = os.pread(opened, _MOST_BYTES, 0).partition(b"\n")[0] if is_plain else b""
+    finally:
+        os.close(opened)
+    return first.startswith(b"# ") and WRITTEN_BY.encode() in first
 
 
 def _run(*command: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from hil.nightly.time_of_day import TimeOfDay
 
-__all__ = ["Schedule", "cron_line", "service", "timer"]
+__all__ = ["WRITTEN_BY", "Schedule", "cron_line", "service", "timer"]
+
+WRITTEN_BY = "Written by `hil nightly install`"
+"""In the first line of both files: `uninstall` removes no others."""
 
 _MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?|([1-9][0-9]?|100)%|infinity", re.ASCII)
 _LENGTH = re.compile(r"[1-9][0-9]{0,3}(min|h)", re.ASCII)
@@ -88,7 +91,7 @@ def service(schedule: Schedule) -> str:
     groups = f"SupplementaryGroups={' '.join(schedule.groups)}\n" if schedule.groups else ""
     environment = "".join(f"Environment={assignment(*one)}\n" for one in schedule.environment.items())
     return f"""\
-# Runs the hardware tests once. Written by `hil nightly install`; `hil nightly uninstall` removes it.
+# Runs the hardware tests once. {WRITTEN_BY}; `hil nightly uninstall` removes it.
 [Unit]
 Description=Nightly hardware-in-the-loop run in {literal(str(schedule.clone))}
 
@@ -114,7 +117,7 @@ def timer(schedule: Schedule) -> str:
     if also:
         also = f"# In these nights summer time begins, and {schedule.at} does not exist.\n{also}"
     return f"""\
-# Starts the service of the same name every night. Written by `hil nightly install`.
+# Starts the service of the same name every night. {WRITTEN_BY}.
 [Unit]
 Description=Every night at {schedule.at}: hardware-in-the-loop run in {literal(str(schedule.clone))}
 

@@ -56,7 +56,7 @@ class SimulatorProcess:
         options += ["--stick-size", str(stick_bytes)] if stick_bytes is not None else []
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read when it fails to start
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hil.cli.main", "sim", *options],
+            [sys.executable, "-P", "-m", "hil.cli.main", "sim", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

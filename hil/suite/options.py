@@ -16,6 +16,7 @@ import pytest
 from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_file import find_lab
+from hil.lab.trusted_path import refuse_folder_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -225,7 +226,11 @@ def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:
 
 def _folder(config: pytest.Config) -> Path | None:
     asked: str | None = config.getoption("hil_report")
-    return config.invocation_params.dir / asked if asked else None
+    if not asked:
+        return None
+    folder = config.invocation_params.dir / asked
+    refuse_folder_of_others(folder, config.rootpath, "--hil-report")
+    return folder
 
 
 def _default_boards(environ: Mapping[str, str]) -> str:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.dutlink.plain_text import plain_line
 from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
 from hil.lab.guard_survival import dangers, is_first
+from hil.lab.trusted_path import who_else_decides
 from hil.suite.board_tests import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.console_report import ConsoleReport
 from hil.suite.containment import contained, told
@@ -189,13 +191,19 @@ class Run:
 
     def pytest_report_header(self) -> list[str]:
         """Say in plain sight where the boards are, and what would end their guards together with this run."""
-        return [self._where_boards_are(), *_dangers()]
+        return [self._where_boards_are(), *self._others_who_decide(), *_dangers()]
 
     def pytest_sessionstart(self) -> None:
         """Say the latter with -q, too, where pytest writes no header."""
         if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
-            for line in _dangers():
+            for line in (*self._others_who_decide(), *_dangers()):
                 self.giving.show(line)
+
+    def _others_who_decide(self) -> list[str]:
+        """Return a line for a lab file that other users decide."""
+        lab = self.options.lab.file
+        why = who_else_decides(lab) if lab else ""
+        return [f"hil: other users decide what {lab} says: {plain_line(why)}"] if why else []
 
     def _where_boards_are(self) -> str:
         boards = self.options.boards

@@ -9,6 +9,8 @@ from hil.dutlink.sequence import Sequence
 from hil.errors import SequenceError
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.lab import SEQUENCES
+from hil.lab.lab_file import SYSTEM_FOLDER
+from hil.lab.trusted_path import who_else_decides
 
 if TYPE_CHECKING:
     from hil.lab.doctor.bench import Bench
@@ -26,6 +28,13 @@ def lab_file(bench: Bench) -> Findings:
     if bench.lab.file is None:
         yield ok("lab file", "there is none; each board is a place by itself")
         return
+    if why := who_else_decides(bench.lab.file):
+        yield problem(
+            "lab file",
+            f"other users decide what {bench.lab.file} says: root does not obey it",
+            why=why,
+            mend=f"sudo chown {bench.machine.user} FILE; chmod go-w FILE    (or: move it to {SYSTEM_FOLDER})",
+        )
     there = {seen.serial for seen in bench.sightings}
     yield ok("lab file", f"{bench.lab.file} has {len(bench.lab.places)} places")
     for name, place in bench.lab.places.items():

@@ -10,7 +10,8 @@ import tomlkit
 
 from hil.errors import UsageError
 from hil.lab.atomic_file import write_atomically
-from hil.lab.lab_file import parse_lab
+from hil.lab.lab_file import INSTEAD, parse_lab
+from hil.lab.trusted_path import obeys_nobody_else
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +34,11 @@ class LabEdit:
 
     Raises:
         UsageError: It cannot be read, or is wrong already: then it is not touched.
+        UntrustedFileError: This is root, and other users decide what the file says.
     """
 
     def __init__(self, file: Path) -> None:
+        obeys_nobody_else(file, "the lab file", INSTEAD)
         self.file = file
         self._before = _read(file)
         self.lab: Lab = parse_lab(file, self._before)

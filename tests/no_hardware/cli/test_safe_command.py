@@ -308,3 +308,23 @@ def test_the_unit_for_the_start_of_the_machine_runs_what_there_is(
     status = run(command.split())
 
     assert (status, simulator.control.state(serial)["supply"]) == (0, False)
+
+
+@only_root
+def test_hil_safe_as_root_switches_off_what_another_users_lab_file_would_leave_on(
+    simulator: SimulatorProcess,
+    serial: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with folder_for_everybody() as common:
+        (common / "lab.toml").write_text(f'[place.rack]\nserial = "{serial}"\nsafe = "leave"\n')
+        os.chown(common / "lab.toml", MALLORY, MALLORY)
+        monkeypatch.chdir(common)
+
+        status = run(["--json", "safe", serial])
+
+    said = capsys.readouterr()
+    assert (status, json.loads(said.out)["outcome"]) == (0, "safe")
+    assert simulator.control.state(serial)["supply"] is False
+    assert f"belongs to uid {MALLORY}" in said.err

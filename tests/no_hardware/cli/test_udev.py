@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from other_user import MALLORY, as_user, folder_for_everybody, only_root
 
 from hil.cli.main import run
+from hil.errors import UsageError
+from hil.lab import udev_rule
 from hil.lab.safe_unit import unit_text
-from hil.lab.udev_rule import rule_text
+from hil.lab.udev_rule import install_rule, rule_text
 
 
 @pytest.fixture
@@ -61,14 +66,20 @@ def udevadm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
-def test_it_is_installed_and_applied(
-    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
 
     file = tmp_path / "etc/udev/rules.d/60-dutlink.rules"
     assert (status, json.loads(capsys.readouterr().out)["installed"]) == (0, str(file))
     assert (file.read_text(), file.stat().st_mode & 0o777) == (rule_text(), 0o644)
+
+
+def test_it_is_applied(tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
+    monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
+
+    udev_rule.install_rule(tmp_path)
+
     assert [line.split()[0] for line in udevadm.read_text().splitlines()] == ["control", "trigger"]
 
 
@@ -140,21 +151,69 @@ def test_the_unit_is_accepted_by_systemd(tmp_path: Path, python: str) -> None:
 
 
 def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
-    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (udevadm.parent / "bin/udevadm").write_text("#!/bin/sh\necho no udev here >&2; exit 1\n")
+    monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
+    monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
 
-    status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
+    installed, why = udev_rule.install_rule(tmp_path)
 
-    answer = json.loads(capsys.readouterr().out)
-    assert (status, answer["applied"], "no udev here" in answer["why"]) == (0, False, True)
+    assert (len(installed), "no udev here" in why) == (1, True)
 
 
-def test_who_may_not_install_it_is_told_what_to_type(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@only_root
+def test_who_may_not_install_it_is_told_what_to_type() -> None:
+    run(["udev", "--help"])
+
+    with folder_for_everybody() as image:
+        image.chmod(0o755)
+        with pytest.raises(UsageError) as caught:
+            as_user(MALLORY, partial(install_rule, image))
+    assert "sudo" in caught.value.remedy
+
+
+IN_THE_WAY = [
+    "etc",
+    "etc/udev",
+    "etc/udev/rules.d",
+    "etc/udev/rules.d/60-dutlink.rules",
+    "etc/systemd",
+    "etc/systemd/system",
+    "etc/systemd/system/hil-safe@.service",
+]
+
+
+@pytest.mark.parametrize("target", ["absolute", "relative", "dangling"])
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_install_follows_no_link_out_of_an_image(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str], name: str, target: str
 ) -> None:
-    (tmp_path / "etc").write_text("a file in the way")
+    image, outside = tmp_path / "image", tmp_path / "outside"
+    (image / "usr/lib/systemd/system").mkdir(parents=True)
+    link = image / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    outside.mkdir()
+    if link.suffix:
+        outside = outside / "file"
+        outside.write_text("of the host")
+    if target == "dangling":
+        outside = outside.with_name("nothing")
+    link.symlink_to(os.path.relpath(outside, link.parent) if target == "relative" else outside)
 
-    status = run(["udev", "--install", "--root", str(tmp_path)])
+    status = run(["udev", "--install", "--root", str(image)])
 
-    assert (status, "sudo" in capsys.readouterr().err) == (2, True)
+    assert (status, f"{link} is in the way" in capsys.readouterr().err) == (2, True)
+    assert not outside.exists() or outside.is_file() or not list(outside.iterdir())
+    assert not outside.is_file() or outside.read_text() == "of the host"
+    assert link.is_symlink()
+    assert not udevadm.exists()
+
+
+def test_install_into_an_image_leaves_this_machines_udev_alone(
+    tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["--json", "udev", "--install", "--root", str(tmp_path)])
+
+    assert json.loads(capsys.readouterr().out)["applied"] is False
+    assert not udevadm.exists()

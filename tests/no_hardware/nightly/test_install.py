@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from other_user import folder_for_everybody, only_root
 
 from hil.errors import UsageError
 from hil.nightly.systemd import Units
@@ -156,7 +157,7 @@ def test_a_cron_line_does_what_it_says_in_the_folder_of_the_clone(clone: Path) -
         (("--at", "25:00"), "is no time of day"),
         (("--at", "02:00", "--memory", "lots"), "--memory 4G"),
         (("--at", "02:00", "--limit", "8"), "--limit 8h"),
-        (("--at", "02:00", "--name", "../x"), "cannot be a unit's name"),
+        (("--at", "02:00", "--name", "../x"), "cannot be a night's name"),
         (("--at", "02:00", "--keep", "0"), "keep"),
         ((), "--at"),
     ],
@@ -218,3 +219,75 @@ def test_a_command_of_the_cron_line_is_one_that_a_shell_splits_as_it_was_meant()
     line = cron_line(Schedule(AT, Path("/a b"), Path("/p y")))
 
     assert shlex.split(line.split(" ", 5)[5])[:6] == ["cd", "/a b", "&&", "/p y", "-m", "hil.cli.main"]
+
+
+FOREIGN = "# Written by a person.\n[Unit]\nDescription=Backup\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("nightly", "backup", "hil", "hil-safe", "hil-nightlyx", "hil-nightly.timer", "hil-nightly-"),
+        *("hil-nightly--x", "hil-nightly-\uff11", "hil-nightly-a/b", "hil-nightly-../x", "hil-nightly@1"),
+        *("hil-nightly-a\n", "hil-nightly-" + "x" * 60),
+    ],
+)
+def test_units_take_no_name_that_is_not_a_nights(name: str) -> None:
+    with pytest.raises(UsageError, match="night's name"):
+        Units.of(name, user=True)
+
+
+@pytest.mark.parametrize("name", ["hil-nightly", "hil-nightly-2", "hil-nightly-Rack_2"])
+def test_units_take_names_of_nights(name: str) -> None:
+    assert Units.of(name, user=True, environ={"HOME": "/home/ada"}).name == name
+
+
+@pytest.mark.parametrize("kind", ["service", "timer"])
+@pytest.mark.parametrize("there", ["a file", "a link to a file", "a link to nothing", "a folder", "a pipe"])
+@pytest.mark.parametrize("act", ["write", "remove"])
+def test_units_leave_what_they_did_not_write(tmp_path: Path, kind: str, there: str, act: str) -> None:
+    units = Units("hil-nightly", user=True, folder=tmp_path / "units")
+    units.folder.mkdir()
+    (tmp_path / "backup").write_text(FOREIGN)
+    path, other = (units.service, units.timer) if kind == "service" else (units.timer, units.service)
+    other.write_text(service(Schedule(AT, tmp_path, Path("/usr/bin/python3"))))
+    if there == "a file":
+        path.write_text(FOREIGN)
+    elif there == "a folder":
+        path.mkdir()
+    elif there == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / ("backup" if there == "a link to a file" else "nothing"))
+    before = {one: (one.lstat().st_ino, one.lstat().st_mtime_ns) for one in (path, other)}
+
+    with pytest.raises(UsageError, match=f"hil-nightly.{kind} is there and is not a night's"):
+        units.remove() if act == "remove" else units.write(Schedule(AT, tmp_path, Path("/usr/bin/python3")))
+
+    assert {one: (one.lstat().st_ino, one.lstat().st_mtime_ns) for one in (path, other)} == before
+    assert (tmp_path / "backup").read_text() == FOREIGN
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_units_that_were_written_are_written_again_and_removed(tmp_path: Path) -> None:
+    units = Units("hil-nightly", user=True, folder=tmp_path / "units")
+    schedule = Schedule(AT, tmp_path, Path("/usr/bin/python3"))
+
+    units.write(schedule)
+    units.write(schedule)
+
+    assert units.remove() == [str(units.timer), str(units.service)]
+    assert not list(units.folder.iterdir())
+
+
+@only_root
+def test_install_as_root_has_no_folder_that_others_write_tested_as_root() -> None:
+    with folder_for_everybody() as common:
+        clone = common / "clone"
+        clone.mkdir()
+        (clone / "conftest.py").touch()
+        clone.chmod(0o777)
+
+        ran = hil(clone, "nightly", "install", "--at", "02:00")
+
+    assert (ran.returncode, "may be written by others" in ran.stderr) == (2, True)

@@ -187,3 +187,13 @@ def test_idle_boards_cost_next_to_nothing() -> None:
         time.sleep(1)  # idling is what is measured
 
         assert spent_s(simulator.pid) - before_s <= 0.05
+
+
+def test_process_runs_no_module_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('obeyed')\n")
+    monkeypatch.chdir(tmp_path)
+
+    with SimulatorProcess(boards=1) as simulator:
+        assert simulator.serials()

@@ -1,0 +1,107 @@
+"""Which users besides root and this one decide what a path leads to; root obeys no file that others decide.
+
+A file is decided by its owner, by users who may write to it, and by the same two for each folder and each
+link on the way to it: whoever may rename a folder may put another in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hil.errors import UntrustedFileError
+from hil.lab.shared_file import owner_name
+from hil.lab.shared_folder import is_from_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["obeys_nobody_else", "owner_on_the_way", "refuse_folder_of_others", "who_else_decides"]
+
+_MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
+
+
+def obeys_nobody_else(path: Path, what: str, instead: str) -> None:
+    """Refuse a path that other users decide, if this process is root's.
+
+    Args:
+        path: It need not be there.
+        what: What root would obey, as the error calls it.
+        instead: What to type instead.
+
+    Raises:
+        UntrustedFileError: This process is root's, and another user decides what is there.
+    """
+    if os.geteuid() == 0 and (why := who_else_decides(path)):
+        raise UntrustedFileError(f"{what} {path} is refused, because this is root", why=why, remedy=instead)
+
+
+def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
+    """Refuse to keep results where another user prepared a folder or link, if this process is root's.
+
+    Root obeys the owner of `project`, whose tests it runs. Modes do not count: CI services clone with any.
+
+    Raises:
+        UntrustedFileError: This process is root's, and a third user owns something on the way to `folder`.
+    """
+    if os.geteuid() == 0 and (owned := _third_owner(folder, {0, project.stat().st_uid})):
+        what = f"{option} {folder} is refused, because this is root"
+        raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
+
+
+def owner_on_the_way(path: Path) -> int:
+    """Return the first user but root who owns a file, or a folder or link on the way to it; else 0."""
+    owned = _third_owner(path, {0})
+    return owned[1] if owned else 0
+
+
+def _third_owner(path: Path, known: set[int]) -> tuple[Path, int] | None:
+    with suppress(OSError):  # nothing is there: the folders and links above it were looked at
+        for part, facts in _parts(path):
+            if facts.st_uid not in known and not is_from_outside(facts.st_uid):
+                return part, facts.st_uid
+    return None
+
+
+def _owned(part: Path, owner: int) -> str:
+    return f"{part} belongs to {owner_name(owner)}"
+
+
+def who_else_decides(path: Path) -> str:
+    """Return who else than root and this user decides what is at a path; empty if nobody does."""
+    if owned := _third_owner(path, {0, os.geteuid()}):
+        return _owned(*owned)
+    with suppress(OSError):  # as above
+        for part, facts in _parts(path):
+            if _others_write(facts):
+                return f"{part} may be written by others (mode {stat.S_IMODE(facts.st_mode):04o})"
+    return ""
+
+
+def _others_write(facts: os.stat_result) -> bool:
+    """Return True if others may change a file, or swap what is in a folder."""
+    if stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
+        return False
+    is_own_group = facts.st_gid == os.getegid()  # a user's private group, as many systems make them
+    return bool(facts.st_mode & (stat.S_IWOTH if is_own_group else stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _parts(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield each folder, link, and file on the way, as the kernel goes it; OSError where it ends early."""
+    here, links = Path("/"), 0
+    todo = deque(path.absolute().parts)
+    while todo:
+        part = todo.popleft()
+        if part == "..":
+            here = here.parent
+            continue
+        here /= part
+        facts = here.lstat()
+        yield here, facts
+        if stat.S_ISLNK(facts.st_mode) and (links := links + 1) <= _MOST_LINKS:
+            todo.extendleft(reversed(here.readlink().parts))
+            here = here.parent
