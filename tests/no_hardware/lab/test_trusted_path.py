@@ -184,7 +184,8 @@ def hil_as_user(*arguments: str, cwd: Path) -> str:
             run(arguments)
         return said.getvalue()
 
-    run(arguments)  # imports all that it needs
+    read_lab(write(cwd.parent / "own"))  # imports all that is needed, and so does the next line
+    run(arguments)
     return as_user(VICTIM, act)
 
 
