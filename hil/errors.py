@@ -95,6 +95,7 @@ __all__ = [
     "StickStayedError",
     "StorageError",
     "TransferError",
+    "TwinBoardsError",
     "UnavailableError",
     "UntrustedFileError",
     "UsageError",
@@ -227,6 +228,10 @@ class TransferError(BoardFaultError):
 
 class BoardReplyError(BoardFaultError):
     """The board answered something that its firmware never says."""
+
+
+class TwinBoardsError(BoardFaultError):
+    """Two boards on the bus have one serial number, so neither can be told from the other; none is used."""
 
 
 class BoardUnsafeError(BoardFaultError):

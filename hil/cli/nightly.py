@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import sys
@@ -15,6 +14,7 @@ import click
 from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.errors import UsageError
+from hil.flash.permission import BOARD_GROUP
 
 if TYPE_CHECKING:
     from hil.nightly.systemd import Units
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["nightly"]
 
-BOARD_GROUP = "plugdev"  # that of the udev rule which `hil udev` prints
 _HAS_TESTS = ("conftest.py", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "tests")
 
 _user = click.option("--user", is_flag=True, help="Your own systemd instead of the machine's.")
@@ -177,6 +176,7 @@ def _schedule(
     at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
 ) -> tuple[Schedule, dict[str, Any]]:
     """Return what is to be installed, and what the user should know of it."""
+    from hil.lab.safe_unit import has_group  # noqa: PLC0415 - as above
     from hil.lab.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
     from hil.nightly import due_nights, kept_environment  # noqa: PLC0415 - as above
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
@@ -209,7 +209,7 @@ def _schedule(
         clone=clone,
         python=Path(sys.executable),
         user=owner,
-        groups=() if user or not _has_group(BOARD_GROUP) else (BOARD_GROUP,),
+        groups=() if user or not has_group(BOARD_GROUP) else (BOARD_GROUP,),
         arguments=arguments,
         memory=memory,
         limit=limit,
@@ -241,13 +241,6 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _has_group(name: str) -> bool:
-    try:
-        return bool(grp.getgrnam(name))
-    except KeyError:
-        return False
 
 
 def _lingers() -> bool:

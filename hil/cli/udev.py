@@ -22,9 +22,13 @@ __all__ = ["udev"]
 def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
     r"""Print or install the udev rule for DUTLink boards.
 
-    It lets the group plugdev, and whoever sits at the machine, open boards, and keeps ModemManager away from
-    their consoles. Where systemd is, --install also writes a unit that makes a board safe when it comes back
-    after its run died: `hil safe --if-unsafe SERIAL`, which the rule starts when a board is plugged in.
+    It lets the group plugdev, which --install makes if need be, and whoever sits at the machine open boards,
+    and keeps ModemManager away from their consoles. It opens sticks too: the USB sockets where they were seen
+    to follow their boards' muxes, by `hil enroll` or `hil storage learn`, and no other disk. After a cable
+    was moved, do both again.
+
+    Where systemd is, --install also writes a unit that makes a board safe when it comes back after its run
+    died: `hil safe --if-unsafe SERIAL`, which the rule starts when a board is plugged in.
 
     \b
     hil udev
@@ -32,10 +36,18 @@ def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
 
     Exit status: 0 done, 2 misuse, which includes not being root.
     """
-    from hil.lab.udev_rule import install_rule, rule_text  # noqa: PLC0415 - subprocess is for who installs
+    from hil.lab.udev_rule import install_rule, known_sticks, rule_text  # noqa: PLC0415 - for who asks
 
+    sticks = known_sticks() if root.samefile("/") else []
     if not install:
-        return rule_text().rstrip("\n")
-    (file, *unit), problem = install_rule(root)
-    more = {"unit": str(unit[0])} if unit else {}
-    return {"installed": str(file), **more, "applied": not problem, **({"why": problem} if problem else {})}
+        return rule_text(sticks).rstrip("\n")
+    done = install_rule(root, sticks)
+    facts = {
+        "installed": str(done.rule),
+        "unit": str(done.unit or ""),
+        "group": "plugdev, made now" if done.made_group else "",
+        "sticks": ", ".join(map(str, sticks)) or "none known yet: hil enroll, then this again",
+        "applied": not done.problem,
+        "why": done.problem,
+    }
+    return {name: fact for name, fact in facts.items() if fact != ""}

@@ -6,16 +6,21 @@ their time limit of a second is too short for a board in the middle of a power s
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hil.dutlink.firmware import FirmwareVersion
 from hil.dutlink.link import FOREIGN, Device, Link, let_go, usb_devices
 from hil.dutlink.requests import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
 from hil.dutlink.translate import Source, translate
-from hil.errors import BoardReplyError
+from hil.dutlink.usb_node import node_at, serials_by_place
+from hil.errors import BoardReplyError, TwinBoardsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hil.dutlink.host import Host
 
 __all__ = ["Candidate", "candidates", "chip_boot_loader_seen"]
@@ -27,6 +32,7 @@ _GET_DESCRIPTOR = 6
 _STRING = 3
 _ENGLISH = 0x0409
 _STRING_SIZE = 254
+_SERIAL: Final = re.compile(r"[0-9a-f]{8}")  # firmware: dfu.rs, get_serial_str
 
 
 @dataclass(slots=True)
@@ -37,11 +43,18 @@ class Candidate:
         device: pyusb's device.
         control_interface: Number of the interface that takes requests; None in a boot loader.
         boot_loader: It is there, but cannot run tests.
+        node: Its device node.
+        listed_serial: Its serial number as the kernel lists it, which needs no permission and no answer; None
+            where no kernel lists it.
+        twins: Where boards with this serial number are, if it is not the only one.
     """
 
     device: Device
     control_interface: int | None
     boot_loader: bool
+    node: Path
+    listed_serial: str | None = None
+    twins: tuple[str, ...] = ()
 
     @property
     def location(self) -> str:
@@ -58,8 +71,10 @@ class Candidate:
 
         Raises:
             HilError: As opening and asking a board can fail.
-            BoardReplyError: It has none.
+            BoardReplyError: It has none, or one that no board has.
+            TwinBoardsError: Another board on the bus has the same.
         """
+        self._check_alone()
         what = f"the serial number of the board at {self.location} cannot be read"
         value = _STRING << 8 | self.device.iSerialNumber
         limit_ms = max(1, round(limit_s * 1000))
@@ -68,11 +83,26 @@ class Candidate:
                 _STANDARD_IN, _GET_DESCRIPTOR, value, _ENGLISH, _STRING_SIZE, limit_ms
             )
         except FOREIGN as error:
-            raise translate(error, Source.USB_OPEN, what) from error
+            raise translate(error, Source.USB_OPEN, what, node=self.node) from error
         text = bytes(reply)[2 : reply[0] if len(reply) else 0].decode("utf-16-le", errors="replace")
-        if not text or not text.isalnum():
-            raise BoardReplyError(what, why=f"it answered {text!r}", remedy="replug the board")
+        if not text:
+            raise BoardReplyError(what, why="it answered none", remedy="replug the board")
+        if not _SERIAL.fullmatch(text):
+            raise BoardReplyError(
+                f"the board at {self.location} says that its serial number is {text!r}",
+                why="a DUTLink's is eight hexadecimal digits in lower case, from its chip",
+                remedy="replug it; if it says so again, flash the public firmware",
+            )
         return text
+
+    def _check_alone(self) -> None:
+        if self.twins:
+            raise TwinBoardsError(
+                f"{len(self.twins)} boards have the serial number {self.listed_serial}",
+                why=f"they are at {', '.join(self.twins)}; none is used, lest the other is reached",
+                remedy="unplug all but one; the public firmware takes the number from the chip: flash it",
+                serial=self.listed_serial,
+            )
 
     def link(self, serial: str) -> Link:
         """Make the link for control requests; only for one that has a control interface."""
@@ -91,7 +121,13 @@ def candidates(host: Host) -> list[Candidate]:
     """
     ids = (UsbId.FIRMWARE, UsbId.BOOT_LOADER)
     devices = [dev for dev in usb_devices(host) if dev.idVendor == UsbId.VENDOR and dev.idProduct in ids]
-    return [candidate for candidate in map(_candidate, devices) if candidate is not None]
+    listed = serials_by_place(host)
+    found = [one for device in devices if (one := _candidate(device, host, listed)) is not None]
+    count = Counter(one.listed_serial for one in found)
+    for one in found:
+        if one.listed_serial is not None and count[one.listed_serial] > 1:
+            one.twins = tuple(two.location for two in found if two.listed_serial == one.listed_serial)
+    return found
 
 
 def chip_boot_loader_seen(host: Host) -> bool:
@@ -100,7 +136,7 @@ def chip_boot_loader_seen(host: Host) -> bool:
     return any((dev.idVendor, dev.idProduct) == wanted for dev in usb_devices(host))
 
 
-def _candidate(device: Device) -> Candidate | None:
+def _candidate(device: Device, host: Host, listed: dict[tuple[int, int], str]) -> Candidate | None:
     """Tell firmware from boot loader by the interfaces; None for a device that just left the bus.
 
     The product id does not tell: the boot loader's source gives itself the firmware's (boot loader: main.rs).
@@ -114,7 +150,8 @@ def _candidate(device: Device) -> Candidate | None:
     control = next((number for number, kind in interfaces if kind == CONTROL_INTERFACE), None)
     dfu = any(kind == DFU_INTERFACE for _, kind in interfaces)
     boot_loader = control is None or dfu or device.idProduct == UsbId.BOOT_LOADER
-    return Candidate(device, control, boot_loader)
+    serial = listed.get((device.bus, device.address))
+    return Candidate(device, control, boot_loader, node_at(host, device.bus, device.address), serial)
 
 
 def _kind(interface: Descriptor) -> tuple[int, int, int]:

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hil.dutlink.access import Access
 from hil.dutlink.asked import count_asked
 from hil.dutlink.last_requests import OK, LastRequests
-from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, VENDOR_OUT, ConfigKey, ReadKey, Request, UsbId
+from hil.dutlink.requests import (
+    MOST_DATA_BYTES,
+    REPLY_SIZE,
+    VENDOR_IN,
+    VENDOR_OUT,
+    ConfigKey,
+    ReadKey,
+    Request,
+    UsbId,
+)
 from hil.dutlink.stored import CLOCK_MARGIN
 from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, classify, translate
 from hil.dutlink.waiting import Deadline, hold
@@ -28,6 +37,7 @@ from hil.errors import (
     HilError,
     LeaseEndedError,
     NoUsbBackendError,
+    SettingError,
     TransferError,
 )
 
@@ -174,6 +184,7 @@ class Link:
         """Send a request; the answer means accepted, the work is done right after.
 
         Raises:
+            SettingError: The data would stop the board's USB; nothing was sent.
             BoardFaultError: Refused, silent, or failed on the way.
             BoardLostError: The board is gone.
         """
@@ -330,6 +341,13 @@ class Link:
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> Sequence[int]:
         """Make one transfer: the only place where a request is sent to the board."""
+        if isinstance(payload, bytes) and len(payload) > MOST_DATA_BYTES:
+            raise SettingError(
+                f"board {self.serial}: {len(payload)} bytes are too many for one request",
+                why=f"over {MOST_DATA_BYTES} bytes stop its USB until its power goes; nothing was sent",
+                remedy=f"shorten it by {len(payload) - MOST_DATA_BYTES} bytes",
+                serial=self.serial,
+            )
         limit_ms = max(1, round(limit_s * 1000))
         with self.access:
             reply: Sequence[int] = self._device.ctrl_transfer(

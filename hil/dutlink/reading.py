@@ -1,7 +1,8 @@
 """The meter's words: power, voltage and current in one reply.
 
 The firmware formats each with two decimals and its unit (firmware: control.rs), and each is a moving average
-over the last two seconds: a reading settles that long after a change.
+over the last two seconds: a reading settles that long after a change. The averages are running sums of single
+precision, which drift: without current a board may say `-0.00W`, which is 0 W here.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ class PowerReading:
                 why="firmware says it as 5.35W 5.10V 1.05A",
                 remedy="ask again; if it stays, replug the board or renew its firmware",
             )
-        watts, volts, amps = (float(number) for number in match.groups())
+        watts, volts, amps = (float(number) + 0.0 for number in match.groups())  # -0.0 + 0.0 is 0.0
         return cls(volts=volts, amps=amps, watts=watts)
 
     def format(self) -> str:
-        """Write it as the board does; the inverse of `parse` for values of two decimals."""
+        """Write it as the board does, but for `-0.00`; the inverse of `parse` for values of two decimals."""
         return f"{self.watts:.2f}W {self.volts:.2f}V {self.amps:.2f}A"
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ __all__ = [
     "CONTROL_INTERFACE",
     "DFU_INTERFACE",
     "FIELD_SIZES",
+    "MOST_DATA_BYTES",
     "REPLY_SIZE",
     "VENDOR_IN",
     "VENDOR_OUT",
@@ -35,6 +36,13 @@ CONTROL_INTERFACE = (0xFF, 0x01, 0x01)
 
 DFU_INTERFACE = (0xFE, 0x01, 0x02)
 """Class, subclass, protocol of a boot loader; the running firmware's DFU interface ends in 01 instead."""
+
+MOST_DATA_BYTES = 256
+"""Bytes that the board's control buffer holds (firmware: Cargo.toml, control-buffer-256).
+
+By the source of its USB stack (usb-device 0.3.2, control_pipe.rs) more than that in one request stop its USB
+until its power goes; not seen on hardware, and never sent.
+"""
 
 REPLY_SIZE = 512
 """Bytes asked for in every IN request.

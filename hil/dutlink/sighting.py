@@ -15,6 +15,7 @@ from hil.errors import (
     BoardTimeoutError,
     HilError,
     RequestStalledError,
+    TwinBoardsError,
     UnavailableError,
     Verdict,
 )
@@ -32,7 +33,8 @@ class Sighting:
 
     Attributes:
         verdict: Whether it can be used, and if not, why.
-        serial: Its serial number; None where it could not be asked, as of a board that may not be opened.
+        serial: Its serial number, which the kernel lists also of a board that is silent or may not be opened;
+            None where neither kernel nor board tells.
         firmware: Its version; where it did not tell, what the bus listing says, without a commit.
         error: What opening it would raise; None when it is present.
         location: Where it is plugged in, for people; empty when it is not.
@@ -71,9 +73,10 @@ class Reached:
     ) -> Self:
         """Turn an error into a finding: what is listed but fails is lost, unless the error says more.
 
-        A board that refuses, or answers what no board says, has answered: it is faulty.
+        A board that refuses, or answers what no board says, has answered: it is faulty; so are boards that
+        cannot be told apart.
         """
-        if isinstance(error, RequestStalledError | BoardReplyError):
+        if isinstance(error, RequestStalledError | BoardReplyError | TwinBoardsError):
             return cls(Sighting(Verdict.FAULTY, serial, firmware, error, location))
         known = isinstance(error, UnavailableError) and not isinstance(error, BoardAbsentError)
         finding = error if known and isinstance(error, UnavailableError) else _lost(error, serial)
@@ -91,7 +94,7 @@ class Reached:
 def reach_candidate(candidate: Candidate, limit_s: float) -> Reached:
     """Ask a device for its serial number and its version, within `limit_s` seconds altogether."""
     deadline = Deadline(limit_s)
-    serial = None
+    serial = candidate.listed_serial
     try:
         serial = candidate.read_serial(deadline.left_s)
         if not candidate.boot_loader:

@@ -10,7 +10,7 @@ import enum
 import errno
 import sys
 import termios
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import (
     BoardAbsentError,
@@ -29,11 +29,13 @@ from hil.errors import (
     StorageError,
     TransferError,
 )
+from hil.flash.permission import why_denied
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["NO_BACKEND_REMEDY", "Source", "classify", "translate"]
 
-_UDEV_REMEDY = 'install the udev rule: sudo "$(command -v hil)" udev --install; hil doctor tells more'
-_TTY_REMEDY = "join the group that owns the tty (dialout on Debian): sudo usermod -aG dialout $USER"
 NO_BACKEND_REMEDY = "install libusb (apt install libusb-1.0-0), or pip install libusb-package"
 
 
@@ -60,13 +62,13 @@ _SILENT = _Meaning(
     "no answer in time",
     "wait if a power sequence is running (the board is silent meanwhile), else replug the board",
 )
-_NO_STRINGS = _Meaning(BoardDeniedError, "its strings cannot be read: no permission, or gone", _UDEV_REMEDY)
+_NO_STRINGS = _Meaning(BoardDeniedError, "its strings cannot be read: no permission, or gone")
 _LINE = _Meaning(TransferError, "the transfer failed on the way", "check cable and hub, then try again")
 _LOST = _Meaning(BoardLostError, "it left the bus", "plug it in again; its settings are kept")
 _ABSENT = _Meaning(BoardAbsentError, "it left the bus", "plug it in again")
 _TTY_LOST = _Meaning(ConsoleLostError, "the tty went away", "see whether the board is still plugged in")
 _TTY_MISSING = _Meaning(ConsoleMissingError, "there is no such tty", "see whether the board is plugged in")
-_TTY_DENIED = _Meaning(ConsoleDeniedError, "no permission", _TTY_REMEDY)
+_TTY_DENIED = _Meaning(ConsoleDeniedError)
 _TTY_BUSY = _Meaning(ConsoleBusyError, "another process holds it", "end it; fuser -v on the tty names it")
 _STICK_LOST = _Meaning(StickLostError, "it left the host", "set the storage position to host and start again")
 
@@ -79,7 +81,7 @@ _USB: dict[int | None, _Meaning] = {
     errno.ETIMEDOUT: _SILENT,
     errno.ENODEV: _LOST,
     errno.EIO: _LINE,
-    errno.EACCES: _Meaning(BoardDeniedError, "no permission to open it", _UDEV_REMEDY),
+    errno.EACCES: _Meaning(BoardDeniedError),
     errno.EBUSY: _Meaning(
         BoardBusyError,
         "a driver or another program holds it",
@@ -106,7 +108,7 @@ _STICK: dict[int | None, _Meaning] = {
     errno.ENODEV: _STICK_LOST,
     errno.ENXIO: _STICK_LOST,
     errno.ENOMEDIUM: _STICK_LOST,
-    errno.EACCES: _Meaning(StorageError, "no permission", "join the group disk, or let a udev rule open it"),
+    errno.EACCES: _Meaning(StorageError),
 }
 _UNKNOWN: dict[int | None, _Meaning] = {
     errno.ENOENT: _ABSENT,
@@ -145,7 +147,9 @@ def classify(error: BaseException, source: Source = Source.UNKNOWN) -> type[HilE
     return meaning.kind if meaning else None
 
 
-def translate(error: BaseException, source: Source, what: str, *, serial: str | None = None) -> HilError:
+def translate(
+    error: BaseException, source: Source, what: str, *, serial: str | None = None, node: Path | None = None
+) -> HilError:
     """Make our error of a foreign one; raise it `from` the original.
 
     Args:
@@ -153,6 +157,7 @@ def translate(error: BaseException, source: Source, what: str, *, serial: str | 
         source: What was being done.
         what: What failed, naming the hardware, for the error's first sentence.
         serial: The board's serial number, where it is known.
+        node: The device node, where it is known: it tells why this user may not open it.
     """
     if isinstance(error, HilError):
         return error
@@ -161,7 +166,11 @@ def translate(error: BaseException, source: Source, what: str, *, serial: str | 
     if meaning is None:
         kind = _OTHERWISE.get(source, HilError)
         return kind(what, why=f"{type(error).__name__}: {error}", errno=number, serial=serial)
-    return meaning.kind(what, why=meaning.why, remedy=meaning.remedy, errno=number, serial=serial)
+    why, remedy = meaning.why, meaning.remedy
+    if not remedy and issubclass(meaning.kind, PermissionError | StorageError):
+        denial = why_denied(node)
+        why, remedy = why or denial.why, denial.remedy
+    return meaning.kind(what, why=why, remedy=remedy, errno=number, serial=serial)
 
 
 def _meaning(error: BaseException, source: Source) -> _Meaning | None:

@@ -128,7 +128,7 @@ def open_tty(port: Tty, serial: str) -> int:
             os.close(descriptor)
             raise
     except (OSError, termios.error) as error:
-        raise translate(error, Source.TTY_OPEN, what, serial=serial) from error
+        raise translate(error, Source.TTY_OPEN, what, serial=serial, node=port.path) from error
     return descriptor
 
 

@@ -21,6 +21,7 @@ from hil.errors import FlashError, StickLostError, StickStayedError, StorageErro
 from hil.flash.disk import Disk
 from hil.flash.doubt import BUSY, Doubt, uses_of, why_busy
 from hil.flash.in_use import file_system_of
+from hil.flash.permission import why_denied
 from hil.flash.sysfs import BlockDevice, block_device, disks_of, identity_of
 
 if TYPE_CHECKING:
@@ -152,10 +153,11 @@ def _not_opened(expected: Expected, error: OSError | RuntimeError) -> StorageErr
             errno=number,
         )
     if number == errno.EACCES:
+        denial = why_denied(expected.node)
         return StorageError(
             f"{node} cannot be opened",
-            why="no permission",
-            remedy="join the group disk, or let a udev rule open the stick (docs/flash.md has one)",
+            why=denial.why,
+            remedy=denial.remedy,
             errno=number,
         )
     return _refused(expected, Doubt(f"it cannot be opened: {error}"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.candidate import Candidate, candidates
 from hil.dutlink.link import FOREIGN, let_go
+from hil.dutlink.requests import MOST_DATA_BYTES
 from hil.errors import HilError, NoUsbBackendError
 from hil.jumpstarter.usb_facts import Device, facts_of
 
@@ -65,6 +66,8 @@ class UsbDesk:
         device = self._devices.get((transfer.bus, transfer.address))
         if device is None:
             return errno.ENODEV, b""
+        if not transfer.reads and len(transfer.data) > MOST_DATA_BYTES:
+            return errno.EPIPE, b""  # refused here: it would stop the board's USB
         payload = transfer.length if transfer.reads else transfer.data
         try:
             answer = device.ctrl_transfer(

@@ -17,14 +17,14 @@ import sys
 from pathlib import Path
 
 import hil
+from hil.flash.permission import BOARD_GROUP
 from hil.lab.file_below import has_folder_below, write_below
 from hil.lab.trusted_path import owner_on_the_way
 from hil.lab.unit_words import assignment, command_line
 
-__all__ = ["UNIT_NAME", "has_systemd", "install_unit", "unit_text"]
+__all__ = ["UNIT_NAME", "has_group", "has_systemd", "install_unit", "unit_text"]
 
 UNIT_NAME = "hil-safe@.service"
-BOARD_GROUP = "plugdev"  # that of the udev rule
 
 _FOLDER = "etc/systemd/system"
 _UNIT_FOLDERS = ("usr/lib/systemd/system", "lib/systemd/system")
@@ -75,7 +75,7 @@ def install_unit(root: Path = Path("/")) -> tuple[Path, str]:
         OSError: The file may not be written.
     """
     user = _owner(Path(hil.__file__)) or _owner(Path(sys.executable))
-    groups = (BOARD_GROUP,) if user and _has_group(BOARD_GROUP) else ()
+    groups = (BOARD_GROUP,) if user and has_group(BOARD_GROUP) else ()
     text = unit_text(Path(sys.executable), user, groups, os.environ.get("HIL_LOCK_DIR", ""))
     file = write_below(root, f"{_FOLDER}/{UNIT_NAME}", text)
     return file, _reload() if root.samefile("/") and Path("/run/systemd/system").is_dir() else ""
@@ -101,7 +101,8 @@ def _owner(path: Path) -> str:
         return str(owner)
 
 
-def _has_group(name: str) -> bool:
+def has_group(name: str) -> bool:
+    """Return True if this machine has a group of that name."""
     try:
         return bool(grp.getgrnam(name))
     except KeyError:

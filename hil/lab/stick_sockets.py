@@ -21,7 +21,7 @@ from hil.errors import HilError
 from hil.lab.atomic_file import write_atomically
 from hil.lab.shared_folder import lock_folder
 
-__all__ = ["StickSockets", "forget_sockets"]
+__all__ = ["StickSockets", "believed_sockets", "forget_sockets"]
 
 _MOST_BYTES = 65536
 _MOST_BYSTANDERS = 200
@@ -91,6 +91,29 @@ class StickSockets:
         return (self._folder or lock_folder()) / f"{_PREFIX}{self._serial}-{os.geteuid()}.json"
 
 
+def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]:
+    """Return what is believed of all boards' sticks, by serial number; the newest file of each counts.
+
+    Args:
+        uid: The user who is believed beside this one and root.
+        folder: Where the locks are; None: the machine's own folder.
+    """
+    found: dict[str, tuple[float, Learned]] = {}
+    with suppress(OSError, HilError):
+        for file in (folder or lock_folder()).glob(f"{_PREFIX}*-*.json"):
+            serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
+            with suppress(OSError):
+                facts = file.lstat()
+                learned, is_believed = _read(file, uid)
+                if (
+                    learned is not None
+                    and is_believed
+                    and (serial not in found or found[serial][0] < facts.st_mtime)
+                ):
+                    found[serial] = facts.st_mtime, learned
+    return {serial: learned for serial, (_, learned) in sorted(found.items())}
+
+
 def forget_sockets(folder: Path, serial: str) -> None:
     """Remove what users keep of a board that is gone for good, as far as this user may."""
     for file in folder.glob(f"{_PREFIX}{serial}-*.json"):
@@ -98,13 +121,13 @@ def forget_sockets(folder: Path, serial: str) -> None:
             file.unlink()
 
 
-def _read(file: Path) -> tuple[Learned | None, bool]:
-    """Read a file; return also whether it may be believed: no other user but root could have written it."""
+def _read(file: Path, also: int = 0) -> tuple[Learned | None, bool]:
+    """Read a file; return also whether it may be believed: only this user, root or `also` could write it."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
         is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
-        is_ours = facts.st_uid in {0, os.geteuid()} and not facts.st_mode & 0o022
+        is_ours = facts.st_uid in {0, also, os.geteuid()} and not facts.st_mode & 0o022
         return (_parsed(os.read(descriptor, _MOST_BYTES)) if is_plain else None), is_ours
     finally:
         os.close(descriptor)

@@ -28,7 +28,12 @@ __all__ = [
 ]
 
 BUFFER_BYTES: Final = 256
-"""The stack's control buffer: longer data from the host get a STALL (firmware: Cargo.toml)."""
+"""The stack's control buffer (firmware: Cargo.toml). Longer data from the host get a STALL and stop USB.
+
+By the stack's source (control_pipe.rs, handle_setup and handle_out; synopsys-usb-otg: endpoint_memory.rs)
+the data that come all the same are never taken from their buffer, and nothing else passes it until power
+goes. Not seen on hardware.
+"""
 
 EPIPE: Final = -32
 """The status of a transfer that got a STALL, as Linux' USB core gives it."""
@@ -158,11 +163,13 @@ class ControlPipe:
         self.halted: set[int] = set()
         self.configured = False
         self._remote_wakeup = False
+        self.stopped = False
 
     def transfer(self, packet: bytes, data: bytes) -> tuple[int, bytes]:
         """Run one control transfer: its status (0 or -32) and the bytes for the host, cut to `wLength`."""
         setup = Setup.parse(packet)
         if not setup.is_in and setup.length > BUFFER_BYTES:
+            self.stopped = True
             return EPIPE, b""
         reply = self._reply(setup, data[: setup.length])
         if not isinstance(reply, bytes):
@@ -207,6 +214,8 @@ class ControlPipe:
         match setup.recipient, setup.request, setup.value:
             case Recipient.DEVICE, _Request.CLEAR_FEATURE | _Request.SET_FEATURE, _Feature.REMOTE_WAKEUP:
                 self._remote_wakeup = setup.request == _Request.SET_FEATURE
+            case Recipient.ENDPOINT, _Request.SET_FEATURE, _Feature.ENDPOINT_HALT if not setup.index & 0x0F:
+                return Refusal.STALL  # what would say "accepted" has just been halted (device.rs)
             case Recipient.ENDPOINT, _Request.CLEAR_FEATURE | _Request.SET_FEATURE, _Feature.ENDPOINT_HALT:
                 self._set_halted(setup.index & 0x8F, halted=setup.request == _Request.SET_FEATURE)
             case Recipient.DEVICE, _Request.SET_ADDRESS, address if 1 <= address <= _MOST_ADDRESS:

@@ -168,11 +168,11 @@ class FaultDesk:
             self._active[name] = arguments
 
     def clear(self) -> None:
-        """End every fault; a board that is not plugged in, or is a boot loader, is plugged in again."""
+        """End every fault; a board that is unplugged, a boot loader or stopped is plugged in again."""
         for name in tuple(self._active):
             self.begin(name, _FAULTS[name].over or {})
         self._bench.bus.no_backend = False
-        if not self._bench.plugged or self._bench.in_boot_loader:
+        if not self._bench.plugged or self._bench.in_boot_loader or self._bench.usb_stopped:
             self._bench.plug()
 
     def active(self) -> dict[str, _Arguments]:
@@ -187,6 +187,8 @@ class FaultDesk:
             active["unplug"] = {}
         if self._bench.in_boot_loader:
             active["boot_loader"] = {}
+        if self._bench.usb_stopped:
+            active["usb_stopped"] = {}
         return active
 
 

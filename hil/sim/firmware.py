@@ -160,6 +160,7 @@ class SimulatedBoard:
             "console_mode": status.console_mode,
             "monitor": status.monitor,
             "meter": status.meter,
+            "usb_stopped": running.usb_stopped,
             "busy_s": running.cpu.busy_s,
             "blocked": running.cpu.blocked,
         }
@@ -182,4 +183,5 @@ def _state_of(
         "console_mode": True,
         "monitor": False,
         "meter": False,
+        "usb_stopped": False,
     }

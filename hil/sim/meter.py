@@ -1,10 +1,15 @@
-"""The power meter: a 12-bit converter and two moving averages.
+"""The power meter: a 12-bit converter and two moving averages, in the firmware's single precision.
 
-Source: firmware, main.rs, filter.rs and powermeter.rs.
+An average is a running sum, to which each sample is added and from which it is taken again 200 samples
+later. Both are rounded, so the sum drifts with all that was ever measured: without current the meter may say
+`-0.00A`.
+
+Source: firmware, main.rs (adc_dma), filter.rs, powermeter.rs and control.rs.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -15,15 +20,18 @@ if TYPE_CHECKING:
 
     from hil.sim.ticker import Ticker
 
-__all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "Reading"]
+__all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "MovingAverage", "Reading", "single"]
 
 _SAMPLES: Final = 200
 _CONVERTER_STEPS: Final = 4096
 _MIDDLE: Final = 2048
 _REFERENCE_V: Final = 3.3
-AMPS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS / 0.264
+_SENSED_V: Final = 0.264
+_LOWER_OHMS: Final = 470
+_DIVIDER_OHMS: Final = 2400 + _LOWER_OHMS
+AMPS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS / _SENSED_V
 """3.05 mA: the sensor gives 0.264 V per ampere, downwards from half the reference."""
-VOLTS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS * (2400 + 470) / 470
+VOLTS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS * _DIVIDER_OHMS / _LOWER_OHMS
 """4.92 mV behind a divider of 2400 and 470 ohms."""
 _OFFSET_STEPS: Final = 4
 _NOISE_STEPS: Final = (-1, 0, 0, 0, 1)
@@ -56,6 +64,24 @@ class Reading:
         return f"{self.watts:.2f}W"
 
 
+class MovingAverage:
+    """The firmware's filter (filter.rs): the mean of the last 200 values, with its rounding."""
+
+    def __init__(self) -> None:
+        self._values = deque([0.0] * _SAMPLES, _SAMPLES)
+        self._sum = 0.0
+
+    def feed(self, value: float) -> None:
+        """Take a value of single precision."""
+        self._sum = single(self._sum - self._values[0])
+        self._values.append(value)
+        self._sum = single(self._sum + value)
+
+    def get(self) -> float:
+        """Return the mean."""
+        return single(self._sum / _SAMPLES)
+
+
 class Meter:
     """Samples a signal that changes in steps, and only when somebody looks.
 
@@ -69,8 +95,8 @@ class Meter:
         self._ticker = ticker
         self._noise = noise
         self._offset = offset.randint(-_OFFSET_STEPS, _OFFSET_STEPS)
-        self._amps: deque[int] = deque([0] * _SAMPLES, _SAMPLES)
-        self._volts: deque[int] = deque([0] * _SAMPLES, _SAMPLES)
+        self._amps = MovingAverage()
+        self._volts = MovingAverage()
         self._sampled = 0
         self._now = (self._offset, 0)
 
@@ -82,9 +108,8 @@ class Meter:
     def read(self) -> Reading:
         """Return the averages as they stand."""
         self._sample()
-        volts = _single(sum(self._volts) / _SAMPLES * VOLTS_PER_STEP)
-        amps = _single(sum(self._amps) / _SAMPLES * AMPS_PER_STEP)
-        return Reading(volts, amps, _single(volts * amps))
+        volts, amps = self._volts.get(), self._amps.get()
+        return Reading(volts, amps, single(volts * amps))
 
     def _sample(self) -> None:
         count = self._ticker.count
@@ -93,10 +118,10 @@ class Meter:
         if missing <= 0:
             return
         amps, volts = self._now
-        self._amps.extend(_clip(amps + noise, 1 - _MIDDLE, _MIDDLE) for noise in self._some_noise(missing))
-        self._volts.extend(
-            _clip(volts + noise, 0, _CONVERTER_STEPS - 1) for noise in self._some_noise(missing)
-        )
+        for noise in self._some_noise(missing):
+            self._amps.feed(_amps_of(_clip(amps + noise, 1 - _MIDDLE, _MIDDLE)))
+        for noise in self._some_noise(missing):
+            self._volts.feed(_volts_of(_clip(volts + noise, 0, _CONVERTER_STEPS - 1)))
 
     def _some_noise(self, samples: int) -> list[int]:
         return self._noise.choices(_NOISE_STEPS, k=samples)
@@ -106,7 +131,30 @@ def _clip(steps: int, low: int, high: int) -> int:
     return min(max(steps, low), high)
 
 
-def _single(value: float) -> float:
-    """Round to the 32-bit float that the firmware computes with."""
-    single: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return single
+@functools.cache
+def _amps_of(steps: int) -> float:
+    """Return the current of a sample, so many steps below the middle (main.rs: current_V, current_A)."""
+    sensed = single(single(-steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return single(-sensed / _VOLTS_PER_AMPERE)
+
+
+@functools.cache
+def _volts_of(steps: int) -> float:
+    """Return the voltage of a sample (main.rs: vout_sense_V, vin)."""
+    sensed = single(single(steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return single(single(sensed * _DIVIDER_OHMS) / _LOWER_OHMS)
+
+
+def single(value: float) -> float:
+    """Round to the 32-bit float that the firmware computes with.
+
+    One sum, product or quotient of such floats, computed in Python's and rounded once, is what the firmware
+    gets.
+    """
+    rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
+    return rounded
+
+
+_SINGLE: Final = struct.Struct("<f")
+_REFERENCE_SINGLE: Final = single(_REFERENCE_V)
+_VOLTS_PER_AMPERE: Final = single(_SENSED_V)

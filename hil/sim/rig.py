@@ -84,6 +84,11 @@ class Rig:
         """Whether the board is on the bus, be it as its boot loader."""
         return self.port.device is not None
 
+    @property
+    def usb_stopped(self) -> bool:
+        """Whether a control write over 256 bytes has stopped the board's USB: replugging helps."""
+        return bool(self.board.state()["usb_stopped"])
+
     def plug(self) -> None:
         """Plug the board in; it starts again."""
         self.unplug()

@@ -179,8 +179,13 @@ class Running:
             self.cpu.unblock()
         else:
             self._to_dut.settle()
-            return self._refuse_halted() or self._begin_usb_task()
+            return not self.usb_stopped and (self._refuse_halted() or self._begin_usb_task())
         return True
+
+    @property
+    def usb_stopped(self) -> bool:
+        """Whether USB has stopped until power goes."""
+        return self._pipe.stopped
 
     def _begin_usb_task(self) -> bool:
         if self.to_host.hand_over():

@@ -9,7 +9,6 @@ from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.doctor.usb_access import ELSEWHERE
 from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
 from hil.lab.lease import hold
-from hil.lab.udev_rule import INSTALL_RULE
 
 if TYPE_CHECKING:
     from hil.dutlink.sighting import Sighting
@@ -64,7 +63,7 @@ def _told(sighting: Sighting, bench: Bench) -> Finding:
         return problem("boot loader", error.what, why=error.why, mend=_DFU, board=serial)
     if sighting.verdict is Verdict.DENIED:
         return problem(
-            "permission", f"{name} may not be opened", why=error.why, mend=INSTALL_RULE, board=serial
+            "permission", f"{name} may not be opened", why=error.why, mend=error.remedy, board=serial
         )
     if serial and (holder := _holder_of(serial, bench)):
         why = f"{name} is silent, as in a power sequence; it is in use, and goes on undisturbed ({holder})"

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from hil.errors import ConsoleBusyError, ConsoleDeniedError, ConsoleError, ConsoleMissingError
+from hil.flash.permission import why_denied
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.doctor.usb_tree import boards_in_sysfs, ttys_of
-from hil.lab.udev_rule import INSTALL_RULE
 
 if TYPE_CHECKING:
     from hil.dutlink.tty import Tty
@@ -74,6 +74,5 @@ def _missing(patient: Patient, tty: Tty) -> Finding:
 
 
 def _denied(serial: str, tty: Tty) -> Finding:
-    says = f"{tty.path} may not be opened"
-    mend = INSTALL_RULE if tty.is_board else 'sudo usermod --append --groups dialout "$USER"'
-    return problem(_CHECK, says, why="its group is not one of this user's", mend=mend, board=serial)
+    denial = why_denied(tty.path)
+    return problem(_CHECK, f"{tty.path} may not be opened", why=denial.why, mend=denial.remedy, board=serial)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import pwd
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Machine", "Process", "clock_is_kept"]
+__all__ = ["Machine", "Process", "clock_is_kept", "udev_test"]
 
 _TIME_ERROR = 5
 """What adjtimex returns while nothing keeps the clock right (linux/timex.h)."""
 
+_UDEV_LIMIT_S = 30.0
 _TIMEX_BYTES = 256
 """More than `struct timex` has."""
 
@@ -46,6 +48,19 @@ def _user() -> str:
         return str(os.geteuid())
 
 
+def udev_test(device: str) -> str:
+    """Return what `udevadm test` says that udev makes of its rules for a device; empty where it does not.
+
+    It needs no permission, and changes nothing of the device.
+    """
+    command = ("udevadm", "test", "--action=add", device)
+    try:
+        asked = subprocess.run(command, check=False, timeout=_UDEV_LIMIT_S, capture_output=True, text=True)
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return ""
+    return f"{asked.stdout}\n{asked.stderr}" if asked.returncode == 0 else ""
+
+
 def clock_is_kept() -> bool | None:
     """Whether something (NTP) keeps this machine's clock right; None: the kernel does not say."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zero: nothing is to be changed
@@ -66,6 +81,7 @@ class Machine:
         gids: The groups of this session.
         now: Seconds since 1970.
         clock_is_kept: Tells whether something keeps the clock right.
+        udev_test: Tells what udev makes of its rules for a device.
         free_bytes: Tells how much a folder's file system has left for this user.
     """
 
@@ -76,6 +92,7 @@ class Machine:
     gids: frozenset[int] = field(default_factory=lambda: frozenset({*os.getgroups(), os.getegid()}))
     now: Callable[[], float] = time.time
     clock_is_kept: Callable[[], bool | None] = clock_is_kept
+    udev_test: Callable[[str], str] = udev_test
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
     def text(self, path: str) -> str:

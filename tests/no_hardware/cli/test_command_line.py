@@ -190,7 +190,7 @@ def test_no_mistake_ends_in_a_traceback(
 def test_a_disk_that_is_full_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full() -> str:
+    def full(_sticks: object) -> str:
         raise OSError(28, "No space left on device", "/somewhere")
 
     monkeypatch.setattr("hil.lab.udev_rule.rule_text", full)

@@ -40,7 +40,11 @@ def test_boards_are_matched_by_their_ids(rule: str, product: str) -> None:
     "grant", ['MODE="0660"', 'GROUP="plugdev"', 'TAG+="uaccess"', 'ENV{ID_MM_DEVICE_IGNORE}="1"']
 )
 def test_both_the_board_and_its_tty_are_granted(rule: str, grant: str) -> None:
-    assert rule.count(grant) == 2
+    assert rule.partition('LABEL="dutlink_stick"')[0].count(grant) == 2
+
+
+def test_an_unknown_group_takes_no_other_grant_with_it(rule: str) -> None:
+    assert {line for line in rule.splitlines() if "GROUP=" in line} == {'GROUP="plugdev"'}
 
 
 def test_interfaces_are_not_matched_for_udev_does_not_list_all_of_them(rule: str) -> None:
@@ -51,7 +55,7 @@ def test_every_jump_has_its_label(rule: str) -> None:
     jumps = {part.split('"')[1] for part in rule.split() if part.startswith("GOTO=")}
     labels = {part.split('"')[1] for part in rule.split() if part.startswith("LABEL=")}
 
-    assert jumps == labels
+    assert jumps | {"dutlink_stick"} == labels  # a jump to it for each stick that is known
 
 
 @pytest.fixture
@@ -77,10 +81,11 @@ def test_it_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_it_is_applied(tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
     monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
+    monkeypatch.setattr(udev_rule, "has_group", lambda _name: True)
 
     udev_rule.install_rule(tmp_path)
 
-    assert [line.split()[0] for line in udevadm.read_text().splitlines()] == ["control", "trigger"]
+    assert [line.split()[0] for line in udevadm.read_text().splitlines()] == ["control", "trigger", "trigger"]
 
 
 @pytest.mark.parametrize("folder", ["usr/lib/systemd/system", "lib/systemd/system"])
@@ -156,8 +161,10 @@ def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
     (udevadm.parent / "bin/udevadm").write_text("#!/bin/sh\necho no udev here >&2; exit 1\n")
     monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
     monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
+    monkeypatch.setattr(udev_rule, "has_group", lambda _name: True)
 
-    installed, why = udev_rule.install_rule(tmp_path)
+    done = udev_rule.install_rule(tmp_path)
+    installed, why = [done.rule], done.problem
 
     assert (len(installed), "no udev here" in why) == (1, True)
 

@@ -23,11 +23,11 @@ def test_each_number_goes_to_its_unit() -> None:
     assert PowerReading.parse(b"5.35W 5.10V 1.05A") == PowerReading(volts=5.10, amps=1.05, watts=5.35)
 
 
-def test_minus_nothing_is_kept_as_the_board_says_it() -> None:
+def test_minus_nothing_is_nothing() -> None:
     reading = PowerReading.parse(b"-0.00W 5.10V -0.00A")
 
-    assert math.copysign(1, reading.amps) < 0
-    assert reading.format() == "-0.00W 5.10V -0.00A"
+    assert [math.copysign(1, number) for number in (reading.amps, reading.watts)] == [1, 1]
+    assert str(reading) == "0.00W 5.10V 0.00A"
 
 
 @pytest.mark.parametrize("reply", [b"", b"garbage", b"1.05A 5.10V 5.35W", b"nanW 5.10V 1.05A"])

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeMachine"]
 
+APPLIED = """\
+ID_MM_DEVICE_IGNORE=1
+CURRENT_TAGS=:uaccess:seat:systemd:
+"""
+"""What `udevadm test` of Debian's udev 252 says of a board whose rule is applied, among much else."""
+
 BOARD = {"idVendor": "2b23", "idProduct": "1012", "bmAttributes": "80", "bMaxPower": "250mA"}
 
 
@@ -25,7 +31,9 @@ class FakeMachine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.facts = Machine(root=root, user="ann", uid=1000, gids=frozenset({1000, 46}))
+        self.facts = Machine(
+            root=root, user="ann", uid=1000, gids=frozenset({1000, 46}), udev_test=lambda _device: APPLIED
+        )
         self.device("usb1", idVendor="1d6b", idProduct="0002", bmAttributes="e0", bMaxPower="0mA")
         self.device("1-1", **BOARD, serial="0df10035")
         self.tty("1-1", "ttyACM0", "166:0")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_machine import BOARD, FakeMachine
+from fake_machine import APPLIED, BOARD, FakeMachine
 
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL = "0df10035"
-DENIED = BoardDeniedError("it may not be opened", why="no permission")
+DENIED = BoardDeniedError("it may not be opened", why="no permission", remedy="udev --install")
 
 
 @pytest.fixture
@@ -75,6 +75,15 @@ def with_an_old_rule(machine: FakeMachine) -> None:
     machine.write("etc/udev/rules.d/60-dutlink.rules", 'ATTR{idVendor}=="2b23", MODE="0666"\n')
 
 
+def with_a_group_that_udev_does_not_know(machine: FakeMachine) -> None:
+    said = "/etc/udev/rules.d/60-dutlink.rules:20 Failed to resolve group 'plugdev', ignoring: Unknown group"
+    machine.become(udev_test=lambda _device: f"{said}\n{APPLIED}")
+
+
+def with_a_rule_that_udev_drops(machine: FakeMachine) -> None:
+    machine.become(udev_test=lambda _device: "ID_VENDOR_ID=2b23")
+
+
 def with_a_rule_that_is_a_comment(machine: FakeMachine) -> None:
     without_rule(machine)
     machine.write("etc/udev/rules.d/70-notes.rules", '# ATTR{idVendor}=="2b23", MODE="0666"\n')
@@ -116,6 +125,8 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
     [
         (without_rule, udev_rule, "no udev rule", "udev --install"),
         (with_an_old_rule, udev_rule, "not this version's", "udev --install"),
+        (with_a_group_that_udev_does_not_know, udev_rule, "no group plugdev", "groupadd --system plugdev"),
+        (with_a_rule_that_udev_drops, udev_rule, "does not apply", "udev --install"),
         (with_a_rule_that_is_a_comment, udev_rule, "no udev rule", "udev --install"),
         (outside_of_the_group, group_membership, "eve is not in plugdev", "--groups plugdev eve"),
         (in_the_group_from_the_next_login_on, group_membership, "this session is not", "newgrp plugdev"),

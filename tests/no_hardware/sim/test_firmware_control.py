@@ -84,10 +84,26 @@ def test_a_value_longer_than_its_field_is_cut_without_a_word() -> None:
 def test_256_bytes_are_the_most_that_a_request_takes() -> None:
     bench = Bench()
 
-    statuses = [bench.set_config(1, b"t" * length).status for length in (256, 257, 512)]
+    transfer = bench.set_config(1, b"t" * 256)
 
-    assert statuses == [0, STALL, STALL]
+    assert transfer.status == 0
     assert bench.read(CONFIG, 1) == b"t" * 256
+
+
+@pytest.mark.parametrize("length", [257, 512])
+def test_more_than_256_bytes_are_refused_and_stop_usb_until_power_goes(length: int) -> None:
+    bench = Bench()
+    refused = bench.set_config(1, b"t" * length)
+    asked, typed = bench.control(IN, READ, 0, data=64), bench.send(b"x")
+    bench.board.reset()
+    bench.clock.advance(60.0)
+
+    before = (refused.status, asked.ends, typed.ends, bench.state["usb_stopped"])
+    bench.board.power_loss()
+    bench.board.power_up()
+
+    assert before == (STALL, 0, 0, True)
+    assert (asked.ends, bench.control(IN, READ, 0, data=64).status) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
 
 from hil.sim.clock import ManualClock
-from hil.sim.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, Reading
+from hil.sim.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, single
 from hil.sim.ticker import Ticker
 
 
@@ -114,15 +114,39 @@ def test_a_small_negative_reading_keeps_its_sign() -> None:
     assert Reading(amps=-0.003, watts=-0.0).amps_text() == "-0.00A"
 
 
-def test_the_sum_of_many_samples_does_not_drift() -> None:
-    clock, _, meter = quiet_meter()
-    meter.signal(3.0, 12.0)
-    clock.advance(3600.0)
+def averaged(*values: float) -> Reading:
+    """Feed 200 samples of each value, one after the other, and return the average."""
+    average = MovingAverage()
+    for value in values:
+        for _ in range(200):
+            average.feed(single(value))
+    return Reading(amps=average.get())
 
-    meter.signal(0.0, 0.0)
-    clock.advance(3.0)
 
-    assert meter.read() == Reading(0.0, 0.0, 0.0)
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((1.005,), "1.01A"),
+        ((2.345,), "2.35A"),
+        ((1.005, 2.345), "2.34A"),
+        ((1.005, 2.345, 0.0), "-0.00A"),
+    ],
+)
+def test_an_average_drifts_as_a_running_sum_of_single_precision(values: tuple[float, ...], text: str) -> None:
+    assert averaged(*values).amps_text() == text
+
+
+def test_a_board_without_current_may_say_minus_zero() -> None:
+    bench = Bench(rng=Quiet())
+    said = set()
+    for amps in (1.4, 0.35, 0.62, 2.0, 0.02):
+        bench.board.draw_changed(amps, 5.1)
+        bench.clock.advance(3.0)
+        bench.board.draw_changed(0.0, 0.0)
+        bench.clock.advance(3.0)
+        said.add(bench.read(READ, 1).split()[0])
+
+    assert said == {b"0.00W", b"-0.00W"}
 
 
 def test_two_boards_have_offsets_of_their_own_that_stay() -> None:

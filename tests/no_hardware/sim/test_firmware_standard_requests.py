@@ -70,12 +70,14 @@ def test_a_halt_shows_in_the_endpoint_status() -> None:
     assert bench.send(b"x").status == STALL
 
 
-def test_endpoint_zero_recovers_from_a_halt_by_itself() -> None:
+@pytest.mark.parametrize("address", [0x00, 0x80])
+def test_endpoint_zero_refuses_to_be_halted_and_goes_on(address: int) -> None:
     bench = Bench()
 
-    bench.control(0x02, SET_FEATURE, 0, 0x00)
+    halted = bench.control(0x02, SET_FEATURE, 0, address)
 
-    assert bench.control(0x82, GET_STATUS, 0, 0x00, 2).data == b"\x00\x00"
+    assert halted.status == STALL
+    assert bench.control(0x82, GET_STATUS, 0, address, 2).data == b"\x00\x00"
 
 
 def test_endpoints_that_the_controller_lacks_count_as_halted() -> None:

@@ -1,0 +1,80 @@
+"""Why this user may not open a device node, and what to type: join its group, log in, install the rule.
+
+The node tells what udev made of the rule: its group is the one that the rule gave it. The group that Linux
+distributions give to all disks is no sign of the rule, and nobody should have to join it: it opens every
+disk.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["BOARD_GROUP", "INSTALL_RULE", "Denial", "why_denied"]
+
+BOARD_GROUP: Final = "plugdev"
+"""The group of the udev rule which `hil udev` prints."""
+
+INSTALL_RULE: Final = 'sudo "$(command -v hil)" udev --install'
+
+_NOT_OF_THE_RULE = frozenset({"root", "disk"})
+
+
+class Denial(NamedTuple):
+    """Why a node may not be opened, and what to do next; `remedy` is a command."""
+
+    why: str
+    remedy: str
+
+
+def why_denied(node: Path | None) -> Denial:
+    """Say why this process may not open a node.
+
+    Args:
+        node: The device node; None where it is not known.
+    """
+    group = _group_of(node) if node is not None else None
+    if group is None:
+        return Denial(
+            "no permission to open it",
+            f"install the udev rule: {INSTALL_RULE}; hil doctor tells more",
+        )
+    user = _user()
+    if group.gr_gid in {*os.getgroups(), os.getegid()}:
+        return Denial(
+            f"{node} is for the group {group.gr_name}, {user} is in it, and the kernel refuses",
+            "hil doctor; a container or a unit's sandbox may forbid device nodes",
+        )
+    if user in group.gr_mem:
+        return Denial(
+            f"{node} is for the group {group.gr_name}; {user} is in it, but this session is not",
+            f"log in again, or: newgrp {group.gr_name}",
+        )
+    return Denial(
+        f"{node} is for the group {group.gr_name}, and {user} is not in it",
+        f"add yourself: sudo usermod -aG {group.gr_name} {user}, then log in again",
+    )
+
+
+def _group_of(node: Path) -> grp.struct_group | None:
+    """Return the group that a rule gave to a node and that may use it; None if no rule did."""
+    try:
+        facts = node.stat()
+        group = grp.getgrgid(facts.st_gid)
+    except (OSError, KeyError):
+        return None
+    may_use = facts.st_mode & stat.S_IRGRP and facts.st_mode & stat.S_IWGRP
+    return group if may_use and group.gr_name not in _NOT_OF_THE_RULE else None
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # no entry in the password database, as in containers
+        return str(os.geteuid())
