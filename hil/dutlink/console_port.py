@@ -71,8 +71,8 @@ class ConsolePort:
 
     @property
     def lost(self) -> bool:
-        """Whether the tty went away."""
-        return self.stream.ended
+        """Whether the tty went away; for a forked child it did when the child began."""
+        return self.stream.ended or os.getpid() != self._owner
 
     def lost_error(self) -> ConsoleLostError:
         """Say that it went away."""

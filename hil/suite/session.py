@@ -19,6 +19,7 @@ from hil.suite.board_tests import JUDGED, NOT_EXCUSED, PASSED, BoardTests, Tests
 from hil.suite.console_report import ConsoleReport
 from hil.suite.containment import contained, told
 from hil.suite.early_exit import EarlyExit
+from hil.suite.forked_test import ForkedTest
 from hil.suite.giving import Giving
 from hil.suite.ledger import Ledger, describe_judgement, describe_late_loss, planned
 from hil.suite.ledger_report import JunitLedger, write_summary
@@ -245,6 +246,7 @@ class Run:
         from hil.suite.console_evidence import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
         keep_consoles(session.config, self.giving, self.options, self.ledger)
+        session.config.pluginmanager.register(ForkedTest(self.giving.show), "hil-forked-test")  # around them
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count what vanishes at collection."""
