@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hil.suite.verdicts import Judgement
 
 __all__ = [
+    "CRASHED",
     "Ledger",
     "TestRecord",
     "describe_asking",
@@ -35,6 +36,9 @@ __all__ = [
     "overrule_judgement",
     "planned",
 ]
+
+CRASHED = "???"
+"""xdist's word for the phase in which a worker died."""
 
 _JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
 _LATE_LOSS = "hil_lost_in_teardown"
@@ -230,6 +234,8 @@ class Ledger:
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""
+        if report.when == CRASHED and report.nodeid in self.records:
+            self.records[report.nodeid].failed = True
         if not report.user_properties:
             return
         facts = {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}

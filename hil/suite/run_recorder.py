@@ -15,6 +15,7 @@ from hil.evidence.of_run import BoardHealth, RunRecord
 from hil.evidence.of_test import AttemptFacts
 from hil.lab.board_record import read_record
 from hil.lab.shared_folder import lock_folder
+from hil.suite.ledger import CRASHED
 from hil.suite.ledger_report import loud_line, summary_lines
 from hil.suite.run_identity import identity_of
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from hil.suite.ledger import Ledger
 
 __all__ = ["RunRecorder"]
-
-_CRASHED = "???"
-"""xdist's word for the phase in which a worker died."""
 
 
 class RunRecorder:
@@ -61,7 +59,7 @@ class RunRecorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Complete the record of a test that took its worker with it: nobody else can."""
-        if report.when != _CRASHED:
+        if report.when != CRASHED:
             return
         facts = self._folder.test(report.nodeid, self._run.key)
         if facts is not None:

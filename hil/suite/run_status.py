@@ -1,13 +1,14 @@
 """The exit status of a run: whose fault it is that it is not green, as a number.
 
 pytest's own are 0 to 5. A run that has failed says which of five things it was, the worst one first: tests
-failed (1), the bench was not ready (6), tests never began (2), nothing ran (5), tests were flaky (7).
+failed (1), the bench was not ready (6), tests never began or a worker ended early (2), nothing ran (5), tests
+were flaky (7).
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -61,6 +62,7 @@ class RunStatus:
         self._missing: Sequence[str] | None = None
         self._begun: set[str] = set()
         self._never_began = 0
+        self._untold: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count tests that began, and failures by whose they are."""
@@ -78,6 +80,12 @@ class RunStatus:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count what could not be collected; the other tests may run all the same."""
         self._failed += report.failed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Remember a worker that ended before its end: what it would have told at its end is not known."""
+        if not getattr(node, "workeroutput", None):
+            self._untold.append(node.gateway.id)
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -100,6 +108,9 @@ class RunStatus:
             planned = self._bench.ledger.planned.total()
             line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
             terminalreporter.write_line(line, red=True, bold=True)
+        for worker in self._untold:
+            line = f"WORKER {worker} ENDED BEFORE ITS END: whether it left its board safe is not known"
+            terminalreporter.write_line(line, red=True, bold=True)
 
     def boards(self, listed: int) -> int:
         """Return how many boards should have run tests: those of the lab file without such as had none left.
@@ -117,7 +128,7 @@ class RunStatus:
             return Status.TESTS_FAILED
         if self._unusable or self._missing or self._bench.ledger.faults:
             return Status.BENCH_NOT_READY
-        if self._never_began:
+        if self._never_began or self._untold:
             return Status.INTERRUPTED
         if self._required and not self._bench.ledger.serials():
             return Status.NOTHING_RAN

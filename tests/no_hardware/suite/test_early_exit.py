@@ -86,3 +86,47 @@ def test_os_exit_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
     inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
 
     assert (inner.status, "ended this run" in inner.text) == (Status.GREEN, False), inner.text
+
+
+ENDS_WORKERS = """
+import os
+
+def pytest_sessionfinish():
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os._exit(0)
+"""
+
+
+def test_worker_that_ends_after_its_last_test_leaves_no_green_run(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(ends_workers=ENDS_WORKERS)
+
+    inner = run_suite(SUITE.format(ends="pass"), "-p", "ends_workers", "--hil-boards=none", "-n1")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "WORKER gw0 ENDED BEFORE ITS END" in inner.text
+
+
+@pytest.mark.parametrize("where", ["body", "tear-down"])
+def test_os_exit_in_a_worker_fails_its_test_in_the_ledger_too(run_suite: RunSuite, where: str) -> None:
+    source = """
+import os, pytest
+
+@pytest.fixture
+def ends(power):
+    yield
+    os._exit(0)
+
+def test_1(power): power.read()
+def test_2(power, ends):
+    power.read()
+    if WHERE == "body":
+        os._exit(0)
+"""
+
+    inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1", "-n1")
+
+    assert inner.status == Status.TESTS_FAILED, inner.text
+    assert "hardware: 2 planned" in inner.text
+    assert "1 failed, 0 skipped" in inner.text
