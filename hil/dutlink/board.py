@@ -13,6 +13,7 @@ from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
 from hil.dutlink.firmware import check_firmware
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.login import LOGIN_PROMPT
+from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import OFF_AMPS, Power
 from hil.dutlink.requests import ConfigKey
@@ -46,7 +47,7 @@ _POWER_SETTINGS = {
 _SWITCHED_ON = re.compile(r"power (?:on|force-on|rescue)(?:;|$)")
 
 
-class Board:
+class Board(Noun):
     """An open board; `open_board` makes it.
 
     Attributes:
@@ -59,6 +60,15 @@ class Board:
         settings: What the board keeps in flash.
         console: The DUT's console and the board's shell.
     """
+
+    serial: str
+    firmware: FirmwareVersion
+    host: Host
+    power: Power
+    storage: Storage
+    pins: Pins
+    settings: BoardSettings
+    console: Console
 
     def __init__(self, link: Link, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
         self.serial = link.serial
@@ -82,6 +92,10 @@ class Board:
         self._boot_begin = 0
         self._link = link
         self._wiring = wiring
+
+    def __repr__(self) -> str:
+        name = f"{self._wiring.name} " if self._wiring.name else ""
+        return f"<Board {name}{self.serial}, {self.power.words}, {self.storage.words}>"
 
     @property
     def requests(self) -> LastRequests:

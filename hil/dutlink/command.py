@@ -248,7 +248,7 @@ class _Run:
                 self._talk.sendline(self._marked.ask() if self._started else self._probe)
         if self._deadline.passed:
             self._prompt.unfinished.append(self._marked.word)
-            raise self._not_ended(error) from error
+            raise self._not_ended(error) from None
 
     def _check_shell(self, quiet_s: float) -> None:
         last = self._talk.unread()[-256:]
@@ -262,13 +262,12 @@ class _Run:
     def _not_ended(self, error: ExpectError) -> ExpectError:
         did = "did not end" if self._started else "did not start"
         return ExpectError(
-            f"{self._marked.command[:_SHOWN]!r} {did} on the console of board {error.serial} within "
-            f"{self._deadline.spent_s:.1f} s",
+            f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
             why=error.why,
             remedy='allow more time, or end what runs: console.send("\\x03")'
             if self._started
-            else 'log in first; end what still runs: console.send("\\x03"); '
-            f"if the prompt is not {shown(self._talk.prompt)}: console.prompt = ...",
+            else 'console.login() first, or end what runs: console.send("\\x03"); '
+            f"console.prompt = ... if the prompt is not {shown(self._talk.prompt)}",
             serial=error.serial,
         )
 

@@ -14,12 +14,15 @@ from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.expected_trouble import ExpectedTrouble
 from hil.dutlink.expecting import Expecter
 from hil.dutlink.login import credentials, log_in
+from hil.dutlink.noun import Noun
 from hil.dutlink.prompt import PROMPT
+from hil.dutlink.secret import Secret
 from hil.dutlink.shell import check_command
 from hil.dutlink.shown_prompt import ShownPrompt
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.waited_in_vain import LAST_BYTES, Waited
-from hil.dutlink.waiting import Deadline, hold, until
+from hil.dutlink.waiting import Deadline, hold, outer_limit, until
+from hil.errors import ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +38,7 @@ __all__ = ["Console"]
 _NODE_LIMIT_S = 3.0
 
 
-class Console:
+class Console(Noun):
     """The DUT's console.
 
     It opens by itself when it is first used, and then is drained until it is closed: open it before the DUT
@@ -64,6 +67,12 @@ class Console:
         prompt: The prompt of the DUT's shell, for `run`.
     """
 
+    transcript: Transcript
+    trouble: ExpectedTrouble
+    closing: list[Callable[[], None]]
+    pace_s: float
+    prompt: Pattern
+
     def __init__(  # noqa: PLR0913 - the last three are the board's
         self,
         serial: str,
@@ -76,9 +85,9 @@ class Console:
     ) -> None:
         self.transcript = Transcript()
         self.trouble = ExpectedTrouble(self.transcript)
-        self.closing: list[Callable[[], None]] = []
+        self.closing = []
         self.pace_s = 0.0
-        self.prompt: Pattern = PROMPT
+        self.prompt = PROMPT
         self._shown_prompt = ShownPrompt()
         self._account: Login | None = None
         self._serial = serial
@@ -88,6 +97,10 @@ class Console:
         self._mode = ConsoleMode(serial, uart, self.transcript, allowance)
         self._port: ConsolePort | None = None
         self._expecter: Expecter | None = None
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Console of board {self._serial}, {state}, {self.transcript.position} bytes came>"
 
     def know(self, account: Login | None) -> None:
         """Take the account that `login` uses by itself, and its prompt."""
@@ -210,11 +223,11 @@ class Console:
             ExpectError: It did not come in time; says what came instead.
             ConsoleLostError: The tty went away.
         """
-        __tracebackhide__ = True  # pytest shows the line of the test instead
         port = self._opened()
-        began = Deadline(timeout_s)
-        outcome = self._expecting(port).wait_for(pattern, timeout_s)
-        expected = self._come(outcome, pattern, began.spent_s)
+        with _before_the_test_ends(timeout_s) as limit_s:
+            began = Deadline(limit_s)
+            outcome = self._expecting(port).wait_for(pattern, limit_s)
+            expected = self._come(outcome, pattern, began.spent_s)
         self.trouble.matched(expected.match)
         return expected
 
@@ -255,9 +268,11 @@ class Console:
             ConsoleError: User or password were refused, or the DUT asks for more than these.
             UsageError: No user is given, and the lab file has none.
         """
+        password = None if password is None else Secret(password)
         user, password = credentials(self._account, self._serial, user, password)
         self.prompt = self.prompt if prompt is None else prompt
-        log_in(self, user, password, timeout_s)
+        with _before_the_test_ends(timeout_s) as limit_s:
+            log_in(self, user, password, limit_s)
         self.transcript.shell.system_answered(self.transcript.position)
         self._shown_prompt.forget()
 
@@ -276,7 +291,8 @@ class Console:
             ConsoleError: It printed more than the transcript keeps.
             UsageError: The command is empty or holds control characters.
         """
-        return run_command(self, self._shown_prompt, command, timeout_s)
+        with _before_the_test_ends(timeout_s) as limit_s:
+            return run_command(self, self._shown_prompt, command, limit_s)
 
     def wait_for_words(self, pattern: Pattern, begin: int, timeout_s: float) -> Expected:
         """Wait for a pattern in all that came since position `begin` of the transcript.
@@ -289,9 +305,10 @@ class Console:
             UsageError: That is no pattern.
         """
         port = self._opened()
-        began = Deadline(timeout_s)
-        outcome = wait_for_words(self.transcript, begin, pattern, timeout_s, lambda: port.lost)
-        return self._come(outcome, pattern, began.spent_s)
+        with _before_the_test_ends(timeout_s) as limit_s:
+            began = Deadline(limit_s)
+            outcome = wait_for_words(self.transcript, begin, pattern, limit_s, lambda: port.lost)
+            return self._come(outcome, pattern, began.spent_s)
 
     def unread(self) -> bytes:
         """Return what came and was not matched yet: where the next `expect` begins to look."""
@@ -345,12 +362,25 @@ class Console:
         """Return what came, or raise why it did not; `outcome` is then what came last."""
         if not isinstance(outcome, bytes):
             return outcome
-        __tracebackhide__ = True
         self._access.check()
         self.check()
         before = self.transcript.between(self.transcript.position - LAST_BYTES)
         waited = Waited(pattern, waited_s, self._serial)
         raise waited.in_vain(outcome, before, maybe_in_shell=self._mode.doubtful)
+
+
+@contextmanager
+def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
+    """Yield how long to wait: not until the test's own limit strikes, which could tell less."""
+    limit_s = outer_limit.cut(timeout_s)
+    try:
+        yield limit_s
+    except ExpectError as error:
+        if limit_s < timeout_s:
+            error.remedy = (
+                f"@pytest.mark.timeout(...): the test's own time limit leaves less than {timeout_s:g} s"
+            )
+        raise
 
 
 def _as_bytes(text: bytes | str) -> bytes:

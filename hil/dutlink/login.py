@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
-from hil.dutlink.plain_text import last_lines
+from hil.dutlink.plain_text import plain_text
 from hil.dutlink.prompt import PROMPT, at_the_end, nothing_follows, shown
 from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD, Question, question_in, waits_for_answer
+from hil.dutlink.secret import Secret
 from hil.dutlink.shell_escapes import last_line
+from hil.dutlink.waited_in_vain import last_line_of
 from hil.dutlink.waiting import Deadline
 from hil.errors import BootLoaderError, ConsoleError, ExpectError, UsageError
 
@@ -33,7 +35,6 @@ UNKNOWN_QUESTION_S: Final = 5.0
 _NEVER_QUIET_S: Final = 10.0
 """How long after a prompt a DUT may go on talking before Enter asks for another one."""
 
-_SHOWN_LINES: Final = 5
 _LINE_BYTES: Final = 1024
 _MAINTENANCE: Final = at_the_end(rb"(?:for maintenance|Control-D)[^\n]*: ?")
 _REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
@@ -50,7 +51,7 @@ class _Said(enum.IntEnum):
 
 def credentials(
     account: Login | None, serial: str, user: str | None, password: str | None
-) -> tuple[str, str]:
+) -> tuple[str, Secret]:
     """Return the user and the password to log in with.
 
     Args:
@@ -72,10 +73,10 @@ def credentials(
         )
     if password is None:
         password = account.password if account and account.user == user else ""
-    return user, password
+    return user, Secret(password)
 
 
-def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
+def log_in(talk: Talk, user: str, password: Secret, timeout_s: float) -> None:
     """Answer what is asked until the shell's prompt comes; see `Console.login`.
 
     Only that is a question after which nothing follows: boot logs and messages of the day say `# ` and
@@ -86,19 +87,20 @@ def log_in(talk: Talk, user: str, password: str, timeout_s: float) -> None:
         BootLoaderError: The DUT waits at the prompt of its boot loader.
         ConsoleError: User or password were refused, or the DUT asks for more than these.
     """
-    deadline = Deadline(timeout_s)
+    deadline, missing = Deadline(timeout_s), "login prompt"
     try:
-        _answer(talk, user, password, deadline)
+        said = _first_question(talk, deadline)
+        missing = f"shell prompt {shown(talk.prompt)}"
+        _answer(talk, user, password, said, deadline)
     except BootLoaderError:
         raise
     except ExpectError as error:
         raise ExpectError(
-            f"no login as {user} on the console of board {error.serial} within {deadline.spent_s:.1f} s: "
-            f"neither 'login: ' nor the prompt {shown(talk.prompt)} was the last that came",
+            f"no {missing} came within {deadline.spent_s:.1f} s, to log in as {user}",
             why=f"{_stage_words(talk)}{error.why}",
             remedy=error.remedy,
             serial=error.serial,
-        ) from error
+        ) from None
 
 
 def _stage_words(talk: Talk) -> str:
@@ -108,19 +110,18 @@ def _stage_words(talk: Talk) -> str:
     return f"since its last start the DUT printed {stage.value}, so Enter was pressed late or not at all; "
 
 
-def _answer(talk: Talk, user: str, password: str, deadline: Deadline) -> None:
-    said = _first_question(talk, deadline)
+def _answer(talk: Talk, user: str, password: Secret, said: _Said, deadline: Deadline) -> None:
     answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
     words, position = b"", talk.transcript.position
     while said is not _Said.PROMPT:  # the name is in `answers` twice: a getty that just starts may lose one
         answer = next((answer for answer in answers if answer[0] is said), None)
         if _REFUSED.fullmatch(words):
-            raise _not_let_in(user, words)
+            raise _not_let_in(talk.serial, user, words)
         question = question_in(last_line(talk.transcript.between(position)))
         if said is _Said.PASSWORD and (answer is None or question is Question.NEW_PASSWORD):
             raise _asks_more(talk, user, position)
         if answer is None:
-            raise _not_let_in(user, words)
+            raise _not_let_in(talk.serial, user, words)
         del answers[: answers.index(answer) + 1]
         position = talk.transcript.position
         talk.sendline(answer[1])
@@ -175,7 +176,7 @@ def _check_unread(talk: Talk) -> None:
     if _MAINTENANCE.search(unread):
         raise ConsoleError(
             f"the DUT of board {talk.serial} is in emergency mode, and asks for a password for maintenance",
-            why=f"last came\n{last_lines(unread, _SHOWN_LINES)}",
+            why=last_line_of(talk.serial, unread),
             remedy="mend what its boot log names; console.send() answers the question",
             serial=talk.serial,
         )
@@ -230,7 +231,7 @@ def _asks_more(talk: Talk, user: str, begin: int) -> ConsoleError:
     question = question_in(talk.transcript.between(begin)) or Question.UNKNOWN
     return ConsoleError(
         f"the DUT of board {talk.serial} asks {user} for {question.value}",
-        why=f"after the last answer it said\n{last_lines(talk.transcript.between(begin), _SHOWN_LINES)}",
+        why=last_line_of(talk.serial, talk.transcript.between(begin)),
         remedy=question.remedy,
         serial=talk.serial,
     )
@@ -239,16 +240,17 @@ def _asks_more(talk: Talk, user: str, begin: int) -> ConsoleError:
 def _in_boot_loader(talk: Talk, name: str) -> BootLoaderError:
     transcript = talk.transcript
     return BootLoaderError(
-        f"the DUT of board {talk.serial} waits at the prompt of {name}, its boot loader",
-        why=f"last came\n{last_lines(transcript.between(transcript.position - _LINE_BYTES), _SHOWN_LINES)}",
+        f"the DUT waits at the prompt of {name}",
+        why=last_line_of(talk.serial, transcript.between(transcript.position - _LINE_BYTES)),
         remedy="power.cycle() starts it again; a key, or noise on the line, stops an autoboot",
         serial=talk.serial,
     )
 
 
-def _not_let_in(user: str, words: bytes) -> ConsoleError:
+def _not_let_in(serial: str, user: str, words: bytes) -> ConsoleError:
     return ConsoleError(
         f"the DUT did not let {user} in",
-        why=f"it answered {words.strip()!r}",
+        why=f"it answered {plain_text(words.strip().decode(errors='replace'))!r} on board {serial}",
         remedy="login(user, password) takes the DUT's own, not this machine's",
+        serial=serial,
     )

@@ -43,7 +43,7 @@ def patterns_of(wanted: Pattern | Iterable[Pattern]) -> list[re.Pattern[bytes]]:
             wanted, "a pattern is text, bytes, what re.compile makes of them, or a list"
         ) from None
     except (re.error, UnicodeEncodeError, OverflowError) as error:
-        raise _no_pattern(wanted, f"it is no regular expression: {error}") from error
+        raise _no_pattern(wanted, f"it is no regular expression: {error}") from None
     if not patterns:
         raise _no_pattern(wanted, "there is no pattern in it")
     return patterns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.noun import Noun
 from hil.dutlink.pin_names import Level, Pin
 from hil.dutlink.requests import PinValue, Request, StateByte
 from hil.dutlink.waiting import hold
@@ -19,7 +20,7 @@ __all__ = ["Level", "Pin", "Pins"]
 RESET_PULSE_S = 0.1
 
 
-class Pins:
+class Pins(Noun):
     """What the board does to the DUT's control pins.
 
     Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request, and
@@ -33,6 +34,9 @@ class Pins:
     def __init__(self, link: Link, note: Callable[[str], None] = lambda _: None) -> None:
         self._link = link
         self._note = note
+
+    def __repr__(self) -> str:
+        return f"<Pins of board {self._link.serial}: {', '.join(Pin)}>"
 
     def set(self, pin: Pin | str, level: Level | str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`.

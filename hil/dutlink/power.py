@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.noun import Noun
 from hil.dutlink.power_sampling import EVERY_S, Sampling
 from hil.dutlink.power_trace import OFF_AMPS
 from hil.dutlink.reading import PowerReading
@@ -22,7 +23,7 @@ __all__ = ["OFF_AMPS", "Power"]
 _READ_EVERY_S = 0.1
 
 
-class Power:
+class Power(Noun):
     """The DUT's supply, in the firmware's words.
 
     `on`, `off` and `rescue` run the board's power sequences; a sequence that never says `p1` does not switch
@@ -40,6 +41,15 @@ class Power:
         self._link = link
         self._note = note
         self._cut = False
+        self._latest = ""
+
+    def __repr__(self) -> str:
+        return f"<Power of board {self._link.serial}, {self.words}>"
+
+    @property
+    def words(self) -> str:
+        """What this object last asked the supply for, such as `on`."""
+        return self._latest or "power as it was found"
 
     @property
     def cut(self) -> bool:
@@ -71,6 +81,7 @@ class Power:
         self._cut = False
         self._note("power force-on")
         self._link.send(Request.POWER, PowerAction.FORCE_ON)
+        self._latest = "on"
 
     def force_off(self) -> None:
         """Switch the supply off at once; pins that were set high are left floating."""
@@ -78,6 +89,7 @@ class Power:
         self._note("power force-off")
         self._link.send(Request.POWER, PowerAction.FORCE_OFF)
         self._cut = True
+        self._latest = "off"
 
     def cycle(self, wait_s: float = 2.0) -> None:
         """Off, wait that many seconds, on; with the board's sequences."""
@@ -158,6 +170,7 @@ class Power:
         self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
         with self._link.turn:  # no reading of another thread's gets between the two
             self._link.send(Request.POWER, action)
+            self._latest = action.name.lower()
             self._link.expect_silence(duration_s)
         if wait:
             self._link.answer()

@@ -66,7 +66,7 @@ class Gap:
     why: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class PowerTrace:
     """Readings in the order in which they came; grows while its `with` block runs.
 
@@ -83,6 +83,9 @@ class PowerTrace:
     began_s: float = 0.0
     ended_s: float | None = None
     delay_s: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"<PowerTrace of {len(self.samples)} readings, {len(self.gaps)} gaps>"
 
     @property
     def rate_hz(self) -> float:

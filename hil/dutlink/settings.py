@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from hil.dutlink.noun import Noun
 from hil.dutlink.requests import FIELD_SIZES, ConfigKey, Request
 from hil.dutlink.sequence import Sequence
 from hil.errors import BoardReplyError, SettingError
@@ -44,14 +45,19 @@ class Settings:
         return self.tags.replace(",", " ").split()
 
 
-class BoardSettings:
+class BoardSettings(Noun):
     """Reads and writes them.
 
     Every method raises `BoardFaultError` or `BoardLostError` when the board does not take a request.
     """
 
+    _hint = "settings.write(name=...) stores a setting, and settings.read() returns all"
+
     def __init__(self, link: Link) -> None:
         self._link = link
+
+    def __repr__(self) -> str:
+        return f"<BoardSettings of board {self._link.serial}>"
 
     def read(self) -> Settings:
         """Have the board take a snapshot, and return its settings.

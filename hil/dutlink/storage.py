@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.following import Patience
+from hil.dutlink.noun import Noun
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.stick_use import Leave, Use, taken_from
@@ -44,7 +45,7 @@ class Position(enum.StrEnum):
     DUT = "dut"
 
 
-class Storage:
+class Storage(Noun):
     """The stick and its mux.
 
     A disk is the stick if it was seen to go with *off* and come with *host*, or if it came at the socket
@@ -64,6 +65,9 @@ class Storage:
         taken_from: What used the stick when it was last taken away by force; empty: nothing that is known.
     """
 
+    progress: Progress
+    taken_from: str
+
     def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
         self,
         link: Link,
@@ -73,7 +77,7 @@ class Storage:
         far: FarStick | None = None,
         memory: StickMemory | None = None,
     ) -> None:
-        self.progress: Progress = Silent()
+        self.progress = Silent()
         self.taken_from = ""
         self._link = link
         self._far = far
@@ -86,6 +90,20 @@ class Storage:
         self._turning = threading.RLock()
         self._flashed: Flashed | None = None
         self._untouched: Source | None = None
+
+    def __repr__(self) -> str:
+        return f"<Storage of board {self._link.serial}, {self.words}>"
+
+    @property
+    def words(self) -> str:
+        """Where the stick is, as far as this object knows, such as `stick at dut`."""
+        match self._position:
+            case None:
+                return "stick as it was found"
+            case Position.OFF:
+                return "stick off"
+            case position:
+                return f"stick at {position}"
 
     @property
     def flashed(self) -> Flashed | None:

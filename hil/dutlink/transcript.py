@@ -100,6 +100,9 @@ class Transcript:
         self._dropped_bytes = 0
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"<Transcript of {self._position} bytes>"
+
     def append(self, data: bytes) -> None:
         """Note that these bytes came now."""
         with self._lock:

@@ -1,12 +1,14 @@
-"""What an error says of words that did not come: what was awaited, for how long, what came instead."""
+"""The error of a wait that ended without a match: what was awaited, for how long, what came last."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.plain_text import last_lines
+from hil.dutlink.prompt import PROMPT
+from hil.dutlink.questions import LOGIN_PROMPT
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
@@ -14,14 +16,17 @@ if TYPE_CHECKING:
 
     from hil.dutlink.expecting import Pattern
 
-__all__ = ["LAST_BYTES", "Waited"]
+__all__ = ["LAST_BYTES", "Waited", "last_line_of", "pattern_words"]
 
 LAST_BYTES: Final = 4096
 """How much is enough to tell what came last."""
 
-_SHOWN_LINES: Final = 5
+_LONGEST_LINE: Final = 60
+_LONGEST_PATTERN: Final = 80
+_SHOWN_PATTERNS: Final = 3
+_KNOWN: Final = {LOGIN_PROMPT: "login prompt", PROMPT: "shell prompt"}
 _LEFT_IN_SHELL: Final = "console.restore_console_mode(), if the board was left in its shell"
-_WAS_ON: Final = "power.cycle() boots it anew: power.on() does nothing to a DUT that is on"
+_WAS_ON: Final = "power.cycle() boots a DUT that is on; power.on() does nothing to it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +51,35 @@ class Waited:
             before: What the console said last, matched or not.
             maybe_in_shell: Whether the board may be in its shell, where the DUT is not heard.
         """
-        where = f"on the console of board {self.serial}"
         return ExpectError(
-            f"{self.pattern!r} did not come {where} within {self.seconds:.1f} s",
-            why=_last_words(unmatched, before),
+            f"{pattern_words(self.pattern)} within {self.seconds:.1f} s",
+            why=last_line_of(self.serial, unmatched, before),
             remedy=_LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON,
             serial=self.serial,
         )
 
 
-def _last_words(unmatched: bytes, before: bytes) -> str:
-    """Tell what came last: since the last match, or before that where nothing did."""
-    shown = indent(last_lines(unmatched or before, _SHOWN_LINES), "    ")
-    if unmatched:
-        return f"last came\n{shown}"
-    return f"nothing came; before that came\n{shown}" if before else "nothing came"
+def pattern_words(pattern: Pattern | Sequence[Pattern]) -> str:
+    """Say that a pattern, or none of several, came."""
+    several = [pattern] if isinstance(pattern, str | bytes | re.Pattern) else list(pattern)
+    if len(several) == 1 and not isinstance(several[0], re.Pattern) and several[0] in _KNOWN:
+        return f"no {_KNOWN[several[0]]} came"
+    names = [repr(one.pattern if isinstance(one, re.Pattern) else one) for one in several[:_SHOWN_PATTERNS]]
+    more = ["..."] if len(several) > _SHOWN_PATTERNS else []
+    shown = " or ".join([name[:_LONGEST_PATTERN] for name in names] + more)
+    return f"{shown} did not come"
+
+
+def last_line_of(serial: str, said: bytes, before: bytes = b"") -> str:
+    """Return the words that tell the last line on a board's console.
+
+    Args:
+        serial: The board's serial number.
+        said: What came.
+        before: What came before that; told where nothing else came.
+    """
+    if said.strip():
+        return f"last line on board {serial}: '{last_lines(said.rstrip(), 1, _LONGEST_LINE)}'"
+    if before.strip():
+        return f"nothing came on board {serial} after '{last_lines(before.rstrip(), 1, _LONGEST_LINE)}'"
+    return f"nothing came on board {serial}"

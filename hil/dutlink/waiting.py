@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOK_EVERY_S", "Deadline", "hold", "until"]
+__all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "hold", "outer_limit", "until"]
 
 LOOK_EVERY_S = 0.05
 """How often to look again, in seconds."""
@@ -48,6 +48,32 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left_s <= 0.0
+
+
+class OuterLimit:
+    """When something outside, such as a test's own time limit, ends whatever waits.
+
+    A wait that ends a little earlier can tell what it waited for.
+
+    Attributes:
+        ends_s: By `time.monotonic`; None: nothing ends waits.
+    """
+
+    _MARGIN_S = 5.0
+
+    def __init__(self) -> None:
+        self.ends_s: float | None = None
+
+    def cut(self, timeout_s: float) -> float:
+        """Return how long a wait of `timeout_s` seconds may take, so that it ends before the outer limit."""
+        if self.ends_s is None:
+            return timeout_s
+        left_s = max(0.0, self.ends_s - time.monotonic())
+        return min(timeout_s, left_s - min(self._MARGIN_S, left_s / 4))
+
+
+outer_limit = OuterLimit()
+"""This process's; the suite sets it for each test."""
 
 
 def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOOK_EVERY_S) -> Found | None:

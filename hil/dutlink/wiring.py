@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,6 +14,8 @@ __all__ = ["UP_TIMEOUT_S", "Login", "Wiring"]
 
 UP_TIMEOUT_S = 120.0
 """How long a DUT may take to come up, in seconds, where its place does not say."""
+
+NO_PASSWORD: Final = Secret("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,11 @@ class Login:
     """
 
     user: str
-    password: str = ""
+    password: Secret = NO_PASSWORD
     prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "password", Secret(self.password))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Wiring:
         up: What its console shows when it is up, a regular expression; None: a login prompt.
         up_timeout_s: How long it may take to come up, in seconds.
         pace_s: Seconds between two characters that are sent to it.
+        name: What the lab file calls the board's place; empty where it has none.
     """
 
     console: Path | None = None
@@ -51,3 +59,4 @@ class Wiring:
     up: str | None = None
     up_timeout_s: float = UP_TIMEOUT_S
     pace_s: float = 0.0
+    name: str = ""

@@ -29,10 +29,12 @@ class TimedText:
     Args:
         file: Where to.
         start_s: When it all began, by `time.monotonic`.
+        wall: Whether each line has the time of day, too.
     """
 
-    def __init__(self, file: TextIO, start_s: float) -> None:
+    def __init__(self, file: TextIO, start_s: float, *, wall: bool = True) -> None:
         self._file = file
+        self._wall = wall
         self._start_s = start_s
         self._text = PlainText()
         self._line = ""
@@ -102,17 +104,21 @@ class TimedText:
 
     def _at(self, event: Event) -> str:
         if event is not self._stamped:
-            seconds, milliseconds = divmod(int(event.time_s * 1000), 1000)
-            wall = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
             self._stamped = event
-            self._stamp = f"{wall}.{milliseconds:03d} {event.monotonic_s - self._start_s:+10.3f}"
+            since = f"{event.monotonic_s - self._start_s:+10.3f}"
+            self._stamp = f"{_time_of_day(event.time_s)} {since}" if self._wall else since
         return self._stamp
 
 
+def _time_of_day(time_s: float) -> str:
+    seconds, milliseconds = divmod(int(time_s * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}"
+
+
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
-    """Return the last lines that these events make, cut to what one can read."""
+    """Return the last lines that these events make, with seconds since the start, cut to what fits."""
     text = StringIO()
-    timed = TimedText(text, start_s)
+    timed = TimedText(text, start_s, wall=False)
     for event in events:
         timed.add(event)
     timed.finish()

@@ -112,7 +112,7 @@ def _check_file(image: Path) -> None:
     try:
         status = image.stat()
     except OSError as error:
-        raise unreadable(str(image), error) from error
+        raise unreadable(str(image), error) from None
     except ValueError as error:
         why, remedy = str(error), "give the path of an image file"
         raise ImageError(f"{str(image)!r} is no path", why=why, remedy=remedy) from error

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hil.dutlink.needles import compiled
+from hil.dutlink.secret import Secret
 from hil.dutlink.sequence import Sequence
 from hil.errors import SequenceError
 
@@ -46,10 +47,10 @@ def _user(text: str) -> str:
     return text
 
 
-def _password(text: str) -> str:
+def _password(text: str) -> Secret:
     if not all(letter.isprintable() for letter in text):
         raise ValueError("a password is one line, without control characters")
-    return text
+    return Secret(text)
 
 
 PatternText = Annotated[str, AfterValidator(_pattern)]

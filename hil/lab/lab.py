@@ -60,6 +60,7 @@ class Lab:
             up=place.up,
             up_timeout_s=place.up_timeout_s,
             pace_s=place.pace_s,
+            name=self.name_of(serial),
         )
         return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
 

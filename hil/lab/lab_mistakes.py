@@ -21,6 +21,9 @@ _SEE = "see docs/lab-file.md"
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ASSIGNMENT = re.compile(r"""\s*(?P<key>[\w.-]+)\s*(?P<sign>[=:])\s*(?P<value>.*?)\s*(?:#[^"']*)?$""")
 _HEADING = re.compile(r"\s*\[+\s*(?P<name>[^\]]*?)\s*\]*\s*(?:#.*)?$")
+_PASSWORD = re.compile(r"(\b[\w.-]*(?:passw|secret|pwd)[\w-]*[\"']?\s*[=:]\s*)[^\s,}].*", re.IGNORECASE)
+"""A password, and what stands after it in its line: neither is repeated in an error."""
+
 _LOCATED = 50
 """How many mistakes are looked for in the text; who has more begins with the first anyway."""
 
@@ -39,6 +42,7 @@ _MUST_BE = {
 
 def wrong(file: Path, line: int, what: str, why: str, remedy: str) -> UsageError:
     """Say what is wrong in a line."""
+    what, why, remedy = (_PASSWORD.sub(r"\1***", text) for text in (what, why, remedy))
     return UsageError(f"{file}:{line}: {what}", why=why, remedy=remedy)
 
 

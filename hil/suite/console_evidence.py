@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
 
-_SHOWN_LINES: Final = 25
+_SHOWN_LINES: Final = 8
 _SHELL_BYTES: Final = 64 * 1024
 """How far back to look for the words of a board that left console mode."""
 

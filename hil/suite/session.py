@@ -31,6 +31,7 @@ from hil.suite.repeating import Repeats
 from hil.suite.resting import RestingFixtures
 from hil.suite.run_status import RunStatus
 from hil.suite.selection import MISTAKE, Kind, kind_of, sort_tests
+from hil.suite.short_failures import ShortFailures
 from hil.suite.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.usb_block import UsbBlock
 
@@ -69,6 +70,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run.processes, "hil-processes")
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
     config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
+    config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
     config.pluginmanager.register(run.time_limit, "hil-time-limit")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:

@@ -8,10 +8,13 @@ board forever. A limit that strikes outside of set-up, body and tear-down would 
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from hil.dutlink.waiting import outer_limit
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -42,14 +45,17 @@ class TimeLimit:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:  # noqa: ANN401 - theirs
-        """Remember the clock; pytest-timeout starts it."""
+        """Remember the clock, and tell the console's waits about it; pytest-timeout starts it."""
         self.runs = True
         self._latest = item, settings
+        if settings.timeout and not _may_debug(item):
+            outer_limit.ends_s = time.monotonic() + settings.timeout
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> None:
         """Note that the clock stops; pytest-timeout stops it."""
         self.runs = False
+        outer_limit.ends_s = None
 
     def forget(self) -> None:
         """Forget the latest test: the present one may have no limit."""

@@ -86,7 +86,7 @@ def test_the_last_lines_are_those_of_the_test_with_what_was_done(
 
     shown = one.newest_lines(2)
 
-    assert [line.split(None, 3)[-1] for line in shown] == ["* power force-off", "| last"]
+    assert [line.split(None, 1)[-1] for line in shown] == ["* power force-off", "| last"]
     assert "before" not in "".join(one.newest_lines(100))
     assert max(map(len, one.newest_lines(100))) < 300
 

@@ -57,4 +57,4 @@ def test_a_note_ends_the_line_before_it() -> None:
 
     shown = newest_lines(events, 100.0, 10)
 
-    assert [line.split(None, 3)[-1] for line in shown] == ["| login: ", r"* power\x1b off", "| x"]
+    assert [line.split(None, 1)[-1] for line in shown] == ["| login: ", r"* power\x1b off", "| x"]

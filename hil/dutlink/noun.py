@@ -1,0 +1,29 @@
+"""What Board, Power, Storage, Console, Pins and BoardSettings have in common."""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+__all__ = ["Noun"]
+
+
+class Noun:
+    """An object that refuses attributes which it does not have.
+
+    `board.settings.name = "x"` would do nothing. A class has the attributes that it annotates or defines.
+    """
+
+    _declared: ClassVar[frozenset[str]] = frozenset()
+    _hint: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._declared = cls._declared | frozenset(inspect.get_annotations(cls))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        __tracebackhide__ = True  # of pytest: the test's own line tells more
+        if not name.startswith("_") and name not in self._declared and not hasattr(type(self), name):
+            hint = f"; {self._hint}" if self._hint else ""
+            raise AttributeError(f"{self!r} has no attribute {name!r}{hint}", name=name, obj=self)
+        super().__setattr__(name, value)

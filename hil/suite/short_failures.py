@@ -1,0 +1,109 @@
+"""Short failures: a report of one of our errors ends at the test's own line; `--full-trace` shows all of it.
+
+A frame is hidden as pytest documents it, by a local variable `__tracebackhide__`. `--pdb` obeys the same
+variable and stops in the test.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from types import FrameType, TracebackType
+
+__all__ = ["ShortFailures"]
+
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+class ShortFailures:
+    """The plugin.
+
+    Args:
+        config: The run's; with `--full-trace` nothing is hidden.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._is_full = bool(config.getoption("fulltrace", default=False))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Hide our frames before pytest and its debugger look at an error, and our causes afterwards."""
+        raised = call.excinfo
+        if raised is None or self._is_full:
+            return (yield)
+        chain = list(_chain(raised.value))
+        crash: Any = raised.getrepr(style="value", chain=False).reprcrash  # before its frames are hidden
+        for one in chain:
+            _hide_frames(one)
+        report = yield
+        if call.excinfo is not None and call.excinfo.value is raised.value:
+            _leave_causes_out(report.longrepr, chain)
+            if isinstance(raised.value, HilError):
+                _tell_headline(item, report.longrepr, crash)
+        return report
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those before it, as pytest shows them, newest first."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        shown = None if following.__suppress_context__ else following.__context__
+        following = following.__cause__ or shown
+
+
+def _hide_frames(error: BaseException) -> None:
+    """Hide the frames of `hil`, and of the libraries between them, in the traceback of one of our errors."""
+    if not isinstance(error, HilError):
+        return
+    frames = list(_frames(error.__traceback__))
+    ours = [at for at, frame in enumerate(frames) if _is_ours(frame)]
+    for frame in frames[ours[0] :] if ours else []:
+        if _is_ours(frame) or frame.f_code.co_filename.startswith(_LIBRARIES):
+            frame.f_locals["__tracebackhide__"] = True
+
+
+def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noqa: ANN401 - pytest has five kinds
+    """Leave errors out that never left `hil`: the words of the error that replaced them tell both."""
+    shown = getattr(longrepr, "chain", None)
+    if isinstance(shown, list) and len(shown) == len(chain):
+        inner = [at > 0 and _is_inner(one, chain[at - 1]) for at, one in enumerate(chain)]
+        longrepr.chain = [part for part, left_out in zip(shown, reversed(inner), strict=True) if not left_out]
+
+
+def _tell_headline(item: pytest.Item, longrepr: Any, crash: Any) -> None:  # noqa: ANN401 - the same
+    """Begin the headline with the error's own name; give one to an error whose frames are all hidden."""
+    if not hasattr(longrepr, "reprcrash") or crash is None:
+        return
+    if longrepr.reprcrash is None:
+        path, line, _ = item.reportinfo()
+        crash.path, crash.lineno = str(path), (line or 0) + 1
+        longrepr.reprcrash = crash
+    longrepr.reprcrash.message = longrepr.reprcrash.message.removeprefix(f"{HilError.__module__}.")
+
+
+def _is_inner(cause: BaseException, error: BaseException) -> bool:
+    """Return True if `hil` caught `cause`, and raised `error` for it."""
+    first = next(_frames(cause.__traceback__), None)
+    return isinstance(error, HilError) and (first is None or _is_ours(first))
+
+
+def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "hil"
