@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import termios
+from contextlib import suppress
 from typing import Final
 
 from hil.dutlink.waiting import Deadline
@@ -12,6 +14,8 @@ __all__ = ["Output"]
 
 _PIECE_BYTES: Final = 4096
 """A pipe that can be written to takes at least so many bytes without blocking (PIPE_BUF, pipe(7))."""
+
+_ANEW: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Output:
@@ -23,6 +27,7 @@ class Output:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._writer, self._piece_bytes = _writer(descriptor)
         self._rest = b""
         self._room = select.poll()
         self._room.register(descriptor, select.POLLOUT)
@@ -30,6 +35,12 @@ class Output:
     def write(self, data: bytes | str) -> None:
         """Hold bytes, or text, until the next `flush`."""
         self._rest += data.encode(errors="replace") if isinstance(data, str) else data
+
+    def drop(self) -> None:
+        """Forget the bytes that were held, and those that a terminal's driver holds for it."""
+        self._rest = b""
+        with suppress(termios.error):
+            termios.tcflush(self.descriptor, termios.TCOFLUSH)
 
     def flush(self, limit_s: float = 0.0) -> bool:
         """Write the bytes that were held, waiting up to `limit_s` seconds for room.
@@ -44,5 +55,23 @@ class Output:
         while self._rest:
             if not self._room.poll(deadline.left_s * 1000):
                 return False
-            self._rest = self._rest[os.write(self.descriptor, self._rest[:_PIECE_BYTES]) :]
+            try:
+                self._rest = self._rest[os.write(self._writer, self._rest[: self._piece_bytes]) :]
+            except BlockingIOError:  # a terminal may have room for less than one letter
+                if deadline.passed:
+                    return False
         return True
+
+
+def _writer(descriptor: int) -> tuple[int, int]:
+    """Return a descriptor to write to, and how many bytes at once do not block.
+
+    A terminal that can be written to may have room for one byte only, so it is opened again without blocking.
+    Where that is not allowed (a terminal of another user, after su), it gets bytes one by one.
+    """
+    if not os.isatty(descriptor):
+        return descriptor, _PIECE_BYTES
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", _ANEW), _PIECE_BYTES
+    except OSError:
+        return descriptor, 1

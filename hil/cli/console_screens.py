@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
+from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.ci_commands import CiCommandFilter
 from hil.dutlink.plain_text import PlainText, plain_text
 from hil.dutlink.transcript import Chunk
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BytesFile", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
 
-_AS_BEFORE: Final = b"\x1b[0m\x1b[?25h\r\n"
-"""Colours off, cursor visible, a new line, whatever the DUT was doing (ECMA-48, DECTCEM)."""
+_STALLED_S: Final = 0.3
+"""How long a terminal that stalls may take for the DUT's last bytes, in seconds."""
 
 
 class Screen(Protocol):
@@ -41,15 +42,19 @@ class Terminal:
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._modes = TerminalModes()
 
     def show(self, event: Event) -> None:
         """Write the bytes."""
         if isinstance(event, Chunk):
+            self._modes.feed(event.data)
             self._output.write(event.data)
 
     def close(self) -> None:
-        """Leave the terminal as one that the DUT has not touched."""
-        self._output.write(_AS_BEFORE)
+        """Leave the terminal as one that the DUT has not touched, before what it has not taken yet."""
+        if not self._output.flush(_STALLED_S):
+            self._output.drop()
+        self._output.write(self._modes.undo())
 
 
 class PlainLines:

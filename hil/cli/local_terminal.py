@@ -28,6 +28,8 @@ class EndedError(Exception):
 def ended_by_signals() -> Iterator[None]:
     """Turn signals that would end the process into `EndedError`, for a `with` block; ignored ones stay so.
 
+    Further signals are ignored then: one in the midst of what restores the terminal would leave it as it is.
+
     Raises:
         EndedError: One of them came.
     """
@@ -48,8 +50,11 @@ def raw(descriptor: int) -> Iterator[None]:
         tty.setraw(descriptor, termios.TCSANOW)
         yield
     finally:
+        termios.tcflush(descriptor, termios.TCIFLUSH)  # mouse reports, answers to what the DUT asked it
         termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
+    for one in _SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
     raise EndedError(number)

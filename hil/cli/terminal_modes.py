@@ -1,0 +1,72 @@
+"""Undo what a DUT's bytes did to the terminal that showed them: modes outlive the program that set them.
+
+Sources: ECMA-48; "XTerm Control Sequences" (ctlseqs); kitty's "Comprehensive keyboard handling".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["TerminalModes"]
+
+_END_SEQUENCE: Final = b"\x18\x1b\\"
+"""CAN and ST end a sequence or a string that the DUT began and did not end."""
+
+_PRIVATE_OFF: Final = (
+    *(
+        1,
+        5,
+        9,
+        45,
+        66,
+        67,
+    ),  # cursor keys, reverse video, X10 mouse, wrap to the left, keypad, Backspace
+    *(1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016),  # reports of the mouse, and of focus
+    *(2004, 2026),  # bracketed paste, synchronized output
+)
+_PRIVATE_ON: Final = (7, 25)  # wrap at the end of a line, cursor
+_ALTERNATE: Final = (
+    47,
+    1047,
+)  # the alternate screen; 1049 restores the cursor, too, also where it is not used
+_RESTORES: Final = {b"1049": b"\x1b[?1049l", b"6": b"\x1b[?6l"}
+"""What also moves the cursor, and is undone only if the DUT did it: the alternate screen, origin mode."""
+
+_ALWAYS: Final = b"".join(
+    (
+        b"\x0f\x1b(B",  # the letters of US-ASCII, not line drawing
+        b"\x1b[0m\x1b[4l\x1b[20l\x1b>",  # no colours, no insert mode, no new-line mode, numeric keypad
+        *(b"\x1b[?%dl" % mode for mode in (*_ALTERNATE, *_PRIVATE_OFF)),
+        *(b"\x1b[?%dh" % mode for mode in _PRIVATE_ON),
+        b"\x1b7\x1b[r\x1b8",  # scroll the whole screen; setting margins moves the cursor, which goes back
+    )
+)
+_KEYBOARD: Final = b"\x1b[<99u\x1b[>4m"
+"""Keys as they were: all of kitty's keyboard modes popped, xterm's modifyOtherKeys at its default."""
+
+_SETS: Final = re.compile(rb"\x1b\[(?:\?([0-9;]{1,64})h|[>=][0-9;]{0,64}[um])")
+_LONGEST: Final = 72
+
+
+class TerminalModes:
+    """Remembers what must be undone only if it was done."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._restores: dict[bytes, bytes] = {}
+        self._keyboard = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take in bytes that a terminal is shown."""
+        for found in _SETS.finditer(self._tail + data):
+            if found[1] is None:
+                self._keyboard = _KEYBOARD
+            for mode in (found[1] or b"").split(b";"):
+                if (number := mode.lstrip(b"0")) in _RESTORES:
+                    self._restores[number] = _RESTORES[number]
+        self._tail = (self._tail + data[-_LONGEST:])[-_LONGEST:]
+
+    def undo(self) -> bytes:
+        """Return bytes that leave a terminal as one that the DUT has not touched, on a line of its own."""
+        return _END_SEQUENCE + b"".join(self._restores.values()) + self._keyboard + _ALWAYS + b"\r\n"
