@@ -145,7 +145,7 @@ class MakingSafe:
             return Lab()
 
     def _only(self) -> str | None:
-        serials = [sighting.serial for sighting in list_boards(self._host) if sighting.serial]
+        serials = list({one.serial: None for one in list_boards(self._host) if one.serial})
         if len(serials) > 1:
             raise UsageError(
                 f"{len(serials)} boards are there, and none was named",
@@ -156,7 +156,7 @@ class MakingSafe:
 
     def _outcome(self, sighting: Sighting) -> dict[str, Any]:
         if sighting.serial is None or sighting.verdict not in _MAY_ANSWER:
-            why = f"{sighting.error.what}: {sighting.error.why}" if sighting.error else ""
+            why = _told(sighting.error) if sighting.error else ""
             return _row(sighting.serial or f"at {sighting.location}", str(sighting.verdict), None, why)
         if self._lab.leaves_alone(sighting.serial):
             return self._left_alone(sighting.serial)

@@ -77,7 +77,7 @@ def _checked(boards: str) -> str:
 
 
 def _only(host: Host) -> str:
-    serials = [sighting.serial for sighting in list_boards(host) if sighting.serial]
+    serials = list({one.serial: None for one in list_boards(host) if one.serial})
     if len(serials) == 1:
         return serials[0]
     if serials:

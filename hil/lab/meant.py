@@ -56,7 +56,7 @@ def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsent
 
 
 def _only(host: Host) -> str:
-    serials = [sighting.serial for sighting in list_boards(host) if sighting.serial]
+    serials = list({one.serial: None for one in list_boards(host) if one.serial})
     if len(serials) > 1:
         raise UsageError(
             f"{len(serials)} boards are there, and none was named",

@@ -37,6 +37,13 @@ def _boot_loader(rig: Rig, arguments: _Arguments) -> None:
     rig.enter_boot_loader(arguments["product_id"])
 
 
+def _serial(rig: Rig, arguments: _Arguments) -> None:
+    told = arguments["told"]
+    if not (told.isascii() and (told.isprintable())):
+        raise SimulatorError(f"no USB device tells {told!r}", remedy="printable ASCII; empty: its own number")
+    rig.call_itself(told)
+
+
 def _stall(rig: Rig, arguments: _Arguments) -> None:
     rig.path_faults.stalls = arguments["count"]
 
@@ -124,6 +131,7 @@ _FAULTS: dict[str, _Fault] = {
     "unplug": _Fault(lambda rig, _arguments: rig.unplug()),
     "replug": _Fault(lambda rig, _arguments: rig.plug()),
     "boot_loader": _Fault(_boot_loader, {"product_id": 0xE012}),
+    "serial": _Fault(_serial, {"told": str}, {"told": ""}),
     "stall": _Fault(_stall, {"count": 1}, {"count": 0}),
     "hang": _Fault(_hang, _ON, _OFF),
     "late": _Fault(_late, {"seconds": float}, {"seconds": 0.0}),

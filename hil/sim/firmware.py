@@ -127,6 +127,10 @@ class SimulatedBoard:
         if self._running is not None:
             self._running.uart_from_dut(data)
 
+    def call_itself(self, serial: str) -> None:
+        """Tell another serial number than its own from the next start on, as with a foreign firmware."""
+        self._bench.descriptors = board_descriptors(serial, self._version)
+
     def draw_changed(self, amps: float, volts: float) -> None:
         """Learn what the meter sees from now on."""
         self._amps, self._volts = amps, volts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,12 @@ class DevFolder:
 
     def tty(self, index: int, serial: str) -> Node:
         """Return the node of a board's console, as Linux and udev would name it."""
-        by_id = self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{serial}-if00"
-        return Node(self.root / f"ttyACM{index}", by_id)
+        return Node(self.root / f"ttyACM{index}", self.tty_name(serial))
+
+    def tty_name(self, serial: str) -> Path:
+        """Return the name that udev gives to the console of a board that tells this serial number."""
+        plain = re.sub(r"[^A-Za-z0-9#+.:=@_-]", "_", serial)
+        return self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{plain}-if00"
 
     def disk(self, index: int, serial: str) -> Node:
         """Return the node of a stick."""

@@ -71,10 +71,12 @@ class Rig:
         self.log = RequestLog(around.clock)
         self.in_boot_loader = False
         self._path: FaultyPath | None = None
+        self._dev = around.dev
         self._listing = around.sys.board(self.port.busid, serial)
         self.port.listeners.append(self._list_board)
         self._node = UsbNode(around.dev.root)
-        self.tty = Tty(self.port, around.dev.tty(index, serial), around.watch, around.loop)
+        self._tty_node = around.dev.tty(index, serial)
+        self.tty = Tty(self.port, self._tty_node, around.watch, around.loop)
         self.dut = SimulatedDut(around.clock)
         self.stick = self._make_stick(index, around)
         self.board = self._make_board(around)
@@ -103,6 +105,15 @@ class Rig:
                 self.board.power_loss()
                 self.stick.move(Position.OFF)
         self.in_boot_loader = False
+
+    def call_itself(self, serial: str) -> None:
+        """Plug the board in again, telling another serial number than its own; empty: its own."""
+        self.unplug()
+        told = serial or self.serial
+        self.board.call_itself(told)
+        self._listing.serial = told
+        self._tty_node.by_id = self._dev.tty_name(told)
+        self.plug()
 
     def enter_boot_loader(self, product_id: int = 0xE012) -> None:
         """The board restarts as its DFU boot loader."""

@@ -106,12 +106,12 @@ class SysBoard:
     def __init__(self, root: Path, busid: str, serial: str) -> None:
         self._device = root / "devices/platform/vhci_hcd.0" / f"usb{busid.partition('-')[0]}" / busid
         self._link = root / "bus/usb/devices" / busid
-        self._serial = serial
+        self.serial = serial
 
     def show(self, facts: dict[str, str]) -> None:
         """Publish the folder with its serial number and these facts; harmless when it is there."""
         if not self._device.is_dir():
-            _write(self._device, {"serial": self._serial, **facts})
+            _write(self._device, {"serial": self.serial, **facts})
             _link(self._link, self._device)
 
     def hide(self) -> None:

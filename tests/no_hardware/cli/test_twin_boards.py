@@ -1,0 +1,168 @@
+"""Boards that cannot be told apart, or tell no board's serial number: each command says so, and uses none."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import look
+from hil.errors import TwinBoardsError, Verdict
+from hil.lab.lease import hold
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.dutlink.host import Host
+
+pytestmark = pytest.mark.thorough  # processes
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=3, speed=5) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> None:
+    """A machine whose boards these are, and a folder with an image."""
+    build_image(tmp_path / "IMAGE", "twin")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    monkeypatch.setenv("HIL_LAB", "none")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+
+
+@pytest.fixture
+def host(simulator: SimulatorProcess) -> Host:
+    return simulated_host(simulator.ready)
+
+
+@pytest.fixture
+def twins(simulator: SimulatorProcess, host: Host) -> Iterator[str]:
+    """Two boards whose DUTs are on and that tell one serial number; the third board is another one."""
+    first, second, _ = simulator.serials()
+    for serial in (first, second):
+        with open_board(host, serial, console=False) as board:
+            board.power.force_on()
+    simulator.control.fault(second, "serial", told=first)
+    yield first
+    simulator.control.clear(second)
+
+
+def requests_to(simulator: SimulatorProcess) -> list[dict[str, Any]]:
+    """What the first two boards were asked but for the descriptors that every look reads."""
+    logs = [simulator.control.log(serial)[0] for serial in simulator.serials()[:2]]
+    return [request for log in logs for request in log if request["bmRequestType"] & 0x60 == 0x40]
+
+
+COMMANDS = [
+    ["power", "on"],
+    ["power", "off"],
+    ["power", "read"],
+    ["storage", "host"],
+    ["pins", "set", "a", "low"],
+    ["settings", "get"],
+    ["flash", "IMAGE"],
+    ["read", "FILE"],
+    ["console"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_refuses_and_says_where_both_are(
+    simulator: SimulatorProcess,
+    twins: str,
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = len(requests_to(simulator))
+
+    status = run([*command, "--board", twins])
+
+    said = capsys.readouterr().err
+    assert (status, f"2 boards have the serial number {twins}" in said) == (1, True), said
+    assert said.count("bus 1 address") >= 2, said
+    assert len(requests_to(simulator)) == before
+
+
+def test_safe_all_calls_neither_safe(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--json", "safe", "--all"])
+
+    rows = json.loads(capsys.readouterr().out)
+    outcomes = [row["outcome"] for row in rows if row["board"] == twins]
+    assert (status, outcomes) == (1, ["faulty", "faulty"])
+    assert all("unplug all but one" in row["why"] for row in rows if row["board"] == twins)
+
+
+def test_safe_all_makes_the_other_boards_safe(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--json", "safe", "--all"])
+
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["outcome"] for row in rows if row["board"] != twins] == ["safe"]
+
+
+def test_boards_lists_both_with_what_is_wrong(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--json", "boards"])
+
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows if row["board"] == twins] == ["faulty", "faulty"]
+    assert all("serial number" in row["why"] for row in rows if row["board"] == twins)
+
+
+def test_no_object_is_opened_for_either(host: Host, twins: str) -> None:
+    with pytest.raises(TwinBoardsError, match=twins):
+        open_board(host, twins)
+
+
+def test_one_that_was_unplugged_leaves_the_other_one_usable(
+    simulator: SimulatorProcess, host: Host, twins: str
+) -> None:
+    simulator.control.fault(simulator.serials()[1], "unplug")
+
+    assert look(host, twins).verdict is Verdict.PRESENT
+
+
+@pytest.mark.parametrize("told", ["DEADBEEF", "1234", "my board", "5a1c0e0g"])
+def test_a_serial_number_that_no_board_has_is_told(
+    simulator: SimulatorProcess, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = simulator.serials()[2]
+    simulator.control.fault(odd, "serial", told=told)
+
+    run(["--json", "boards"])
+
+    simulator.control.clear(odd)
+    (row,) = [row for row in json.loads(capsys.readouterr().out) if row["state"] == "faulty"]
+    assert f"says that its serial number is {told!r}" in row["why"]
+
+
+def test_a_silent_board_keeps_its_serial_number_its_name_and_its_holder(
+    simulator: SimulatorProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    serial = simulator.serials()[0]
+    lab = tmp_path / "lab.toml"
+    lab.write_text(f'[place.bench]\nserial = "{serial}"\n')
+    monkeypatch.setenv("HIL_LAB", str(lab))
+    simulator.control.fault(serial, "hang", on=True)
+
+    run(["--json", "boards"])
+    with hold(serial, test="a long sequence"):
+        run(["--json", "boards"])
+
+    simulator.control.clear(serial)
+    looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    free, held = (next(row for row in rows if row["board"] == serial) for rows in looks)
+    assert [(row["state"], row["name"]) for row in (free, held)] == [("lost", "bench"), ("busy", "bench")]
+    assert "a long sequence" in held["holder"]
