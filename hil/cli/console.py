@@ -89,6 +89,7 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
     from hil.cli.console_talk import Talk  # noqa: PLC0415 - as above
 
     board.console.open()
+    _warn_of_others(board.console.tty.path)
     leave = "Ctrl-] leaves" if keys is not None else "nothing is sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
     if power_on:
@@ -101,6 +102,14 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
         session.enter_context(_closing(screens, output))
         talk.run()
     _say(f"left the console of board {board.serial}")
+
+
+def _warn_of_others(tty: Path) -> None:
+    """Name the processes that opened the tty before: whoever reads it gets a part of what the DUT says."""
+    from hil.dutlink.tty_users import users_of  # noqa: PLC0415 - as above
+
+    for other in users_of(tty):
+        _say(f"{other} reads {tty}, too: each gets a part of what the DUT says; kill {other.pid} ends it")
 
 
 @contextmanager

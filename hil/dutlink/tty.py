@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.translate import Source, translate
-from hil.errors import ConsoleMissingError
+from hil.dutlink.tty_users import users_of
+from hil.errors import ConsoleBusyError, ConsoleMissingError
 
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
@@ -128,8 +129,23 @@ def open_tty(port: Tty, serial: str) -> int:
             os.close(descriptor)
             raise
     except (OSError, termios.error) as error:
-        raise translate(error, Source.TTY_OPEN, what, serial=serial, node=port.path) from error
+        told = translate(error, Source.TTY_OPEN, what, serial=serial, node=port.path)
+        raise (_busy(told, port.path) if isinstance(told, ConsoleBusyError) else told) from error
     return descriptor
+
+
+def _busy(told: ConsoleBusyError, path: Path) -> ConsoleBusyError:
+    """Name who holds a tty, where this user may know."""
+    users = users_of(path)
+    if not users:
+        return told
+    return ConsoleBusyError(
+        told.what,
+        why=f"{', '.join(map(str, users))} holds it",
+        remedy=f"end it: kill {' '.join(str(user.pid) for user in users)}",
+        errno=told.errno,
+        serial=told.serial,
+    )
 
 
 def _hold(descriptor: int) -> None:
