@@ -30,8 +30,10 @@ __all__ = ["Units", "is_running"]
 _LIMIT_S = 60.0
 _DAILY = re.compile(r"^OnCalendar=\*-\*-\* (\d\d):(\d\d):00$", re.MULTILINE)
 _NAME = re.compile(r"hil-nightly(-[A-Za-z0-9][A-Za-z0-9_-]{0,50})?", re.ASCII)
+_NAME_OF_A_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", re.ASCII)
 _MOST_BYTES = 1 << 16
 _SYSTEM = Path("/etc/systemd/system")
+_OF_THE_MACHINE = ("/etc/systemd", "/run/systemd", "/usr/lib/systemd", "/lib/systemd")
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _ASKED = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
 
@@ -59,10 +61,13 @@ class Units:
     def of(cls, name: str, *, user: bool, environ: Mapping[str, str] | None = None) -> Units:
         """Return the units in the folder where systemd looks for them.
 
+        The machine's systemd takes names of ours only: another one could hide a unit of the machine. A user's
+        own takes any that no unit of the machine has.
+
         Raises:
             UsageError: The name is none of a night.
         """
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) and not (user and _is_free(name)):
             raise UsageError(
                 f"--name {name!r} cannot be a night's name",
                 why="it is hil-nightly, or hil-nightly- and letters, digits, dash and underscore",
@@ -207,6 +212,16 @@ class Units:
 
     def _systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run("systemctl", *(("--user",) if self.user else ()), *arguments)
+
+
+def _is_free(name: str) -> bool:
+    """Return True if a name can be a unit's, and no unit that came with the machine has it."""
+    if not _NAME_OF_A_USER.fullmatch(name) or name.startswith("hil"):
+        return False
+    units = (Path(folder, kind) for folder in _OF_THE_MACHINE for kind in ("system", "user"))
+    return not any(
+        os.path.lexists(folder / f"{name}.{ending}") for folder in units for ending in ("service", "timer")
+    )
 
 
 def _is_ours(path: Path) -> bool:

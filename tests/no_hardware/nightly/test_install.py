@@ -232,9 +232,29 @@ FOREIGN = "# Written by a person.\n[Unit]\nDescription=Backup\n"
         *("hil-nightly-a\n", "hil-nightly-" + "x" * 60),
     ],
 )
-def test_units_take_no_name_that_is_not_a_nights(name: str) -> None:
+def test_units_of_the_machine_take_no_name_that_is_not_a_nights(name: str) -> None:
+    with pytest.raises(UsageError, match="night's name"):
+        Units.of(name, user=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["hil-safe", "hil-nightly.timer", "-x", "a/b", "../x", "x@1", "a\n", "x" * 80]
+)
+def test_units_of_a_user_take_no_name_that_is_ours_or_no_units(name: str) -> None:
     with pytest.raises(UsageError, match="night's name"):
         Units.of(name, user=True)
+
+
+def test_units_of_a_user_take_any_other_name_but_one_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.nightly.systemd._OF_THE_MACHINE", (tmp_path,))
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user/pipewire.service").touch()
+
+    assert Units.of("rack", user=True, environ={"HOME": "/home/ada"}).name == "rack"
+    with pytest.raises(UsageError, match="night's name"):
+        Units.of("pipewire", user=True)
 
 
 @pytest.mark.parametrize("name", ["hil-nightly", "hil-nightly-2", "hil-nightly-Rack_2"])
