@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["boards"]
 
-_COLUMNS = ("board", "name", "tags", "firmware", "state", "position", "power", "health")
+_COLUMNS = ("board", "name", "state", "power", "position", "firmware", "health", "tags")
+_HEADS = ("BOARD", "NAME", "STATE", "POWER", "STICK", "FIRMWARE", "HEALTH", "TAGS")
 
 
 @click.command("boards")
@@ -48,10 +49,7 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     if not rows:
         yield "no boards; hil doctor says why"
         return
-    cells = [[column.upper() for column in _COLUMNS]]
-    cells += [[_cell(row, column) for column in _COLUMNS] for row in rows]
-    empty = [index for index in range(len(_COLUMNS)) if all(line[index] == "-" for line in cells[1:])]
-    shown = [[cell for index, cell in enumerate(line) if index not in empty] for line in cells]
+    shown = [list(_HEADS), *([_cell(row, column) for column in _COLUMNS] for row in rows)]
     widths = [max(len(line[index]) for line in shown) for index in range(len(shown[0]))]
     yield _line(shown[0], widths)
     for row, line in zip(rows, shown[1:], strict=True):

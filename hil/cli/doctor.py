@@ -106,7 +106,7 @@ def _text(finding: Finding) -> str:
         return f"{label}{about}: {plain_text(finding.why)}"
     lines = [f"{label}{about}: {plain_text(finding.says)}"]
     lines += [f"{indent}why:  {plain_text(finding.why)}"] if finding.why else []
-    lines += [f"{indent}mend: {plain_text(finding.mend)}"] if finding.mend else []
+    lines += [f"{indent}try:  {plain_text(finding.mend)}"] if finding.mend else []
     return "\n".join(lines)
 
 

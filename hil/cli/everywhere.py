@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from hil.cli.examples import EXAMPLES, STATUSES
+from hil.cli.examples import EXAMPLES, SHORT, STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ _AS_WRITTEN = "\b"
 def equip(root: click.Command, name: str) -> None:
     """Give a command, and all below it, what every command has."""
     for path, command in commands_below(root, name):
+        command.short_help = SHORT.get(path)
         _offer_json(command)
         _complete_help(path, command)
 

@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLES", "STATUSES"]
+__all__ = ["EXAMPLES", "SHORT", "STATUSES"]
+
+SHORT: dict[str, str] = {
+    "hil boards": "List boards and who uses them",
+    "hil completion": "Print a completion script for bash or zsh or fish",
+    "hil console": "Talk to the DUT; Ctrl-] leaves",
+    "hil doctor": "Say what is wrong with this bench",
+    "hil enroll": "Find sticks and consoles and write the lab file",
+    "hil flash": "Write an image to the stick and verify it",
+    "hil history": "Say what broke and since when",
+    "hil history forget": "Remove old runs",
+    "hil history merge": "Take in the runs of another history",
+    "hil init": "Set up a repository; or be PID 1 of a container",
+    "hil lease": "Run a command with a board held",
+    "hil nightly": "Run every test at night and keep the results",
+    "hil nightly install": "Have systemd or cron run a night every night",
+    "hil nightly run": "Run a night now",
+    "hil nightly status": "Say when the next night is and how the last was",
+    "hil nightly uninstall": "Remove the timer and the service",
+    "hil pins": "Drive the DUT's control pins",
+    "hil pins float": "Leave every pin floating",
+    "hil pins reset": "Hold the reset pin low for a moment",
+    "hil pins set": "Drive one pin low or high or leave it floating",
+    "hil power": "Switch the DUT's supply or read its meter",
+    "hil power cycle": "Switch the DUT off and on again",
+    "hil power force-off": "Switch the supply off without the sequence",
+    "hil power force-on": "Switch the supply on without the sequence",
+    "hil power off": "Switch the DUT off by its sequence",
+    "hil power on": "Switch the DUT on by its sequence",
+    "hil power read": "Print volts and amperes and watts",
+    "hil power rescue": "Switch the DUT on by its rescue sequence",
+    "hil read": "Read the stick into a file",
+    "hil report": "Make the pages of all nights or of one run",
+    "hil safe": "Make a board safe: DUT off; stick with nobody",
+    "hil settings": "Read or store what a board keeps in its flash",
+    "hil settings apply": "Store the power sequences of the lab file",
+    "hil settings get": "Print one setting or all of them",
+    "hil settings set": "Store a setting",
+    "hil sim": "Serve simulated boards until Ctrl-C",
+    "hil sim clear": "End every fault of a board",
+    "hil sim fault": "Begin or end a fault of a board",
+    "hil sim log": "List the requests that a board was sent",
+    "hil sim state": "Tell the truth about boards",
+    "hil storage": "Give the stick to the host or to the DUT",
+    "hil storage dut": "Give the stick to the DUT",
+    "hil storage host": "Give the stick to this host",
+    "hil storage learn": "Learn at which USB socket the stick comes",
+    "hil storage off": "Give the stick to nobody",
+    "hil udev": "Print or install the udev rule for boards",
+}
+"""Each command in a few words, for lists and for completion: fish would cut them at a comma."""
 
 STATUSES = "Exit status: 0 done; 1 something went wrong; 2 misuse; 130 after Ctrl-C."
 """Of every command that does not say more."""
@@ -43,13 +93,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "hil settings apply": ("hil settings apply --board jetson-1",),
     "hil sim": ("hil sim --boards 2", "hil sim --boards 2 --state sim-state --speed 10"),
-    "hil sim state": ("hil sim state --control 40001", "hil sim state --control 40001 5a1c0e01"),
+    "hil sim state": ("hil sim state", "hil sim state 5a1c0e01 --control 40001"),
     "hil sim fault": (
-        "hil sim fault --control 40001 5a1c0e01 unplug",
-        "hil sim fault --control 40001 5a1c0e01 hang on=false",
+        "hil sim fault 5a1c0e01 unplug",
+        "hil sim fault 5a1c0e01 hang on=false",
     ),
-    "hil sim clear": ("hil sim clear --control 40001 5a1c0e01",),
-    "hil sim log": ("hil sim log --control 40001 --since 100 5a1c0e01",),
+    "hil sim clear": ("hil sim clear 5a1c0e01",),
+    "hil sim log": ("hil sim log --since 100 5a1c0e01",),
     "hil storage host": ("hil storage host",),
     "hil storage dut": ("hil storage dut --board jetson-1",),
     "hil storage off": ("hil storage off",),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.interruption import stick_taken_away
 from hil.cli.one_board import Asked, one_board
 from hil.cli.progress import told_progress
+from hil.cli.sizes import in_words
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ __all__ = ["flash"]
 @one_board
 def flash(  # noqa: PLR0913 - its options
     *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, file_system: bool, then: str
-) -> dict[str, Any]:
+) -> Answer:
     """Write IMAGE to the stick, read it back, and give the stick to the DUT.
 
     IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz, zstd or LZ4. A stick that holds
@@ -65,9 +67,12 @@ def flash(  # noqa: PLR0913 - its options
         opened = open_disk_image(image, wanted_map, force=force, file_system=file_system, progress=progress)
     interrupted = f"interrupted: {image.name} is not proven to be on the stick"
     with using(asked, f"hil flash {image.name}") as board:
+        was_on = board.power.draws()
         with stick_taken_away(board, interrupted), told_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
-        return {"board": board.serial, **_told(flashed), **_told_of(opened), **_given(board, then)}
+        data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
+        data |= _given(board, then)
+        return Answer(data, text=_sentence(board, flashed, opened, data))
 
 
 def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
@@ -92,6 +97,22 @@ def _told(flashed: Flashed) -> dict[str, Any]:
         "write_s": round(flashed.write_s, 3),
         "verify_s": round(flashed.verify_s, 3),
     }
+
+
+def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
+    """Return what a person reads: what was written, where the stick is, and what to do next."""
+    size, mapped = in_words(flashed.size_bytes), in_words(flashed.mapped_bytes)
+    whole = size if size == mapped else f"{mapped} of {size}"
+    where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "with nobody"}
+    done = (
+        f"Wrote {whole} of {flashed.label} to the stick of {board.label} and verified it"
+        if flashed.was_written
+        else f"The stick of {board.label} holds {flashed.label} already, and nothing was written"
+    )
+    lines = [f"{done}; the stick is {where[data['storage']]}.", *image.remarks]
+    if data["dut_was_on"]:
+        lines.append("The DUT ran and lost its stick while this was written: hil power cycle boots it again.")
+    return "\n".join(lines)
 
 
 def _told_of(image: Image) -> dict[str, Any]:

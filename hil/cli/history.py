@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.quantities import QUANTITY
 from hil.cli.which_runs import history_file, kind_of_runs, looked_at, newest_nights, opened
 from hil.errors import HistoryError
@@ -41,7 +42,7 @@ class _TestsToo(click.Group):
 
 
 @click.group(cls=_TestsToo, invoke_without_command=True, subcommand_metavar="[TEST | COMMAND [ARGUMENTS]...]")
-@history_file("--file")
+@history_file("--history")
 @newest_nights(100)
 @kind_of_runs
 @click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="What is known of this board alone.")
@@ -96,14 +97,20 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
 @history.command()
 @click.argument("other", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
-def merge(asked: _Asked, other: Path) -> dict[str, int]:
+def merge(asked: _Asked, other: Path) -> Answer:
     """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
     from hil.history.store import History  # noqa: PLC0415 - as above
 
     is_new = not asked.path.exists()
     try:
         with History(asked.path) as kept:
-            return {"merged_runs": kept.merge(other)}
+            merged = kept.merge(other)
+            text = (
+                f"Took in {_runs(merged)} of {other}."
+                if merged
+                else f"All runs of {other} were here already."
+            )
+            return Answer({"merged_runs": merged}, text=text)
     except HistoryError:
         if is_new:  # an empty one would look like nights that never ran
             asked.path.unlink(missing_ok=True)
@@ -113,7 +120,12 @@ def merge(asked: _Asked, other: Path) -> dict[str, int]:
 @history.command()
 @click.option("--days", type=QUANTITY, required=True, help="Remove runs that are older.")
 @click.pass_obj
-def forget(asked: _Asked, days: float) -> dict[str, int]:
+def forget(asked: _Asked, days: float) -> Answer:
     """Remove old runs."""
     with opened(asked.path, to_read=False) as kept:
-        return {"removed_runs": kept.forget_before(time.time() - days * DAY_S)}
+        removed = kept.forget_before(time.time() - days * DAY_S)
+        return Answer({"removed_runs": removed}, text=f"Removed {_runs(removed)} older than {days:g} days.")
+
+
+def _runs(number: int) -> str:
+    return f"{number} run" if number == 1 else f"{number} runs"

@@ -79,11 +79,11 @@ equip(cli, "hil")
 
 @cli.result_callback()
 def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - whatever a verb returns
-    value, status = (answer.value, answer.status) if isinstance(answer, Answer) else (answer, 0)
-    text = json.dumps(value) if as_json else _as_text(value)
-    if value is not None and text:  # an empty list is no line
+    given = answer if isinstance(answer, Answer) else Answer(answer)
+    text = json.dumps(given.value) if as_json else _as_text(given.value if given.text is None else given.text)
+    if given.value is not None and text:  # an empty list is no line
         click.echo(text)
-    return status
+    return given.status
 
 
 def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
@@ -160,10 +160,21 @@ def _reader_left() -> int:
 def _told(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
-    what = " ".join(error.format_message().split()).rstrip(".")  # click lists choices a line each
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        what = f"{command} needs a command"
-    return UsageError(what, why="it cannot be understood", remedy=f"{command} --help")
+    near = getattr(error, "possibilities", None)
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            what = f"{command} needs a command"
+        case click.NoSuchOption():
+            what = f"{command} has no option {error.option_name}"
+        case click.MissingParameter(param=click.Argument(type=click.Choice() as choice) as missing):
+            what = (
+                f"{command} needs {missing.human_readable_name}: one of {', '.join(map(str, choice.choices))}"
+            )
+        case click.MissingParameter(param=click.Parameter() as missing):
+            what = f"{command} needs {missing.human_readable_name}"
+        case _:
+            what = " ".join(error.format_message().split()).rstrip(".")
+    return UsageError(what, remedy=f"{command} {near[0]}" if near else f"{command} --help")
 
 
 def main() -> None:

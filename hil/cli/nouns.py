@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from typing import Final
 
 import click
 
@@ -11,8 +13,33 @@ from hil.errors import UsageError
 __all__ = ["Nouns"]
 
 
+_SYNONYMS: Final = {
+    "hil": {
+        **dict.fromkeys(("ls", "list", "status", "devices"), "boards"),
+        **dict.fromkeys(("on", "off", "cycle", "reboot"), "power"),
+        **dict.fromkeys(("write", "burn", "dd"), "flash"),
+        **dict.fromkeys(("serial", "tty", "uart"), "console"),
+        **dict.fromkeys(("check", "diagnose"), "doctor"),
+        **dict.fromkeys(("add", "register"), "enroll"),
+        **dict.fromkeys(("lock", "acquire"), "lease"),
+        "gpio": "pins",
+        "config": "settings",
+        "start": "sim",
+    },
+}
+"""What people type who know other tools."""
+
+
 class Nouns(click.Group):
-    """Click's group, with the nearest match."""
+    """Click's group, with `help` as a verb, the nearest match, and short helps that are whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with the first sentence of its help; long ones are wrapped and not cut."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, short_help(command)) for name, command in commands if command and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -23,11 +50,24 @@ class Nouns(click.Group):
             UsageError: There is none.
         """
         name = args[0]
+        if name == "help" and not ctx.resilient_parsing:
+            if not args[1:]:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            return super().resolve_command(ctx, [*args[1:], "--help"])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        near = difflib.get_close_matches(name.lower(), self.commands, n=1)
+        meant = _SYNONYMS.get(ctx.command_path, {}).get(name.lower())
+        near = [meant] if meant else difflib.get_close_matches(name.lower(), self.commands, n=1)
         raise UsageError(
             f"{ctx.command_path} has no command {name!r}",
             why=f"it has {', '.join(sorted(self.commands))}",
             remedy=f"{ctx.command_path} {near[0]}" if near else f"{ctx.command_path} --help",
         )
+
+
+def short_help(command: click.Command) -> str:
+    """Return the first sentence of a command's help."""
+    text = inspect.cleandoc(command.short_help or command.help or "")
+    first = " ".join(text.partition("\n\n")[0].split())
+    return first.partition(". ")[0].removesuffix(".")

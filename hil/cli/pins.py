@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 from hil.cli.quantities import QUANTITY
@@ -29,13 +28,16 @@ def pins() -> None:
 @click.argument("pin", type=click.Choice([pin.value for pin in Pin], case_sensitive=False))
 @click.argument("level", type=click.Choice([level.value for level in Level], case_sensitive=False))
 @one_board
-def set_(asked: Asked, pin: str, level: str) -> dict[str, Any]:
+def set_(asked: Asked, pin: str, level: str) -> Answer:
     """Drive PIN low or high, or leave it floating. While the DUT is off, high waits for its power."""
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
     with using(asked, "hil pins set") as board:
         board.pins.set(pin, level)
-        return {"board": board.serial, "pin": pin, "level": level}
+        return Answer(
+            {"board": board.serial, "pin": pin, "level": level},
+            text=f"Pin {pin} of {board.label} is {level}.",
+        )
 
 
 @pins.command()
@@ -49,21 +51,27 @@ def set_(asked: Asked, pin: str, level: str) -> dict[str, Any]:
     help="How long it is held low.",
 )
 @one_board
-def reset(asked: Asked, duration_s: float) -> dict[str, Any]:
+def reset(asked: Asked, duration_s: float) -> Answer:
     """Hold the reset pin low for a moment, then leave it floating."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil pins reset") as board:
         board.pins.pulse_reset(duration_s)
-        return {"board": board.serial, "pin": "reset", "level": "floating"}
+        return Answer(
+            {"board": board.serial, "pin": "reset", "level": "floating"},
+            text=f"Held the reset pin of {board.label} low for {duration_s:g} s; it is floating.",
+        )
 
 
 @pins.command("float")
 @one_board
-def float_(asked: Asked) -> dict[str, Any]:
+def float_(asked: Asked) -> Answer:
     """Leave every pin floating."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil pins float") as board:
         board.pins.float_all()
-        return {"board": board.serial, "pin": "all", "level": "floating"}
+        return Answer(
+            {"board": board.serial, "pin": "all", "level": "floating"},
+            text=f"All pins of {board.label} are floating.",
+        )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.interruption import stick_taken_away
 from hil.cli.one_board import Asked, one_board
 from hil.cli.progress import told_progress
-from hil.cli.sizes import parse_size
+from hil.cli.sizes import in_words, parse_size
 from hil.errors import UsageError
 
 __all__ = ["read"]
@@ -34,7 +34,7 @@ def _size(_context: click.Context, _option: click.Parameter, text: str | None) -
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
 @one_board
-def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> dict[str, Any]:
+def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answer:
     """Read the stick into FILE, with holes for zeros; FILE is there when it is complete, and not before.
 
     Nobody has the stick afterwards.
@@ -52,13 +52,12 @@ def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> dict[
         told_progress() as progress,
     ):
         done = board.storage.read(file, size_bytes=size_bytes, progress=progress)
-        return {
-            "board": board.serial,
-            "file": str(done.path),
-            "size_bytes": done.size_bytes,
-            "read_s": round(done.read_s, 3),
-            "storage": "off",
-        }
+        data = {"board": board.serial, "file": str(done.path), "size_bytes": done.size_bytes}
+        text = (
+            f"Read {in_words(done.size_bytes)} of the stick of {board.label} into {done.path}; "
+            "the stick is with nobody."
+        )
+        return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
 
 
 def _check(file: Path, force: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.which_runs import history_file, kind_of_runs, looked_at, newest_nights, opened
 from hil.errors import ReportError
 
@@ -30,7 +31,7 @@ __all__ = ["report"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Where runs are kept, or a folder of such folders; may be repeated. Default: beside the history.",
 )
-def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
     r"""Make static pages in OUT: what is new, failing, flaky, slower; tests by nights; boards.
 
     Without OUT they go where each night puts them: into `report`, beside the history. OUT may also be a
@@ -64,7 +65,7 @@ def _meant(out: Path) -> Path:
     return folder
 
 
-def _one_run(folder: Path) -> dict[str, Any]:
+def _one_run(folder: Path) -> Answer:
     from hil.report.run_pages import build_run  # noqa: PLC0415 - pages are for those who ask
 
     run = build_run(folder)
@@ -74,10 +75,12 @@ def _one_run(folder: Path) -> dict[str, Any]:
             why="its run.json and all of its tests are damaged",
             remedy="run again with --hil-report",
         )
-    return {"page": str(folder / "index.html"), "tests": len(run.tests), "headline": run.headline}
+    page = folder / "index.html"
+    data = {"page": str(page), "tests": len(run.tests), "headline": run.headline}
+    return Answer(data, text=f"Made {page}, of {len(run.tests)} tests: {run.headline}")
 
 
-def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
 
     with opened(path) as kept:
@@ -89,7 +92,10 @@ def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Pa
         "runs_with_pages": built.kept,
         "headline": built.headline,
     }
-    return said | ({"trouble": built.trouble} if built.trouble else {})
+    lines = [f"Made {built.page}, of {built.runs} runs and {built.tests} tests: {built.headline}"]
+    return Answer(
+        said | ({"trouble": built.trouble} if built.trouble else {}), text="\n".join([*lines, *built.trouble])
+    )
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -65,5 +67,19 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 
     making_safe = MakingSafe(boards, wait_s, tell=lambda line: click.echo(line, err=True))
     if if_unsafe and serial is not None:
-        return Answer(making_safe.one_if_unsafe(serial))
-    return making_safe.all() if every else Answer(making_safe.one(serial or os.environ.get("HIL_BOARD")))
+        return _told(Answer(making_safe.one_if_unsafe(serial)))
+    return _told(
+        making_safe.all() if every else Answer(making_safe.one(serial or os.environ.get("HIL_BOARD")))
+    )
+
+
+def _told(answer: Answer) -> Answer:
+    """Return the answer with a sentence for each board."""
+    rows = answer.value if isinstance(answer.value, list) else [answer.value]
+    return replace(answer, text="\n".join(map(_sentence, rows)))
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    measured = "" if row["amps"] is None else f"; its DUT draws {abs(row['amps']):.2f} A"
+    why = f": {row['why'].rstrip(' .:')}" if row["why"] else ""
+    return f"Board {row['board']} is {row['outcome']}{measured}{why}."

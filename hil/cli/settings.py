@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 
@@ -45,17 +46,21 @@ def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of 
 @click.argument("name", type=_NAME, metavar="NAME")
 @click.argument("value")
 @one_board
-def set_(asked: Asked, name: str, value: str) -> dict[str, Any]:
+def set_(asked: Asked, name: str, value: str) -> Answer:
     """Store VALUE as the setting NAME, if it differs from what is kept, and read it back. "" clears it."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil settings set") as board:
-        return asdict(board.settings.write(**{name: value}))
+        had = asdict(board.settings.read())[name]
+        kept = asdict(board.settings.write(**{name: value}))
+        what = f"{name} = {kept[name]!r}"
+        text = f"Stored {what} on" if had != kept[name] else f"{what} was stored already on"
+        return Answer(kept, text=f"{text} {board.label}.")
 
 
 @settings.command()
 @one_board
-def apply(asked: Asked) -> dict[str, Any]:
+def apply(asked: Asked) -> Answer:
     """Store the power sequences that the lab file has for the board's place, where the board's differ."""
     from hil.cli.using_board import lab_here, using  # noqa: PLC0415 - as above
 
@@ -65,4 +70,10 @@ def apply(asked: Asked) -> dict[str, Any]:
         changes = lab.unlike(board.serial, before)
         board.settings.write(**changes)
     changed = {name: {"was": getattr(before, name), "is": text} for name, text in changes.items()}
-    return {"board": board.serial, "place": lab.name_of(board.serial) or None, "changed": changed}
+    lines = [
+        f"Stored {name} = {both['is']!r} on {board.label}; it was {both['was']!r}."
+        for name, both in changed.items()
+    ]
+    nothing = f"Nothing to store: {board.label} has the power sequences of the lab file."
+    data = {"board": board.serial, "place": lab.name_of(board.serial) or None, "changed": changed}
+    return Answer(data, text="\n".join(lines) or nothing)

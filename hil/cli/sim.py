@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.cli.sizes import parse_size
 from hil.errors import UsageError
@@ -33,8 +36,27 @@ def _speed(_context: click.Context, _option: click.Parameter, speed: float) -> f
     return speed
 
 
+def _port(_context: click.Context, _option: click.Parameter, port: int | None) -> int:
+    """Return the control port of the simulator that is meant: that of HIL_BOARDS where none was typed."""
+    if port is not None:
+        return port
+    where, _, named = os.environ.get("HIL_BOARDS", "").partition("@")
+    if where != "sim" or not named.isdecimal():
+        raise UsageError(
+            "no running simulator is named",
+            why="there is no --control, and HIL_BOARDS is not sim@PORT",
+            remedy="hil sim, and paste the `export HIL_BOARDS=...` that it prints",
+        )
+    return int(named)
+
+
 _CONTROL = click.option(
-    "--control", "port", type=click.IntRange(1, 65535), required=True, help="control_port of the ready line."
+    "--control",
+    "port",
+    type=click.IntRange(1, 65535),
+    callback=_port,
+    metavar="PORT",
+    help="Control port of the simulator.  [default: that of HIL_BOARDS=sim@PORT]",
 )
 
 
@@ -50,7 +72,11 @@ _CONTROL = click.option(
 @click.option("--end-with-stdin", is_flag=True, help="End when standard input ends.")
 @click.pass_context
 def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  # noqa: ANN401 - see the options
-    """Serve simulated boards over USB/IP until Ctrl-C; prints one JSON line when they can be used."""
+    """Serve simulated boards over USB/IP until Ctrl-C.
+
+    When they can be used it prints them, and the line to paste that has commands and tests use them; where
+    standard output is no terminal, or with --json, one line of JSON.
+    """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
@@ -62,13 +88,23 @@ def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  #
 
     def announce(ready: dict[str, Any]) -> None:
         serials.extend(board["serial"] for board in ready["boards"])
-        click.echo(json.dumps(ready))
+        as_json = ctx.find_root().params["as_json"] or not sys.stdout.isatty()
+        click.echo(json.dumps(ready) if as_json else _ready_words(ready))
 
     serve(SimulatorOptions(stick_bytes=stick_bytes, **options), announce, end_with_stdin=end_with_stdin)
     if options["state"] is None:
         from hil.lab.forgetting import forget_boards  # noqa: PLC0415 - a simulator starts without leases
 
         forget_boards(serials)
+
+
+def _ready_words(ready: dict[str, Any]) -> str:
+    serials = [board["serial"] for board in ready["boards"]]
+    number = "1 simulated board runs" if len(serials) == 1 else f"{len(serials)} simulated boards run"
+    return (
+        f"{number} until Ctrl-C: {', '.join(serials)}\n"
+        f"In another terminal:\n\n  export HIL_BOARDS=sim@{ready['control_port']}\n  hil boards\n"
+    )
 
 
 def _refuse_options(ctx: click.Context) -> None:
@@ -100,20 +136,48 @@ def state(port: int, board: str | None) -> Any:  # noqa: ANN401 - the truth is w
 @click.argument("board")
 @click.argument("name")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> None:
-    """Begin the fault NAME on BOARD, or end it: `hang on=false`, `late seconds=0`."""
+def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answer:
+    r"""Begin the fault NAME on BOARD, or end it: `hang on=false`, `late seconds=0`.
+
+    \b
+    unplug, replug              leave the bus, come back
+    boot_loader                 come back in the boot loader
+    stall [count=1]             refuse requests
+    line_error [count=1]        have transfers fail on the way
+    hang                        answer nothing
+    late seconds=S              answer late
+    deny, deny_tty              let nobody open the board, or its console
+    no_backend                  as if there was no libusb
+    garble every=N              change every Nth console byte
+    drop every=N                lose every Nth console byte
+    sag [volts=4.5]             supply too little
+    hang_in_boot                stop in the middle of a boot
+    serial told=TEXT            say another serial number, when plugged in again
+    stick_error [after_bytes=0] refuse to write
+    stick_flip every=N          change what is written
+    stick_drop every=N          lose what is written
+    stick_counterfeit real_bytes=N
+    stick_remove [after_bytes=0]
+    stick_late seconds=S        come late
+    stick_missing               do not come
+    \b
+    hil sim fault 5a1c0e01 unplug
+    hil sim fault 5a1c0e01 hang on=false
+    """
     parsed = dict(_argument(text) for text in arguments)
     with _client(port) as client:
         client.fault(board, name, **parsed)
+    return Answer({"board": board, "fault": name, **parsed}, text=f"Board {board} has the fault {name} now.")
 
 
 @sim.command()
 @_CONTROL
 @click.argument("board")
-def clear(port: int, board: str) -> None:
+def clear(port: int, board: str) -> Answer:
     """End every fault of BOARD."""
     with _client(port) as client:
         client.clear(board)
+    return Answer({"board": board, "faults": []}, text=f"Board {board} has no fault any more.")
 
 
 @sim.command()

@@ -1,10 +1,12 @@
-"""Sizes as people type them: a number of bytes, or one with K, M or G."""
+"""Sizes as people type them, a number of bytes or one with K, M or G; and as people read them."""
 
 from __future__ import annotations
 
 import click
 
-__all__ = ["parse_size"]
+__all__ = ["in_words", "parse_size"]
+
+_KIBI = 1024
 
 _UNITS = {"K": 10, "M": 20, "G": 30}
 
@@ -16,3 +18,13 @@ def parse_size(text: str) -> int:
     if not (digits.isascii() and digits.isdecimal()):
         raise click.BadParameter(f"{text!r} is no size: a number of bytes, or one with K, M or G")
     return int(digits) << shift
+
+
+def in_words(size_bytes: int) -> str:
+    """Return a size as people read it: in KiB, MiB or GiB, with a digit after the point where it matters."""
+    value, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < _KIBI:
+            break
+        value, unit = value / _KIBI, larger
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"

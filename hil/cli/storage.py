@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.cli.one_board import Asked, one_board
 
@@ -35,7 +36,7 @@ def storage() -> None:
 @storage.command()
 @_force
 @one_board
-def host(asked: Asked, force: bool) -> dict[str, Any]:
+def host(asked: Asked, force: bool) -> Answer:
     """Give the stick to this host, wait for it, and print its device node.
 
     A disk is called the stick when it goes and comes with the board's mux, or comes in the USB socket where
@@ -45,37 +46,45 @@ def host(asked: Asked, force: bool) -> dict[str, Any]:
 
     with using(asked, "hil storage host") as board:
         board.storage.host(force=force)
-        return {"board": board.serial, "storage": "host", "node": str(board.storage.wait_for_node())}
+        node = str(board.storage.wait_for_node())
+        return Answer(
+            {"board": board.serial, "storage": "host", "node": node},
+            text=f"The stick of {board.label} is at this host: {node}",
+        )
 
 
 @storage.command()
 @_force
 @one_board
-def dut(asked: Asked, force: bool) -> dict[str, Any]:
+def dut(asked: Asked, force: bool) -> Answer:
     """Give the stick to the DUT."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage dut") as board:
         board.storage.dut(force=force)
-        return {"board": board.serial, "storage": "dut"}
+        return Answer(
+            {"board": board.serial, "storage": "dut"}, text=f"The stick of {board.label} is at the DUT."
+        )
 
 
 @storage.command()
 @_force
 @one_board
-def off(asked: Asked, force: bool) -> dict[str, Any]:
+def off(asked: Asked, force: bool) -> Answer:
     """Give the stick to nobody."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage off") as board:
         board.storage.off(force=force)
-        return {"board": board.serial, "storage": "off"}
+        return Answer(
+            {"board": board.serial, "storage": "off"}, text=f"The stick of {board.label} is with nobody."
+        )
 
 
 @storage.command()
 @_force
 @one_board
-def learn(asked: Asked, force: bool) -> dict[str, Any]:
+def learn(asked: Asked, force: bool) -> Answer:
     """Learn at which USB socket the stick comes: before its first use, or after the cables were changed.
 
     Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off. While
@@ -87,4 +96,7 @@ def learn(asked: Asked, force: bool) -> dict[str, Any]:
     with using(asked, "hil storage learn") as board:
         disk = board.storage.learn(force=force)
         board.storage.off()
-        return {"board": board.serial, "storage": "off", "socket": disk.socket, "stick": str(disk)}
+        return Answer(
+            {"board": board.serial, "storage": "off", "socket": disk.socket, "stick": str(disk)},
+            text=f"The stick of {board.label} comes at USB socket {disk.socket}: {disk}. It is off now.",
+        )

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hil.cli.answer import Answer
+
 __all__ = ["udev"]
 
 
@@ -50,4 +52,11 @@ def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
         "applied": not done.problem,
         "why": done.problem,
     }
-    return {name: fact for name, fact in facts.items() if fact != ""}
+    data = {name: fact for name, fact in facts.items() if fact != ""}
+    lines = [
+        f"Installed {done.rule}" + (f" and {done.unit}." if done.unit else "."),
+        "Made the group plugdev." if done.made_group else "",
+        f"Sticks that it opens: {facts['sticks']}.",
+        f"udev has not applied it: {done.problem}" if done.problem else "udev has applied it.",
+    ]
+    return Answer(data, text="\n".join(filter(None, lines)))

@@ -98,6 +98,11 @@ class Board(Noun):
         return f"<Board {name}{self.serial}, {self.power.words}, {self.storage.words}>"
 
     @property
+    def label(self) -> str:
+        """What a person calls it: its place in the lab file, else `board` and its serial number."""
+        return self._wiring.name or f"board {self.serial}"
+
+    @property
     def requests(self) -> LastRequests:
         """The last requests that it was sent, and what became of them."""
         return self._link.requests

@@ -106,6 +106,10 @@ class Power(Noun):
         (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
         return PowerReading.parse(reply)
 
+    def draws(self) -> bool:
+        """Return True if the DUT draws current, averaged over the last two seconds."""
+        return abs(self.read().amps) >= OFF_AMPS
+
     def read_at_once(self, limit_s: float) -> PowerReading | None:
         """The same of a board that answers now, for who must not wait; None: see `Link.ask_at_once`.
 

@@ -100,8 +100,11 @@ def _stored_name(host: Host, serial: str) -> str:
 
 
 def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: list[str]) -> str:
-    known = [*lab.places, *filter(None, names.values()), *names]
-    near = difflib.get_close_matches(asked, known, n=1)
+    called = {serial: lab.name_of(serial) or name for serial, name in names.items()}
+    away = [name for name, place in lab.places.items() if place.serial not in names]
+    known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
+    words = [*lab.places, *filter(None, names.values()), *names]
+    near = difflib.get_close_matches(asked, words, n=1)
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
     other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
     raise BoardAbsentError(

@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import pytest
-
 from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_file import find_lab
@@ -21,6 +19,8 @@ from hil.lab.trusted_path import refuse_folder_of_others
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import pytest
 
 __all__ = [
     "BoardsOption",
@@ -203,7 +203,9 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             unasked=_unasked(config, environ),
         )
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from error
+        from pytest import UsageError as PytestUsageError  # noqa: PLC0415, PT013 - the command line does without
+
+        raise PytestUsageError(str(error)) from error
 
 
 def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.plain_text import plain_line
-from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +81,8 @@ def wish_of(item: pytest.Item, board: str) -> Wish | None:
 
     A mark may say `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
     """
+    from hil.suite.selection import Kind, kind_of  # noqa: PLC0415 - pytest: the command line does without
+
     if kind_of(item) is Kind.NO_HARDWARE:
         return None
     tags: set[str] = set()

@@ -81,7 +81,7 @@ def test_without_the_rule_it_is_named_and_a_user_may_not_open_boards(shared: Pat
     status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
 
     assert (status, {"udev rule", "permission"} <= problems(found).keys()) == (1, True), found
-    assert "udev --install" in problems(found)["udev rule"]["mend"]
+    assert "udev --install" in problems(found)["udev rule"]["remedy"]
 
 
 @pytest.mark.usefixtures("own_machine", "boards")
@@ -101,7 +101,10 @@ def test_the_command_that_it_names_installs_the_rule(tmp_path: Path) -> None:
 def test_who_is_not_in_the_group_is_told_how_to_join_it(shared: Path) -> None:
     status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR="")
 
-    assert (status, f"usermod --append --groups plugdev {OUTSIDER}" in problems(found)["group"]["mend"]) == (
+    assert (
+        status,
+        f"usermod --append --groups plugdev {OUTSIDER}" in problems(found)["group"]["remedy"],
+    ) == (
         1,
         True,
     )
@@ -119,7 +122,7 @@ def test_without_any_libusb_it_says_what_to_install(tmp_path: Path) -> None:
     prefix = hidden(SYSTEM_LIBUSB, packaged_libusb())
     status, found = examined(tmp_path, "--quick", prefix=prefix)
 
-    assert (status, "apt install libusb-1.0-0" in problems(found)["libusb"]["mend"]) == (1, True)
+    assert (status, "apt install libusb-1.0-0" in problems(found)["libusb"]["remedy"]) == (1, True)
 
 
 def test_a_program_that_has_the_console_open_is_named(boards: tuple[str, ...], tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ def test_a_program_that_has_the_console_open_is_named(boards: tuple[str, ...], t
 
     taken = problems(found)["console is free"]
     assert (status, taken["board"]) == (1, boards[0])
-    assert str(os.getpid()) in taken["mend"]
+    assert str(os.getpid()) in taken["remedy"]
 
 
 def test_a_board_in_its_boot_loader_is_told(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_a_board_in_its_boot_loader_is_told(bench: Bench, boards: tuple[str, ...
 
     status, found = examined(tmp_path, "--quick")
 
-    assert (status, "dfu-util" in problems(found)["boot loader"]["mend"]) == (1, True)
+    assert (status, "dfu-util" in problems(found)["boot loader"]["remedy"]) == (1, True)
 
 
 def test_a_stick_that_never_comes_is_told(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_disk_that_does_not_follow_the_mux_is_told(boards: tuple[str, ...], tm
 
     status, found = examined(tmp_path, "--board", "a", HIL_LAB=str(lab))
 
-    assert (status, "hil enroll" in problems(found)["stick"]["mend"]) == (1, True)
+    assert (status, "hil enroll" in problems(found)["stick"]["remedy"]) == (1, True)
 
 
 @pytest.mark.usefixtures("users", "boards")
@@ -164,7 +167,7 @@ def test_a_lock_folder_that_may_not_be_written_is_told(shared: Path) -> None:
 
     status, found = examined(shared, "--quick", user=OUTSIDER, HIL_LOCK_DIR=str(folder))
 
-    assert (status, f"chmod 1777 {folder}" in problems(found)["lock folder"]["mend"]) == (1, True)
+    assert (status, f"chmod 1777 {folder}" in problems(found)["lock folder"]["remedy"]) == (1, True)
 
 
 @pytest.mark.usefixtures("own_machine", "boards")

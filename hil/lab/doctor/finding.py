@@ -42,8 +42,9 @@ class Finding:
     board: str = ""
 
     def to_data(self) -> dict[str, Any]:
-        """The finding as plain data."""
-        return {**asdict(self), "outcome": str(self.outcome)}
+        """The finding as plain data; what mends a problem is a `remedy`, as in errors."""
+        data = asdict(self)
+        return {**data, "outcome": str(self.outcome), "remedy": data.pop("mend")}
 
 
 Findings: TypeAlias = Iterator[Finding]

@@ -52,6 +52,7 @@ def test_every_help_tells_its_exit_statuses(path: str) -> None:
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_example_is_understood(path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIL_BOARDS", "sim@40001")
     for example in EXAMPLE.findall(help_of(path)):
         words = [word for word in shlex.split(example.partition(" > ")[0])[1:] if word != "--json"]
         name, command = "hil", COMMANDS["hil"]

@@ -138,7 +138,7 @@ def as_version_1(path: Path) -> Path:
 def test_a_merge_that_is_refused_leaves_no_empty_history(tmp_path: Path, other: bytes | None) -> None:
     if other is not None:
         (tmp_path / "other.db").write_bytes(other)
-    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", "h.db", "merge", "other.db"]
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--history", "h.db", "merge", "other.db"]
 
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True)
 

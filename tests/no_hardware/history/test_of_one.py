@@ -118,11 +118,11 @@ def test_a_board_that_is_not_there_names_those_that_are(window: Window) -> None:
         (("--board", "right"), "used in 10 of 20 runs"),
         (("--board", "left", "boots"), "attempts: 10 passed"),
         (("boots", "--json"), '"test": "t.py::test_boots"'),
-        (("forget", "--days", "100000"), "removed_runs: 0"),
+        (("forget", "--days", "100000"), "Removed 0 runs older than"),
     ],
 )
 def test_the_command_line_tells_it_too(path: Path, arguments: tuple[str, ...], said: str) -> None:
-    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", str(path), *arguments]
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(path), *arguments]
     ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 
     assert (ran.returncode, said in ran.stdout) == (0, True), ran.stdout + ran.stderr

@@ -116,7 +116,7 @@ def test_why_it_failed_is_kept_in_a_line(recorded: Path) -> None:
 
 
 def test_hil_history_tells_what_is_new(recorded: Path) -> None:
-    command = [sys.executable, "-m", "hil.cli.main", "--json", "history", "--file", str(recorded)]
+    command = [sys.executable, "-m", "hil.cli.main", "--json", "history", "--history", str(recorded)]
     said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
 
     morning = json.loads(said.stdout)
@@ -148,7 +148,7 @@ def test_a_test_that_was_interrupted_has_neither_passed_nor_failed(tmp_path: Pat
 
 
 def test_without_a_history_the_command_says_how_to_get_one(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", str(tmp_path / "none.db")]
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(tmp_path / "none.db")]
     said = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 
     assert (said.returncode, "nox -s nightly" in said.stderr) == (1, True)

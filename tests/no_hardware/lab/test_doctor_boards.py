@@ -105,7 +105,7 @@ def test_a_planted_fault_is_found(  # noqa: PLR0913, PLR0917 - a table's columns
         simulator.control.fault(serial, "replug")
     assert (status, found[check]["outcome"]) == (1, "problem"), found
     assert says in found[check]["says"]
-    assert found[check]["mend"]
+    assert found[check]["remedy"]
 
 
 def test_a_stick_of_the_lab_file_that_does_not_follow_the_mux_is_found(
@@ -119,7 +119,7 @@ def test_a_stick_of_the_lab_file_that_does_not_follow_the_mux_is_found(
     status, found = examined(capsys)
 
     assert (status, found["stick"]["outcome"]) == (1, "problem")
-    assert f"hil enroll --board {serial}" in found["stick"]["mend"]
+    assert f"hil enroll --board {serial}" in found["stick"]["remedy"]
 
 
 def test_a_dut_that_is_on_notices_nothing(
@@ -202,7 +202,7 @@ def test_a_board_that_was_not_left_safe_is_found(
 
     status, found = examined(capsys, "--quick")
 
-    assert (status, found["left safe"]["mend"]) == (1, f"hil safe {serial}")
+    assert (status, found["left safe"]["remedy"]) == (1, f"hil safe {serial}")
 
 
 def test_sequences_that_differ_from_the_lab_file_or_mean_something_else_are_found(
@@ -213,7 +213,7 @@ def test_sequences_that_differ_from_the_lab_file_or_mean_something_else_are_foun
 
     status, found = examined(capsys, "--quick")
 
-    assert (status, found["power sequences"]["mend"]) == (1, f"hil settings apply --board {serial}")
+    assert (status, found["power sequences"]["remedy"]) == (1, f"hil settings apply --board {serial}")
 
 
 def test_boards_that_are_nowhere_are_misuse() -> None:

@@ -198,7 +198,7 @@ def test_the_history_names_runs_of_the_future(tmp_path: Path, past: bool, shown:
     ran(tmp_path, *([now_s - DAY_S] * past), now_s + 400 * DAY_S)
 
     said = subprocess.run(
-        [sys.executable, "-m", "hil.cli.main", "history", "--file", str(tmp_path / "history.db")],
+        [sys.executable, "-m", "hil.cli.main", "history", "--history", str(tmp_path / "history.db")],
         capture_output=True,
         check=True,
         text=True,

@@ -1,0 +1,168 @@
+"""What a person reads: a verb ends in a sentence, lists have one layout, mistakes lead to what was meant."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from hil.cli.everywhere import commands_below
+from hil.cli.main import cli, run
+from hil.sim import fault_desk
+from hil.sim.image import build_image
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMANDS = dict(commands_below(cli, "hil"))
+RAW = re.compile(r"None|-0\.0|_bytes|\w+: \w+\n\w+: ")
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=1, speed=10, stick_bytes=8 << 20) as process:
+        yield process
+
+
+@pytest.fixture
+def board(
+    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[str, SimulatorProcess]:
+    """A place called rack-3, with the only board, which is off."""
+    (serial,) = simulator.serials()
+    (tmp_path / "lab.toml").write_text(f'[place.rack-3]\nserial = "{serial}"\n')
+    monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    return serial, simulator
+
+
+def test_each_verb_that_did_something_ends_in_a_sentence(
+    board: tuple[str, SimulatorProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial, _ = board
+    image = tmp_path / "product.img"
+    build_image(image, "product", 8 << 20)
+
+    for typed, said in {
+        f"flash {image} --then off": r"Wrote .* of product.img to the stick of rack-3 and verified it; the "
+        r"stick is with nobody\.",
+        f"flash {image}": r"The stick of rack-3 holds product.img already, and nothing was written; "
+        r"the stick is at the DUT\.",
+        "power on": r"Switched on the DUT of rack-3\.",
+        "pins set c low": r"Pin c of rack-3 is low\.",
+        "pins reset --for 0.01": r"Held the reset pin of rack-3 low for 0.01 s; it is floating\.",
+        "pins float": r"All pins of rack-3 are floating\.",
+        "power rescue": r"Switched on the DUT of rack-3, as hil power on does: it stores no power_rescue .*",
+        "power cycle --pause 0": r"Switched the DUT of rack-3 off and, after 0 s, on again\.",
+        "power off": r"Switched off the DUT of rack-3\.",
+        "power read": r"rack-3: \d\.\d\d V, \d\.\d\d A, \d\.\d\d W",
+        "storage host": r"The stick of rack-3 is at this host: /.*",
+        "storage off": r"The stick of rack-3 is with nobody\.",
+        "settings set name left": r"Stored name = 'left' on rack-3\.",
+        "settings apply": r"Nothing to store: rack-3 has the power sequences of the lab file\.",
+        f"read {tmp_path / 'stick.img'} --size 1M": r"Read 1 MiB of the stick of rack-3 into .*stick.img; "
+        r"the stick is with nobody\.",
+        f"safe {serial}": rf"Board {serial} is safe; its DUT draws \d\.\d\d A.*\.",
+        f"sim fault {serial} late seconds=0": rf"Board {serial} has the fault late now\.",
+        f"sim clear {serial}": rf"Board {serial} has no fault any more\.",
+    }.items():
+        status = run(typed.split())
+
+        out = capsys.readouterr().out.rstrip("\n")
+        assert (status, bool(re.fullmatch(said, out))) == (0, True), f"hil {typed}: {out}"
+        assert RAW.search(out) is None
+
+
+@pytest.mark.usefixtures("board")
+def test_flash_tells_that_the_dut_lost_its_stick_and_power_on_that_it_was_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_image(tmp_path / "next.img", "next", 8 << 20)
+    run(["power", "force-on"])
+    capsys.readouterr()
+
+    run(["flash", str(tmp_path / "next.img")])
+    flashed = capsys.readouterr().out
+    run(["power", "on"])
+    switched = capsys.readouterr().out
+    run(["power", "force-off"])
+
+    assert "hil power cycle boots it again" in flashed
+    assert switched == "The DUT of rack-3 was on already; hil power cycle boots it again.\n"
+
+
+@pytest.mark.usefixtures("board")
+def test_boards_has_one_layout(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["settings", "set", "tags", ""])
+    capsys.readouterr()
+    run(["boards"])
+    without = capsys.readouterr().out
+    run(["settings", "set", "tags", "x"])
+    capsys.readouterr()
+    run(["boards"])
+
+    heads = {text.split("\n")[0].split()[0:8][-1] for text in (without, capsys.readouterr().out)}
+    assert heads == {"TAGS"}
+
+
+def test_a_misspelt_board_lists_each_board_once(
+    board: tuple[str, SimulatorProcess], capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial, _ = board
+    run(["settings", "set", "name", "rack-3"])
+    capsys.readouterr()
+
+    status = run(["power", "read", "--board", "rack-4"])
+
+    error = capsys.readouterr().err
+    assert (status, error.count(serial), error.count("rack-3 (")) == (1, 1, 1), error
+    assert "did you mean rack-3?" in error
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("ls", "try: hil boards\n"),
+        ("power cycle --puase 3", "hil power cycle has no option --puase\n  try: hil power cycle --pause\n"),
+        ("pins set", "hil pins set needs PIN: one of a, b, c, d, reset\n"),
+        ("flash", "hil flash needs IMAGE\n"),
+        ("sim state", "export HIL_BOARDS"),
+    ],
+)
+def test_a_mistake_leads_to_what_was_meant(
+    typed: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HIL_BOARDS", raising=False)
+
+    status = run(typed.split())
+
+    assert (status, said in capsys.readouterr().err) == (2, True)
+
+
+def test_help_is_a_verb_too(capsys: pytest.CaptureFixture[str]) -> None:
+    statuses = run(["help"]), run(["help", "power", "cycle"])
+
+    said = capsys.readouterr().out
+    assert (statuses, "Usage: hil power cycle" in said) == ((0, 0), True)
+
+
+def test_short_helps_are_whole_in_60_columns_and_have_no_comma() -> None:
+    for path, command in COMMANDS.items():
+        if path == "hil":
+            continue
+        short = command.get_short_help_str(200)
+        assert 0 < len(short) <= 50, path
+        assert "," not in short, f"fish cuts {path} there"
+    with click.Context(cli, info_name="hil", terminal_width=60) as context:
+        said = cli.get_help(context)
+    assert "..." not in said.partition("Commands:")[2]
+    assert max(map(len, said.splitlines())) <= 60
+
+
+def test_each_fault_of_the_simulator_is_in_its_help() -> None:
+    text = COMMANDS["hil sim fault"].help or ""
+    assert [name for name in fault_desk.FAULT_NAMES if not re.search(rf"\b{name}\b", text)] == []
