@@ -54,7 +54,11 @@ def host(asked: Asked, force: bool) -> Answer:
 
 
 @storage.command()
-@_force
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Give it although it is mounted or open on this host, or a flash of it was not proven to the end.",
+)
 @one_board
 def dut(asked: Asked, force: bool) -> Answer:
     """Give the stick to the DUT."""

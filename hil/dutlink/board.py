@@ -76,7 +76,9 @@ class Board(Noun):
         self.host = host
         self.power = Power(link, note=self._note)
         memory = host.stick_memory and host.stick_memory(link.serial)
-        self.storage = Storage(link, host.dev, wiring.stick, host.sys, host.far_stick, memory)
+        self.storage = Storage(
+            link, host.dev, wiring.stick, host.sys, host.far_stick, memory, host.slowest_stick_s
+        )
         self.pins = Pins(link, note=self._note)
         self.settings = BoardSettings(link)
         self.console = Console(

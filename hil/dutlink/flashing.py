@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from hil.flash.proof import NOTHING_WRITTEN
 from hil.flash.sparse_file import SparseFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hil.dutlink.storage import Storage
     from hil.flash.disk import Disk
@@ -41,13 +42,20 @@ __all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
 logger = logging.getLogger(__name__)
 
 
-def flash(
-    stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
+def flash(  # noqa: PLR0913 - what to write, and how
+    stick: SameStick,
+    image: Image,
+    progress: Progress,
+    *,
+    force: bool,
+    untouched: Flashed | None,
+    doubt: Callable[[str], None],
 ) -> Flashed:
     """Flash; see `Storage.flash` and `flash_image`."""
     with _then_off(stick):
         try:
-            flashed = _flashed(stick, image, progress, force=force, untouched=untouched)
+            write = partial(flash_image, force=force, untouched=untouched, doubt=doubt)
+            flashed = _flashed(write, stick, image, progress)
         except HilError as error:
             stick.tell(error)
             raise
@@ -57,10 +65,13 @@ def flash(
 
 
 def _flashed(
-    stick: SameStick, image: Image, progress: Progress, *, force: bool, untouched: Flashed | None
+    write: Callable[[SameStick, Image, Progress], Flashed],
+    stick: SameStick,
+    image: Image,
+    progress: Progress,
 ) -> Flashed:
     try:
-        return flash_image(stick, image, progress, force=force, untouched=untouched)
+        return write(stick, image, progress)
     except FlashError:
         image.check()  # a file that changed is what is wrong, and not the stick
         raise

@@ -3,8 +3,9 @@
 The first disk that comes, or the only one, need not be the stick: a person may plug one in. A round is *off*,
 then *host*, while every USB disk is watched. It proves a disk that came with *host* before if this disk alone
 goes at once and this disk alone comes again: at the same socket, with the same names, and as soon after
-*host* as before. A disk whose times are unlike a mux's must follow for more rounds, or proves nothing. A
-person who plugs disks in and out would have to keep the mux's own times, without the stick.
+*host* as before. Each time all is looked at until the slowest stick would have come, so that no disk is alone
+while the stick is there. A disk whose times are unlike a mux's must follow for more rounds, or proves
+nothing. A person who plugs disks in and out would have to keep the mux's own times, without the stick.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hil.dutlink.mux_times import EVEN_S, LEAVES_WITHIN_S, Coming
+from hil.dutlink.mux_times import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Coming
 from hil.dutlink.sockets import UsbDisk, connected_s, devices_by_socket, disks_by_socket
 from hil.dutlink.waiting import Deadline, hold, until
 from hil.errors import StickAmbiguousError
@@ -46,10 +47,12 @@ class Patience:
     Attributes:
         appears_s: For a disk to come.
         goes_s: For a disk to go.
+        slowest_s: After *host*, until a stick that is there has come.
     """
 
     appears_s: float
     goes_s: float
+    slowest_s: float = SLOWEST_S
 
 
 @dataclass(slots=True)
@@ -129,9 +132,8 @@ class Watch:
             self._looked(self._host.spent_s)
             return wanted <= came.keys() if wanted else bool(self.watched(came))
 
-        if until(look, limit_s):
-            hold(max(_SETTLE_S, settled_s - self._host.spent_s))  # another disk may come just after it
-            look()
+        if until(look, limit_s):  # another disk may come after it
+            until(lambda: bool(look()) and False, max(_SETTLE_S, settled_s - self._host.spent_s))
         now = disks_by_socket(self._sys)
         return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
 
@@ -178,7 +180,8 @@ class Watch:
             mux.give()
             wanted = self.watched(gone.soon) or gone.soon
             slowest_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
-            came = self.come(patience.appears_s, wanted, min(slowest_s, patience.appears_s) + EVEN_S)
+            settled_s = max(patience.slowest_s, min(slowest_s, patience.appears_s) + EVEN_S)
+            came = self.come(patience.appears_s, wanted, settled_s)
             told |= {str(one.disk) for one in (*seen.values(), *came.values())}
             follower = self._follower(seen, gone, came)
             in_a_row = in_a_row + 1 if follower and follower.disk.socket == followed else int(bool(follower))

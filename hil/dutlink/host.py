@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hil.dutlink.mux_times import SLOWEST_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,8 @@ class Host:
         sys: The folder where the kernel tells about disks, with `block` and `dev/block` in it.
         stick_memory: Gives, by a board's serial number, what keeps the socket where its stick comes; None:
             each process learns that again.
+        slowest_stick_s: Seconds after *host* until a stick that is there has come; where its socket is not
+            known, all that comes is looked at for so long. Less where simulated time is faster.
     """
 
     label: str = "this host"
@@ -56,3 +60,4 @@ class Host:
     sys: Path = Path("/sys")
     far_stick: FarStick | None = field(default=None, compare=False)
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
+    slowest_stick_s: float = SLOWEST_S

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hil.dutlink.sockets import UsbDisk
 
-__all__ = ["EVEN_S", "LEAVES_WITHIN_S", "Coming"]
+__all__ = ["EVEN_S", "LEAVES_WITHIN_S", "SLOWEST_S", "Coming"]
 
 LEAVES_WITHIN_S = 1.0
 """Seconds within which a mux lets go of a disk (0.1 to 0.5 were measured); a later one proves nothing."""
@@ -20,14 +20,14 @@ EVEN_S = 0.6
 """Two times after *host* are the same if they differ by at most these seconds."""
 
 _EVEN_CONNECT_S = 0.3
-"""The same for when the kernel says that the device connected, which does not depend on the disk's start."""
+"""The same for when the kernel says that the device connected, which depends on neither disk nor host."""
 
 _UNEVEN_S, _UNEVEN_ROUNDS = 1.5, 3
 """A busy host sees a stick sooner or later each time: such a disk must follow more often."""
 
 _UNUSUAL_ROUNDS = 2
-_SLOW_S = 8.0
-"""A mux of 3.5 s and a disk of 3.7 s come sooner."""
+SLOWEST_S = 8.0
+"""Seconds after *host* within which a stick comes: a mux of 3.5 s and a disk of 3.7 s come sooner."""
 
 _CONNECTS_AFTER_S = 0.2
 """A disk that gets its power with *host* starts first; one that connects sooner was plugged in before."""
@@ -57,19 +57,25 @@ class Coming:
         Args:
             before: Its coming in the round before.
         """
-        if before.disk.names != self.disk.names or abs(before.after_s - self.after_s) > _UNEVEN_S:
+        difference_s, even_s = self._difference(before)
+        if before.disk.names != self.disk.names or difference_s > _UNEVEN_S:
             return 0
-        if not self._is_even(before):
+        if difference_s > even_s:
             return _UNEVEN_ROUNDS
         return _UNUSUAL_ROUNDS if self._is_unusual or before._is_unusual else 1
 
-    def _is_even(self, before: Coming) -> bool:
+    def _difference(self, before: Coming) -> tuple[float, float]:
+        """Return how far the times are apart, and how far the same ones may be.
+
+        A busy host can use a disk later; when it connected depends on the mux alone.
+        """
         if self.connected_after_s is not None and before.connected_after_s is not None:
-            return abs(self.connected_after_s - before.connected_after_s) <= _EVEN_CONNECT_S
-        return self.is_at(before.after_s)
+            return abs(self.connected_after_s - before.connected_after_s), _EVEN_CONNECT_S
+        return abs(self.after_s - before.after_s), EVEN_S
 
     @property
     def _is_unusual(self) -> bool:
         """Whether its times are unlike those of a mux."""
-        is_early = self.connected_after_s is not None and self.connected_after_s < _CONNECTS_AFTER_S
-        return is_early or self.after_s > _SLOW_S
+        if self.connected_after_s is None:
+            return self.after_s > SLOWEST_S
+        return not _CONNECTS_AFTER_S <= self.connected_after_s <= SLOWEST_S

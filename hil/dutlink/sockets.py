@@ -193,6 +193,14 @@ class StickMemory(Protocol):
         """Return what is known of other boards, by their serial numbers."""
         ...
 
+    def doubt(self, image: str) -> None:
+        """Note that the stick may boot an image that was written and is not proven; empty: it does not."""
+        ...
+
+    def doubted(self) -> str:
+        """Return the image that the stick may boot unproven, by the word of whoever wrote it; empty: none."""
+        ...
+
     @property
     def is_shared(self) -> bool:
         """Whether other processes of this host can see what is kept here."""
@@ -206,6 +214,7 @@ class OwnMemory:
 
     def __init__(self) -> None:
         self._learned: Learned | None = None
+        self._doubted = ""
 
     def recall(self) -> Learned | None:
         """Return what was learned."""
@@ -222,3 +231,11 @@ class OwnMemory:
     def of_others(self) -> list[tuple[str, Learned]]:
         """Return nothing."""
         return []
+
+    def doubt(self, image: str) -> None:
+        """Note it."""
+        self._doubted = image
+
+    def doubted(self) -> str:
+        """Return it."""
+        return self._doubted

@@ -13,6 +13,7 @@ from hil.dutlink.sockets import Learned, OwnMemory, UsbDisk, board_is_at, disks_
 from hil.dutlink.turn import Turn
 from hil.dutlink.waiting import until
 from hil.errors import (
+    FlashError,
     StickAmbiguousError,
     StickMissingError,
     StickMovedError,
@@ -174,7 +175,7 @@ class StickNode:
         if watch is None or self.here is not None:
             return self.here
         self._turn.keep()
-        came = self._come(watch, timeout_s)
+        came = self._come(watch, timeout_s, patience)
         if not came:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise self._moved(watch.only, others)
@@ -191,12 +192,13 @@ class StickNode:
         self._found = self._name(proven.disk)
         return proven.disk
 
-    def _come(self, watch: Watch, timeout_s: float) -> dict[str, Coming]:
+    def _come(self, watch: Watch, timeout_s: float, patience: Patience) -> dict[str, Coming]:
         """Return what came; empty if it does not include what may be the stick."""
         known = self._recall()
-        came = (
-            watch.come(timeout_s) if known is None else watch.come_as_learned(timeout_s, known.came_after_s)
-        )
+        if known is None:
+            came = watch.come(timeout_s, settled_s=patience.slowest_s)
+        else:
+            came = watch.come_as_learned(timeout_s, known.came_after_s)
         self._apart.end()
         return came if (watch.only in came if watch.only else watch.watched(came)) else {}
 
@@ -302,6 +304,26 @@ class StickNode:
         self._memory.forget()
         self._here = self._found = None
         self._learns = True
+
+    def doubt(self, image: str) -> None:
+        """Note, for all that use this board here, that the stick may boot an image that is not proven."""
+        self._memory.doubt(image)
+
+    def check_proven(self) -> None:
+        """Return unless the stick may boot an image that was written and not read back.
+
+        Raises:
+            FlashError: It may.
+        """
+        image = self._memory.doubted()
+        if image:
+            raise FlashError(
+                f"board {self._serial}: the DUT was not given the stick: {image} on it is not proven",
+                why="what flashed it ended before everything was read back, so it may boot and be wrong",
+                remedy=f"hil flash --board {self._serial} once more, which only reads what is right; "
+                f"or hil storage dut --force --board {self._serial} (force=True in Python)",
+                serial=self._serial,
+            )
 
     def end_turn(self) -> None:
         """End the turn, so that other boards can learn; harmless when repeated."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.following import Patience
+from hil.dutlink.mux_times import SLOWEST_S
 from hil.dutlink.noun import Noun
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
@@ -59,6 +60,7 @@ class Storage(Noun):
         sys: The folder where the host's kernel tells about disks.
         far: Flashes and reads a stick that is on another machine.
         memory: Keeps the socket where the stick comes; None: this object alone does.
+        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
 
     Attributes:
         progress: Is told how far `flash` and `read` are if they are given no other; silent at first.
@@ -76,7 +78,9 @@ class Storage(Noun):
         sys: Path = Path("/sys"),
         far: FarStick | None = None,
         memory: StickMemory | None = None,
+        slowest_s: float = SLOWEST_S,
     ) -> None:
+        self._slowest_s = slowest_s
         self.progress = Silent()
         self.taken_from = ""
         self._link = link
@@ -154,12 +158,15 @@ class Storage(Noun):
         """Give the stick to the DUT; `wait_until_gone` returns when it has left the host.
 
         Args:
-            force: Take it away although it is in use on this host.
+            force: Give it although it is in use on this host, or holds an image that is not proven.
 
         Raises:
             StickInUseError: It is mounted or open on this host.
+            FlashError: A flash ended after it had written everything, and before all was read back.
             BoardFaultError, BoardLostError: The board did not take the request.
         """
+        if not force:
+            self._stick.check_proven()
         self._set(Position.DUT, leave=Leave.of(force=force))
         self._untouched = None
         self._stick.end_turn()
@@ -351,7 +358,9 @@ class Storage(Noun):
                 flashed = self._far.flash(opened, progress, force=force)
         else:
             stick = flashing.SameStick(self, claimed)
-            flashed = flashing.flash(stick, opened, progress, force=force, untouched=untouched)
+            flashed = flashing.flash(
+                stick, opened, progress, force=force, untouched=untouched, doubt=self._stick.doubt
+            )
             self._untouched = source
         self._flashed = flashed
         return flashed
@@ -467,7 +476,7 @@ class Storage(Noun):
     def _await_stick(self, timeout_s: float, leave: Leave = Leave.UNUSED) -> UsbDisk:
         """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""
         mux = _WatchedMux(partial(self._set, leave=leave), self._stick, self._turns)
-        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
+        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S, self._slowest_s))
         if disk is None:
             self._link.answer()
             raise self._stick.missing(timeout_s)

@@ -1,8 +1,9 @@
-"""Flashes a stick, in an order in which no stick ever boots that is not proven.
+"""Flashes a stick: no half-written one boots, and what boots unproven is on record until it is proven.
 
 1. The stick appears. What it holds of the image stays; before anything else is written its head is wiped.
-2. It goes away and appears again. What is after the head is read back; only then the head is written.
-3. It goes away and appears again. The head is read back.
+   The head is written last, after everything else was flushed.
+2. It goes away and appears again. Everything is read back, and nothing written; if anything is wrong the
+   head is wiped.
 
 Each time it is proven again to be the stick. One that holds the whole image already is only read, once.
 """
@@ -16,25 +17,27 @@ from typing import TYPE_CHECKING
 from hil.flash.fingerprint import fingerprint, fingerprint_of_the_rest
 from hil.flash.laying import lay
 from hil.flash.outcome import Flashed
-from hil.flash.verifying import verify_body, verify_head
+from hil.flash.verifying import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.flash.disk import Disk
     from hil.flash.image import Image
+    from hil.flash.laying import Laid
     from hil.flash.progress import Progress
 
 __all__ = ["flash_image"]
 
 
-def flash_image(
+def flash_image(  # noqa: PLR0913 - what to write, and how
     claim: Callable[[], Disk],
     image: Image,
     progress: Progress,
     *,
     force: bool,
     untouched: Flashed | None = None,
+    doubt: Callable[[str], None] = lambda _label: None,
 ) -> Flashed:
     """Write an image to a stick and prove it.
 
@@ -45,6 +48,7 @@ def flash_image(
         force: Write it, whatever the stick holds.
         untouched: How this very image was proven on this stick, if the stick was off ever since; then
             its fingerprint is enough.
+        doubt: Puts on record what the stick may boot from now on without being proven; empty: nothing.
 
     Raises:
         ImageError: The image is damaged, or larger than the stick.
@@ -56,26 +60,31 @@ def flash_image(
         if known is not None:
             return known
         laid = lay(disk, image, progress, force=force)
-        if laid.head_differs and not laid.body_changed:  # what is after it was read just now
-            laid.head.wipe(disk)
-            laid.head.write(disk)
-            rest = fingerprint_of_the_rest(disk, laid.image_bytes)
+        doubt("")  # it is proven, or its head is wiped
         if not laid.head_differs:
-            seen = fingerprint(disk, laid.image_bytes)
-    verify_s = 0.0
-    if laid.body_changed:
-        with claim() as disk:
-            began = time.monotonic()
-            verify_body(disk, image, laid, progress)
-            verify_s = time.monotonic() - began
-            rest = fingerprint_of_the_rest(disk, laid.image_bytes)
+            return _flashed(disk, image, laid)
+        if not laid.body_changed:  # what is after the head was read just now
+            laid.head.wipe(disk)
+        rest = fingerprint_of_the_rest(disk, laid.image_bytes)
+        doubt(image.label)
+        try:
             laid.head.write(disk)
-    if laid.head_differs:
-        with claim() as disk:
-            began = time.monotonic()
-            verify_head(disk, image, laid, progress, rest)
-            verify_s += time.monotonic() - began
-            seen = fingerprint(disk, laid.image_bytes)
+        finally:
+            if not laid.head.may_be_there:
+                doubt("")
+    with claim() as disk:
+        began = time.monotonic()
+        try:
+            verify(disk, image, laid, progress, rest)
+        finally:
+            if not laid.head.may_be_there:
+                doubt("")
+        verify_s = time.monotonic() - began
+        doubt("")
+        return _flashed(disk, image, laid, verify_s)
+
+
+def _flashed(disk: Disk, image: Image, laid: Laid, verify_s: float = 0.0) -> Flashed:
     return Flashed(
         label=image.label,
         size_bytes=laid.image_bytes,
@@ -86,7 +95,7 @@ def flash_image(
         write_s=laid.write_s,
         verify_s=verify_s,
         digest=laid.digest,
-        fingerprint=seen,
+        fingerprint=fingerprint(disk, laid.image_bytes),
     )
 
 

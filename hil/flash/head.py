@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, StorageError
 from hil.flash.disk import memory
-from hil.flash.equality import are_equal, are_zeros
+from hil.flash.equality import are_alike, are_equal, are_zeros
 from hil.flash.pieces import HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -26,9 +26,14 @@ _BLOCK_SIZES = (512, 4096)
 
 
 class Head:
-    """The first MiB of an image as it belongs on a disk; zeros where the image says nothing."""
+    """The first MiB of an image as it belongs on a disk; zeros where the image says nothing.
+
+    Attributes:
+        may_be_there: Whether it, or a part of it, was written, and not wiped since.
+    """
 
     def __init__(self, disk_bytes: int) -> None:
+        self.may_be_there = False
         self.size_bytes = min(HEAD_BYTES, disk_bytes)
         self._memory = memory()
 
@@ -49,6 +54,10 @@ class Head:
         """Whether a disk has it."""
         return are_equal(disk.read(memory(), 0, self.size_bytes), self.data)
 
+    def resembles(self, disk: Disk) -> bool:
+        """Whether a disk seems to have had it and to have lost some of it."""
+        return are_alike(disk.read(memory(), 0, self.size_bytes), self.data)
+
     def write(self, disk: Disk) -> None:
         """Write it to a disk that was wiped, so that this boots only when everything is there.
 
@@ -57,6 +66,7 @@ class Head:
             StickLostError: It is gone.
         """
         last = min(_LOADER_BYTES, self.size_bytes)
+        self.may_be_there = True
         with self.wiped_on_failure(disk):
             for begin, end in ((last, self.size_bytes), (0, last)):
                 if begin < end:
@@ -76,20 +86,13 @@ class Head:
         self._wipe_backup(disk)
         disk.write(memory(), 0, self.size_bytes)
         disk.sync()
-        self.check_wiped(disk)
-
-    def check_wiped(self, disk: Disk) -> None:
-        """See that a disk does not boot.
-
-        Raises:
-            FlashError: It holds what it held before.
-        """
         if not self.is_wiped(disk):
             raise FlashError(
                 f"{disk.node.name} does not take what is written to it",
                 why="zeros over its first MiB do not read back as zeros; what it held before may still boot",
                 remedy="try another stick: this one is worn out or write-protected",
             )
+        self.may_be_there = False
 
     def is_wiped(self, disk: Disk) -> bool:
         """Whether a disk has nothing there: an earlier call was interrupted, or it is new."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,40 +26,20 @@ if TYPE_CHECKING:
     from hil.flash.pieces import Piece
     from hil.flash.progress import Progress
 
-__all__ = ["verify_body", "verify_head"]
+__all__ = ["verify"]
 
 _AT_ONCE = 4
 """Pieces: one that is filled, one that is complete, one that is read back, and the last one, compared."""
 
 
-def verify_body(disk: Disk, image: Image, laid: Laid, progress: Progress) -> None:
-    """Compare everything after the head, which must still be wiped.
+def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) -> None:
+    """Compare everything; if anything is wrong wipe the head, so that the stick does not boot.
 
     Most archives are not decompressed a second time: what was counted of their cells is compared. Any other
     image is read again, so that a change since it was written is found, and its digest is counted.
 
-    Raises:
-        FlashError: The stick holds something else.
-        ImageError: The image changed.
-        StickLostError: It is gone.
-    """
-    laid.head.check_wiped(disk)
-    progress.begin("verify", laid.body_bytes)
-    try:
-        body = _Body(disk, image, laid, progress)
-        if image.is_read_once:
-            body.against_cells()
-        else:
-            body.against_image()
-    finally:
-        progress.end()
-
-
-def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) -> None:
-    """Compare the head, and wipe it if it is wrong, so that the stick does not boot.
-
-    If the rest of the disk is not what was written either, nothing is wiped: it may be another disk with the
-    same names.
+    If neither the head nor the rest of the disk is what was written, nothing is wiped: it may be another disk
+    with the same names.
 
     Args:
         disk: The stick, after it went and came again.
@@ -71,12 +51,25 @@ def verify_head(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: 
     Raises:
         WrongDiskError: Neither the head nor the rest is what was written.
         FlashError: The stick holds something else.
+        ImageError: The image changed.
         StickLostError: It is gone.
     """
-    progress.begin("verify", laid.head_bytes)
-    try:
-        _check_head(disk, image, laid, rest)
+    _check_head(disk, image, laid, rest)
+    with laid.head.wiped_on_failure(disk), _told(progress, laid):
         progress.advance(laid.head_bytes)
+        if laid.body_changed:
+            body = _Body(disk, image, laid, progress)
+            if image.is_read_once:
+                body.against_cells()
+            else:
+                body.against_image()
+
+
+@contextmanager
+def _told(progress: Progress, laid: Laid) -> Iterator[None]:
+    progress.begin("verify", laid.head_bytes + (laid.body_bytes if laid.body_changed else 0))
+    try:
+        yield
     finally:
         progress.end()
 
@@ -86,7 +79,7 @@ def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
     try:
         if laid.head.is_on(disk):
             return
-        is_same = fingerprint_of_the_rest(disk, laid.image_bytes) == rest
+        is_same = laid.head.resembles(disk) or fingerprint_of_the_rest(disk, laid.image_bytes) == rest
     except BaseException:
         with suppress(StorageError):
             is_same = is_same or fingerprint_of_the_rest(disk, laid.image_bytes) == rest

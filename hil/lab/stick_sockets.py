@@ -1,8 +1,11 @@
-"""Where each board's stick comes, kept in the lock folder: one file for each board and user.
+"""What is known of each board's stick, kept in the lock folder: files for each board and user.
+
+Where it comes, and whether it may boot an image that nobody has proven, since the flash was interrupted.
 
 Every user may write a board's record, but a word that decides which disk is overwritten must not come from
 another user. So it has a file of its own, and is believed only from a file that belongs to this user, or to
-root, and that nobody else may write. Other users' files only say which sockets to keep away from.
+root, and that nobody else may write. Other users' files only say which sockets to keep away from, and what
+is not proven: the newest word counts.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from hil.dutlink.plain_text import plain_line
 from hil.dutlink.sockets import Learned, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.atomic_file import write_atomically
@@ -24,9 +29,11 @@ from hil.lab.shared_folder import lock_folder
 __all__ = ["StickSockets", "believed_sockets", "forget_sockets"]
 
 _MOST_BYTES = 65536
+_LONGEST_NAME = 200
 _MOST_BYSTANDERS = 200
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PREFIX = "hil-stick-"
+_FLASHED = "hil-flash-"
 
 
 class StickSockets:
@@ -75,6 +82,24 @@ class StickSockets:
                     found.append((serial, replace(learned, source=source)))
         return found
 
+    def doubt(self, image: str) -> None:
+        """Note it for all users; where the folder does not let this user, for this process."""
+        was = self.doubted()
+        self._own.doubt(image)
+        if was != image:
+            with suppress(OSError, HilError):
+                facts = {"image": image, "when": time.time()}
+                write_atomically(self._file(_FLASHED), json.dumps(facts) + "\n", mode=0o644)
+
+    def doubted(self) -> str:
+        """Return what the newest file says; where there is none, what this process knows."""
+        words = []
+        with suppress(OSError, HilError):
+            for file in (self._folder or lock_folder()).glob(f"{_FLASHED}{self._serial}-*.json"):
+                with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+                    words.append(_word(file))
+        return max(words)[1] if words else self._own.doubted()
+
     def _files(self) -> list[Path]:
         with suppress(OSError, HilError):
             return sorted((self._folder or lock_folder()).glob(f"{_PREFIX}*-*.json"))
@@ -86,9 +111,9 @@ class StickSockets:
             return learned if is_believed else None
         return None
 
-    def _file(self) -> Path:
+    def _file(self, prefix: str = _PREFIX) -> Path:
         """The file of this board and user; raises UsageError where the folder cannot be used."""
-        return (self._folder or lock_folder()) / f"{_PREFIX}{self._serial}-{os.geteuid()}.json"
+        return (self._folder or lock_folder()) / f"{prefix}{self._serial}-{os.geteuid()}.json"
 
 
 def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]:
@@ -116,19 +141,37 @@ def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]
 
 def forget_sockets(folder: Path, serial: str) -> None:
     """Remove what users keep of a board that is gone for good, as far as this user may."""
-    for file in folder.glob(f"{_PREFIX}{serial}-*.json"):
-        with suppress(OSError):
-            file.unlink()
+    for prefix in (_PREFIX, _FLASHED):
+        for file in folder.glob(f"{prefix}{serial}-*.json"):
+            with suppress(OSError):
+                file.unlink()
 
 
 def _read(file: Path, also: int = 0) -> tuple[Learned | None, bool]:
     """Read a file; return also whether it may be believed: only this user, root or `also` could write it."""
+    content, is_ours = _content(file, also)
+    return (_parsed(content) if content else None), is_ours
+
+
+def _word(file: Path) -> tuple[float, str]:
+    """Read when a flash began or ended, and what image is not proven; raises where a file does not say so.
+
+    Another user's word of the future counts as one of long ago: it would be the newest for ever.
+    """
+    content, is_ours = _content(file)
+    facts: Any = json.loads(content)
+    when, image = float(facts["when"]), plain_line(str(facts["image"]))[:_LONGEST_NAME]
+    return (when if is_ours or when <= time.time() else 0.0), image
+
+
+def _content(file: Path, also: int = 0) -> tuple[bytes, bool]:
+    """Read a plain file, and whether only this user, root or `also` could write it."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
         is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
         is_ours = facts.st_uid in {0, also, os.geteuid()} and not facts.st_mode & 0o022
-        return (_parsed(os.read(descriptor, _MOST_BYTES)) if is_plain else None), is_ours
+        return (os.read(descriptor, _MOST_BYTES) if is_plain else b""), is_ours
     finally:
         os.close(descriptor)
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedBackend", "SimulatedHost", "simulated_host"]
 
+_SLOWEST_STICK_S = 8.0
+"""Simulated seconds until a stick is there behind a mux that takes 3.5 s longer than the usual one."""
+
 _Bytes = array.array  # pyusb passes and returns array.array("B")
 
 _RECIPIENT_MASK = 0x1F
@@ -48,6 +51,7 @@ class SimulatedHost:
         sys: The folder where its kernel tells about disks.
         far_stick: None: its sticks are on this machine.
         stick_memory: None: nothing is remembered of its sticks' sockets.
+        slowest_stick_s: Real seconds until a stick has come that is there; see `hil.dutlink.host.Host`.
     """
 
     label: str
@@ -56,6 +60,7 @@ class SimulatedHost:
     sys: Path
     far_stick: None = None
     stick_memory: None = None
+    slowest_stick_s: float = _SLOWEST_STICK_S
 
 
 def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
@@ -64,7 +69,9 @@ def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
     label = f"{count} simulated board{'s' if count != 1 else ''}"
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there means any address will do
     address = (anywhere.get(ready["bind"], ready["bind"]), int(ready["usbip_port"]))
-    return SimulatedHost(label, lambda: _get_backend(address), Path(ready["dev"]), Path(ready["sys"]))
+    folders = Path(ready["dev"]), Path(ready["sys"])
+    slowest_s = _SLOWEST_STICK_S / ready["speed"]
+    return SimulatedHost(label, lambda: _get_backend(address), *folders, slowest_stick_s=slowest_s)
 
 
 def _get_backend(address: tuple[str, int]) -> SimulatedBackend:

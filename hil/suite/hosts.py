@@ -221,4 +221,5 @@ def simulated_host(ready: dict[str, Any]) -> Host:
         dev=simulated.dev,
         sys=simulated.sys,
         stick_memory=StickSockets,
+        slowest_stick_s=simulated.slowest_stick_s,
     )

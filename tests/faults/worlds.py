@@ -8,6 +8,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
 from hil.dutlink.waiting import until
 from hil.errors import Verdict
-from hil.sim.backend import simulated_host
 from hil.sim.control_client import ControlClient
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,8 +121,7 @@ class SimulatedWorld(World):
     """The simulated host: our pyusb backend and its folder of nodes."""
 
     def __init__(self, simulator: SimulatorProcess) -> None:
-        there = simulated_host(simulator.ready)
-        host = Host(there.label, there.backend, there.dev, there.sys)
+        host = replace(simulated_host(simulator.ready), stick_memory=None)
         super().__init__(host, simulator.control, tuple(simulator.serials()))
 
     @contextmanager

@@ -1,4 +1,8 @@
-"""What people do at a bench of two boards, at random times: plug, pull, exchange, move, and imitate a mux."""
+"""What people do at a bench of two boards, at random times: plug, pull, exchange, move, and imitate a mux.
+
+A hand that imitates a mux has its disk and its socket for itself: a second hand that mends the first one's
+times, with this disk or with one of the same names there, would make a mux of the two.
+"""
 
 from __future__ import annotations
 
@@ -45,37 +49,43 @@ class Hands:
         self.before_swap: Callable[[], None] = lambda: None
         self._bench = bench
         self._rng = rng
+        self._strangers = bench.strangers
+        self._sockets = ["2-8", "2-9", "2-9.1"]
         acts = [self._plug, self._plug, self._yank, self._replug, self._stick, self._delay, self._rename]
         acts += [self._swap, self._move]
         for at in sorted(rng.uniform(0, LIMIT_S) for _ in range(rng.randint(0, 16))):
             bench.after(at, self._do, rng.choice(acts))
         if rng.random() < 0.3:
             Imitator(bench, rng, self.done)
+            self._strangers = bench.strangers[1:]
+            self._sockets.remove(Imitator.SOCKET)
 
     def _do(self, act: Any) -> None:
         self.done.append(act.__name__)
         act()
 
     def _plug(self) -> None:
-        self._plug_in(self._rng.choice(self._bench.strangers), self._rng.choice(["2-8", "2-9", "2-9.1"]))
+        self._plug_in(self._rng.choice(self._strangers), self._rng.choice(self._sockets))
 
     def _plug_in(self, stranger: Stranger, socket: str, serial: str = "") -> None:
         plug_in(self._bench, stranger, socket, serial or self._rng.choice(_SERIALS))
 
     def _yank(self) -> None:
-        self._rng.choice(self._bench.strangers).unplug()
+        self._rng.choice(self._strangers).unplug()
 
     def _replug(self) -> None:
         """Pull a disk out, and put it in again a moment later, where it was: a loose plug."""
-        stranger = self._rng.choice(self._bench.strangers)
-        socket, serial = stranger.socket or "2-8", stranger.serial or "AB00"
+        stranger = self._rng.choice(self._strangers)
+        socket, serial = stranger.socket or self._sockets[0], stranger.serial or "AB00"
         stranger.unplug()
         self._bench.after(self._rng.uniform(0.05, 8), self._plug_in, stranger, socket, serial)
 
     def _stick(self) -> None:
         stick = self._rng.choice(self._bench.sticks)
         for stranger in self._bench.strangers:
-            if stranger.socket == stick._port.busid:  # a socket takes one plug
+            if stranger._port is stick._port:  # a socket takes one plug
+                if stranger not in self._strangers:
+                    return
                 stranger.unplug()
         stick.faults.missing = not stick.faults.missing
         stick.refresh()
@@ -112,7 +122,12 @@ class Imitator:
     """A hand that follows a mux without a stick, but for one of its times: late, uneven, or early.
 
     Exact times throughout would be a mux's; `docs/flash.md` says that such a hand is believed.
+
+    Attributes:
+        SOCKET: Where it plugs in, unless it takes the stick's own socket.
     """
+
+    SOCKET = "2-8"
 
     def __init__(self, bench: MuxBench, rng: random.Random, done: list[str]) -> None:
         self._bench = bench
@@ -122,7 +137,7 @@ class Imitator:
         self._leaves: Timer = NoTimer()
         self._kind = rng.choice(["leaves late", "comes unevenly", "comes early"])
         self._board = rng.randrange(2)
-        self._socket = rng.choice(["2-8", bench.links[self._board].socket])
+        self._socket = rng.choice([self.SOCKET, bench.links[self._board].socket])
         self._after_s = rng.uniform(0, 11)
         bench.sticks[self._board].faults.missing = True
         bench.links[self._board].on_turn.append(self._turned)
@@ -142,4 +157,4 @@ class Imitator:
                 self._bench.after(leaves_s + rng.uniform(0.05, 0.3), self._come)
 
     def _come(self) -> None:
-        plug_in(self._bench, self._stranger, self._socket, "AB00" if self._socket == "2-8" else "ZZ99")
+        plug_in(self._bench, self._stranger, self._socket, "AB00" if self._socket == self.SOCKET else "ZZ99")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink import following, sockets, stick_node, waiting
 from hil.dutlink.access import Access
+from hil.dutlink.sockets import Learned
 from hil.dutlink.storage import Storage
 from hil.sim.bus import Bus
 from hil.sim.clock import ManualClock
@@ -177,8 +178,18 @@ class Memory:
     def forget(self) -> None:
         self.kept.pop(self._serial, None)
 
+    def doubt(self, image: str) -> None:
+        self.kept[f"{self._serial} doubted"] = image
+
+    def doubted(self) -> str:
+        return str(self.kept.get(f"{self._serial} doubted", ""))
+
     def of_others(self) -> list[tuple[str, Any]]:
-        return [(serial, learned) for serial, learned in self.kept.items() if serial != self._serial]
+        return [
+            (serial, learned)
+            for serial, learned in self.kept.items()
+            if isinstance(learned, Learned) and serial != self._serial
+        ]
 
 
 class MuxBench:

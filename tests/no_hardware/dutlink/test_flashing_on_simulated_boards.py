@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,19 @@ import pytest
 
 from hil import errors
 from hil.dutlink.board import Board, open_board
-from hil.dutlink.host import Host
 from hil.dutlink.waiting import until
 from hil.dutlink.wiring import Wiring
 from hil.flash import fingerprint
 from hil.flash.progress import Silent
-from hil.sim.backend import simulated_host
+from hil.lab.stick_sockets import StickSockets
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from hil.dutlink.host import Host
 
 MIB = 1 << 20
 STICK_BYTES = 16 * MIB
@@ -35,8 +38,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="module")
 def host(simulator: SimulatorProcess) -> Host:
-    there = simulated_host(simulator.ready)
-    return Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)
+    return replace(simulated_host(simulator.ready), stick_memory=None)
 
 
 @pytest.fixture(autouse=True)
@@ -245,7 +247,7 @@ def test_a_board_that_is_pulled_out_is_lost_and_the_next_call_completes(
 
     simulator.control.fault(serial, "replug")
     with open_board(host, serial, console=False) as board:
-        assert board.storage.flash(image).was_written
+        assert board.storage.flash(image).was_written == (phase != "verify")  # by then it holds all of it
         assert boots(simulator, board).startswith("flash-")
 
 
@@ -263,7 +265,32 @@ def test_a_stick_that_somebody_turns_away_is_lost(
         board.storage.flash(image, progress=When(phase, turn_away))
 
     assert truth(simulator, board)["mux"] == "off"
-    assert board.storage.flash(image).was_written
+    assert board.storage.flash(image).was_written == (phase != "verify")  # by then it holds all of it
+
+
+def test_a_stick_that_is_not_proven_is_not_given_to_the_dut(
+    host: Host, simulator: SimulatorProcess, image: Path, tmp_path: Path
+) -> None:
+    """The board is lost while the image is read back, so that nothing on the stick can be mended."""
+    serial = simulator.serials()[0]
+    there = replace(host, stick_memory=lambda board: StickSockets(board, tmp_path))
+    with open_board(there, serial, console=False) as board:
+        pull = When("verify", lambda: simulator.control.fault(serial, "unplug"))
+        with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
+            board.storage.flash(image, progress=pull)
+    simulator.control.fault(serial, "replug")
+
+    with open_board(there, serial, console=False) as board:
+        with pytest.raises(errors.FlashError, match=r"image.img on it is not proven") as refused:
+            board.storage.dut()
+        assert truth(simulator, board)["mux"] == "off"
+        board.storage.dut(force=True)
+        assert truth(simulator, board)["mux"] == "dut"
+        board.storage.off()
+        board.storage.flash(image)
+        board.storage.dut()
+
+    assert f"hil storage dut --force --board {serial}" in refused.value.remedy
 
 
 @pytest.mark.parametrize("phase", ["compare", "write", "verify"])

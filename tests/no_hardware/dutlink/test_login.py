@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,11 @@ from hil.dutlink.board import Board, open_board
 from hil.dutlink.command import CommandResult
 from hil.dutlink.command_by_prompt import _output
 from hil.dutlink.console import Console
-from hil.dutlink.host import Host
 from hil.dutlink.tty import Tty
 from hil.errors import ConsoleError, ExpectError, UsageError
-from hil.sim.backend import simulated_host
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     image = tmp_path_factory.mktemp("image") / "image"
     build_image(image, "console")
     with SimulatorProcess(1, speed=10.0) as simulator:
-        there = simulated_host(simulator.ready)
-        with open_board(Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)) as board:
+        host = replace(simulated_host(simulator.ready), stick_memory=None)
+        with open_board(host) as board:
             board.make_safe()
             board.storage.host()
             shutil.copyfile(image, board.storage.wait_for_node(20))

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 QUICK_SEEDS, QUICK_AT_ONCE = 24, 8
 SEEDS, AT_ONCE = 1000, 25
-JUST_NOW_S = 0.5
-"""A cable that a hand swaps while a disk is opened is seen by the next look; as it turns, it is a mux."""
+JUST_NOW_S = 1.0
+"""A cable that a hand swaps while a disk is opened is seen by the next look; one that it swaps so soon after
+a turn of the mux brings a disk at the mux's pace, which may differ by 0.6 s, and a stick's by 0.3 s."""
 
 _TAGS = (b"for board 0; ", b"for board 1; ")
 _BOOT_SECTOR = bytes(510) + b"\x55\xaa"

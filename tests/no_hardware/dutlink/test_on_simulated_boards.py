@@ -6,6 +6,7 @@ import os
 import time
 import tty
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,14 +14,14 @@ import pytest
 from hil import errors
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.discovery import list_boards, look
-from hil.dutlink.host import Host
 from hil.errors import Verdict
-from hil.sim.backend import simulated_host
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.dutlink.host import Host
     from hil.sim.control_client import ControlClient
 
 SPEED = 10.0
@@ -37,8 +38,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="module")
 def sim_host(simulator: SimulatorProcess) -> Host:
-    simulated = simulated_host(simulator.ready)
-    return Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
+    return replace(simulated_host(simulator.ready), stick_memory=None)
 
 
 @pytest.fixture

@@ -201,3 +201,54 @@ def test_recall_gives_the_bystanders_until_the_system_starts_again(
     monkeypatch.setattr("hil.lab.stick_sockets._BOOT", tmp_path / "another")
 
     assert (before, StickSockets("5a1c0e01", tmp_path).recall()) == (learned, LEARNED)
+
+
+def flash_file(folder: Path, uid: int) -> Path:
+    return folder / f"hil-flash-5a1c0e01-{uid}.json"
+
+
+def test_doubted_tells_every_process_what_a_flash_left_unproven(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).doubt("image.img")
+    seen = StickSockets("5a1c0e01", tmp_path).doubted()
+    StickSockets("5a1c0e01", tmp_path).doubt("")
+
+    assert (seen, StickSockets("5a1c0e01", tmp_path).doubted()) == ("image.img", "")
+
+
+def test_doubted_is_what_the_newest_user_says(tmp_path: Path) -> None:
+    flash_file(tmp_path, 1).write_text('{"image": "hers", "when": 1}')
+    before = StickSockets("5a1c0e01", tmp_path).doubted()
+    StickSockets("5a1c0e01", tmp_path).doubt("")
+
+    assert (before, StickSockets("5a1c0e01", tmp_path).doubted()) == ("hers", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_doubted_believes_no_other_user_s_word_of_the_future(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).doubt("mine")
+    StickSockets("5a1c0e01", tmp_path).doubt("")
+    flash_file(tmp_path, 12345).write_text('{"image": "hers", "when": 1e12}')
+    os.chown(flash_file(tmp_path, 12345), 12345, 12345)
+
+    assert StickSockets("5a1c0e01", tmp_path).doubted() == ""
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"image": "x"}', '{"image": "x", "when": "nan, or so"}', "\x00"])
+def test_doubted_of_a_spoilt_file_is_nothing(tmp_path: Path, text: str) -> None:
+    flash_file(tmp_path, 1).write_text(text)
+
+    assert StickSockets("5a1c0e01", tmp_path).doubted() == ""
+
+
+def test_doubted_shows_no_control_characters(tmp_path: Path) -> None:
+    flash_file(tmp_path, 1).write_text(json.dumps({"image": "a\x1b[2Jb", "when": 1}))
+
+    assert "\x1b" not in StickSockets("5a1c0e01", tmp_path).doubted()
+
+
+def test_forget_sockets_removes_what_is_known_of_flashes(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).doubt("image.img")
+
+    forget_sockets(tmp_path, "5a1c0e01")
+
+    assert list(tmp_path.iterdir()) == []

@@ -6,16 +6,16 @@ driver's whole way from an image file to a logged-in system, without any USB of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from dut_story import IMAGE_BYTES, IMAGE_NAME, SPEED, put_on_stick
 
 from hil.dutlink.board import open_board
-from hil.dutlink.host import Host
-from hil.sim.backend import simulated_host
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="module")
 def opened(simulator: SimulatorProcess) -> Iterator[Board]:
-    simulated = simulated_host(simulator.ready)
-    host = Host(label=simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
+    host = replace(simulated_host(simulator.ready), stick_memory=None)
     with open_board(host) as board:
         yield board
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.dutlink.board import open_board
-from hil.dutlink.host import Host
-from hil.sim.backend import simulated_host
 
 if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
+    from hil.dutlink.host import Host
     from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
@@ -43,8 +44,7 @@ def test_with_a_console(console): console.expect("x", timeout_s=1)
 
 
 def host_of(simulator: SimulatorProcess) -> Host:
-    there = simulated_host(simulator.ready)
-    return Host(there.label, backend=there.backend, dev=there.dev, sys=there.sys)
+    return replace(simulated_host(simulator.ready), stick_memory=None)
 
 
 @pytest.fixture
