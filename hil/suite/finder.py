@@ -253,7 +253,7 @@ class BoardFinder:
             raise (mistake or error) from None
         if wish.is_any:
             return serials
-        cards = [card for card in self.cards(with_words=True) if card.serial in serials]
+        cards = self.cards(with_words=True)  # a later look: a board may have come, or answer again
         fitting = matching_serials(wish, cards)
         if not fitting:
             mistake = self.mistake(wish)
@@ -267,7 +267,7 @@ class BoardFinder:
                 why="; ".join(filter(None, (self._lab.missing(wish.board), there_is))),
                 remedy="give a board that name or those tags, or change what the test asks for",
             )
-        return [serial for serial in serials if serial in fitting]
+        return sorted(fitting, key=[*serials, *sorted(fitting)].index)
 
     def _refuse_to_guess(self, host: Host) -> None:
         """Raise why a board on the bus did not tell its name and tags: it may be the one that is wanted.

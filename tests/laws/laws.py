@@ -229,7 +229,8 @@ def _was_late(run: Outcome, spell: Spell) -> bool:
 def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
     """An exception in a fixture's tear-down is one error: of the test that was being torn down.
 
-    Or of the one that is set up, where that needs another parameter of a fixture.
+    Or of the one that is set up, where that needs another parameter of a fixture, or where the board was lost
+    or came back between two tests.
     """
     if run.suite.reruns or run.suite.repeats:
         return
@@ -243,15 +244,23 @@ def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
 
 
 def _raised(run: Outcome) -> Iterator[tuple[str, str]]:
-    """Yield each test in which a fixture's tear-down failed, and the fixture; an empty name: in none."""
+    """Yield each test in which a fixture's tear-down failed, and the fixture; an empty name: in none.
+
+    What failed between two tests of a process belongs to the second one.
+    """
     now: dict[int, str] = {}
+    between: dict[int, list[str]] = {}
     for told in run.record.all("before", "after", "raises"):
         if told.what == "before":
             now[told.pid] = told.facts["test"]
+            yield from ((now[told.pid], name) for name in between.pop(told.pid, ()))
         elif told.what == "after":
             now.pop(told.pid, None)
+        elif told.pid in now:
+            yield now[told.pid], told.facts["name"]
         else:
-            yield now.get(told.pid, ""), told.facts["name"]
+            between.setdefault(told.pid, []).append(told.facts["name"])
+    yield from (("", name) for names in between.values() for name in names)
 
 
 def the_innocent_have_their_outcome(run: Outcome) -> Iterator[str]:

@@ -199,6 +199,20 @@ def test_tear_down_errors_belong_to_a_test_finds_one_outside() -> None:
     assert (broken, after) == ([], ["tear_down_errors_belong_to_a_test"])
 
 
+@pytest.mark.parametrize("outcome", ["passed", "error"])
+def test_tear_down_errors_between_two_tests_belong_to_the_second(outcome: str) -> None:
+    run = run_of(steps=())
+    told = run.record.told
+    run.record.tell("raises", PID, {"name": "fixture_0"})
+    told.insert(1, told.pop())  # before the test
+    if outcome == "error":
+        run.record.told[3].facts["outcome"] = "failed"
+
+    broken = set(laws.tear_down_errors_belong_to_a_test(run))
+
+    assert bool(broken) is (outcome == "passed")
+
+
 def test_the_innocent_have_their_outcome_finds_a_failure_without_a_cause() -> None:
     run = run_of(outcome="failed", steps=())
 

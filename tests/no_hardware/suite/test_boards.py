@@ -521,3 +521,14 @@ def raising(error: Exception) -> Callable[..., Any]:
         raise error
 
     return fail
+
+
+def test_finder_takes_a_board_that_came_between_its_two_looks(
+    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = keeper._finder
+    cards = [BoardCard(SERIAL, "", frozenset({"two"})), BoardCard("0ther", "", frozenset({"one"}))]
+    monkeypatch.setattr(finder, "_find_all", lambda _host: ["0ther"])
+    monkeypatch.setattr(finder, "cards", lambda **_: cards)
+
+    assert finder._find(Host(), Wish(frozenset({"two"}))) == [SERIAL]
