@@ -79,6 +79,8 @@ outer_limit = OuterLimit()
 def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOOK_EVERY_S) -> Found | None:
     """Call `look` until it finds something other than None or False, or `limit_s` is over.
 
+    What is empty or 0 is found: where that means nothing, let `look` return None.
+
     Returns:
         What it found; None when time ran out. `look` is called once more at the very end, so that a
         machine that was busy for the whole wait still gets its answer.

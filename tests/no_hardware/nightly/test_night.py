@@ -162,7 +162,7 @@ def test_pytest_ends_with_a_night_that_is_killed(clone: Path) -> None:
     (clone / "test_inner.py").write_text(source + "time.sleep(60)\n", "utf-8")
     command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n0", "--hil-boards=sim:1"]
     with subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL) as night:
-        pid = until(lambda: (clone / "pid").is_file() and (clone / "pid").read_text("utf-8"), 60)
+        pid = until(lambda: ((clone / "pid").is_file() and (clone / "pid").read_text("utf-8")) or None, 60)
         night.kill()
 
     assert until(lambda: not Path(f"/proc/{pid}/cmdline").is_file() or is_zombie(str(pid)), 60)
