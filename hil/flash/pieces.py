@@ -8,7 +8,6 @@ are taken; when these are no longer wanted it ends before the `with` block does.
 from __future__ import annotations
 
 import queue
-import threading
 from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
 from hil.flash.image import Hole
+from hil.flash.stoppable import StoppableThread, StoppedError, raise_if_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,24 +88,23 @@ class Pieces:
         self._at_once = at_once
         self._piece: Piece | None = None
         self._complete: list[Piece | Hole] = []
-        self._stopped = False
         self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[Piece | Hole | BaseException | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread: StoppableThread | None = None
 
     def __enter__(self) -> Self:
         for _ in range(self._at_once):
             self._free.put(memory())
         if self._image.is_compressed:
             name = f"reads {self._image.label}"
-            self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._thread = StoppableThread(target=self._work, name=name, daemon=True)
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True
         self._free.put(None)
         if self._thread is not None:
+            self._thread.stop()
             self._thread.join()
 
     def __iter__(self) -> Iterator[Piece | Hole]:
@@ -164,8 +163,9 @@ class Pieces:
         piece = self._piece
         if piece is None or piece.end != offset or not piece.room():
             given = self._free.get()
-            if given is None or self._stopped:
-                raise _StoppedError
+            raise_if_stopped()
+            if given is None:
+                raise StoppedError
             self._end_piece()
             self._piece = piece = Piece(given, offset)
         return piece
@@ -190,7 +190,3 @@ class Pieces:
     def _taken_out(self) -> Iterator[Piece | Hole]:
         while self._complete:
             yield self._complete.pop(0)
-
-
-class _StoppedError(Exception):
-    """Nobody wants the pieces any more."""
