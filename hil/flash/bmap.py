@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from hil.errors import ImageError
 from hil.flash.clearsigned import is_clearsigned, signed_text
 from hil.flash.stream import unreadable
+from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,7 +93,7 @@ def read_bmap(path: Path) -> BlockMap:
         ImageError: It cannot be read, or is damaged.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_LONGEST_BYTES + 1)
     except OSError as error:
         raise unreadable(path.name, error) from error

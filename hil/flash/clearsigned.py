@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["is_clearsigned", "signed_text"]
 
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
-_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
+_BLANK_LINE = re.compile(rb"^[ \t]*\r?\n", re.MULTILINE)
+_SIGNATURE = re.compile(rb"^-----BEGIN PGP SIGNATURE-----", re.MULTILINE)
 
 
 def is_clearsigned(data: bytes) -> bool:
@@ -19,9 +22,8 @@ def signed_text(data: bytes) -> bytes:
     Raises:
         ValueError: The message is cut short.
     """
-    lines = data.splitlines(keepends=True)
-    blank = next((number for number, line in enumerate(lines) if not line.strip()), len(lines))
-    end = next((number for number, line in enumerate(lines) if line.startswith(_SIGNATURE)), len(lines))
-    if not blank < end < len(lines):
+    blank, signature = _BLANK_LINE.search(data), _SIGNATURE.search(data)
+    if blank is None or signature is None or signature.start() < blank.end():
         raise ValueError("it is a signed message that is cut short")
-    return b"".join(line.removeprefix(b"- ") for line in lines[blank + 1 : end])
+    text = data[blank.end() - 1 : signature.start()]  # with a line end before the first line
+    return text.replace(b"\n- ", b"\n")[1:]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hil.errors import ImageError
 from hil.flash.compression import Compression, compression_of
 from hil.flash.unpacked import Unpacked
+from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +183,7 @@ class ImageFile:
             ImageError: It cannot be read, or has changed.
         """
         try:
-            file = self.path.open("rb", buffering)
+            file = open_regular(self.path, buffering)
         except OSError as error:
             raise unreadable(self.label, error) from error
         with file:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_mistakes import invalid, not_toml, wrong
+from hil.lab.toml_depth import DEEPEST, first_too_deep
 from hil.lab.trusted_path import obeys_nobody_else
+from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +25,9 @@ SYSTEM_FOLDER = Path("/etc/hil")
 INSTEAD = f"run it as the lab's owner, or let root own file and folder ({SYSTEM_FOLDER}), or HIL_LAB=none"
 
 _NONE = "none"
-_LARGEST_BYTES = 1 << 20
+_LARGEST_BYTES = 256 << 10
+"""Some 600 places. To find a mistake in a larger file would take minutes."""
+
 _PROJECT_ROOTS = (".git", "pyproject.toml")
 
 
@@ -68,10 +72,17 @@ def parse_lab(file: Path, text: str) -> Lab:
         file: What to call it in errors.
         text: All of it.
     """
+    if (line := first_too_deep(text)) is not None:
+        raise wrong(
+            file, line, "a key of too many parts", f"at most {DEEPEST} are known", "see docs/lab-file.md"
+        )
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise not_toml(file, text, error) from error
+    except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
+        why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
     from pydantic import ValidationError  # noqa: PLC0415 - only for runs that have a lab file
 
     from hil.lab.place import LabContent  # noqa: PLC0415 - the same
@@ -133,7 +144,7 @@ def _is_for_everybody(folder: Path) -> bool:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             read = opened.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise UsageError(
@@ -143,7 +154,9 @@ def _text(file: Path) -> str:
         ) from error
     if len(read) > _LARGEST_BYTES:
         raise UsageError(
-            f"{file} is no lab file", why="it is larger than 1 MiB", remedy="name the right file"
+            f"{file} is no lab file",
+            why=f"it is larger than {_LARGEST_BYTES >> 10} KiB",
+            remedy="name the right file",
         )
     try:
         return read.decode("utf-8-sig")  # an editor's byte order mark is no mistake

@@ -25,7 +25,13 @@ _PASSWORD = re.compile(r"(\b[\w.-]*(?:passw|secret|pwd)[\w-]*[\"']?\s*[=:]\s*)[^
 """A password, and what stands after it in its line: neither is repeated in an error."""
 
 _LOCATED = 50
-"""How many mistakes are looked for in the text; who has more begins with the first anyway."""
+"""How many mistakes are looked for in the text, at most; who has more begins with the first anyway."""
+
+_SEARCHED_CHARACTERS = 400_000
+"""How much text is searched for them: to find one takes longer the longer the text is."""
+
+_LONGEST_LINE = 1000
+"""A longer line is not mended: to take it apart would take minutes."""
 
 _IN_PLACE = 3
 """How long the path of a key of a place is: place, its name, the key."""
@@ -60,11 +66,12 @@ def invalid(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageErr
     """Tell the first mistake whole, and where the others are."""
     from hil.lab.toml_lines import line_of  # noqa: PLC0415 - only for a wrong file
 
-    in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in mistakes[:_LOCATED]]
+    located = mistakes[: max(1, min(_LOCATED, _SEARCHED_CHARACTERS // len(text)))]
+    in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in located]
     # A key that is missing may be one that is misspelt elsewhere: that goes first.
     in_lines.sort(key=lambda pair: (pair[1]["type"] == "missing", pair[0]))
     number, first = in_lines[0]
-    what, why, remedy = _told(first, text.split("\n")[number - 1])
+    what, why, remedy = _told(first, text.split("\n")[number - 1][:_LONGEST_LINE])
     others = ", ".join(str(line) for line, _mistake in in_lines[1:9])
     more = f"; {len(mistakes) - 1} more in line {others}" if others else ""
     return wrong(file, number, what, why + more, remedy)
@@ -72,6 +79,8 @@ def invalid(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageErr
 
 def _mended(line: str) -> str:
     """How a line that is not TOML was probably meant; empty where that is anybody's guess."""
+    if len(line) > _LONGEST_LINE:
+        return ""
     assigned, heading = _ASSIGNMENT.match(line), _HEADING.match(line)
     if assigned is not None:
         if _parses(line):

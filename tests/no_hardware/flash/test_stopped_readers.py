@@ -28,9 +28,9 @@ GIB = 1 << 30
 
 def archive_of_zeros(path: Path, size_gib: int) -> None:
     """Write an archive of so many GiB, of which the first sector ends as a disk's does."""
-    start = zstd.compress(bytes(510) + b"\x55\xaa" + bytes((16 << 20) - 512))
-    rest = zstd.compress(bytes(16 << 20)) * 63 + zstd.compress(bytes(16 << 20)) * 64 * (size_gib - 1)
-    path.write_bytes(start + rest)
+    zeros = zstd.compress(bytes(4 << 20))
+    start = zstd.compress(bytes(510) + b"\x55\xaa" + bytes((4 << 20) - 512))
+    path.write_bytes(start + zeros * (256 * size_gib - 1))
 
 
 def map_of_first_and_last_block(path: Path, size_bytes: int) -> None:

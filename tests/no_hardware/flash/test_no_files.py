@@ -1,0 +1,83 @@
+"""What is no file is refused at once as an image and as a map, and nothing waits for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import ImageError
+from hil.flash.bmap import parse_bmap, read_bmap
+from hil.flash.opening import open_image
+from hil.flash.stream import ImageFile
+from hil.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(path))
+
+
+@pytest.fixture(params=[os.mkfifo, os.mkdir, a_socket], ids=["named pipe", "folder", "socket"])
+def no_file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    make: Callable[[Path], None] = request.param
+    make(Path("it"))
+    return Path("it")
+
+
+def test_no_file_is_an_image(no_file: Path) -> None:
+    with pytest.raises(ImageError, match="no image file"):
+        open_image(no_file)
+
+
+def test_no_file_is_a_block_map(no_file: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_bmap(no_file)
+
+
+def test_an_endless_device_is_no_image_and_no_map() -> None:
+    with pytest.raises(ImageError, match="no image file"):
+        open_image("/dev/zero")
+    with pytest.raises(ImageError, match="it is a device"):
+        read_bmap(Path("/dev/zero"))
+
+
+def test_an_image_that_a_named_pipe_replaced_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "disk.img").write_bytes(bytes(512))
+    file = ImageFile(tmp_path / "disk.img")
+    (tmp_path / "disk.img").unlink()
+    os.mkfifo(tmp_path / "disk.img")
+
+    with pytest.raises(ImageError, match="it is a named pipe"), file.opened():
+        pass
+
+
+def test_open_regular_reads_a_file(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"content")
+
+    with open_regular(tmp_path / "it") as file:
+        assert file.read() == b"content"
+
+
+def test_a_clearsigned_flood_takes_little_memory() -> None:
+    lines = b"- a\n" * (4 << 20)
+    before = _most_bytes()
+
+    with pytest.raises((ValueError, SyntaxError)):
+        parse_bmap(
+            b"-----BEGIN PGP SIGNED MESSAGE-----\n\n" + lines[: 15 << 20] + b"-----BEGIN PGP SIGNATURE-----\n"
+        )
+
+    assert _most_bytes() - before < 120 << 20
+
+
+def _most_bytes() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
