@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.disks import name_of
@@ -26,7 +27,6 @@ from hil.flash.users import is_of_this_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hil.dutlink.access import Access
     from hil.dutlink.sockets import StickMemory
@@ -91,7 +91,7 @@ class StickNode:
     @property
     def path(self) -> Path | None:
         """The stick's node, or None if it is not wired and was not found yet."""
-        return self._wired or self._found
+        return self._found if self._is_namesake(self._wired) else self._wired or self._found
 
     @property
     def here(self) -> UsbDisk | None:
@@ -243,15 +243,37 @@ class StickNode:
         if disk is None or wired is None:
             return
         node = self._dev / disk.media[0].name
+        if self._is_namesake(wired):  # udev gave the name that both claim to the other one
+            return
         if not until(lambda: os.path.realpath(wired) == os.path.realpath(node), _NAMED_WITHIN_S):
             raise WrongDiskError(
                 f"{wired} is not proven to be the board's stick",
                 why="; ".join(
                     filter(None, (f"what follows the mux of board {self._serial} is {disk}", written))
                 ),
-                remedy=f"hil enroll --board {self._serial} corrects the lab file",
+                remedy=f"hil enroll --board {self._serial} corrects the lab file{self._by_path(node)}",
                 serial=self._serial,
             )
+
+    def _is_namesake(self, node: Path | None) -> bool:
+        """Return True if a node is of another disk, which calls itself as the stick that is here does."""
+        disk = self._here
+        if node is None or disk is None:
+            return False
+        name = Path(os.path.realpath(node)).name
+        return any(
+            other.names[:3] == disk.names[:3] and any(medium.name == name for medium in other.media)
+            for other in disks_by_socket(self._sys).values()
+            if other.socket != disk.socket
+        )
+
+    def _by_path(self, node: Path) -> str:
+        """Name a disk by its place on the bus, for a remedy; empty where udev has no such name."""
+        folder = self._dev / "disk/by-path"
+        names = sorted(folder.iterdir()) if folder.is_dir() else []
+        same = (name for name in names if os.path.realpath(name) == os.path.realpath(node))
+        found = next(same, None)
+        return f', or name it there by its place: stick = "{found}"' if found else ""
 
     def possible(self) -> tuple[list[UsbDisk], bool]:
         """Return the disks of this host that may be the stick, and whether the only one of them is it.
@@ -425,9 +447,15 @@ class StickNode:
 
     def _still_there(self) -> bool:
         known = self._recall()
-        if known is not None and known.socket in disks_by_socket(self._sys):
+        now = disks_by_socket(self._sys)
+        if known is not None and known.socket in now:
             return True
-        return self.path is not None and self.path.exists()
+        if self.path is None or not self.path.exists():
+            return False
+        name, others = Path(os.path.realpath(self.path)).name, self._sockets_of_others()
+        return not any(
+            disk.socket in others and name in {one.name for one in disk.media} for disk in now.values()
+        )
 
     def _moved(self, socket: str, others: list[UsbDisk]) -> StorageError:
         return StickMovedError(

@@ -119,6 +119,10 @@ def _stick_missing(rig: Rig, arguments: _Arguments) -> None:
     rig.stick.refresh()
 
 
+def _stick_model(rig: Rig, arguments: _Arguments) -> None:
+    rig.change_stick(arguments["told"] if arguments["on"] else None, arguments["empty_slots"])
+
+
 def _of_dut(name: str) -> Callable[[Rig, _Arguments], None]:
     return lambda rig, arguments: rig.dut.fault(name, arguments)
 
@@ -148,6 +152,7 @@ _FAULTS: dict[str, _Fault] = {
     "stick_remove": _Fault(_stick_remove, {"on": True, "after_bytes": 0}, _OFF),
     "stick_late": _Fault(_stick_late, {"seconds": float}, {"seconds": 0.0}),
     "stick_missing": _Fault(_stick_missing, _ON, _OFF),
+    "stick_model": _Fault(_stick_model, {"told": "", "empty_slots": 0, "on": True}, _OFF),
     "sag": _Fault(_of_dut("sag"), {"volts": 4.5, "on": True}, _OFF),
     "hang_in_boot": _Fault(_of_dut("hang_in_boot"), _ON, _OFF),
 }

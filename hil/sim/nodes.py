@@ -24,15 +24,17 @@ class Node:
     Args:
         path: The node, `dev/ttyACM0` or `dev/sda`.
         by_id: The link that udev would make, `dev/serial/by-id/...`.
+        claims: The nodes that are there now, by the name that they claim.
 
     Attributes:
         listing: Where the kernel would tell about a disk; before the node is there, and no longer than it.
     """
 
-    def __init__(self, path: Path, by_id: Path) -> None:
+    def __init__(self, path: Path, by_id: Path, claims: dict[Path, list[Node]] | None = None) -> None:
         self.path = path
         self.by_id = by_id
         self.listing: SysListing = NotListed()
+        self._claims = {} if claims is None else claims
 
     @property
     def present(self) -> bool:
@@ -61,8 +63,13 @@ class Node:
     def hide(self) -> None:
         """Let it vanish; harmless when it is not there."""
         self.listing.hide()
+        others = self._claims.get(self.by_id, [])
+        if self in others:
+            others.remove(self)
         if self._is_named_by_id:
             self.by_id.unlink(missing_ok=True)
+            if others:  # as udev does: the name leads to the next that claims it
+                self.by_id.symlink_to(others[-1]._from_by_id)  # noqa: SLF001 - one of us
         self.path.unlink(missing_ok=True)
 
     def _replace(self, make: Callable[[Path], None]) -> None:
@@ -70,6 +77,9 @@ class Node:
         fresh.unlink(missing_ok=True)
         make(fresh)
         fresh.replace(self.path)
+        claims = self._claims.setdefault(self.by_id, [])
+        if self not in claims:
+            claims.append(self)
         if not self._is_named_by_id:
             self.by_id.unlink(missing_ok=True)
             self.by_id.symlink_to(self._from_by_id)
@@ -100,12 +110,13 @@ class DevFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._claims: dict[Path, list[Node]] = {}
         for folder in ("serial", "disk"):
             (root / folder / "by-id").mkdir(parents=True)
 
     def tty(self, index: int, serial: str) -> Node:
         """Return the node of a board's console, as Linux and udev would name it."""
-        return Node(self.root / f"ttyACM{index}", self.tty_name(serial))
+        return Node(self.root / f"ttyACM{index}", self.tty_name(serial), self._claims)
 
     def tty_name(self, serial: str) -> Path:
         """Return the name that udev gives to the console of a board that tells this serial number."""
@@ -114,8 +125,12 @@ class DevFolder:
 
     def disk(self, index: int, serial: str) -> Node:
         """Return the node of a stick."""
-        by_id = self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick_{serial}-0:0"
-        return Node(self.root / f"sd{_letters(index)}", by_id)
+        return Node(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims)
+
+    def disk_name(self, serial: str, slot: int = 0) -> Path:
+        """Return the name that udev gives to a stick that tells this serial number, or to its card's slot."""
+        told = f"_{serial}" if serial else ""
+        return self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick{told}-0:{slot}"
 
 
 def _letters(index: int) -> str:

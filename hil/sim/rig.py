@@ -115,6 +115,21 @@ class Rig:
         self._tty_node.by_id = self._dev.tty_name(told)
         self.plug()
 
+    def change_stick(self, serial: str | None, empty_slots: int) -> None:
+        """Put another model of stick in the place of the board's, with the same bytes.
+
+        Args:
+            serial: What it tells as its serial number; empty: none; None: that of the board's own stick.
+            empty_slots: So many slots without a card it has beside the stick's, as a card reader.
+        """
+        told = self._stick_serial if serial is None else serial
+
+        def rename() -> None:
+            self._stick_node.by_id = self._dev.disk_name(told, empty_slots)
+            self._stick_listing.become(names_of(told), empty_slots)
+
+        self.stick.become(told, empty_slots, rename)
+
     def enter_boot_loader(self, product_id: int = 0xE012) -> None:
         """The board restarts as its DFU boot loader."""
         self.unplug()
@@ -173,6 +188,7 @@ class Rig:
         folder = around.state / "sticks"
         folder.mkdir(exist_ok=True)
         serial = hashlib.sha256(f"stick of {self.serial}".encode()).hexdigest()[:12].upper()
+        self._stick_serial = serial
         return Stick(
             serial,
             StickFile(folder / f"{self.serial}.img", around.stick_bytes),
@@ -185,7 +201,9 @@ class Rig:
 
     def _make_node(self, index: int, serial: str, around: Surroundings) -> Node:
         node = around.dev.disk(index, serial)
-        node.listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
+        listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
+        node.listing = listing
+        self._stick_node, self._stick_listing = node, listing
         return node
 
     def _make_board(self, around: Surroundings) -> SimulatedBoard:

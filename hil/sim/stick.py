@@ -81,6 +81,24 @@ class Stick:
         self.position = position
         self._connect()
 
+    def become(self, serial: str, empty_slots: int, rename: Callable[[], None]) -> None:
+        """Tell that serial number, none if it is empty, and have so many empty slots: another model of stick.
+
+        Args:
+            serial: What it tells.
+            empty_slots: So many slots without a card come before it.
+            rename: Called while the host has not got it, to change the names that the host gives to it.
+        """
+        if self._connected is Position.HOST:
+            self._leave_host()
+            self._connected = Position.OFF
+        self._node_timer.cancel()
+        self._node.hide()
+        self.serial = serial
+        self._usb = StickUsb(serial, self._store, empty_slots)
+        rename()
+        self._connect()
+
     def refresh(self) -> None:
         """A fault began or ended: the stick leaves who has it, or comes back."""
         self._connect()

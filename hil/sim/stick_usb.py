@@ -26,6 +26,7 @@ _VENDOR_ID = 0x1209
 _PRODUCT_ID = 0x0001
 _RELEASE = 0x0100
 _HIGH_SPEED = 3
+_WITHOUT_CARD = (msc.OP_INQUIRY, msc.OP_REQUEST_SENSE)
 _READ_ERROR = (0x03, 0x11, 0x00)
 _WRITE_ERROR = (0x03, 0x0C, 0x00)
 
@@ -51,11 +52,21 @@ class _Blocks:
         self._store.write(lba * BLOCK_BYTES, data)
 
 
+class _EmptySlot:
+    """A slot of a card reader without a card: the package answers for it that there is no medium."""
+
+    block_size = BLOCK_BYTES
+    num_blocks = 0
+
+
 class _Disk(msc.MSC):  # type: ignore[misc]  # the package ships no types
     _write: Any
 
     def _dispatch(self, lun: int, tag: bytes, length: int, command: bytes) -> None:
         if not command:
+            return
+        if isinstance(self.luns[lun].store, _EmptySlot) and command[0] not in _WITHOUT_CARD:
+            self._fail(lun, tag, length, msc.SENSE_NOT_READY, "no medium")
             return
         try:
             super()._dispatch(lun, tag, length, command)
@@ -75,16 +86,28 @@ class _Disk(msc.MSC):  # type: ignore[misc]  # the package ships no types
 
 
 class StickUsb:
-    """A USB disk at high speed around the stick's bytes: a `UsbDevice`."""
+    """A USB disk at high speed around the stick's bytes: a `UsbDevice`.
 
-    def __init__(self, serial: str, store: BlockStore) -> None:
+    Args:
+        serial: What it tells as its serial number; empty: it has none.
+        store: The stick's bytes.
+        empty_slots: So many slots without a card come before it, as in a card reader.
+    """
+
+    def __init__(self, serial: str, store: BlockStore, empty_slots: int = 0) -> None:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, int] = {}
         self._device = device.USBDevice(
-            _VENDOR_ID, _PRODUCT_ID, manufacturer=VENDOR, product=PRODUCT, serial=serial, bcdDevice=_RELEASE
+            _VENDOR_ID,
+            _PRODUCT_ID,
+            manufacturer=VENDOR,
+            product=PRODUCT,
+            serial=serial or None,
+            bcdDevice=_RELEASE,
         )
         self._device.set_speed(core.SPEED_HIGH)
-        self._device.add(_Disk([_Blocks(store)], vendor=VENDOR, product=PRODUCT, serial=serial))
+        slots = [*([_EmptySlot()] * empty_slots), _Blocks(store)]
+        self._device.add(_Disk(slots, vendor=VENDOR, product=PRODUCT, serial=serial))
 
     @property
     def identity(self) -> UsbIdentity:

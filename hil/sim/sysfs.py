@@ -140,8 +140,14 @@ class SysDisk:
         }
         self._plugged = root / "bus/usb/devices" / busid
         self._is_plugged = False
+        self._empty_slots = 0
         self._identity = ""
         self._shown: list[Path] = []
+
+    def become(self, names: UsbNames, empty_slots: int) -> None:
+        """Be another model of stick from its next coming on, with so many slots without a card beside it."""
+        self._names = names
+        self._empty_slots = empty_slots
 
     def plug(self) -> None:
         """Publish its USB device, which a kernel does long before the disk; harmless when it is there."""
@@ -166,7 +172,8 @@ class SysDisk:
         numbers = {identity: self._disk} | {self._write_partition(one): self._part(one) for one in found}
         names = {self._folder.root / "class/block" / self._part(one).name: self._part(one) for one in found}
         numbered = {self._folder.root / "dev/block" / number: path for number, path in numbers.items()}
-        for link, target in (self._links | names | numbered).items():
+        empty = dict(self._write_empty_slot(slot) for slot in range(1, 1 + self._empty_slots))
+        for link, target in (self._links | names | numbered | empty).items():
             self._shown.append(link)
             _link(link, target)
 
@@ -213,6 +220,20 @@ class SysDisk:
             (self._disk / folder).mkdir()
         _link(self._disk / "device", self._scsi)
         _link(self._disk / "subsystem", self._folder.root / "class/block")
+
+    def _write_empty_slot(self, slot: int) -> tuple[Path, Path]:
+        """Publish the disk of a slot without a card, and return its link and its folder."""
+        name = (
+            f"{self._disk.name}slot{slot}"  # no letter is left over here; nobody goes by the kernel's names
+        )
+        disk = self._scsi.with_name(f"{self._scsi.name[:-1]}{slot}") / "block" / name
+        facts = {"dev": f"{self._identity}-slot{slot}", "size": "0", "removable": "1", "ro": "0"}
+        _write(disk, {**facts, "diskseq": str(self._folder.next_sequence())})
+        for folder in ("holders", "slaves"):
+            (disk / folder).mkdir()
+        _link(disk / "device", disk.parents[1])
+        _link(disk / "subsystem", self._folder.root / "class/block")
+        return self._folder.root / "block" / name, disk
 
     def _part(self, one: Partition) -> Path:
         return self._disk / f"{self._disk.name}{one.number}"
