@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from hil.errors import ImageError
+from hil.errors import BoardReplyError, ImageError
 from hil.flash.image import Extent, Hole
 
 if TYPE_CHECKING:
@@ -54,9 +54,20 @@ class Piece:
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Self:
-        """The inverse of `to_plain`."""
+        """The inverse of `to_plain`.
+
+        Raises:
+            BoardReplyError: That is no piece, or one that would take more memory than a piece may.
+        """
         offset, size_bytes, digest = plain
-        return cls(int(offset), int(size_bytes), str(digest))
+        piece = cls(int(offset), int(size_bytes), str(digest))
+        if piece.offset < 0 or piece.size_bytes < 0 or not (piece.is_hole or piece.size_bytes <= PIECE_BYTES):
+            raise BoardReplyError(
+                "the plan of an image came garbled",
+                why=f"a piece of {piece.size_bytes} bytes at {piece.offset}; one has {PIECE_BYTES} at most",
+                remedy="install the same version of hil on both sides",
+            )
+        return piece
 
 
 def digest_of(data: bytes | memoryview) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hil.errors
-from hil.errors import HilError
+from hil.errors import BoardReplyError, HilError
 from hil.flash.image import Hole
 from hil.flash.outcome import Flashed, ReadBack
 from hil.flash.sparse_file import SparseFile
@@ -66,7 +66,7 @@ class RemoteStick:
             progress.begin("read", size)
             while left:
                 frame = talk.hear(FrameKind.CHUNK)
-                length = frame.number
+                length = _checked_length(frame.number, left)
                 file.write(unsqueezed(frame.payload, length) if frame.payload else _ZEROS[:length])
                 progress.advance(length)
                 left -= length
@@ -144,6 +144,17 @@ class _Talk:
                 raise _told(frame.facts)
             if frame.kind is FrameKind.PROGRESS and progress is not None:
                 _pass_on(frame.facts, progress)
+
+
+def _checked_length(length: int, left: int) -> int:
+    """Return how many bytes a chunk makes; raise BoardReplyError if no exporter sends so many, or none."""
+    if not 0 < length <= min(left, PIECE_BYTES):
+        raise BoardReplyError(
+            "what the exporter reads of the stick came garbled",
+            why=f"a chunk of {length} bytes, where up to {min(left, PIECE_BYTES)} are left",
+            remedy="install the same version of hil on both sides",
+        )
+    return length
 
 
 def _pass_on(facts: dict[str, Any], progress: Progress) -> None:

@@ -37,6 +37,7 @@ __all__ = ["StickDesk"]
 
 _CREDIT = 16
 _LACKS_AT_ONCE = 4096
+_MOST_PIECES = 4 << 20
 _ZEROS = bytes(PIECE_BYTES)
 
 
@@ -73,6 +74,12 @@ class StickDesk:
 
     def _flash(self, begin: dict[str, Any]) -> dict[str, Any]:
         pieces: list[Piece] = []
+        if not 0 <= begin["pieces"] <= _MOST_PIECES:
+            raise StorageError(
+                f"an image of {begin['pieces']} pieces cannot be flashed",
+                why=f"{_MOST_PIECES} are {_MOST_PIECES * PIECE_BYTES >> 40} TiB, more than any stick has",
+                remedy="flash another image",
+            )
         while len(pieces) < begin["pieces"]:
             pieces += map(Piece.from_plain, self._next().facts)
         with (

@@ -17,6 +17,9 @@ _SETUP = struct.Struct("<BBHHH")
 _KEPT = 20_000
 """The log forgets its oldest requests beyond so many; a reader sees the gap by their index."""
 
+_KEPT_BYTES = 2048
+"""The most that is kept of a request's data: no board takes more in one request (DFU, `wTransferSize`)."""
+
 
 @dataclass(slots=True)
 class LoggedRequest:
@@ -26,7 +29,7 @@ class LoggedRequest:
         index: Counts up from 0.
         time: Simulated seconds since the simulator began.
         sender: Who sent it: "pid 4711", "usbip 127.0.0.1:50112", "cdc_acm".
-        data: What went with it, either way, in hexadecimal.
+        data: The first 2048 bytes that went with it, either way, in hexadecimal.
         status: 0, or a negative errno; None while it waits.
     """
 
@@ -62,7 +65,7 @@ class RequestLog:
             wValue=value,
             wIndex=index,
             length=length,
-            data=urb.data.hex(),
+            data=urb.data[:_KEPT_BYTES].hex(),
         )
         self._requests.append(request)
         return request
@@ -70,7 +73,7 @@ class RequestLog:
     def end(self, request: LoggedRequest, status: int, data: bytes) -> None:
         """Note its answer."""
         request.status = status
-        request.data += data.hex()
+        request.data += data[:_KEPT_BYTES].hex()
 
     def since(self, index: int) -> tuple[list[dict[str, Any]], int]:
         """Return the requests from `index` on, and the index to ask for next."""

@@ -21,6 +21,9 @@ __all__ = ["RunLine"]
 
 CHUNK_BYTES = 65536
 
+LONGEST_BYTES = 64 << 20
+"""Of an object; the wishes of 100,000 tests take less."""
+
 
 class RunLine:
     """A connected socket that carries JSON objects.
@@ -90,5 +93,7 @@ class RunLine:
             self._ended = True
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LONGEST_BYTES:
+            self._ended = True
         for line in lines:
             self._heard(json.loads(line))

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.errors import ImageError
+from hil.errors import BoardReplyError, ImageError
 from hil.flash.image import Extent, Hole
 from hil.flash.plain_image import RawImage
 from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, pieces_of
+from hil.jumpstarter.remote_stick import _checked_length
 from hil.jumpstarter.squeeze import squeezed, unsqueezed
 
 if TYPE_CHECKING:
@@ -109,3 +110,21 @@ def test_a_piece_of_another_size_is_garbled(size_bytes: int) -> None:
 def test_what_was_never_squeezed_is_garbled() -> None:
     with pytest.raises(ImageError, match="garbled"):
         unsqueezed(b"not zstd at all", 15)
+
+
+@pytest.mark.parametrize(
+    "plain", [[0, 2 << 30, "ab"], [0, PIECE_BYTES + 1, "ab"], [-1, 4096, "ab"], [0, -1, ""], [0, -1, "ab"]]
+)
+def test_a_piece_that_no_sender_makes_is_refused_before_it_takes_memory(plain: list[Any]) -> None:
+    with pytest.raises(BoardReplyError, match="the plan of an image came garbled"):
+        Piece.from_plain(plain)
+
+
+def test_a_hole_may_be_larger_than_a_piece() -> None:
+    assert Piece.from_plain([0, 1 << 40, ""]).is_hole
+
+
+@pytest.mark.parametrize(("length", "left"), [(0, 4096), (2 << 30, 4 << 30), (4097, 4096), (1, 0)])
+def test_a_chunk_of_a_length_that_no_exporter_sends_is_refused(length: int, left: int) -> None:
+    with pytest.raises(BoardReplyError, match="came garbled"):
+        _checked_length(length, left)

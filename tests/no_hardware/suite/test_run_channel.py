@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.suite import run_line
 from hil.suite.run_channel import RunChannel, WorkerChannel
+from hil.suite.run_line import RunLine
 from hil.suite.wishes import Wish
 
 if TYPE_CHECKING:
@@ -181,3 +184,18 @@ def test_a_long_temporary_folder_does_not_make_the_path_too_long(
 
     assert len(str(channel.path)) < 108
     assert list(long.iterdir()) == []
+
+
+def test_run_line_ends_when_an_object_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_line, "LONGEST_BYTES", 1 << 20)
+    here, there = socket.socketpair()
+    gone = threading.Event()
+    line = RunLine(here, lambda _: None, gone.set)
+    with there:
+        try:
+            while not gone.is_set():
+                there.sendall(b"[" * 65536)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert gone.wait(LIMIT_S)
+    line.close()

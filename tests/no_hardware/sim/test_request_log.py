@@ -1,0 +1,17 @@
+"""The simulator's log of requests takes bounded memory, whatever floods it."""
+
+from __future__ import annotations
+
+from hil.sim.clock import ManualClock
+from hil.sim.ports import Urb
+from hil.sim.request_log import RequestLog
+
+
+def test_request_log_keeps_the_first_bytes_of_a_large_request() -> None:
+    log = RequestLog(ManualClock())
+    large = Urb(0, False, bytes(8), b"x" * (4 << 20), 4 << 20, "usbip", lambda *_: None)
+    request = log.begin(large)
+    log.end(request, 0, b"y" * (4 << 20))
+
+    ((kept,), _) = log.since(0)
+    assert len(kept["data"]) <= 2 * 2 * 2048
