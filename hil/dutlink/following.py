@@ -82,6 +82,10 @@ class Watch:
         ignored: Sockets of other boards' sticks, which come and go as they like.
         only: The socket where this board's stick was learned to come; None: not known.
         looked: Called at each look, with the seconds since *host*.
+
+    Attributes:
+        only: As above.
+        ignored: As above, but for `only`.
     """
 
     def __init__(
@@ -95,7 +99,7 @@ class Watch:
         self.only = only
         self._dev = dev
         self._sys = sys
-        self._ignored = ignored - {only}
+        self.ignored = ignored - {only}
         self._looked = looked
         self._before: dict[str, UsbDisk] = {}
         self._devices: dict[str, str] = {}
@@ -154,11 +158,11 @@ class Watch:
     def elsewhere(self) -> list[UsbDisk]:
         """Return the disks that came at another socket than the learned one, but for other boards' sticks."""
         now = disks_by_socket(self._sys)
-        return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self._ignored}]
+        return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self.ignored}]
 
     def watched(self, sockets: Iterable[str]) -> frozenset[str]:
         """Return these sockets without those of other boards' sticks."""
-        return frozenset(sockets) - self._ignored
+        return frozenset(sockets) - self.ignored
 
     def prove(self, seen: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
         """Watch rounds until one proves a disk; return None if no disk comes any more.
@@ -204,7 +208,7 @@ class Watch:
             for socket in gone.soon & seen.keys() & came.keys()
             if came[socket].rounds_after(seen[socket])
         ]
-        mine = [one for one in follow if one.disk.socket not in self._ignored] or follow
+        mine = [one for one in follow if one.disk.socket not in self.ignored] or follow
         if len(mine) != 1:
             return None
         socket = mine[0].disk.socket

@@ -190,7 +190,7 @@ class StickMemory(Protocol):
         ...
 
     def of_others(self) -> list[tuple[str, Learned]]:
-        """Return what is known of other boards, by their serial numbers."""
+        """Return what is known of other boards, and what other users say of this one, by serial number."""
         ...
 
     def doubt(self, image: str) -> None:

@@ -200,6 +200,8 @@ class StickNode:
         else:
             came = watch.come_as_learned(timeout_s, known.came_after_s)
         self._apart.end()
+        if came and self._learns and not watch.watched(came):
+            watch.ignored = frozenset()  # cables were swapped: what is said of other boards' sockets is old
         return came if (watch.only in came if watch.only else watch.watched(came)) else {}
 
     def _proven(self, watch: Watch, came: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
@@ -280,8 +282,8 @@ class StickNode:
 
         Certain is a proven disk, and one with the learned names at the learned socket. Otherwise each
         removable USB disk may be it. Ruled out are those that were there while the storage was off, the one
-        that this system runs from, and other boards' sticks by files of this user or root; a file of another
-        user rules out nothing here.
+        that this system runs from, and other boards' sticks. Where only another user's file says that it is
+        another board's, no file may say that it is this board's.
         """
         here = self.here
         if here is not None:
@@ -292,7 +294,12 @@ class StickNode:
         if known is not None and there is not None and there.names == known.names:
             return [there], True
         away = self._bystanders | (known.bystanders if known is not None else frozenset())
-        others = {(one.socket, one.names) for _, one in self._others() if not one.source}
+        claimed = {one.socket for serial, one in self._memory.of_others() if serial == self._serial}
+        others = {
+            (one.socket, one.names)
+            for _, one in self._others()
+            if not one.source or one.socket not in claimed
+        }
         return [
             disk
             for disk in now.values()

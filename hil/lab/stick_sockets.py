@@ -71,13 +71,13 @@ class StickSockets:
             self._file().unlink(missing_ok=True)
 
     def of_others(self) -> list[tuple[str, Learned]]:
-        """Return what any user's files say of other boards."""
+        """Return what any user's files say of other boards, and what other users' files say of this one."""
         found = []
         for file in self._files():
             serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
             with suppress(OSError):  # one that cannot be read says nothing, and hides no other
-                learned, is_believed = _read(file) if serial != self._serial else (None, False)
-                if learned is not None:
+                learned, is_believed = _read(file)
+                if learned is not None and not (is_believed and serial == self._serial):
                     source = "" if is_believed else str(file)
                     found.append((serial, replace(learned, source=source)))
         return found

@@ -244,6 +244,25 @@ def test_known_boards_that_flash_at_the_same_time_need_no_further_comings(
     assert [bench.comings(index) - before[index] for index in (0, 1)] == [2, 2]
 
 
+@pytest.mark.parametrize("with_names", [False, True])
+def test_learn_learns_the_sockets_of_two_boards_whose_cables_were_swapped(
+    bench: MuxBench, *, with_names: bool
+) -> None:
+    learned_both(bench)
+    for index in (0, 1):
+        bench.storage(index).off()
+    bench.clock.advance(1)
+    bench.swap(with_names=with_names)
+
+    sockets = []
+    for index in (0, 1):
+        storage = bench.storage(index)
+        sockets.append(storage.learn().socket)
+        storage.off()
+
+    assert sockets == ["2-2", "2-1"]
+
+
 def test_another_disk_in_the_learned_socket_is_watched_before_it_is_believed(
     bench: MuxBench, image: Path
 ) -> None:

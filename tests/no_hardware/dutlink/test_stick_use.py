@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mux_bench import MIB, MuxBench
+from mux_bench import MIB, Memory, MuxBench
 
 from hil import errors
 from hil.dutlink.stick_use import Leave, Use, taken_from
@@ -117,19 +117,36 @@ def test_a_disk_that_was_plugged_in_again_since_the_stick_was_learned_counts_aga
         bench.storage().off()
 
 
-@pytest.mark.parametrize("source", ["", "/run/lock/hil/hil-stick-5a1c0e01-1234.json"])
-def test_a_file_of_another_user_does_not_hide_a_disk_in_use(bench: MuxBench, source: str) -> None:
+HERS = "/run/lock/hil/hil-stick-5a1c0e01-1234.json"
+
+
+@pytest.mark.parametrize("source", ["", HERS])
+def test_another_board_s_stick_in_use_does_not_keep_a_board_from_its_own(
+    bench: MuxBench, source: str
+) -> None:
+    """Also where that board was learned by another user."""
     other = bench.storage(1)
     other.wait_for_node()
     serial = bench.links[1].serial
     bench.kept[serial] = replace(bench.kept[serial], source=source)
+
     with node_of(bench, 1).open("rb"):
-        storage = bench.storage()
-        if not source:
-            storage.off()
-            return
-        with pytest.raises(errors.StickInUseError):
-            storage.off()
+        bench.storage().off()
+
+    assert bench.links[0].sent == ["off"]
+
+
+def test_a_disk_in_use_that_one_user_calls_this_board_s_stick_is_not_hidden_by_another_one(
+    bench: MuxBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.storage(1).wait_for_node()
+    serials = [link.serial for link in bench.links]
+    hers = replace(bench.kept[serials[1]], source=HERS)
+    his = replace(hers, source=HERS.replace("1234", "5678"))
+    monkeypatch.setattr(Memory, "of_others", lambda _memory: [(serials[1], hers), (serials[0], his)])
+
+    with node_of(bench, 1).open("rb"), pytest.raises(errors.StickInUseError):
+        bench.storage().off()
 
     assert bench.links[0].sent == []
 

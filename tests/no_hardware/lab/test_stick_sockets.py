@@ -108,6 +108,19 @@ def test_of_others_tells_of_any_user_s_boards_but_this_one(tmp_path: Path) -> No
     assert StickSockets("5a1c0e01", tmp_path).of_others() == [("5a1c0e02", OTHER)]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_of_others_tells_what_another_user_says_of_this_board(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
+    hers = file_of(tmp_path, uid=12345)
+    file_of(tmp_path).rename(hers)
+    os.chown(hers, 12345, 12345)
+    StickSockets("5a1c0e01", tmp_path).keep(OTHER)
+
+    ((serial, learned),) = StickSockets("5a1c0e01", tmp_path).of_others()
+
+    assert (serial, learned, learned.source) == ("5a1c0e01", LEARNED, str(hers))
+
+
 def test_a_folder_that_takes_no_file_leaves_it_to_the_process(tmp_path: Path) -> None:
     memory = StickSockets("5a1c0e01", tmp_path / "missing")
     memory.keep(LEARNED)
