@@ -28,8 +28,8 @@ _AS_WRITTEN = "\b"
 
 
 def equip(root: click.Command, name: str) -> None:
-    """Give a command, and all below it, what every command has."""
-    for path, command in commands_below(root, name):
+    """Give a command, and all that is below it by now, what every command has."""
+    for path, command in _there_below(root, name):
         command.short_help = SHORT.get(path)
         _offer_json(command)
         _complete_help(path, command)
@@ -39,8 +39,17 @@ def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.
     """Yield a command and all below it that are listed, each with what is typed for it."""
     yield name, root
     if isinstance(root, click.Group):
-        for below in root.list_commands(click.Context(root)):
-            yield from commands_below(root.commands[below], f"{name} {below}")
+        context = click.Context(root)
+        for below in root.list_commands(context):
+            command = root.get_command(context, below)
+            if command is not None:
+                yield from commands_below(command, f"{name} {below}")
+
+
+def _there_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, root
+    for below, command in root.commands.items() if isinstance(root, click.Group) else ():
+        yield from _there_below(command, f"{name} {below}")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

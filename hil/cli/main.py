@@ -13,28 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.answer import Answer
-from hil.cli.boards import boards
-from hil.cli.completion import completion
-from hil.cli.console import console
-from hil.cli.doctor import doctor
-from hil.cli.enroll import enroll
-from hil.cli.everywhere import equip, wants_json
-from hil.cli.flash import flash
-from hil.cli.history import history
-from hil.cli.init import init
+from hil.cli.everywhere import wants_json
 from hil.cli.interruption import InterruptionError
-from hil.cli.lease import lease
-from hil.cli.nightly import nightly
-from hil.cli.nouns import Nouns
-from hil.cli.pins import pins
-from hil.cli.power import power
-from hil.cli.read import read
-from hil.cli.report import report
-from hil.cli.safe import safe
-from hil.cli.settings import settings
-from hil.cli.sim import sim
-from hil.cli.storage import storage
-from hil.cli.udev import udev
+from hil.cli.root import Root
 from hil.dutlink.ci_commands import without_ci_commands
 from hil.dutlink.plain_text import plain_line, plain_text
 from hil.errors import HilError, UsageError
@@ -48,33 +29,11 @@ _MISUSE = 2
 _INTERRUPTED = 130
 
 
-@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
 @click.version_option(package_name="hil")
 def cli(as_json: bool) -> None:
     """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
-
-
-cli.add_command(boards)
-cli.add_command(completion)
-cli.add_command(console)
-cli.add_command(doctor)
-cli.add_command(enroll)
-cli.add_command(flash)
-cli.add_command(init)
-cli.add_command(lease)
-cli.add_command(nightly)
-cli.add_command(pins)
-cli.add_command(power)
-cli.add_command(read)
-cli.add_command(history)
-cli.add_command(report)
-cli.add_command(safe)
-cli.add_command(settings)
-cli.add_command(sim)
-cli.add_command(storage)
-cli.add_command(udev)
-equip(cli, "hil")
 
 
 @cli.result_callback()

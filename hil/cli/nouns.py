@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from typing import Final
 
 import click
 
+from hil.cli.examples import SHORT
 from hil.errors import UsageError
 
 __all__ = ["Nouns"]
@@ -35,11 +35,15 @@ class Nouns(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands, each with the first sentence of its help; long ones are wrapped and not cut."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, short_help(command)) for name, command in commands if command and not command.hidden]
+        rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+    @staticmethod
+    def _short_help(ctx: click.Context, name: str) -> str:
+        """Return a command's short help; it need not be imported for it."""
+        return SHORT.get(f"{ctx.command_path} {name}", "")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -58,16 +62,10 @@ class Nouns(click.Group):
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         meant = _SYNONYMS.get(ctx.command_path, {}).get(name.lower())
-        near = [meant] if meant else difflib.get_close_matches(name.lower(), self.commands, n=1)
+        names = self.list_commands(ctx)
+        near = [meant] if meant else difflib.get_close_matches(name.lower(), names, n=1)
         raise UsageError(
             f"{ctx.command_path} has no command {name!r}",
-            why=f"it has {', '.join(sorted(self.commands))}",
+            why=f"it has {', '.join(names)}",
             remedy=f"{ctx.command_path} {near[0]}" if near else f"{ctx.command_path} --help",
         )
-
-
-def short_help(command: click.Command) -> str:
-    """Return the first sentence of a command's help."""
-    text = inspect.cleandoc(command.short_help or command.help or "")
-    first = " ".join(text.partition("\n\n")[0].split())
-    return first.partition(". ")[0].removesuffix(".")

@@ -81,5 +81,5 @@ def _told(answer: Answer) -> Answer:
 
 def _sentence(row: dict[str, Any]) -> str:
     measured = "" if row["amps"] is None else f"; its DUT draws {abs(row['amps']):.2f} A"
-    why = f": {row['why'].rstrip(' .:')}" if row["why"] else ""
+    why = f": {row['why'].rstrip(' .:;')}" if row["why"] else ""
     return f"Board {row['board']} is {row['outcome']}{measured}{why}."

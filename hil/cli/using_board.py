@@ -23,11 +23,9 @@ from hil.errors import (
 )
 from hil.lab.board_record import read_record, write_record
 from hil.lab.borrowed import is_borrowed
-from hil.lab.guarded import under_guard
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold, holder_of
 from hil.lab.meant import serial_meant, told_by_place
-from hil.lab.safe import bring_to_safety
 from hil.lab.safety import LEAVE, Safety
 from hil.lab.shared_folder import lock_folder
 from hil.lab.stopped_guards import stopped_guard_of
@@ -145,7 +143,7 @@ def _open(host: Host, lab: Lab, serial: str) -> Board:
 
 def _note_position(board: Board) -> None:
     """Put on record who has the stick now, for `hil boards`: the board cannot be asked."""
-    position = board.storage.position
+    position = board.position
     if position is not None:
         folder = lock_folder()
         record = read_record(folder, board.serial).with_position(str(position))
@@ -169,6 +167,9 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
         StickInUseError: The stick is in use on this host.
         UsageError: There are several, and none was named.
     """
+    from hil.lab.guarded import under_guard  # noqa: PLC0415 - most commands need no guard
+    from hil.lab.safe import bring_to_safety  # noqa: PLC0415 - the same
+
     hosts = hosts_of(asked.boards)
     host, lab = hosts.chosen(), lab_here()
     serial = serial_meant(host, lab, asked.serial)

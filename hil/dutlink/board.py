@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.asked import uncounted
-from hil.dutlink.console import Console
 from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
 from hil.dutlink.firmware import check_firmware
 from hil.dutlink.held_boards import held_boards
-from hil.dutlink.login import LOGIN_PROMPT
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import OFF_AMPS, Power
+from hil.dutlink.questions import LOGIN_PROMPT
 from hil.dutlink.requests import ConfigKey
 from hil.dutlink.settings import BoardSettings
-from hil.dutlink.storage import Storage
 from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
 from hil.dutlink.tty import Tty, find_tty, uart_of
 from hil.dutlink.wiring import Wiring
@@ -28,11 +27,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hil.dutlink.access import Access
+    from hil.dutlink.console import Console
     from hil.dutlink.expecting import Expected
     from hil.dutlink.firmware import FirmwareVersion
     from hil.dutlink.host import Host
     from hil.dutlink.last_requests import LastRequests
     from hil.dutlink.link import Link
+    from hil.dutlink.storage import Position, Storage
 
 __all__ = ["Board", "open_board"]
 
@@ -65,32 +66,16 @@ class Board(Noun):
     firmware: FirmwareVersion
     host: Host
     power: Power
-    storage: Storage
     pins: Pins
     settings: BoardSettings
-    console: Console
 
     def __init__(self, link: Link, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
         self.serial = link.serial
         self.firmware = firmware
         self.host = host
         self.power = Power(link, note=self._note)
-        memory = host.stick_memory and host.stick_memory(link.serial)
-        self.storage = Storage(
-            link, host.dev, wiring.stick, host.sys, host.far_stick, memory, host.slowest_stick_s
-        )
         self.pins = Pins(link, note=self._note)
         self.settings = BoardSettings(link)
-        self.console = Console(
-            link.serial,
-            self._find_tty,
-            uart_of(host.dev, link.serial),
-            access=link.access,
-            unpowered=self._dut_is_unpowered,
-            allowance=self._busy_with,
-        )
-        self.console.know(wiring.login)
-        self.console.pace_s = wiring.pace_s
         self._boot_begin = 0
         self._link = link
         self._wiring = wiring
@@ -98,6 +83,37 @@ class Board(Noun):
     def __repr__(self) -> str:
         name = f"{self._wiring.name} " if self._wiring.name else ""
         return f"<Board {name}{self.serial}, {self.power.words}, {self.storage.words}>"
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The stick and its mux."""
+        from hil.dutlink.storage import Storage  # noqa: PLC0415 - a command that reads the meter does without
+
+        host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
+        stick, slowest_s = self._wiring.stick, host.slowest_stick_s
+        return Storage(self._link, host.dev, stick, host.sys, host.far_stick, memory, slowest_s)
+
+    @cached_property
+    def console(self) -> Console:
+        """The DUT's console and the board's shell."""
+        from hil.dutlink.console import Console  # noqa: PLC0415 - the same
+
+        console = Console(
+            self.serial,
+            self._find_tty,
+            uart_of(self.host.dev, self.serial),
+            access=self._link.access,
+            unpowered=self._dut_is_unpowered,
+            allowance=self._busy_with,
+        )
+        console.know(self._wiring.login)
+        console.pace_s = self._wiring.pace_s
+        return console
+
+    @property
+    def position(self) -> Position | None:
+        """Where this object last turned the stick; None if it did not."""
+        return self.storage.position if "storage" in self.__dict__ else None
 
     @property
     def label(self) -> str:
@@ -195,8 +211,9 @@ class Board(Noun):
         Whatever uses this object afterwards gets a `LeaseEndedError`.
         """
         self.access.end()
-        self.storage.close()
-        self.console.close()
+        for noun in ("storage", "console"):
+            if noun in self.__dict__:  # it was used
+                getattr(self, noun).close()
         self._link.close()
 
     def __enter__(self) -> Self:

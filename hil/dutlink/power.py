@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
-from hil.dutlink.power_sampling import EVERY_S, Sampling
-from hil.dutlink.power_trace import OFF_AMPS
-from hil.dutlink.reading import PowerReading
+from hil.dutlink.reading import EVERY_S, OFF_AMPS, PowerReading
 from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
 from hil.dutlink.stored import stored_duration_s
 from hil.dutlink.waiting import hold, until
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.link import Link
+    from hil.dutlink.power_sampling import Sampling
 
 __all__ = ["OFF_AMPS", "Power"]
 
@@ -133,6 +132,8 @@ class Power(Noun):
         Raises:
             UsageError: `every_s` is less than the meter's own 0.01 s, or more than an hour.
         """
+        from hil.dutlink.power_sampling import Sampling  # noqa: PLC0415 - for traces alone
+
         return Sampling(self.read, every_s, offset_amps, exact_energy)
 
     def wait_until_off(

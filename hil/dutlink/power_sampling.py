@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.dutlink.power_trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
+from hil.dutlink.reading import EVERY_S
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EVERY_S", "Sampling"]
 
-EVERY_S = 0.1
 """Seconds between two readings, if the board is quick enough."""
 
 _RAREST_S = 3600

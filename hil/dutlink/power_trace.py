@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.power_statistics import Comparison, compare, independent
 from hil.dutlink.power_windows import block_joules
-from hil.dutlink.reading import SETTLE_S
+from hil.dutlink.reading import OFF_AMPS, SETTLE_S
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ AMPS_PER_STEP = 0.00305
 
 GROUP_DELAY_S = SETTLE_S / 2
 """How far a reading lags behind what it tells of, in seconds."""
-
-OFF_AMPS = 0.05
-"""Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""
 
 
 @dataclass(frozen=True, slots=True)

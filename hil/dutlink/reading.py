@@ -13,7 +13,13 @@ from typing import Self
 
 from hil.errors import BoardReplyError
 
-__all__ = ["SETTLE_S", "PowerReading"]
+__all__ = ["EVERY_S", "OFF_AMPS", "SETTLE_S", "PowerReading"]
+
+EVERY_S = 0.1
+"""Seconds between two readings of a trace, where nothing else is said."""
+
+OFF_AMPS = 0.05
+"""Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""
 
 SETTLE_S = 2.0
 """Seconds until a reading shows a change in full: 200 samples, one each 10 ms (firmware: filter.rs)."""

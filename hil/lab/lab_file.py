@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.lab import Lab
-from hil.lab.lab_mistakes import invalid, not_toml, wrong
 from hil.lab.toml_depth import DEEPEST, first_too_deep
 from hil.lab.trusted_path import obeys_nobody_else
 from hil.regular_file import open_regular
@@ -73,12 +72,16 @@ def parse_lab(file: Path, text: str) -> Lab:
         text: All of it.
     """
     if (line := first_too_deep(text)) is not None:
+        from hil.lab.lab_mistakes import wrong  # noqa: PLC0415 - only for a wrong file
+
         raise wrong(
             file, line, "a key of too many parts", f"at most {DEEPEST} are known", "see docs/lab-file.md"
         )
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        from hil.lab.lab_mistakes import not_toml  # noqa: PLC0415 - only for a wrong file
+
         raise not_toml(file, text, error) from error
     except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
         why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -90,6 +93,8 @@ def parse_lab(file: Path, text: str) -> Lab:
     try:
         places = LabContent.model_validate(content).place
     except ValidationError as error:
+        from hil.lab.lab_mistakes import invalid  # noqa: PLC0415 - the same
+
         raise invalid(file, text, error.errors()) from error
     lab = Lab(file, places)
     _check_serials(file, text, lab)
@@ -162,6 +167,8 @@ def _text(file: Path) -> str:
         return read.decode("utf-8-sig")  # an editor's byte order mark is no mistake
     except UnicodeDecodeError as error:
         line = read.count(b"\n", 0, error.start) + 1
+        from hil.lab.lab_mistakes import wrong  # noqa: PLC0415 - the same
+
         raise wrong(file, line, "the text is not UTF-8", "TOML is", "save it as UTF-8") from error
 
 
@@ -172,6 +179,8 @@ def _check_serials(file: Path, text: str, lab: Lab) -> None:
     for name, place in lab.places.items():
         other = owners.setdefault(place.serial, name)
         if other != name:
+            from hil.lab.lab_mistakes import wrong  # noqa: PLC0415 - the same
+
             raise wrong(
                 file,
                 line_of(text, ("place", name, "serial")),

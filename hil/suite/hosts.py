@@ -17,8 +17,6 @@ from hil.lab.lab import Lab
 from hil.lab.safe import this_host
 from hil.lab.safety import Safety
 from hil.lab.stick_sockets import StickSockets
-from hil.sim.control_client import ControlClient
-from hil.sim.process import SimulatorProcess
 from hil.suite.far_host import FarHost
 from hil.suite.options import Where
 from hil.suite.place_facts import PlaceFacts
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.wiring import Wiring
+    from hil.sim.process import SimulatorProcess
     from hil.suite.far_host import Sharing
     from hil.suite.options import BoardsOption
     from hil.suite.wishes import Wish
@@ -191,6 +190,8 @@ class Hosts:
 
     def _ready_line(self) -> dict[str, Any]:
         if self._ready is None and self._boards.where is Where.RUNNING:
+            from hil.sim.control_client import ControlClient  # noqa: PLC0415 - boards on USB do without
+
             with ControlClient(self._boards.number) as client:
                 self._ready = client.hello()
         if self._ready is None:
@@ -209,6 +210,8 @@ def start_boards(number: int) -> SimulatorProcess:
     Raises:
         SimulatorError: They did not start.
     """
+    from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - the same
+
     return SimulatorProcess(boards=number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from hil.cli.everywhere import commands_below
 from hil.cli.main import cli, run
+from hil.dutlink.waiting import until
 from hil.sim import fault_desk
 from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
@@ -83,7 +85,7 @@ def test_flash_tells_that_the_dut_lost_its_stick_and_power_on_that_it_was_on(
 ) -> None:
     build_image(tmp_path / "next.img", "next", 8 << 20)
     run(["power", "force-on"])
-    capsys.readouterr()
+    until(lambda: draws_current(capsys), 60)
 
     run(["flash", str(tmp_path / "next.img")])
     flashed = capsys.readouterr().out
@@ -93,6 +95,13 @@ def test_flash_tells_that_the_dut_lost_its_stick_and_power_on_that_it_was_on(
 
     assert "hil power cycle boots it again" in flashed
     assert switched == "The DUT of rack-3 was on already; hil power cycle boots it again.\n"
+
+
+def draws_current(capsys: pytest.CaptureFixture[str]) -> bool:
+    """The meter averages over the last two seconds."""
+    capsys.readouterr()
+    run(["--json", "power", "read"])
+    return bool(json.loads(capsys.readouterr().out)["amps"] > 0.1)
 
 
 @pytest.mark.usefixtures("board")

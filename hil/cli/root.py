@@ -1,0 +1,46 @@
+"""The command `hil` itself: it imports a command when that is typed, so that each pays for itself alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from hil.cli.everywhere import equip
+from hil.cli.examples import SHORT
+from hil.cli.nouns import Nouns
+
+__all__ = ["COMMANDS", "Root"]
+
+COMMANDS: Final = tuple(sorted(path.split()[1] for path in SHORT if path.count(" ") == 1))
+"""Each is the command of that name in the module of that name."""
+
+
+class Root(Nouns):
+    """Click's group, whose commands are in modules of their own."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **options)
+        equip(self, "hil")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands, none of which is imported for it, and options."""
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=SHORT[f"hil {name}"]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Return their names; none is imported for it."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Return a command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            command: click.Command = getattr(import_module(f"hil.cli.{cmd_name}"), cmd_name)
+            self.add_command(command, cmd_name)
+            equip(command, f"hil {cmd_name}")
+        return self.commands[cmd_name]

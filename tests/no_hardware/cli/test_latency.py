@@ -1,0 +1,65 @@
+"""A command starts fast, because it imports only what it needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BASE = [sys.executable, "-c", "import usb.core, click"]
+HIL = [sys.executable, "-m", "hil.cli.main"]
+LOADED = "import sys; from hil.cli.main import run; run({}); print(*sorted(sys.modules), file=sys.stderr)"
+HEAVY = {"pytest", "jinja2", "pydantic", "tomlkit", "tqdm", "lz4", "hil.lab.guard", "hil.sim.simulator"}
+DRIVER = {"usb.core", "hil.dutlink.board", "hil.dutlink.console", "hil.dutlink.storage"}
+
+
+@pytest.fixture(scope="module")
+def boards() -> Iterator[str]:
+    with SimulatorProcess(boards=1) as process:
+        yield f"sim@{process.control.port}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "unneeded"),
+    [
+        (["power", "read"], HEAVY | {"hil.dutlink.console", "hil.dutlink.storage"}),
+        (["--help"], HEAVY | DRIVER | {"hil.cli.power"}),
+        (["power", "--help"], HEAVY | DRIVER | {"hil.cli.console"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(typed: list[str], unneeded: set[str], boards: str) -> None:
+    command = [sys.executable, "-c", LOADED.format(typed)]
+    ran = subprocess.run(
+        command, env={**os.environ, "HIL_BOARDS": boards}, capture_output=True, text=True, check=True
+    )
+
+    assert unneeded & set(ran.stderr.split()) == set()
+
+
+@pytest.mark.thorough
+def test_reading_the_meter_costs_little_more_than_its_libraries(
+    boards: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", boards)
+    costs = [(cpu_s([*HIL, "power", "read"]), cpu_s([*HIL, "--help"]), cpu_s(BASE)) for _ in range(7)]
+
+    read_s, help_s, base_s = (min(column) for column in zip(*costs, strict=True))
+    assert read_s < 2.7 * base_s, "the client of simulated boards included"
+    assert help_s < 1.7 * base_s
+
+
+def cpu_s(command: list[str]) -> float:
+    """Return the processor time of a command, which others on the machine do not change much."""
+    files = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=files)
+    _, status, used = os.wait4(pid, 0)
+    assert status == 0
+    return used.ru_utime + used.ru_stime
