@@ -13,6 +13,7 @@
     |   |-- BoardTimeoutError        it did not answer in time (also a TimeoutError)
     |   |-- TransferError            a line error on the way
     |   |-- BoardReplyError          it answered what no firmware says
+    |   |-- TwinBoardsError          another board on the bus has its serial number; neither is used
     |   |-- BoardUnsafeError         it answers and cannot be made safe: its DUT may have power
     |   `-- FirmwareTooOldError
     |-- SettingError                 a value the board would cut or misread (also a ValueError)

@@ -316,7 +316,7 @@ def test_a_console_that_went_away_is_told_to_who_asks(opened: Console, other_end
 
 
 def test_what_is_shown_of_the_dut_in_an_error_is_plain(opened: Console, other_end: FakeTty) -> None:
-    other_end.say(b"\x1b]0;evil\x07\x1b[2Jlogged \x1b[31min\x1b[0m\r\n\xff")
+    other_end.say(b"\x1b]0;evil\x07\x1b[2Jlogged \x1b[31min\x1b[0m\xff")
     until(lambda: len(opened.transcript) > 30, 5)
 
     with pytest.raises(errors.ExpectError) as caught:
