@@ -160,6 +160,7 @@ def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answe
     stick_remove [after_bytes=0]
     stick_late seconds=S        come late
     stick_missing               do not come
+    stick_model [told=TEXT]     be another model
     \b
     hil sim fault 5a1c0e01 unplug
     hil sim fault 5a1c0e01 hang on=false

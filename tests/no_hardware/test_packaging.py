@@ -81,7 +81,8 @@ def second_repository(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def documented_test() -> str:
     """The example of docs/second-repository.md."""
     page = ROOT.joinpath("docs", "second-repository.md").read_text(encoding="utf-8")
-    block = page.partition("```python\n")[2].partition("```")[0]
+    block = page.partition("```python\n   def test")[2].partition("```")[0]
+    block = f"   def test{block}"
     return "\n".join(line.removeprefix("   ") for line in block.splitlines()) + "\n"
 
 

@@ -226,8 +226,10 @@ def test_doctest_that_gets_a_board_is_a_hardware_test(run_suite: RunSuite, pytes
 
 
 @pytest.mark.thorough
-def test_two_copies_of_the_conftest_are_one_run(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
-    text = pytester.path.joinpath("conftest.py").read_text(encoding="utf-8")
+def test_two_copies_of_the_conftest_are_one_run(
+    run_suite: RunSuite, pytester: pytest.Pytester, pytestconfig: pytest.Config
+) -> None:
+    text = pytestconfig.rootpath.joinpath("hil", "plugin.py").read_text(encoding="utf-8")  # as it was
     for name in ("a", "b"):
         pytester.mkdir(name)
         pytester.path.joinpath(name, "conftest.py").write_text(text, encoding="utf-8")

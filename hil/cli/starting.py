@@ -1,0 +1,133 @@
+"""The files of a new repository of tests, which `hil init` writes."""
+
+from __future__ import annotations
+
+import configparser
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write_repository"]
+
+_CONFTEST = '''"""Options, markers and fixtures of hil."""
+
+pytest_plugins = ["hil.plugin"]
+'''
+
+_PYTEST_INI = """\
+[pytest]
+testpaths = tests
+addopts = --strict-markers --strict-config
+timeout = 120
+"""
+
+_FIRST_TEST = '''"""My first test on a board."""
+
+from hil.dutlink.console import Console
+from hil.dutlink.power import Power
+from hil.dutlink.storage import Storage
+
+
+def test_dut_wakes_up(power: Power, storage: Storage, console: Console) -> None:
+    """After power on, the DUT says something within 30 s and draws less than 2 A."""
+    storage.dut()
+    power.cycle()
+
+    console.expect(r"[\\w ]{5,}", timeout_s=30)
+
+    assert power.read().amps < 2.0
+'''
+
+_NOXFILE = '''"""What can be run: one session, one command. What follows `--` goes to pytest."""
+
+import nox
+
+nox.options.sessions = ["sim"]
+HIL = "{requirement}"  # how this environment got it
+
+
+@nox.session
+def sim(session: nox.Session) -> None:
+    """Run every test on two simulated boards, in parallel."""
+    session.install(HIL)
+    session.run("pytest", "--hil-boards", "sim:2", "--hil-require", "-n", "2", *session.posargs)
+
+
+@nox.session
+def hil(session: nox.Session) -> None:
+    """Run every test on the boards of this host."""
+    session.install(HIL)
+    session.run("pytest", *session.posargs)
+'''
+
+_WORKFLOW = """\
+# Every test on simulated boards, for each push; docs/nightly.md of hil has the night on real ones.
+name: hil
+on: [push, pull_request]
+jobs:
+  sim:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v6
+      - uses: actions/setup-python@v6
+        with:
+          python-version: "3.13"
+      - run: python -m pip install --quiet nox
+      - run: nox -s sim -- --hil-report report
+      - uses: actions/upload-artifact@v7
+        if: always()
+        with:
+          name: report
+          path: report/
+"""
+
+FILES: Final = {
+    "conftest.py": _CONFTEST,
+    "pytest.ini": _PYTEST_INI,
+    "tests/test_first.py": _FIRST_TEST,
+    "noxfile.py": _NOXFILE,
+    ".github/workflows/hil.yml": _WORKFLOW,
+}
+
+
+def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[str, str]]:
+    """Write the files that are not there yet.
+
+    Args:
+        folder: The repository; made if it is not there.
+        requirement: What pip installs to have hil.
+
+    Returns:
+        The names of those that were written; of the others, why they were not.
+    """
+    written, kept = [], {}
+    for name, text in FILES.items():
+        path = folder / name
+        if path.exists():
+            kept[name] = "it is there already"
+        elif name == "pytest.ini" and (file := _settings_of_pytest(folder)):
+            kept[name] = f"{file} has pytest's settings"
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file_of_it:
+                file_of_it.write(text.replace("{requirement}", requirement))
+            written.append(name)
+    return written, kept
+
+
+def _settings_of_pytest(folder: Path) -> str:
+    """Return the file in which pytest finds its settings, and which pytest.ini would hide; empty: none."""
+    for name in ("pytest.toml", ".pytest.toml", ".pytest.ini"):
+        if (folder / name).exists():
+            return name
+    pyproject = folder / "pyproject.toml"
+    if pyproject.exists() and "pytest" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {}):
+        return pyproject.name
+    for name, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(folder / name, encoding="utf-8")
+        if parser.has_section(section):
+            return name
+    return ""

@@ -1,0 +1,70 @@
+"""`hil init`: a repository of tests that runs as it stands, and in which nothing is written over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.cli.main import run
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[3]
+FILES = ["conftest.py", "pytest.ini", "tests/test_first.py", "noxfile.py", ".github/workflows/hil.yml"]
+
+
+def test_init_writes_a_repository_whose_test_passes_on_a_simulated_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["init", str(tmp_path / "product")])
+
+    said = capsys.readouterr().out
+    assert (status, [name for name in FILES if not (tmp_path / "product" / name).is_file()]) == (0, [])
+    assert said.splitlines()[-1] == f"Next: cd {tmp_path / 'product'} && pytest --hil-boards sim:1"
+    (tmp_path / "product" / "evidence").mkdir()
+    ran = pytest_in(tmp_path / "product", "evidence", "tests", "--hil-boards=sim:1", "-v")
+    assert "tests/test_first.py::test_dut_wakes_up PASSED" in ran, ran
+
+
+def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "conftest.py").write_text("# mine\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+
+    run(["--json", "init", str(tmp_path)])
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["kept"] == {
+        "conftest.py": "it is there already",
+        "pytest.ini": "pyproject.toml has pytest's settings",
+    }
+    assert (tmp_path / "conftest.py").read_text() == "# mine\n"
+    assert not (tmp_path / "pytest.ini").exists()
+
+
+def test_init_of_a_folder_and_a_command_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["init", "pytest", "--", "-x"])
+
+    assert (status, "try: hil init -- pytest -x" in capsys.readouterr().err) == (2, True)
+
+
+def test_a_copied_conftest_of_before_goes_on_working(tmp_path: Path) -> None:
+    copied = (ROOT / "hil" / "plugin.py").read_text(encoding="utf-8")  # what it was, word for word
+    (tmp_path / "conftest.py").write_text(copied, encoding="utf-8")
+    (tmp_path / "test_it.py").write_text("def test_it(power): assert power.read().amps < 9\n")
+
+    assert "1 passed" in pytest_in(tmp_path, "--hil-boards=sim:1")
+
+
+def pytest_in(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    environment["PYTHONPATH"] = str(ROOT)
+    ran = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    return ran.stdout + ran.stderr
