@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["INSIDER", "OUTSIDER", "add_users", "rule_installed"]
+__all__ = ["INSIDER", "OUTSIDER", "add_users", "apply_rules", "rule_installed"]
 
 INSIDER = "insider"
 """A user in the group of our udev rule."""
@@ -34,15 +34,16 @@ def add_users() -> None:
 def rule_installed(rule: Path) -> Iterator[None]:
     """Have a rule, applied the way its own first lines say; a node keeps the group until it is replugged."""
     installed = Path(shutil.copy(rule, _RULES))
-    _apply()
+    apply_rules()
     try:
         yield
     finally:
         installed.unlink()
-        _apply()
+        apply_rules()
 
 
-def _apply() -> None:
+def apply_rules() -> None:
+    """Have udev read its rules, and apply them to what is there."""
     subprocess.run(["udevadm", "control", "--reload"], check=True)
     subprocess.run(["udevadm", "trigger"], check=True)
     subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)
