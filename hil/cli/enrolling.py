@@ -23,6 +23,7 @@ from hil.lab.lease import hold
 from hil.lab.meant import serial_meant
 from hil.lab.safety import Safety
 from hil.lab.settled import last_used_s, wait_until_settled
+from hil.lab.udev_rule import INSTALL_RULE, unopened_sticks
 
 if TYPE_CHECKING:
     from hil.cli.one_board import Asked
@@ -79,6 +80,8 @@ class Enrolling:
         boards = [*self._unusable(), *(self._one(serial) for serial in self._serials())]
         diff = self._edit.diff
         written = self._write(diff)
+        if self._host.sys == Path("/sys"):
+            _tell_of_unopened()
         answer = {"file": str(self._edit.file), "written": written, "diff": diff, "boards": boards}
         context = click.get_current_context()
         store = "would store" if self._wishes.dry_run else "stored"
@@ -204,6 +207,14 @@ class Enrolling:
 
 def _tell(line: str) -> None:
     click.echo(line, err=True)
+
+
+def _tell_of_unopened() -> None:
+    """Say what opens the sticks that were found, where this machine's rule does not do that yet."""
+    if sticks := unopened_sticks():
+        _tell(
+            f"the sticks at {', '.join(map(str, sticks))} are root's: {INSTALL_RULE} opens them to the group"
+        )
 
 
 def _summary(answer: dict[str, Any], store: str) -> list[str]:

@@ -23,7 +23,7 @@ BOARD_GROUP: Final = "plugdev"
 
 INSTALL_RULE: Final = 'sudo "$(command -v hil)" udev --install'
 
-_NOT_OF_THE_RULE = frozenset({"root", "disk"})
+_OF_ALL_DISKS = "disk"
 
 
 class Denial(NamedTuple):
@@ -40,6 +40,11 @@ def why_denied(node: Path | None) -> Denial:
         node: The device node; None where it is not known.
     """
     group = _group_of(node) if node is not None else None
+    if group is not None and group.gr_name == _OF_ALL_DISKS:
+        return Denial(
+            f"{node} is for root and the group {_OF_ALL_DISKS}, which opens every disk",
+            f"{INSTALL_RULE} opens this stick alone, by its USB socket; then again",
+        )
     if group is None:
         return Denial(
             "no permission to open it",
@@ -63,14 +68,14 @@ def why_denied(node: Path | None) -> Denial:
 
 
 def _group_of(node: Path) -> grp.struct_group | None:
-    """Return the group that a rule gave to a node and that may use it; None if no rule did."""
+    """Return the group that may use a node beside root; None if there is none."""
     try:
         facts = node.stat()
         group = grp.getgrgid(facts.st_gid)
     except (OSError, KeyError):
         return None
     may_use = facts.st_mode & stat.S_IRGRP and facts.st_mode & stat.S_IWGRP
-    return group if may_use and group.gr_name not in _NOT_OF_THE_RULE else None
+    return group if may_use and group.gr_gid != 0 else None
 
 
 def _user() -> str:

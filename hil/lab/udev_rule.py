@@ -29,6 +29,7 @@ __all__ = [
     "is_this_version",
     "known_sticks",
     "rule_text",
+    "unopened_sticks",
 ]
 
 RULE_NAME = "60-dutlink.rules"
@@ -128,6 +129,16 @@ def known_sticks(
     seen = [StickPlace(serial, socket, path) for serial, socket, path in places if path]
     before = [one for one in _sticks_in(installed) if one.board not in known]
     return sorted([*before, *seen], key=lambda one: one.board)
+
+
+def unopened_sticks(
+    sys: Path = Path("/sys"),
+    folder: Path | None = None,
+    installed: Path = Path("/", _FOLDER, RULE_NAME),
+) -> list[StickPlace]:
+    """Return the known sticks that the installed rule does not open; arguments as those of `known_sticks`."""
+    opened = _sticks_in(installed)
+    return [stick for stick in known_sticks(sys, folder, installed) if stick not in opened]
 
 
 def _sticks_in(file: Path) -> list[StickPlace]:

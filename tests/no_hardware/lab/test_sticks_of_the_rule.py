@@ -10,7 +10,7 @@ import pytest
 
 from hil.dutlink.sockets import Learned, StickNames
 from hil.lab.stick_sockets import StickSockets
-from hil.lab.udev_rule import install_rule, is_this_version, known_sticks, rule_text
+from hil.lab.udev_rule import install_rule, is_this_version, known_sticks, rule_text, unopened_sticks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +124,19 @@ def test_a_stick_that_was_learned_elsewhere_takes_the_place_of_its_old_socket(
     learn(locks, BOARD, "2-4")
 
     assert [stick.socket for stick in known_sticks(sys, locks, file)] == ["2-4"]
+
+
+def test_a_stick_is_unopened_until_the_rule_is_installed_again(
+    sys: Path, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = install_rule(tmp_path, known_sticks(sys, locks)).rule
+    learn(locks, BOARD, "2-1.3")
+    before = unopened_sticks(sys, locks, file)
+
+    install_rule(tmp_path, known_sticks(sys, locks, file))
+
+    assert ([stick.socket for stick in before], unopened_sticks(sys, locks, file)) == (["2-1.3"], [])
 
 
 def test_a_rule_that_opens_sticks_is_this_version_s(sys: Path, locks: Path) -> None:
