@@ -115,7 +115,7 @@ def test_the_doctor_says_what_udev_makes_of_the_rule(
 
     said, _ = hil("doctor", "--quick", "--board", serial, folder=folder).communicate(timeout=LIMIT_S)
 
-    (found,) = [one for one in json.loads(said) if one["check"] == "udev rule"]
+    (found,) = [one for one in json.loads(said)["findings"] if one["check"] == "udev rule"]
     assert (found["outcome"], found["says"]) == ("ok", f"udev applies {rules}")
 
 
