@@ -11,7 +11,7 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
-from hil.lab.board_record import read_record
+from hil.lab.board_record import BoardState, read_record
 from hil.lab.lease import hold, holder_of, spoilt_lock
 from hil.lab.lock_file import lock_folder
 
@@ -141,9 +141,9 @@ class BoardList:
 
     def _read_record(self, row: BoardRow, serial: str) -> None:
         record = read_record(lock_folder(), serial)
-        row.safe = not record.needs_safety
+        row.safe = None if record.state is BoardState.UNKNOWN else not record.needs_safety
         row.position = _position(record, self._lab.wiring_of(serial).stick)
-        if record.needs_safety:
+        if row.safe is False:
             cause = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
             row.add_trouble("not left safe", record.trouble or cause)
 

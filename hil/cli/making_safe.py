@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["MakingSafe"]
 
 _MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
+_WHAT_IS_LEFT = {
+    BoardState.IN_USE: "left in use",
+    BoardState.PENDING: "could not be made safe",
+    BoardState.UNKNOWN: "nothing is known of it",
+}
 _HARMLESS = ("safe", "absent", "left alone")
 
 
@@ -116,7 +121,9 @@ class MakingSafe:
             ) as lease:
                 if not lease.record().needs_safety:
                     return _row(board, "safe", None, "its record says so: nothing was done")
-                event = make_safe_now(lease, self._lab.safety_of(board, self._safety))
+                safety = self._lab.safety_of(board, self._safety)
+                unknown = lease.record().state is BoardState.UNKNOWN and safety.can_glance
+                event = make_safe_now(lease, safety.at_a_glance() if unknown else safety)
         except BoardBusyError as error:
             return _row(board, "busy", None, error.why)
         if event.amps is None:
@@ -212,7 +219,7 @@ def _left_unsafe() -> list[tuple[str, str]]:
     for serial in known_boards(folder):
         record = read_record(folder, serial)
         if record.needs_safety and not _is_held(folder, serial):  # a run that goes on, on other boards
-            what = "left in use" if record.state is BoardState.IN_USE else "could not be made safe"
+            what = _WHAT_IS_LEFT[record.state]
             unsafe.append((serial, f"{record.trouble or what}; its next holder makes it safe"))
     return unsafe
 

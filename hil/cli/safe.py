@@ -31,7 +31,7 @@ __all__ = ["safe"]
 @click.option(
     "--if-unsafe",
     is_flag=True,
-    help="Only if its record says that it was not left safe; for the unit that udev starts.",
+    help="Only if it is not on record as left safe; for the unit that udev starts.",
 )
 @wait_option("How long to wait, altogether, for boards that somebody holds.")
 @boards_option

@@ -152,6 +152,7 @@ def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answe
     drop every=N                lose every Nth console byte
     sag [volts=4.5]             supply too little
     hang_in_boot                stop in the middle of a boot
+    stays_on                    leave the DUT with power when it is switched off
     serial told=TEXT            say another serial number, when plugged in again
     stick_error [after_bytes=0] refuse to write
     stick_flip every=N          change what is written

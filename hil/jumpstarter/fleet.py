@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import UnavailableError
+from hil.errors import UnavailableError, UsageError
 from hil.jumpstarter.search import Search
 from hil.jumpstarter.target import Lent
 
@@ -102,7 +102,7 @@ def useful(search: Search, wishes: Sequence[Wish], workers: int) -> list[Found]:
         if not any(wish.fits(one.card) for one in chosen):
             try:
                 chosen.append(search.find(wish, waits=False))
-            except UnavailableError:
+            except (UnavailableError, UsageError):
                 continue  # a test of that wish looks for itself, waits for what others have, and says why
     rest = [one for one in search.found if one not in chosen and _is_wanted(one, wishes)]
     return chosen + rest[: max(0, workers - len(chosen))]

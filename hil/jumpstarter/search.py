@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from hil.errors import BoardAbsentError, UnavailableError
+from hil.errors import BoardAbsentError, UnavailableError, UsageError
 from hil.jumpstarter.leased import LeasedRoad, LeaseRoad
+from hil.suite.misspelt import KnownWords
 from hil.suite.wishes import BoardCard
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Search:
 
         Raises:
             BoardAbsentError: There are none.
+            UsageError: The same, and a word of the wish is misspelt.
         """
         desk = LeaseRoad("the controller", self._target.client, "")
         try:
@@ -125,9 +127,15 @@ class Search:
         if every and every <= known:
             raise self._nothing_suits(wish, known)
 
-    def _nothing_suits(self, wish: Wish, known: set[str]) -> BoardAbsentError:
+    def _nothing_suits(self, wish: Wish, known: set[str]) -> BoardAbsentError | UsageError:
+        """Return why no exporter suits: a word is misspelt if all have told theirs, and none knows it."""
+        seen = {one.road.leasing.exporter for one in self.found}
+        words = KnownWords.of((one.card for one in self.found), certain=known <= seen)
+        mistake = (words | KnownWords.of_lab(self._lab)).mistake(wish)
+        if mistake is not None:
+            return mistake
         there = ", ".join(str(one.card) for one in self.found)
-        others = ", ".join(sorted(known - {one.road.leasing.exporter for one in self.found}))
+        others = ", ".join(sorted(known - seen))
         whys = (
             self._lab.missing(wish.board),
             there and f"there is {there}",

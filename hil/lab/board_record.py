@@ -4,8 +4,8 @@ One file beside each lock. It holds one page, so that one write replaces it and 
 the old record or the new one. Only the holder of the board's lock writes.
 
 Any user of the folder may spoil a record. One that cannot be read, or does not mean what records mean, says
-"not known to be safe" and what is wrong with its file: the board is made safe before it is used. Keys that
-another version added are ignored.
+"not known to be safe" and what is wrong with its file: the board is made safe before it is used. Nothing is
+known of a board without a record. Keys that another version added are ignored.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class BoardState(enum.StrEnum):
     """A process uses it. If no process holds it, the holder and its guard died, and the DUT may be on."""
     PENDING = "pending"
     """It could not be made safe; that is done first when it is held again."""
+    UNKNOWN = "not known"
+    """There is no record: the host started since, or the folder was removed. Its DUT may be on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class SafetyEvent:
         silent: It failed because the board, though plugged in, did not answer: it may yet, after a long
             power sequence.
         faulty: It failed although the board answered: it refused, or its DUT still drew current.
+        was_on: The DUT drew current before.
     """
 
     what: str
@@ -86,15 +89,16 @@ class SafetyEvent:
     when: str
     silent: bool = False
     faulty: bool = False
+    was_on: bool = False
 
     def __str__(self) -> str:
         measured = "" if self.amps is None else f", {self.amps:.2f} A measured"
         return f"{self.what} by {self.by} at {self.when}{measured}: {self.why}"
 
     @classmethod
-    def made_safe(cls, why: str, by: str, amps: float | None) -> Self:
+    def made_safe(cls, why: str, by: str, amps: float | None, *, was_on: bool = False) -> Self:
         """It worked, just now."""
-        return cls("made safe", cut(why[:WHY_SIZE], WHY_BYTES), by, amps, now())
+        return cls("made safe", cut(why[:WHY_SIZE], WHY_BYTES), by, amps, now(), was_on=was_on)
 
     @classmethod
     def failed(cls, why: str, by: str, *, silent: bool = False, faulty: bool = False) -> Self:
@@ -113,7 +117,7 @@ class SafetyEvent:
         amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
         if not isinstance(silent, bool) or not isinstance(faulty, bool) or not _is_reading(amps):
             raise TypeError("an event's values are of other types")
-        return cls(amps=amps, silent=silent, faulty=faulty, **words)
+        return cls(words["what"], words["why"], words["by"], amps, words["when"], silent, faulty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class BoardRecord:
         trouble: What is wrong with the file and what mends it, where it cannot be trusted; never written.
     """
 
-    state: BoardState = BoardState.SAFE
+    state: BoardState = BoardState.UNKNOWN
     holder: Holder | None = None
     events: tuple[SafetyEvent, ...] = ()
     position: str = ""
@@ -137,7 +141,7 @@ class BoardRecord:
 
     @property
     def needs_safety(self) -> bool:
-        """Whether it must be made safe before it is used."""
+        """Whether it must be made safe before it is used, as it is not known to be."""
         return self.state is not BoardState.SAFE
 
     def used_by(self, holder: Holder) -> Self:
@@ -214,7 +218,7 @@ def read_record(folder: Path, serial: str) -> BoardRecord:
     try:
         record = BoardRecord.from_json(read_shared(path, RECORD_BYTES))
     except FileNotFoundError:
-        return BoardRecord()  # a board that was never held
+        return BoardRecord()
     except SpoiltFileError as error:
         return BoardRecord(BoardState.PENDING, trouble=f"{error.what}: {error.why}; {error.remedy}")
     if not record.trouble:

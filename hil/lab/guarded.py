@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Never, Self
 
 from hil.errors import BoardLostError, BoardUnsafeError, GuardError, SpoiltFileError
 from hil.forked_child import forget_on_fork
@@ -41,14 +42,15 @@ class GuardedLease:
     Attributes:
         serial: The board.
         found: Its record when the lease began: its last holder, and what the guard did or could not do.
-        made_safe: What was done before it was handed out; None: it had been left safe.
+        made_safe: What was done before it was handed out; None: it had been left safe, or nothing was
+            known of it and its DUT was off.
         on_guard_lost: Called, in another thread, when the guard ended and no other can be started: the holder
             must use the board no more. After that the board is made safe by this process.
     """
 
     def __init__(self, lease: Lease, guard: Guard | None, found: BoardRecord) -> None:
         self.serial = lease.serial
-        self.found = found
+        self.found = self._known = found
         self.made_safe: SafetyEvent | None = None
         self.on_guard_lost: Callable[[GuardError], None] = lambda _error: None
         self._lease = lease
@@ -244,20 +246,44 @@ class GuardedLease:
         event = attempt(safety, self.serial, why=_why(self.found, self._lease.ended_guards), by="next holder")
         done = read_record(self._folder, self.serial).with_event(event)
         if done.state is BoardState.PENDING:
-            self._end(lambda _record: done)
-            kind, first = (
-                (BoardUnsafeError, "look at the board and what it powers")
-                if event.faulty
-                else (BoardLostError, "plug it in")
-            )
-            raise kind(
-                f"board {self.serial} was not left safe and cannot be made safe",
-                why=event.why,
-                remedy=f"{first}, then: hil safe {self.serial}",
-                serial=self.serial,
-            )
-        self.made_safe = event
+            self._refuse(done, event)
+        self.made_safe, self._known = event, done
         write_record(self._folder, self.serial, done.used_by(self.holder))
+
+    def find_out(self, safety: Safety) -> None:
+        """Make a board safe of which nothing is known.
+
+        A board that cannot be reached stays unknown: whoever opens it next is told why.
+
+        Raises:
+            BoardLostError, BoardUnsafeError: As `bring_to_safety` does.
+        """
+        event = attempt(safety.at_a_glance(), self.serial, why=_why(self.found), by="next holder")
+        done = self.found.with_event(event)
+        if done.state is BoardState.PENDING and (event.silent or event.faulty):
+            self._refuse(done, event)
+        if done.state is BoardState.SAFE:
+            self._known = done if event.was_on else replace(self.found, state=BoardState.SAFE)
+            self.made_safe = event if event.was_on else None
+            write_record(self._folder, self.serial, self._known.used_by(self.holder))
+
+    def _refuse(self, done: BoardRecord, event: SafetyEvent) -> Never:
+        self._end(lambda _record: done)
+        kind, first = (
+            (BoardUnsafeError, "look at the board and what it powers")
+            if event.faulty
+            else (BoardLostError, "plug it in")
+        )
+        raise kind(
+            f"board {self.serial} was not left safe and cannot be made safe",
+            why=event.why,
+            remedy=f"{first}, then: hil safe {self.serial}",
+            serial=self.serial,
+        )
+
+    def release_unused(self) -> None:
+        """Give back a board that could not be opened: what is known of it is what was known before."""
+        self._end(lambda _record: self._known)
 
     def _end(self, change: Callable[[BoardRecord], BoardRecord]) -> None:
         guard, self._guard = self._guard, None
@@ -304,7 +330,9 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
     except BaseException:
         guarded.give_back_untouched(guard)
         raise
-    if found.needs_safety:
+    if found.state is BoardState.UNKNOWN and safety.can_glance:
+        guarded.find_out(safety)
+    elif found.needs_safety and found.state is not BoardState.UNKNOWN:
         guarded.bring_to_safety(safety.once() if hurry else safety)
     return guarded
 
@@ -339,4 +367,6 @@ def _why(found: BoardRecord, ended_guards: tuple[int, ...] = ()) -> str:
         return f"{name} and its guard ended without giving it back"
     if found.state is BoardState.PENDING:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
+    if found.state is BoardState.UNKNOWN:
+        return "nothing is known of it, as it has no record on this host"
     return "asked for"

@@ -11,9 +11,11 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
+from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
-from hil.dutlink.waiting import hold
+from hil.dutlink.waiting import hold, until
+from hil.errors import BoardUnsafeError
 from hil.lab.safety import FORCE_OFF, HERE, LEAVE, OFF, MadeSafe, Safety, resolve
 from hil.lab.stick_sockets import StickSockets
 
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["bring_to_safety", "host_of", "make_safe", "this_host"]
+__all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe", "this_host"]
 
 MEASURED_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.05
+CLEAR_FALL = 0.1
+"""A mean over two seconds falls by so much within 0.2 s of force-off."""
 
 
-def make_safe(
+def make_safe(  # noqa: PLR0913 - by keyword, as plain data
     serial: str,
     *,
     policy: str = FORCE_OFF,
     host: Mapping[str, Any] | None = None,
     offset_amps: float = 0.0,
     answer_s: float = ANSWER_LIMIT_S,
+    glance: bool = False,
 ) -> MadeSafe:
     """Make a board safe, and return what its DUT draws afterwards, and what else is to be told.
 
@@ -45,17 +51,48 @@ def make_safe(
             None: this host's USB.
         offset_amps: What the board's meter shows when nothing is drawn.
         answer_s: How long it may be silent, in seconds: it may be working through a power sequence.
+        glance: Do only what takes no time where the DUT drew nothing in the last seconds.
 
     Raises:
         UnavailableError: It cannot be reached.
         BoardFaultError: It did not do it, or its DUT still draws current.
     """
     with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
+        before = board.power.read().amps
+        was_on = abs(before - offset_amps) > OFF_AMPS
+        if glance and not was_on:
+            bring_to_safety(board, FORCE_OFF if policy == OFF else policy)
+            return MadeSafe(before)
         bring_to_safety(board, policy)
         hold(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
         user = board.storage.taken_from
-        return MadeSafe(amps, f"the stick was taken away although {user}" if user else "")
+        return MadeSafe(amps, f"the stick was taken away although {user}" if user else "", was_on)
+
+
+def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
+    """Return once the meter agrees that a DUT that was just forced off draws nothing.
+
+    At once if it drew nothing in the last two seconds. The reading is their mean, so one that falls agrees.
+
+    Raises:
+        BoardUnsafeError: It still draws: a relay that sticks, or something else that feeds the DUT.
+    """
+    first = board.power.read().amps - offset_amps
+    if abs(first) <= OFF_AMPS:
+        return
+
+    def falls() -> bool:
+        amps = board.power.read().amps - offset_amps
+        return amps <= max(OFF_AMPS, first * (1 - CLEAR_FALL))
+
+    if not until(falls, MEASURED_WITHIN_S, LOOK_EVERY_S):
+        raise BoardUnsafeError(
+            f"board {board.serial}: the DUT is not off",
+            why=f"it draws {board.power.read().amps:.2f} A after force-off",
+            remedy="look at the board's relay, and at what else feeds the DUT",
+            serial=board.serial,
+        )
 
 
 def bring_to_safety(board: Board, policy: str, *, leave_stick: bool = False) -> None:

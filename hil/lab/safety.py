@@ -57,10 +57,12 @@ class MadeSafe(NamedTuple):
     Attributes:
         amps: What the DUT drew afterwards; None: not measured.
         remark: What else is to be told, such as which process lost the stick.
+        was_on: Whether the DUT drew current before.
     """
 
     amps: float | None
     remark: str = ""
+    was_on: bool = False
 
 
 Action: TypeAlias = Callable[..., float | MadeSafe | None]
@@ -110,6 +112,18 @@ class Safety:
         return replace(self, limit_s=0.0, arguments={**self.arguments, **short})
 
     @property
+    def can_glance(self) -> bool:
+        """Whether the action can tell at a glance that there is nothing to make safe."""
+        return self.action == HERE
+
+    def at_a_glance(self) -> Self:
+        """Return the same for one attempt at a board of which nothing is known.
+
+        Where its DUT drew nothing in the last two seconds, the meter is not waited for once more.
+        """
+        return replace(self, limit_s=0.0, arguments={**self.arguments, "glance": True})
+
+    @property
     def leaves_alone(self) -> bool:
         """Whether nothing is to be done."""
         return self.policy == LEAVE
@@ -148,7 +162,8 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
                 break
         else:
             made = done if isinstance(done, MadeSafe) else MadeSafe(done)
-            return SafetyEvent.made_safe("; ".join(filter(None, (why, made.remark))), by, made.amps)
+            told = "; ".join(filter(None, (why, made.remark)))
+            return SafetyEvent.made_safe(told, by, made.amps, was_on=made.was_on)
     return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "SimulatedDut"]
 
-FAULTS: Final = ("hang_in_boot", "sag")
+FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
 """What `SimulatedDut.fault` knows; each ends with `{"on": False}`."""
 
 _ROM_S = 0.1
@@ -43,6 +43,8 @@ class SimulatedDut:
 
     def __init__(self, clock: Clock, rng: Random | None = None) -> None:
         self.hangs_in_boot = False
+        self._stays_on = False
+        self._switched_on = False
         self._clock = clock
         self._rng = rng
         self._board: BoardSide | None = None
@@ -65,7 +67,8 @@ class SimulatedDut:
 
     def supply(self, on: bool) -> None:
         """The supply came, or went; what was on its way out of the UART went with it."""
-        if on == (self._phase is not Phase.OFF):
+        self._switched_on = on
+        if on == (self._phase is not Phase.OFF) or (self._stays_on and not on):
             return
         if not on:
             self._button.release()
@@ -112,7 +115,8 @@ class SimulatedDut:
         """Begin or end a fault; `on` (true unless given) ends either with false.
 
         `hang_in_boot` stops a boot half-way through its log; ending it does not revive a DUT that hangs, a
-        reset does. `sag` takes `volts`, the supply's voltage under load.
+        reset does. `sag` takes `volts`, the supply's voltage under load. With `stays_on` a DUT that has power
+        keeps it although the board switches it off: a relay that sticks, or another supply that feeds it.
 
         Raises:
             ValueError: There is no such fault, or its arguments are not understood.
@@ -123,6 +127,9 @@ class SimulatedDut:
         match name:
             case "hang_in_boot":
                 self.hangs_in_boot = on
+            case "stays_on":
+                self._stays_on = on
+                self.supply(self._switched_on)
             case "sag":
                 self._draw.sag(_volts(arguments) if on else None)
             case _:

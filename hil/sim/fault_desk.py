@@ -155,6 +155,7 @@ _FAULTS: dict[str, _Fault] = {
     "stick_model": _Fault(_stick_model, {"told": "", "empty_slots": 0, "on": True}, _OFF),
     "sag": _Fault(_of_dut("sag"), {"volts": 4.5, "on": True}, _OFF),
     "hang_in_boot": _Fault(_of_dut("hang_in_boot"), _ON, _OFF),
+    "stays_on": _Fault(_of_dut("stays_on"), _ON, _OFF),
 }
 
 FAULT_NAMES = tuple(_FAULTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Protocol
 
-from hil.errors import BoardBusyError, BoardLostError, UnavailableError
+from hil.errors import BoardBusyError, BoardLostError, UnavailableError, UsageError
 from hil.lab.safety import Safety
 from hil.suite.wishes import ANY_BOARD
 
@@ -87,7 +87,7 @@ class FarHost:
         self._sharing = sharing
         self._lab = lab
         self._board: FarBoard | None = None
-        self._refused: dict[Wish, UnavailableError] = {}
+        self._refused: dict[Wish, UnavailableError | UsageError] = {}
         self.is_extra = False
 
     def host(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> Host:
@@ -155,7 +155,7 @@ class FarHost:
                 self._tell,
             )
             board: FarBoard = reach(*asked, wish=wish, lab=self._lab)
-        except UnavailableError as error:
+        except (UnavailableError, UsageError) as error:
             if serial is None and not isinstance(error, BoardLostError):
                 self._refused[wish] = error
             if isinstance(error, BoardBusyError):

@@ -26,6 +26,7 @@ from hil.errors import (
 from hil.lab.borrowed import refuse_what_is_borrowed
 from hil.lab.guarded import under_guard
 from hil.lab.lease import hold_any
+from hil.lab.safe import confirm_off
 from hil.lab.safety import LEAVE
 from hil.suite.held import Held
 from hil.suite.misspelt import KnownWords
@@ -359,15 +360,13 @@ class BoardFinder:
         """Open a board and make it safe; one that cannot be is left to its guard."""
         try:
             if lease.made_safe is not None:
-                self._tell(
-                    f"hil: board {lease.serial} was not left safe: {lease.made_safe.why}; made safe now"
-                )
+                self._tell(f"hil: board {lease.serial} was not safe: {lease.made_safe.why}; made safe now")
             self._hosts.note(test)
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
             with held_boards.any_board():
                 board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
         except BaseException:
-            lease.release()  # nothing was done to it
+            lease.release_unused()
             raise
         with ExitStack() as undone:
             undone.callback(self._hosts.give_back)
@@ -379,6 +378,8 @@ class BoardFinder:
             )
             if held.policy != LEAVE:
                 board.make_safe()
+                if not self._is_far:  # another machine's exporter asks its meter
+                    confirm_off(board)
             self._tell_differences(board, place)
             undone.pop_all()
         return held

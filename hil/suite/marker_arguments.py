@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import UsageError
-from hil.suite.nearest import meant
+from hil.suite.nearest import meant, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     import pytest
 
-__all__ = ["check_arguments", "check_words", "observes_only"]
+__all__ = ["check_arguments", "check_names", "check_words", "observes_only"]
 
 TAGS, OBSERVES_ONLY = "tags", "observes_only"
+_LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
 _TAKES = {"hardware": (TAGS, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
 
 
@@ -45,6 +47,27 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
             if not (_are_tags(value) if name == TAGS else isinstance(value, bool)):
                 kind = "words or a list of words" if name == TAGS else "True or False"
                 raise _mistake(test, mark, f"{name}={value!r}", why=f"{name} is {kind}")
+
+
+def check_names(item: pytest.Item, ours: Collection[str]) -> None:
+    """Check that no marker of a test is a misspelt one of ours, which without --strict-markers says nothing.
+
+    Args:
+        item: The test.
+        ours: Our markers.
+
+    Raises:
+        UsageError: A marker that nothing has registered is much like one of ours.
+    """
+    for mark in item.iter_markers():
+        if mark.name not in ours and (near := nearest(mark.name, ours, _LIKE_OURS)):
+            registered = {re.split(r"[:(]", line)[0].strip() for line in item.config.getini("markers")}
+            if mark.name not in registered:
+                raise UsageError(
+                    f"{item.nodeid}: there is no marker {mark.name}",
+                    why="nothing has registered it, and a test without its marker is taken for another kind",
+                    remedy=f"did you mean {near}? A marker of your own: register it (pytest.ini, markers)",
+                )
 
 
 def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.marker_arguments import check_arguments, check_words
+from hil.suite.marker_arguments import check_arguments, check_names, check_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,6 +84,7 @@ def kind_of(item: pytest.Item) -> Kind:
         kind = _decide(item, [mark.name for mark in marks])
         check_arguments(item.nodeid, marks)
         check_words(item.nodeid, item.iter_markers(TROUBLE_MARKER))
+        check_names(item, (*_MARKERS, TROUBLE_MARKER))
     except UsageError as error:
         kind, item.stash[MISTAKE] = Kind.NO_HARDWARE, error
     item.stash[KIND] = kind

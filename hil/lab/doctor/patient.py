@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from hil.dutlink.power import OFF_AMPS
+from hil.lab.board_record import BoardRecord, BoardState
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.settings import Settings
-    from hil.lab.board_record import BoardRecord
     from hil.lab.doctor.bench import Bench
     from hil.lab.doctor.finding import Findings
     from hil.lab.lease import Lease
@@ -57,7 +57,7 @@ class Patient:
             return "the lab file says that its DUT is to be left alone"
         if abs(self.amps) >= OFF_AMPS:
             return f"its DUT is on ({self.amps:.2f} A) and would notice; hil power off, then again"
-        if self.record.needs_safety:
+        if self.record.needs_safety and self.record.state is not BoardState.UNKNOWN:
             return f"it was not left safe; hil safe {self.serial}, then again"
         return ""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.sequence import Sequence
 from hil.errors import SequenceError
+from hil.lab.board_record import BoardState
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.lab import SEQUENCES
 from hil.lab.lab_file import SYSTEM_FOLDER
@@ -45,6 +46,9 @@ def lab_file(bench: Bench) -> Findings:
 def left_safe(patient: Patient) -> Findings:
     """Was the board left safe by whoever had it last?"""
     serial, record = patient.serial, patient.record
+    if record.state is BoardState.UNKNOWN:
+        yield ok("left safe", "nobody has had it on this host; its first holder makes it safe", board=serial)
+        return
     if not record.needs_safety:
         yield ok("left safe", "whoever had it last left it as it should be", board=serial)
         return

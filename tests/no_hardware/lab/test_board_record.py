@@ -144,6 +144,7 @@ def test_a_mark_that_cannot_be_written_is_an_error_where_the_board_would_pass_fo
     def full(path: Path, *_: object) -> None:
         raise SpoiltFileError(f"no room in {path.parent}")
 
+    write_record(tmp_path, SERIAL, BoardRecord().left_safe())
     monkeypatch.setattr(board_record, "open_shared", full)
     monkeypatch.setattr(board_record, "replace_shared", full)
 
@@ -170,8 +171,9 @@ def test_files_that_are_no_boards_are_not_known_and_too_many_are_not_looked_at(t
     assert SERIAL not in board_record.boards_of_late(tmp_path, 3)
 
 
-def test_a_board_that_was_never_held_needs_nothing(tmp_path: Path) -> None:
-    assert not read_record(tmp_path, SERIAL).needs_safety
+def test_a_board_without_a_record_is_not_known_to_be_safe(tmp_path: Path) -> None:
+    assert read_record(tmp_path, SERIAL).state is BoardState.UNKNOWN
+    assert read_record(tmp_path, SERIAL).needs_safety
 
 
 def test_a_board_in_use_is_not_safe() -> None:

@@ -355,7 +355,7 @@ def test_an_error_inside_the_block_leaves_the_board_to_the_guard(board: Path, sa
 def test_a_place_that_says_leave_has_no_guard(board: Path) -> None:
     with under_guard(hold(SERIAL, folder=board.parent), Safety(policy="leave")) as lease:
         assert lease.guard is None
-    assert not read_record(board.parent, SERIAL).needs_safety
+    assert read_record(board.parent, SERIAL).state is BoardState.UNKNOWN
 
 
 def test_a_guard_is_nobodys_child_and_has_a_session_of_its_own(holder: Holder) -> None:

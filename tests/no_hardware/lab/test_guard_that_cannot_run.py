@@ -78,7 +78,7 @@ def test_guard_that_does_not_start_hands_out_no_board(
 
     assert raised.value.remedy
     hold(SERIAL, folder=board.parent).release()
-    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+    assert read_record(board.parent, SERIAL).state is BoardState.UNKNOWN
 
 
 def test_guard_that_finds_no_hil_hands_out_no_board(

@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fake_board
 import pytest
 
-from hil.lab.board_record import read_record
+from hil.dutlink.board import open_board
+from hil.dutlink.power import OFF_AMPS
+from hil.dutlink.waiting import until
+from hil.errors import BoardUnsafeError
+from hil.lab import safe
+from hil.lab.board_record import BoardState, read_record
+from hil.lab.guarded import under_guard
 from hil.lab.lease import hold
 from hil.lab.safe import make_safe
 from hil.lab.safety import Safety, attempt
@@ -135,3 +142,55 @@ def test_a_simulator_that_is_gone_is_not_waited_for(host: dict[str, Any]) -> Non
 
     assert event.what == "could not be made safe"
     assert time.monotonic() - began < 10
+
+
+def test_board_without_a_record_is_made_safe_before_it_is_used(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+        board.power.force_on()
+        until(lambda: board.power.read().amps > OFF_AMPS, POWERED_S)
+
+    with under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
+        truth = simulator.control.state(serial)
+
+    assert (truth["supply"], lease.made_safe is not None and lease.made_safe.was_on) == (False, True)
+    assert "nothing is known of it" in read_record(tmp_path, serial).events[-1].why
+
+
+def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
+    tmp_path: Path, serial: str, host: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_safe(serial, host=host)
+    waits: list[float] = []
+    monkeypatch.setattr(safe, "hold", waits.append)
+
+    with under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
+        assert (lease.made_safe, waits) == (None, [])
+
+    assert (read_record(tmp_path, serial).state, read_record(tmp_path, serial).events) == (
+        BoardState.SAFE,
+        (),
+    )
+
+
+def test_board_without_a_record_that_cannot_be_opened_stays_unknown(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    simulator.control.fault(serial, "deny")
+    lease = under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
+
+    lease.release_unused()
+
+    assert read_record(tmp_path, serial).state is BoardState.UNKNOWN
+
+
+def test_board_without_a_record_that_refuses_is_not_handed_out(
+    tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    simulator.control.fault(serial, "stall", count=1000)
+
+    with pytest.raises(BoardUnsafeError):
+        under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
+
+    assert read_record(tmp_path, serial).state is BoardState.PENDING

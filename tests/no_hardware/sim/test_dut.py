@@ -164,6 +164,23 @@ def test_every_fault_can_be_ended_before_it_began(bench: Bench, name: str) -> No
     assert bench.boot()
 
 
+def test_a_dut_that_stays_on_draws_until_the_fault_ends(bench: Bench) -> None:
+    bench.boot()
+    bench.dut.fault("stays_on", {})
+
+    bench.dut.supply(on=False)
+    draws = bench.dut.state()["draw_amps"]
+    bench.dut.fault("stays_on", {"on": False})
+
+    assert (draws, bench.dut.state()["draw_amps"]) == (DRAW_AMPS[Phase.IDLE], 0.0)
+
+
+def test_a_dut_that_stays_on_has_no_power_before_it_is_switched_on(bench: Bench) -> None:
+    bench.dut.fault("stays_on", {})
+
+    assert bench.dut.state()["draw_amps"] == 0.0
+
+
 def test_a_fault_is_on_or_off_and_no_word_for_it(bench: Bench) -> None:
     with pytest.raises(ValueError, match="not 'false'"):
         bench.dut.fault("hang_in_boot", {"on": "false"})

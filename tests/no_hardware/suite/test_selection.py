@@ -77,6 +77,7 @@ def test_says_mixed(power): pass
 def test_says_no_hardware(): pass
 """
 CONTRADICTION_TOLD = {
+    "a misspelt marker": "did you mean hardware?",
     "two markers": "test_inner.py::test_confused is marked hardware and mixed",
     "a fixture": "test_inner.py::test_confused is marked no_hardware and asks for dutlink, power",
     "a second argument": "the marker hardware does not know 'one'",
@@ -115,6 +116,7 @@ def pytest_collection_modifyitems(session, items):
 CONTRADICTIONS = {
     "a second argument": "@pytest.mark.hardware('one')\ndef test_confused(): pass",
     "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",
+    "a misspelt marker": "@pytest.mark.hardwear\ndef test_confused(): pass",
     "two markers": "@pytest.mark.hardware\n@pytest.mark.mixed\ndef test_confused(): pass",
     "a fixture": "@pytest.mark.no_hardware\ndef test_confused(power): pass",
 }

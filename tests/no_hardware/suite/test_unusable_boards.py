@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from hil.dutlink.board import open_board
+from hil.dutlink.power import OFF_AMPS
+from hil.dutlink.waiting import until
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
@@ -164,3 +168,36 @@ def test_faulty_board_fails_its_tests_in_every_run(
 
     for inner in runs:
         assert (set(inner.results().values()), inner.status) == ({"error"}, Status.TESTS_FAILED), inner.text
+
+
+def test_board_whose_dut_stays_on_is_a_fault_in_every_run(
+    run_suite: RunSuite, two_boards: SimulatorProcess, bad: str
+) -> None:
+    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+        board.power.force_on()
+        assert until(lambda: board.power.read().amps > OFF_AMPS, 60)
+    two_boards.control.fault(bad, "stays_on")
+
+    option = f"--hil-boards=sim@{two_boards.ready['control_port']}"
+    runs = [run_suite(READS, option, f"--hil-board={bad}", "--hil-wait=20") for _ in range(2)]
+
+    for inner in runs:
+        assert set(inner.results().values()) == {"error"}, inner.text
+        assert "FAULTY: " in inner.text
+        assert inner.status == Status.TESTS_FAILED
+
+
+def test_board_whose_relay_sticks_between_two_runs_is_a_fault_of_the_next(
+    run_suite: RunSuite, two_boards: SimulatorProcess, bad: str
+) -> None:
+    option = f"--hil-boards=sim@{two_boards.ready['control_port']}"
+    source = READS + "def test_3(power):\n    power.force_on()\n    while power.read().amps < 0.1: pass\n"
+    first = run_suite(READS, option, f"--hil-board={bad}")
+    two_boards.control.fault(bad, "stays_on")
+    run_suite(source, option, f"--hil-board={bad}")
+
+    after = run_suite(READS, option, f"--hil-board={bad}", "--hil-wait=20")
+
+    assert set(first.results().values()) == {"passed"}, first.text
+    assert set(after.results().values()) == {"error"}, after.text
+    assert "FAULTY: " in after.text

@@ -1,0 +1,34 @@
+"""Which error a search among exporters ends with, where no board suits."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hil.errors import BoardAbsentError, UsageError
+from hil.lab.lab import Lab
+from hil.suite.wishes import BoardCard, Wish
+
+pytest.importorskip("jumpstarter.client.lease", reason="Jumpstarter is not installed", exc_type=ImportError)
+from hil.jumpstarter.search import Found, Search
+from hil.jumpstarter.target import Leased
+
+
+def found(exporter: str, tag: str) -> Found:
+    road: Any = SimpleNamespace(leasing=SimpleNamespace(exporter=exporter))
+    return Found(road, BoardCard("5a1c0e01", "", frozenset({tag})))
+
+
+@pytest.mark.parametrize(("known", "kind"), [({"a"}, UsageError), ({"a", "b"}, BoardAbsentError)])
+def test_tag_that_no_exporter_has_is_misspelt_where_all_have_told_theirs(
+    known: set[str], kind: type[Exception]
+) -> None:
+    search = Search(Leased("board=dutlink", ""), Lab(), 0.0, lambda _line: None)
+    search.found.append(found("a", "jetson"))
+
+    error = search._nothing_suits(Wish(frozenset({"jetsn"})), known)
+
+    assert type(error) is kind
+    assert kind is BoardAbsentError or error.remedy == "did you mean jetson?"
