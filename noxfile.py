@@ -26,6 +26,7 @@ TEST_GROUP = nox.project.dependency_groups(PYPROJECT, "test")
 BENCH_GROUP = nox.project.dependency_groups(PYPROJECT, "bench")
 JUMPSTARTER_GROUP = nox.project.dependency_groups(PYPROJECT, "jumpstarter")
 BROWSER_GROUP = nox.project.dependency_groups(PYPROJECT, "browser")
+FUZZ_GROUP = nox.project.dependency_groups(PYPROJECT, "fuzz")
 LINT_GROUP = nox.project.dependency_groups(PYPROJECT, "lint")
 # The tests build the wheel and read this file.
 FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
@@ -166,6 +167,13 @@ def audit(session: nox.Session) -> None:
     """Look up known vulnerabilities of all that is installed; needs an advisory service in reach."""
     _install(session, "pip-audit>=2.9")
     session.run("pip-audit", "--skip-editable", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz every parser and both protocols of the simulator, five minutes or `-- --minutes 60`."""
+    _install(session, *FUZZ_GROUP)
+    session.run("python", "tests/fuzz/run.py", *session.posargs, interrupt_timeout=PATIENCE_S)
 
 
 @nox.session

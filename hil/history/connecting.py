@@ -52,7 +52,7 @@ def copy_whole(history: Path, copied: Path) -> None:
         source = sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
         with closing(source), closing(sqlite3.connect(copied)) as target:
             source.backup(target)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise HistoryError(
             f"the history {history} cannot be read", why=str(error), remedy="give the path of a history"
         ) from error

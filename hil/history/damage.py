@@ -21,6 +21,8 @@ _FILES = ("", "-wal", "-shm")
 
 def is_damage(error: BaseException) -> bool:
     """Return True if an error of SQLite says that the file is damaged, or no database at all."""
+    if isinstance(error, UnicodeDecodeError):  # Python cannot read SQLite's own words about a garbled table
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -32,7 +34,7 @@ def damage_in(path: Path) -> str:
     try:
         with closing(connect(path)) as connection:
             (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         return str(error) if is_damage(error) else ""
     return "" if said == "ok" else str(said)
 

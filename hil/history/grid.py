@@ -120,4 +120,4 @@ class Grid:
         )
 
     def _ask(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        return self._window.history.connection.execute(sql, tuple(values)).fetchall()
+        return self._window.history.read(sql, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hil.history.facts import FAILURES, Outcome
 
-__all__ = ["ENTER_RUN", "RUN_COLUMNS", "SCHEMA", "TAKE_IN", "UPGRADES", "VERSION"]
+__all__ = ["ENTER_RUN", "RUN_COLUMNS", "SCHEMA", "TAKE_IN", "UPGRADES", "VERSION", "WRONG_ROWS"]
 
 VERSION = 2
 
@@ -68,6 +68,34 @@ _WHAT_IS_NEW = """ON CONFLICT(key) DO UPDATE SET
 
 ENTER_RUN = f"INSERT INTO run({RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) {_WHAT_IS_NEW}"
 """A run, or what is new of it. Of two hosts' copies it makes the same run in either order."""
+
+_TEXTS = {
+    "run": ("key", "host", "kind", "commit_id", "image"),
+    "test": ("nodeid",),
+    "bench": ("board", "firmware", "place", "image"),
+    "attempt": ("verdict", "message"),
+}
+_NUMBERS = {
+    "run": ("began_s", "boards", "ended_s", "exit_status"),
+    "bench": ("simulated",),
+    "attempt": ("number", "outcome", "setup_s", "call_s", "teardown_s", "mean_watts"),
+}
+_OUTCOMES = ", ".join(str(int(one)) for one in Outcome)
+
+WRONG_ROWS = {
+    table: " OR ".join(
+        (
+            *(f"typeof({name}) != 'text'" for name in texts),
+            *(
+                f"{name} IS NOT NULL AND NOT (typeof({name}) IN ('integer', 'real') AND abs({name}) < 1e11)"
+                for name in _NUMBERS.get(table, ())
+            ),
+            *((f"outcome NOT IN ({_OUTCOMES})",) if table == "attempt" else ()),
+        )
+    )
+    for table, texts in _TEXTS.items()
+}
+"""For each table of another history, which of its rows no hil wrote: SQLite keeps any type in any column."""
 
 TAKE_IN = (
     f"INSERT INTO run({RUN_COLUMNS}) SELECT {RUN_COLUMNS} FROM theirs.run WHERE true {_WHAT_IS_NEW}",

@@ -19,7 +19,7 @@ from hil.errors import HistoryError
 from hil.history.connecting import connect, connect_to_read, copy_whole, may_only_be_read
 from hil.history.damage import is_damage
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
-from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION
+from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION, WRONG_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,17 +103,26 @@ class History:
                 )
             self._insert(row[0], attempts)
 
+    def read(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+        """Return all rows that a question gives.
+
+        Raises:
+            HistoryError: The file is damaged, or cannot be read now.
+        """
+        with self._translated():
+            return self.connection.execute(sql, tuple(values)).fetchall()
+
     def runs(self, newest: int | None = None) -> list[RunFacts]:
         """Return the newest runs, or all, oldest first."""
-        rows = self.connection.execute(
+        rows = self.read(
             f"SELECT {RUN_COLUMNS} FROM run ORDER BY began_s DESC LIMIT ?",
             (-1 if newest is None else newest,),
-        ).fetchall()
+        )
         return [RunFacts(*row) for row in reversed(rows)]
 
     def attempts(self, key: str) -> list[Attempt]:
         """Return the attempts of a run."""
-        rows = self.connection.execute(
+        rows = self.read(
             "SELECT nodeid, outcome, number, board, firmware, place, simulated, bench.image, verdict, "
             "setup_s, call_s, teardown_s, mean_watts, message FROM attempt JOIN run ON run.id=run_id "
             "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
@@ -142,7 +151,7 @@ class History:
             copied = Path(folder) / "theirs.db"
             copy_whole(other, copied)
             History(copied).close()  # an old one is brought up to date; what is none is refused
-            return self._take_in(copied)
+            return self._take_in(copied, other)
 
     def forget_before(self, time_s: float) -> int:
         """Remove the runs that began before that time, in seconds since 1970; returns how many.
@@ -158,12 +167,17 @@ class History:
                 )
         return removed
 
-    def _take_in(self, theirs: Path) -> int:
+    def _take_in(self, theirs: Path, other: Path) -> int:
         count = "SELECT count(*) FROM run"
         with self._translated():
             self.connection.execute("ATTACH ? AS theirs", (str(theirs),))
         try:
             with self._writing():
+                for table, is_wrong in WRONG_ROWS.items():
+                    if self.connection.execute(
+                        f"SELECT 1 FROM theirs.{table} WHERE {is_wrong} LIMIT 1"
+                    ).fetchone():
+                        raise _foreign(other, table)
                 (before,) = self.connection.execute(count).fetchone()
                 for statement in TAKE_IN:
                     self.connection.execute(statement)
@@ -247,7 +261,7 @@ class History:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             if is_damage(error):
                 raise HistoryError(
                     f"the history {self.path} cannot be used",
@@ -259,6 +273,14 @@ class History:
                 why=str(error),
                 remedy="see to free space and permissions there, or name another file with --hil-history",
             ) from error
+
+
+def _foreign(path: Path, table: str) -> HistoryError:
+    return HistoryError(
+        f"the history {path} is not taken in",
+        why=f"its table {table} has values that no hil writes",
+        remedy="ask where it comes from",
+    )
 
 
 @contextmanager

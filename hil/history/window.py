@@ -286,15 +286,15 @@ class Window:
 
     def query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
         """Ask the database."""
-        return self.history.connection.execute(sql, tuple(values)).fetchall()
+        return self.history.read(sql, values)
 
 
 def typical_s(history: History, newest: int = 10) -> dict[str, float]:
     """Return the mean time of each test in the newest runs, in seconds; skips do not count."""
-    rows = history.connection.execute(
+    rows = history.read(
         "SELECT nodeid, avg(setup_s + call_s + teardown_s) FROM attempt JOIN test ON test.id=test_id "
         "WHERE run_id IN (SELECT id FROM run WHERE began_s <= ? ORDER BY began_s DESC LIMIT ?) "
         f"AND outcome != {Outcome.SKIPPED:d} GROUP BY test_id",
         (time.time() + AHEAD_S, newest),
     )
-    return dict(rows.fetchall())
+    return dict(rows)

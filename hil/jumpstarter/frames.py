@@ -89,13 +89,19 @@ class Frame:
 
     @property
     def facts(self) -> Any:  # noqa: ANN401 - as above
-        """The plain data in it."""
-        return json.loads(self.payload)
+        """The plain data in it; raises BoardReplyError where it is none."""
+        try:
+            return json.loads(self.payload)
+        except (ValueError, RecursionError) as error:
+            raise _garbled(f"a frame of kind {self.kind} without JSON") from error
 
     @property
     def status_and_data(self) -> tuple[int, bytes]:
-        """What `result` put in."""
-        (status,) = _RESULT.unpack_from(self.payload)
+        """What `result` put in; raises BoardReplyError where it did not."""
+        try:
+            (status,) = _RESULT.unpack_from(self.payload)
+        except struct.error as error:
+            raise _garbled("an answer without a status") from error
         return status, self.payload[_RESULT.size :]
 
     def to_bytes(self) -> bytes:
@@ -141,8 +147,11 @@ class Transfer:
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
-        """The inverse of `to_bytes`."""
-        *numbers, timeout_ms = _TRANSFER.unpack_from(payload)
+        """The inverse of `to_bytes`; raises BoardReplyError where there is none."""
+        try:
+            *numbers, timeout_ms = _TRANSFER.unpack_from(payload)
+        except struct.error as error:
+            raise _garbled("a transfer that is cut short") from error
         bus, address, request_type, request, value, index, length = numbers
         return cls(
             bus,
@@ -173,13 +182,17 @@ class Frames:
         while len(self._rest) >= _HEAD.size:
             kind, number, size = _HEAD.unpack_from(self._rest)
             if size > _LONGEST_BYTES or kind not in _KINDS:
-                raise BoardReplyError(
-                    "the stream between run and exporter is garbled",
-                    why=f"a frame of kind {kind} with {size} bytes",
-                    remedy="install the same version of hil on both sides",
-                )
+                raise _garbled(f"a frame of kind {kind} with {size} bytes")
             if len(self._rest) < _HEAD.size + size:
                 return
             payload = self._rest[_HEAD.size : _HEAD.size + size]
             self._rest = self._rest[_HEAD.size + size :]
             yield Frame(FrameKind(kind), number, payload)
+
+
+def _garbled(why: str) -> BoardReplyError:
+    return BoardReplyError(
+        "the stream between run and exporter is garbled",
+        why=why,
+        remedy="install the same version of hil on both sides",
+    )

@@ -140,7 +140,12 @@ class Leasing:
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
     async def keep(self, over: Callable[[str], None]) -> None:
-        """Renew the lease again and again; `over` is told when it has ended all the same."""
+        """Renew the lease again and again; `over` is told when it has ended all the same.
+
+        To be called when the lease has begun: its length counts from there, and neither this machine's clock
+        nor the controller's says how long that is ago, because either may be wrong or be set meanwhile.
+        """
+        began = current_time()
         while True:
             await sleep(self.lease_s / 3)
             why = await self.ended()
@@ -148,7 +153,7 @@ class Leasing:
                 over(why)
                 return
             with suppress(HilError):  # the next round tries again; a lease that ends meanwhile says so
-                await self._renew()
+                await self._renew(current_time() - began)
 
     async def ended(self) -> str:
         """Why the exporter cannot be used any more; empty: as far as the controller knows it can.
@@ -190,11 +195,8 @@ class Leasing:
         with CancelScope(shield=True), suppress(HilError):
             await self._call("DeleteLease", name=self.name)
 
-    async def _renew(self) -> None:
-        lease = await self._call("GetLease", name=self.name)
-        begun = lease.effective_begin_time or dt.datetime.now(dt.UTC)
-        lasted = dt.datetime.now(dt.UTC) - begun
-        duration = lasted + dt.timedelta(seconds=self.lease_s)
+    async def _renew(self, lasted_s: float) -> None:
+        duration = dt.timedelta(seconds=lasted_s + self.lease_s)
         await self._call("UpdateLease", name=self.name, duration=duration)
 
     async def _call(self, method: str, **arguments: Any) -> Any:  # noqa: ANN401 - Jumpstarter's

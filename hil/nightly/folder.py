@@ -9,10 +9,11 @@ import os
 import re
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from hil.nightly.meaning import on_simulated
 
@@ -79,9 +80,11 @@ def new_folder(parent: Path) -> Path:
 def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | None:
     """Return the record of the newest night that has one; None if there is none, or none can be read."""
     for folder in reversed(_nights(parent, now_s)):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            facts: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-            return NightRecord(**facts | {"command": tuple(facts["command"]), "folder": str(folder)})
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            record = TypeAdapter(NightRecord).validate_json((folder / _RECORD).read_bytes())
+            for moment in filter(None, (record.began, record.ended)):
+                datetime.fromisoformat(moment)
+            return replace(record, folder=str(folder))
     return None
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from hil.sim.wire import WireError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,13 +69,27 @@ class Configuration:
 
 
 def device_of(raw: bytes) -> SimpleNamespace:
-    """Read a device descriptor."""
-    values = struct.unpack("<BBHBBBBHHHBBBB", raw[:DEVICE_BYTES])
+    """Read a device descriptor; raises WireError where it is none."""
+    try:
+        values = struct.unpack("<BBHBBBBHHHBBBB", raw[:DEVICE_BYTES])
+    except struct.error as error:
+        raise _garbled(raw) from error
     return SimpleNamespace(**dict(zip(_DEVICE_FIELDS, values, strict=True)))
 
 
 def configuration_of(raw: bytes) -> Configuration:
-    """Read a configuration descriptor and all that belongs to it."""
+    """Read a configuration descriptor and all that belongs to it; raises WireError where it is none."""
+    try:
+        return _configuration_of(raw)
+    except (struct.error, LookupError, TypeError, AttributeError) as error:
+        raise _garbled(raw) from error
+
+
+def _garbled(raw: bytes) -> WireError:
+    return WireError(f"{len(raw)} bytes are no descriptors")
+
+
+def _configuration_of(raw: bytes) -> Configuration:
     values = struct.unpack("<BBHBBBBB", raw[:_CONFIGURATION_BYTES])
     descriptor = SimpleNamespace(
         **dict(zip(_CONFIGURATION_FIELDS, values, strict=True)), extra_descriptors=[]

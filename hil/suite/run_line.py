@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import select
 import socket
 import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RunLine"]
 
 CHUNK_BYTES = 65536
+_LOG = logging.getLogger(__name__)
 
 LONGEST_BYTES = 64 << 20
 """Of an object; the wishes of 100,000 tests take less."""
@@ -31,7 +33,8 @@ class RunLine:
     Args:
         connected: The socket; it belongs to the line from now on.
         heard: Is given each object that arrives, in order, never two at a time.
-        gone: Is called once when the other end is closed or its process has ended; not after `close`.
+        gone: Is called once when the other end is closed, has ended, or says what is no message; not after
+            `close`.
     """
 
     def __init__(
@@ -96,4 +99,9 @@ class RunLine:
         if len(self._rest) > LONGEST_BYTES:
             self._ended = True
         for line in lines:
-            self._heard(json.loads(line))
+            try:
+                self._heard(json.loads(line))
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                _LOG.exception("the line to another process of this run ends: it says %.200r", line)
+                self._ended = True
+                return

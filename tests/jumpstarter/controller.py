@@ -95,6 +95,7 @@ class Controller:
         self.clients = clients
         self.exporters = {n: ExporterState(n, labels, token) for n, (token, labels) in exporters.items()}
         self.leases: dict[str, LeaseState] = {}
+        self.clock_ahead = timedelta(0)  # of the clocks of its clients, as it tells them times
         self.streams: dict[str, tuple[Any, asyncio.Future[None]]] = {}
         self._certificate = certificate
         self._port: Future[int] = Future()
@@ -256,7 +257,7 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
             told.exporter = f"namespaces/{NAMESPACE}/exporters/{lease.exporter.name}"
         for moment, name in ((lease.begun, "effective_begin_time"), (lease.ended, "effective_end_time")):
             if moment is not None:
-                getattr(told, name).FromDatetime(moment)
+                getattr(told, name).FromDatetime(moment + self._all.clock_ahead)
         return told
 
     def _conditions(self, lease: LeaseState) -> Any:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,24 @@ def test_a_lease_outlives_its_own_length_while_it_is_used(client: Path, controll
     assert road.board.describe()["serial"]
     road.close()
     assert lease.ended is not None
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+def test_lease_is_renewed_for_its_length_though_the_controllers_clock_is_wrong(
+    client: Path, controller: Controller, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    wait_until_free(controller, 2)
+    monkeypatch.setattr(controller, "clock_ahead", timedelta(seconds=ahead_s))
+    asked = time.monotonic()
+    road = LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
+    lease = controller.leases[road.leasing.name]
+    begun = time.monotonic()
+
+    wait_for("it is past its first end", lambda: time.monotonic() - begun > 2 * SHORT_S)
+
+    assert lease.ended is None
+    assert lease.duration.total_seconds() < time.monotonic() - asked + 2 * SHORT_S
+    road.close()
 
 
 def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,3 +146,25 @@ def test_a_merge_that_is_refused_leaves_no_empty_history(tmp_path: Path, other: 
     assert ran.returncode == 1, ran.stderr
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "h.db").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE run SET began_s='soon'",
+        "UPDATE run SET began_s=9e99",
+        "UPDATE run SET host=x'ff00'",
+        "UPDATE attempt SET outcome=77",
+        "UPDATE attempt SET call_s='long'",
+        "UPDATE bench SET board=x'00'",
+    ],
+)
+def test_merge_takes_in_no_values_that_no_hil_writes(tmp_path: Path, change: str) -> None:
+    theirs = filled(tmp_path / "theirs.db", {"one": ({0}, True)})
+    with closing(sqlite3.connect(theirs)) as connection, connection:
+        connection.execute(change)
+
+    with History(tmp_path / "ours.db") as ours:
+        with pytest.raises(HistoryError, match=f"{theirs} is not taken in"):
+            ours.merge(theirs)
+        assert not ours.runs()

@@ -16,6 +16,7 @@ from hil.errors import HistoryError
 from hil.history.connecting import connect_to_read
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
+from hil.history.window import Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ import sys
 from pathlib import Path
 from hil.history.facts import Attempt, Outcome, RunFacts
 from hil.history.store import History
+from hil.history.window import Window
 
 with History(Path(sys.argv[1])) as history:
     history.begin_run(RunFacts(sys.argv[2], 1.0))
@@ -191,3 +193,20 @@ def test_what_is_no_history_is_told_also_where_it_may_only_be_read(
 
     with pytest.raises(HistoryError, match="cannot be used"):
         History(tmp_path / "h.db", to_read=True)
+
+
+def test_read_tells_a_history_that_is_damaged_inside(tmp_path: Path) -> None:
+    path = filled(tmp_path / "history.db", *"abcdef")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name='run'").fetchall()
+        ((size_bytes,),) = connection.execute("PRAGMA page_size").fetchall()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size_bytes)
+        file.write(b"\xff" * size_bytes)
+
+    with History(path) as history:
+        with pytest.raises(HistoryError, match="cannot be used: it is damaged"):
+            history.runs()
+        with pytest.raises(HistoryError, match="cannot be used: it is damaged"):
+            Window(history, 5).query("SELECT * FROM run")

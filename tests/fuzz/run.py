@@ -1,0 +1,121 @@
+"""Fuzz every target for some minutes: `python tests/fuzz/run.py --minutes 5`, which `nox -s fuzz` starts.
+
+Atheris (libFuzzer) changes inputs so that they reach new lines of hil. What breaks a target is kept in
+`found`, and the command that shows it is printed; once it is mended, its input belongs into `corpus`, where a
+test plays it. `--keep` adds inputs to the corpus that reached new lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+CORPUS, FOUND, GROWN = HERE / "corpus", HERE / "found", HERE / "grown"
+LONGEST_BYTES = 16384
+SLOWEST_S = 10
+MOST_MIB = 1024
+KEPT_BYTES, KEPT_FILES = 2048, 40
+
+
+def main() -> int:
+    """Fuzz, or play one input."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="for all targets together")
+    parser.add_argument("--only", action="append", metavar="TARGET", help="may be repeated")
+    parser.add_argument("--keep", action="store_true", help="add to the corpus what reached new lines")
+    parser.add_argument("--play", nargs=2, metavar=("TARGET", "FILE"), help="run one input, without atheris")
+    parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    sys.path.insert(0, str(HERE))
+    if asked.child:
+        return _child(*asked.child)
+    from targets import TARGETS  # type: ignore[import-not-found]  # noqa: PLC0415 - a child instruments it first
+
+    if asked.play:
+        TARGETS[asked.play[0]](Path(asked.play[1]).read_bytes())
+        return 0
+    names = asked.only or list(TARGETS)
+    jobs = min(len(names), os.cpu_count() or 1)
+    seconds = max(1, round(asked.minutes * 60 * jobs / len(names)))
+    _say(f"{len(names)} targets, {jobs} at a time, {seconds} s each")
+    with ThreadPoolExecutor(jobs) as pool:
+        failed = [name for name in pool.map(lambda name: _fuzz(name, seconds), names) if name]
+    if asked.keep:
+        for name in names:
+            _keep(name)
+    _say(
+        f"{len(failed)} of {len(names)} targets failed: {', '.join(failed)}"
+        if failed
+        else "nothing was found"
+    )
+    return int(bool(failed))
+
+
+def _fuzz(name: str, seconds: int) -> str:
+    """Fuzz a target in a process of its own; return its name if something was found."""
+    for folder in (FOUND, CORPUS / name, GROWN / name):
+        folder.mkdir(parents=True, exist_ok=True)
+    log = FOUND / f"{name}.log"
+    options = (f"-max_total_time={seconds}", f"-timeout={SLOWEST_S}", f"-rss_limit_mb={MOST_MIB}")
+    more = (f"-max_len={LONGEST_BYTES}", f"-artifact_prefix={FOUND}/{name}-", "-print_final_stats=1")
+    command = [sys.executable, str(HERE / "run.py"), "--child", name, *options, *more]
+    with log.open("wb") as told:
+        done = subprocess.run(
+            [*command, str(GROWN / name), str(CORPUS / name)], stdout=told, stderr=told, check=False
+        )
+    said = log.read_text(errors="replace").splitlines()
+    runs = next((line.split()[-1] for line in said if "number_of_executed_units" in line), "?")
+    _say(f"{name}: {runs} inputs, {'ok' if not done.returncode else f'status {done.returncode}'}")
+    if not done.returncode:
+        log.unlink()
+        return ""
+    written = [line.split()[-1] for line in said if "Test unit written to" in line]
+    plays = (f"  python tests/fuzz/run.py --play {name} {path}" for path in written)
+    _say("\n".join((*said[-40:], *plays)))
+    return name
+
+
+def _child(name: str, *options: str) -> int:
+    import atheris  # type: ignore[import-not-found]  # noqa: PLC0415 - for the session alone
+
+    with atheris.instrument_imports(include=["hil"]):
+        from targets import TARGETS  # noqa: PLC0415 - instrumented
+
+    act: Any = TARGETS[name]
+    atheris.Setup([sys.argv[0], *options], act)
+    atheris.Fuzz()
+    return 0
+
+
+def _keep(name: str) -> None:
+    """Add the smallest inputs that reach lines which no other reaches, as far as they are small."""
+    merged = GROWN / f"{name}.merged"
+    merged.mkdir(exist_ok=True)
+    command = [sys.executable, str(HERE / "run.py"), "--child", name, "-merge=1", f"-timeout={SLOWEST_S}"]
+    subprocess.run(
+        [*command, str(merged), str(CORPUS / name), str(GROWN / name)], check=False, capture_output=True
+    )
+    small = sorted((one for one in merged.iterdir() if one.stat().st_size <= KEPT_BYTES), key=_size)
+    for one in small[:KEPT_FILES]:
+        (CORPUS / name / one.name[:16]).write_bytes(one.read_bytes())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+if __name__ == "__main__":
+    sys.exit(main())

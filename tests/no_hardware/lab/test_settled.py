@@ -1,0 +1,66 @@
+"""When a meter can be believed, on a machine whose clock is set meanwhile."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.reading import SETTLE_S
+from hil.lab import settled
+from hil.lab.lease import hold, lock_path
+from hil.lab.settled import last_used_s, wait_until_settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERIAL = "5a1c0e01"
+HOUR_S = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+    monkeypatch.setattr(settled, "let_pass", waits.append)
+    return waits
+
+
+def test_wait_until_settled_waits_for_a_board_that_was_just_given_back(waits: list[float]) -> None:
+    hold(SERIAL).release()
+
+    wait_until_settled(last_used_s(SERIAL))
+    assert waits == [pytest.approx(SETTLE_S, abs=1.0)]
+
+
+def test_wait_until_settled_waits_for_no_board_that_was_never_used(waits: list[float]) -> None:
+    wait_until_settled(last_used_s(SERIAL))
+
+    assert waits[0] <= 0
+
+
+@pytest.mark.parametrize("jump_s", [-HOUR_S, HOUR_S])
+def test_wait_until_settled_is_short_though_the_clock_jumps_meanwhile(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    hold(SERIAL).release()
+    used_s, now = last_used_s(SERIAL), time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump_s)
+
+    wait_until_settled(used_s)
+    assert waits == [pytest.approx(SETTLE_S, abs=1.0)]
+
+
+def test_last_used_s_takes_a_use_in_the_future_for_one_of_just_now(folder: Path) -> None:
+    hold(SERIAL).release()
+    future_s = time.time() + HOUR_S
+    os.utime(lock_path(folder, SERIAL), (future_s, future_s))
+
+    assert last_used_s(SERIAL) == pytest.approx(time.monotonic(), abs=1.0)
