@@ -27,6 +27,8 @@ __all__ = ["cli", "main", "run"]
 
 _MISUSE = 2
 _INTERRUPTED = 130
+_NO_THREAD = "can't start new thread"
+"""What Python says where the machine, or a limit, has no thread left; it has no exception of its own."""
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         return _complain(_of_the_machine(error), as_json=wants_json(given))
     return result if isinstance(result, int) else 0
 
@@ -103,11 +105,21 @@ def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
     return _MISUSE if isinstance(told, UsageError) else 1
 
 
-def _of_the_machine(error: OSError) -> HilError:
-    """A full disk, a folder that may not be written: nobody's traceback."""
-    why = error.strerror or str(error)
-    what = f"{error.filename}: {why}" if error.filename else why
-    return HilError(what, why="the machine refused it", remedy="hil doctor", errno=error.errno)
+def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> HilError:
+    """Return an error for a full disk, a file that may not be written, no memory, or no thread.
+
+    Raises:
+        RuntimeError: It is another one, a mistake in hil.
+    """
+    if isinstance(error, OSError):
+        why = error.strerror or str(error)
+        what = f"{error.filename}: {why}" if error.filename else why
+        return HilError(what, why="the machine refused it", remedy="hil doctor", errno=error.errno)
+    if isinstance(error, RuntimeError) and str(error) != _NO_THREAD:
+        raise error
+    what = "memory" if isinstance(error, MemoryError) else "thread"
+    why = "the machine has none left, or a limit forbids it"
+    return HilError(f"this process gets no more {what}", why=why, remedy="ulimit -a; free -m")
 
 
 def _reader_left() -> int:

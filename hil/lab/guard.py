@@ -78,6 +78,9 @@ class Guard:
         controller: The pid of the process that this one works for (an xdist controller): when that is gone,
             the guard ends this process. 0: none.
         on_loss: Called in a thread of its own when a guard that ran cannot be replaced.
+
+    Raises:
+        GuardError: No thread can be started that watches the guard.
     """
 
     def __init__(
@@ -105,7 +108,12 @@ class Guard:
         self._line, self._process = self._try_to_start()
         forget_on_fork(self)
         self._watcher = threading.Thread(target=self._watch, name=f"hil-guard-{task.serial}", daemon=True)
-        self._watcher.start()
+        try:
+            self._watcher.start()
+        except RuntimeError as error:
+            self.close()
+            self._end_guard()
+            raise self._as_error(f"this process gets no further thread ({error})") from error
 
     @property
     def error(self) -> GuardError | None:

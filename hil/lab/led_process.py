@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_CANNOT_RUN = 126  # as shells have it
 NAME = "hil-lease-end"
 
 
@@ -40,7 +41,11 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(PARENT_GONE))
     child = 0
     if os.getppid() == leader:
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            sys.stderr.write(f"hil: {command[0]} cannot be started: {error.strerror}\n")
+            os._exit(_CANNOT_RUN)
         if not child:
             become(command, before, group)
         take_name(NAME, f"{NAME} of pid {leader}")
