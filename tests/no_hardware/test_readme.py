@@ -17,6 +17,8 @@ from hil.suite.verdicts import REASONS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+SESSIONS = ROOT / "docs" / "sessions.md"
+WRITING = ROOT / "docs" / "writing-tests.md"
 PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
 
 
@@ -37,9 +39,9 @@ def commands(page: Path) -> list[list[str]]:
     return [words for part in parts if (words := shlex.split(part, comments=True))]
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the first table behind a heading of the README, without its head."""
-    section = text(README).partition(f"## {heading}\n")[2]
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table after a heading of a page, without its head."""
+    section = text(page).partition(f"# {heading}\n")[2]
     table = section.partition("\n|")[2].partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
@@ -78,18 +80,18 @@ def test_the_sessions_listed_are_the_sessions_there_are() -> None:
     pytest.importorskip("nox")
     there_are = re.findall(r"^[-*] (\w+) ->", run("nox", "--list"), flags=re.MULTILINE)
 
-    listed = [row[0].strip("`").removeprefix("nox -s ") for row in rows("Sessions")]
+    listed = [row[0].strip("`").removeprefix("nox -s ") for row in rows(SESSIONS, "Sessions")]
 
     assert sorted(listed) == sorted(["nox", *there_are])
 
 
-def test_plain_nox_runs_what_the_readme_says() -> None:
+def test_plain_nox_runs_what_the_page_says() -> None:
     pytest.importorskip("nox")
     listing = run("nox", "--list")
 
     selected = re.findall(r"^[*] (\w+) ->", listing, flags=re.MULTILINE)
 
-    assert sorted(re.findall(r"`(\w+)`", rows("Sessions")[0][1])) == sorted(selected)
+    assert sorted(re.findall(r"`(\w+)`", rows(SESSIONS, "Sessions")[0][1])) == sorted(selected)
 
 
 def test_ci_types_the_two_commands_of_the_readme() -> None:
@@ -99,10 +101,40 @@ def test_ci_types_the_two_commands_of_the_readme() -> None:
     assert [line for line in typed if line in two_commands[:2]] == two_commands[:2]
 
 
-def test_the_first_test_is_ten_lines() -> None:
+def test_readme_has_at_most_120_lines() -> None:
+    assert len(text(README).splitlines()) <= 120
+
+
+def test_the_first_test_is_ten_lines_and_passes_the_lint_as_it_stands() -> None:
     (first_test,) = blocks(README, "python")
 
     assert len(first_test.splitlines()) <= 10
+    for command in (["check"], ["format", "--check"]):
+        ran = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", "tests/test_first.py", "-"],
+            cwd=ROOT,
+            input=first_test,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "No module named" in ran.stderr:
+            pytest.skip("ruff is not installed: nox -s lint has it")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_each_of_the_ten_tests_passes_on_a_simulated_board(tmp_path: Path) -> None:
+    pytest.importorskip("pytest_asyncio")
+    source = "\n\n".join(blocks(WRITING, "python"))
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    tmp_path.joinpath("test_ten.py").write_text(source, encoding="utf-8")
+
+    output = run("pytest", "-p", "no:cacheprovider", "-ra", "--hil-boards", "sim:1", folder=tmp_path)
+
+    assert "11 passed" in output, output
+    assert len(re.findall(r"^## \d+\. ", text(WRITING), flags=re.MULTILINE)) == 10
 
 
 def test_the_first_test_passes_on_a_simulated_board(tmp_path: Path) -> None:
@@ -115,9 +147,9 @@ def test_the_first_test_passes_on_a_simulated_board(tmp_path: Path) -> None:
 
 
 def test_every_skip_is_explained() -> None:
-    explained = [row[1].strip("`") for row in rows("What a skip means")]
+    explained = [row[2].strip("`") for row in rows(ROOT / "docs" / "skips.md", "What a skip means")]
 
-    assert explained == list(REASONS.values())
+    assert explained[: len(REASONS)] == list(REASONS.values())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
