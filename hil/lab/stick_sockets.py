@@ -26,7 +26,7 @@ from hil.errors import HilError
 from hil.lab.atomic_file import write_atomically
 from hil.lab.shared_folder import lock_folder
 
-__all__ = ["StickSockets", "believed_sockets", "forget_sockets"]
+__all__ = ["StickSockets", "believed_sockets", "forget_sockets", "is_stick_file"]
 
 _MOST_BYTES = 65536
 _LONGEST_NAME = 200
@@ -137,6 +137,11 @@ def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]
                 ):
                     found[serial] = facts.st_mtime, learned
     return {serial: learned for serial, (_, learned) in sorted(found.items())}
+
+
+def is_stick_file(name: str) -> bool:
+    """Return True if a file of the lock folder is one of these, which one user alone may write."""
+    return name.startswith(_PREFIX)
 
 
 def forget_sockets(folder: Path, serial: str) -> None:

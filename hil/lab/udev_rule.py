@@ -44,6 +44,16 @@ _MAKE_GROUP = ("groupadd", "--system", BOARD_GROUP)
 _LIMIT_S = 30.0
 _STICKS = "# the sticks,"
 _OF_BOARD = "# board "
+_END = 'LABEL="dutlink_end"\n'
+_OPENED = f"""\
+GOTO="dutlink_end"
+
+# a stick: whatever disk comes at its socket, and no other
+LABEL="dutlink_stick"
+MODE="0660", TAG+="uaccess", ENV{{UDISKS_IGNORE}}="1"
+GROUP="{BOARD_GROUP}"
+
+"""
 _JUMP = 'GOTO="dutlink_stick"'
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _PLACE = re.compile(
@@ -95,14 +105,17 @@ class Installed:
 def rule_text(sticks: list[StickPlace] | tuple[StickPlace, ...] = ()) -> str:
     """Return the rule, as this version has it, which opens these sticks."""
     text = resources.files("hil").joinpath(f"data/{RULE_NAME}").read_text("utf-8")
-    lines = text.splitlines(keepends=True)
+    if not sticks:
+        return text  # a label that nothing jumps to is no good style to `udevadm verify`
+    lines = text.replace(_END, f"{_OPENED}{_END}").splitlines(keepends=True)
     after = 1 + next(number for number, line in enumerate(lines) if line.startswith(_STICKS))
     return "".join([*lines[:after], *(stick.rule for stick in sticks), *lines[after:]])
 
 
 def is_this_version(text: str) -> bool:
     """Return True if a rule is this version's, whichever sticks it opens."""
-    return _PLACE.sub("", f"{text.strip()}\n") == rule_text()
+    whole = f"{text.strip()}\n"
+    return whole == rule_text(_sticks_of(whole))
 
 
 def known_sticks(
@@ -144,9 +157,12 @@ def unopened_sticks(
 def _sticks_in(file: Path) -> list[StickPlace]:
     """Return the sticks that an installed rule opens."""
     try:
-        text = file.read_text("utf-8")
+        return _sticks_of(file.read_text("utf-8"))
     except (OSError, UnicodeError):
         return []
+
+
+def _sticks_of(text: str) -> list[StickPlace]:
     return [StickPlace(board, socket, path) for board, path, socket in _PLACE.findall(text)]
 
 

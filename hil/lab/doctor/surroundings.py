@@ -17,6 +17,7 @@ from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.guard_survival import dangers
 from hil.lab.shared_file import is_group_folder, open_shared, owner_name, spoilt_by
 from hil.lab.shared_folder import SYSTEM_FOLDERS, lock_folder
+from hil.lab.stick_sockets import is_stick_file
 from hil.lab.waiting_line import waiting
 
 if TYPE_CHECKING:
@@ -60,15 +61,15 @@ def disk_space(bench: Bench) -> Findings:
 
 def locks(bench: Bench) -> Findings:
     """Can boards be leased: is the lock folder there, may it be written, do locks work in it?"""
+    folder = None
     try:
         folder = lock_folder()
         os.close(open_shared(folder / "hil-queue"))
         line = waiting(folder)
-    except SpoiltFileError as error:
-        yield problem_of("lock folder", error)
-        return
     except UsageError as error:
-        yield problem_of("lock folder", error, mend=_mend_locks())
+        spoilt = folder if isinstance(error, SpoiltFileError) else None
+        knows = spoilt is not None and (os.access(spoilt, os.W_OK) or is_group_folder(spoilt.stat()))
+        yield problem_of("lock folder", error, mend="" if knows else _mend_locks())
         return
     queue = f"; {len(line)} wait for a board" if line else ""
     facts = folder.stat()
@@ -79,9 +80,10 @@ def locks(bench: Bench) -> Findings:
         )
     else:
         yield ok("lock folder", f"{folder} can be used by {_users_of(facts)}{queue}")
-    for name in sorted(path.name for path in folder.glob("hil-*"))[:_MOST_FILES]:
-        if (spoilt := spoilt_by(folder / name)) is not None:
-            yield problem_of("lock folder", spoilt)
+    names = sorted(path.name for path in folder.glob("hil-*"))
+    for name in [name for name in names if not is_stick_file(name)][:_MOST_FILES]:
+        if (trouble := spoilt_by(folder / name)) is not None:
+            yield problem_of("lock folder", trouble)
     if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
         yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
 

@@ -302,6 +302,18 @@ def test_a_spoilt_file_in_the_lock_folder_is_found(
     assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.json'}" in finding.mend
 
 
+def test_a_file_of_sticks_is_for_its_user_alone_and_no_problem_to_others(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "hil-stick-5a1c0e01-0.json").touch(mode=0o644)
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    found(locks, bench_of(machine))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)  # another user than the file's
+
+    assert found(locks, bench_of(machine)).outcome is Outcome.OK
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_lock_folder_that_may_not_be_written_is_found(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
