@@ -14,6 +14,8 @@ from hil.cli.one_board import Asked, one_board
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hil.dutlink.board import Board
     from hil.errors import GuardError
     from hil.lab.guarded import GuardedLease
@@ -70,8 +72,8 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     try:
         with guarded(asked, f"hil lease: {' '.join(command)}", force=force) as (board, held):
             held.on_guard_lost = _end_the_command
-            _place_stick(board, storage)
-            status = lead(command, _environment(asked, board, held))
+            stick = _place_stick(board, storage)
+            status = lead(command, _environment(asked, board, held, stick))
     except HilError as error:
         if not status:
             raise
@@ -84,15 +86,17 @@ def _end_the_command(_error: GuardError) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _place_stick(board: Board, storage: str) -> None:
+def _place_stick(board: Board, storage: str) -> Path | None:
+    """Turn the storage; return the stick's node, which is proven where the host has it."""
     if storage == "dut":
         board.storage.dut()
     elif storage == "host":
         board.storage.host()
-        board.storage.wait_for_node()
+        return board.storage.wait_for_node()
+    return board.storage.node
 
 
-def _environment(asked: Asked, board: Board, held: GuardedLease) -> dict[str, str]:
+def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | None) -> dict[str, str]:
     from hil.cli.using_board import lab_here  # noqa: PLC0415 - as above
     from hil.lab.borrowed import LEASED  # noqa: PLC0415 - as above
 
@@ -104,6 +108,6 @@ def _environment(asked: Asked, board: Board, held: GuardedLease) -> dict[str, st
         "HIL_BOARDS": asked.boards,
         "HIL_PLACE": name,
         "HIL_TTY": str(board.console.tty.path),
-        "HIL_STICK": str(board.storage.node or ""),
+        "HIL_STICK": str(stick or ""),
         LEASED: held.lend(),
     }

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["name_of", "size_bytes", "usb_disks"]
+__all__ = ["name_of", "place_of", "size_bytes", "usb_disks"]
 
 _PARTITION = re.compile(r".*-part[0-9]+")
 _SECTOR_BYTES = 512
@@ -23,6 +23,13 @@ def name_of(dev: Path, name: str) -> Path | None:
     """Return udev's lasting name of a disk: `disk/by-id/usb-...` of `sda`; None while there is none."""
     node = os.path.realpath(dev / name)
     named = (entry for entry in sorted(usb_disks(dev)) if os.path.realpath(entry) == node)
+    return next(named, None)
+
+
+def place_of(dev: Path, name: str) -> Path | None:
+    """Return udev's name of a disk by its place on the bus, in `disk/by-path`; None where it has none."""
+    node = os.path.realpath(dev / name)
+    named = (entry for entry in sorted(_names(dev / "disk/by-path")) if os.path.realpath(entry) == node)
     return next(named, None)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.disks import name_of
+from hil.dutlink.disks import name_of, place_of
 from hil.dutlink.following import Mux, Patience, Watch
 from hil.dutlink.mux_times import LEAVES_WITHIN_S, Coming
 from hil.dutlink.sockets import Learned, OwnMemory, UsbDisk, board_is_at, disks_by_socket
@@ -271,11 +271,16 @@ class StickNode:
 
     def _by_path(self, node: Path) -> str:
         """Name a disk by its place on the bus, for a remedy; empty where udev has no such name."""
-        folder = self._dev / "disk/by-path"
-        names = sorted(folder.iterdir()) if folder.is_dir() else []
-        same = (name for name in names if os.path.realpath(name) == os.path.realpath(node))
-        found = next(same, None)
+        found = place_of(self._dev, node.name)
         return f', or name it there by its place: stick = "{found}"' if found else ""
+
+    def place(self, disk: UsbDisk) -> Path:
+        """Return udev's name of a disk by its place on the bus, else the kernel's.
+
+        No disk elsewhere takes it; a name by serial number leads to the last disk that tells this one.
+        """
+        node = self._dev / disk.media[0].name
+        return place_of(self._dev, node.name) or node
 
     def possible(self) -> tuple[list[UsbDisk], bool]:
         """Return the disks of this host that may be the stick, and whether the only one of them is it.

@@ -246,6 +246,9 @@ class Storage(Noun):
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there, has a size and is proven, and return its path.
 
+        The path is by its place on the bus, where udev has such names: a name by serial number (`node`) may
+        lead to another disk a moment later, which tells the same one.
+
         Call it after `host()`; without that, the stick is taken away and given to the host. On its first use
         on a host it goes and comes once more, since the first disk that comes need not be the stick.
 
@@ -266,7 +269,7 @@ class Storage(Noun):
             self._stick.check_wired()
         finally:
             self._stick.end_turn()
-        return self.node or self._dev / disk.media[0].name
+        return self._stick.place(disk)
 
     def claim(
         self,

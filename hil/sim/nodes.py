@@ -1,4 +1,4 @@
-"""The `/dev`-like folder of the simulated host: nodes that appear and vanish, with their `by-id` names."""
+"""The `/dev`-like folder of the simulated host: nodes that appear and vanish, and udev's names for them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,22 @@ class Node:
         path: The node, `dev/ttyACM0` or `dev/sda`.
         by_id: The link that udev would make, `dev/serial/by-id/...`.
         claims: The nodes that are there now, by the name that they claim.
+        by_path: The link by the place on the bus, `dev/disk/by-path/...`; None: it has none.
 
     Attributes:
         listing: Where the kernel would tell about a disk; before the node is there, and no longer than it.
     """
 
-    def __init__(self, path: Path, by_id: Path, claims: dict[Path, list[Node]] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        by_id: Path,
+        claims: dict[Path, list[Node]] | None = None,
+        by_path: Path | None = None,
+    ) -> None:
         self.path = path
         self.by_id = by_id
+        self._by_path = by_path
         self.listing: SysListing = NotListed()
         self._claims = {} if claims is None else claims
 
@@ -70,6 +78,8 @@ class Node:
             self.by_id.unlink(missing_ok=True)
             if others:  # as udev does: the name leads to the next that claims it
                 self.by_id.symlink_to(others[-1]._from_by_id)  # noqa: SLF001 - one of us
+        if self._by_path is not None:
+            self._by_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
     def _replace(self, make: Callable[[Path], None]) -> None:
@@ -83,6 +93,9 @@ class Node:
         if not self._is_named_by_id:
             self.by_id.unlink(missing_ok=True)
             self.by_id.symlink_to(self._from_by_id)
+        if self._by_path is not None and not self._by_path.is_symlink():
+            self._by_path.parent.mkdir(exist_ok=True)
+            self._by_path.symlink_to(os.path.relpath(self.path, self._by_path.parent))
 
     @property
     def _is_named_by_id(self) -> bool:
@@ -123,9 +136,11 @@ class DevFolder:
         plain = re.sub(r"[^A-Za-z0-9#+.:=@_-]", "_", serial)
         return self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{plain}-if00"
 
-    def disk(self, index: int, serial: str) -> Node:
-        """Return the node of a stick."""
-        return Node(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims)
+    def disk(self, index: int, serial: str, socket: str) -> Node:
+        """Return the node of a stick in a USB socket such as `2-1.3`."""
+        bus, _, port = socket.partition("-")
+        by_path = self.root / "disk/by-path" / f"platform-simulated.{bus}-usb-0:{port}:1.0-scsi-0:0:0:0"
+        return Node(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims, by_path)
 
     def disk_name(self, serial: str, slot: int = 0) -> Path:
         """Return the name that udev gives to a stick that tells this serial number, or to its card's slot."""

@@ -200,7 +200,7 @@ class Rig:
         )
 
     def _make_node(self, index: int, serial: str, around: Surroundings) -> Node:
-        node = around.dev.disk(index, serial)
+        node = around.dev.disk(index, serial, self.stick_port.busid)
         listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
         node.listing = listing
         self._stick_node, self._stick_listing = node, listing

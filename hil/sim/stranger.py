@@ -71,7 +71,7 @@ class Stranger:
                 remedy="unplug_disk first, or name another socket",
             )
         self.socket, self.serial, self._port = socket, serial, port
-        self._node = self._dev.disk(_FIRST_LETTER + self._index, serial)
+        self._node = self._dev.disk(_FIRST_LETTER + self._index, serial, socket)
         listing = self._sys.disk(_FIRST_LETTER + self._index, self._node.path.name, socket, names_of(serial))
         listing.plug()
         self._node.listing = listing

@@ -41,6 +41,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual machine without KVM, on a busy machine, needs many times what a host needs."""
     monkeypatch.setattr("hil.dutlink.storage.APPEARS_WITHIN_S", LIMIT_S)
     monkeypatch.setattr("hil.dutlink.storage.GOES_WITHIN_S", LIMIT_S / 4)
+    monkeypatch.setattr("hil.dutlink.stick_node._NAMED_WITHIN_S", LIMIT_S / 4)
 
 
 @pytest.fixture(autouse=True)

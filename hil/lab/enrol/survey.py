@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.errors import HilError, StickMissingError
+from hil.errors import FlashError, HilError, StickMissingError
 from hil.lab.enrol.console_hunt import ConsoleHunt
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
 def _stick(board: Board) -> tuple[Path | None, str]:
     try:
         board.storage.learn()
-        node = board.storage.wait_for_node()
+        board.storage.wait_for_node()
+        node = board.storage.node
         board.storage.off()
         board.storage.wait_until_gone()
     except StickMissingError:
@@ -72,7 +74,8 @@ def _stick(board: Board) -> tuple[Path | None, str]:
 
 
 def _speaker(board: Board, listen_s: float) -> Path | None:
-    board.storage.dut()  # most DUTs say more when they find something to boot
+    with suppress(FlashError):  # an image that is not proven is not booted
+        board.storage.dut()  # most DUTs say more when they find something to boot
     with ConsoleHunt(board.host.dev, board.serial) as hunt:
         hunt.power_comes_now()
         board.power.on()

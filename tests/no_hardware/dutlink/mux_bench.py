@@ -285,7 +285,7 @@ class MuxBench:
     def _stick(self, index: int, folder: Path, size_bytes: int, seed: int) -> Stick:
         serial = f"AB{index:02}"
         port = self.bus.add_port(f"2-{index + 1}")
-        node = self.dev.disk(index, serial)
+        node = self.dev.disk(index, serial, port.busid)
         node.listing = self.sys.disk(index, node.path.name, port.busid, names_of(serial))
         return Stick(
             serial,

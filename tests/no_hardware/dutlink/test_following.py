@@ -59,6 +59,22 @@ def test_a_known_socket_needs_no_second_coming(bench: MuxBench) -> None:
     assert bench.links[0].sent == ["off", "host"]
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_path_of_a_stick_leads_to_no_disk_that_takes_its_name_later(
+    bench: MuxBench, *, learned: bool
+) -> None:
+    if learned:
+        bench.storage().wait_for_node()
+    node = bench.storage().wait_for_node()
+    bench.strangers[0].plug("2-9", "AB00")
+    bench.clock.advance(1)
+
+    assert (bench.dev.disk_name("AB00").resolve() == node_of(bench), node.resolve()) == (
+        False,
+        node_of(bench),
+    )
+
+
 @pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.7, 3.6, 6.0])
 @pytest.mark.parametrize("late_s", [0.0, 3.5])
 def test_a_stranger_s_disk_that_comes_with_the_stick_is_not_it(
@@ -369,9 +385,10 @@ def test_sticks_of_equal_names_are_told_apart_by_their_sockets(bench: MuxBench) 
     bench.strangers[0].plug("2-9", "AB00")
     bench.clock.advance(2)
 
-    node = bench.storage().wait_for_node()
+    storage = bench.storage()
+    node = storage.wait_for_node()
 
-    assert node == node_of(bench)
+    assert (node.resolve(), storage.node) == (node_of(bench), node_of(bench))
 
 
 def test_a_socket_of_a_board_that_is_gone_is_nobody_s(bench: MuxBench) -> None:

@@ -26,7 +26,7 @@ class StickBench:
         self.clock = ManualClock()
         self.bus = Bus(self.clock)
         self.port = self.bus.add_port("2-1")
-        self.node = DevFolder(folder / "dev").disk(0, "AB12")
+        self.node = DevFolder(folder / "dev").disk(0, "AB12", "2-1")
         self.dut: BlockStore | None = None
         self.file = StickFile(folder / "stick.img", SIZE_BYTES)
         self.stick = Stick(

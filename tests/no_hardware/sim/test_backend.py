@@ -236,6 +236,6 @@ def test_a_simulator_that_is_gone_is_no_absent_board() -> None:
 @pytest.mark.parametrize(("boards", "label"), [(1, "1 simulated board"), (2, "2 simulated boards")])
 def test_a_host_says_that_it_is_simulated(boards: int, label: str) -> None:
     ready = {"boards": [{}] * boards, "bind": "0.0.0.0", "usbip_port": 1}  # noqa: S104 - as it is told
-    ready |= {"dev": "/nowhere", "sys": "/nowhere"}
+    ready |= {"dev": "/nowhere", "sys": "/nowhere", "speed": 2.0}
 
     assert simulated_host(ready).label == label

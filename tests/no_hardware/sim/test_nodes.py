@@ -44,7 +44,7 @@ def test_an_empty_folder_has_the_by_id_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("index", "name"), [(0, "sda"), (25, "sdz"), (26, "sdaa"), (52, "sdba")])
 def test_disks_are_named_as_linux_names_them(tmp_path: Path, index: int, name: str) -> None:
-    assert DevFolder(tmp_path / "dev").disk(index, "AB").path.name == name
+    assert DevFolder(tmp_path / "dev").disk(index, "AB", "2-1").path.name == name
 
 
 def test_a_by_id_name_is_a_relative_link_to_its_node(tmp_path: Path) -> None:
@@ -78,11 +78,28 @@ def test_a_file_that_cannot_be_linked_is_shown_by_a_symbolic_link(
         raise OSError(errno.EXDEV, "another file system")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    node = DevFolder(tmp_path / "dev").disk(0, "AB")
+    node = DevFolder(tmp_path / "dev").disk(0, "AB", "2-1")
     (tmp_path / "stick.img").write_bytes(b"bytes")
     node.show_file(tmp_path / "stick.img")
 
     assert node.by_id.read_bytes() == b"bytes"
+
+
+def test_a_disk_has_a_name_by_its_place_that_no_other_one_takes(tmp_path: Path) -> None:
+    dev = DevFolder(tmp_path / "dev")
+    (tmp_path / "stick.img").write_bytes(b"bytes")
+    nodes = [dev.disk(0, "AB", "2-1"), dev.disk(1, "AB", "2-3.1")]
+    for node in nodes:
+        node.show_file(tmp_path / "stick.img")
+    by_path = {path.name: path.readlink().name for path in (dev.root / "disk/by-path").iterdir()}
+    for node in nodes:
+        node.hide()
+
+    assert by_path == {
+        "platform-simulated.2-usb-0:1:1.0-scsi-0:0:0:0": "sda",
+        "platform-simulated.2-usb-0:3.1:1.0-scsi-0:0:0:0": "sdb",
+    }
+    assert list((dev.root / "disk/by-path").iterdir()) == []
 
 
 # the tty
