@@ -10,7 +10,7 @@ from hil.report.words import clock, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hil.evidence.of_test import TestFacts
+    from hil.evidence.of_test import PhaseFacts, TestFacts
 
 __all__ = ["Bar", "Lane", "Span", "Tick", "Timeline", "lay_out"]
 
@@ -135,15 +135,21 @@ def _lane(kind: str, name: str, tests: Iterable[TestFacts], scale: _Scale) -> La
 def _bar(test: TestFacts, scale: _Scale) -> Bar:
     begin_s = test.began_s + test.wait_s
     waited = f", waited {seconds(test.wait_s)}" if test.wait_s >= 1 else ""
-    phases = [phase for one in test.attempts for phase in one.phases]
     return Bar(
         test=test,
         span=scale.span(begin_s, test.ended_s or scale.end_s),
-        calls=[scale.span(one.began_s, one.began_s + one.duration_s) for one in phases if one.name == "call"],
+        calls=[scale.span(one.began_s, one.began_s + one.duration_s) for one in _bodies(test)],
         waits=[scale.span(test.began_s, begin_s)] if scale.x(begin_s) - scale.x(test.began_s) >= 1 else [],
         stick=[scale.span(begin, end) for begin, end in stick_spans(test)],
         label=f"{test.nodeid}: {test.outcome}, {seconds(test.took_s)}{waited}",
     )
+
+
+def _bodies(test: TestFacts) -> Iterator[PhaseFacts]:
+    """Give what a bar shows in full: each attempt's body, or the set-up that left it without one."""
+    for one in test.attempts:
+        bodies = [phase for phase in one.phases if phase.name == "call"]
+        yield from bodies or [phase for phase in one.phases if phase.name == "setup"]
 
 
 def stick_spans(test: TestFacts) -> Iterator[tuple[float, float]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
+    from hil.history.grid import BoardRow
+    from hil.history.questions import Morning
     from hil.history.window import Window
     from hil.report.matrix import Matrix
 
@@ -94,7 +96,35 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
         most=_MOST_LOUD,
         trouble=trouble,
     )
+    _write_wall(out, title, morning, matrix, boards)
     return Built(out / "index.html", len(window.runs), matrix.tests, len(kept), title, trouble)
+
+
+def _write_wall(
+    out: Path, title: str, morning: Morning, matrix: Matrix, boards: list[dict[str, object]]
+) -> None:
+    """Write the page for a screen on a wall: a number to read from afar, the boards, and nothing to click."""
+    number = len(morning.failing) + len(morning.there)
+    is_calm = not number and not morning.nights and bool(morning.runs)
+    write_page(
+        out / "wall.html",
+        "wall.html.j2",
+        headline=title,
+        number=number if morning.runs else "-",
+        colour="o-passed" if is_calm else "o-failed" if number else "o-cut",
+        newest=matrix.nights[-1] if matrix.nights else None,
+        boards=boards,
+    )
+
+
+def _in_newest(row: BoardRow, newest: int) -> dict[str, object]:
+    """Return what became of a board's tests in the newest night."""
+    there = row.run == newest
+    return {
+        "in_newest": there,
+        "newest_ran": row.ran if there else 0,
+        "newest_failed": row.failed if there else 0,
+    }
 
 
 def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
@@ -125,6 +155,8 @@ def _write_boards(
             "used_s": sum(row.used_s for row in rows),
             "nights": len(rows),
             "last": matrix.nights[rows[-1].run].when,
+            "blamed": serial in blamed,
+            **_in_newest(rows[-1], len(matrix.nights) - 1),
         }
         said.append(board)
         write_page(

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hil.dutlink.plain_text import plain_text
-from hil.report.words import moment, seconds
+from hil.report.words import messages, moment, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,8 +56,8 @@ def _tests(title: str, tests: list[TestFacts]) -> Iterator[str]:
 
 def _test(test: TestFacts) -> str:
     board = f" on board {_code(test.board.serial)}" if test.board else ""
-    message = next((one.message for one in test.attempts if one.message), "")
-    return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {_code(message)}" if message else "")
+    said = "; then: ".join(map(_code, messages(test)))
+    return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")
 
 
 def _unused(run: RunView) -> Iterator[str]:

@@ -55,7 +55,7 @@ class TestNights:
         self._folder = out / "tests"
 
     def write(self, test: str) -> str:
-        """Write the page of a test; returns what its newest failure said."""
+        """Write the page of a test; returns what its newest failure said, and on which board."""
         attempts = self._grid.attempts(test)
         rows = [self._row(test, one) for one in reversed(attempts)]
         write_page(
@@ -65,7 +65,10 @@ class TestNights:
             rows=rows,
             chart=_chart(attempts, len(self._runs)),
         )
-        return next((one.attempt.message for one in rows if one.attempt.outcome.is_failure), "")
+        newest = next((one.attempt for one in rows if one.attempt.outcome.is_failure), None)
+        if newest is None:
+            return ""
+        return f"on board {newest.board}: {newest.message}" if newest.board else newest.message
 
     def _row(self, test: str, attempt: AttemptRow) -> _Row:
         run = self._runs[attempt.run]

@@ -6,12 +6,27 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from hil.evidence.file_names import file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILTERS", "KINDS", "OUTCOMES", "board_file", "clock", "moment", "night", "seconds"]
+    from hil.evidence.of_test import TestFacts
+
+__all__ = [
+    "FILTERS",
+    "KINDS",
+    "OUTCOMES",
+    "board_file",
+    "clock",
+    "messages",
+    "moment",
+    "night",
+    "seconds",
+    "when",
+]
 
 OUTCOMES = ("failed", "error", "cut short", "flaky", "xpassed", "passed", "xfailed", "skipped")
 """What a test can become, the loud ones first; their colours are called `o-` and the first word."""
@@ -38,6 +53,18 @@ def seconds(duration_s: float) -> str:
 def moment(time_s: float) -> str:
     """Return a point in time, in UTC, to the second."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def when(time_s: float) -> Markup:
+    """Return a point in time that a page shows as the reader's own time, and without JavaScript in UTC."""
+    iso = datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{}">{}</time>').format(iso, moment(time_s))
+
+
+def messages(test: TestFacts) -> list[str]:
+    """Return what the first failing attempt of a test said, and the last one where that is something else."""
+    said = [one.message for one in test.attempts if one.message]
+    return list(dict.fromkeys([*said[:1], *said[-1:]]))
 
 
 def night(time_s: float) -> str:
@@ -70,7 +97,9 @@ def board_file(serial: str) -> str:
     return serial if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", serial) else file_stem(serial)
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., object]] = {
+    "when": when,
+    "messages": messages,
     "seconds": seconds,
     "milliseconds": milliseconds,
     "moment": moment,

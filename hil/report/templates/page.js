@@ -19,6 +19,14 @@
     try { localStorage.setItem("hil-colours", root.style.colorScheme); } catch { /* not kept, then */ }
   };
 
+  // Times: the reader's own, UTC on hover.
+  for (const time of all("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    time.title = time.textContent;
+    time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  }
+  if (one("time[datetime]")) one("#zone").textContent = "Dates are your time, UTC on hover; other times are UTC.";
+
   // Tests: by words and by outcome.
   const words = one("#find"), kind = one("#kind");
   const rows = all("[data-o]").map((row) => ({ row, text: [row.closest("section")?.dataset.f, ...all("th, td.mono", row).map((cell) => cell.textContent)].join(" ").toLowerCase(), o: row.dataset.k || row.dataset.o }));

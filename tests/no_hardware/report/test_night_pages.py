@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,23 @@ def test_a_failing_test_has_a_page_with_each_attempt_and_the_way_to_what_is_kept
 
     assert page.count('<th scope="row"') == 12
     assert f"../../2027-01-26T080000Z/tests/{file_stem(TESTS[0])}.html" in page
+
+
+def test_the_wall_shows_one_number_the_boards_and_loads_itself_again(built: Path) -> None:
+    wall = (built / "wall.html").read_text(encoding="utf-8")
+
+    assert '<div class="number o-failed">1</div>' in wall
+    assert wall.count("<li class=") == 4, "a tile for each board"
+    assert 'http-equiv="refresh"' in wall
+    assert "1 test fails" in wall
+
+
+def test_a_failure_names_its_board_and_the_night_is_in_utc_for_those_without_javascript(built: Path) -> None:
+    page = index(built)
+
+    assert re.search(r"on board 0df1003\d: no ", page)
+    assert re.search(r'<time datetime="[\dT:-]+Z">[\d: -]+ UTC</time>', page)
+    assert "failure rate" in page
 
 
 def test_each_board_has_a_page(built: Path) -> None:

@@ -53,6 +53,17 @@ def test_what_needs_a_look_comes_first_with_its_message_and_board(tmp_path: Path
     assert f"on board {BOARD} (bench 3)" in page
 
 
+def test_first_and_last_error_stand_on_the_page_and_in_the_summary(tmp_path: Path) -> None:
+    attempts = attempt("failed", "no login prompt came"), attempt("failed", "the stick did not come", 2)
+    keep_run(tmp_path, a_test("tests/test_boot.py::test_boots", *attempts))
+
+    pages = build(tmp_path)
+
+    for page in (pages["index.html"], (tmp_path / "summary.md").read_text(encoding="utf-8")):
+        assert page.index("no login prompt came") < page.index("the stick did not come")
+    assert "error in set-up or tear-down" in pages["index.html"], "each colour is in the legend"
+
+
 def test_there_is_a_page_for_each_test_and_each_board(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "no")))
 
