@@ -5,6 +5,7 @@ The driver is imported for the first test that uses a board.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, BoardLostError, HilError
 from hil.suite.containment import contained, told
-from hil.suite.ledger import describe_board, describe_image, describe_test
+from hil.suite.ledger import LeftBoard, describe_board, describe_image, describe_test
 from hil.suite.left_to_guard import LOOK_S, look_after
 from hil.suite.resting import raise_together
 from hil.suite.scheduling import worker_channel
@@ -75,7 +76,6 @@ class Giving:
         self._given: str | None = None
         self._told: set[str] = set()
         self._restricted: set[Path] = set()
-        self._left: list[tuple[str, str, Path, float]] = []
 
     @property
     def keeper(self) -> BoardKeeper:
@@ -248,20 +248,18 @@ class Giving:
                 self._forget_left(held.board.serial)
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease was given up
             trouble = str(error) if isinstance(error, HilError) else told(error)
-            self._ledger.trouble.append(trouble)
-            if held is not None and held.lease is not None:
-                wait_s = (
-                    0.0 if isinstance(error, BoardLostError) else LOOK_S
-                )  # a lost one is not made safe soon
-                self._left.append((trouble, held.board.serial, held.lease.folder, wait_s))
-            if not isinstance(error, BoardLostError):  # its tests have told, as skips
-                self._ledger.unsafe = True
+            is_lost = isinstance(error, BoardLostError)  # its tests have told, as skips; not made safe soon
+            if held is None or held.lease is None:
+                self._ledger.trouble.append(trouble)
+            else:
+                serial, folder = held.board.serial, str(held.lease.folder)
+                wait_s = 0.0 if is_lost else LOOK_S
+                self._ledger.left.append(LeftBoard(trouble, serial, folder, os.getpid(), wait_s))
+            self._ledger.unsafe = self._ledger.unsafe or not is_lost
 
     def _forget_left(self, serial: str) -> None:
         """Take back that a board was not made safe: it came back in this run, and was made safe now."""
-        for entry in [one for one in self._left if one[1] == serial]:
-            self._left.remove(entry)
-            self._ledger.trouble.remove(entry[0])
+        self._ledger.left[:] = [one for one in self._ledger.left if one.serial != serial]
 
     def keep_trouble(self, when: str, error: BaseException) -> None:
         """Have the run fail, and its summary tell an error that no test is left to raise."""
@@ -269,19 +267,22 @@ class Giving:
         self._ledger.unsafe = True
 
     def end(self) -> None:
-        """Give the board back, and tell what became of those that were left to guards."""
-        for act in (self.give_back, self._look_after_left):
-            with contained(partial(self.keep_trouble, "at the end of the run")):
-                act()
+        """Give the board back; tell, in the first process, what became of those that were left to guards.
+
+        Their guards may be at work, or another worker may have such a board, until the whole run ends.
+        """
+        with contained(partial(self.keep_trouble, "at the end of the run")):
+            self.give_back()
+        with contained(partial(self.keep_trouble, "at the end of the run")):
+            if not self._processes.is_worker:
+                self._look_after_left()
 
     def _look_after_left(self) -> None:
-        """Tell the ledger what became of the boards that this process left to their guards."""
-        for trouble, serial, folder, wait_s in self._left:
-            is_safe, told = look_after(folder, serial, wait_s)
-            self._ledger.trouble.remove(trouble)
+        while self._ledger.left:
+            left = self._ledger.left.pop(0)
+            is_safe, how = look_after(left)
             kept = self._ledger.safe_since if is_safe else self._ledger.trouble
-            kept.append(f"{trouble}; {told}")
-        self._left.clear()
+            kept.append(f"{left.trouble}; {how}")
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone."""

@@ -6,7 +6,7 @@ Facts travel as each test's user properties, which JUnit keeps and xdist carries
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.suite.attempts import is_flaky
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CRASHED",
     "Ledger",
+    "LeftBoard",
     "TestRecord",
     "describe_asking",
     "describe_board",
@@ -169,6 +170,25 @@ def _note(item: pytest.Item, facts: dict[str, str]) -> None:
     item.user_properties[:] = [*kept, *facts.items()]
 
 
+@dataclass(frozen=True, slots=True)
+class LeftBoard:
+    """A board that a process of the run could not make safe, and left to its guard.
+
+    Attributes:
+        trouble: Why it could not.
+        serial: The board.
+        folder: Where its record is.
+        pid: The process.
+        wait_s: How long its guard may take at the end of the run, in seconds.
+    """
+
+    trouble: str
+    serial: str
+    folder: str
+    pid: int
+    wait_s: float
+
+
 @dataclass(slots=True)
 class Ledger:
     """The tally of a run, kept by its first process.
@@ -176,6 +196,7 @@ class Ledger:
     Attributes:
         planned: How many tests of each kind were collected and selected.
         records: What became of each, by node id.
+        left: Boards that were left to their guards; the first process tells at its end what became of them.
         trouble: Boards that could not be made safe at the end, or were lost.
         safe_since: The same of boards that their guards made safe before the run ended.
         unsafe: Whether a board could not be made safe.
@@ -188,6 +209,7 @@ class Ledger:
 
     planned: Counter[Kind] = field(default_factory=Counter)
     records: dict[str, TestRecord] = field(default_factory=dict)
+    left: list[LeftBoard] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     safe_since: list[str] = field(default_factory=list)
     unsafe: bool = False
@@ -201,6 +223,7 @@ class Ledger:
         planned = {kind.value: number for kind, number in self.planned.items()}
         return {
             "planned": planned,
+            "left": [asdict(board) for board in self.left],
             "trouble": self.trouble,
             "safe_since": self.safe_since,
             "unsafe": self.unsafe,
@@ -214,6 +237,7 @@ class Ledger:
         """Add what a worker told; every worker collects the same tests."""
         for kind, number in data.get("planned", {}).items():
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
+        self.left += [LeftBoard(**board) for board in data.get("left", [])]
         self.trouble += data.get("trouble", [])
         self.safe_since += data.get("safe_since", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.waiting import until
@@ -9,9 +10,8 @@ from hil.errors import HilError
 from hil.lab.board_record import BoardState, read_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hil.lab.board_record import BoardRecord
+    from hil.suite.ledger import LeftBoard
 
 __all__ = ["LOOK_S", "look_after"]
 
@@ -19,23 +19,25 @@ LOOK_S = 8.0
 """How long a guard may take before the run ends without its answer; the board's record has it later."""
 
 
-def look_after(folder: Path, serial: str, wait_s: float = LOOK_S) -> tuple[bool, str]:
-    """Return whether a board was made safe since its run left it, and what its record says of that.
+def look_after(left: LeftBoard) -> tuple[bool, str]:
+    """Return whether a board was made safe since a process left it, and what its record says of that.
 
-    Args:
-        folder: Where its record is.
-        serial: The board.
-        wait_s: How long its guard may take.
+    A later holder, such as another worker, got it safe.
     """
 
     def settled() -> BoardRecord | None:
-        record = read_record(folder, serial)
-        return record if record.state is not BoardState.IN_USE else None
+        record = read_record(Path(left.folder), left.serial)
+        return None if record.state is BoardState.IN_USE and not _has_another_holder(record, left) else record
 
     try:
-        record = until(settled, wait_s)
+        record = until(settled, left.wait_s)
     except HilError:
         record = None
     if record is None or not record.events:
-        return False, f"its guard goes on, `hil safe {serial}` tells how it ended"
-    return record.state is BoardState.SAFE, str(record.events[-1])
+        return False, f"its guard goes on, `hil safe {left.serial}` tells how it ended"
+    is_safe = record.state in {BoardState.SAFE, BoardState.IN_USE}
+    return is_safe, str(record.events[-1])
+
+
+def _has_another_holder(record: BoardRecord, left: LeftBoard) -> bool:
+    return record.holder is not None and record.holder.pid != left.pid

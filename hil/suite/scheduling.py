@@ -129,6 +129,7 @@ class BoardScheduling:
         if channel is not None and channel.schedules:
             channel.send_wishes([self._suite.wish(item) for item in session.items])
 
+    @pytest.hookimpl(tryfirst=True)  # before the terminal formats a traceback
     def pytest_keyboard_interrupt(self) -> None:
         """In the controller: interrupt the workers, too, which a runner's SIGINT did not reach."""
         if self._channel is not None:

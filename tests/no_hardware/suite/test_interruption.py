@@ -82,6 +82,12 @@ def test_powered(dutlink, told):
         file.write("%d %d" % (os.getppid(), os.getpid()))
     time.sleep(60)
 """
+SLOW_END = """
+import os, time
+def pytest_keyboard_interrupt():  # as the terminal does, which formats a traceback
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        time.sleep(10)
+"""
 
 
 @pytest.mark.thorough  # a parallel run
@@ -104,7 +110,8 @@ def test_sigint_to_the_controller_alone_ends_its_workers_and_their_fixtures(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    run = run_suite(SLOW, f"--hil-boards=sim@{simulator.control.port}", "-n", "2")
+    pytester.makepyfile(slow_end=SLOW_END)
+    run = run_suite(SLOW, f"--hil-boards=sim@{simulator.control.port}", "-n", "2", "-p", "slow_end")
     thread.join()
 
     assert (run.status, seen) == (2, [True])

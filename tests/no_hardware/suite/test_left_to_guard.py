@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.lab.board_record import BoardRecord, SafetyEvent, write_record
 from hil.lab.holder import Holder
+from hil.suite.ledger import LeftBoard
 from hil.suite.left_to_guard import look_after
 
 if TYPE_CHECKING:
@@ -27,6 +29,13 @@ IN_USE = BoardRecord().used_by(Holder(test="a.py::test"))
         ),
         (IN_USE.with_event(SafetyEvent.failed("gone", "guard")), False, "could not be made safe by guard at"),
         (IN_USE, False, "its guard goes on"),
+        (
+            BoardRecord()
+            .with_event(SafetyEvent.made_safe("its run died", "next holder", 0.0))
+            .used_by(Holder(pid=1)),
+            True,
+            "made safe by next holder at",
+        ),
     ],
 )
 def test_look_after_tells_what_the_record_says(
@@ -34,6 +43,6 @@ def test_look_after_tells_what_the_record_says(
 ) -> None:
     write_record(tmp_path, SERIAL, record)
 
-    found, text = look_after(tmp_path, SERIAL, wait_s=0.0)
+    found, text = look_after(LeftBoard("it hung", SERIAL, str(tmp_path), os.getpid(), 0.0))
 
     assert (found, told in text) == (is_safe, True)

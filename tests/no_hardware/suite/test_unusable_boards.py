@@ -62,6 +62,31 @@ def test_b(power, n):
 def test_a(power, n):
     power.read()
 """
+ONE_COMES_BACK = """
+import os, time, pytest
+from pathlib import Path
+from hil.lab.board_record import read_record
+from hil.sim.control_client import ControlClient
+
+def fault(name):
+    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["BAD"], name)
+
+@pytest.mark.hardware(tags="a")
+def test_loses_it(power):
+    power.force_on()
+    fault("unplug")
+    power.read()
+
+@pytest.mark.hardware(tags="b")
+def test_goes_on(power):
+    lock = Path(os.environ["HIL_LOCK_DIR"]) / f"hil-board-{os.environ['BAD']}.lock"
+    while "making the board safe" not in (lock.read_text() if lock.exists() else ""):
+        time.sleep(0.05)
+    fault("replug")
+    while read_record(lock.parent, os.environ["BAD"]).state != "safe":
+        time.sleep(0.05)
+"""
 READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
 
 RunOnTwo: TypeAlias = "Callable[..., InnerRun]"
@@ -201,3 +226,17 @@ def test_board_whose_relay_sticks_between_two_runs_is_a_fault_of_the_next(
     assert set(first.results().values()) == {"passed"}, first.text
     assert set(after.results().values()) == {"error"}, after.text
     assert "FAULTY: " in after.text
+
+
+def test_board_that_its_guard_made_safe_after_its_worker_ended_is_no_trouble(
+    run: RunOnTwo, bad: str, pytester: pytest.Pytester, two_boards: SimulatorProcess
+) -> None:
+    boards = (("a", bad), ("b", two_boards.serials()[1]))
+    lab = "".join(f'[place.{tag}]\nserial = "{one}"\ntags = ["{tag}"]\n' for tag, one in boards)
+    (pytester.path / "two.toml").write_text(lab)
+
+    inner = run(ONE_COMES_BACK, "-n2", "--hil-lab=two.toml")
+
+    assert inner.results() == {"test_loses_it": "skipped", "test_goes_on": "passed"}, inner.text
+    assert "NOT MADE SAFE BY ITS TESTS, but afterwards" in inner.text
+    assert "the DUT may have power" not in inner.text
