@@ -12,6 +12,7 @@ from hil.lab.doctor.consoles import console_answers
 from hil.lab.doctor.finding import problem, problem_of, unchecked
 from hil.lab.doctor.grabbers import modem_manager, tty_holders
 from hil.lab.doctor.patient import BoardCheck, Patient
+from hil.lab.doctor.services import services
 from hil.lab.doctor.sticks import stick_follows
 from hil.lab.doctor.stored import lab_file, left_safe, power_sequences
 from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
@@ -37,6 +38,7 @@ BENCH_CHECKS: Final[dict[str, Check]] = {
     "guards": guard_survival,
     "libusb": libusb,
     "udev rule": udev_rule,
+    "services": services,
     "ModemManager": modem_manager,
     "hub power": hub_power,
     "console is free": tty_holders,

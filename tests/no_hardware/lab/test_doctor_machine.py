@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_machine import APPLIED, BOARD, FakeMachine
+from other_user import MALLORY, only_root
 
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
@@ -18,6 +19,7 @@ from hil.lab.doctor.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.examination import examine
 from hil.lab.doctor.finding import Finding, Outcome
 from hil.lab.doctor.grabbers import modem_manager, tty_holders
+from hil.lab.doctor.services import services
 from hil.lab.doctor.stored import lab_file
 from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
@@ -52,7 +54,7 @@ def found(check: Check, bench: Bench) -> Finding:
     return next((each for each in findings if each.outcome is Outcome.PROBLEM), findings[0])
 
 
-BENCH_CHECKS = [udev_rule, group_membership, modem_manager, tty_holders, hub_power]
+BENCH_CHECKS = [udev_rule, group_membership, services, modem_manager, tty_holders, hub_power]
 
 
 @pytest.mark.parametrize("check", BENCH_CHECKS, ids=lambda check: check.__name__)
@@ -337,8 +339,60 @@ def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeM
 def test_each_check_has_a_problem_that_it_finds() -> None:
     """One without a planted problem might be unable to fail; those of boards are tested beside."""
     tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
-    tested |= {clock, disk_space, locks, lab_file, guard_survival}
+    tested |= {clock, disk_space, locks, lab_file, guard_survival, services}
 
     from hil.lab.doctor.examination import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
 
     assert set(BENCH_CHECKS.values()) == tested
+
+
+UNIT = "[Service]\nExecStart=/opt/hil/python -m hil.cli.main safe --all\n"
+NAMES = ["hil-safe.service", "hil-safe@.service", "hil-nightly.service", "hil-nightly-2.service"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("line", "here"),
+    [
+        ("", "/run/hil"),
+        ("Environment=HIL_LOCK_DIR=/run/hil", ""),
+        ("Environment=HIL_LOCK_DIR=/run/a", "/run/b"),
+    ],
+)
+def test_services_that_lock_elsewhere_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, name: str, line: str, here: str
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", here)
+    machine.write(f"etc/systemd/system/{name}", f"{UNIT}{line}\n")
+
+    finding = found(services, bench_of(machine))
+
+    assert (finding.outcome, name in finding.says) == (Outcome.PROBLEM, True)
+    assert f"HIL_LOCK_DIR={here}" in finding.says
+
+
+@pytest.mark.parametrize("line", ["HIL_LOCK_DIR=/run/hil", '"HIL_LOCK_DIR=/run/hil"'])
+def test_services_that_lock_where_commands_do_are_well(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "/run/hil")
+    machine.write("etc/systemd/system/hil-safe.service", f"{UNIT}Environment={line}\n")
+    machine.write("etc/systemd/system/backup.service", "[Service]\nExecStart=/bin/true\n")
+
+    assert found(services, bench_of(machine)).outcome is Outcome.OK
+
+
+@only_root
+@pytest.mark.parametrize("user", ["", "User=root\n", "User=ada\n"])
+def test_services_that_run_as_root_what_another_user_may_change_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "")
+    machine.write("opt/hil/python", "")
+    os.chown(machine.root / "opt/hil", MALLORY, MALLORY)
+    machine.write("etc/systemd/system/hil-safe.service", f"{UNIT}{user}")
+
+    finding = found(services, bench_of(machine))
+
+    assert finding.outcome is (Outcome.OK if "ada" in user else Outcome.PROBLEM)
+    assert "ada" in user or f"uid {MALLORY}" in finding.says
