@@ -20,7 +20,7 @@ CORPUS, FOUND, GROWN = HERE / "corpus", HERE / "found", HERE / "grown"
 LONGEST_BYTES = 16384
 SLOWEST_S = 10
 MOST_MIB = 1024
-KEPT_BYTES, KEPT_FILES = 2048, 40
+KEPT_BYTES, KEPT_FILES = 2048, 24
 
 
 def main() -> int:
@@ -96,15 +96,9 @@ def _child(name: str, *options: str) -> int:
 
 
 def _keep(name: str) -> None:
-    """Add the smallest inputs that reach lines which no other reaches, as far as they are small."""
-    merged = GROWN / f"{name}.merged"
-    merged.mkdir(exist_ok=True)
-    command = [sys.executable, str(HERE / "run.py"), "--child", name, "-merge=1", f"-timeout={SLOWEST_S}"]
-    subprocess.run(
-        [*command, str(merged), str(CORPUS / name), str(GROWN / name)], check=False, capture_output=True
-    )
-    small = sorted((one for one in merged.iterdir() if one.stat().st_size <= KEPT_BYTES), key=_size)
-    for one in small[:KEPT_FILES]:
+    """Add small inputs that reached new lines, from the smallest to the largest."""
+    small = sorted((one for one in (GROWN / name).iterdir() if one.stat().st_size <= KEPT_BYTES), key=_size)
+    for one in small[:: -(-len(small) // KEPT_FILES) or 1]:
         (CORPUS / name / one.name[:16]).write_bytes(one.read_bytes())
 
 
