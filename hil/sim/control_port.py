@@ -24,7 +24,7 @@ __all__ = ["ControlPort"]
 _DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
 """Names and defaults of what `plug_disk` takes."""
 
-_LINE_LIMIT = 1 << 20
+_LINE_LIMIT = 1 << 16
 _Request = dict[str, Any]
 _Answer = dict[str, Any]
 
@@ -72,7 +72,9 @@ class ControlPort:
 
     def _check_token(self, token: object) -> None:
         expected = self._simulator.token
-        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), expected.encode()):
+        if not isinstance(token, str) or not hmac.compare_digest(
+            token.encode(errors="replace"), expected.encode()
+        ):
             raise SimulatorError(
                 "this request lacks the simulator's token",
                 why="other users and web pages reach this port, too",
