@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink import boot_words
 from hil.dutlink.boot_words import Stage
+from hil.dutlink.pattern_search import search
 from hil.dutlink.prompt import at_the_end
 from hil.dutlink.shell_escapes import last_line, without_escapes
 
@@ -73,7 +74,7 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
         begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
     said = without_escapes(_said_unasked(transcript, begin))
     stage = _last_stage(re.split(rb"[\r\n]+", said), is_let_in=is_let_in)
-    if stage is Stage.UNKNOWN and at_the_end(prompt).search(said):
+    if stage is Stage.UNKNOWN and search(at_the_end(prompt), said):
         return Stage.SYSTEM
     return stage
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.command_by_prompt import run_by_prompt, said_since
 from hil.dutlink.marked_command import MarkedCommand
+from hil.dutlink.pattern_search import search
 from hil.dutlink.prompt import at_the_end, shown
 from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.waiting import Deadline, until
@@ -94,7 +95,7 @@ def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float)
 def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
     """Run a command whose end only a prompt tells: one that fits the pattern, else the one that is shown."""
     pattern = talk.prompt
-    if prompt.last_line.strip() and not at_the_end(pattern).search(prompt.last_line):
+    if prompt.last_line.strip() and not search(at_the_end(pattern), prompt.last_line):
         talk.prompt = re.escape(prompt.last_line)
     try:
         return _result(*run_by_prompt(talk, command, deadline.left_s))
@@ -200,7 +201,7 @@ class _Run:
 
     @property
     def _probe_answer(self) -> str:
-        return rf"hil-{self._marked.word}-p[0-9]+-"
+        return rf"hil-{self._marked.word}-p[0-9]{{1,10}}-"
 
     def _said(self) -> bytes:
         return said_since(self._talk.transcript, self._begin, self._marked.command)

@@ -9,6 +9,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.pattern_search import search
 from hil.dutlink.prompt import at_the_end, shown, wait_for_prompt
 from hil.dutlink.waiting import Deadline
 from hil.errors import ConsoleError, ExpectError, UsageError
@@ -76,7 +77,7 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
         talk.sendline(command)
         wait_for_prompt(talk, deadline.left_s)
         talk.sendline(ask)
-        answer = talk.expect(rf"{word}[ab]([0-9]+)-", deadline.left_s)
+        answer = talk.expect(rf"{word}[ab]([0-9]{{1,10}})-", deadline.left_s)
     except ExpectError as error:
         raise _not_ended(talk, command, deadline.spent_s, error) from error
     prompt = _next_prompt(talk, deadline)
@@ -163,7 +164,7 @@ def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Patt
     echoes = list(asked.finditer(said))
     said = said[: echoes[-1].start()] if echoes else said
     line = said.rfind(b"\n") + 1
-    return said[:line] if at_the_end(pattern).search(said[line:]) else said
+    return said[:line] if search(at_the_end(pattern), said[line:]) else said
 
 
 def _wrapped(text: str) -> bytes:

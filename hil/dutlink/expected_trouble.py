@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.pattern_search import search
 from hil.dutlink.plain_text import plain
 
 if TYPE_CHECKING:
@@ -104,16 +105,16 @@ def says(words: tuple[str, ...], finding: Finding) -> bool:
 def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) -> bool:
     """Whether a test waited for such trouble: what only lay on the way to something else does not count."""
     said = plain(match).encode()
-    if finding.pattern.search(said) and finding.pattern.search(pattern.pattern):
+    if search(finding.pattern, said) and search(finding.pattern, pattern.pattern):
         return True
     line = finding.line.encode()
-    trouble = finding.pattern.search(line)
+    trouble = search(finding.pattern, line)
     if trouble is None:
         return False
     for ended in (line, line + b"\r\n", line + b"\n"):  # whoever waits for a line may wait for its end, too
-        alone = pattern.search(ended)
-        if alone is None or not alone.group() or plain(alone.group()).encode() not in said:
+        begin, end = search(pattern, ended) or (0, 0)
+        if begin == end or plain(ended[begin:end]).encode() not in said:
             continue
-        if alone.start() < trouble.end() and trouble.start() < alone.end():
+        if begin < trouble[1] and trouble[0] < end:
             return True
     return False

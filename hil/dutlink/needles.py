@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.pattern_search import search
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ class Needle:
         Args:
             haystack: All that came.
             begins_by: A match that begins later need not be found, and none is looked for afterwards.
+
+        Raises:
+            UsageError: The pattern takes more than a second.
         """
         seen, self._seen = self._seen, len(haystack)
         if self._start and not self._find_start(haystack, begins_by):
@@ -119,8 +123,7 @@ class Needle:
             begin = self._may_begin
         else:
             begin = max(self._may_begin, seen - WINDOW_BYTES)
-        match = self.pattern.search(haystack, begin)
-        return match.span() if match else None
+        return search(self.pattern, haystack, begin)
 
     def forget(self, size_bytes: int) -> None:
         """Note that so many bytes left the haystack at its front."""

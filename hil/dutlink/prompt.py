@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.dutlink.needles import patterns_of
+from hil.dutlink.needles import compiled, patterns_of
+from hil.dutlink.pattern_search import search, vouch_for
 from hil.dutlink.shell_escapes import ESCAPE, ESCAPES_AT_END
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError
@@ -20,6 +21,8 @@ __all__ = ["PROMPT", "Talk", "at_the_end", "nothing_follows", "shown", "wait_for
 
 PROMPT: Final = rf"[#$]{ESCAPE.decode('ascii')}* "
 """The end of most shells' prompts, with colours and other marks in it."""
+
+_PROMPT: Final = vouch_for(compiled(PROMPT))
 
 _SETTLED_S: Final = 0.15
 """Twice as long as the console's reader lets bytes gather."""
@@ -74,7 +77,7 @@ def at_the_end(prompt: Pattern) -> re.Pattern[bytes]:
     """Make a pattern of a prompt's that matches at the end of what came only."""
     (found,) = patterns_of([prompt])
     source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
-    return re.compile(b"(?:%b)%b\\Z" % (source, _SEQUENCES.pattern), found.flags)
+    return vouch_for(re.compile(b"(?:%b)%b\\Z" % (source, _SEQUENCES.pattern), found.flags), like=found)
 
 
 def nothing_follows(talk: Talk) -> bool:
@@ -100,8 +103,8 @@ def wait_for_prompt(talk: Talk, limit_s: float) -> None:
             talk.expect(last, min(_PATIENCE_S, deadline.left_s))
         except ExpectError:
             earlier, new = talk.unread()[:before], talk.unread()[before:]
-            was_there = came or anywhere.search(earlier) is not None
-            if was_there and not anywhere.search(new):
+            was_there = came or search(anywhere, earlier) is not None
+            if was_there and search(anywhere, new) is None:
                 return
             if not new and _KERNEL.search(earlier):
                 return

@@ -6,6 +6,8 @@ import enum
 import re
 from typing import Final
 
+from hil.dutlink.needles import compiled
+from hil.dutlink.pattern_search import vouch_for
 from hil.dutlink.shell_escapes import last_line
 
 __all__ = ["LOGIN_PROMPT", "PASSWORD", "Question", "question_in", "waits_for_answer"]
@@ -38,6 +40,8 @@ _PASSWORD_WORDS: Final = (
 """The word in the translations of util-linux, shadow and PAM."""
 
 PASSWORD: Final = ("(?:" + "|".join(_PASSWORD_WORDS) + ")(?: for [^\\s:]+)?(?: |\u00a0)?[:\uff1a] ?").encode()
+
+_ASKS_PASSWORD: Final = vouch_for(compiled(PASSWORD))
 
 _NEW_WORDS: Final = (
     "expired",

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.needles import patterns_of
+from hil.dutlink.pattern_search import search
 from hil.dutlink.prompt import at_the_end, shown
 from hil.dutlink.shell_escapes import calls_editor, last_line
 from hil.errors import ExpectError
@@ -80,7 +81,7 @@ class ShownPrompt:
         """
         unread = talk.unread()[-_LOOKED_AT_BYTES:]
         endings = self._endings(talk) + [_ANY_SHELL] * maybe
-        return calls_editor(unread) or any(each.search(unread) for each in endings)
+        return calls_editor(unread) or any(search(each, unread) for each in endings)
 
     def pass_by(self, talk: Talk) -> bytes:
         """Consume the prompt after a command, if it comes soon, and return it with the bytes before it.

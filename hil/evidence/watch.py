@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.expected_trouble import Finding
+from hil.dutlink.pattern_search import search, search_all, vouch_for
 from hil.dutlink.plain_text import CSI, plain
+from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +57,8 @@ _LONGEST_LINE: Final = 8192
 _OVERLAP: Final = 1024
 _SHOWN: Final = 300
 _MOST_FINDINGS: Final = 1000
+_NO_WORDS: Final = re.compile(rb"(?!)")
+"""Of what was found by no pattern: no test waits for it."""
 
 
 @dataclass(slots=True)
@@ -63,12 +67,13 @@ class _Kind:
     pattern: re.Pattern[bytes]
     hints: tuple[bytes, ...] = ()
     told_up_to: int = -1
+    is_given_up: bool = False
 
     def may_be_in(self, form: bytes, lower: bytes) -> bool:
         """Whether it stands in one form of a block, or is likely to."""
         if self.hints:
             return any(hint in lower for hint in self.hints)
-        return self.pattern.search(form) is not None
+        return search(self.pattern, form) is not None
 
 
 class Watch:
@@ -85,8 +90,7 @@ class Watch:
         self.findings: list[Finding] = []
         named = KNOWN | {pattern: pattern for pattern in more}
         self._kinds = [
-            _Kind(name, re.compile(text.encode(), re.MULTILINE), _HINTS.get(name, ()))
-            for name, text in named.items()
+            _Kind(name, _compiled(name, text), _HINTS.get(name, ())) for name, text in named.items()
         ]
         self._pending = bytearray()
         self._pending_at = 0
@@ -126,8 +130,13 @@ class Watch:
     def _search(self, block: bytes, position: int) -> None:
         forms = [(form, form.lower()) for form in _forms(block)]
         for kind in self._kinds:
-            if any(kind.may_be_in(form, lower) for form, lower in forms):
-                self._find(kind, block, position)
+            try:
+                if not kind.is_given_up and any(kind.may_be_in(form, lower) for form, lower in forms):
+                    self._find(kind, block, position)
+            except UsageError as error:  # the pattern takes too long
+                kind.is_given_up = True
+                told = f"{error.what}; it is not looked for any more ({error.why})"
+                self.findings.append(Finding(kind.name, _NO_WORDS, told, position, self._time_s))
 
     def _find(self, kind: _Kind, block: bytes, position: int) -> None:
         for begin in sorted(_places(kind.pattern, block)):
@@ -135,6 +144,11 @@ class Watch:
                 line, end = _line_around(block, begin)
                 kind.told_up_to = position + max(begin, end - 1)
                 self.findings.append(Finding(kind.name, kind.pattern, line, position + begin, self._time_s))
+
+
+def _compiled(name: str, text: str) -> re.Pattern[bytes]:
+    pattern = re.compile(text.encode(), re.MULTILINE)
+    return vouch_for(pattern) if KNOWN.get(name) == text else pattern
 
 
 def _forms(block: bytes) -> list[bytes]:
@@ -157,8 +171,8 @@ def _broken(block: bytes) -> list[bytes]:
 def _places(pattern: re.Pattern[bytes], block: bytes) -> set[int]:
     """Where a pattern stands in a block, by offsets of the block itself."""
     without, cuts, shifts = _dropped(block)
-    found = {match.start() + shifts[bisect_right(cuts, match.start())] for match in pattern.finditer(without)}
-    return found.union(*({match.start() for match in pattern.finditer(form)} for form in _broken(block)))
+    found = {begin + shifts[bisect_right(cuts, begin)] for begin, _ in search_all(pattern, without)}
+    return found.union(*({begin for begin, _ in search_all(pattern, form)} for form in _broken(block)))
 
 
 def _dropped(block: bytes) -> tuple[bytes, list[int], list[int]]:

@@ -1,0 +1,192 @@
+"""A user's pattern cannot stop a process, whatever the DUT says; what it finds is what `re` finds."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.dutlink import pattern_search
+from hil.dutlink.byte_stream import ByteStream
+from hil.dutlink.expecting import Expecter
+from hil.dutlink.pattern_cost import most_steps
+from hil.dutlink.pattern_search import search, search_all, vouch_for
+from hil.dutlink.transcript import Chunk
+from hil.errors import UsageError
+from hil.evidence.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENDLESS = re.compile(rb"(a+)+b")
+FLOOD = b"a" * 100
+LIMIT_S = 60.0
+AT_ONCE_S = 5.0
+PATTERNS = [
+    rb"x",
+    rb"\Ax",
+    rb"^x",
+    rb"x$",
+    rb"x\Z",
+    rb"(?<=y)x+",
+    rb"(?<!y)x+y",
+    rb"(?:x|y)+z",
+    rb"\bx",
+    rb"(x)(?:y|z)*\1",
+    rb".*z",
+    rb"x.*?z.*",
+    rb"(?i)X+Y",
+]
+
+
+@pytest.fixture
+def everything_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave each search to the process."""
+    monkeypatch.setattr(pattern_search, "_MOST_STEPS", -1)
+    yield
+    pattern_search._end_all()
+
+
+@pytest.mark.usefixtures("everything_elsewhere")
+@pytest.mark.parametrize("source", PATTERNS)
+@pytest.mark.parametrize("flags", [re.DOTALL, re.MULTILINE])
+def test_search_in_the_process_finds_what_re_finds(source: bytes, flags: int) -> None:
+    pattern = re.compile(source, flags)
+
+    @given(st.text("xyzXY \n", max_size=20).map(str.encode), st.integers(0, 20), st.sampled_from([0, 5000]))
+    def agree(data: bytes, begin: int, before: int) -> None:
+        data = b"y" * before + data
+        found = pattern.search(data, before + begin)
+        assert search(pattern, data, before + begin) == (found.span() if found else None)
+        if flags == re.DOTALL:  # each match is asked for
+            assert list(search_all(pattern, data)) == [each.span() for each in pattern.finditer(data)]
+
+    agree()
+
+
+def test_a_pattern_without_an_end_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"\(a\+\)\+b' takes too long.*back and forth in 100 bytes"):
+        search(ENDLESS, FLOOD)
+
+
+def test_other_threads_run_while_a_pattern_goes_back_and_forth() -> None:
+    turns, over = [], threading.Event()
+
+    def count() -> None:
+        while not over.wait(0.01):
+            turns.append(time.monotonic())
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    with pytest.raises(UsageError):
+        search(ENDLESS, FLOOD)
+    over.set()
+    counter.join()
+
+    assert max(later - earlier for earlier, later in itertools.pairwise(turns)) < 1.0
+
+
+def test_expect_with_a_pattern_without_an_end_ends() -> None:
+    stream = ByteStream()
+    stream.feed(FLOOD + b"xb")  # a pattern that ends in a fixed text is looked for when that came
+
+    with pytest.raises(UsageError, match="takes too long"):
+        Expecter(stream).wait_for("(a+)+b", LIMIT_S)
+
+
+def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_the_others() -> None:
+    watch = Watch(["(a+)+b", "bad"])
+    watch.feed(Chunk(0.0, 0.0, FLOOD + b"\n", 0))
+    watch.look()
+    watch.feed(Chunk(0.0, 0.0, FLOOD + b"\nbad\n", len(FLOOD) + 1))
+    watch.look()
+
+    told, found = watch.take()
+    assert "'(a+)+b' takes too long; it is not looked for any more" in told.line
+    assert (found.name, found.line) == ("bad", "bad")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.Signals) -> None:
+    code = (
+        "import signal, sys, threading, time\n"
+        "from hil.dutlink import search_process; search_process.LIMIT_S = 1000\n"
+        "from hil.dutlink.transcript import Chunk; from hil.evidence.watch import Watch\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(3))\n"
+        "watch = Watch(['(a+)+b'])\n"
+        "watch.feed(Chunk(0.0, 0.0, b'a' * 100, 0))\n"
+        "threading.Thread(target=watch.look, daemon=True).start()\n"
+        "print('watches', flush=True); time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"watches\n"
+        began = time.monotonic()
+        process.send_signal(number)
+
+        assert (process.wait(LIMIT_S), time.monotonic() - began < AT_ONCE_S) == (3, True)
+
+
+@pytest.mark.usefixtures("everything_elsewhere")
+def test_a_process_that_somebody_killed_is_replaced() -> None:
+    assert search(ENDLESS, b"ab") == (0, 2)
+    (searcher,) = pattern_search._idle
+    searcher._process.kill()
+    searcher._process.wait()
+
+    assert search(ENDLESS, b"ab") == (0, 2)
+
+
+@pytest.mark.usefixtures("everything_elsewhere")
+def test_a_forked_child_asks_a_process_of_its_own() -> None:
+    assert search(ENDLESS, b"ab") == (0, 2)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not pattern_search._idle and search(ENDLESS, b"aab") == (0, 3) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert search(ENDLESS, b"aaab") == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("source", "few"),
+    [
+        (rb"login: $", True),
+        (rb"(?i)over-?temperature|too hot", True),
+        (rb"\[[0-9]{1,6}\.[0-9]{6}\] x", True),
+        (rb"\d+", False),
+        (rb"(a+)+b", False),
+        (rb"(?:ab|c)*d", False),
+        (rb"(a?){30}a{30}", False),
+        (rb"(\w)\1", False),
+    ],
+)
+def test_most_steps_tells_patterns_that_need_no_process(source: bytes, few: bool) -> None:
+    assert (most_steps(re.compile(source), 64 * 1024) <= pattern_search._MOST_STEPS) == few
+
+
+def test_most_steps_of_a_few_bytes_are_few_for_usual_patterns() -> None:
+    assert most_steps(re.compile(rb"\d+ of \d+"), 100) <= pattern_search._MOST_STEPS
+
+
+def test_vouch_for_judges_a_pattern_like_another_one() -> None:
+    known = vouch_for(re.compile(rb"(?:known|good)*!"))
+    derived = vouch_for(re.compile(rb"(?:(?:known|good)*!)\Z"), like=known)
+    unknown = vouch_for(re.compile(rb"(?:(a+)+b)\Z"), like=ENDLESS)
+
+    assert [pattern_search._judged_as[each].pattern for each in (known, derived, unknown)] == [
+        b"x",
+        b"x",
+        b"(a+)+b",
+    ]
