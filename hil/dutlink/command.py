@@ -15,6 +15,7 @@ from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError, UsageError
 
 if TYPE_CHECKING:
+    from hil.dutlink.expecting import Pattern
     from hil.dutlink.prompt import Talk
     from hil.dutlink.shown_prompt import ShownPrompt
 
@@ -82,14 +83,28 @@ def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float)
     _check(command)
     deadline = Deadline(timeout_s)
     prompt.look(talk)
+    if prompt.is_csh:
+        _check_for_csh(command)
     if _NOT_LOGGED_IN.search(prompt.last_line):
         raise _no_shell(talk, command, "the last line on the console is a login prompt")
     for _ in range(0 if prompt.lacks_marks else _TRIES):
         result = _Run(talk, prompt, command, deadline).result()
+        if result is None and prompt.is_csh:
+            _check_for_csh(command)
+            result = _Run(talk, prompt, command, deadline).result()
         if result is not None:
             return result
     prompt.lacks_marks = True
     return _by_prompt(talk, prompt, command, deadline)
+
+
+def _check_for_csh(command: str) -> None:
+    if "\n" in command:
+        raise UsageError(
+            f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
+            why="it is csh or tcsh, whose eval takes one line",
+            remedy="console.run() each line, or console.run(\"sh -c '...'\")",
+        )
 
 
 def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
@@ -131,7 +146,7 @@ class _Run:
     def __init__(self, talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> None:
         self._talk = talk
         self._prompt = prompt
-        self._marked = MarkedCommand(command, outer=tuple(prompt.unfinished))
+        self._marked = MarkedCommand(command, outer=tuple(prompt.unfinished), for_csh=prompt.is_csh)
         self._deadline = deadline
         self._begin = 0
         self._started = False
@@ -147,7 +162,7 @@ class _Run:
         while True:
             try:
                 came = self._talk.expect(
-                    [self._marked.end, self._marked.answer, self._probe_answer, self._marked.start],
+                    self._awaited(),
                     min(_LOOK_EVERY_S, self._deadline.left_s),
                 )
             except ExpectError as error:
@@ -163,9 +178,17 @@ class _Run:
                 self._talk.transcript.shell.command_ended(self._begin, self._talk.transcript.position)
                 self._prompt.pass_by(self._talk)
                 return None
-            if came.index == 3:  # noqa: PLR2004 - the last of the list above
+            if came.index == 3:  # noqa: PLR2004 - the fourth of the list above
                 self._started = True
                 self._note_system(self._marked.start)
+            if came.index == 4:  # noqa: PLR2004 - the last of the list above
+                self._prompt.is_csh = True
+                self._prompt.pass_by(self._talk)
+                return None
+
+    def _awaited(self) -> list[Pattern]:
+        marked = self._marked
+        return [marked.end, marked.answer, self._probe_answer, marked.start, marked.refusal]
 
     def _note_system(self, mark: re.Pattern[bytes]) -> None:
         """Note that the shell is a system's where it printed this mark: no boot loader's knows `printf`."""

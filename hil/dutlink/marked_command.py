@@ -4,6 +4,10 @@ One line serves POSIX shells and fish, which differ in how they name the exit st
 dollar sign and `\x23` begins a comment; elsewhere both are plain letters. So `eval printf ... \x24status \x23
 "$?"` prints `$status` in fish and `$?` in the others. The typed line holds no mark: `printf` joins halves.
 
+csh and tcsh have the status in `$status`, too, but not within `eval`. They must not run the line for the
+others: it begins with `: '!...'`, which is a history event to them even in quotes. As there is no such event,
+they print that, run nothing, and get a line of their own.
+
 The command's output is exactly what stands between the marks: the echo, prompts and the line editor's escape
 sequences come before the first mark or after the last.
 """
@@ -57,12 +61,14 @@ class MarkedCommand:
         word: A random word in the marks, which no command prints.
         ask_word: Another one, in the question for the status.
         outer: The words of earlier lines, which outer shells finish when the command ends its own shell.
+        for_csh: Whether the lines are for csh and tcsh, where `$status` tells the status, but not in `eval`.
     """
 
     command: str
     word: str = field(default_factory=lambda: secrets.token_hex(4))
     ask_word: str = field(default_factory=lambda: secrets.token_hex(4))
     outer: tuple[str, ...] = ()
+    for_csh: bool = False
 
     @property
     def _word(self) -> bytes:
@@ -70,6 +76,8 @@ class MarkedCommand:
 
     def typed(self) -> list[str]:
         """Return the lines to type."""
+        if self.for_csh:
+            return [_csh_line(self.command, self.word)]
         line = self._line(quoted(self.command, in_lines=False))
         if len(line) <= _ONE_LINE_CHARACTERS and "\n" not in line:
             return [line]
@@ -77,7 +85,7 @@ class MarkedCommand:
 
     def ask(self) -> str:
         """Return what to type to ask for the last status, for a line that the shell gave up."""
-        return f" {_tell(self.ask_word)};echo"
+        return f" {_csh_tell(self.ask_word) if self.for_csh else _tell(self.ask_word)};echo"
 
     @property
     def start(self) -> re.Pattern[bytes]:
@@ -89,6 +97,11 @@ class MarkedCommand:
         """The mark after the command, or after an outer one: groups `status` and `word`."""
         words = "|".join([self.word, *self.outer]).encode()
         return re.compile(rb"-(?P<word>%b)-[efgh](?P<status>[0-9]{1,3})\." % words)
+
+    @property
+    def refusal(self) -> re.Pattern[bytes]:
+        """What csh and tcsh print instead of running a line for other shells."""
+        return re.compile(rb"hil%b: Event not found" % self._word)
 
     @property
     def answer(self) -> re.Pattern[bytes]:
@@ -135,7 +148,8 @@ class MarkedCommand:
         return re.search(rb"hil(?:x23)?-%b|%b-[efgh][x0-9]" % halves, self.output(said)) is not None
 
     def _line(self, word: str) -> str:
-        return f" printf hil%ss -{self.word}-;printf hil%st -{self.word}-;eval {word};{_tell(self.word)};echo"
+        not_csh = f": '!hil{self.word}'"
+        return f" {not_csh};{_starts(self.word)};eval {word};{_tell(self.word)};echo"
 
     def _outer_mark(self, said: bytes, begin: int) -> re.Match[bytes] | None:
         words = "|".join(self.outer).encode()
@@ -156,6 +170,25 @@ def _tell(word: str) -> str:
         rf"eval printf hil%s%s. -{word}-e \x24status -{word}-f \x24status "
         rf"""\x23-{word}-g '"$?"' -{word}-h '"$?"'"""
     )
+
+
+def _starts(word: str) -> str:
+    return f"printf hil%ss -{word}-;printf hil%st -{word}-"
+
+
+def _csh_line(command: str, word: str) -> str:
+    word_by_word = command.replace("'", r"'\''").replace("!", r"'\!'")
+    run = "'" + _ODD.sub(lambda found: _csh_printed(found.group()), word_by_word) + "'"
+    return f" {_starts(word)};eval {run};{_csh_tell(word)};echo"
+
+
+def _csh_printed(text: str) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in text.encode())
+    return f"""'"`printf '{octal}'`"'"""
+
+
+def _csh_tell(word: str) -> str:
+    return f"printf hil%s%s. -{word}-e $status"
 
 
 def _in_pieces(command: str) -> str:

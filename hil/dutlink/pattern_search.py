@@ -2,7 +2,7 @@
 
 While Python's `re` searches, no other thread of the process runs: a search without an end in the thread that
 watches a console would leave the process deaf to Ctrl-C, SIGTERM and time limits. So a search whose steps
-are not known to be few is left to a process (`hil.dutlink.search_process`) that ends after a second of a core.
+are not known to be few is left to a process (`hil.dutlink.search_process`) that ends after a second.
 """
 
 from __future__ import annotations

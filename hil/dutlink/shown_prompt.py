@@ -48,6 +48,7 @@ class ShownPrompt:
         self._misses = 0
         self._ending: bytes | None = None
         self._without_marks: bytes | None = None
+        self._csh: bytes | None = None
 
     def forget(self) -> None:
         """Forget all: another shell may be there now."""
@@ -71,6 +72,15 @@ class ShownPrompt:
     @lacks_marks.setter
     def lacks_marks(self, lacks: bool) -> None:
         self._without_marks = self.last_line if lacks else None
+
+    @property
+    def is_csh(self) -> bool:
+        """Whether the shell with this prompt is csh or tcsh."""
+        return self._csh is not None and self._csh == self.last_line
+
+    @is_csh.setter
+    def is_csh(self, is_csh: bool) -> None:
+        self._csh = self.last_line if is_csh else None
 
     def is_at_end(self, talk: Talk, *, maybe: bool = False) -> bool:
         """Return True if the unread bytes end in the prompt.

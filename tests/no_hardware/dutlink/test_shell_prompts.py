@@ -11,6 +11,7 @@ import pytest
 from shell_tty import ShellTty
 
 from hil.dutlink.command import CommandResult
+from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +75,33 @@ FISH = {
 }
 
 
+TCSH = {
+    "time": "%P%# ",
+    "number": "[%h]%# ",
+    "status": "[%?]%# ",
+    "directory": "%n@%m:%~%# ",
+    "two lines": "one\n%/%# ",
+    "three lines": "one\n\ntwo # \nthree> ",
+    "hidden colours": "%{\x1b[32m%}%m%{\x1b[0m%}# ",
+}
+CSH = {
+    "number": "[!]# ",
+    "two lines": "one\ntwo# ",
+    "three lines": "one\n\ntwo # \nthree$ ",
+    "line drawn again": "wait...\rready# ",
+    "percent": "dut% ",
+    "bell": "\x07dut# ",
+    "tabs": "\tdut\t# ",
+}
+
+
 @dataclass(frozen=True)
 class Case:
     argv: tuple[str, ...]
     prompt: str
     env: dict[str, str] = field(default_factory=dict)
     startup: str = ""
+    resource_file: str = ""
 
 
 def cases() -> Iterator[tuple[str, Case]]:
@@ -100,9 +122,16 @@ def cases() -> Iterator[tuple[str, Case]]:
             Case(("fish", "--no-config", "-i"), "", startup=f"function fish_prompt; {body}; end{right_body}"),
         )
 
+    tcsh = {name: text.replace("%", "%%") for name, text in PLAIN.items()} | TCSH
+    for shell, prompts in {"tcsh": tcsh, "bsd-csh": PLAIN | CSH}.items():
+        for name, prompt in prompts.items():
+            of_several_lines = prompt.replace("\n", "\\\n")
+            file = f"set prompt = '{of_several_lines}'\n"
+            yield f"{shell}-{name}", Case((shell,), "", resource_file=file)
+
 
 CASES = dict(cases())
-ORDINARY = {"bash-time", "dash-status", "ash-time", "mksh-angle", "zsh-right", "fish-status"}
+ORDINARY = {"bash-time", "dash-status", "ash-time", "mksh-angle", "zsh-right", "fish-status", "tcsh-status"}
 EACH = [name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in CASES]
 COMMANDS = [
     ("true", CommandResult(0, "")),
@@ -119,6 +148,8 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Console]:
     case = CASES[request.param]
     if shutil.which(case.argv[0]) is None:
         pytest.skip(f"{case.argv[0]} is not installed")
+    if case.resource_file:
+        (tmp_path / ".cshrc").write_text(case.resource_file)
     argv = [*case.argv, "--init-command", case.startup] if case.startup else list(case.argv)
     with ShellTty(argv, {"PS1": case.prompt, "HOME": os.fspath(tmp_path), **case.env}) as dut:
         yield dut.console
@@ -148,3 +179,22 @@ def test_run_consumes_the_prompt_after_a_command() -> None:
         dut.console.run("true")
 
         assert dut.console.unread().strip() == b""
+
+
+@pytest.mark.parametrize("name", ["tcsh", "bsd-csh"])
+def test_run_has_the_status_and_the_words_of_a_command_in_csh(name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    commands = [
+        ("false", CommandResult(1, "")),
+        ("(exit 7)", CommandResult(7, "")),
+        ("echo it is 'a \u00e4 \u20ac\tb' \\!", CommandResult(0, "it is a \u00e4 \u20ac\tb !")),
+        ("set x = 5; echo $x", CommandResult(0, "5")),
+        ("echo $nonesuch", CommandResult(1, "nonesuch: Undefined variable.")),
+        (f"echo {'word ' * 200}", CommandResult(0, ("word " * 200).rstrip())),
+    ]
+    with ShellTty([name, "-f"], {"LC_ALL": "C.UTF-8"}) as dut:
+        assert [(command, dut.console.run(command)) for command, _ in commands] == commands
+        with pytest.raises(UsageError, match="csh or tcsh"):
+            dut.console.run("echo one\necho two")
+        assert dut.console.run("(exit 3)").status == 3
