@@ -68,7 +68,7 @@ class Comparison:
     def __str__(self) -> str:
         verdict = "higher than" if self.rose else "lower than" if self.fell else "not told apart from"
         p = min(self.p_rise, self.p_fall)
-        return f"{self.watts:.3f} W is {verdict} {self.baseline_watts:.3f} W (p = {p:.2g})"
+        return f"{self.watts:z.3f} W is {verdict} {self.baseline_watts:z.3f} W (p = {p:.2g})"
 
 
 def independent(times_s: Sequence[float], apart_s: float) -> list[int]:

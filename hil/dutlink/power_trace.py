@@ -176,7 +176,7 @@ class PowerTrace:
         mean = sum(sample.watts for sample in settled) / len(settled)
         if not mean < watts:  # nothing is below NaN
             raise AssertionError(
-                f"the DUT drew {mean:.3f} W on average over {len(settled)} settled readings, "
+                f"the DUT drew {mean:z.3f} W on average over {len(settled)} settled readings, "
                 f"not less than {watts:g} W"
             )
 

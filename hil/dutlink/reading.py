@@ -62,7 +62,7 @@ class PowerReading:
 
     def format(self) -> str:
         """Write it as the board does, but for `-0.00`; the inverse of `parse` for values of two decimals."""
-        return f"{self.watts:.2f}W {self.volts:.2f}V {self.amps:.2f}A"
+        return f"{self.watts:z.2f}W {self.volts:z.2f}V {self.amps:z.2f}A"
 
     def __str__(self) -> str:
         return self.format()

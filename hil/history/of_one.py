@@ -170,7 +170,7 @@ def _line(window: Window, run: int, one: Attempt) -> str:
         one.bench.board,
         one.bench.place,
         f"{one.call_s:.2f} s",
-        f"{one.mean_watts:.2f} W" if one.mean_watts is not None else "",
+        f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
         one.verdict,
         one.message,
     )

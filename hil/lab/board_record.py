@@ -92,7 +92,7 @@ class SafetyEvent:
     was_on: bool = False
 
     def __str__(self) -> str:
-        measured = "" if self.amps is None else f", {self.amps:.2f} A measured"
+        measured = "" if self.amps is None else f", {self.amps:z.2f} A measured"
         return f"{self.what} by {self.by} at {self.when}{measured}: {self.why}"
 
     @classmethod

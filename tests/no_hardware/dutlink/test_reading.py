@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hil.dutlink.reading import PowerReading
 from hil.errors import BoardReplyError
+from hil.lab.board_record import SafetyEvent
 
 values = st.integers(-99999, 99999).map(lambda hundredths: hundredths / 100)
 
@@ -28,6 +29,14 @@ def test_minus_nothing_is_nothing() -> None:
 
     assert [math.copysign(1, number) for number in (reading.amps, reading.watts)] == [1, 1]
     assert str(reading) == "0.00W 5.10V 0.00A"
+
+
+def test_a_mean_of_almost_nothing_shows_no_minus() -> None:
+    assert str(PowerReading(volts=0.0, amps=-0.004, watts=-0.002)) == "0.00W 0.00V 0.00A"
+
+
+def test_a_safety_event_shows_no_minus_nothing() -> None:
+    assert ", 0.00 A measured" in str(SafetyEvent.made_safe("the run ended", "a guard", -0.004))
 
 
 @pytest.mark.parametrize("reply", [b"", b"garbage", b"1.05A 5.10V 5.35W", b"nanW 5.10V 1.05A"])
