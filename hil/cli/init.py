@@ -96,11 +96,12 @@ def _set_up(folder: Path) -> Answer:
 
 def _requirement() -> str:
     """Return what pip installs to have this hil elsewhere: a checkout's path, else its name and version."""
-    from importlib.metadata import Distribution, version  # noqa: PLC0415 - for those who begin
-    from json import loads  # noqa: PLC0415 - the same
+    from json import loads  # noqa: PLC0415 - for those who begin
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - the same
 
-    found = loads(Distribution.from_name("hil").read_text("direct_url.json") or "{}").get("url", "")
+    from hil.distribution import NAME, installed  # noqa: PLC0415 - the same
+
+    found = loads(installed().read_text("direct_url.json") or "{}").get("url", "")
     if not found:
-        return f"hil=={version('hil')}"
-    return unquote(urlsplit(found).path) if found.startswith("file:") else f"hil @ {found}"
+        return f"{NAME}=={installed().version}"
+    return unquote(urlsplit(found).path) if found.startswith("file:") else f"{NAME} @ {found}"

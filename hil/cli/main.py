@@ -31,9 +31,24 @@ _NO_THREAD = "can't start new thread"
 """What Python says where the machine, or a limit, has no thread left; it has no exception of its own."""
 
 
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from hil.distribution import installed  # noqa: PLC0415 - for this alone
+
+        click.echo(f"hil, version {installed().version}")
+        context.exit()
+
+
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
-@click.version_option(package_name="hil")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli(as_json: bool) -> None:
     """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
 

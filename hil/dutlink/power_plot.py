@@ -37,7 +37,7 @@ _STYLE = """
 
 
 def plot(trace: PowerTrace, path: Path) -> None:
-    """Write a picture: `.svg`, or `.png` with CairoSVG (`pip install hil[png]`).
+    """Write a picture: `.svg`, or `.png` with CairoSVG (`pip install cairosvg`).
 
     Raises:
         UsageError: It is neither of them, or CairoSVG cannot be loaded.
@@ -63,7 +63,7 @@ def _png(svg: str) -> bytes:
         raise UsageError(
             "a power trace cannot be drawn as PNG here",
             why=f"CairoSVG cannot be loaded: {error}",
-            remedy="pip install 'hil[png]', or draw it as .svg",
+            remedy="pip install cairosvg, or draw it as .svg",
         ) from error
     png: bytes = cairosvg.svg2png(bytestring=svg.encode())
     return png

@@ -22,5 +22,5 @@ def require_extra() -> None:
         raise UsageError(
             "boards of a Jumpstarter lab cannot be reached",
             why=f"the package {missing} is not installed: Jumpstarter is an extra of hil",
-            remedy="pip install 'hil[jumpstarter]'",
+            remedy="in a checkout of hil: pip install -e '.[jumpstarter]'",
         )

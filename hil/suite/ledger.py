@@ -292,6 +292,12 @@ class Ledger:
         used = Counter(record.board for record in self.records.values() if record.board and record.was_tested)
         return dict(sorted(used.items()))
 
+    def died_in_setup(self) -> dict[BoardUsed, int]:
+        """Count, for each board on which no test ran, those whose set-up failed with the board in hand."""
+        dead = [record.board for record in self.records.values() if record.failed and not record.ran]
+        ran = self.boards()
+        return dict(sorted(Counter(board for board in dead if board and board not in ran).items()))
+
     def serials(self) -> set[str]:
         """Return the serial numbers of the boards that tests ran on."""
         return {board.serial for board in self.boards()}

@@ -54,6 +54,9 @@ def summary_lines(ledger: Ledger) -> list[str]:
         f"{board}: {number} {'test' if number == 1 else 'tests'} ran"
         for board, number in ledger.boards().items()
     ]
+    lines += [
+        f"{board}: no test ran, {number} died in set-up" for board, number in ledger.died_in_setup().items()
+    ]
     for kind in _WITH_BOARD:
         counts = ledger.counts(kind)
         if counts["planned"]:

@@ -51,7 +51,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         capture_output=True,
     )
-    (built,) = folder.glob("hil-*.whl")
+    (built,) = folder.glob("dutlink_hil-*.whl")
     return built
 
 
@@ -90,7 +90,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         folders = {name.split("/")[0].split("-")[0] for name in archive.namelist()}
 
-    assert folders == {"hil"}
+    assert folders == {"hil", "dutlink_hil"}, "the package, and what pip knows of it"
 
 
 def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:

@@ -18,7 +18,7 @@ NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
 def test_without_the_extra_an_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.jumpstarter.extra.find_spec", lambda _name: None)
 
-    with pytest.raises(UsageError, match=r"(?s)extra of hil.*pip install 'hil\[jumpstarter\]'"):
+    with pytest.raises(UsageError, match=r"(?s)extra of hil.*pip install -e '\.\[jumpstarter\]'"):
         parse_boards("jumpstarter:board=dutlink")
 
 

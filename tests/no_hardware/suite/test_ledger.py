@@ -135,6 +135,14 @@ def test_tests_without_a_board_have_no_properties(run_four: RunSuite) -> None:
     assert inner.outcomes["test_plain"].properties == {}
 
 
+def test_a_board_whose_tests_all_died_in_set_up_is_named(run_suite: RunSuite) -> None:
+    broken = "import pytest\n@pytest.fixture\ndef broken(power): 1 / 0\n"
+
+    inner = run_suite(f"{broken}def test_one(broken): pass\ndef test_two(broken): pass", "--hil-boards=sim:1")
+
+    assert ", SIMULATED: no test ran, 2 died in set-up" in inner.text
+
+
 def test_a_test_skipped_by_its_author_gets_no_board(run_suite: RunSuite) -> None:
     inner = run_suite("import pytest\n@pytest.mark.skip\ndef test_skipped(power): pass", "--hil-boards=sim:1")
 
