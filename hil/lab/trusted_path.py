@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.plain_text import plain_line
 from hil.errors import UntrustedFileError
 from hil.lab.shared_file import owner_name
 from hil.lab.shared_folder import is_from_outside
@@ -37,7 +38,8 @@ def obeys_nobody_else(path: Path, what: str, instead: str) -> None:
         UntrustedFileError: This process is root's, and another user decides what is there.
     """
     if os.geteuid() == 0 and (why := who_else_decides(path)):
-        raise UntrustedFileError(f"{what} {path} is refused, because this is root", why=why, remedy=instead)
+        refused = f"{what} {plain_line(str(path))} is refused, because this is root"
+        raise UntrustedFileError(refused, why=why, remedy=instead)
 
 
 def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
@@ -49,7 +51,7 @@ def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
         UntrustedFileError: This process is root's, and a third user owns something on the way to `folder`.
     """
     if os.geteuid() == 0 and (owned := _third_owner(folder, {0, project.stat().st_uid})):
-        what = f"{option} {folder} is refused, because this is root"
+        what = f"{option} {plain_line(str(folder))} is refused, because this is root"
         raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
 
 
@@ -68,7 +70,7 @@ def _third_owner(path: Path, known: set[int]) -> tuple[Path, int] | None:
 
 
 def _owned(part: Path, owner: int) -> str:
-    return f"{part} belongs to {owner_name(owner)}"
+    return f"{plain_line(str(part))} belongs to {owner_name(owner)}"
 
 
 def who_else_decides(path: Path) -> str:
@@ -78,7 +80,8 @@ def who_else_decides(path: Path) -> str:
     with suppress(OSError):  # as above
         for part, facts in _parts(path):
             if _others_write(facts):
-                return f"{part} may be written by others (mode {stat.S_IMODE(facts.st_mode):04o})"
+                mode = f"{stat.S_IMODE(facts.st_mode):04o}"
+                return f"{plain_line(str(part))} may be written by others (mode {mode})"
     return ""
 
 

@@ -156,6 +156,15 @@ def test_who_else_decides_names_file_owner_and_mode(common: Path) -> None:
     assert not as_user(MALLORY, lambda: who_else_decides(write(common / "mine")))
 
 
+def test_error_is_no_line_that_another_user_made_up(common: Path) -> None:
+    file = as_user(MALLORY, lambda: write(common / "a\nhil: all is well\x1b[2J"))
+
+    with pytest.raises(UntrustedFileError) as caught:
+        read_lab(file)
+    assert "\n" not in caught.value.what + caught.value.why
+    assert "\x1b" not in caught.value.what + caught.value.why
+
+
 def test_lab_edit_as_root_makes_no_file_where_a_link_of_another_user_leads(common: Path) -> None:
     as_user(MALLORY, lambda: (common / "lab.toml").symlink_to("/etc/hil-test.toml"))
 
@@ -218,7 +227,7 @@ def test_hil_nightly_as_root_runs_no_conftest_of_another_user(common: Path) -> N
     assert not (project / "nightly").exists()
 
 
-@pytest.mark.parametrize("command", [("history",), ("report",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("history",), ("report",), ("nightly", "status")], ids=" ".join)
 def test_hil_as_root_opens_no_history_beside_which_another_user_may_put_links(
     common: Path, command: tuple[str, ...]
 ) -> None:
