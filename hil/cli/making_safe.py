@@ -24,7 +24,7 @@ from hil.lab.lab import Lab
 from hil.lab.lease import hold, holder_of, lock_path, spoilt_lock
 from hil.lab.lock_file import lock_folder
 from hil.lab.meant import serial_meant
-from hil.lab.safety import Safety
+from hil.lab.safety import STICK_TAKEN, Safety
 from hil.lab.stopped_guards import stopped_guard_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class MakingSafe:
                 remedy=f"look at cable, hub and supply, then again: hil safe {board}",
                 serial=board,
             )
-        return _row(board, "safe", event.amps, self._troubles.get(board, ""))
+        return self._safe(board, event)
 
     def one_if_unsafe(self, serial: str) -> dict[str, Any]:
         """Make a board safe if its record says that it was not left so; one that a run holds is left to it.
@@ -133,7 +133,7 @@ class MakingSafe:
                 remedy=f"hil safe {board}",
                 serial=board,
             )
-        return _row(board, "safe", event.amps)
+        return self._safe(board, event)
 
     def all(self) -> Answer:
         """Make every board of the host safe, and list those on record that are not there."""
@@ -175,7 +175,7 @@ class MakingSafe:
             return _row(sighting.serial, "failed", None, _told(error))
         if event.amps is None:
             return _row(sighting.serial, "failed", None, event.why)
-        return _row(sighting.serial, "safe", event.amps, self._troubles.get(sighting.serial, ""))
+        return self._safe(sighting.serial, event)
 
     def _make_safe(self, serial: str) -> SafetyEvent:
         """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
@@ -195,6 +195,12 @@ class MakingSafe:
             self._troubles[serial] = _told(trouble)
         with lease:
             return make_safe_now(lease, safety)
+
+    def _safe(self, serial: str, event: SafetyEvent) -> dict[str, Any]:
+        """Say that a board is safe, what was wrong with its lock, and from whom its stick was taken."""
+        _, taken, from_whom = event.why.partition(STICK_TAKEN)
+        told = filter(None, (self._troubles.get(serial, ""), plain_line(taken + from_whom)))
+        return _row(serial, "safe", event.amps, "; ".join(told))
 
     def _left_alone(self, serial: str) -> dict[str, Any]:
         why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"

@@ -16,7 +16,7 @@ from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
 from hil.dutlink.waiting import hold, until
 from hil.errors import BoardUnsafeError
-from hil.lab.safety import FORCE_OFF, HERE, LEAVE, OFF, MadeSafe, Safety, resolve
+from hil.lab.safety import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
 from hil.lab.stick_sockets import StickSockets
 
 if TYPE_CHECKING:
@@ -62,12 +62,17 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
         was_on = abs(before - offset_amps) > OFF_AMPS
         if glance and not was_on:
             bring_to_safety(board, FORCE_OFF if policy == OFF else policy)
-            return MadeSafe(before)
+            return MadeSafe(before, _taken(board))
         bring_to_safety(board, policy)
         hold(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
-        user = board.storage.taken_from
-        return MadeSafe(amps, f"the stick was taken away although {user}" if user else "", was_on)
+        return MadeSafe(amps, _taken(board), was_on)
+
+
+def _taken(board: Board) -> str:
+    """Say from whom the stick was taken; empty: from nobody that is seen."""
+    user = board.storage.taken_from
+    return f"{STICK_TAKEN} although {user}" if user else ""
 
 
 def confirm_off(board: Board, offset_amps: float = 0.0) -> None:

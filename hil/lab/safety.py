@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from hil.errors import (
     BoardFaultError,
@@ -29,7 +29,7 @@ from hil.lab.board_record import SafetyEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORCE_OFF", "HERE", "LEAVE", "OFF", "MadeSafe", "Safety", "attempt", "resolve"]
+__all__ = ["FORCE_OFF", "HERE", "LEAVE", "OFF", "STICK_TAKEN", "MadeSafe", "Safety", "attempt", "resolve"]
 
 FORCE_OFF = "force-off"
 """The policy of a place that says nothing."""
@@ -49,6 +49,10 @@ LONGEST_RETRY_S = 2.0
 
 HERE = "hil.lab.safe:make_safe"
 """The action for a board of this host."""
+
+
+STICK_TAKEN: Final = "the stick was taken away"
+"""How the remark begins that a stick was in use on this host."""
 
 
 class MadeSafe(NamedTuple):

@@ -157,11 +157,13 @@ def test_a_lease_s_end_leaves_a_stick_in_use_with_the_host_and_the_dut_off(
 
 
 def test_safe_takes_it_away_and_its_event_says_so(
-    simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path
+    simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    capsys.readouterr()
     with opened(node) as pid:
         status = run(["safe", serial])
 
+    assert f"the stick was taken away although sda is open in process {pid}" in capsys.readouterr().out
     event = read_record(tmp_path / "locks", serial).events[-1]
     assert (status, simulator.control.state(serial)["mux"]) == (0, "off")
     assert f"the stick was taken away although sda is open in process {pid}" in event.why

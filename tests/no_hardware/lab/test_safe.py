@@ -194,3 +194,17 @@ def test_board_without_a_record_that_refuses_is_not_handed_out(
         under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
 
     assert read_record(tmp_path, serial).state is BoardState.PENDING
+
+
+def test_make_safe_at_a_glance_tells_from_whom_it_took_the_stick(
+    simulator: SimulatorProcess, serial: str, host: dict[str, Any]
+) -> None:
+    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+        board.make_safe()
+        node = board.storage.wait_for_node()
+
+    with node.open("rb"):
+        made = make_safe(serial, host=host, glance=True)
+
+    assert simulator.control.state(serial)["mux"] == "off"
+    assert f"the stick was taken away although {node.resolve().name} is open" in made.remark
