@@ -93,6 +93,8 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
     leave = "Ctrl-] leaves" if keys is not None else "nothing is sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
     if power_on:
+        if board.power.draws():
+            _say("the DUT was on already, and goes on; hil power cycle boots it again")
         board.power.on(wait=False)
     with ExitStack() as session:
         talk = Talk(board.console, screens, output, keys)

@@ -156,6 +156,8 @@ def _told(error: click.ClickException) -> UsageError:
             what = (
                 f"{command} needs {missing.human_readable_name}: one of {', '.join(map(str, choice.choices))}"
             )
+        case click.MissingParameter(param=click.Option() as missing):
+            what = f"{command} needs {missing.opts[0]}"
         case click.MissingParameter(param=click.Parameter() as missing):
             what = f"{command} needs {missing.human_readable_name}"
         case _:

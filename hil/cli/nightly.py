@@ -41,20 +41,18 @@ _folder = click.option(
 )
 
 
-@click.group(cls=Nouns, invoke_without_command=True)
-@click.pass_context
-def nightly(context: click.Context) -> Any:  # noqa: ANN401 - as every verb
+@click.group(cls=Nouns)
+def nightly() -> None:
     r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.
 
     \b
-    hil nightly
+    hil nightly run
     hil nightly run --keep 60 -- -k power
     hil nightly install --at 04:30
     hil nightly status
 
     Exit status: that of hil nightly run.
     """
-    return context.invoke(run) if context.invoked_subcommand is None else None
 
 
 @nightly.command()
@@ -81,6 +79,7 @@ def run(
     from hil.nightly.folder import forget_all_but  # noqa: PLC0415 - pytest and the database: not before
     from hil.nightly.night import run_night  # noqa: PLC0415 - as above
 
+    _folder_of_tests()
     as_json = context.find_root().params.get("as_json", False)
     terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
     record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
@@ -88,7 +87,25 @@ def run(
     told = {"night": record.folder, "status": record.status, "meaning": record.told}
     if record.status and not as_json:
         _say(f"{record.told} ({record.folder})")
-    return Answer(told | ({"removed": [str(one) for one in removed]} if removed else {}), record.status or 0)
+    data = told | ({"removed": [str(one) for one in removed]} if removed else {})
+    gone = f"; removed {len(removed)} older" if removed else ""
+    return Answer(data, record.status or 0, text=f"The night is kept in {record.folder}{gone}.")
+
+
+def _folder_of_tests() -> Path:
+    """Return the present folder.
+
+    Raises:
+        UsageError: pytest would find no tests in it.
+    """
+    folder = Path.cwd()
+    if any((folder / name).exists() for name in _HAS_TESTS):
+        return folder
+    raise UsageError(
+        f"there are no tests in {folder}",
+        why=f"it has none of {', '.join(_HAS_TESTS)}",
+        remedy="cd to the folder in which pytest finds them, or hil init",
+    )
 
 
 @nightly.command()
@@ -184,13 +201,7 @@ def _schedule(
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
     from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
 
-    clone = Path.cwd()
-    if not any((clone / name).exists() for name in _HAS_TESTS):
-        raise UsageError(
-            f"there are no tests in {clone}",
-            why=f"it has none of {', '.join(_HAS_TESTS)}",
-            remedy="cd to the folder in which pytest finds them",
-        )
+    clone = _folder_of_tests()
     time_of_day = TimeOfDay.parse(at)
     owner = "" if user else _owner(clone)
     if not user and owner == "root":

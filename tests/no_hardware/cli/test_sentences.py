@@ -139,6 +139,7 @@ def test_a_misspelt_board_lists_each_board_once(
         ("power cycle --puase 3", "hil power cycle has no option --puase\n  try: hil power cycle --pause\n"),
         ("pins set", "hil pins set needs PIN: one of a, b, c, d, reset\n"),
         ("flash", "hil flash needs IMAGE\n"),
+        ("nightly install", "hil nightly install needs --at\n"),
         ("sim state", "export HIL_BOARDS"),
     ],
 )
@@ -150,6 +151,18 @@ def test_a_mistake_leads_to_what_was_meant(
     status = run(typed.split())
 
     assert (status, said in capsys.readouterr().err) == (2, True)
+
+
+def test_a_night_needs_a_verb_and_a_folder_with_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    alone, night = run(["nightly"]), run(["nightly", "run"])
+
+    said = capsys.readouterr().err
+    assert (alone, night, "Usage: hil nightly" in said) == (2, 2, True)
+    assert f"no tests in {tmp_path}" in said
 
 
 def test_help_is_a_verb_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -270,6 +270,7 @@ def test_a_night_keeps_its_ledger_apart(printed: str, ledger: str) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "conftest.py").touch()
 
     ran = run_hil(tmp_path, "nightly", "run", "--folder", "file/nights", "--", "--version")
 
