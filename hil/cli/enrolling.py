@@ -94,7 +94,10 @@ class Enrolling:
         seen = list_boards(self._host)
         serials = [each.serial for each in seen if each.serial and each.verdict in _USABLE]
         if not serials:
-            why = "; ".join(each.error.what for each in seen if each.error) or "nothing has a board's USB ids"
+            why = (
+                "; ".join(dict.fromkeys(each.error.what for each in seen if each.error))
+                or "nothing has a board's USB ids"
+            )
             raise BoardAbsentError(
                 f"{self._host.label} has no board to enroll", why=why, remedy="hil doctor says what mends it"
             )

@@ -97,9 +97,10 @@ class Candidate:
 
     def _check_alone(self) -> None:
         if self.twins:
+            places = ", ".join(self.twins)
             raise TwinBoardsError(
-                f"{len(self.twins)} boards have the serial number {self.listed_serial}",
-                why=f"they are at {', '.join(self.twins)}; none is used, lest the other is reached",
+                f"{len(self.twins)} boards have the serial number {self.listed_serial} ({places})",
+                why="what is told to one of them might reach the other, so none is used",
                 remedy="unplug all but one; the public firmware takes the number from the chip: flash it",
                 serial=self.listed_serial,
             )
