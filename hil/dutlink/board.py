@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.asked import uncounted
@@ -165,8 +165,9 @@ class Board(Noun):
             HilError: The first of the errors; all of the steps are tried whatever happens to the others.
         """
         errors: list[HilError] = []
-        take_stick = () if leave_stick else (self._take_stick,)
-        for step in (self.power.force_off, *take_stick, self.pins.float_all):
+        take_stick = () if leave_stick else (partial(Board._take_stick, self),)
+        # By their classes: a test may have put something else into these objects.
+        for step in (partial(Power.force_off, self.power), *take_stick, partial(Pins.float_all, self.pins)):
             try:
                 step()
             except HilError as error:

@@ -46,6 +46,7 @@ class FakeBoard:
     console = SimpleNamespace(is_open=False)
     storage = SimpleNamespace()
     settings = SimpleNamespace()
+    power = SimpleNamespace(read=lambda: SimpleNamespace(amps=0.0))
     busy_s = 0.0
     location = "bus 1 address 2"
     access = SimpleNamespace(serial=SERIAL, end=lambda *_, **__: None)
@@ -84,6 +85,9 @@ class FakeLease:
         """No lock to take again."""
 
     def release(self) -> None:
+        self.done.append("released")
+
+    def release_unused(self) -> None:
         self.done.append("released")
 
     def abandon(self) -> None:

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.suite.run_status import Status
+
 if TYPE_CHECKING:
     from conftest import RunSuite
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes, benches
 pytest_plugins = "pytester"
@@ -91,8 +94,8 @@ def test_a_board_is_safe_after_an_interrupted_run(run_suite: RunSuite) -> None:
     source = """
 def test_is_interrupted(dutlink):
     dutlink.power.force_on()
-    off = dutlink.power.force_off
-    dutlink.power.force_off = lambda: (print("switched off"), off())
+    off = type(dutlink.power).force_off
+    type(dutlink.power).force_off = lambda self: (print("switched off"), off(self))
     raise KeyboardInterrupt
 """
 
@@ -107,9 +110,9 @@ def test_a_board_that_cannot_be_made_safe_makes_the_run_fail(run_suite: RunSuite
 from hil.errors import TransferError
 
 def test_breaks_the_board(dutlink):
-    def fail(**_):
+    def fail(*_, **__):
         raise TransferError("it did not take the request")
-    dutlink.make_safe = fail
+    type(dutlink).make_safe = fail
 """
 
     inner = run_suite(source, "--hil-boards=sim:1")
@@ -118,3 +121,20 @@ def test_breaks_the_board(dutlink):
     assert "NOT MADE SAFE BY ITS TESTS, but afterwards: it did not take the request" in inner.text
     assert "made safe by guard at" in inner.text
     assert "the DUT may have power" not in inner.text
+
+
+def test_board_is_made_safe_although_a_test_replaced_how(
+    run_suite: RunSuite, simulator: SimulatorProcess, serial: str
+) -> None:
+    source = """
+def test_replaces(dutlink):
+    dutlink.power.force_on()
+    dutlink.make_safe = lambda **_: None
+    dutlink.power.force_off = lambda: 1 / 0
+    dutlink.pins.float_all = lambda: 1 / 0
+"""
+
+    inner = run_suite(source, f"--hil-boards=sim@{simulator.ready['control_port']}")
+
+    assert inner.status == Status.GREEN, inner.text
+    assert not simulator.control.state(serial)["supply"]
