@@ -431,7 +431,9 @@ def test_hold_is_as_patient_with_another_board_after_one_was_silent(
     monkeypatch.setattr("hil.suite.finder.hold_any", lambda serials, **_: SimpleNamespace(serial=serials[0]))
     monkeypatch.setattr(
         "hil.suite.finder.under_guard",
-        lambda lease, *_, **__: SimpleNamespace(serial=lease.serial, made_safe=None, release=lambda: None),
+        lambda lease, *_, **__: SimpleNamespace(
+            serial=lease.serial, made_safe=None, release_unused=lambda: None
+        ),
     )
     monkeypatch.setattr("hil.suite.finder.open_board", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
