@@ -204,7 +204,7 @@ def _schedule(
     clone = _folder_of_tests()
     time_of_day = TimeOfDay.parse(at)
     owner = "" if user else _owner(clone)
-    if not user and owner == "root":
+    if owner in {"", "root"}:  # then it is root whose tests run, if this is root
         obeys_nobody_else(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
     moved = list(due_nights.moved_nights(time_of_day))
     environment = kept_environment.kept_environment()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.file_below import write_below
+from hil.lab.trusted_path import obeys_nobody_else
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import WRITTEN_BY, service, timer
 
@@ -101,7 +102,9 @@ class Units:
         Raises:
             UsageError: They belong to another clone, or `hil nightly install` did not write what is there, or
                 systemd refuses them, or the folder cannot be written.
+            UntrustedFileError: This is root, and other users decide what is in the folder.
         """
+        obeys_nobody_else(self.folder, "the units' folder", "run it as its owner")
         self._there()
         self._check_owner(schedule)
         with tempfile.TemporaryDirectory(prefix="hil-units-") as draft:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from other_user import folder_for_everybody, only_root
+from other_user import MALLORY, folder_for_everybody, only_root
 
 from hil.errors import UsageError
 from hil.nightly.systemd import Units
@@ -298,6 +298,24 @@ def test_units_that_were_written_are_written_again_and_removed(tmp_path: Path) -
 
     assert units.remove() == [str(units.timer), str(units.service)]
     assert not list(units.folder.iterdir())
+
+
+@only_root
+@pytest.mark.parametrize("whose", ["clone", "units"])
+def test_install_for_roots_own_systemd_obeys_no_other_user(whose: str) -> None:
+    with folder_for_everybody() as common:
+        for folder in (common / "clone", common / "home" / ".config"):
+            folder.mkdir(parents=True)
+        (common / "clone" / "conftest.py").touch()
+        other = common / "clone" if whose == "clone" else common / "home" / ".config"
+        os.chown(other, MALLORY, MALLORY)
+
+        ran = hil(
+            common / "clone", "nightly", "install", "--user", "--at", "02:00", HOME=str(common / "home")
+        )
+
+        assert (ran.returncode, f"{other} belongs to" in ran.stderr) == (2, True)
+        assert not list((common / "home" / ".config").iterdir())
 
 
 @only_root
