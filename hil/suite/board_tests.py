@@ -91,6 +91,10 @@ class BoardGiver(Protocol):
         """End them after the last test, which cannot report it any more; return True if anything failed."""
         ...
 
+    def interrupted(self) -> None:
+        """Give the board back: the run was interrupted; raises nothing."""
+        ...
+
 
 class BoardTests:
     """The plugin.
@@ -103,6 +107,10 @@ class BoardTests:
     def __init__(self, boards: BoardGiver, block: UsbBlock) -> None:
         self._boards = boards
         self._block = block
+        self._late_failed = False
+
+    def _end_late(self) -> None:
+        self._late_failed = self._boards.end_late() or self._late_failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -187,10 +195,18 @@ class BoardTests:
         raise_together(errors, f"errors in the tear-down of {item.nodeid}")
         return result
 
+    @pytest.hookimpl(tryfirst=True)  # the terminal formats a traceback, which takes seconds on a busy machine
+    def pytest_keyboard_interrupt(self) -> None:
+        """End what rests on the board, and give the board back, before anything else is done."""
+        with self._block.lifted():
+            self._end_late()
+            self._boards.interrupted()
+
     @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End what rests on the board after Ctrl-C and the like, and tell what went wrong there."""
-        if self._boards.end_late():
+        """End what rests on the board after the last test, and tell what went wrong there."""
+        self._end_late()
+        if self._late_failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 

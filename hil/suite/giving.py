@@ -223,6 +223,11 @@ class Giving:
         self._ledger.trouble += [f"after the last test: {type(one).__name__}: {one}" for one in errors]
         return bool(errors)
 
+    def interrupted(self) -> None:
+        """Give the board back: the run was interrupted."""
+        with contained(partial(self.keep_trouble, "after the interrupt")):
+            self.give_back("the run was interrupted")
+
     def cool(self, item: pytest.Item) -> None:
         """End what rests on the board, and leave its DUT without power until it is cold."""
         with contained(partial(self.keep_trouble, f"before {item.nodeid} was repeated")):

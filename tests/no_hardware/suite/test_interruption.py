@@ -83,10 +83,9 @@ def test_powered(dutlink, told):
     time.sleep(60)
 """
 SLOW_END = """
-import os, time
+import time
 def pytest_keyboard_interrupt():  # as the terminal does, which formats a traceback
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        time.sleep(10)
+    time.sleep(10)
 """
 
 
