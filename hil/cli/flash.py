@@ -101,11 +101,11 @@ def _told(flashed: Flashed) -> dict[str, Any]:
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
     """Return what a person reads: what was written, where the stick is, and what to do next."""
-    size, mapped = in_words(flashed.size_bytes), in_words(flashed.mapped_bytes)
-    whole = size if size == mapped else f"{mapped} of {size}"
+    size, written = in_words(flashed.size_bytes), in_words(flashed.written_bytes)
+    amount = size if size == written else f"{written} of {size}"
     where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "with nobody"}
     done = (
-        f"Wrote {whole} of {flashed.label} to the stick of {board.label} and verified it"
+        f"Wrote {flashed.label} ({amount}) to the stick of {board.label} and verified it"
         if flashed.was_written
         else f"The stick of {board.label} holds {flashed.label} already, and nothing was written"
     )

@@ -15,7 +15,6 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import OFF_AMPS, Power
-from hil.dutlink.questions import LOGIN_PROMPT
 from hil.dutlink.requests import ConfigKey
 from hil.dutlink.settings import BoardSettings
 from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
@@ -198,6 +197,8 @@ class Board(Noun):
                 remedy="power.on() goes first",
                 serial=self.serial,
             )
+        from hil.dutlink.questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
+
         limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
         return self.console.wait_for_words(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
 

@@ -8,7 +8,6 @@ the environment of a process (its owner, and root) can use its lease, and could 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 from typing import TYPE_CHECKING
@@ -39,7 +38,9 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     lock = LockFile(path)
     try:
-        if not hmac.compare_digest(_lent(lock.read()), hashlib.sha256(os.fsencode(word)).hexdigest()):
+        from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
+
+        if not compare_digest(_lent(lock.read()), hashlib.sha256(os.fsencode(word)).hexdigest()):
             return False
         if lock.try_lock_again():  # its holder and its guard were killed: the word is stale
             lock.give_back()

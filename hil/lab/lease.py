@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import logging
-import secrets
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -145,7 +145,7 @@ class Lease:
 
         The lock file, which every user may read, has the word's SHA-256 only.
         """
-        word = secrets.token_hex(16)
+        word = os.urandom(16).hex()
         self._lent = hashlib.sha256(word.encode()).hexdigest()
         self._write()
         return word

@@ -11,7 +11,6 @@ import errno
 import grp
 import os
 import pwd
-import secrets
 import shlex
 import stat
 from contextlib import suppress
@@ -291,7 +290,7 @@ def _made_beside(path: Path, content: bytes) -> Path:
 
 
 def _unused_name(path: Path) -> Path:
-    return path.with_name(f".hil-{secrets.token_hex(8)}")
+    return path.with_name(f".hil-{os.urandom(8).hex()}")
 
 
 def _finish(descriptor: int, path: Path, content: bytes) -> None:

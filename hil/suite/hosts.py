@@ -14,9 +14,8 @@ from hil.dutlink.host import Host
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardAbsentError
 from hil.lab.lab import Lab
-from hil.lab.safe import this_host
+from hil.lab.safe import stick_memory, this_host
 from hil.lab.safety import Safety
-from hil.lab.stick_sockets import StickSockets
 from hil.suite.far_host import FarHost
 from hil.suite.options import Where
 from hil.suite.place_facts import PlaceFacts
@@ -223,6 +222,6 @@ def simulated_host(ready: dict[str, Any]) -> Host:
         backend=simulated.backend,
         dev=simulated.dev,
         sys=simulated.sys,
-        stick_memory=StickSockets,
+        stick_memory=stick_memory,
         slowest_stick_s=simulated.slowest_stick_s,
     )

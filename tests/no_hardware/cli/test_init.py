@@ -135,7 +135,7 @@ def test_init_passes_signals_on(number: signal.Signals) -> None:
 
 
 def test_init_without_a_command_has_nothing_to_run() -> None:
-    assert run(*HIL, "init").returncode == 2
+    assert run(*HIL, "init", "--").returncode == 2
 
 
 FIRST = """

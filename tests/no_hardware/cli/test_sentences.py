@@ -50,8 +50,8 @@ def test_each_verb_that_did_something_ends_in_a_sentence(
     build_image(image, "product", 8 << 20)
 
     for typed, said in {
-        f"flash {image} --then off": r"Wrote .* of product.img to the stick of rack-3 and verified it; the "
-        r"stick is with nobody\.",
+        f"flash {image} --then off": r"Wrote product.img \(.* of 8 MiB\) to the stick of rack-3 and "
+        r"verified it; the stick is with nobody\.",
         f"flash {image}": r"The stick of rack-3 holds product.img already, and nothing was written; "
         r"the stick is at the DUT\.",
         "power on": r"Switched on the DUT of rack-3\.",
