@@ -71,6 +71,9 @@ _STRANGERS = (
     (0, b"!<arch>\n", "ar or Debian package"),
     (0, b"\xed\xab\xee\xdb", "RPM package"),
     (0, b"SQLite format 3\0", "SQLite"),
+    (0, b"# Disk DescriptorFile", "VMDK descriptor (it only names a disk's files)"),
+    (0, b"\xc7\x71", "cpio"),
+    (0, b"\x71\xc7", "cpio"),
     (0, b"070701", "cpio"),
     (0, b"070702", "cpio"),
     (0, b"070707", "cpio"),
@@ -110,7 +113,14 @@ _DISKS = (
     (32768, b"RKNS", "boot loader of a Rockchip chip"),
 )
 
+_WITH_BOOT_SECTOR = (
+    (3, b"NTFS    ", "NTFS"),
+    (3, b"EXFAT   ", "exFAT"),
+)
+"""File systems that begin as a disk does, but that no firmware boots from, as it does from FAT."""
+
 _FILE_SYSTEMS = (
+    (32769, b"BEA01", "UDF"),
     (1080, b"\x53\xef", "ext2, ext3 or ext4"),
     (0, b"hsqs", "SquashFS"),
     (0, b"XFSB", "XFS"),
@@ -167,6 +177,9 @@ def content_of(start: bytes, size_bytes: int | None) -> Content:
     """
     if stranger := stranger_in(start):
         return Content(Kind.STRANGER, f"a {stranger} file")
+    for at, magic, name in _WITH_BOOT_SECTOR:
+        if _has(start, at, magic):
+            return _lone(name)
     for at, magic, name in _DISKS:
         if _has(start, at, magic):
             return Content(Kind.DISK, name)
@@ -181,12 +194,16 @@ def _unsigned(start: bytes, size_bytes: int) -> Content:
         return Content(Kind.STRANGER, f"a file of {size_bytes} bytes, less than one sector of a disk")
     for at, magic, name in _FILE_SYSTEMS:
         if _has(start, at, magic):
-            return Content(Kind.FILE_SYSTEM, f"a lone {name} volume, without a partition table")
+            return _lone(name)
     if not any(start):
         return Content(Kind.UNKNOWN, f"nothing but zeros in its first {len(start)} bytes")
     return Content(
         Kind.UNKNOWN, "no disk that is known: it has no MBR, no GPT, no ISO 9660, no known boot sector"
     )
+
+
+def _lone(name: str) -> Content:
+    return Content(Kind.FILE_SYSTEM, f"a lone {name} volume, without a partition table")
 
 
 def _has(start: bytes, at: int, magic: bytes) -> bool:

@@ -55,6 +55,9 @@ POSIX = {
     "three lines": "\none\n\ntwo # \nthree$ ",
     "line drawn again": "wait...\rready# ",
 }
+ANDROID = '${|\n\tlocal e=$?\n\n\t(( e )) && REPLY+="$e|"\n\n\treturn $e\n}dut:${PWD:-?} # '
+"""As the shell of Android's system image has it (platform/external/mksh, mkshrc)."""
+
 ZSH = {
     "time": "%*%# ",
     "number": "%h%# ",
@@ -111,6 +114,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     for shell, argv in posix.items():
         for name, prompt in (PLAIN | POSIX).items():
             yield f"{shell}-{name}", Case(argv, prompt)
+    yield "mksh-android", Case(posix["mksh"], ANDROID)
     for name, prompt in ({name: text.replace("%", "%%") for name, text in PLAIN.items()} | ZSH).items():
         right = {"RPROMPT": "%*"} if name == "right" else {}
         yield f"zsh-{name}", Case(("zsh", "-f", "-i"), prompt, right)

@@ -54,6 +54,8 @@ def refused(folder: Path, data: bytes, *, force: bool = False, file_system: bool
         (b'{"message":"Not Found","status":"404"}', "JSON"),
         (b"[1, 2]", "JSON"),
         (b"# Disk DescriptorFile\nversion=1\n", "VMDK descriptor"),
+        (b"# Disk DescriptorFile\nversion=1\n".ljust(65536, b"\0"), "VMDK descriptor"),  # as qemu-img pads it
+        (b"\xc7\x71".ljust(4096, b"x"), "cpio"),
         (b"KDMV\x01\0\0\0" + bytes(1000), "VMDK"),
         (b"QFI\xfb\0\0\0\x03" + bytes(1000), "qcow2"),
         (f"{hashlib.sha256(b'').hexdigest()}  disk.img\n".encode(), "checksum"),
@@ -87,6 +89,9 @@ def test_what_is_plainly_something_else_is_refused_also_by_force(
         (0, b"hsqs", "SquashFS"),
         (0, b"XFSB", "XFS"),
         (65600, b"_BHRfS_M", "Btrfs"),
+        (32769, b"BEA01", "UDF"),
+        (3, b"NTFS    ".ljust(507) + b"\x55\xaa", "NTFS"),
+        (3, b"EXFAT   ".ljust(507) + b"\x55\xaa", "exFAT"),
         (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
         (0, b"LUKS\xba\xbe", "LUKS"),
     ],
