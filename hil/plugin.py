@@ -13,7 +13,7 @@ import pytest
 
 from hil.history import recording
 from hil.report import building
-from hil.suite import options, scheduled, selection, session
+from hil.suite import early_exit, options, scheduled, selection, session
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add --hil-boards and its companions; take part in what xdist decides."""
+    """Add --hil-boards and its companions; take part in what xdist decides.
+
+    It is the first hook that pytest calls, so modules that load later never see `os._exit` itself.
+    """
+    early_exit.replace_exit()
     options.add_options(parser)
     recording.add_options(parser)
     scheduled.register(pluginmanager, recording.measured_s)

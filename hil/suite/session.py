@@ -77,7 +77,9 @@ def begin(config: pytest.Config) -> Run:
         config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
     if not run.processes.is_worker and not is_no_run(config):
         config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
-        config.pluginmanager.register(EarlyExit(run.giving.show), "hil-early-exit")
+    if not is_no_run(config):
+        early_exit = EarlyExit(run.giving.show, is_worker=run.processes.is_worker)
+        config.pluginmanager.register(early_exit, "hil-early-exit")
     if run.options.report is not None and not is_no_run(config):
         from hil.suite.evidence import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
 

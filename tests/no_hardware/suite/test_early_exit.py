@@ -80,6 +80,58 @@ def test_os_exit_with_status_0_is_told_and_not_green(run_suite: RunSuite) -> Non
     assert "hil: os._exit(0) ended this run in test_inner.py::test_2" in inner.text
 
 
+def test_os_exit_that_was_imported_before_the_plugin_is_told_too(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    conftest = pytester.path / "conftest.py"
+    conftest.write_text(f"from os import _exit as leave\n{conftest.read_text()}")
+
+    inner = run_suite(SUITE.format(ends="__import__('conftest').leave(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "hil: os._exit(0) ended this run in test_inner.py::test_2" in inner.text
+
+
+def test_posix_exit_with_status_0_is_told_and_not_green(run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends="__import__('posix')._exit(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+
+
+def test_os_exit_can_be_the_target_of_a_spawned_process(run_suite: RunSuite) -> None:
+    source = """
+import multiprocessing, os
+
+def test_1():
+    child = multiprocessing.get_context("spawn").Process(target=os._exit, args=(7,))
+    child.start()
+    child.join()
+
+    assert child.exitcode == 7
+"""
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.parametrize("call", ["os.execv('/bin/true', ['true'])", "os.execlp('true', 'true')"])
+def test_os_exec_in_the_process_of_a_run_fails_its_test(call: str, workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends=call), "--hil-boards=none", workers)
+
+    assert inner.results() == {"test_1": "passed", "test_2": "failed", "test_3": "passed"}, inner.text
+    assert "in the place of this run in test_inner.py::test_2" in inner.text
+
+
+def test_os_exec_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "assert os.waitpid(os.fork() or os.execv('/bin/true', ['true']), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
 def test_os_exit_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
     ends = "assert os.waitpid(os.fork() or os._exit(0), 0)[1] == 0"
 
