@@ -133,7 +133,10 @@ class StickNode:
                 self.wait_until_gone(GOES_WITHIN_S, "off")
             elif disks_of(self._sys):
                 before = disks_by_socket(self._sys)
-                until(lambda: before.keys() - disks_by_socket(self._sys).keys(), LEAVES_WITHIN_S - away_s)
+                until(
+                    lambda: before.keys() - disks_by_socket(self._sys).keys() or None,
+                    LEAVES_WITHIN_S - away_s,
+                )
             others = self._sockets_of_others()
             self._watch = Watch(self._dev, self._sys, others, known.socket if known else None, self._looked)
         except BaseException:
