@@ -39,10 +39,12 @@ HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from hil.dutlink.host import Host
+from hil.lab.board_record import BoardRecord, BoardState, write_record
 from hil.lab.guarded import under_guard
 from hil.lab.lease import hold
 from hil.lab.safety import Safety
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+write_record(folder, "5a1c0e01", BoardRecord(BoardState.SAFE))  # so that nothing is done before it is held
 lease = hold("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
 safety = Safety(action="slow_action:wait_for_file", arguments={"path": str(folder / "go")})
 if len(sys.argv) > 3:
@@ -79,9 +81,11 @@ def killable_holder(folder: Path, root: Path, *host: str) -> Iterator[subprocess
         env={**os.environ, "PYTHONPATH": str(root)},
     ) as holder:
         assert holder.stdout is not None
-        assert int(holder.stdout.readline()) > 0
-        yield holder
-        holder.kill()
+        try:
+            assert int(holder.stdout.readline()) > 0
+            yield holder
+        finally:
+            holder.kill()
 
 
 def plug(root: Path, serial: str, number: int) -> Path:
