@@ -117,19 +117,30 @@ class Talk:
         wake, waker = os.pipe()
         os.set_blocking(waker, False)
 
+        ringing = threading.Lock()
+        is_over = threading.Event()
+
         def ring() -> None:
-            with suppress(BlockingIOError, OSError):
-                os.write(waker, b"x")
+            with ringing, suppress(BlockingIOError):
+                if not is_over.is_set():
+                    os.write(waker, b"x")
+
+        def stop_ringing() -> None:
+            """Close it; whoever rings later would write into the file that has its number by then."""
+            with ringing:
+                is_over.set()
+                os.close(waker)
 
         def take(event: Event) -> None:
             self._events.put(event)
             ring()
 
         with ExitStack() as over:
-            over.callback(os.close, waker)
             over.callback(os.close, wake)
+            over.callback(stop_ringing)
             over.callback(self._show, _REST_S)
             over.enter_context(self._sending(ring))
+            over.callback(self._events.tell_missing)
             over.callback(self._console.transcript.listen(take, from_start=True))
             yield wake
 

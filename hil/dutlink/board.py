@@ -161,18 +161,22 @@ class Board(Noun):
             leave_stick: Leave the stick where it is.
 
         Raises:
-            HilError: The first of the errors; all of the steps are tried whatever happens to the others.
+            Exception: The first of the errors, a HilError unless a test has spoilt these objects; all of the
+                steps are tried whatever happens to the others.
         """
-        errors: list[HilError] = []
+        errors: list[Exception] = []
         take_stick = () if leave_stick else (partial(Board._take_stick, self),)
         # By their classes: a test may have put something else into these objects.
-        for step in (partial(Power.force_off, self.power), *take_stick, partial(Pins.float_all, self.pins)):
+        for step in (
+            partial(Power.force_off, self.power),
+            *take_stick,
+            partial(Pins.float_all, self.pins),
+            partial(Board._settle_console, self),
+        ):
             try:
                 step()
-            except HilError as error:
+            except Exception as error:  # noqa: BLE001 - a test may have spoilt what the step needs
                 errors.append(error)
-        if self.power.cut:
-            self.console.settle()
         if errors:
             raise errors[0]
 
@@ -233,6 +237,12 @@ class Board(Noun):
             logger.warning(
                 "board %s: the stick was taken away although %s", self.serial, self.storage.taken_from
             )
+
+    def _settle_console(self) -> None:
+        if self.power.cut:
+            from hil.dutlink.console import Console  # noqa: PLC0415 - as above
+
+            Console.settle(self.console)
 
     def _note(self, action: str) -> None:
         """Note in the console's transcript what is done to the DUT."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
 from typing import ClassVar
 
 __all__ = ["Noun"]
 
 
 class Noun:
-    """An object that refuses attributes which it does not have.
+    """An object that refuses attributes which it does not have, and to have its own nouns replaced.
 
     `board.settings.name = "x"` would do nothing. A class has the attributes that it annotates or defines.
     """
@@ -26,4 +27,13 @@ class Noun:
         if not name.startswith("_") and name not in self._declared and not hasattr(type(self), name):
             hint = f"; {self._hint}" if self._hint else ""
             raise AttributeError(f"{self!r} has no attribute {name!r}{hint}", name=name, obj=self)
+        if isinstance(self.__dict__.get(name), Noun) or isinstance(
+            getattr(type(self), name, None), cached_property
+        ):
+            raise AttributeError(  # noqa: TRY004 - what Python raises where no attribute can be set
+                f"{name} of {self!r} cannot be replaced: the board is made safe through it; "
+                f"replace one of its methods instead",
+                name=name,
+                obj=self,
+            )
         super().__setattr__(name, value)

@@ -137,7 +137,10 @@ class _Searcher:
 def _searched_elsewhere(
     pattern: re.Pattern[bytes], data: bytes, begin: int, *, again: bool = True
 ) -> tuple[int, int] | None:
-    searcher = _idle.pop() if _idle else _Searcher()
+    try:
+        searcher = _idle.pop()
+    except IndexError:  # asking first would be too early: another thread may take the last one
+        searcher = _Searcher()
     try:
         span = searcher.search(pattern, data, begin)
     except _EndedError as error:
@@ -156,14 +159,15 @@ def _takes_too_long(pattern: re.Pattern[bytes], size_bytes: int) -> UsageError:
     shown = pattern.pattern.decode(errors="backslashreplace")[:_SHOWN]
     return UsageError(
         f"the pattern {shown!r} takes too long",
-        why=f"it went back and forth in {size_bytes} bytes of the console for more than a second",
-        remedy="repeat nothing that repeats itself: a+ for (a+)+, .* for .*.*",
+        why=f"matching {size_bytes} bytes of console output took more than 1 s (the pattern backtracks)",
+        remedy="avoid nested repeats: a+ instead of (a+)+, .* instead of .*.*",
     )
 
 
 def _end_all() -> None:
-    while _idle:
-        _idle.pop().end()
+    with suppress(IndexError):
+        while True:
+            _idle.pop().end()
 
 
 def _forget_all() -> None:

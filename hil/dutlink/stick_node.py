@@ -355,9 +355,10 @@ class StickNode:
         image = self._memory.doubted()
         if image:
             raise FlashError(
-                f"board {self._serial}: the DUT was not given the stick: {image} on it is not proven",
-                why="what flashed it ended before everything was read back, so it may boot and be wrong",
-                remedy=f"hil flash --board {self._serial} once more, which only reads what is right; "
+                f"board {self._serial}: the stick was not attached to the DUT: {image} was written "
+                "but not verified",
+                why="the flash was interrupted before verification",
+                remedy=f"hil flash --board {self._serial} once more, which writes only what differs; "
                 f"or hil storage dut --force --board {self._serial} (force=True in Python)",
                 serial=self._serial,
             )

@@ -148,7 +148,6 @@ class Storage(Noun):
             StickInUseError: It is on the host, and in use.
             StickStayedError: A disk stays where the stick comes, so it does not follow the mux.
         """
-        self._untouched = None
         if self._position is Position.HOST and self._stick.here is not None:
             self._set(Position.HOST)
             return
@@ -168,7 +167,6 @@ class Storage(Noun):
         if not force:
             self._stick.check_proven()
         self._set(Position.DUT, leave=Leave.of(force=force))
-        self._untouched = None
         self._stick.end_turn()
 
     def off(self, *, force: bool = False, held: OwnDescriptors | None = None) -> None:
@@ -456,6 +454,8 @@ class Storage(Noun):
                     self.taken_from = taken_from(self._link.serial, leave, self._use)
             self._turns += 1
             self._position = None
+            if position is not Position.OFF:  # a board that gives no answer may have turned it all the same
+                self._untouched = None
             try:
                 self._link.send(Request.STORAGE, StorageAction[position.name])
             except BaseException:

@@ -1,7 +1,7 @@
 """The files of one test's console: bytes, lines with times, and where each byte belongs.
 
 They grow while the test runs, so that a test that takes its process with it leaves what was said until then,
-and a long one needs no memory.
+and a long one needs no memory. Once they are full the newest 2 MiB are in memory until the test ends.
 """
 
 from __future__ import annotations

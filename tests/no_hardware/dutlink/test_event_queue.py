@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from queue import Empty
 
+import pytest
+
 from hil.dutlink.event_queue import EventQueue
 from hil.dutlink.transcript import Chunk, Mark
 
@@ -17,19 +19,40 @@ def everything(queue: EventQueue[str]) -> list[object]:
         return taken
 
 
-def test_event_queue_drops_chunks_beyond_its_bound_and_notes_the_gap_once_there_is_room() -> None:
+GAP = Mark(1.0, 2.0, "8000 bytes are missing here: they came faster than they could be kept", 10_000)
+
+
+@pytest.fixture
+def flooded() -> EventQueue[str]:
     queue: EventQueue[str] = EventQueue(most_bytes=3000)
     for position in range(0, 10_000, 1000):
         queue.put(Chunk(1.0, 2.0, b"x" * 1000, position))
-    queue.put_order("sync")
-    before = everything(queue)
-    queue.put(Chunk(3.0, 4.0, b"again", 10_000))
+    return queue
 
-    after = everything(queue)
 
-    assert [getattr(event, "position", event) for event in before] == [0, 1000, "sync"]
-    gap = Mark(3.0, 4.0, "8000 bytes are missing here: they came faster than they could be kept", 10_000)
-    assert after == [gap, Chunk(3.0, 4.0, b"again", 10_000)]
+def test_event_queue_drops_chunks_beyond_its_bound_and_notes_the_gap_once_there_is_room(
+    flooded: EventQueue[str],
+) -> None:
+    before = everything(flooded)
+    flooded.put(Chunk(3.0, 4.0, b"again", 10_000))
+
+    after = everything(flooded)
+
+    assert [getattr(event, "position", event) for event in before] == [0, 1000]
+    assert after == [GAP, Chunk(3.0, 4.0, b"again", 10_000)]
+
+
+def test_event_queue_notes_the_gap_before_an_order(flooded: EventQueue[str]) -> None:
+    flooded.put_order("the end")
+
+    assert everything(flooded)[2:] == [GAP, "the end"]
+
+
+def test_event_queue_notes_the_gap_if_nothing_follows(flooded: EventQueue[str]) -> None:
+    flooded.tell_missing()
+    flooded.tell_missing()
+
+    assert everything(flooded)[2:] == [GAP]
 
 
 def test_event_queue_counts_what_short_chunks_take_beside_their_bytes() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hil.dutlink.expected_trouble import ExpectedTrouble, Finding, says
 from hil.dutlink.transcript import Transcript
+from hil.errors import UsageError
 
 PANIC = re.compile(rb"(?i:kernel panic)")
 LINE = "[  3.1] Kernel panic - not syncing: VFS"
@@ -27,6 +28,13 @@ def expected() -> ExpectedTrouble:
 def test_words_are_looked_for_in_kind_and_line(words: tuple[str, ...], said: bool) -> None:
     assert says(words, finding()) is said
     assert not says(("oops",), finding())
+
+
+def test_a_word_without_an_end_is_an_error_that_says_what_to_do() -> None:
+    flood = Finding("kernel panic", PANIC, "a" * 100, 0, 0.0)
+
+    with pytest.raises(UsageError, match="takes too long"):
+        says(("(a+)+b",), flood)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from hil import errors
 from hil.dutlink.board import Board, open_board
+from hil.dutlink.link import Link
 from hil.dutlink.waiting import until
 from hil.dutlink.wiring import Wiring
 from hil.flash import fingerprint
@@ -123,14 +124,29 @@ def test_a_stick_that_nobody_had_since_is_not_read_again(board: Board, old_image
     assert not board.storage.flash(old_image, progress=read).was_written
 
 
+def turned_without_an_answer(board: Board) -> None:
+    send = Link.send
+
+    def silent(*arguments: Any) -> None:
+        send(*arguments)
+        raise errors.TransferError("no answer", serial=board.serial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Link, "send", silent)
+        with pytest.raises(errors.TransferError, match="no answer"):
+            board.storage.dut()
+    board.storage.off()
+
+
 @pytest.mark.parametrize(
     "had",
     [
         lambda board: board.storage.dut(),
         lambda board: board.storage.host(),
         lambda board: board.console.shell("storage dut"),
+        turned_without_an_answer,
     ],
-    ids=["the DUT", "the host", "the DUT, by the board's shell"],
+    ids=["the DUT", "the host", "the DUT, by the board's shell", "the DUT, by a request without an answer"],
 )
 def test_a_stick_that_somebody_had_is_read_again(
     board: Board, old_image: Path, had: Callable[[Board], None]
@@ -281,7 +297,7 @@ def test_a_stick_that_is_not_proven_is_not_given_to_the_dut(
     simulator.control.fault(serial, "replug")
 
     with open_board(there, serial, console=False) as board:
-        with pytest.raises(errors.FlashError, match=r"image.img on it is not proven") as refused:
+        with pytest.raises(errors.FlashError, match=r"image.img was written but not verified") as refused:
             board.storage.dut()
         assert truth(simulator, board)["mux"] == "off"
         board.storage.dut(force=True)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -75,7 +75,7 @@ def test_search_in_the_process_finds_what_re_finds(source: bytes, flags: int) ->
 
 
 def test_a_pattern_without_an_end_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match=r"\(a\+\)\+b' takes too long.*back and forth in 100 bytes"):
+    with pytest.raises(UsageError, match=r"\(a\+\)\+b' takes too long.*matching 100 bytes of console"):
         search(ENDLESS, FLOOD)
 
 
@@ -157,6 +157,29 @@ def test_a_forked_child_asks_a_process_of_its_own() -> None:
 
     assert os.waitpid(child, 0)[1] == 0
     assert search(ENDLESS, b"aaab") == (0, 4)
+
+
+class SeemsIdle(list[Any]):
+    """Idle processes of which another thread takes the last between a look and a step."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("everything_elsewhere")
+def test_search_starts_a_process_if_another_thread_takes_the_last_idle_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pattern_search, "_idle", SeemsIdle())
+
+    assert search(ENDLESS, b"ab") == (0, 2)
+
+
+@pytest.mark.usefixtures("everything_elsewhere", "capfd")
+def test_search_with_a_pattern_that_prints_itself_finds_what_re_finds() -> None:
+    end = b"b" * 5000  # whose dump is more than a buffer of the process holds back
+
+    assert search(re.compile(rb"(a+)+" + end, re.DEBUG), b"xaa" + end) == (1, 5003)
 
 
 @pytest.mark.parametrize(
