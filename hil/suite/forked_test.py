@@ -39,6 +39,8 @@ class ForkedTest:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """End a child that was forked in the set-up of a test."""
+        if item.config.pluginmanager.hasplugin("pytest_forked"):
+            self._pid = os.getpid()  # its child is to run the whole test
         try:
             return (yield)
         finally:
@@ -67,8 +69,10 @@ class ForkedTest:
         """Fail the test whose child came back; what it failed with itself says more."""
         report = yield
         nodeid, _, how = self._told[:].rstrip(b"\0").decode(errors="replace").partition("\0")
-        if nodeid == item.nodeid and call.when != "setup" and report.passed:
-            self._told[:] = bytes(_BYTES)
+        if nodeid != item.nodeid or report.skipped or (report.passed and call.when == "setup"):
+            return report
+        self._told[:] = bytes(_BYTES)
+        if report.passed:
             report.outcome = "failed"
             report.longrepr = (
                 f"a child process that this test forked came back into pytest{how}; it was ended there. "
@@ -83,7 +87,6 @@ class ForkedTest:
     def _end(self, nodeid: str, error: BaseException | None) -> NoReturn:
         with suppress(BaseException):
             how = f", with {type(error).__name__}: {error}" if error is not None else ""
-            told = f"{nodeid}\0{how}".encode()[: _BYTES - 1]
-            self._told[: len(told)] = told
+            self._told[:] = f"{nodeid}\0{how}".encode()[:_BYTES].ljust(_BYTES, b"\0")
             self._show(f"hil: a child that {nodeid} forked came back into pytest{how}; it ends here")
         os._exit(_STATUS)

@@ -67,3 +67,54 @@ def test_child_that_raises_tells_its_error_in_its_test(run_suite: RunSuite) -> N
     inner = run_suite(source, "--hil-boards=sim:1", "-W", "ignore::DeprecationWarning")
 
     assert "with AssertionError: only there" in inner.outcomes["test_1"].message, inner.text
+
+
+def test_child_that_returns_leaves_a_test_that_failed_itself_one_outcome(run_suite: RunSuite) -> None:
+    source = SUITE.format(in_set_up=False, in_body=True, in_tear_down=False, then="return")
+    source = source.replace("\ndef test_2", "    assert False, 'its own'\n\ndef test_2")
+
+    inner = run_suite(source, "--hil-boards=sim:1", "-W", "ignore::DeprecationWarning")
+
+    assert "1 failed, 1 passed" in inner.text, inner.text
+    assert "error" not in inner.text.splitlines()[-1]
+
+
+def test_child_that_raises_less_than_the_one_before_is_told_alone(run_suite: RunSuite) -> None:
+    source = SUITE.format(
+        in_set_up=False, in_body=True, in_tear_down=False, then="raise ValueError('very long indeed')"
+    )
+    source = source.replace("\ndef test_2", "    if fork_and_wait():\n        raise OSError('brief')\n\ndef test_2")
+
+    inner = run_suite(source, "--hil-boards=sim:1", "-W", "ignore::DeprecationWarning")
+
+    assert "with OSError: brief; it was ended" in inner.outcomes["test_1"].message, inner.text
+
+
+BOXING = """
+import os, pickle
+from pathlib import Path
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    told = Path("told")
+    told.unlink(missing_ok=True)
+    pid = os.fork()
+    if not pid:
+        told.write_bytes(pickle.dumps(runtestprotocol(item, log=False)))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    for report in pickle.loads(told.read_bytes()):
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+
+
+def test_each_test_of_pytest_forked_runs_in_a_child(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(pytest_forked=BOXING)
+    source = "def test_board(power): pass\ndef test_alone(): pass"
+
+    inner = run_suite(source, "--hil-boards=sim:1", "-ppytest_forked", "-W", "ignore::DeprecationWarning")
+
+    assert inner.results()["test_alone"] == "passed", inner.text
