@@ -64,8 +64,8 @@ def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer
     command = context.meta.get(_COMMAND)
     if command is None and os.getpid() == 1:
         raise UsageError(
-            "hil init sets up no repository as the first process of a container",
-            why="a command stands after `--`",
+            "hil init as PID 1 needs a command",
+            why="the first process of a container runs one; no repository is set up there",
             remedy=f"hil init -- {folder or 'COMMAND'}",
         )
     if command is None:
@@ -74,8 +74,8 @@ def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer
         raise UsageError("there is nothing to run", why="no command was given", remedy="hil init -- COMMAND")
     if folder is not None:
         raise UsageError(
-            f"hil init does not know what {folder} is for",
-            why="a folder is set up, and a command after `--` is run",
+            "hil init takes FOLDER or `-- COMMAND`, not both",
+            why=f"{folder} stands before `--`, where the folder does",
             remedy=f"hil init -- {folder} {' '.join(command)}",
         )
     from hil.lab.supervising import run_as_init  # noqa: PLC0415 - ctypes is for those who need it
@@ -86,8 +86,11 @@ def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer
 def _set_up(folder: Path) -> Answer:
     from hil.cli.starting import write_repository  # noqa: PLC0415 - for those who begin
 
-    written, kept = write_repository(folder, _requirement())
+    requirement = _requirement()
+    written, kept = write_repository(folder, requirement)
     lines = [f"Wrote {folder / name}." for name in written]
+    if "noxfile.py" in written and Path(requirement).is_absolute():
+        lines.append(f"Only this machine has {requirement}: change HIL in noxfile.py before others run it.")
     lines += [f"Left {folder / name} out: {why}." for name, why in kept.items()]
     there = "" if folder == Path() else f"cd {folder} && "
     lines.append(f"Next: {there}pytest --hil-boards sim:1")
@@ -95,13 +98,19 @@ def _set_up(folder: Path) -> Answer:
 
 
 def _requirement() -> str:
-    """Return what pip installs to have this hil elsewhere: a checkout's path, else its name and version."""
+    """Return what pip installs to have this hil elsewhere: a checkout's path, else its name and version.
+
+    What pip keeps of where it had it from: packaging.python.org, "Direct URL Data Structure".
+    """
     from json import loads  # noqa: PLC0415 - for those who begin
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - the same
 
     from hil.distribution import NAME, installed  # noqa: PLC0415 - the same
 
-    found = loads(installed().read_text("direct_url.json") or "{}").get("url", "")
-    if not found:
+    origin = loads(installed().read_text("direct_url.json") or "{}")
+    url, revision = origin.get("url", ""), origin.get("vcs_info")
+    if not url:
         return f"{NAME}=={installed().version}"
-    return unquote(urlsplit(found).path) if found.startswith("file:") else f"{NAME} @ {found}"
+    if revision:
+        return f"{NAME} @ {revision['vcs']}+{url}@{revision['commit_id']}"
+    return unquote(urlsplit(url).path) if url.startswith("file:") else f"{NAME} @ {url}"

@@ -6,6 +6,8 @@ import configparser
 import tomllib
 from typing import TYPE_CHECKING, Final
 
+from hil.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -101,14 +103,18 @@ def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[st
 
     Returns:
         The names of those that were written; of the others, why they were not.
+
+    Raises:
+        UsageError: pytest's settings there cannot be read; nothing was written.
     """
     written, kept = [], {}
+    settings = _settings_of_pytest(folder)  # first: nothing is written where they cannot be read
     for name, text in FILES.items():
         path = folder / name
         if path.exists():
             kept[name] = "it is there already"
-        elif name == "pytest.ini" and (file := _settings_of_pytest(folder)):
-            kept[name] = f"{file} has pytest's settings"
+        elif name == "pytest.ini" and settings:
+            kept[name] = f"{settings} has pytest's settings"
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file_of_it:
@@ -122,12 +128,20 @@ def _settings_of_pytest(folder: Path) -> str:
     for name in ("pytest.toml", ".pytest.toml", ".pytest.ini"):
         if (folder / name).exists():
             return name
-    pyproject = folder / "pyproject.toml"
-    if pyproject.exists() and "pytest" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {}):
-        return pyproject.name
-    for name, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read(folder / name, encoding="utf-8")
-        if parser.has_section(section):
+    name = "pyproject.toml"
+    try:
+        file = folder / name
+        if file.exists() and "pytest" in tomllib.loads(file.read_text("utf-8")).get("tool", {}):
             return name
+        for name, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read(folder / name, encoding="utf-8")
+            if parser.has_section(section):
+                return name
+    except (ValueError, configparser.Error, OSError) as error:  # no TOML is a ValueError, as no UTF-8 is
+        raise UsageError(
+            f"{folder / name} cannot be read",
+            why=" ".join(str(error).split()),
+            remedy=f"mend or remove it, then: hil init {folder}",
+        ) from error
     return ""

@@ -28,8 +28,6 @@ __all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe", "stick_memo
 
 MEASURED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.05
-CLEAR_FALL = 0.1
-"""A mean over two seconds falls by so much within 0.2 s of force-off."""
 
 
 def make_safe(  # noqa: PLR0913 - by keyword, as plain data
@@ -78,20 +76,17 @@ def _taken(board: Board) -> str:
 def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
     """Return once the meter agrees that a DUT that was just forced off draws nothing.
 
-    At once if it drew nothing in the last two seconds. The reading is their mean, so one that falls agrees.
+    At once if it drew nothing in the last two seconds, whose mean the reading is. Else these must be over: a
+    reading falls as well where a relay sticks and the DUT goes from what it boots with to what it idles at.
 
     Raises:
         BoardUnsafeError: It still draws: a relay that sticks, or something else that feeds the DUT.
     """
-    first = board.power.read().amps - offset_amps
-    if abs(first) <= OFF_AMPS:
-        return
 
-    def falls() -> bool:
-        amps = board.power.read().amps - offset_amps
-        return amps <= max(OFF_AMPS, first * (1 - CLEAR_FALL))
+    def draws_nothing() -> bool:
+        return board.power.read().amps - offset_amps <= OFF_AMPS
 
-    if not until(falls, MEASURED_WITHIN_S, LOOK_EVERY_S):
+    if not until(draws_nothing, MEASURED_WITHIN_S, LOOK_EVERY_S):
         raise BoardUnsafeError(
             f"board {board.serial}: the DUT is not off",
             why=f"it draws {board.power.read().amps:.2f} A after force-off",

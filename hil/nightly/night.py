@@ -168,8 +168,8 @@ def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
     """Enter the night before anything can go wrong; pytest adds what it learns."""
     boards = 0
     with suppress(HilError):  # pytest will say what is wrong with the lab file
-        boards = len(find_lab(None, folder.parent.cwd()).places)
-    commit = os.environ.get("HIL_COMMIT") or commit_of(folder.parent)
+        boards = len(find_lab(None, Path.cwd()).places)
+    commit = os.environ.get("HIL_COMMIT") or commit_of(Path.cwd())
     run = RunFacts(key, time.time(), socket.gethostname(), NIGHTLY, commit, boards=boards)
     try:
         with History(folder.parent / "history.db") as history:

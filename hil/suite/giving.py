@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -263,8 +264,14 @@ class Giving:
             self._ledger.unsafe = self._ledger.unsafe or not is_lost
 
     def _forget_left(self, serial: str) -> None:
-        """Take back that a board was not made safe: it came back in this run, and was made safe now."""
+        """Take back that a board was not made safe: it came back in this run, and was made safe now.
+
+        Where that failed the run, its summary must say why.
+        """
+        back = [one for one in self._ledger.left if one.serial == serial]
         self._ledger.left[:] = [one for one in self._ledger.left if one.serial != serial]
+        later = "made safe later in the run"
+        self._ledger.safe_since += [f"{one.trouble}; {later}" for one in back if one.wait_s]
 
     def keep_trouble(self, when: str, error: BaseException) -> None:
         """Have the run fail, and its summary tell an error that no test is left to raise."""
@@ -283,11 +290,18 @@ class Giving:
                 self._look_after_left()
 
     def _look_after_left(self) -> None:
+        """Tell what became of boards that were left; Ctrl-C ends the waiting for guards, not the telling."""
         while self._ledger.left:
-            left = self._ledger.left.pop(0)
-            is_safe, how = look_after(left)
+            left = self._ledger.left[0]
+            try:
+                is_safe, how = look_after(left)
+            except KeyboardInterrupt:
+                self._ledger.unsafe = True
+                self._ledger.left[:] = [replace(one, wait_s=0.0) for one in self._ledger.left]
+                continue
             kept = self._ledger.safe_since if is_safe else self._ledger.trouble
             kept.append(f"{left.trouble}; {how}")
+            del self._ledger.left[0]
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone."""

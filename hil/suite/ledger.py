@@ -179,7 +179,7 @@ class LeftBoard:
         serial: The board.
         folder: Where its record is.
         pid: The process.
-        wait_s: How long its guard may take at the end of the run, in seconds.
+        wait_s: How long its guard may take at the end of the run, in seconds; 0: it was lost.
     """
 
     trouble: str

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+
+import pytest
 
 from hil.cli.main import run
-
-if TYPE_CHECKING:
-    import pytest
+from hil.distribution import NAME
 
 ROOT = Path(__file__).parents[3]
 FILES = ["conftest.py", "pytest.ini", "tests/test_first.py", "noxfile.py", ".github/workflows/hil.yml"]
@@ -50,6 +50,47 @@ def test_init_of_a_folder_and_a_command_at_once_is_refused(capsys: pytest.Captur
     status = run(["init", "pytest", "--", "-x"])
 
     assert (status, "try: hil init -- pytest -x" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "tox.ini", "setup.cfg"])
+def test_init_beside_settings_that_cannot_be_read_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_text("no settings\n")
+
+    status = run(["init", str(tmp_path)])
+
+    assert (status, f"{name} cannot be read" in capsys.readouterr().err) == (2, True)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+ORIGINS = [
+    (None, f"{NAME}==1.2"),
+    ({"url": "file:///home/a%20b/hil", "dir_info": {"editable": True}}, "/home/a b/hil"),
+    ({"url": "https://x/h.whl", "archive_info": {}}, f"{NAME} @ https://x/h.whl"),
+    (
+        {"url": "https://x/h.git", "vcs_info": {"vcs": "git", "commit_id": "ab12"}},
+        f"{NAME} @ git+https://x/h.git@ab12",
+    ),
+]
+
+
+@pytest.mark.parametrize(("origin", "wanted"), ORIGINS)
+def test_init_writes_what_pip_installs_hil_from(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    origin: object,
+    wanted: str,
+) -> None:
+    told = None if origin is None else json.dumps(origin)
+    here = SimpleNamespace(version="1.2", read_text=lambda _name: told)
+    monkeypatch.setattr("hil.distribution.installed", lambda: here)
+
+    run(["init", str(tmp_path)])
+
+    assert f'HIL = "{wanted}"' in (tmp_path / "noxfile.py").read_text()
+    assert ("Only this machine has" in capsys.readouterr().out) == wanted.startswith("/")
 
 
 def test_a_copied_conftest_of_before_goes_on_working(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hil.lab import safe
 from hil.lab.board_record import BoardState, read_record
 from hil.lab.guarded import under_guard
 from hil.lab.lease import hold
-from hil.lab.safe import make_safe
+from hil.lab.safe import confirm_off, make_safe
 from hil.lab.safety import Safety, attempt
 from hil.sim.process import SimulatorProcess
 
@@ -208,3 +209,21 @@ def test_make_safe_at_a_glance_tells_from_whom_it_took_the_stick(
 
     assert simulator.control.state(serial)["mux"] == "off"
     assert f"the stick was taken away although {node.resolve().name} is open" in made.remark
+
+
+@pytest.mark.parametrize("stays_on", [True, False])
+def test_confirm_off_takes_only_a_reading_of_nothing(
+    simulator: SimulatorProcess, serial: str, stays_on: bool
+) -> None:
+    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+        board.make_safe()
+        board.power.force_on()
+        assert until(lambda: board.power.read().amps > 4 * OFF_AMPS, POWERED_S)
+        simulator.control.fault(serial, "stays_on", on=stays_on)
+        board.power.force_off()
+        board.pins.low("reset")  # a DUT that has power draws less
+
+        with pytest.raises(BoardUnsafeError) if stays_on else nullcontext():
+            confirm_off(board)
+
+        assert (board.power.read().amps > OFF_AMPS) == stays_on

@@ -324,3 +324,20 @@ def test_simulated_boards_are_those_that_pytest_will_use(
     more: Sequence[str], environ: dict[str, str], boards: str
 ) -> None:
     assert simulated_boards(more, environ) == boards
+
+
+@RUNS
+def test_the_commit_of_a_night_is_that_of_the_tests_wherever_it_is_kept(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(clone))
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "x")):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    elsewhere = tmp_path_factory.mktemp("nights")
+
+    run_hil(clone, "nightly", "run", "--folder", str(elsewhere), "--", "--no-such-option")
+
+    with History(elsewhere / "history.db") as history:
+        (run,) = history.runs()
+    assert run.commit == commit.strip()

@@ -75,15 +75,15 @@ def test_child_that_returns_leaves_a_test_that_failed_itself_one_outcome(run_sui
 
     inner = run_suite(source, "--hil-boards=sim:1", "-W", "ignore::DeprecationWarning")
 
-    assert "1 failed, 1 passed" in inner.text, inner.text
-    assert "error" not in inner.text.splitlines()[-1]
+    assert "1 failed, 1 passed in " in inner.text, inner.text
 
 
 def test_child_that_raises_less_than_the_one_before_is_told_alone(run_suite: RunSuite) -> None:
     source = SUITE.format(
         in_set_up=False, in_body=True, in_tear_down=False, then="raise ValueError('very long indeed')"
     )
-    source = source.replace("\ndef test_2", "    if fork_and_wait():\n        raise OSError('brief')\n\ndef test_2")
+    again = "    if fork_and_wait():\n        raise OSError('brief')\n\ndef test_2"
+    source = source.replace("\ndef test_2", again)
 
     inner = run_suite(source, "--hil-boards=sim:1", "-W", "ignore::DeprecationWarning")
 

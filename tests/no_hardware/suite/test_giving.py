@@ -1,0 +1,77 @@
+"""Boards that a process of a run could not give back safe, and what the ledger keeps of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from hil.errors import BoardLostError, BoardUnsafeError
+from hil.lab.board_record import BoardRecord, write_record
+from hil.lab.holder import Holder
+from hil.suite import giving
+from hil.suite.giving import Giving
+from hil.suite.ledger import Ledger, LeftBoard
+from hil.suite.left_to_guard import look_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERIAL = "5a1c0e01"
+UNSAFE = BoardUnsafeError("it hung", why="it draws 0.30 A", remedy="look at it", serial=SERIAL)
+LOST = BoardLostError("it is gone")
+
+
+class Keeper:
+    """Fails to release its board, or does not."""
+
+    def __init__(self, folder: Path, *errors: Exception) -> None:
+        lease = SimpleNamespace(folder=folder)
+        self.held = SimpleNamespace(board=SimpleNamespace(serial=SERIAL), lease=lease)
+        self._errors = list(errors)
+
+    def release(self, _why: str) -> None:
+        if self._errors:
+            raise self._errors.pop()
+
+
+def giving_of(ledger: Ledger, keeper: Keeper | None = None) -> Giving:
+    nothing: Any = SimpleNamespace(end=list, is_worker=False)
+    made = Giving(nothing, nothing, ledger, nothing, nothing)
+    made._keeper = cast("Any", keeper)
+    return made
+
+
+@pytest.mark.parametrize(("error", "told"), [(UNSAFE, 1), (LOST, 0)])
+def test_board_that_comes_back_is_told_only_if_it_fails_the_run(
+    tmp_path: Path, error: Exception, told: int
+) -> None:
+    ledger = Ledger()
+    made = giving_of(ledger, Keeper(tmp_path, error))
+    made.give_back()
+
+    made.give_back()
+
+    assert (ledger.left, ledger.unsafe, len(ledger.safe_since)) == ([], bool(told), told)
+
+
+def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(board: LeftBoard) -> tuple[bool, str]:
+        if board.wait_s:
+            signal.raise_signal(signal.SIGINT)
+        return look_after(board)
+
+    monkeypatch.setattr(giving, "look_after", look)
+    write_record(tmp_path, SERIAL, BoardRecord().used_by(Holder(pid=os.getpid())))
+    left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
+    ledger = Ledger(left=left)
+
+    giving_of(ledger).end()
+
+    assert [one.partition(";")[0] for one in ledger.trouble] == ["first", "second"]
+    assert ledger.unsafe
