@@ -48,6 +48,8 @@ class StickSockets:
         self._serial = serial
         self._folder = folder
         self._own = OwnMemory()
+        self._is_outdated = False
+        self._unwritten: tuple[float, str] | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -55,20 +57,24 @@ class StickSockets:
         return self._read() is not None
 
     def recall(self) -> Learned | None:
-        """Return what was learned; where the file is gone or spoilt, what this process knows."""
+        """Return what was learned; where the file is gone, spoilt or outdated, what this object knows."""
         return self._read() or self._own.recall()
 
     def keep(self, learned: Learned) -> None:
-        """Keep it; where the folder does not let this user, in this process."""
+        """Keep it; where the folder does not let this user, or is full, in this object."""
         self._own.keep(learned)
+        self._is_outdated = True
         with suppress(OSError, HilError):
             write_atomically(self._file(), _to_text(learned), mode=0o644)
+            self._is_outdated = False
 
     def forget(self) -> None:
         """Forget it: the cabling has changed."""
         self._own.forget()
+        self._is_outdated = True
         with suppress(OSError, HilError):
             self._file().unlink(missing_ok=True)
+            self._is_outdated = False
 
     def of_others(self) -> list[tuple[str, Learned]]:
         """Return what any user's files say of other boards, and what other users' files say of this one."""
@@ -83,22 +89,23 @@ class StickSockets:
         return found
 
     def doubt(self, image: str) -> None:
-        """Note it for all users; where the folder does not let this user, for this process."""
-        was = self.doubted()
-        self._own.doubt(image)
-        if was != image:
-            with suppress(OSError, HilError):
-                facts = {"image": image, "when": time.time()}
-                write_atomically(self._file(_FLASHED), json.dumps(facts) + "\n", mode=0o644)
+        """Note it for all users; where the folder does not let this user, or is full, in this object."""
+        if self.doubted() == image:
+            return
+        self._unwritten = time.time(), image
+        with suppress(OSError, HilError):
+            facts = {"image": image, "when": self._unwritten[0]}
+            write_atomically(self._file(_FLASHED), json.dumps(facts) + "\n", mode=0o644)
+            self._unwritten = None
 
     def doubted(self) -> str:
-        """Return what the newest file says; where there is none, what this process knows."""
-        words = []
+        """Return the newest word: of all files, and of this object where it could not write its own."""
+        words = [self._unwritten] if self._unwritten is not None else []
         with suppress(OSError, HilError):
             for file in (self._folder or lock_folder()).glob(f"{_FLASHED}{self._serial}-*.json"):
                 with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
                     words.append(_word(file))
-        return max(words)[1] if words else self._own.doubted()
+        return max(words)[1] if words else ""
 
     def _files(self) -> list[Path]:
         with suppress(OSError, HilError):
@@ -106,6 +113,8 @@ class StickSockets:
         return []
 
     def _read(self) -> Learned | None:
+        if self._is_outdated:
+            return None
         with suppress(OSError, HilError):
             learned, is_believed = _read(self._file())
             return learned if is_believed else None

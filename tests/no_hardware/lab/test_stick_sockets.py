@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
 from multiprocessing import Process
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,7 @@ from hil.dutlink.sockets import Learned, StickNames, board_is_at
 from hil.lab.stick_sockets import StickSockets, forget_sockets
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 LEARNED = Learned("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
 OTHER = Learned("1-2", "2-2", StickNames("1209", "0001", "", 1 << 20), 3.4)
@@ -126,6 +128,59 @@ def test_a_folder_that_takes_no_file_leaves_it_to_the_process(tmp_path: Path) ->
     memory.keep(LEARNED)
 
     assert (memory.recall(), memory.is_shared) == (LEARNED, False)
+
+
+@pytest.fixture
+def nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Fill the disk, as `/run` is by some other program's files."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill() -> None:
+        monkeypatch.setattr("hil.lab.stick_sockets.write_atomically", full)
+        monkeypatch.setattr(Path, "unlink", full)
+
+    return fill
+
+
+def test_doubted_goes_by_what_could_not_be_written_and_not_by_an_older_file(
+    tmp_path: Path, nothing_can_be_written: Callable[[], None]
+) -> None:
+    StickSockets("5a1c0e01", tmp_path).doubt("older.img")
+    StickSockets("5a1c0e01", tmp_path).doubt("")
+    memory = StickSockets("5a1c0e01", tmp_path)
+    nothing_can_be_written()
+
+    memory.doubt("image.img")
+    doubted = memory.doubted()
+    memory.doubt("")
+
+    assert (doubted, memory.doubted()) == ("image.img", "")
+
+
+def test_recall_goes_by_what_could_not_be_written_and_not_by_an_older_file(
+    tmp_path: Path, nothing_can_be_written: Callable[[], None]
+) -> None:
+    StickSockets("5a1c0e01", tmp_path).keep(OTHER)
+    memory = StickSockets("5a1c0e01", tmp_path)
+    nothing_can_be_written()
+
+    memory.keep(LEARNED)
+
+    assert (memory.recall(), memory.is_shared) == (LEARNED, False)
+
+
+def test_recall_is_none_after_what_could_not_be_removed_was_forgotten(
+    tmp_path: Path, nothing_can_be_written: Callable[[], None]
+) -> None:
+    memory = StickSockets("5a1c0e01", tmp_path)
+    memory.keep(LEARNED)
+    nothing_can_be_written()
+
+    memory.forget()
+
+    assert memory.recall() is None
 
 
 def test_forget_removes_it(tmp_path: Path) -> None:
