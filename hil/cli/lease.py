@@ -66,14 +66,18 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     if not command:
         raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
     from hil.cli.using_board import guarded  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.lab.leading import lead  # noqa: PLC0415 - as above
+    from hil.lab.leading import end_of_command, lead  # noqa: PLC0415 - as above
 
     status = 0
     try:
-        with guarded(asked, f"hil lease: {' '.join(command)}", force=force) as (board, held):
+        with (
+            end_of_command() as (drivers, mark),
+            guarded(asked, f"hil lease: {' '.join(command)}", force=force, drivers=drivers) as (board, held),
+        ):
             held.on_guard_lost = _end_the_command
             stick = _place_stick(board, storage)
-            status = lead(command, _environment(asked, board, held, stick))
+            environ = _environment(asked, board, held, stick)
+            status = lead(command, environ, mark, held.descriptors)
     except HilError as error:
         if not status:
             raise

@@ -151,7 +151,9 @@ def _note_position(board: Board) -> None:
 
 
 @contextmanager
-def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[Board, GuardedLease]]:
+def guarded(
+    asked: Asked, what: str, *, force: bool = False, drivers: int = -1
+) -> Iterator[tuple[Board, GuardedLease]]:
     """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
 
     A stick that a program of this host uses is not taken from it: then the block does not begin, or the stick
@@ -161,6 +163,7 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
         asked: Which.
         what: What it is held for, for others to read.
         force: Take the stick away from a program that uses it.
+        drivers: As `under_guard` has it.
 
     Raises:
         UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
@@ -178,7 +181,7 @@ def guarded(asked: Asked, what: str, *, force: bool = False) -> Iterator[tuple[B
     if not force:
         _check_unused(held, host, lab)
     with (
-        under_guard(held, safety) as lease,
+        under_guard(held, safety, drivers=drivers) as lease,
         _open(host, lab, serial) as board,
     ):
         if safety.policy != LEAVE:

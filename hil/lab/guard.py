@@ -93,7 +93,7 @@ class Guard:
         keep_standard_streams()
         self._messages = (_python_path(), task.to_json())
         self._lock_descriptor = lock_descriptor
-        self._node_descriptor = task.node
+        self._kept = (task.node, task.drivers)
         self._controller = controller
         self._on_loss = on_loss
         self._serial = task.serial
@@ -199,7 +199,7 @@ class Guard:
         try:
             with theirs:
                 watched += (_watched(os.getpid()), _watched(self._controller))
-                process = _spawn(self._lock_descriptor, theirs.fileno(), *watched, kept=self._node_descriptor)
+                process = _spawn(self._lock_descriptor, theirs.fileno(), *watched, kept=self._kept)
             self._problem = ""
             with suppress(OSError):  # it ended already: the thread that listens finds out
                 ours.settimeout(READY_S)
@@ -395,12 +395,12 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
 
 
-def _spawn(*descriptors: int, kept: int) -> subprocess.Popen[bytes]:
+def _spawn(*descriptors: int, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """Start the script: no site, no environment, no files but these, no terminal, no folder in use.
 
     Args:
         descriptors: What the script is told of.
-        kept: One that it inherits besides; the task tells which it is.
+        kept: Those that it inherits besides; the task tells which they are.
     """
     return subprocess.Popen(
         [*_interpreter(), str(SCRIPT), *map(str, descriptors), str(os.getpid())],
@@ -409,6 +409,6 @@ def _spawn(*descriptors: int, kept: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         cwd="/",
         env=_environment(),
-        pass_fds=[descriptor for descriptor in (*descriptors, kept) if descriptor >= 0],
+        pass_fds=[descriptor for descriptor in (*descriptors, *kept) if descriptor >= 0],
         start_new_session=True,
     )

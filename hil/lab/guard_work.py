@@ -1,19 +1,22 @@
 """What a guard does after its holder ended without `released`: make the board safe, record it, unlock.
 
-A board that stayed silent is unlocked, and the guard goes on trying: see `lingering`. A guard that was
-stopped (SIGSTOP), and finds when it wakes that the board went on without it, does nothing. It must find proof
-of that: a lock file, a record or a whole folder that was removed proves nothing.
+Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death:
+it is made safe at once, and again when they have ended, and only then it is on record as safe. A board that
+stayed silent is unlocked, and the guard goes on trying: see `lingering`. A guard that was stopped (SIGSTOP),
+and finds when it wakes that the board went on without it, does nothing. It must find proof of that: a lock
+file, a record or a whole folder that was removed proves nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.board_record import BoardState, SafetyEvent, read_record, write_record
@@ -23,6 +26,9 @@ from hil.lab.lock_file import LockFile
 from hil.lab.node_lock import NodeLock
 from hil.lab.regaining import folder_again, regained
 from hil.lab.safety import Safety, attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["GuardTask", "load", "work"]
 
@@ -41,6 +47,8 @@ class GuardTask:
         pid: The holder's; 0: not known.
         since: When the holder's lease began, as records write it.
         node: The descriptor of the board's own node, locked; -1: there is none.
+        drivers: The descriptor of a pipe whose other end is open in the processes that may drive the board
+            after the holder's death, until they have ended; -1: there are none.
     """
 
     serial: str
@@ -49,6 +57,7 @@ class GuardTask:
     pid: int = 0
     since: str = ""
     node: int = -1
+    drivers: int = -1
 
     def to_json(self) -> str:
         """Return the task as the guard gets it."""
@@ -60,6 +69,7 @@ class GuardTask:
                 "pid": self.pid,
                 "since": self.since,
                 "node": self.node,
+                "drivers": self.drivers,
             }
         )
 
@@ -69,7 +79,8 @@ class GuardTask:
         facts: dict[str, Any] = json.loads(text)
         safety = Safety.from_json(facts["safety"])
         path = Path(facts["lock_path"])
-        return cls(facts["serial"], path, safety, facts["pid"], facts["since"], facts["node"])
+        descriptors = facts["node"], facts["drivers"]
+        return cls(facts["serial"], path, safety, facts["pid"], facts["since"], *descriptors)
 
     def is_for(self, holder: Holder | None) -> bool:
         """Return True if `holder` has the lease of this task, or if the task does not name its holder."""
@@ -101,18 +112,49 @@ def work(lock_descriptor: int, text: str) -> None:
         return
     lock.write(_as_holder(holder).to_json())
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
-    watchdog = threading.Timer(task.safety.limit_s + HANG_S, _give_up, (task, lock, why))
-    watchdog.daemon = True
-    watchdog.start()
-    if not _follow_board(task, lock):
-        watchdog.cancel()
-        lock.unlock()
-        return
-    event = attempt(task.safety, task.serial, why=why, by="guard")
-    watchdog.cancel()
+    with _watchdog(task, lock, why):
+        if not _follow_board(task, lock):
+            lock.unlock()
+            return
+    if not _rings(task.drivers, 0.0):
+        why = _made_safe_early(task, lock, why)
+    with _watchdog(task, lock, why):
+        event = attempt(task.safety, task.serial, why=why, by="guard")
     _finish(task, lock, event)
     if event.silent:
         linger(task, why)
+
+
+def _made_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
+    """Try once, then wait until no process can undo it; return why the board is made safe again.
+
+    Nothing is recorded: until then the board is in use.
+    """
+    with _watchdog(task, lock, why):
+        event = attempt(task.safety.once(), task.serial, why=why, by="guard")
+    _rings(task.drivers, None)
+    return event.why if event.what == "made safe" else why
+
+
+def _rings(drivers: int, limit_s: float | None) -> bool:
+    """Wait until a pipe is at its end, and return whether it is; True at once for -1."""
+    if drivers < 0:
+        return True
+    poll = select.poll()
+    poll.register(drivers, 0)  # its end, POLLHUP, is always told
+    return bool(poll.poll(None if limit_s is None else limit_s * 1000))
+
+
+@contextmanager
+def _watchdog(task: GuardTask, lock: LockFile, why: str) -> Iterator[None]:
+    """End this process, for a `with` block that hangs."""
+    timer = threading.Timer(task.safety.limit_s + HANG_S, _give_up, (task, lock, why))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _follow_board(task: GuardTask, lock: LockFile) -> bool:

@@ -48,13 +48,14 @@ class GuardedLease:
             must use the board no more. After that the board is made safe by this process.
     """
 
-    def __init__(self, lease: Lease, guard: Guard | None, found: BoardRecord) -> None:
+    def __init__(self, lease: Lease, guard: Guard | None, found: BoardRecord, drivers: int = -1) -> None:
         self.serial = lease.serial
         self.found = self._known = found
         self.made_safe: SafetyEvent | None = None
         self.on_guard_lost: Callable[[GuardError], None] = lambda _error: None
         self._lease = lease
         self._guard = guard
+        self._drivers = drivers
         self._folder = lease.lock.path.parent
         self._safety = Safety()
         self._guard_error: GuardError | None = None
@@ -107,6 +108,12 @@ class GuardedLease:
         """
         if node_followed(self._lease.lock, self.serial):
             self._replace_guard()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files of its locks; a process that inherits them keeps the board locked until it ends."""
+        lock = self._lease.lock
+        return tuple(filter(lambda descriptor: descriptor >= 0, (lock.descriptor, lock.node_descriptor)))
 
     def lend(self) -> str:
         """Return a word by which other processes use the board under this lease; see `hil.lab.borrowed`."""
@@ -205,7 +212,15 @@ class GuardedLease:
         """Start a guard that shares this lease's lock; `put_under` makes it the guard of this lease."""
         self._new_guard = partial(self.guard_with, safety, controller)
         lock, holder = self._lease.lock, self.holder
-        task = GuardTask(self.serial, lock.path, safety, holder.pid, holder.since, lock.node_descriptor)
+        task = GuardTask(
+            self.serial,
+            lock.path,
+            safety,
+            holder.pid,
+            holder.since,
+            lock.node_descriptor,
+            self._drivers,
+        )
         return Guard(task, lock.descriptor, controller, partial(self.stand_alone, safety))
 
     def put_under(self, guard: Guard, safety: Safety) -> None:
@@ -298,7 +313,9 @@ class GuardedLease:
             guard.join()
 
 
-def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: bool = False) -> GuardedLease:
+def under_guard(
+    lease: Lease, safety: Safety, *, controller: int = 0, hurry: bool = False, drivers: int = -1
+) -> GuardedLease:
     """Put a guard beside a lease that was just taken, and make the board safe if it was not left so.
 
     Args:
@@ -307,6 +324,8 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
         controller: Pid of the xdist controller that this process works for; the guard ends this process when
             that is gone. 0: none.
         hurry: Try once only, and shortly, to make a board safe that was not left so.
+        drivers: A pipe to read whose other end is open in the processes that may drive the board after this
+            one's death: before they have ended, the guard does not call it safe. -1: there are none.
 
     Raises:
         BoardLostError: It was not left safe, and cannot be reached now.
@@ -317,7 +336,7 @@ def under_guard(lease: Lease, safety: Safety, *, controller: int = 0, hurry: boo
     path = lease.lock.path
     try:
         found = lease.record()
-        guarded = GuardedLease(lease, None, found)
+        guarded = GuardedLease(lease, None, found, drivers)
         if safety.leaves_alone:
             return guarded
         guard = guarded.guard_with(safety, controller)

@@ -16,12 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["lead"]
+__all__ = ["end_of_command", "lead"]
 
 _SCRIPT: Final = Path(__file__).with_name("led_process.py")
 
 
-def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
+@contextmanager
+def end_of_command() -> Iterator[tuple[int, int]]:
+    """Make a pipe that is at its end when nothing is left of a command, for a `with` block.
+
+    Yields:
+        Its end to read, for a guard; its end to write, for `lead`.
+    """
+    seen, mark = os.pipe()
+    try:
+        yield seen, mark
+    finally:
+        os.close(seen)
+        os.close(mark)
+
+
+def lead(command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tuple[int, ...] = ()) -> int:
     """Run a command and return its exit status; 128 and the signal's number where one ended it.
 
     It shares this process's group and terminal, so Ctrl-C reaches it by itself; other signals to this
@@ -31,6 +46,8 @@ def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
     Args:
         command: Program and arguments.
         environ: Its environment.
+        mark: From `end_of_command`: the process that ends the command keeps it open until it has.
+        kept: What that process keeps open as long: the board's locks, which are not free before.
     """
     process: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -43,10 +60,10 @@ def lead(command: Sequence[str], environ: Mapping[str, str]) -> int:
                 process.send_signal(number)
 
     with _handled_by(pass_on):
-        leader = (str(os.getpid()), str(os.getpgrp()))
+        leader = (str(os.getpid()), str(os.getpgrp()), ",".join(map(str, (mark, *kept))))
         flags = ("-s", "-S", "-P") if "PYTHONHOME" in environ else ("-I", "-S")
         arguments = [sys.executable, *flags, str(_SCRIPT), *leader, *command]
-        process = subprocess.Popen(arguments, env=environ, process_group=0)
+        process = subprocess.Popen(arguments, env=environ, process_group=0, pass_fds=(mark, *kept))
         for number in early:
             pass_on(number, None)
         status = process.wait()

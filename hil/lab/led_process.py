@@ -5,7 +5,11 @@ on: a child of COMMAND that went on would read the next holder's console. So thi
 a process group and a name of its own, by which nothing that kills the leader finds it, and asks the kernel
 to be told of the leader's end. COMMAND itself is in the leader's process group: it has the terminal.
 
-Arguments: the leader's pid, the leader's process group, and the command.
+It keeps some files open until it ends, and COMMAND does not: the pipe by which a guard sees that nothing
+drives the board any more, and the board's locks, which are not free before, even if leader and guard are
+killed.
+
+Arguments: the leader's pid, the leader's process group, those files' descriptors, and the command.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ def main() -> None:
         look_after,
     )
 
-    leader, group, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    leader, group, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4:]
+    for descriptor in sys.argv[3].split(","):
+        os.set_inheritable(int(descriptor), False)
     of_the_terminal = {signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD | of_the_terminal)
     adopt_orphans()
@@ -47,7 +53,7 @@ def main() -> None:
             sys.stderr.write(f"hil: {command[0]} cannot be started: {error.strerror}\n")
             os._exit(_CANNOT_RUN)
         if not child:
-            become(command, before, group)
+            become(command, before, group, at_parents_end=signal.SIGKILL)
         take_name(NAME, f"{NAME} of pid {leader}")
     status = look_after(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
     end_all(GRACE_S)

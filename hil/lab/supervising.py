@@ -118,13 +118,20 @@ def look_after(child: int, *, of_a_leader: bool = False) -> int:
                 os.kill(child, number)
 
 
-def become(command: Sequence[str], mask: set[signal.Signals] | set[int], group: int = 0) -> None:
-    """Become a command, in a child that was forked a moment ago: it gets SIGTERM when its parent ends.
+def become(
+    command: Sequence[str],
+    mask: set[signal.Signals] | set[int],
+    group: int = 0,
+    *,
+    at_parents_end: signal.Signals = signal.SIGTERM,
+) -> None:
+    """Become a command, in a child that was forked a moment ago.
 
     Args:
         command: Program and arguments.
         mask: The signals that it has blocked.
         group: The process group that it joins; 0: that of its parent.
+        at_parents_end: What it gets when its parent ends.
     """
     parent = os.getppid()
     if group:
@@ -133,7 +140,7 @@ def become(command: Sequence[str], mask: set[signal.Signals] | set[int], group: 
     for name in _USUAL:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(at_parents_end))
     if os.getppid() != parent:  # it ended before the kernel was told
         os._exit(ENDED_BY + signal.SIGTERM)
     try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.waiting import until
+from hil.lab.board_record import BoardState, read_record
 from hil.lab.borrowed import LEASED, is_borrowed
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
@@ -173,6 +174,110 @@ def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
     with hold(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
     assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
+
+
+DRIVES_ON = """
+import os, signal, sys, time
+from hil.cli.using_board import host_of
+from hil.dutlink.board import open_board
+from hil.sim.control_client import ControlClient
+
+control, serial = ControlClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
+board = open_board(host_of(os.environ["HIL_BOARDS"]), serial, console=False)
+
+def undo(*_):
+    while control.state(serial)["mux"] != "off":
+        time.sleep(0.01)
+    while True:
+        board.pins.high("a")
+        board.power.force_on()
+        board.storage.dut()
+
+signal.signal(signal.SIGTERM, undo if sys.argv[1] == "undo" else signal.SIG_IGN)
+board.storage.dut()
+print(os.getpid(), flush=True)
+while True:
+    time.sleep(100)
+"""
+
+
+@contextmanager
+def driven(how: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """A lease whose command gave the stick away and outlives SIGTERM; its pid, and that of who ends it."""
+    arguments = [*HIL, "lease", "--", sys.executable, "-c", DRIVES_ON, how]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        command = int(process.stdout.readline())
+        above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+        yield process, command, above
+        process.kill()  # the command is deaf to all else
+
+
+def guards_of(pid: int) -> list[int]:
+    title = f"hil-guard of pid {pid}\0".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if entry.read_bytes().startswith(title):
+                found.append(int(entry.parent.name))
+    return found
+
+
+def is_over(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("how", ["ignore", "undo"])
+def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_is_over(
+    serial: str, simulator: SimulatorProcess, how: str
+) -> None:
+    with driven(how) as (process, command, _above):
+        process.kill()
+        with hold(serial, wait_s=LIMIT_S) as lease:
+            over, record = is_over(command), read_record(lease.lock.path.parent, serial)
+            truth = simulator.control.state(serial)
+
+    assert (over, record.state) == (True, BoardState.SAFE)
+    assert (truth["supply"], truth["mux"], set(truth["pins_set"].values())) == (False, "off", {"floating"})
+
+
+def pipes_of(pid: int) -> set[str]:
+    """The pipes that a process has open."""
+    links = [entry.readlink().name for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link for link in links if link.startswith("pipe:")}
+
+
+def test_guard_of_a_lease_watches_the_process_that_ends_the_command() -> None:
+    with driven("ignore") as (process, command, above):
+        (guard,) = guards_of(process.pid)
+
+        assert pipes_of(guard) & pipes_of(above) - pipes_of(command)
+
+
+def test_board_of_a_lease_is_not_free_while_its_command_lives_though_lease_and_guard_were_killed(
+    serial: str,
+) -> None:
+    with driven("ignore") as (process, command, _above):
+        for pid in (process.pid, *guards_of(process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        with hold(serial, wait_s=LIMIT_S):
+            over = is_over(command)
+
+    assert over
+
+
+def test_command_ends_though_the_process_that_ends_it_was_killed(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    with driven("ignore") as (process, command, above):
+        os.kill(above, signal.SIGKILL)
+
+        assert process.wait(LIMIT_S) == 128 + signal.SIGKILL
+        assert until(lambda: is_over(command), LIMIT_S)
+    assert simulator.control.state(serial)["supply"] is False
 
 
 CHILDREN = "sleep 100 & setsid sleep 101 & (setsid sh -c 'sleep 102 & sleep 103' &) ; "

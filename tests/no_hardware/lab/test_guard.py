@@ -38,7 +38,8 @@ folder = Path(sys.argv[1])
 board = folder / "board"
 arguments = {"board": str(board)}
 safety = Safety("fake_board:switch_off", arguments, limit_s=1.5, absent_s=0.1, linger_s=20)
-lease = under_guard(hold("5a1c0e01", test="theirs.py::test_long", folder=folder), safety)
+drivers, mark = os.pipe()
+lease = under_guard(hold("5a1c0e01", test="theirs.py::test_long", folder=folder), safety, drivers=drivers)
 board.write_text("on")
 print(lease.guard.wait_until_ready(), flush=True)
 for line in sys.stdin:
@@ -201,6 +202,25 @@ def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Pa
     assert str(pid) in event.why
     assert "theirs.py::test_long" in event.why
     assert event.amps == 0.0
+
+
+def test_guard_makes_a_board_safe_again_when_what_its_holder_started_is_over(
+    holder: Holder, board: Path
+) -> None:
+    holder.do("import subprocess; left = subprocess.Popen(['sleep', '1000'], pass_fds=[mark])")
+    holder.do("(folder / 'left').write_text(str(left.pid))")
+    holder.die_by("os._exit(1)")
+    assert until(lambda: board.read_text() == "off", SOON_S)
+    with pytest.raises(BoardBusyError):
+        hold(SERIAL, wait_s=1, folder=board.parent)
+    assert read_record(board.parent, SERIAL).state is BoardState.IN_USE
+
+    board.write_text("on again")
+    os.kill(int(board.with_name("left").read_text()), signal.SIGKILL)
+
+    with hold(SERIAL, wait_s=SOON_S, folder=board.parent):
+        assert board.read_text() == "off"
+        assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
 def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, board: Path) -> None:
@@ -366,7 +386,7 @@ def test_a_guard_is_nobodys_child_and_has_a_session_of_its_own(holder: Holder) -
 
 
 def test_a_guard_has_no_file_but_null_the_lock_the_line_and_what_it_watches(holder: Holder) -> None:
-    expected = sorted(["null", "null", "null", f"hil-board-{SERIAL}.lock", "socket", PIDFD])
+    expected = sorted(["null", "null", "null", f"hil-board-{SERIAL}.lock", "pipe", "socket", PIDFD])
 
     assert until(lambda: files_of(holder.guard) == expected, SOON_S)
     assert Path(f"/proc/{holder.guard}/cwd").readlink() == Path("/")
