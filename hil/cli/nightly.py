@@ -88,8 +88,9 @@ def run(
     if record.status and not as_json:
         _say(f"{record.told} ({record.folder})")
     data = told | ({"removed": [str(one) for one in removed]} if removed else {})
+    meaning = "" if record.status else f"{record.told}. "
     gone = f"; removed {len(removed)} older" if removed else ""
-    return Answer(data, record.status or 0, text=f"The night is kept in {record.folder}{gone}.")
+    return Answer(data, record.status or 0, text=f"{meaning}The night is kept in {record.folder}{gone}.")
 
 
 def _folder_of_tests() -> Path:
