@@ -56,7 +56,7 @@ def enroll(  # noqa: PLR0913 - its options
     Of each board (or of --board alone) the mux is turned, and the disk that follows is the stick; the DUT is
     switched on, and the console that speaks is its console. A name and tags can be stored on the board, which
     keeps them wherever it is plugged in. The rest of the lab file stays as it is, and the change is shown
-    before it is written. Afterwards the board is safe: DUT off, stick with nobody, pins floating.
+    before it is written. Afterwards the board is safe: DUT off, stick detached, pins floating.
 
     \b
     hil enroll

@@ -35,7 +35,7 @@ SHORT: dict[str, str] = {
     "hil power rescue": "Switch the DUT on by its rescue sequence",
     "hil read": "Read the stick into a file",
     "hil report": "Make the pages of all nights or of one run",
-    "hil safe": "Make a board safe: DUT off; stick with nobody",
+    "hil safe": "Make a board safe: DUT off; stick detached",
     "hil settings": "Read or store what a board keeps in its flash",
     "hil settings apply": "Store the power sequences of the lab file",
     "hil settings get": "Print one setting or all of them",

@@ -103,7 +103,7 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
     """Return what a person reads: what was written, where the stick is, and what to do next."""
     size, written = in_words(flashed.size_bytes), in_words(flashed.written_bytes)
     amount = size if size == written else f"{written} of {size}"
-    where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "with nobody"}
+    where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "detached"}
     done = (
         f"Wrote {flashed.label} ({amount}) to the stick of {board.label} and verified it"
         if flashed.was_written
@@ -123,7 +123,7 @@ def _told_of(image: Image) -> dict[str, Any]:
 
 
 def _given(board: Board, then: str) -> dict[str, str]:
-    """Turn the stick to who gets it; `flash` has left it with nobody."""
+    """Turn the stick to who gets it; `flash` has left it detached."""
     if then == "dut":
         board.storage.dut()
     if then == "host":

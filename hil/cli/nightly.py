@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import hil
 from hil.cli.answer import Answer
 from hil.cli.nouns import Nouns
 from hil.errors import UsageError
@@ -207,6 +208,8 @@ def _schedule(
     owner = "" if user else _owner(clone)
     if owner in {"", "root"}:  # then it is root whose tests run, if this is root
         obeys_nobody_else(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
+        for program in (Path(sys.executable), Path(hil.__file__)):
+            obeys_nobody_else(program, "what root's nights run,", "install hil where root alone may write")
     moved = list(due_nights.moved_nights(time_of_day))
     environment = kept_environment.kept_environment()
     said: dict[str, Any] = {

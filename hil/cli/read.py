@@ -55,7 +55,7 @@ def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answe
         data = {"board": board.serial, "file": str(done.path), "size_bytes": done.size_bytes}
         text = (
             f"Read {in_words(done.size_bytes)} of the stick of {board.label} into {done.path}; "
-            "the stick is with nobody."
+            "the stick is detached."
         )
         return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
 

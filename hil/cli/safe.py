@@ -38,7 +38,7 @@ __all__ = ["safe"]
 def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     serial: str | None, named: str | None, every: bool, if_unsafe: bool, wait_s: float, boards: str
 ) -> Answer:
-    """Make a board safe: DUT switched off, stick with nobody, pins floating; then measure, and record it.
+    """Make a board safe: DUT switched off, stick detached, pins floating; then measure, and record it.
 
     SERIAL (or the name of a place) may be left out where there is one board. A board that somebody holds is
     waited for: a run that goes on keeps it.

@@ -81,7 +81,7 @@ def off(asked: Asked, force: bool) -> Answer:
     with using(asked, "hil storage off") as board:
         board.storage.off(force=force)
         return Answer(
-            {"board": board.serial, "storage": "off"}, text=f"The stick of {board.label} is with nobody."
+            {"board": board.serial, "storage": "off"}, text=f"The stick of {board.label} is detached."
         )
 
 

@@ -1,6 +1,6 @@
 """Make a board safe and prove it: the action that a guard, the next holder and `hil safe` carry out.
 
-Safe is: the DUT's supply off, the stick with nobody, the control pins floating, and the meter agrees.
+Safe is: the DUT's supply off, the stick detached, the control pins floating, and the meter agrees.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ Description=Nightly hardware-in-the-loop run in {literal(str(schedule.clone))}
 Type=oneshot
 {who}{groups}{environment}WorkingDirectory={literal(str(schedule.clone))}
 ExecStart={command_line(*schedule.run)}
-# In any case, also after a kill or a time-out: every DUT off, every stick with nobody.
+# In any case, also after a kill or a time-out: every DUT off, every stick detached.
 ExecStopPost={command_line(*schedule.safe)}
 # As Ctrl-C does, and to the first process only, which passes it on: a power-off sequence may take 20 s.
 KillMode=mixed

@@ -38,7 +38,9 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
     for trouble in ledger.trouble:
         terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
     for trouble in ledger.safe_since:
-        terminal.write_line(f"NOT MADE SAFE BY ITS TESTS, but afterwards: {trouble}", yellow=True, bold=True)
+        terminal.write_line(
+            f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True
+        )
     for line in fault_lines(ledger):
         terminal.write_line(line, red=True, bold=True)
     for line in not_kept_lines(ledger):

@@ -109,7 +109,7 @@ class RunStatus:
             line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
             terminalreporter.write_line(line, red=True, bold=True)
         for worker in self._untold:
-            line = f"WORKER {worker} ENDED BEFORE ITS END: whether it left its board safe is not known"
+            line = f"WORKER {worker} DIED: the state of its board is unknown"
             terminalreporter.write_line(line, red=True, bold=True)
 
     def boards(self, listed: int) -> int:

@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
         run.process.kill()
 
         wait_for("the board is safe", lambda: not control.state(board)["supply"])
-        wait_for("its stick is with nobody", lambda: control.state(board)["mux"] == "off")
+        wait_for("its stick is detached", lambda: control.state(board)["mux"] == "off")
         wait_for("it has no lease", lambda: not controller.active())
     assert was_on
 

@@ -59,7 +59,7 @@ def _followed(patient: Patient) -> Finding:
     node = storage.wait_for_node()
     storage.off()
     storage.wait_until_gone()
-    return ok(_CHECK, f"{node} comes and goes with the mux; it is with nobody now", board=patient.serial)
+    return ok(_CHECK, f"{node} comes and goes with the mux; it is detached now", board=patient.serial)
 
 
 def _mend(patient: Patient) -> str:

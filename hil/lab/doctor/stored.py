@@ -47,7 +47,7 @@ def left_safe(patient: Patient) -> Findings:
     """Was the board left safe by whoever had it last?"""
     serial, record = patient.serial, patient.record
     if record.state is BoardState.UNKNOWN:
-        yield ok("left safe", "nobody has had it on this host; its first holder makes it safe", board=serial)
+        yield ok("left safe", "no record on this host; the first lease makes it safe", board=serial)
         return
     if not record.needs_safety:
         yield ok("left safe", "whoever had it last left it as it should be", board=serial)

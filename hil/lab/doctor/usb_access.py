@@ -30,7 +30,7 @@ _DEVICES = "/sys/bus/usb/devices"
 _NO_LIBUSB = "sudo apt install libusb-1.0-0    (or: python3 -m pip install libusb-package)"
 _GRANTS = {
     "ID_MM_DEVICE_IGNORE=1": "ModemManager is not told to leave it alone",
-    "uaccess": "whoever sits at this machine may not open it",
+    "uaccess": "the logged-in user may not open it (no uaccess tag)",
 }
 """What the rule does, as `udevadm test` prints it, and what it means where udev does not do it."""
 

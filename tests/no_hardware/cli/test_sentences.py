@@ -51,7 +51,7 @@ def test_each_verb_that_did_something_ends_in_a_sentence(
 
     for typed, said in {
         f"flash {image} --then off": r"Wrote product.img \(.* of 8 MiB\) to the stick of rack-3 and "
-        r"verified it; the stick is with nobody\.",
+        r"verified it; the stick is detached\.",
         f"flash {image}": r"The stick of rack-3 holds product.img already, and nothing was written; "
         r"the stick is at the DUT\.",
         "power on": r"Switched on the DUT of rack-3\.",
@@ -63,11 +63,11 @@ def test_each_verb_that_did_something_ends_in_a_sentence(
         "power off": r"Switched off the DUT of rack-3\.",
         "power read": r"rack-3: \d\.\d\d V, \d\.\d\d A, \d\.\d\d W",
         "storage host": r"The stick of rack-3 is at this host: /.*",
-        "storage off": r"The stick of rack-3 is with nobody\.",
+        "storage off": r"The stick of rack-3 is detached\.",
         "settings set name left": r"Stored name = 'left' on rack-3\.",
         "settings apply": r"Nothing to store: rack-3 has the power sequences of the lab file\.",
         f"read {tmp_path / 'stick.img'} --size 1M": r"Read 1 MiB of the stick of rack-3 into .*stick.img; "
-        r"the stick is with nobody\.",
+        r"the stick is detached\.",
         f"safe {serial}": rf"Board {serial} is safe; its DUT draws \d\.\d\d A.*\.",
         f"sim fault {serial} late seconds=0": rf"Board {serial} has the fault late now\.",
         f"sim clear {serial}": rf"Board {serial} has no fault any more\.",

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from other_user import MALLORY, folder_for_everybody, only_root
 
+import hil as package
 from hil.errors import UsageError
 from hil.nightly.systemd import Units
 from hil.nightly.time_of_day import TimeOfDay
@@ -329,3 +330,20 @@ def test_install_as_root_has_no_folder_that_others_write_tested_as_root() -> Non
         ran = hil(clone, "nightly", "install", "--at", "02:00")
 
     assert (ran.returncode, "may be written by others" in ran.stderr) == (2, True)
+
+
+@only_root
+def test_install_as_root_has_no_hil_of_another_user_run_as_root() -> None:
+    with folder_for_everybody() as common:
+        copy = common / "copy"
+        shutil.copytree(
+            Path(package.__file__).parent, copy / "hil", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (common / "clone").mkdir()
+        (common / "clone" / "conftest.py").touch()
+        os.chown(copy / "hil", MALLORY, MALLORY)
+
+        where = {"HOME": str(common), "PYTHONPATH": str(copy)}
+        ran = hil(common / "clone", "nightly", "install", "--user", "--at", "02:00", **where)
+
+    assert (ran.returncode, f"{copy / 'hil'} belongs to" in ran.stderr) == (2, True), ran.stderr

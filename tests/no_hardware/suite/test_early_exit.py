@@ -157,7 +157,7 @@ def test_worker_that_ends_after_its_last_test_leaves_no_green_run(
     inner = run_suite(SUITE.format(ends="pass"), "-p", "ends_workers", "--hil-boards=none", "-n1")
 
     assert inner.status == Status.INTERRUPTED, inner.text
-    assert "WORKER gw0 ENDED BEFORE ITS END" in inner.text
+    assert "WORKER gw0 DIED: the state of its board is unknown" in inner.text
 
 
 @pytest.mark.parametrize("where", ["body", "tear-down"])

@@ -118,7 +118,7 @@ def test_breaks_the_board(dutlink):
     inner = run_suite(source, "--hil-boards=sim:1")
 
     assert inner.status == pytest.ExitCode.TESTS_FAILED
-    assert "NOT MADE SAFE BY ITS TESTS, but afterwards: it did not take the request" in inner.text
+    assert "MADE SAFE LATE, by its guard or a later holder: it did not take the request" in inner.text
     assert "made safe by guard at" in inner.text
     assert "the DUT may have power" not in inner.text
 

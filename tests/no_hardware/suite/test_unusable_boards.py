@@ -238,5 +238,5 @@ def test_board_that_its_guard_made_safe_after_its_worker_ended_is_no_trouble(
     inner = run(ONE_COMES_BACK, "-n2", "--hil-lab=two.toml")
 
     assert inner.results() == {"test_loses_it": "skipped", "test_goes_on": "passed"}, inner.text
-    assert "NOT MADE SAFE BY ITS TESTS, but afterwards" in inner.text
+    assert "MADE SAFE LATE, by its guard or a later holder" in inner.text
     assert "the DUT may have power" not in inner.text
