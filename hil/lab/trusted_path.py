@@ -21,7 +21,13 @@ from hil.lab.shared_folder import is_from_outside
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["obeys_nobody_else", "owner_on_the_way", "refuse_folder_of_others", "who_else_decides"]
+__all__ = [
+    "obeys_nobody_else",
+    "owner_on_the_way",
+    "refuse_folder_of_others",
+    "who_decides_beside_root",
+    "who_else_decides",
+]
 
 _MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
 
@@ -75,21 +81,30 @@ def _owned(part: Path, owner: int) -> str:
 
 def who_else_decides(path: Path) -> str:
     """Return who else than root and this user decides what is at a path; empty if nobody does."""
-    if owned := _third_owner(path, {0, os.geteuid()}):
+    return _decided(path, {0, os.geteuid()}, os.getegid())
+
+
+def who_decides_beside_root(path: Path) -> str:
+    """Return who else than root decides what is at a path; empty if nobody does."""
+    return _decided(path, {0}, 0)
+
+
+def _decided(path: Path, known: set[int], own_group: int) -> str:
+    if owned := _third_owner(path, known):
         return _owned(*owned)
     with suppress(OSError):  # as above
         for part, facts in _parts(path):
-            if _others_write(facts):
+            if _others_write(facts, own_group):
                 mode = f"{stat.S_IMODE(facts.st_mode):04o}"
                 return f"{plain_line(str(part))} may be written by others (mode {mode})"
     return ""
 
 
-def _others_write(facts: os.stat_result) -> bool:
+def _others_write(facts: os.stat_result, own_group: int) -> bool:
     """Return True if others may change a file, or swap what is in a folder."""
     if stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
         return False
-    is_own_group = facts.st_gid == os.getegid()  # a user's private group, as many systems make them
+    is_own_group = facts.st_gid == own_group  # a user's private group, as many systems make them
     return bool(facts.st_mode & (stat.S_IWOTH if is_own_group else stat.S_IWGRP | stat.S_IWOTH))
 
 

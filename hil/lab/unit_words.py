@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["assignment", "command_line", "literal"]
+__all__ = ["assignment", "command_line", "first_word", "literal"]
 
 
 def literal(text: str) -> str:
@@ -24,6 +24,15 @@ def assignment(name: str, value: str) -> str:
 def command_line(*words: str) -> str:
     """Write a command as `ExecStart=` reads it, which expands specifiers and variables."""
     return " ".join(map(_command_word, words))
+
+
+def first_word(command: str) -> str:
+    """Return the first word of what `command_line` wrote: the program."""
+    found = re.match(r'"((?:\\.|[^"\\])*)"|\S+', command)
+    if found is None:
+        return ""
+    word = found[0] if found[1] is None else re.sub(r"\\(.)", r"\1", found[1])
+    return word.replace("$$", "$").replace("%%", "%")
 
 
 def _command_word(text: str) -> str:

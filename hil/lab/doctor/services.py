@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from hil.lab.doctor.finding import ok, problem, unchecked
 from hil.lab.doctor.usb_access import ELSEWHERE
-from hil.lab.shared_file import owner_name
-from hil.lab.trusted_path import owner_on_the_way
-from hil.lab.unit_words import literal
+from hil.lab.trusted_path import who_decides_beside_root
+from hil.lab.unit_words import first_word, literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +23,7 @@ _FOLDER = "etc/systemd/system"
 _OURS = re.compile(r"hil-(safe@?|nightly[A-Za-z0-9_-]*)\.service")
 _LOCKS = re.compile(r'^Environment="?HIL_LOCK_DIR=(.*?)"?$', re.MULTILINE)
 _USER = re.compile(r"^User=(?!root$|0$).", re.MULTILINE)
-_PROGRAM = re.compile(r'^ExecStart="?(/[^"\s]+)', re.MULTILINE)
+_COMMAND = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
 _WRITE_AGAIN = "sudo --preserve-env=HIL_LOCK_DIR hil udev --install, or hil nightly install    (or edit it)"
 
 
@@ -48,7 +47,7 @@ def services(bench: Bench) -> Findings:
             well = False
             yield problem(
                 "services",
-                f"{unit} runs as root what {others} may change",
+                f"{unit} runs as root what others may change: {others}",
                 why="it has no User=",
                 mend=_WRITE_AGAIN,
             )
@@ -57,8 +56,7 @@ def services(bench: Bench) -> Findings:
 
 
 def _who_changes_its_program(text: str, root: Path) -> str:
-    program = _PROGRAM.search(text)
-    if _USER.search(text) or program is None:
+    command = _COMMAND.search(text)
+    if _USER.search(text) or command is None:
         return ""
-    owner = owner_on_the_way(root / program[1].lstrip("/"))
-    return owner_name(owner) if owner else ""
+    return who_decides_beside_root(root / first_word(command[1]).lstrip("/"))

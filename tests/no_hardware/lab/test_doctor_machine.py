@@ -24,6 +24,7 @@ from hil.lab.doctor.stored import lab_file
 from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
 from hil.lab.lease import hold
+from hil.lab.unit_words import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -396,3 +397,19 @@ def test_services_that_run_as_root_what_another_user_may_change_are_named(
 
     assert finding.outcome is (Outcome.OK if "ada" in user else Outcome.PROBLEM)
     assert "ada" in user or f"uid {MALLORY}" in finding.says
+
+
+@only_root
+@pytest.mark.parametrize("program", ["/opt/hil/python", "/opt/my hil/python", '/opt/"100%"/$x/python'])
+def test_services_whose_program_everybody_may_write_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "")
+    machine.write(program.lstrip("/"), "")
+    (machine.root / program.lstrip("/")).chmod(0o777)
+    text = f"[Service]\nExecStart={command_line(program, '-m', 'hil.cli.main')}\n"
+    machine.write("etc/systemd/system/hil-safe.service", text)
+
+    finding = found(services, bench_of(machine))
+
+    assert (finding.outcome, f"{program} may be written" in finding.says) == (Outcome.PROBLEM, True)
