@@ -69,6 +69,7 @@ class TestRecord:
         skipped: In any phase.
         reason: Why its hardware could not be used, as the skip says it; empty if it could.
         verdict: In which way.
+        own_reason: Why the test skipped itself, or its marker skipped it; of no meaning beside a verdict.
         headline: How the reason begins.
         board: What it ran on, if a board was held.
         unasked: It passed and never asked that board for anything.
@@ -85,6 +86,7 @@ class TestRecord:
     skipped: bool = False
     reason: str = ""
     verdict: str = ""
+    own_reason: str = ""
     headline: str = ""
     board: BoardUsed | None = None
     unasked: bool = False
@@ -162,6 +164,12 @@ def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
     """Forget a verdict in an attempt after one that failed on a board: the test was tested, and failed."""
     forget_judgement(item)
     report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
+
+
+def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
+    """Return why something skipped itself, on one line."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return " ".join(str(reason).removeprefix("Skipped: ").split())
 
 
 def _note(item: pytest.Item, facts: dict[str, str]) -> None:
@@ -249,8 +257,7 @@ class Ledger:
     def add_collected(self, report: pytest.CollectReport) -> None:
         """Take note of a file or class that skipped itself while it was collected."""
         if report.skipped:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-            self.vanished[report.nodeid] = " ".join(str(reason).removeprefix("Skipped: ").split())
+            self.vanished[report.nodeid] = _skip_reason(report)
 
     def begin(self, nodeid: str, kind: Kind) -> None:
         """Take note that a test began, in the process that runs it."""
@@ -273,6 +280,8 @@ class Ledger:
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
         if record.failed and report.when == "call":
             record.skipped = False  # a skipped subtest beside a failed one
+        if report.skipped and not expected:
+            record.own_reason = _skip_reason(report)
         record.verdict = facts.get("hil_verdict", "")
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
@@ -305,6 +314,14 @@ class Ledger:
     def reasons(self) -> Counter[str]:
         """Count the distinct reasons for which hardware could not be used."""
         return Counter(record.reason for record in self.records.values() if record.verdict)
+
+    def own_skips(self) -> dict[str, list[str]]:
+        """Return the tests that were skipped without a proof, by the reason that their authors give."""
+        told: dict[str, list[str]] = {}
+        for nodeid, record in self.records.items():
+            if record.skipped and not record.verdict:
+                told.setdefault(record.own_reason, []).append(nodeid)
+        return told
 
     def late_losses(self) -> Counter[str]:
         """Count how boards were lost in the tear-down of tests that had their outcome already."""

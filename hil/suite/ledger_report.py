@@ -63,7 +63,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
         counts = ledger.counts(kind)
         if counts["planned"]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
-    lines += [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
+    lines += reason_lines(ledger)
     late = ledger.late_losses().most_common()
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
@@ -71,11 +71,24 @@ def summary_lines(ledger: Ledger) -> list[str]:
     return lines + vanished_lines(ledger)
 
 
+def reason_lines(ledger: Ledger) -> list[str]:
+    """Return why tests were skipped: what was proven, and what their authors say."""
+    proven = [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
+    own = sorted(ledger.own_skips().items(), key=lambda one: -len(one[1]))
+    return proven + [
+        f"{len(tests)} x skipped by its author: {reason} ({', '.join(_first_few(tests))})"
+        for reason, tests in own
+    ]
+
+
+def _first_few(told: list[str]) -> list[str]:
+    return told[:_SHOWN] + ([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])
+
+
 def vanished_lines(ledger: Ledger) -> list[str]:
     """Return what vanished at collection: how much, and the first few."""
-    gone = list(ledger.vanished.items())
-    more = [f"and {len(gone) - _SHOWN} more"] if len(gone) > _SHOWN else []
-    told = "; ".join([f"{nodeid} ({reason})" for nodeid, reason in gone[:_SHOWN]] + more)
+    gone = [f"{nodeid} ({reason})" for nodeid, reason in ledger.vanished.items()]
+    told = "; ".join(_first_few(gone))
     return [f"vanished at collection, with all their tests: {len(gone)}: {told}"] if gone else []
 
 
@@ -115,10 +128,9 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
         for what, number in ledger.counts(kind).items()
     }
     boards = "; ".join(map(str, ledger.boards()))
-    reasons = "; ".join(f"{number} x {reason}" for reason, number in ledger.reasons().most_common())
     return properties | {
         "hil_boards": boards,
-        "hil_reasons": reasons,
+        "hil_reasons": "; ".join(reason_lines(ledger)),
         "hil_vanished": "; ".join(vanished_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),

@@ -27,6 +27,7 @@ from hil.suite.mistakes import Mistakes
 from hil.suite.one_outcome import OneOutcome
 from hil.suite.options import Where, is_no_run, read_options
 from hil.suite.processes import Processes
+from hil.suite.refusals import Refusals
 from hil.suite.repeating import Repeats
 from hil.suite.resting import RestingFixtures
 from hil.suite.run_status import RunStatus
@@ -72,6 +73,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
     config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
     config.pluginmanager.register(run.time_limit, "hil-time-limit")
+    config.pluginmanager.register(run.refusals, "hil-refusals")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
@@ -111,6 +113,7 @@ class Run:
         processes: The first process and its workers.
         giving: This process's board.
         time_limit: The clock of the present test.
+        refusals: What the present test was refused.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -120,6 +123,7 @@ class Run:
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
+        self.refusals = Refusals()
         self._resting = RestingFixtures(self._block, self.time_limit)
         self.giving = Giving(config, self.options, self.ledger, self.processes, self._resting)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
@@ -131,9 +135,13 @@ class Run:
 
     def board(self) -> Board:
         """Return the board of the present test, or raise why it has none."""
-        self._block.check("the fixture dutlink")
-        self._resting.board_asked_for()
-        return self.giving.keeper.board()
+        try:
+            self._block.check("the fixture dutlink")
+            self._resting.board_asked_for()
+            return self.giving.keeper.board()
+        except Exception as error:
+            self.refusals.note(error)
+            raise
 
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part, if that was asked for.
@@ -163,7 +171,7 @@ class Run:
 
         with self.time_limit.paused():
             judgement = judge(
-                call.excinfo.value,
+                self.refusals.behind(call.excinfo.value),
                 kind=kind_of(item),
                 phase=call.when,
                 proven=self.giving.keeper.error,

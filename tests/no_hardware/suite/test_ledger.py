@@ -150,6 +150,45 @@ def test_a_test_skipped_by_its_author_gets_no_board(run_suite: RunSuite) -> None
     assert "NO HARDWARE TEST RAN: 1 planned, 1 skipped" in inner.text
 
 
+OWN_SKIPS = """
+import pytest
+
+def test_body(power):
+    power.read()
+    pytest.skip("not \\n today")
+@pytest.mark.skip(reason="later")
+def test_mark(power): pass
+@pytest.mark.skipif(True, reason="later")
+def test_condition(power): pass
+@pytest.mark.parametrize("x", [])
+def test_empty(power, x): pass
+def test_reads(power): power.read()
+"""
+
+
+@ALONE_AND_IN_TWO
+def test_ledger_names_each_skip_that_no_proof_stands_behind(workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(OWN_SKIPS, "--hil-boards=sim:1", "--hil-require", workers)
+
+    reasons = inner.suite_properties["hil_reasons"]
+    assert "1 x skipped by its author: not today (test_inner.py::test_body)" in reasons
+    assert "2 x skipped by its author: later (test_inner.py::test_" in reasons
+    assert "1 x skipped by its author: got empty parameter set for (x) (test_inner.py::test_empty[" in reasons
+    assert all(line in inner.text.splitlines() for line in reasons.split("; "))
+
+
+def test_skips_of_authors_are_green_where_hardware_is_required(run_suite: RunSuite) -> None:
+    inner = run_suite(OWN_SKIPS, "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_skip_by_proof_is_not_called_its_author_s(run_four: RunSuite) -> None:
+    inner = run_four("--hil-boards=none", "-n0")
+
+    assert "by its author" not in inner.text
+
+
 def test_tests_that_never_began_are_counted(run_suite: RunSuite) -> None:
     inner = run_suite(
         "def test_1(power): assert False\ndef test_2(power): pass", "--hil-boards=sim:1", "--exitfirst"

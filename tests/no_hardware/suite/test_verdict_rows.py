@@ -410,6 +410,31 @@ def test_a_lost_board_is_called_lost(run: RunOnSimulator) -> None:
     assert {outcome.message[:12] for outcome in inner.outcomes.values()} == {"DUTLink lost"}
 
 
+CAUGHT = """
+    try:
+        power.read()
+    except Exception:
+        pytest.skip("it went away")
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "result", "status"),
+    [((), "skipped", Status.GREEN), (("--hil-require",), "failed", Status.BENCH_NOT_READY)],
+    ids=["", "required"],
+)
+def test_lost_board_is_called_lost_where_its_test_skips_itself(
+    how: tuple[str, ...], result: str, status: Status, run: RunOnSimulator
+) -> None:
+    source = LOSES.format(fault='"unplug"').replace("\n    power.read()\n", CAUGHT, 1)
+
+    inner = run(source, *how, "-k", "test_1")
+
+    (outcome,) = inner.outcomes.values()
+    assert (outcome.result, inner.status) == (result, status), inner.text
+    assert ("DUTLink lost" in outcome.message, outcome.properties["hil_verdict"]) == (True, "lost")
+
+
 @pytest.mark.parametrize("body", FAILING_BODIES)
 def test_board_lost_while_a_failure_unwinds_leaves_the_failure(body: str, run: RunOnSimulator) -> None:
     inner = run(FAILS_AND_LOSES.replace("{body}", FAILING_BODIES[body]))
