@@ -80,6 +80,8 @@ class SafetyEvent:
             power sequence.
         faulty: It failed although the board answered: it refused, or its DUT still drew current.
         was_on: The DUT drew current before.
+        passing: It failed for a cause that may pass without the board being plugged in again;
+            not read back from a record.
     """
 
     what: str
@@ -90,6 +92,7 @@ class SafetyEvent:
     silent: bool = False
     faulty: bool = False
     was_on: bool = False
+    passing: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         measured = "" if self.amps is None else f", {self.amps:z.2f} A measured"
@@ -101,10 +104,12 @@ class SafetyEvent:
         return cls("made safe", cut(why[:WHY_SIZE], WHY_BYTES), by, amps, now(), was_on=was_on)
 
     @classmethod
-    def failed(cls, why: str, by: str, *, silent: bool = False, faulty: bool = False) -> Self:
+    def failed(
+        cls, why: str, by: str, *, silent: bool = False, faulty: bool = False, passing: bool = False
+    ) -> Self:
         """It did not work, just now."""
         cause = cut(why[:WHY_SIZE], WHY_BYTES)
-        return cls("could not be made safe", cause, by, None, now(), silent, faulty)
+        return cls("could not be made safe", cause, by, None, now(), silent, faulty, passing=passing)
 
     @classmethod
     def from_data(cls, facts: Any) -> Self:  # noqa: ANN401 - whatever was written

@@ -2,9 +2,9 @@
 
 Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death:
 it is made safe at once, and again when they have ended, and only then it is on record as safe. A board that
-stayed silent is unlocked, and the guard goes on trying: see `lingering`. A guard that was stopped (SIGSTOP),
-and finds when it wakes that the board went on without it, does nothing. It must find proof of that: a lock
-file, a record or a whole folder that was removed proves nothing.
+could not be made safe is unlocked, and the guard goes on trying: see `lingering`. A guard that was stopped
+(SIGSTOP), and finds when it wakes that the board went on without it, does nothing. It must find proof of
+that: a lock file, a record or a whole folder that was removed proves nothing.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def work(lock_descriptor: int, text: str) -> None:
     with _watchdog(task, lock, why):
         event = attempt(task.safety, task.serial, why=why, by="guard")
     _finish(task, lock, event)
-    if event.silent:
+    if event.passing:
         linger(task, why)
 
 

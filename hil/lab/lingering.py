@@ -1,8 +1,9 @@
-"""A guard whose board stayed silent gives the lock back, and goes on trying.
+"""A guard that could not make its board safe gives the lock back, and goes on trying.
 
-A board answers nothing while it works through a power sequence, and one of minutes can be stored. Nobody is
-held up meanwhile: whoever gets the board makes it safe first. But where nobody comes, the DUT that such a
-sequence leaves with power must not keep it.
+A board answers nothing while it works through a power sequence, and one of minutes can be stored; libusb is
+being upgraded, udev has not set a node's owner, another process has the board. Such causes pass without the
+board being plugged in again, and no udev rule tells of it. Meanwhile the next holder may have the board, and
+makes it safe first. Where none comes, the guard takes the DUT's power when the cause has passed.
 """
 
 from __future__ import annotations
@@ -59,6 +60,6 @@ def _is_left_to_do(task: GuardTask, why: str) -> bool:
         watchdog.start()
         event = attempt(task.safety.once(), task.serial, why=why, by="guard")
         watchdog.cancel()
-        if not event.silent:
+        if not event.passing:
             write_record(folder, task.serial, found.with_event(event))
-        return event.silent
+        return event.passing

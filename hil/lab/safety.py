@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from hil.errors import (
+    BoardAbsentError,
     BoardFaultError,
     BoardLostError,
     BoardTimeoutError,
@@ -83,8 +84,8 @@ class Safety:
             or a sequence of its own such as `aL,w10`; handed to the action.
         limit_s: How long to try; a board that works through a power sequence answers after that (20 s occur).
         absent_s: How long to look for a board that is not on the bus.
-        linger_s: How long a guard goes on, after that, with a board that is plugged in and silent; None: for
-            the longest power sequence that a board of this host can be given, and not at all elsewhere.
+        linger_s: How long a guard goes on, after that, with a board that is not known to be unplugged; None:
+            for the longest power sequence that a board of this host can be given, and not at all elsewhere.
     """
 
     action: str = HERE
@@ -105,7 +106,7 @@ class Safety:
 
     @property
     def patience_s(self) -> float:
-        """How long a guard goes on with a silent board when the time for its attempts is over."""
+        """How long a guard goes on with such a board when the time for its attempts is over."""
         if self.linger_s is not None:
             return self.linger_s
         return LONGEST_SEQUENCE_S if self.action == HERE else 0.0
@@ -154,13 +155,14 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
         action: Action = resolve(safety.action)
     except UsageError as error:
         return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
-    problem, silent, faulty = "", False, False
+    problem, silent, faulty, passing = "", False, False, False
     for spent_s in _tries(safety.limit_s):
         try:
             done = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
             silent = isinstance(error, BoardLostError | BoardTimeoutError)
             faulty = isinstance(error, BoardFaultError) and not isinstance(error, _UNANSWERED)
+            passing = not _is_unplugged(error)
             problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
             if _is_absent(error) and spent_s >= safety.absent_s:
                 break
@@ -168,7 +170,7 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
             made = done if isinstance(done, MadeSafe) else MadeSafe(done)
             told = "; ".join(filter(None, (why, made.remark)))
             return SafetyEvent.made_safe(told, by, made.amps, was_on=made.was_on)
-    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty)
+    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty, passing=passing)
 
 
 _UNANSWERED = (BoardTimeoutError, TransferError)
@@ -184,6 +186,11 @@ def _tries(limit_s: float) -> Iterator[float]:
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_RETRY_S)
         spent_s = time.monotonic() - began
+
+
+def _is_unplugged(error: Exception) -> bool:
+    """Whether only a board that is plugged in again can be made safe; a silent one counts as plugged in."""
+    return isinstance(error, BoardAbsentError | SimulatorError)
 
 
 def _is_absent(error: Exception) -> bool:

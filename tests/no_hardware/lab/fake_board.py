@@ -5,8 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from hil.dutlink.host import Host
-from hil.errors import BoardAbsentError, BoardLostError, BoardTimeoutError
+from hil.errors import (
+    BoardAbsentError,
+    BoardDeniedError,
+    BoardLostError,
+    BoardTimeoutError,
+    BoardUnsafeError,
+    HilError,
+    NoUsbBackendError,
+)
 from hil.sim.backend import simulated_host
+
+TROUBLE: dict[str, type[HilError]] = {
+    "silent": BoardLostError,
+    "denied": BoardDeniedError,
+    "no backend": NoUsbBackendError,
+    "stuck": BoardUnsafeError,
+}
 
 
 def switch_off(serial: str, *, policy: str, board: str, amps: float = 0.0) -> float:
@@ -16,8 +31,8 @@ def switch_off(serial: str, *, policy: str, board: str, amps: float = 0.0) -> fl
     if path.read_text() == "busy":
         path.write_text("on")
         raise BoardTimeoutError(f"board {serial} does not answer", serial=serial)
-    if path.read_text() == "silent":
-        raise BoardLostError(f"board {serial} does not answer", serial=serial)
+    if (error := TROUBLE.get(path.read_text())) is not None:
+        raise error(f"board {serial} cannot be made safe", serial=serial)
     path.write_text("off" if policy == "force-off" else policy)
     with path.with_name("log").open("a") as log:
         log.write(f"{serial} {policy} {time.monotonic()}\n")

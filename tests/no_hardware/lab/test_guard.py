@@ -230,8 +230,11 @@ def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, boar
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_a_board_that_stays_silent_is_free_and_made_safe_when_it_answers(holder: Holder, board: Path) -> None:
-    board.write_text("silent")
+@pytest.mark.parametrize("trouble", ["silent", "denied", "no backend", "stuck"])
+def test_guard_gives_back_a_board_in_trouble_and_makes_it_safe_when_that_has_passed(
+    holder: Holder, board: Path, trouble: str
+) -> None:
+    board.write_text(trouble)
     holder.die_by("os._exit(1)")
     hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.PENDING
