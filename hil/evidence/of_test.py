@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from hil.dutlink.last_requests import SentRequest  # noqa: TC001 - pydantic reads the annotations
 
-__all__ = ["AttemptFacts", "BoardFacts", "PhaseFacts", "TestFacts"]
+__all__ = ["UNCOLLECTED", "AttemptFacts", "BoardFacts", "PhaseFacts", "TestFacts"]
+
+UNCOLLECTED = "not collected"
+"""The kind of what stands for the tests of a file, or class, that could not be collected."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class TestFacts:
     Attributes:
         nodeid: The plain node id.
         run: The key of the run.
-        kind: hardware, mixed or no_hardware.
+        kind: hardware, mixed or no_hardware; `UNCOLLECTED`: it is the file of tests that nobody knows.
         worker: What ran it; empty without xdist.
         stem: How its files are called, in `console` and `power`.
         began_s: When, in seconds since 1970, waiting for a board included.

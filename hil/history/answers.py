@@ -38,11 +38,17 @@ class Failing:
         """Whether it began with the newest run."""
         return self.runs == 1
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it stands for the tests of a file that could not be collected: they are not known."""
+        return "::" not in self.test
+
     def __str__(self) -> str:
         since = "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
         commits = f", passed at {self.commit_before[:10]}, fails at {self.commit[:10]}"
         changed = self.commit_before and self.commit_before != self.commit
-        words = f"{self.test}: fails, {since}{commits if changed else ''}"
+        fails = "could not be collected" if self.is_file else "fails"
+        words = f"{self.test}: {fails}, {since}{commits if changed else ''}"
         return f"{words}; {self.suspicion}" if self.suspicion else words
 
 

@@ -93,6 +93,8 @@ def wrong_with_newest(window: Window) -> list[str]:
         said.append(f"{used} of {newest.boards} boards were used")
     if set(window.last_counts()) <= {"skipped"}:
         said.append("the newest run tested nothing")
+    if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts().keys():
+        said.append("the newest run failed, although no test did: see what it printed")
     if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
         said.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
     return [f"{day_of(newest.began_s)}: {one}" for one in said]

@@ -50,7 +50,8 @@ def ask(window: Window, now_s: float | None = None) -> Morning:
     bad_boards = {one.value for one in morning.boards}
     for test, results in window.results.items():
         _judge(window, test, results, bad_boards, morning)
-    morning.failing.sort(key=lambda one: (one.runs, one.test))
+    # A file that could not be collected hides its tests: it comes first.
+    morning.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
     morning.skipping = _skipping(window)
     morning.slower = _slower(window)
     return morning

@@ -18,8 +18,8 @@ from hil.errors import HistoryError, UsageError
 from hil.lab.trusted_path import refuse_folder_of_others
 from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
-from hil.suite.options import is_declared, is_no_run
-from hil.suite.phases import message_of, outcome_of
+from hil.suite.options import Where, is_declared, is_no_run
+from hil.suite.phases import attempt_to_collect, message_of, outcome_of
 from hil.suite.run_identity import identity_of
 from hil.suite.session import is_configured, run_of
 
@@ -106,6 +106,7 @@ class Recording:
         self._phases: dict[str, list[pytest.TestReport]] = {}
         self._attempts: dict[str, int] = {}
         self._unwritten: list[Attempt] = []
+        self._simulated = False
         self._history: History | None = None
         self._trouble: HistoryError | None = None
 
@@ -114,12 +115,24 @@ class Recording:
         from hil.history.store import History  # noqa: PLC0415 - as above
 
         if is_configured(session.config):
-            self._run = replace(self._run, boards=len(run_of(session.config).options.lab.places))
+            asked = run_of(session.config).options
+            self._run = replace(self._run, boards=len(asked.lab.places))
+            self._simulated = asked.boards.where in {Where.STARTED, Where.RUNNING}
         try:
             self._history = History(self._path)
             self._history.begin_run(self._run)
         except HistoryError as error:
             self._trouble = error
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Enter what could not be collected: a failure, with the file for its name."""
+        if not report.failed:
+            return
+        from hil.history.facts import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
+
+        said, bench = attempt_to_collect(report).message, Bench(simulated=self._simulated)
+        self._unwritten.append(Attempt(report.nodeid, Outcome.ERROR, bench=bench, message=said))
+        self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase; with the last one of an attempt, enter it.

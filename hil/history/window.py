@@ -188,12 +188,12 @@ class Window:
         return {"flaky" if number < 0 else Outcome(number).name.lower(): count for number, count in rows}
 
     def simulated_last(self) -> bool:
-        """Return True if the newest run had boards, and none but simulated ones."""
+        """Return True if the newest run had, or asked for, boards, and none but simulated ones."""
         if not self.runs:
             return False
         rows = self.query(
             "SELECT DISTINCT simulated FROM attempt JOIN bench ON bench.id=bench_id "
-            "WHERE run_id=? AND board<>''",
+            "WHERE run_id=? AND (board<>'' OR simulated)",
             (self._numbers[-1],),
         )
         return rows == [(1,)]

@@ -80,7 +80,7 @@ def run_night(
     _end(folder, key, status, tell)
     ended = replace(record, ended=_now(), status=status, meaning=meaning_of(status))
     _keep(ended, tell)
-    _report(folder.parent, tell)
+    _report(folder.parent, tell, simulated=bool(boards))
     return ended
 
 
@@ -187,15 +187,14 @@ def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> No
         tell(f"how this night ended is not in the history: {error}")
 
 
-def _report(parent: Path, tell: Callable[[str], None]) -> None:
+def _report(parent: Path, tell: Callable[[str], None], *, simulated: bool) -> None:
     """Make the page of all nights; it may be wanting, the night is kept all the same."""
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - the templates are for the end of a night
 
     try:
         with History(parent / "history.db") as history:
-            built = build_nights(
-                Window(history, kind=NIGHTLY, now_s=time.time()), parent / "report", [parent]
-            )
+            window = Window(history, kind=NIGHTLY, now_s=time.time())
+            built = build_nights(window, parent / "report", [parent], simulated=simulated)
     except (HilError, OSError) as error:
         tell(f"the page of all nights cannot be made: {error}")
     else:

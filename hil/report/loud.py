@@ -63,12 +63,17 @@ def headline(morning: Morning) -> str:
     new = sum(one.is_new for one in morning.failing)
     if not failing:
         return "no test fails" if not morning.nights else "no test fails, but look at the nights"
+    files = sum(one.is_file for one in morning.failing)
+    failing -= files
     fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
+    gone = f"{files} {'file' if files == 1 else 'files'} could not be collected"
     parts = [
+        gone if files else "",
+        fails if failing else "",
         f"{new} new" if new else "",
         f"{len(morning.there)} on a bad board alone" if morning.there else "",
     ]
-    return ", ".join(filter(None, (fails, *parts)))
+    return ", ".join(filter(None, parts))
 
 
 def named_tests(groups: Iterable[Group]) -> list[str]:

@@ -57,13 +57,16 @@ class Built:
     trouble: list[str] = field(default_factory=list)
 
 
-def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Built:
+def build_nights(
+    window: Window, out: Path, folders: Iterable[Path] = (), *, simulated: bool = False
+) -> Built:
     """Write the pages of a history's newest nights into `out`.
 
     Args:
         window: Which nights.
         out: Where to.
         folders: Where nights are kept; their own pages are linked, and made where they are missing.
+        simulated: The newest night was meant for simulated boards, although no test may have had one.
 
     Raises:
         HistoryError: The history cannot be read.
@@ -71,7 +74,7 @@ def build_nights(window: Window, out: Path, folders: Iterable[Path] = ()) -> Bui
     """
     trouble: list[str] = []
     morning = ask(window)
-    title = f"SIMULATED: {headline(morning)}" if window.simulated_last() else headline(morning)
+    title = f"SIMULATED: {headline(morning)}" if simulated or window.simulated_last() else headline(morning)
     groups = loud_groups(morning)
     kept = find_kept(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}

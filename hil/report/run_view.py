@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.folder import EvidenceFolder
 from hil.evidence.of_run import BoardHealth, RunRecord
+from hil.evidence.of_test import UNCOLLECTED
 from hil.report.words import OUTCOMES
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class RunView:
     @cached_property
     def bad(self) -> list[TestFacts]:
         """Tests that somebody must look at."""
-        return sorted((one for one in self.tests if one.is_bad), key=lambda one: OUTCOMES.index(one.outcome))
+        bad = (one for one in self.tests if one.is_bad)
+        return sorted(bad, key=lambda one: (one.kind != UNCOLLECTED, OUTCOMES.index(one.outcome)))
 
     @cached_property
     def flaky(self) -> list[TestFacts]:
@@ -97,9 +99,9 @@ class RunView:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether all boards of its tests were simulated, and there was one."""
+        """Whether all boards of its tests were simulated, or, where no test had one, those it asked for."""
         used = {one.board.simulated for one in self.tests if one.board is not None}
-        return used == {True}
+        return used == {True} if used else self.record.boards_from.startswith("sim")
 
     @property
     def _doubts(self) -> list[str]:
@@ -146,11 +148,24 @@ class RunView:
     def _verdict(self) -> str:
         if self.was_cut_short:
             return f"cut short after {len(self.tests)} {'test' if len(self.tests) == 1 else 'tests'}"
+        gone = sum(one.kind == UNCOLLECTED for one in self.bad)
+        bad, tests = len(self.bad) - gone, len(self.tests) - gone
         if self.bad:
-            return f"{len(self.bad)} of {len(self.tests)} tests need a look"
+            files = f"{gone} {'file' if gone == 1 else 'files'} could not be collected"
+            look = f"{bad} of {tests} tests need a look"
+            return ", ".join([files] * bool(gone) + [look] * bool(bad))
         if not self.tests:
             return "nothing ran"
-        return ", ".join(self._doubts) or "all tests are as they should be"
+        return ", ".join(self._doubts) or self._calm
+
+    @property
+    def _calm(self) -> str:
+        status = self.record.exit_status
+        return (
+            f"no test failed, but the exit status is {status}"
+            if status
+            else "all tests are as they should be"
+        )
 
 
 def read_run(path: Path) -> RunView | None:

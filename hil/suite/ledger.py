@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.suite.attempts import is_flaky
+from hil.suite.phases import attempt_to_collect
 from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ class Ledger:
         safe_since: The same of boards that their guards made safe before the run ended.
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
+        uncollected: What went wrong with files and classes that could not be collected, by node id; they are
+            failures, and how many tests they have is not known.
         vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
             node id; how many tests they have is not known.
         not_kept: Evidence that could not be written.
@@ -222,6 +225,7 @@ class Ledger:
     safe_since: list[str] = field(default_factory=list)
     unsafe: bool = False
     faults: dict[str, str] = field(default_factory=dict)
+    uncollected: dict[str, str] = field(default_factory=dict)
     vanished: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -236,6 +240,7 @@ class Ledger:
             "safe_since": self.safe_since,
             "unsafe": self.unsafe,
             "faults": self.faults,
+            "uncollected": self.uncollected,
             "vanished": self.vanished,
             "remarks": self.remarks,
             "not_kept": self.not_kept,
@@ -250,12 +255,15 @@ class Ledger:
         self.safe_since += data.get("safe_since", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)
         self.faults = data.get("faults", {}) | self.faults
+        self.uncollected |= data.get("uncollected", {})
         self.vanished |= data.get("vanished", {})
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 
     def add_collected(self, report: pytest.CollectReport) -> None:
-        """Take note of a file or class that skipped itself while it was collected."""
+        """Take note of a file or class that could not be collected, or skipped itself meanwhile."""
+        if report.failed:
+            self.uncollected[report.nodeid] = attempt_to_collect(report).message
         if report.skipped:
             self.vanished[report.nodeid] = _skip_reason(report)
 

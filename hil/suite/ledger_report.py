@@ -41,7 +41,7 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(
             f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True
         )
-    for line in fault_lines(ledger):
+    for line in uncollected_lines(ledger) + fault_lines(ledger):
         terminal.write_line(line, red=True, bold=True)
     for line in not_kept_lines(ledger):
         terminal.write_line(line, red=True, bold=True)
@@ -85,6 +85,12 @@ def _first_few(told: list[str]) -> list[str]:
     return told[:_SHOWN] + ([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])
 
 
+def uncollected_lines(ledger: Ledger) -> list[str]:
+    """Return what could not be collected, and why: the first few, and how many more there are."""
+    failed = [f"{nodeid} {said}" for nodeid, said in ledger.uncollected.items()]
+    return [f"NOT COLLECTED: {one}" for one in _first_few(failed)]
+
+
 def vanished_lines(ledger: Ledger) -> list[str]:
     """Return what vanished at collection: how much, and the first few."""
     gone = [f"{nodeid} ({reason})" for nodeid, reason in ledger.vanished.items()]
@@ -113,7 +119,8 @@ def loud_line(ledger: Ledger) -> str:
     aside = f"; {mixed} mixed tests ran on {_their_boards(ledger)} boards" if mixed else ""
     if not counts["planned"]:
         gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
-        return f"NO HARDWARE TEST RAN: none was planned{gone}{aside}"
+        failed = f", {len(ledger.uncollected)} files could not be collected" if ledger.uncollected else ""
+        return f"NO HARDWARE TEST RAN: none was planned{failed}{gone}{aside}"
     headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
     why = ", ".join(headline for headline, _ in headlines.most_common())
     skipped = f"{counts['planned']} planned, {counts['skipped']} skipped, {counts['failed']} failed"
@@ -131,6 +138,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
     return properties | {
         "hil_boards": boards,
         "hil_reasons": "; ".join(reason_lines(ledger)),
+        "hil_uncollected": "; ".join(uncollected_lines(ledger)),
         "hil_vanished": "; ".join(vanished_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),

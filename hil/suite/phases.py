@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.plain_text import plain_line
 from hil.evidence.of_test import AttemptFacts, PhaseFacts
 from hil.suite.attempts import BETWEEN, REPEATED, is_flaky
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["attempt_of", "message_of", "outcome_of"]
+__all__ = ["attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
 
 _LONGEST_TEXT = 200_000
 
@@ -29,6 +30,15 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> AttemptFacts
         sections=list(_sections(phases)),
         phases=[_phase(report) for report in phases],
     )
+
+
+def attempt_to_collect(report: pytest.CollectReport) -> AttemptFacts:
+    """Return what is kept of a file or class that could not be collected, and the error."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
+    said = [line for line in (plain_line(one.removeprefix("E ")).strip() for one in lines) if line]
+    message = f"could not be collected: {said[-1] if said else 'no reason is told'}"
+    return AttemptFacts(outcome="error", message=message, longrepr=_cut(report.longreprtext))
 
 
 def _phase(report: pytest.TestReport) -> PhaseFacts:

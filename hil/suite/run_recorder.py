@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
+from hil.evidence.file_names import file_stem
 from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import AttemptFacts
+from hil.evidence.of_test import UNCOLLECTED, AttemptFacts, TestFacts
 from hil.lab.board_record import read_record
 from hil.lab.shared_folder import lock_folder
 from hil.suite.ledger import CRASHED
 from hil.suite.ledger_report import loud_line, summary_lines
+from hil.suite.phases import attempt_to_collect
 from hil.suite.run_identity import identity_of
 
 if TYPE_CHECKING:
@@ -56,6 +58,20 @@ class RunRecorder:
     def pytest_sessionstart(self) -> None:
         """Write the record for the case that there is no other."""
         self._keep()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what could not be collected as what it is: a failure, with the file for its name."""
+        if not report.failed:
+            return
+        now_s, stem = time.time(), file_stem(report.nodeid)
+        facts = TestFacts(report.nodeid, self._run.key, UNCOLLECTED, stem=stem, began_s=now_s, ended_s=now_s)
+        facts.attempts.append(attempt_to_collect(report))
+        try:
+            self._folder.keep_test(facts)
+        except OSError as error:
+            self._ledger.not_kept.append(
+                f"why {report.nodeid} could not be collected cannot be kept: {error}"
+            )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Complete the record of a test that took its worker with it: nobody else can."""

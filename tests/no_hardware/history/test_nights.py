@@ -94,9 +94,14 @@ def test_runs_that_come_every_few_hours_are_missed_too() -> None:
             [ON_A_BOARD],
             ["the newest run ended with status 137, killed by signal 9"],
         ),
-        (RunFacts("k", START_S, boards=1, ended_s=1, exit_status=1), [ON_A_BOARD], []),
+        (
+            RunFacts("k", START_S, ended_s=1, exit_status=1),
+            [ON_A_BOARD],
+            ["the newest run failed, although no test did: see what it printed"],
+        ),
+        (RunFacts("k", START_S, boards=1, ended_s=1, exit_status=0), [ON_A_BOARD], []),
     ],
-    ids=["cut short", "one board", "no pytest", "killed", "fine"],
+    ids=["cut short", "one board", "no pytest", "killed", "no test failed", "fine"],
 )
 def test_a_run_that_went_wrong_as_a_whole_says_how(
     run: RunFacts, attempts: list[Attempt], said: list[str], tmp_path: Path

@@ -104,6 +104,31 @@ def test_behind_a_night_there_is_the_page_of_all_nights_and_it_leads_to_this_one
 
 
 @RUNS
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_night_whose_file_cannot_be_collected_shows_it_first_and_never_says_that_no_test_fails(
+    clone: Path, workers: str
+) -> None:
+    (clone / "test_cannot.py").write_text("import no_such_module\n", "utf-8")
+
+    ran = run_night(clone, PASSES, workers)
+    told = run_hil(clone, "history", "--history", "nightly/history.db")
+
+    page = (clone / "nightly" / "report" / "index.html").read_text("utf-8")
+    assert "hil: SIMULATED: 1 file could not be collected, 1 new: " in ran.stdout + ran.stderr
+    assert "no test fails" not in ran.stdout + ran.stderr
+    assert "<title>SIMULATED: 1 file could not be collected" in page
+    assert page.index("New failures") < page.index("test_cannot.py") < page.index("No module named")
+    assert "test_cannot.py: could not be collected, new" in told.stdout
+
+
+@RUNS
+def test_a_night_that_never_came_to_a_test_is_called_simulated_too(clone: Path) -> None:
+    ran = run_night(clone, PASSES, "--no-such-option")
+
+    assert "hil: SIMULATED: no test fails, but look at the nights: " in ran.stdout + ran.stderr
+
+
+@RUNS
 def test_a_night_on_fewer_boards_than_the_lab_file_lists_is_red_there_too(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

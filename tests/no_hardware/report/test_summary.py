@@ -28,6 +28,10 @@ def test_it_begins_with_the_verdict_and_the_counts() -> None:
     assert "- **failed** `t::b` on board `0df10035`: `one is not two`" in text
 
 
+def test_a_run_that_failed_without_a_failing_test_is_not_called_as_it_should_be() -> None:
+    assert of(a_test("t::a"), exit_status=1).startswith("## hil: no test failed, but the exit status is 1\n")
+
+
 def test_markup_of_foreign_text_stays_inside_of_code() -> None:
     text = of(a_test(f"t::{HOSTILE}", attempt("failed", f"`{HOSTILE}`\n# heading | cell")))
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.history.questions import ask
+from hil.history.store import History
+from hil.history.window import Window
 from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
@@ -245,6 +248,33 @@ def test_files_that_vanish_at_collection_are_counted(
     assert told in inner.text
     assert told in inner.suite_properties["hil_vanished"]
     assert "1 file vanished at collection" in (pytester.path / "r" / "summary.md").read_text(encoding="utf-8")
+
+
+CANNOT = "import pytest\nraise RuntimeError('first line')\ndef test_never(power): pass\n"
+
+
+@ALONE_AND_IN_TWO
+def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
+    workers: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_cannot=CANNOT)
+
+    asked = ("--hil-boards=sim:1", "--hil-report=r", "--hil-history=h.db", "--hil-history-kind=nightly")
+    inner = run_suite("def test_reads(power): power.read()", *asked, workers, ".")
+
+    said = "could not be collected: RuntimeError: first line"
+    told = f"NOT COLLECTED: test_cannot.py {said}"
+    assert f"\n{told}\n" in inner.text
+    assert inner.suite_properties["hil_uncollected"] == told
+    summary, page = ((pytester.path / "r" / name).read_text("utf-8") for name in ("summary.md", "index.html"))
+    assert summary.startswith("## hil: SIMULATED: 1 file could not be collected\n")
+    assert f"- **error** `test_cannot.py`: `{said}`" in summary
+    assert page.index("Look at these first") < page.index("test_cannot.py") < page.index(said)
+    with History(pytester.path / "h.db") as history:
+        attempts = history.attempts(history.runs()[0].key)
+        morning = ask(Window(history))
+    assert [(one.message, one.number) for one in attempts if one.nodeid == "test_cannot.py"] == [(said, 1)]
+    assert str(morning.failing[0]) == "test_cannot.py: could not be collected, new"
 
 
 @pytest.mark.parametrize("shows", ["--collect-only", "--setup-plan", "--fixtures"])
