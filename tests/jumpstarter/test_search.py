@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from hil.errors import BoardAbsentError, UsageError
-from hil.lab.lab import Lab
-from hil.suite.wishes import BoardCard, Wish
-
-pytest.importorskip("jumpstarter.client.lease", reason="Jumpstarter is not installed", exc_type=ImportError)
 from hil.jumpstarter.search import Found, Search
 from hil.jumpstarter.target import Leased
+from hil.lab.lab import Lab
+from hil.suite.wishes import BoardCard, Wish
 
 
 def found(exporter: str, tag: str) -> Found:
