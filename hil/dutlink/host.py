@@ -36,6 +36,10 @@ class FarStick(Protocol):
         """Do what `Storage.read` promises."""
         ...
 
+    def check_proven(self) -> None:
+        """Do what `Storage.check_proven` promises."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

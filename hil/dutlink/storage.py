@@ -165,7 +165,7 @@ class Storage(Noun):
             BoardFaultError, BoardLostError: The board did not take the request.
         """
         if not force:
-            self._stick.check_proven()
+            self.check_proven()
         self._set(Position.DUT, leave=Leave.of(force=force))
         self._stick.end_turn()
 
@@ -410,6 +410,14 @@ class Storage(Noun):
         """Forget position and proof: the storage is turned by other means, such as the board's shell."""
         self._position = None
         self._untouched = None
+
+    def check_proven(self) -> None:
+        """Return unless the stick may boot an image that was written and not read back.
+
+        Raises:
+            FlashError: It may.
+        """
+        (self._far or self._stick).check_proven()
 
     def check_board(self) -> None:
         """Return if the board still answers.

@@ -74,6 +74,12 @@ class RemoteStick:
             talk.hear(FrameKind.DONE)
         return ReadBack(path, size, Path(facts["node"]), time.monotonic() - began)
 
+    def check_proven(self) -> None:
+        """Ask the exporter, who has it on record; see `Storage.check_proven`."""
+        with self._talk() as talk:
+            talk.say(Frame.of(FrameKind.BEGIN, {"check_proven": True}))
+            talk.hear(FrameKind.DONE)
+
     @staticmethod
     def _plan(image: Image, progress: Progress) -> list[Piece]:
         """Read the image once, to know its pieces."""

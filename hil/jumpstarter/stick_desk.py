@@ -5,7 +5,8 @@
     run -> exporter     CHUNK index, zstd   ...                     these pieces
     exporter -> run     PROGRESS {...} ...  DONE {...} | FAILED {...}
 
-Reading is BEGIN {read}, then SIZE, CHUNKs of all that is not zeros, and DONE.
+Reading is BEGIN {read}, then SIZE, CHUNKs of all that is not zeros, and DONE. BEGIN {check_proven} is
+answered by DONE, or by FAILED where the stick may boot an image that was not read back.
 """
 
 from __future__ import annotations
@@ -64,13 +65,19 @@ class StickDesk:
     def _serve(self) -> None:
         try:
             begin = self._next().facts
-            done = self._read(begin) if begin.get("read") else self._flash(begin)
-            self._say(Frame.of(FrameKind.DONE, done))
+            self._say(Frame.of(FrameKind.DONE, self._done(begin)))
         except HilError as error:
             self._say(Frame.of(FrameKind.FAILED, error.parts))
         except OSError as error:
             failed = StorageError("the image cannot be kept on the exporter", why=str(error))
             self._say(Frame.of(FrameKind.FAILED, failed.parts))
+
+    def _done(self, begin: dict[str, Any]) -> dict[str, Any]:
+        if begin.get("check_proven"):
+            with self._tenant.board() as board:
+                board.storage.check_proven()
+            return {}
+        return self._read(begin) if begin.get("read") else self._flash(begin)
 
     def _flash(self, begin: dict[str, Any]) -> dict[str, Any]:
         pieces: list[Piece] = []

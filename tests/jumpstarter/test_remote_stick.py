@@ -11,8 +11,9 @@ import pytest
 from reached import address, reached
 
 from hil.dutlink.requests import Request, StorageAction
-from hil.errors import BoardBusyError, ImageError
+from hil.errors import BoardBusyError, FlashError, ImageError
 from hil.jumpstarter.reach import reach
+from hil.lab.stick_sockets import StickSockets
 from hil.sim.image import build_image
 
 if TYPE_CHECKING:
@@ -101,6 +102,22 @@ def test_the_stick_comes_once_to_be_looked_at_and_written_and_once_for_each_proo
     asked, _ = control.log(board.serial, before)
     turned = [one["wValue"] for one in asked if one["bRequest"] == Request.STORAGE]
     assert turned.count(StorageAction.HOST) == 3
+
+
+def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from_afar(
+    board: Board, control: ControlClient
+) -> None:
+    board.storage.off()
+    StickSockets(board.serial).doubt("image.img")  # as the exporter does, before it dies
+    try:
+        with pytest.raises(FlashError, match=r"image.img was written but not verified"):
+            board.storage.dut()
+        before = control.state(board.serial)["mux"]
+        board.storage.dut(force=True)
+    finally:
+        StickSockets(board.serial).doubt("")
+
+    assert (before, control.state(board.serial)["mux"]) == ("off", "dut")
 
 
 def test_a_damaged_image_is_refused_before_the_stick_is_touched(

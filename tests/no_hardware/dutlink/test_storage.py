@@ -221,3 +221,6 @@ class FarStick:
 
     def read(self, *_: object) -> Any:
         self.asked.append("read")
+
+    def check_proven(self) -> None:
+        self.asked.append("check_proven")
