@@ -135,7 +135,7 @@ def test_a_damaged_image_is_refused_before_the_stick_is_touched(
 
 def test_an_image_that_is_too_large_is_told_as_here(board: Board, tmp_path: Path) -> None:
     with (tmp_path / "image").open("wb") as file:
-        file.write(b"\x55" * 4096)
+        file.write(os.urandom(4096))
         file.truncate(65 << 20)
 
     with pytest.raises(ImageError, match="larger"):
