@@ -207,7 +207,8 @@ def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Pa
 def test_guard_makes_a_board_safe_again_when_what_its_holder_started_is_over(
     holder: Holder, board: Path
 ) -> None:
-    holder.do("import subprocess; left = subprocess.Popen(['sleep', '1000'], pass_fds=[mark])")
+    holder.do("from subprocess import *")
+    holder.do("left = Popen(['sleep', '100'], stdout=DEVNULL, pass_fds=[mark])")
     holder.do("(folder / 'left').write_text(str(left.pid))")
     holder.die_by("os._exit(1)")
     assert until(lambda: board.read_text() == "off", SOON_S)
