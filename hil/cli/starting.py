@@ -85,7 +85,16 @@ jobs:
           path: report/
 """
 
+_GITIGNORE = """\
+__pycache__/
+/.nox/
+/hil-console/
+/nightly/
+/report/
+"""
+
 FILES: Final = {
+    ".gitignore": _GITIGNORE,
     "conftest.py": _CONFTEST,
     "pytest.ini": _PYTEST_INI,
     "tests/test_first.py": _FIRST_TEST,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["check_arguments", "check_names", "check_words", "observes_only"]
+__all__ = ["check_arguments", "check_fixtures", "check_names", "check_words", "observes_only"]
 
 TAGS, OBSERVES_ONLY = "tags", "observes_only"
 _LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
@@ -68,6 +68,30 @@ def check_names(item: pytest.Item, ours: Collection[str]) -> None:
                     why="nothing has registered it, and a test without its marker is taken for another kind",
                     remedy=f"did you mean {near}? A marker of your own: register it (pytest.ini, markers)",
                 )
+
+
+def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
+    """Check that a test asks for no misspelt fixture of ours: without it, the test would use no board.
+
+    Args:
+        item: The test.
+        ours: The fixtures of a board.
+
+    Raises:
+        UsageError: There is no such fixture, and its name is much like one of ours.
+    """
+    asked = getattr(item, "_fixtureinfo", None)  # an item of another plugin may have none
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    if asked is None:
+        return
+    for name in asked.names_closure:
+        missing = name != "request" and name not in asked.name2fixturedefs and name not in given
+        if missing and (near := nearest(name, ours, _LIKE_OURS)):
+            raise UsageError(
+                f"{item.nodeid}: fixture '{name}' not found",
+                why="a test without a board's fixture is taken for one that uses no board",
+                remedy=f"did you mean {near}?",
+            )
 
 
 def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.marker_arguments import check_arguments, check_names, check_words
+from hil.suite.marker_arguments import check_arguments, check_fixtures, check_names, check_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +85,11 @@ def kind_of(item: pytest.Item) -> Kind:
         check_arguments(item.nodeid, marks)
         check_words(item.nodeid, item.iter_markers(TROUBLE_MARKER))
         check_names(item, (*_MARKERS, TROUBLE_MARKER))
+        check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
         kind, item.stash[MISTAKE] = Kind.NO_HARDWARE, error
+        for decorator in _DECORATORS.values():  # it fails whichever kind of test is selected
+            item.add_marker(decorator)
     item.stash[KIND] = kind
     if not marks:
         item.add_marker(_DECORATORS[kind])

@@ -78,6 +78,7 @@ def test_says_no_hardware(): pass
 """
 CONTRADICTION_TOLD = {
     "a misspelt marker": "did you mean hardware?",
+    "a misspelt fixture": "did you mean power?",
     "two markers": "test_inner.py::test_confused is marked hardware and mixed",
     "a fixture": "test_inner.py::test_confused is marked no_hardware and asks for dutlink, power",
     "a second argument": "the marker hardware does not know 'one'",
@@ -117,6 +118,7 @@ CONTRADICTIONS = {
     "a second argument": "@pytest.mark.hardware('one')\ndef test_confused(): pass",
     "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",
     "a misspelt marker": "@pytest.mark.hardwear\ndef test_confused(): pass",
+    "a misspelt fixture": "def test_confused(powr): pass",
     "two markers": "@pytest.mark.hardware\n@pytest.mark.mixed\ndef test_confused(): pass",
     "a fixture": "@pytest.mark.no_hardware\ndef test_confused(power): pass",
 }
@@ -153,6 +155,13 @@ def test_a_test_that_contradicts_itself_is_an_error_and_the_others_run(
     assert inner.results() == {"test_confused": "error", "test_other": "passed"}
     assert inner.status == pytest.ExitCode.TESTS_FAILED
     assert CONTRADICTION_TOLD[contradiction] in inner.text
+
+
+@pytest.mark.parametrize("selected", ["hardware or mixed", "no_hardware"])
+def test_mistaken_test_fails_whichever_kind_is_selected(selected: str, run_suite: RunSuite) -> None:
+    inner = run_suite("def test_confused(powr): pass", "-m", selected, "--hil-boards=none")
+
+    assert inner.results() == {"test_confused": "error"}
 
 
 @pytest.mark.thorough
