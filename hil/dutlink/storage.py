@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.dutlink.disks import usb_disks
 from hil.dutlink.following import Patience
 from hil.dutlink.mux_times import SLOWEST_S
 from hil.dutlink.noun import Noun
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.stick_use import Leave, Use, taken_from
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.waiting import Deadline, until
 from hil.errors import StickLostError, StickStayedError, UsageError
 from hil.flash.progress import Silent
 from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
@@ -260,6 +261,8 @@ class Storage(Noun):
             StickAmbiguousError: Other disks came and went, so that none is proven to be the stick.
             WrongDiskError: The wiring names another disk.
         """
+        if self._far is not None:
+            return self._wait_for_far_node(timeout_s)
         if self._stick.here is None and not self._stick.is_awaited:
             self.host()
         try:
@@ -483,6 +486,17 @@ class Storage(Noun):
         if not self._is_away:
             self._set(Position.OFF, leave=leave)
         return self._turned.spent_s
+
+    def _wait_for_far_node(self, timeout_s: float) -> Path:
+        """Wait for the node that stands for a stick which its exporter has proven on its own host."""
+        if self._position is not Position.HOST:
+            self.host()
+        self._stick.end_turn()
+        node = until(lambda: next(iter(usb_disks(self._dev)), None), timeout_s)
+        if node is None:
+            self._link.answer()
+            raise self._stick.missing(timeout_s)
+        return node
 
     def _await_stick(self, timeout_s: float, leave: Leave = Leave.UNUSED) -> UsbDisk:
         """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""

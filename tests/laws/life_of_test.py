@@ -115,7 +115,7 @@ def lives_of(suite: Suite, record: Record) -> list[Life]:
     for collected in record.all("collected"):
         for nodeid, markers in collected.facts["tests"].items():
             plan = plans[name_of(nodeid).partition("[")[0]]
-            is_hardware = "hardware" in markers and plan.mistake != "argument"
+            is_hardware = "hardware" in markers and plan.mistake not in {"argument", "contradiction"}
             lives.setdefault(nodeid, Life(nodeid, plan, is_hardware))
     for report in record.all("report"):
         lives[report.facts["test"]].reports.append(report)
