@@ -51,7 +51,7 @@ def ask(path: Path) -> tuple[float, float]:
     """Run `hil history`; returns wall and processor time, in seconds."""
     before = sum(_children_s())
     began = time.perf_counter()
-    command = [sys.executable, "-m", "hil.cli.main", "history", "--file", str(path)]
+    command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began, sum(_children_s()) - before
 

@@ -93,7 +93,7 @@ def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float
         left = wait_for_the_last(folder, OVER_WITHIN_S)
         over_s = time.monotonic() - began
         run.reap()
-        problems = [*_orphans(left), *inspect(simulator, run.locks, quiet_s)]
+        problems = [*_orphans(left), *inspect(simulator, run.locks, quiet_s, BoardState.UNKNOWN)]
         if "no guard runs beside this process" not in run.output:
             problems.append(f"no test says that there was no guard: {run.output[-500:]}")
     asked = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
@@ -131,12 +131,17 @@ def play_last_resort(
     return Outcome(cause, way.value, off_s, over_s, who, problems)
 
 
-def inspect(simulator: SimulatorProcess, locks: Path, quiet_s: float = QUIET_S) -> list[str]:
+def inspect(
+    simulator: SimulatorProcess,
+    locks: Path,
+    quiet_s: float = QUIET_S,
+    state: BoardState = BoardState.SAFE,
+) -> list[str]:
     """Say what is wrong with a board whose run is over; the meter comes last, for reading it is an action."""
     (serial,) = simulator.serials()
     problems = [*_actions_within(simulator, serial, quiet_s), *_untruths(simulator, serial)]
-    if read_record(locks, serial).state is not BoardState.SAFE:
-        problems.append("its record does not say safe")
+    if read_record(locks, serial).state is not state:
+        problems.append(f"its record does not say {state}")
     try:
         with hold(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
             problems += _metered(simulator)

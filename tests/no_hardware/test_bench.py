@@ -39,7 +39,7 @@ def test_the_comings_of_the_stick_are_counted_for_the_first_flash_and_later_ones
     lines = run("bench_comings.py", "--speed", "50").splitlines()
 
     assert [line.split(":")[0] for line in lines][:2] == ["first flash", "second flash"]
-    assert "4 comings" in lines[0]
+    assert ("3 comings" in lines[0], "2 comings" in lines[1]) == (True, True), lines
 
 
 def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) -> None:
