@@ -403,7 +403,7 @@ def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> 
 
     assert [outcome["turns"] for outcome in outcomes] == [250] * 8
     assert all(outcome["after"][:2] == outcome["before"][:2] for outcome in outcomes)
-    assert all(outcome["after"][2] - outcome["before"][2] < 1024 for outcome in outcomes)
+    assert all(outcome["after"][2] - outcome["before"][2] < 2048 for outcome in outcomes)
     assert {path.name for path in folder.iterdir()} == {f"hil-board-{ONE}.lock", LINE_NAME}
     assert (folder / LINE_NAME).stat().st_size <= 8 * SLOT_BYTES
 
