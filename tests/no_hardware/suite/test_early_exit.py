@@ -84,7 +84,8 @@ def test_os_exit_that_was_imported_before_the_plugin_is_told_too(
     run_suite: RunSuite, pytester: pytest.Pytester
 ) -> None:
     conftest = pytester.path / "conftest.py"
-    conftest.write_text(f"from os import _exit as leave\n{conftest.read_text()}")
+    before = "\nfrom os import _exit as leave\nimport pytest\n"
+    conftest.write_text(conftest.read_text().replace("\nimport pytest\n", before, 1))
 
     inner = run_suite(SUITE.format(ends="__import__('conftest').leave(0)"), "--hil-boards=none")
 
