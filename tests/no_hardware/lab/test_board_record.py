@@ -23,11 +23,14 @@ from hil.lab.board_record import (
     record_path,
     write_record,
 )
-from hil.lab.holder import Holder
+from hil.lab.holder import COMMAND_SIZE, WORD_BYTES, Holder, cut
 
 SERIAL = "5a1c0e01"
 WORDS = st.text(max_size=150).map(plain_line)
-HOLDERS = st.builds(Holder, user=WORDS, pid=st.integers(1, 1 << 22), command=WORDS, since=WORDS, test=WORDS)
+KEPT = WORDS.map(
+    lambda text: cut(text[:COMMAND_SIZE], WORD_BYTES)
+)  # as long as a record keeps a holder's words
+HOLDERS = st.builds(Holder, user=KEPT, pid=st.integers(1, 1 << 22), command=KEPT, since=KEPT, test=KEPT)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)
 RECORDS = st.builds(
     BoardRecord,
