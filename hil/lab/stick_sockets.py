@@ -34,6 +34,7 @@ _MOST_BYSTANDERS = 200
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PREFIX = "hil-stick-"
 _FLASHED = "hil-flash-"
+_PREFIXES = (_PREFIX, _FLASHED)
 
 
 class StickSockets:
@@ -150,12 +151,12 @@ def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]
 
 def is_stick_file(name: str) -> bool:
     """Return True if a file of the lock folder is one of these, which one user alone may write."""
-    return name.startswith(_PREFIX)
+    return name.startswith(_PREFIXES)
 
 
 def forget_sockets(folder: Path, serial: str) -> None:
     """Remove what users keep of a board that is gone for good, as far as this user may."""
-    for prefix in (_PREFIX, _FLASHED):
+    for prefix in _PREFIXES:
         for file in folder.glob(f"{prefix}{serial}-*.json"):
             with suppress(OSError):
                 file.unlink()

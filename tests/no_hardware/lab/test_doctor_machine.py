@@ -305,11 +305,12 @@ def test_a_spoilt_file_in_the_lock_folder_is_found(
     assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.json'}" in finding.mend
 
 
+@pytest.mark.parametrize("what", ["stick", "flash"])
 def test_a_file_of_sticks_is_for_its_user_alone_and_no_problem_to_others(
-    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     tmp_path.chmod(0o1777)
-    (tmp_path / "hil-stick-5a1c0e01-0.json").touch(mode=0o644)
+    (tmp_path / f"hil-{what}-5a1c0e01-0.json").touch(mode=0o644)
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     found(locks, bench_of(machine))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)  # another user than the file's
