@@ -189,3 +189,4 @@ def _say(line: str) -> None:
     told.write(f"hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
     with suppress(OSError):
         told.flush(_STALLED_S)
+    told.close()

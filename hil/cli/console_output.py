@@ -32,6 +32,12 @@ class Output:
         self._room = select.poll()
         self._room.register(descriptor, select.POLLOUT)
 
+    def close(self) -> None:
+        """Close what was opened to write without blocking; the open file itself stays."""
+        if self._writer != self.descriptor:
+            os.close(self._writer)
+            self._writer = self.descriptor
+
     def write(self, data: bytes | str) -> None:
         """Hold bytes, or text, until the next `flush`."""
         self._rest += data.encode(errors="replace") if isinstance(data, str) else data
