@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["open_regular"]
+__all__ = ["KINDS", "open_regular"]
 
-_KINDS: Final = {
+KINDS: Final = {
+    stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+"""What has a file's name and is no file, by its type (inode(7))."""
 
 
 def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
@@ -37,4 +40,4 @@ def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
 
 def _check(path: Path, kind: int) -> None:
     if kind != stat.S_IFREG:
-        raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'no file')}", str(path))
+        raise OSError(errno.EINVAL, f"it is {KINDS.get(kind, 'no file')}", str(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.cli.answer import Answer
 from hil.cli.using_board import hosts_of, lab_here
-from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look
+from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look, serials_on
 from hil.dutlink.plain_text import plain_line
 from hil.dutlink.waiting import Deadline
 from hil.errors import (
@@ -152,7 +152,7 @@ class MakingSafe:
             return Lab()
 
     def _only(self) -> str | None:
-        serials = list({one.serial: None for one in list_boards(self._host) if one.serial})
+        serials = serials_on(self._host)
         if len(serials) > 1:
             raise UsageError(
                 f"{len(serials)} boards are there, and none was named",

@@ -14,7 +14,7 @@ from hil.dutlink.firmware import check_firmware
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
-from hil.dutlink.power import OFF_AMPS, Power
+from hil.dutlink.power import Power
 from hil.dutlink.requests import ConfigKey
 from hil.dutlink.settings import BoardSettings
 from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
@@ -260,7 +260,7 @@ class Board(Noun):
         if self.power.cut:
             return True
         with suppress(HilError):
-            return abs(self.power.read().amps) < OFF_AMPS
+            return not self.power.draws()
         return False
 
     def _busy_with(self, command: str) -> float:

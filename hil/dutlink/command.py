@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -133,6 +134,16 @@ def _result(status: int, output: bytes) -> CommandResult:
     return CommandResult(status, text, output)
 
 
+class _Came(enum.IntEnum):
+    """What the shell may print, in the order in which it is waited for."""
+
+    END = 0
+    ANSWER = 1
+    PROBE_ANSWER = 2
+    START = 3
+    REFUSAL = 4
+
+
 class _Run:
     """One run of a command.
 
@@ -170,23 +181,24 @@ class _Run:
                     position, quiet = self._talk.transcript.position, Deadline(_LONG_QUIET_S)
                 self._look_around(error, quiet.spent_s)
                 continue
-            if came.index == 0 and self._is_own_end(came.text("word")):
+            if came.index == _Came.END and self._is_own_end(came.text("word")):
                 return self._ended(int(came.group("status")))
-            if came.index == 1:
+            if came.index == _Came.ANSWER:
                 return self._given_up(int(came.group(1)))
-            if came.index == 2:  # noqa: PLR2004 - the third of the list above
+            if came.index == _Came.PROBE_ANSWER:
                 self._talk.transcript.shell.command_ended(self._begin, self._talk.transcript.position)
                 self._prompt.pass_by(self._talk)
                 return None
-            if came.index == 3:  # noqa: PLR2004 - the fourth of the list above
+            if came.index == _Came.START:
                 self._started = True
                 self._note_system(self._marked.start)
-            if came.index == 4:  # noqa: PLR2004 - the last of the list above
+            if came.index == _Came.REFUSAL:
                 self._prompt.is_csh = True
                 self._prompt.pass_by(self._talk)
                 return None
 
     def _awaited(self) -> list[Pattern]:
+        """Return the patterns of what may come, in the order of `_Came`."""
         marked = self._marked
         return [marked.end, marked.answer, self._probe_answer, marked.start, marked.refusal]
 

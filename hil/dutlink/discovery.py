@@ -16,7 +16,16 @@ from hil.errors import BoardAbsentError, BoardFaultError, UnavailableError, Verd
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
 
-__all__ = ["ANSWER_LIMIT_S", "GLANCE_S", "RECHECK_S", "Sighting", "list_boards", "look", "reach"]
+__all__ = [
+    "ANSWER_LIMIT_S",
+    "GLANCE_S",
+    "RECHECK_S",
+    "Sighting",
+    "list_boards",
+    "look",
+    "reach",
+    "serials_on",
+]
 
 ANSWER_LIMIT_S = 30.0
 """Seconds that a board may be silent before it counts as lost: sequences of 15 to 20 s occur in real labs."""
@@ -55,6 +64,11 @@ def list_boards(host: Host, limit_s: float = GLANCE_S) -> list[Sighting]:
         if recheck.passed or not any(reached.leaving for reached in seen):
             return [reached.sighting for reached in seen]
         hold(_RECHECK_EVERY_S)
+
+
+def serials_on(host: Host) -> list[str]:
+    """Return the serial numbers of the boards on a host, each once; raises as `list_boards` does."""
+    return list({one.serial: None for one in list_boards(host) if one.serial})
 
 
 def look(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S) -> Sighting:

@@ -136,8 +136,11 @@ class Watch:
             self._looked(self._host.spent_s)
             return wanted <= came.keys() if wanted else bool(self.watched(came))
 
+        def look_on() -> None:
+            look()
+
         if until(look, limit_s):  # another disk may come after it
-            until(lambda: bool(look()) and False, max(_SETTLE_S, settled_s - self._host.spent_s))
+            until(look_on, max(_SETTLE_S, settled_s - self._host.spent_s))
         now = disks_by_socket(self._sys)
         return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
 

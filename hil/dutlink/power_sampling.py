@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.reading import PowerReading
 
-__all__ = ["EVERY_S", "Sampling"]
-
-"""Seconds between two readings, if the board is quick enough."""
+__all__ = ["Sampling"]
 
 _RAREST_S = 3600
 _COST_FACTOR = 9.0

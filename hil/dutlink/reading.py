@@ -16,7 +16,7 @@ from hil.errors import BoardReplyError
 __all__ = ["EVERY_S", "OFF_AMPS", "SETTLE_S", "PowerReading"]
 
 EVERY_S = 0.1
-"""Seconds between two readings of a trace, where nothing else is said."""
+"""Seconds between two readings of a trace, where nothing else is said and the board is quick enough."""
 
 OFF_AMPS = 0.05
 """Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards
+from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.tenancy import HeldBoard
 from hil.lab.guarded import under_guard
@@ -77,7 +77,7 @@ def _checked(boards: str) -> str:
 
 
 def _only(host: Host) -> str:
-    serials = list({one.serial: None for one in list_boards(host) if one.serial})
+    serials = serials_on(host)
     if len(serials) == 1:
         return serials[0]
     if serials:

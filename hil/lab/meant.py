@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import GLANCE_S, list_boards
+from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.lease import hold
@@ -56,7 +56,7 @@ def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsent
 
 
 def _only(host: Host) -> str:
-    serials = list({one.serial: None for one in list_boards(host) if one.serial})
+    serials = serials_on(host)
     if len(serials) > 1:
         raise UsageError(
             f"{len(serials)} boards are there, and none was named",

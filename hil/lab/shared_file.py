@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hil.errors import SpoiltFileError
+from hil.regular_file import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +44,6 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
 _AT_FDCWD: Final = -100  # linux/fcntl.h
 _OPEN: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_KINDS: Final = {
-    stat.S_IFLNK: "a link",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def open_shared(path: Path, content: bytes = b"") -> int:
@@ -142,7 +135,7 @@ def spoilt(path: Path, error: OSError | None = None, because: str = "") -> Spoil
     elif facts is None or (because and error):
         why, remedy = because or str(error.strerror if error else "it is gone"), ELSEWHERE
     else:
-        kind = because or _KINDS.get(stat.S_IFMT(facts.st_mode), "")
+        kind = because or KINDS.get(stat.S_IFMT(facts.st_mode), "")
         what = kind or f"a file of mode {stat.S_IMODE(facts.st_mode):04o}"
         closed = f" that may not be opened ({error.strerror})" if error and not kind else ""
         why = f"it is {what} of {owner_name(facts.st_uid)}{closed}"

@@ -11,7 +11,7 @@ import stat
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hil.dutlink.plain_text import plain_line
 from hil.errors import UntrustedFileError
@@ -28,6 +28,8 @@ __all__ = [
     "who_decides_beside_root",
     "who_else_decides",
 ]
+
+_Way: TypeAlias = list[tuple[Path, os.stat_result]]
 
 _MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
 
@@ -56,23 +58,20 @@ def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
     Raises:
         UntrustedFileError: This process is root's, and a third user owns something on the way to `folder`.
     """
-    if os.geteuid() == 0 and (owned := _third_owner(folder, {0, project.stat().st_uid})):
+    if os.geteuid() == 0 and (owned := _third_owner(_way_to(folder), {0, project.stat().st_uid})):
         what = f"{option} {plain_line(str(folder))} is refused, because this is root"
         raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
 
 
 def owner_on_the_way(path: Path) -> int:
     """Return the first user but root who owns a file, or a folder or link on the way to it; else 0."""
-    owned = _third_owner(path, {0})
+    owned = _third_owner(_way_to(path), {0})
     return owned[1] if owned else 0
 
 
-def _third_owner(path: Path, known: set[int]) -> tuple[Path, int] | None:
-    with suppress(OSError):  # nothing is there: the folders and links above it were looked at
-        for part, facts in _parts(path):
-            if facts.st_uid not in known and not is_from_outside(facts.st_uid):
-                return part, facts.st_uid
-    return None
+def _third_owner(way: _Way, known: set[int]) -> tuple[Path, int] | None:
+    owners = ((part, facts.st_uid) for part, facts in way)
+    return next(((part, uid) for part, uid in owners if uid not in known and not is_from_outside(uid)), None)
 
 
 def _owned(part: Path, owner: int) -> str:
@@ -90,13 +89,13 @@ def who_decides_beside_root(path: Path) -> str:
 
 
 def _decided(path: Path, known: set[int], own_group: int) -> str:
-    if owned := _third_owner(path, known):
+    way = _way_to(path)
+    if owned := _third_owner(way, known):
         return _owned(*owned)
-    with suppress(OSError):  # as above
-        for part, facts in _parts(path):
-            if _others_write(facts, own_group):
-                mode = f"{stat.S_IMODE(facts.st_mode):04o}"
-                return f"{plain_line(str(part))} may be written by others (mode {mode})"
+    for part, facts in way:
+        if _others_write(facts, own_group):
+            mode = f"{stat.S_IMODE(facts.st_mode):04o}"
+            return f"{plain_line(str(part))} may be written by others (mode {mode})"
     return ""
 
 
@@ -106,6 +105,14 @@ def _others_write(facts: os.stat_result, own_group: int) -> bool:
         return False
     is_own_group = facts.st_gid == own_group  # a user's private group, as many systems make them
     return bool(facts.st_mode & (stat.S_IWOTH if is_own_group else stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _way_to(path: Path) -> _Way:
+    """Return each folder, link, and file on the way; where nothing is there, those above it."""
+    way: _Way = []
+    with suppress(OSError):
+        way.extend(_parts(path))
+    return way
 
 
 def _parts(path: Path) -> Iterator[tuple[Path, os.stat_result]]:

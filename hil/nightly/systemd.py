@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from hil.errors import UsageError
 from hil.lab.file_below import write_below
 from hil.lab.trusted_path import obeys_nobody_else
+from hil.lab.unit_words import literal
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import WRITTEN_BY, service, timer
 
@@ -206,7 +207,7 @@ class Units:
             there = self.service.read_text(encoding="utf-8")
         except OSError:
             return
-        if f"WorkingDirectory={schedule.clone}\n".replace("%", "%%") not in there:
+        if f"WorkingDirectory={literal(str(schedule.clone))}\n" not in there:
             raise UsageError(
                 f"{self.service} is there and starts another clone's nights",
                 why="one name starts one clone",

@@ -48,19 +48,13 @@ class ForkedTest:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End a child that was forked in the body of a test."""
+        """End a child that was forked in the body of a test, or in its tear-down."""
         try:
             return (yield)
         finally:
             self._end_child(item)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End a child that was forked in the tear-down of a test."""
-        try:
-            return (yield)
-        finally:
-            self._end_child(item)
+    pytest_runtest_teardown = pytest_runtest_call
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
