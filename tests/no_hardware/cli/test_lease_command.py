@@ -197,7 +197,7 @@ signal.signal(signal.SIGTERM, undo if sys.argv[1] == "undo" else signal.SIG_IGN)
 board.storage.dut()
 print(os.getpid(), flush=True)
 while True:
-    time.sleep(100)
+    time.sleep(0.1)
 """
 
 

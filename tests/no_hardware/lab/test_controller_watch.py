@@ -30,7 +30,8 @@ sys.path.insert(0, sys.argv[1])
 from hil.lab.controller_watch import stop_with
 stop_with(os.getppid())
 print(os.getpid(), flush=True)
-time.sleep(60)
+for _ in range(600):  # a signal between a look for it and one long sleep would be found at its end
+    time.sleep(0.1)
 """
 
 DEAF = """
@@ -46,7 +47,8 @@ lease = under_guard(hold("5a1c0e01", folder=folder), safety, controller=os.getpp
 lease.guard.wait_until_ready()
 (folder / "board").write_text("on")
 print(os.getpid(), flush=True)
-time.sleep(60)
+for _ in range(600):  # a signal between a look for it and one long sleep would be found at its end
+    time.sleep(0.1)
 """
 
 
