@@ -57,11 +57,13 @@ def started(script: str, prepare: str = "", *, own_group: bool = False) -> Itera
     arguments = [*HIL, "lease", "--", "sh", "-c", f"{prepare}{SWITCH_ON} && echo ready; {script}"]
     group = 0 if own_group else None
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, process_group=group) as process:
-        assert process.stdout is not None
-        while process.stdout.readline() != "ready\n":
-            assert process.poll() is None
-        yield process
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != "ready\n":
+                assert process.poll() is None
+            yield process
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 130])
@@ -206,11 +208,13 @@ def driven(how: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
     """A lease whose command gave the stick away and outlives SIGTERM; its pid, and that of who ends it."""
     arguments = [*HIL, "lease", "--", sys.executable, "-c", DRIVES_ON, how]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        command = int(process.stdout.readline())
-        above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
-        yield process, command, above
-        process.kill()  # the command is deaf to all else
+        try:
+            assert process.stdout is not None
+            command = int(process.stdout.readline())
+            above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+            yield process, command, above
+        finally:
+            process.kill()  # the command is deaf to all else
 
 
 def guards_of(pid: int) -> list[int]:
@@ -286,12 +290,13 @@ CHILDREN = "sleep 100 & setsid sleep 101 & (setsid sh -c 'sleep 102 & sleep 103'
 def sleeping(*seconds: int) -> list[int]:
     """The processes of this test that sleep for so long: its lock folder is in their environment."""
     ours = f"HIL_LOCK_DIR={os.environ['HIL_LOCK_DIR']}".encode()
+    wanted = {b"%d" % number for number in seconds}  # other processes sleep for "0.1" and for "infinity"
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = entry.read_bytes().split(b"\0")
             environ = entry.with_name("environ").read_bytes().split(b"\0")
-            if words[0] == b"sleep" and int(words[1]) in seconds and ours in environ:
+            if words[0] == b"sleep" and words[1] in wanted and ours in environ:
                 found.append(int(entry.parent.name))
     return found
 
@@ -346,16 +351,20 @@ def test_lease_is_lent_within_its_pid_namespace_and_to_no_process_of_another(ser
     script = f'{read} >&2 && echo "$HIL_LEASE" && exec sleep 100'
     command = [*apart, *HIL, "lease", "--board", serial, "--", "sh", "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        word = process.stdout.readline().strip()
-        inside = subprocess.run(
-            [*apart, *read.split()], env=os.environ | {LEASED: word}, check=False, timeout=60
-        )
-        others = [
-            subprocess.run([*apart, *read.split()], env=os.environ | {LEASED: said}, check=False, timeout=60)
-            for said in ("1", "2", word[:-1], "")
-        ]
-        process.kill()
+        try:
+            assert process.stdout is not None
+            word = process.stdout.readline().strip()
+            inside = subprocess.run(
+                [*apart, *read.split()], env=os.environ | {LEASED: word}, check=False, timeout=60
+            )
+            others = [
+                subprocess.run(
+                    [*apart, *read.split()], env=os.environ | {LEASED: said}, check=False, timeout=60
+                )
+                for said in ("1", "2", word[:-1], "")
+            ]
+        finally:
+            process.kill()
 
     assert len(word) > 16
     assert (inside.returncode, [other.returncode for other in others]) == (0, [1, 1, 1, 1])
