@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _WITHOUT_BOARDS = Path(__file__).parent / "no_hardware"
 _LOCKS = pytest.StashKey[str]()
+
+# Container images forbid bytecode. Without it, each of the many processes compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 BUSY = [HealthCheck.too_slow]
 settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=BUSY)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.dutlink.tty import Tty, open_tty
 from hil.dutlink.tty_users import users_of
@@ -41,9 +42,8 @@ def tty(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.fixture
 def reader(tty: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A program that has the tty open, as somebody leaves one in another terminal."""
-    with tty.open("rb", buffering=0) as console, subprocess.Popen(["sleep", "600"], stdin=console) as process:
+    with tty.open("rb", buffering=0) as console, running(["sleep", "600"], stdin=console) as process:
         yield process
-        process.kill()
 
 
 def me() -> str:
@@ -56,10 +56,10 @@ def test_a_reader_is_known_by_pid_command_and_user(tty: Path, reader: subprocess
 
 def test_console_names_who_reads_its_tty_too(reader: subprocess.Popen[bytes]) -> None:
     command = [sys.executable, "-m", "hil.cli.main", "console", "--read-only"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as console:
-        assert console.stderr is not None
+    with running(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as console:
         said = [console.stderr.readline(), console.stderr.readline()]
         console.send_signal(signal.SIGINT)
+        console.wait(60)
 
     assert any(f"sleep (pid {reader.pid}, of {me()}) reads " in line for line in said), said
     assert any(f"kill {reader.pid} ends it" in line for line in said), said

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.sim.process import SimulatorProcess
 from tests.flooding_tty import FloodingTty, rss_bytes
@@ -53,18 +54,16 @@ def flood(
 def stalled_console(*options: str, stderr_too: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run `hil console` into a pipe that nobody reads."""
     reader, writer = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hil.cli.main", *options, "console", "--read-only"],
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        stderr=writer if stderr_too else subprocess.PIPE,
-    )
-    os.close(writer)
     try:
-        with process:
+        with running(
+            [sys.executable, "-m", "hil.cli.main", *options, "console", "--read-only"],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer if stderr_too else subprocess.PIPE,
+        ) as process:
+            os.close(writer)
             yield process, reader
     finally:
-        process.kill()
         os.close(reader)
 
 

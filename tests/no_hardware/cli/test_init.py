@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from programs import running
 
 from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardState, read_record
@@ -109,9 +110,10 @@ def test_init_says_which_guards_it_leaves(tmp_path: Path) -> None:
 
 
 def test_init_ends_what_its_command_left_behind() -> None:
-    ran = run(*HIL, "init", "--", "sh", "-c", "setsid sleep 31200 & trap '' TERM; exit 7")
+    seconds = str(1_000_000 + os.getpid())  # its mark, among all the processes of this machine
+    ran = run(*HIL, "init", "--", "sh", "-c", f"setsid sleep {seconds} & trap '' TERM; exit 7")
 
-    assert (ran.returncode, processes_with("31200")) == (7, [])
+    assert (ran.returncode, processes_with(seconds)) == (7, [])
 
 
 @pytest.mark.parametrize(("command", "status"), [("nonesuch-program", 127), ("/", 126)])
@@ -124,10 +126,9 @@ def test_init_says_what_cannot_be_run(command: str, status: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_init_passes_signals_on(number: signal.Signals) -> None:
     trap = f"trap 'exit 9' {number.name.removeprefix('SIG')}; echo ready; while :; do sleep 0.1; done"
-    with subprocess.Popen(
+    with running(
         [*HIL, "init", "--", "sh", "-c", trap], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
 
@@ -140,6 +141,7 @@ def test_init_without_a_command_has_nothing_to_run() -> None:
 
 FIRST = """
 import os, sys, time
+from contextlib import suppress
 from pathlib import Path
 sys.argv[:] = ["hil", "boards"]
 from hil.cli import main
@@ -149,8 +151,12 @@ def instead():
         os.fork()  # an orphan: the first process must reap it
         os._exit(0)
     os.waitpid(-1, 0)
-    states = lambda: [p.read_text().rpartition(")")[2].split()[0] for p in Path("/proc").glob("[0-9]*/stat")]
-    while "Z" in states():
+    def zombies():
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended since
+                if process.read_text().rpartition(")")[2].split()[0] == "Z":
+                    yield process
+    while list(zombies()):
         time.sleep(0.02)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[4:]])
 main.run = instead

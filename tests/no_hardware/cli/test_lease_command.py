@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardState, read_record
@@ -56,14 +57,12 @@ def started(script: str, prepare: str = "", *, own_group: bool = False) -> Itera
     """A lease whose command has prepared, has switched the DUT on and said so."""
     arguments = [*HIL, "lease", "--", "sh", "-c", f"{prepare}{SWITCH_ON} && echo ready; {script}"]
     group = 0 if own_group else None
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, process_group=group) as process:
-        try:
-            assert process.stdout is not None
-            while process.stdout.readline() != "ready\n":
-                assert process.poll() is None
-            yield process
-        finally:
-            process.terminate()
+    with running(arguments, stdout=subprocess.PIPE, text=True, process_group=group) as process:
+        while process.stdout.readline() != "ready\n":
+            assert process.poll() is None
+        yield process
+        process.terminate()
+        process.wait(LIMIT_S)
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 130])
@@ -205,16 +204,12 @@ while True:
 
 @contextmanager
 def driven(how: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """A lease whose command gave the stick away and outlives SIGTERM; its pid, and that of who ends it."""
+    """A lease whose command gave the stick away and outlives SIGTERM; pids of it and of what ends it."""
     arguments = [*HIL, "lease", "--", sys.executable, "-c", DRIVES_ON, how]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            command = int(process.stdout.readline())
-            above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
-            yield process, command, above
-        finally:
-            process.kill()  # the command is deaf to all else
+    with running(arguments, stdout=subprocess.PIPE, text=True) as process:
+        command = int(process.stdout.readline())
+        above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+        yield process, command, above
 
 
 def guards_of(pid: int) -> list[int]:
@@ -319,16 +314,22 @@ def test_lease_that_is_ended_ends_its_command_and_all_its_children(
 
 
 @pytest.mark.parametrize(
-    ("script", "typed", "status"),
-    [("echo ready; sleep 100", b"\x03", 128 + 2), ("echo ready; read x; exit ${#x}", b"hello\n", 5)],
+    ("script", "in_front", "typed", "status"),
+    [("sleep 100", "sleep", b"\x03", 128 + 2), ("read x; exit ${#x}", "bash", b"hello\n", 5)],
 )
-def test_lease_leaves_the_terminal_to_its_command(script: str, typed: bytes, status: int) -> None:
+def test_lease_leaves_the_terminal_to_its_command(
+    script: str, in_front: str, typed: bytes, status: int
+) -> None:
     pid, terminal = pty.fork()
     if not pid:
         os.execv(sys.executable, [*HIL, "lease", "--", "bash", "--norc", "-ic", script])  # noqa: S606
-    said = b""
-    while b"ready" not in said:
-        said += os.read(terminal, 4096)
+
+    def has_the_terminal() -> bool:
+        with suppress(OSError):
+            return Path(f"/proc/{os.tcgetpgrp(terminal)}/comm").read_text() == f"{in_front}\n"
+        return False
+
+    assert until(has_the_terminal, LIMIT_S)
     os.write(terminal, typed)
     with suppress(OSError):  # EIO: its end
         while os.read(terminal, 4096):
@@ -350,21 +351,15 @@ def test_lease_is_lent_within_its_pid_namespace_and_to_no_process_of_another(ser
     read = f"{sys.executable} -m hil.cli.main power read --board {serial} --wait 0"
     script = f'{read} >&2 && echo "$HIL_LEASE" && exec sleep 100'
     command = [*apart, *HIL, "lease", "--board", serial, "--", "sh", "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            word = process.stdout.readline().strip()
-            inside = subprocess.run(
-                [*apart, *read.split()], env=os.environ | {LEASED: word}, check=False, timeout=60
-            )
-            others = [
-                subprocess.run(
-                    [*apart, *read.split()], env=os.environ | {LEASED: said}, check=False, timeout=60
-                )
-                for said in ("1", "2", word[:-1], "")
-            ]
-        finally:
-            process.kill()
+    with running(command, stdout=subprocess.PIPE, text=True) as process:
+        word = process.stdout.readline().strip()
+        inside = subprocess.run(
+            [*apart, *read.split()], env=os.environ | {LEASED: word}, check=False, timeout=60
+        )
+        others = [
+            subprocess.run([*apart, *read.split()], env=os.environ | {LEASED: said}, check=False, timeout=60)
+            for said in ("1", "2", word[:-1], "")
+        ]
 
     assert len(word) > 16
     assert (inside.returncode, [other.returncode for other in others]) == (0, [1, 1, 1, 1])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import usb.core
 import usb.util
+from programs import running
 
 from hil.cli import sim as sim_module
 from hil.cli.main import cli, run
@@ -173,10 +174,9 @@ def test_ctrl_c_in_a_verb_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback(port: str) -> None:
     program = [sys.executable, "-m", "hil.cli.main", "sim", "state", "--control", port]
-    child = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.close()
-    _, said = child.communicate(timeout=20)
+    with running(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stdout.close()
+        said = child.stderr.read()
 
     assert said == b""
 

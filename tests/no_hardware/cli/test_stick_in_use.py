@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from programs import running
 
 from hil.cli.main import run
 from hil.dutlink.waiting import until
@@ -52,12 +53,9 @@ def node(capsys: pytest.CaptureFixture[str]) -> str:
 def opened(node: str) -> Iterator[int]:
     """A program that has the stick open."""
     command = [sys.executable, "-c", HOLD, node]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        assert program.stdin is not None
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"open\n"
         yield program.pid
-        program.stdin.close()
 
 
 def failed(capsys: pytest.CaptureFixture[str], *command: str) -> dict[str, Any]:
@@ -190,7 +188,7 @@ def test_read_and_storage_host_name_no_stranger_s_disk(
     simulator.control.plug_disk("hers", socket="2-9", serial="HERS", size_bytes=1 << 20)
     simulator.control.unplug_disk("hers")
     command = [sys.executable, "-m", "hil.cli.main", "read", str(tmp_path / "back.img")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as reading:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as reading:
         while simulator.control.state(serial)["mux"] != "host":
             assert reading.poll() is None
         simulator.control.plug_disk("hers", socket="2-9", serial="HERS")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import running
 
 from hil.dutlink import pattern_search
 from hil.dutlink.byte_stream import ByteStream
@@ -129,8 +130,7 @@ def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.
         "print('watches', flush=True)\n"
         "while True: time.sleep(0.1)\n"  # a signal just in front of one long sleep would be found at its end
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
+    with running([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"watches\n"
         began = time.monotonic()
         process.send_signal(number)

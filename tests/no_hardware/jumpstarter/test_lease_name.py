@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from programs import running
 
 from hil.jumpstarter.lease_name import LeaseName
 
@@ -37,13 +38,12 @@ def test_a_lease_of_a_process_that_has_ended_is_stale() -> None:
 
 
 def test_a_lease_of_a_process_that_nobody_has_buried_yet_is_stale() -> None:
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", f"{ITS_NAME}; import sys; sys.stdout.flush(); sys.stdin.read()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
         holder = LeaseName.parse(process.stdout.readline().strip())
         assert holder is not None
         assert not holder.is_stale

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from programs import running
 
 from hil.lab import guard_process
 from hil.lab.guard import _watched
@@ -23,10 +24,8 @@ def line() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.fixture
 def peer() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(PEER, stdin=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.communicate()
+    with running(PEER, stdin=subprocess.PIPE) as process:
+        yield process
 
 
 Line = tuple[socket.socket, socket.socket]
@@ -63,7 +62,7 @@ def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
 
 
 def test_it_ends_a_holder_whose_controller_is_gone(line: Line, peer: subprocess.Popen[bytes]) -> None:
-    with subprocess.Popen(PEER, stdin=subprocess.PIPE) as controller:
+    with running(PEER, stdin=subprocess.PIPE) as controller:
         controller.kill()
 
         assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), _watched(controller.pid))

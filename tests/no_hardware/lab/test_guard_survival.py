@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.dutlink.waiting import until
 from hil.lab import guard_survival
@@ -216,8 +217,7 @@ def cgroup() -> Iterator[Path]:
 
 def test_cgroup_that_is_killed_leaves_the_board_to_its_next_holder(tmp_path: Path, cgroup: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path), str(HERE), str(cgroup)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with running(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "on\n"
         (cgroup / "cgroup.kill").write_text("1")
 

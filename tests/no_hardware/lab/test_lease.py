@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
+from programs import running
 
 from hil.errors import BoardBusyError, UsageError
 from hil.lab import lock_file, shared_folder
@@ -29,15 +30,13 @@ sys.stdin.read()
 
 @pytest.fixture
 def other_holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", HOLD_UNTIL_KILLED, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
-        assert process.stdout is not None
         process.stdout.readline()
         yield process
-        process.kill()
 
 
 def test_a_free_board_is_held_at_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
+from programs import running
 
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
@@ -74,18 +75,14 @@ def wait_for_file(serial, *, policy, path):
 
 @contextmanager
 def killable_holder(folder: Path, root: Path, *host: str) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", HOLD_UNTIL_KILLED, str(folder), str(root), *host],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(root)},
     ) as holder:
-        assert holder.stdout is not None
-        try:
-            assert int(holder.stdout.readline()) > 0
-            yield holder
-        finally:
-            holder.kill()
+        assert int(holder.stdout.readline()) > 0
+        yield holder
 
 
 def plug(root: Path, serial: str, number: int) -> Path:

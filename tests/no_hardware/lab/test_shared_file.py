@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
+from programs import running
 
+from hil.dutlink.waiting import until
 from hil.errors import SpoiltFileError
 from hil.lab import shared_file
 from hil.lab.shared_file import open_shared, read_shared, replace_shared
@@ -92,14 +93,11 @@ for number in itertools.count():
 
 @pytest.mark.thorough
 def test_open_shared_leaves_no_half_made_file_when_its_maker_is_killed(folder: Path) -> None:
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", MAKE_UNTIL_KILLED, str(folder)], stdout=subprocess.PIPE, umask=0o077
     ) as maker:
-        assert maker.stdout is not None
         maker.stdout.readline()
-        while len(list(folder.iterdir())) < 50:
-            pass
-        maker.send_signal(signal.SIGKILL)
+        assert until(lambda: len(list(folder.iterdir())) >= 50, 60)
     made = [path.stat() for path in folder.iterdir()]
 
     assert {(facts.st_mode & 0o777, facts.st_size) for facts in made} == {(0o666, 4096)}

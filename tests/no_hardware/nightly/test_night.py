@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.dutlink.waiting import until
 from hil.history.facts import RunFacts
@@ -156,7 +157,9 @@ def test_with_json_the_answer_alone_is_on_standard_output(clone: Path) -> None:
 
 @RUNS
 def test_ctrl_c_reaches_pytest_once_and_the_night_ends_in_order(clone: Path) -> None:
-    (clone / "test_inner.py").write_text("import time\ndef test_waits(power): time.sleep(60)\n", "utf-8")
+    (clone / "test_inner.py").write_text(
+        "import time\ndef test_waits(power):\n    for _ in range(600): time.sleep(0.1)\n", "utf-8"
+    )
     command = [
         sys.executable,
         "-m",
@@ -168,11 +171,10 @@ def test_ctrl_c_reaches_pytest_once_and_the_night_ends_in_order(clone: Path) -> 
         "--hil-boards=sim:1",
         "-v",
     ]
-    with subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True) as night:
-        assert night.stdout is not None
+    with running(command, cwd=clone, stdout=subprocess.PIPE, text=True) as night:
         said = ""
         while "test_waits" not in said:
-            said += night.stdout.read(1)
+            said += night.stdout.read(1) or pytest.fail(said)
         night.send_signal(signal.SIGINT)
         rest, _ = night.communicate(timeout=60)
 
@@ -186,7 +188,7 @@ def test_pytest_ends_with_a_night_that_is_killed(clone: Path) -> None:
     source = "import os, time\ndef test_waits(power):\n    open('pid', 'w').write(str(os.getpid()))\n    "
     (clone / "test_inner.py").write_text(source + "time.sleep(60)\n", "utf-8")
     command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n0", "--hil-boards=sim:1"]
-    with subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL) as night:
+    with running(command, cwd=clone, stdout=subprocess.DEVNULL) as night:
         pid = until(lambda: ((clone / "pid").is_file() and (clone / "pid").read_text("utf-8")) or None, 60)
         night.kill()
 

@@ -48,8 +48,11 @@ def start(*options: str) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes]) -> int:
-    with process:
+    try:
         return process.wait(LIMIT_S)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_process_that_is_closed_is_gone() -> None:

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.suite import run_line
 from hil.suite.run_channel import RunChannel, WorkerChannel
@@ -138,14 +139,13 @@ def test_telling_a_worker_that_is_gone_is_no_error(controller: RunChannel, worke
 
 def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
     source = "from hil.suite.run_channel import RunChannel; print(RunChannel().path, flush=True); input()"
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", source],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     ) as controller:
-        assert controller.stdout is not None
         path = controller.stdout.readline().strip()
         gone = threading.Event()
         worker = WorkerChannel(path, "gw0", gone.set)
