@@ -154,6 +154,10 @@ class HilError(Exception):
         facts = {"why": self.why, "remedy": self.remedy, "errno": self.errno, "serial": self.serial}
         return _rebuild, (type(self), self.what, facts)
 
+    def add(self, why: str) -> None:
+        """Append to the cause."""
+        self.why = "; ".join(filter(None, (self.why, why)))
+
     @property
     def parts(self) -> dict[str, str | int | None]:
         """The error as plain data, for `--json` and for the ledger."""

@@ -123,7 +123,7 @@ class SameStick:
     def tell(self, error: HilError) -> None:
         """Add to an error what was written, if it does not say so yet."""
         if self.written not in f"{error.what} {error.why}":
-            error.why = "; ".join(filter(None, (error.why, self.written)))
+            error.add(self.written)
 
     def __call__(self) -> Disk:
         """Take the stick away, and claim it when it is back; the first time that may have been done.
@@ -198,9 +198,7 @@ def _then_off(stick: SameStick) -> Iterator[None]:
             stick.off()
         except StickInUseError as in_use:
             if isinstance(error, HilError) and not isinstance(error, StickInUseError):
-                error.why = "; ".join(
-                    filter(None, (error.why, f"the mux stays as it is, since {in_use.why}"))
-                )
+                error.add(f"the mux stays as it is, since {in_use.why}")
         except HilError:
             pass  # what went wrong first is told
         if isinstance(error, StickLostError | StickMissingError):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import enum
 import json
 import re
+import struct
 from dataclasses import dataclass
 
-__all__ = ["LOOKED_AT_BYTES", "SECTOR_BYTES", "Content", "Kind", "content_of", "stranger_in"]
+__all__ = ["LOOKED_AT_BYTES", "SECTOR_BYTES", "Content", "Kind", "content_of", "footer_of", "stranger_in"]
 
 SECTOR_BYTES = 512
 LOOKED_AT_BYTES = 68 * 1024
@@ -18,10 +19,11 @@ LOOKED_AT_BYTES = 68 * 1024
 
 
 class Kind(enum.Enum):
-    """What an image may be."""
+    """What an image may be; a boot volume is a lone file system from which some firmware boots."""
 
     DISK = enum.auto()
     FILE_SYSTEM = enum.auto()
+    BOOT_VOLUME = enum.auto()
     STRANGER = enum.auto()
     UNKNOWN = enum.auto()
 
@@ -87,16 +89,32 @@ _STRANGERS = (
     (0, b"\x85\x19\x03\x20", "JFFS2 image, which is for raw flash,"),
     (0, b"\x85\x19\x01\xe0", "JFFS2 image, which is for raw flash,"),
     (0, b"\x85\x19\x02\xe0", "JFFS2 image, which is for raw flash,"),
+    (0, b"EVF\x09", "EnCase (EWF)"),
+    (0, b"Bochs Virtual HD Image", "Bochs disk"),
+    (0, b"imageUSB".decode().encode("utf-16-le"), "ImageUSB"),
+    (4, b"SignedImage ", "Windows FFU"),
+    (0, b"IMAGEWTY", "Allwinner update"),
+    (0, b"RKFW", "Rockchip update"),
+    (0, b"RKAF", "Rockchip update"),
+    (0, b"UF2\nWQ]\x9e", "UF2"),
+    (0, b"AVB0", "Android vbmeta"),
+    (0, b"\xd7\xb7\xab\x1e", "Android dtbo"),
     (0, b"version https://git-lfs", "Git LFS pointer"),
     (0, b"<!DOCTYPE html", "HTML"),
     (0, b"<?xml", "XML"),
     (257, b"ustar", "tar"),
     (0x202, b"HdrS", "Linux kernel"),
+    (0x24, b"\x18\x28\x6f\x01", "Linux kernel (zImage)"),
+    (0x38, b"ARM\x64", "Linux kernel (Image)"),
+    (0x38, b"RSC\x05", "Linux kernel (Image)"),
 )
 """Offset, bytes and name of what is found in files that are not disks."""
 
+_BOOT_SECTOR = "MBR or boot sector"
+_PARTITIONS_AT, _PARTITION_BYTES = 446, 16
+
 _DISKS = (
-    (510, b"\x55\xaa", "MBR or boot sector"),
+    (510, b"\x55\xaa", _BOOT_SECTOR),
     (512, b"EFI PART", "GPT"),
     (4096, b"EFI PART", "GPT in sectors of 4 KiB"),
     (32769, b"CD001", "ISO 9660"),
@@ -117,12 +135,13 @@ _WITH_BOOT_SECTOR = (
     (3, b"NTFS    ", "NTFS"),
     (3, b"EXFAT   ", "exFAT"),
 )
-"""File systems that begin as a disk does, but that no firmware boots from, as it does from FAT."""
+"""File systems that begin as a disk does."""
 
 _FILE_SYSTEMS = (
     (32769, b"BEA01", "UDF"),
     (1080, b"\x53\xef", "ext2, ext3 or ext4"),
     (0, b"hsqs", "SquashFS"),
+    (0, b"sqsh", "SquashFS"),
     (0, b"XFSB", "XFS"),
     (65600, b"_BHRfS_M", "Btrfs"),
     (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
@@ -137,6 +156,16 @@ _FILE_SYSTEMS = (
     (65588, b"ReIsEr", "ReiserFS"),
     (32768, b"JFS1", "JFS"),
     (1030, b"\x34\x34", "NILFS2"),
+    (1024, b"H+\0\x04", "HFS+"),
+    (1024, b"HX\0\x05", "HFS+"),
+    (32, b"NXSB", "APFS"),
+    (4120, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "bcachefs"),
+    (4096, b"gDla", "Android dynamic partition (super)"),
+)
+
+_FOOTERS = (
+    (b"conectix", Kind.UNKNOWN, "a fixed VHD, 512 bytes more than its disk (qemu-img convert -f vpc -O raw)"),
+    (b"koly", Kind.STRANGER, "an Apple disk image (DMG)"),
 )
 
 _TEXTS = (
@@ -180,12 +209,33 @@ def content_of(start: bytes, size_bytes: int | None) -> Content:
     for at, magic, name in _WITH_BOOT_SECTOR:
         if _has(start, at, magic):
             return _lone(name)
-    for at, magic, name in _DISKS:
-        if _has(start, at, magic):
-            return Content(Kind.DISK, name)
+    disks = [name for at, magic, name in _DISKS if _has(start, at, magic)]
+    if disks == [_BOOT_SECTOR] and _is_fat(start):
+        return Content(Kind.BOOT_VOLUME, _lone("FAT").words)
+    if disks:
+        return Content(Kind.DISK, disks[0])
     if words := _text(start, is_whole=size_bytes is None or size_bytes <= len(start)):
         return Content(Kind.STRANGER, words)
     return _unsigned(start, len(start) if size_bytes is None else size_bytes)
+
+
+def footer_of(end: bytes) -> Content | None:
+    """Return what the last sector of a file says that it is, or None if it says nothing."""
+    return next((Content(kind, words) for magic, kind, words in _FOOTERS if end.startswith(magic)), None)
+
+
+def _is_fat(start: bytes) -> bool:
+    """Return True if a boot sector describes a FAT volume, and has no partition table."""
+    sector, cluster, reserved, fats = struct.unpack_from("<HBHB", start, 11)
+    describes = sector in {512, 1024, 2048, 4096} and cluster.bit_count() == 1 and reserved and fats in {1, 2}
+    entries = (
+        struct.unpack_from("<B3xB3xLL", start, _PARTITIONS_AT + _PARTITION_BYTES * number)
+        for number in range(4)
+    )
+    has_partition = any(
+        status in {0, 0x80} and kind and begin and size for status, kind, begin, size in entries
+    )
+    return bool(describes) and start[0] in {0xEB, 0xE9} and not has_partition
 
 
 def _unsigned(start: bytes, size_bytes: int) -> Content:

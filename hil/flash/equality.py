@@ -6,7 +6,7 @@ through a bytearray that is small enough to stay in the processor's cache (5 GB/
 
 from __future__ import annotations
 
-__all__ = ["are_alike", "are_equal", "are_zeros", "first_difference"]
+__all__ = ["are_equal", "are_zeros", "first_difference"]
 
 _PART_BYTES = 256 * 1024
 
@@ -27,15 +27,6 @@ def are_equal(one: memoryview, other: memoryview) -> bool:
 def are_zeros(view: memoryview) -> bool:
     """Whether there is nothing but zeros."""
     return are_equal(view, memoryview(bytes(len(view))))
-
-
-def are_alike(one: memoryview, other: memoryview) -> bool:
-    """Whether most bytes are the same, of those that are not zero on both sides: one is the other, spoilt."""
-    left, right = int.from_bytes(one, "little"), int.from_bytes(other, "little")
-    differing, there = (
-        len(one) - word.to_bytes(len(one), "little").count(0) for word in (left ^ right, left | right)
-    )
-    return 2 * differing < there
 
 
 def first_difference(one: memoryview, other: memoryview) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.errors import FlashError, StorageError
+from hil.errors import FlashError, HilError, StorageError
 from hil.flash.disk import memory
-from hil.flash.equality import are_alike, are_equal, are_zeros
+from hil.flash.equality import are_equal, are_zeros
 from hil.flash.pieces import HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -53,10 +53,6 @@ class Head:
     def is_on(self, disk: Disk) -> bool:
         """Whether a disk has it."""
         return are_equal(disk.read(memory(), 0, self.size_bytes), self.data)
-
-    def resembles(self, disk: Disk) -> bool:
-        """Whether a disk seems to have had it and to have lost some of it."""
-        return are_alike(disk.read(memory(), 0, self.size_bytes), self.data)
 
     def write(self, disk: Disk) -> None:
         """Write it to a disk that was wiped, so that this boots only when everything is there.
@@ -103,10 +99,20 @@ class Head:
         """Whatever happens within, a disk that is not proven does not boot."""
         try:
             yield
-        except BaseException:
-            with suppress(StorageError):
-                self.wipe(disk)
+        except BaseException as error:
+            self.wipe_after(error, disk)
             raise
+
+    def wipe_after(self, error: BaseException, disk: Disk) -> None:
+        """Wipe a disk that is not proven, and let the error tell whether it boots now."""
+        try:
+            self.wipe(disk)
+        except StorageError as failed:
+            boots = f"its first MiB could not be wiped ({failed.what}), so that it may boot"
+        else:
+            boots = "its first MiB was wiped, so that it does not boot"
+        if isinstance(error, HilError):
+            error.add(boots)
 
     @staticmethod
     def _wipe_backup(disk: Disk) -> None:

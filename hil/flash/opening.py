@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -11,15 +12,14 @@ from hil.errors import ImageError
 from hil.flash.android_sparse import MAGIC, AndroidSparseImage
 from hil.flash.bmap import read_bmap
 from hil.flash.compression import FORMATS, compression_of, magic_cut_short
-from hil.flash.content import stranger_in
+from hil.flash.content import SECTOR_BYTES, stranger_in
 from hil.flash.disk_check import check_is_disk
 from hil.flash.mapped_image import MappedImage
 from hil.flash.plain_image import CompressedImage, RawImage
 from hil.flash.stream import opened, unreadable
+from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
-    import os
-
     from hil.flash.image import Image
     from hil.flash.progress import Progress
 
@@ -52,8 +52,16 @@ def open_disk_image(
     """
     image = open_image(path, bmap)
     image.check(progress)
-    check_is_disk(image, force=force, file_system=file_system)
+    check_is_disk(image, _last_sector(Path(path)), force=force, file_system=file_system)
     return image
+
+
+def _last_sector(path: Path) -> bytes:
+    """Return the last bytes of a file, where some formats say what it is."""
+    with open_regular(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - SECTOR_BYTES))
+        return file.read(SECTOR_BYTES)
 
 
 def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool = True) -> Image:

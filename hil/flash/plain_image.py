@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
+from hil.flash.content import SECTOR_BYTES, footer_of
 from hil.flash.image import Extent, Hole
 from hil.flash.stream import PIECE_BYTES, ImageFile
 
@@ -131,10 +132,16 @@ class CompressedImage:
         self, _room: Room | None = None, _proven_later: ProvenLater | None = None
     ) -> Generator[Extent]:
         """Read everything; see `Image`."""
+        end = b""
         with self._file.stream() as stream:
             while data := stream.read(PIECE_BYTES):
                 yield Extent(stream.at - len(data), memoryview(data))
+                end = data[-SECTOR_BYTES:]
             self._size_bytes = stream.at
+        footer = footer_of(end)
+        remark = f"what is in {self.label} is {footer.words}" if footer else ""
+        if remark and remark not in self.remarks:
+            self.remarks.append(remark)
         if not self._size_bytes:
             raise ImageError(
                 f"{self.label} holds no bytes",

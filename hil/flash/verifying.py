@@ -38,8 +38,8 @@ def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) 
     Most archives are not decompressed a second time: what was counted of their cells is compared. Any other
     image is read again, so that a change since it was written is found, and its digest is counted.
 
-    If neither the head nor the rest of the disk is what was written, nothing is wiped: it may be another disk
-    with the same names.
+    The head is wiped only if the rest of the disk is what was written: a disk of which neither is may be
+    another one with the same names, however alike it is.
 
     Args:
         disk: The stick, after it went and came again.
@@ -75,27 +75,23 @@ def _told(progress: Progress, laid: Laid) -> Iterator[None]:
 
 
 def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
-    is_same = False
     try:
         if laid.head.is_on(disk):
             return
-        is_same = laid.head.resembles(disk) or fingerprint_of_the_rest(disk, laid.image_bytes) == rest
-    except BaseException:
+    except BaseException as error:
         with suppress(StorageError):
-            is_same = is_same or fingerprint_of_the_rest(disk, laid.image_bytes) == rest
-        if is_same:
-            with suppress(StorageError):
-                laid.head.wipe(disk)
+            if fingerprint_of_the_rest(disk, laid.image_bytes) == rest:
+                laid.head.wipe_after(error, disk)
         raise
-    if not is_same:
+    if fingerprint_of_the_rest(disk, laid.image_bytes) != rest:
         raise WrongDiskError(
             f"{disk.node.name} is not the stick that was written a moment ago, nothing was written to it",
             why="neither its first MiB nor what comes after it is what was written",
             remedy="leave the stick in and flash again; if that fails too, the stick loses what it was given",
         )
-    with suppress(StorageError):
-        laid.head.wipe(disk)
-    raise _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
+    wrong = _wrong(image, f"its first {laid.head.size_bytes} bytes read back different")
+    laid.head.wipe_after(wrong, disk)
+    raise wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +174,5 @@ def _wrong(image: Image, why: str) -> FlashError:
     return FlashError(
         f"{image.label} is not on the stick as it should be",
         why=why,
-        remedy="flash it again, then try another stick: this one loses or changes what is written to it; "
-        "it does not boot now",
+        remedy="flash it again, then try another stick: this one loses or changes what is written to it",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,14 @@ def refused(folder: Path, data: bytes, *, force: bool = False, file_system: bool
         (b"\x7fELF\x02\x01" + bytes(4000), "ELF"),
         (b"\x27\x05\x19\x56" + bytes(4000), "uImage"),
         (with_bytes(510, b"\x55\xaa\0\0HdrS"), "Linux kernel"),
+        (b"MZ".ljust(56, b"\0") + b"ARM\x64" + bytes(4000), "Linux kernel"),
+        (with_bytes(0x24, b"\x18\x28\x6f\x01", 4096), "Linux kernel"),
+        (b"IMAGEWTY" + bytes(4000), "Allwinner"),
+        (b"RKFW" + bytes(4000), "Rockchip"),
+        (b"UF2\nWQ]\x9e" + bytes(504), "UF2"),
+        (b"UBI#\x01" + bytes(4000), "UBI"),
+        (b"\xd0\x0d\xfe\xed" + bytes(4000), "FIT"),
+        (b"070701" + b"0" * 104 + b"\0" * 4000, "cpio"),
         (b"%PDF-1.7\n" + bytes(4000), "PDF"),
     ],
 )
@@ -87,6 +96,9 @@ def test_what_is_plainly_something_else_is_refused_also_by_force(
     [
         (1080, b"\x53\xef", "ext4"),
         (0, b"hsqs", "SquashFS"),
+        (0, b"sqsh", "SquashFS"),
+        (32, b"NXSB", "APFS"),
+        (4096, b"gDla", "super"),
         (0, b"XFSB", "XFS"),
         (65600, b"_BHRfS_M", "Btrfs"),
         (32769, b"BEA01", "UDF"),
@@ -149,6 +161,81 @@ def test_a_disk_is_known_by_its_table_or_boot_sector(at: int, magic: bytes, tmp_
     data = NOISE[:at] + magic + NOISE[at + len(magic) :]
 
     assert [refused(tmp_path, one) for one in (data, COMPRESSORS["xz"](data))] == ["", ""]
+
+
+def fat(partitions: bytes = b"") -> bytes:
+    """A FAT volume's boot sector; its partition table is empty as mkfs.fat leaves it, or as given."""
+    parameters = struct.pack("<HBHBHHB", 512, 4, 4, 2, 512, 40960, 0xF8)
+    sector = (b"\xeb\x3c\x90mkfs.fat" + parameters).ljust(446, b"\0") + partitions
+    return (sector.ljust(510, b"\0") + b"\x55\xaa").ljust(MIB, b"\0")
+
+
+@pytest.mark.parametrize("packed", [None, "gzip"])
+def test_a_lone_fat_volume_is_asked_about(packed: str | None, tmp_path: Path) -> None:
+    data = COMPRESSORS[packed](fat()) if packed else fat()
+
+    said = refused(tmp_path, data)
+
+    assert "a lone FAT volume, without a partition table" in said
+    assert "--force" in said
+    assert refused(tmp_path, data, force=True) == refused(tmp_path, data, file_system=True) == ""
+
+
+def test_a_boot_sector_with_a_partition_is_a_disk_also_if_it_describes_a_fat_volume(tmp_path: Path) -> None:
+    partition = struct.pack("<B3xB3xLL", 0x80, 0x0C, 2048, 65536)
+
+    assert refused(tmp_path, fat(partition)) == ""
+
+
+def disk(end: bytes = b"") -> bytes:
+    return with_bytes(510, b"\x55\xaa") + end.ljust(512, b"\0") * bool(end)
+
+
+def test_a_fixed_vhd_is_asked_about(tmp_path: Path) -> None:
+    said = refused(tmp_path, disk(b"conectix"))
+
+    assert "a fixed VHD" in said
+    assert "--force" in said
+    assert refused(tmp_path, disk(b"conectix"), force=True) == refused(tmp_path, disk()) == ""
+
+
+def test_a_fixed_vhd_in_an_archive_is_told_when_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "disk.vhd.gz").write_bytes(COMPRESSORS["gzip"](disk(b"conectix")))
+    image = open_disk_image(tmp_path / "disk.vhd.gz")
+
+    for _ in range(2):
+        list(image.extents())
+
+    assert [remark for remark in image.remarks if "a fixed VHD" in remark] == image.remarks != []
+
+
+def test_an_apple_disk_image_is_known_by_its_end(tmp_path: Path) -> None:
+    assert "(DMG)" in refused(tmp_path, NOISE[:MIB] + b"koly".ljust(512, b"\0"), force=True)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["vpc", "-o", "subformat=fixed,force_size"], "a fixed VHD"),
+        (["vpc"], "VHD"),
+        (["vhdx"], "VHDX"),
+        (["vdi"], "VDI"),
+        (["qcow2"], "qcow2"),
+        (["vmdk"], "VMDK"),
+        (["parallels"], "Parallels"),
+        (["qed"], "QED"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_what_qemu_img_makes_is_named(options: list[str], words: str, tmp_path: Path) -> None:
+    (tmp_path / "disk.img").write_bytes(disk())
+    made = tmp_path / "made.img"
+    command = ["qemu-img", "convert", "-f", "raw", "-O", *options, tmp_path / "disk.img", made]
+    subprocess.run(command, check=True, capture_output=True)
+
+    with pytest.raises(ImageError, match=words):
+        open_disk_image(made)
 
 
 def test_a_disk_in_an_android_sparse_image_is_known(tmp_path: Path) -> None:

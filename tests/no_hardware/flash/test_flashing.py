@@ -827,3 +827,50 @@ def test_another_disk_of_equal_names_in_the_second_coming_is_not_written(
         flash_image(bench.claim, open_image(image), Silent(), force=True)
 
     assert bench.content() == precious
+
+
+@pytest.mark.parametrize("spoilt", ["head", "rest"])
+def test_only_a_stick_of_which_the_rest_is_what_was_written_is_wiped(
+    bench: StickBench, image: Path, spoilt: str
+) -> None:
+    """Two sticks with the same image differ in little: most of its bytes do not make a disk the one."""
+    offsets = [440] if spoilt == "head" else [440, 5 * MIB]  # a disk's signature; a sample of the rest
+
+    def exchange() -> None:
+        if bench.claims == 2:
+            with bench.file.open("r+b") as file:
+                for offset in offsets:
+                    file.seek(offset)
+                    file.write(b"another's")
+
+    bench.before_open = exchange
+    doubts: list[str] = []
+
+    error = FlashError if spoilt == "head" else WrongDiskError
+    with pytest.raises(error) as caught:
+        flash(bench, image, doubt=doubts.append)
+
+    assert boots(bench) == (spoilt == "rest")
+    assert doubts[-1] == ("" if spoilt == "head" else "image.img")
+    assert ("it does not boot" in caught.value.why) == (spoilt == "head")
+
+
+def test_an_error_says_that_a_stick_could_not_be_wiped(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_view: memoryview, _at: int, _count: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def spoil() -> None:
+        if bench.claims == 2:
+            with bench.file.open("r+b") as file:
+                file.seek(6 * MIB)
+                file.write(b"lost")
+            faulty(monkeypatch, fail)
+
+    bench.before_open = spoil
+    doubts: list[str] = []
+    with pytest.raises(FlashError, match="could not be wiped .*so that it may boot"):
+        flash(bench, image, doubt=doubts.append)
+
+    assert (boots(bench), doubts[-1]) == (True, "image.img")
