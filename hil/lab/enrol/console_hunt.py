@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.transcript import Transcript
 from hil.dutlink.tty import UART_BAUD, Tty, uart_of
+from hil.dutlink.tty_names import serial_devices
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ConsoleError
 
@@ -23,7 +24,6 @@ _READABLE: Final = 0.8
 """Share of printable bytes; an open line's noise, or another baud rate, has less."""
 
 _GRACE_S: Final = 2.0
-_BOARDS: Final = "usb-Red_Hat_Inc._Dutlink_"
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F)) | {0x07, 0x08, 0x09, 0x0A, 0x0D, 0x1B}
 
 
@@ -35,10 +35,12 @@ class ConsoleHunt:
     Args:
         dev: The host's device folder.
         serial: The board's serial number.
+        sys: The folder where the host's kernel tells about devices.
     """
 
-    def __init__(self, dev: Path, serial: str) -> None:
-        self._folder = dev / "serial" / "by-id"
+    def __init__(self, dev: Path, serial: str, sys: Path) -> None:
+        self._dev = dev
+        self._sys = sys
         self._own = uart_of(dev, serial).path
         self._serial = serial
         self._ports: dict[Path, ConsolePort] = {}
@@ -95,9 +97,8 @@ class ConsoleHunt:
                     self._heard[path] = heard
 
     def _candidates(self) -> Iterator[Path]:
-        entries = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
-        for path in entries:
-            if path == self._own or not path.name.startswith(_BOARDS):
+        for path, is_board in serial_devices(self._dev, self._sys).items():
+            if path == self._own or not is_board:
                 yield path
 
 

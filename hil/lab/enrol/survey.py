@@ -60,23 +60,27 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
 
 
 def _stick(board: Board) -> tuple[Path | None, str]:
+    """Return a name of the stick that lasts: by its place, which no other disk takes, else by what it is.
+
+    The kernel's own name is the next disk's after a moment, and is worth nothing in a file.
+    """
     try:
         board.storage.learn()
-        board.storage.wait_for_node()
-        node = board.storage.node
+        place = board.storage.wait_for_node()
+        names = (place, board.storage.node)
         board.storage.off()
         board.storage.wait_until_gone()
     except StickMissingError:
         return None, "no stick came when the mux was turned to the host"
     except HilError as error:
         return None, f"{error.what}: {error.why}"
-    return node, ""
+    return next((name for name in names if name is not None and name.parent != board.host.dev), None), ""
 
 
 def _speaker(board: Board, listen_s: float) -> Path | None:
     with suppress(FlashError):  # an image that is not proven is not booted
         board.storage.dut()  # most DUTs say more when they find something to boot
-    with ConsoleHunt(board.host.dev, board.serial) as hunt:
+    with ConsoleHunt(board.host.dev, board.serial, board.host.sys) as hunt:
         hunt.power_comes_now()
         board.power.on()
         return hunt.speaker(listen_s)

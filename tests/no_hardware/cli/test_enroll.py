@@ -68,10 +68,12 @@ def test_all_boards_become_places_and_are_safe_afterwards(
     for serial in simulator.serials():
         truth = simulator.control.state(serial)
         assert read.wiring_of(serial).stick
-        assert str(truth["stick"]["serial"]) in str(read.wiring_of(serial).stick)
         assert (truth["supply"], truth["mux"], truth["flash"]["blocks_used"]) == (False, "off", 0)
         assert not read_record(tmp_path / "locks", serial).needs_safety
     assert {board["console"] for board in answer["boards"]} == {"the board's own"}
+    sticks = {read.wiring_of(serial).stick for serial in simulator.serials()}
+    assert len(sticks) == 2
+    assert {stick.parent.name for stick in sticks if stick} == {"by-path"}
 
 
 def test_a_second_time_nothing_changes(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -358,7 +358,7 @@ def test_zeros_that_a_disk_only_claims_to_have_made_are_found(
     with pytest.raises(FlashError, match="not on the stick as it should be") as caught:
         flash(bench, sparse)
 
-    assert caught.value.why == f"byte {MIB} is not zero, as it should be"
+    assert caught.value.why.startswith(f"byte {MIB} is not zero, as it should be")
     assert not boots(bench)
 
 
@@ -870,7 +870,7 @@ def test_an_error_says_that_a_stick_could_not_be_wiped(
 
     bench.before_open = spoil
     doubts: list[str] = []
-    with pytest.raises(FlashError, match="could not be wiped .*so that it may boot"):
+    with pytest.raises(FlashError, match=r"could not be wiped .*so that it may boot"):
         flash(bench, image, doubt=doubts.append)
 
     assert (boots(bench), doubts[-1]) == (True, "image.img")

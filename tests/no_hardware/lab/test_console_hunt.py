@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import pty
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.dutlink.tty import uart_of
+from hil.dutlink.tty_names import serial_devices
 from hil.dutlink.waiting import until
 from hil.lab.enrol.console_hunt import ConsoleHunt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SERIAL = "0df10035"
 WORDS = b"U-Boot 2026.01 (Jan 01 2026)\r\n"
@@ -32,6 +33,26 @@ class Consoles:
         ours, theirs = pty.openpty()
         (self.dev / "serial/by-id" / name).symlink_to(os.ttyname(theirs))
         self._ends += [ours, theirs]
+        return ours
+
+    def plug_adapter(
+        self, number: int, usb_serial: str, by_id: str = "usb-1a86_USB_Serial-if00-port0"
+    ) -> int:
+        """Plug a USB adapter in, which the kernel lists; an equal name in `by-id` leads to the last one."""
+        ours, theirs = pty.openpty()
+        self._ends += [ours, theirs]
+        node = Path(os.ttyname(theirs))
+        device = self.dev / f"sys/devices/usb1/1-{number}"
+        (device / "1-1:1.0/tty").mkdir(parents=True)
+        for name, value in {"idVendor": "1a86", "idProduct": "7523", "serial": usb_serial}.items():
+            (device / name).write_text(value)
+        listed = self.dev / f"sys/class/tty/{node.name}"
+        listed.mkdir(parents=True)
+        (listed / "device").symlink_to(device / "1-1:1.0")
+        (self.dev / "serial/by-path").mkdir(exist_ok=True)
+        (self.dev / "serial/by-path" / f"pci-usb-0:{number}:1.0-port0").symlink_to(node)
+        (self.dev / "serial/by-id" / by_id).unlink(missing_ok=True)
+        (self.dev / "serial/by-id" / by_id).symlink_to(node)
         return ours
 
     def close(self) -> None:
@@ -53,7 +74,7 @@ def own(consoles: Consoles) -> int:
 
 def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
     consoles.plug("usb-FTDI")
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.power_comes_now()
         os.write(own, WORDS)
 
@@ -62,7 +83,7 @@ def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
 
 def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
     other = consoles.plug("usb-FTDI")
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.power_comes_now()
         os.write(own, b"\x00")
         os.write(other, WORDS)
@@ -72,7 +93,7 @@ def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
 
 @pytest.mark.thorough
 def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.power_comes_now()
         os.write(consoles.plug("usb-Gadget"), WORDS)
 
@@ -81,7 +102,7 @@ def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
 
 def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consoles, own: int) -> None:
     chatty = consoles.plug("usb-Chatty")
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         os.write(chatty, WORDS)
         assert until(lambda: any(heard.position for heard in hunt._heard.values()), 60)
         hunt.power_comes_now()
@@ -91,20 +112,50 @@ def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consol
         assert hunt.speaker(0.2) is None
 
 
+@pytest.mark.parametrize("speaking", [0, 1])
+@pytest.mark.parametrize("usb_serial", ["", "0001"])
+def test_of_two_alike_adapters_the_one_that_speaks_is_named_by_its_place(
+    consoles: Consoles, own: int, usb_serial: str, speaking: int
+) -> None:
+    adapters = [consoles.plug_adapter(number, usb_serial) for number in (0, 1)]
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.power_comes_now()
+        os.write(own, b"\x00")
+        os.write(adapters[speaking], WORDS)
+
+        assert hunt.speaker(60) == consoles.dev / f"serial/by-path/pci-usb-0:{speaking}:1.0-port0"
+
+
+@pytest.mark.parametrize(
+    ("usb_serial", "name"),
+    [("AB01", "by-id/usb-one"), ("", "by-path/pci-usb-0:0:1.0-port0")],
+    ids=["a serial number", "none"],
+)
+def test_an_adapter_is_named_by_what_it_is_if_that_is_unambiguous(
+    consoles: Consoles, usb_serial: str, name: str
+) -> None:
+    consoles.plug_adapter(0, usb_serial, "usb-one")
+    consoles.plug_adapter(1, "CD02", "usb-other")
+
+    found = serial_devices(consoles.dev, consoles.dev / "sys")
+
+    assert consoles.dev / "serial" / name in found
+
+
 def test_other_boards_are_not_listened_to(consoles: Consoles) -> None:
     consoles.plug("usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00")
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         assert hunt._heard == {}
 
 
 def test_where_nothing_speaks_there_is_none(consoles: Consoles, own: int) -> None:
     assert own
-    with ConsoleHunt(consoles.dev, SERIAL) as hunt:
+    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.power_comes_now()
 
         assert hunt.speaker(0.1) is None
 
 
 def test_a_folder_that_is_not_there_has_no_consoles(tmp_path: Path) -> None:
-    with ConsoleHunt(tmp_path, SERIAL) as hunt:
+    with ConsoleHunt(tmp_path, SERIAL, tmp_path) as hunt:
         assert hunt.speaker(0) is None
