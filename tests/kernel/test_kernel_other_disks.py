@@ -14,6 +14,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.dutlink.waiting import until
 from hil.errors import HilError, StickInUseError, StickMissingError, StickMovedError, StorageError
+from hil.flash.progress import Silent
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.image import build_image
 
@@ -96,6 +97,17 @@ class Hand(threading.Thread):
             act()
 
 
+class OnceWritten(Silent):
+    """Sets a hand to work when a flash begins to write, however often the mux turns before."""
+
+    def __init__(self, begin: Callable[[], Hand]) -> None:
+        self._begin = begin
+
+    def begin(self, phase: str, _total_bytes: int | None) -> None:
+        if phase == "write":
+            self.hand = self._begin()
+
+
 @pytest.mark.parametrize("after_s", [1.0, 2.7])
 def test_a_disk_that_comes_before_the_stick_is_left_alone(
     bench: Bench, opened: Board, image: Path, after_s: float
@@ -174,18 +186,15 @@ def test_a_disk_that_comes_during_the_read_back_is_left_alone(
     bench: Bench, opened: Board, image: Path
 ) -> None:
     opened.storage.wait_for_node()
-    hand = Hand(
-        bench,
-        opened.serial,
-        ("off", 0.0, lambda: None),
-        ("host", 0.0, lambda: None),
+    acts = [
         ("off", 0.1, lambda: plug(bench)),
         ("host", 0.3, lambda: plug(bench, disk="his")),
-    )
+    ]
+    once_written = OnceWritten(lambda: Hand(bench, opened.serial, *acts))
 
-    flashed = opened.storage.flash(image, force=True)
+    flashed = opened.storage.flash(image, force=True, progress=once_written)
 
-    hand.join()
+    once_written.hand.join()
     assert flashed.was_written
 
 
@@ -195,19 +204,16 @@ def test_a_disk_with_the_stick_s_own_names_in_its_very_socket_gets_nothing_in_th
     """The stick is pulled out when it has gone, and another disk is put in its place, at its pace."""
     opened.storage.wait_for_node()
     its_names, its_socket = stick_serial(bench, opened.serial), f"2-{bench.serials.index(opened.serial) + 1}"
-    hand = Hand(
-        bench,
-        opened.serial,
-        ("off", 0.0, lambda: None),
-        ("host", 0.0, lambda: None),
+    acts = [
         ("off", 0.0, lambda: bench.control.fault(opened.serial, "stick_missing")),
         ("host", MUX_S, lambda: plug(bench, its_names, socket=its_socket)),
-    )
+    ]
+    once_written = OnceWritten(lambda: Hand(bench, opened.serial, *acts))
 
     with pytest.raises(StorageError, match=r"up to \d{6,} bytes were written"):
-        opened.storage.flash(image, force=True)
+        opened.storage.flash(image, force=True, progress=once_written)
 
-    hand.join()
+    once_written.hand.join()
     assert bench.control.disks()[DISK]["node"]
 
 
