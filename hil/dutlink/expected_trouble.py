@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.pattern_search import search
+from hil.dutlink.pattern_search import compile_users, search
 from hil.dutlink.plain_text import plain
+from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hil.dutlink.transcript import Transcript
 
-__all__ = ["ExpectedTrouble", "Finding", "says"]
+__all__ = ["ExpectedTrouble", "Finding", "patterns_of_words", "says"]
 
 _KEPT: Final = 1000
 _MATCH_BYTES: Final = 16 * 1024
@@ -43,7 +44,7 @@ class Finding:
 
 @dataclass(slots=True)
 class _Block:
-    words: tuple[str, ...]
+    patterns: list[re.Pattern[bytes]]
     begin: int
     end: int | None = None
 
@@ -71,8 +72,12 @@ class ExpectedTrouble:
 
     @contextmanager
     def announced(self, words: tuple[str, ...]) -> Iterator[None]:
-        """Expect trouble that says one of `words` (see `says`) while the block runs."""
-        block = _Block(words, self._transcript.position)
+        """Expect trouble that says one of `words` (see `says`) while the block runs.
+
+        Raises:
+            UsageError: A word is no regular expression.
+        """
+        block = _Block(patterns_of_words(words, "expecting_trouble"), self._transcript.position)
         self._blocks.append(block)
         try:
             yield
@@ -88,21 +93,42 @@ class ExpectedTrouble:
     @staticmethod
     def _has_announced(block: _Block, finding: Finding) -> bool:
         inside = block.begin <= finding.position and (block.end is None or finding.position < block.end)
-        return inside and says(block.words, finding)
+        return inside and says(block.patterns, finding)
 
 
-def says(words: tuple[str, ...], finding: Finding) -> bool:
-    """Whether a finding is of the kind that one of the words names, in any case of letters.
+def patterns_of_words(words: Iterable[str], taker: str) -> list[re.Pattern[bytes]]:
+    """Compile words by which a test names trouble that it expects; they match in any case of letters.
 
-    A word is a regular expression that is looked for in the kind's name and in the line; no word at all
-    stands for any trouble.
+    Args:
+        words: Regular expressions.
+        taker: What they were given to, for the error.
 
     Raises:
-        UsageError: A word takes more than a second.
+        UsageError: A word is no regular expression.
+    """
+    patterns = []
+    for word in words:
+        try:
+            patterns.append(compile_users(word, re.IGNORECASE))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{taker} cannot look for {word!r:.80}",
+                why=str(error) if isinstance(error, ValueError) else "it takes words, which are text",
+                remedy="re.escape(text) makes a pattern of text that is meant literally",
+            ) from None
+    return patterns
+
+
+def says(patterns: Sequence[re.Pattern[bytes]], finding: Finding) -> bool:
+    """Whether a finding is of the kind that one of the patterns names.
+
+    A pattern is looked for in the kind's name and in the line; no pattern at all stands for any trouble.
+
+    Raises:
+        UsageError: A pattern takes more than a second.
     """
     texts = (finding.name.encode(), finding.line.encode())
-    patterns = (re.compile(word.encode(), re.IGNORECASE) for word in words)
-    return not words or any(search(pattern, text) for pattern in patterns for text in texts)
+    return not patterns or any(search(pattern, text) for pattern in patterns for text in texts)
 
 
 def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.pattern_search import search
+from hil.dutlink.pattern_search import compile_users, search
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def patterns_of(wanted: Pattern | Iterable[Pattern]) -> list[re.Pattern[bytes]]:
         raise _no_pattern(
             wanted, "a pattern is text, bytes, what re.compile makes of them, or a list"
         ) from None
-    except (re.error, UnicodeEncodeError, OverflowError) as error:
-        raise _no_pattern(wanted, f"it is no regular expression: {error}") from None
+    except ValueError as error:
+        raise _no_pattern(wanted, str(error)) from None
     if not patterns:
         raise _no_pattern(wanted, "there is no pattern in it")
     return patterns
@@ -59,12 +59,15 @@ def _no_pattern(wanted: object, why: str) -> UsageError:
 
 
 def compiled(pattern: Pattern) -> re.Pattern[bytes]:
-    """Compile for bytes: text as UTF-8, `.` takes line ends too; what is compiled keeps its flags."""
+    """Compile for bytes: text as UTF-8, `.` takes line ends too; what is compiled keeps its flags.
+
+    Raises:
+        ValueError: It is no regular expression.
+        TypeError: It is no pattern at all.
+    """
     if not isinstance(pattern, re.Pattern):
-        return re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.DOTALL)
-    if isinstance(pattern.pattern, bytes):
-        return re.compile(pattern.pattern, pattern.flags)
-    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+        return compile_users(pattern, re.DOTALL)
+    return compile_users(pattern.pattern, pattern.flags & ~re.UNICODE)
 
 
 def fixed_start(pattern: re.Pattern[bytes]) -> bytes:

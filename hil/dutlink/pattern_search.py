@@ -25,7 +25,7 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["search", "search_all", "vouch_for"]
+__all__ = ["compile_users", "search", "search_all", "vouch_for"]
 
 _MOST_STEPS: Final = 5_000_000
 """Some 0.1 s of one core."""
@@ -37,6 +37,18 @@ _ANSWER_LIMIT_S: Final = 60.0
 """How long a process on a machine without a free core may take for a second's work."""
 
 _SHOWN: Final = 80
+
+
+def compile_users(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]:
+    """Compile a pattern that a user gave; text becomes UTF-8.
+
+    Raises:
+        ValueError: It is no regular expression; the text says what is wrong with it.
+    """
+    try:
+        return re.compile(text.encode() if isinstance(text, str) else text, flags)
+    except (re.error, UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is no regular expression: {error}") from None
 
 
 def search(pattern: re.Pattern[bytes], data: bytes | bytearray, begin: int = 0) -> tuple[int, int] | None:

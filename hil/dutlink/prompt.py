@@ -77,7 +77,9 @@ def at_the_end(prompt: Pattern) -> re.Pattern[bytes]:
     """Make a pattern of a prompt's that matches at the end of what came only."""
     (found,) = patterns_of([prompt])
     source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
-    return vouch_for(re.compile(b"(?:%b)%b\\Z" % (source, _SEQUENCES.pattern), found.flags), like=found)
+    end = b"\n" if found.flags & re.VERBOSE else b""  # of a comment
+    ended = b"(?:%b%b)(?-x:%b)\\Z" % (source, end, _SEQUENCES.pattern)
+    return vouch_for(re.compile(ended, found.flags), like=found)
 
 
 def nothing_follows(talk: Talk) -> bool:

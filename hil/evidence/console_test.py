@@ -13,6 +13,7 @@ from hil.evidence.file_names import file_stem
 from hil.evidence.timed_text import newest_lines
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
@@ -92,15 +93,21 @@ class ConsoleTest:
         if self._recorder.error is not None:
             raise self._recorder.error
 
-    def trouble(self, expected: Sequence[tuple[str, ...]] = ()) -> list[Finding]:
-        """Return the trouble that came since the last call, but for what the test expects."""
+    def trouble(self, expected: Sequence[list[re.Pattern[bytes]]] = ()) -> list[Finding]:
+        """Return the trouble that came since the last call, but for what the test expects.
+
+        Args:
+            expected: For each marker of the test its patterns, as `says` takes them.
+        """
         self._console.catch_up()
         self._recorder.sync()
         found = [each for each in self._found + self._recorder.watch.take() if self._is_own(each)]
         self._found = []
         excuses = self._console.trouble.excuses
         return [
-            each for each in found if not excuses(each) and not any(says(words, each) for words in expected)
+            each
+            for each in found
+            if not excuses(each) and not any(says(patterns, each) for patterns in expected)
         ]
 
     def late_trouble(self) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import Annotated
 
@@ -15,16 +14,18 @@ from hil.errors import SequenceError
 
 __all__ = ["LoginWords", "PatternText", "SequenceText"]
 
+_LITERALLY = "put \\ before . * + ? [ ] ( ) that mean themselves"
+
 
 def _pattern(text: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what Python will read otherwise one day
         try:
             found = compiled(text).search(b"")
-        except (re.error, Warning, OverflowError, RecursionError) as error:
-            raise ValueError(
-                f"it is no regular expression: {error}; put \\ before . * + ? [ ] ( ) that mean themselves"
-            ) from None
+        except Warning as error:
+            raise ValueError(f"it is no regular expression: {error}; {_LITERALLY}") from None
+        except ValueError as error:
+            raise ValueError(f"{error}; {_LITERALLY}") from None
     if found:
         raise ValueError("this pattern is there before the DUT has said a word; write what it says")
     return text

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hil.errors import HilError, SimulatorError
+from hil.sim.connections import Connection, Connections
 from hil.sim.simulator import LOOPBACK, ServedBoard, Simulator
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["ControlPort"]
 _DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
 """Names and defaults of what `plug_disk` takes."""
 
-_LINE_LIMIT = 1 << 16
+_LINE_LIMIT = 1 << 17
 _Request = dict[str, Any]
 _Answer = dict[str, Any]
 
@@ -34,52 +34,57 @@ class ControlPort:
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._connections: set[_Connection] = set()
+        self._connections = Connections()
         self._server: asyncio.Server | None = None
         self.number = 0
 
     async def listen(self) -> None:
         """Begin to listen on any free port, its number in `number`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self.answer, self._connections), LOOPBACK, 0
-        )
+        self._server = await loop.create_server(lambda: _Connection(self, self._connections), LOOPBACK, 0)
         self.number = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stop listening and end every connection, answers that are written going out first."""
         if self._server is not None:
             self._server.close()
-        for connection in tuple(self._connections):
-            connection.close()
+        self._connections.close()
 
-    def answer(self, line: bytes) -> _Answer:
-        """Answer one request; whatever is wrong with it is told, never raised."""
+    def answer(self, line: bytes) -> tuple[_Answer, bool]:
+        """Answer one request; whatever is wrong with it is told, never raised.
+
+        Returns:
+            The answer, and whether the request had the simulator's token.
+        """
+        has_token = False
         try:
-            return {"ok": True, **self._do(_parsed(line))}
+            request = _parsed(line)
+            has_token = self._has_token(request)
+            return {"ok": True, **self._do(request, has_token=has_token)}, has_token
         except HilError as error:
-            return {"ok": False, "error": {key: error.parts[key] for key in ("what", "why", "remedy")}}
+            parts = {key: error.parts[key] for key in ("what", "why", "remedy")}
+            return {"ok": False, "error": parts}, has_token
 
-    def _do(self, request: _Request) -> _Answer:
+    def _do(self, request: _Request, *, has_token: bool) -> _Answer:
         verb = request.get("do")
         action = self._VERBS.get(verb) if isinstance(verb, str) else None
         if action is None:
             known = ", ".join(self._VERBS)
             raise SimulatorError(f"nothing can do {verb!r}", why="no such request", remedy=f"one of {known}")
-        if verb != "hello":
-            self._check_token(request.pop("token", None))
-        return action(self, request)
-
-    def _check_token(self, token: object) -> None:
-        expected = self._simulator.token
-        if not isinstance(token, str) or not hmac.compare_digest(
-            token.encode(errors="replace"), expected.encode()
-        ):
+        if verb != "hello" and not has_token:
             raise SimulatorError(
                 "this request lacks the simulator's token",
                 why="other users and web pages reach this port, too",
                 remedy='add "token" from the ready line, or use `hil sim fault` as the user that started it',
             )
+        return action(self, request)
+
+    def _has_token(self, request: _Request) -> bool:
+        """Take the token out of a request, and return whether it is the simulator's."""
+        token, expected = request.pop("token", None), self._simulator.token
+        return isinstance(token, str) and hmac.compare_digest(
+            token.encode(errors="replace"), expected.encode()
+        )
 
     def _hello(self, _request: _Request) -> _Answer:
         return {key: value for key, value in self._simulator.ready(self.number).items() if key != "token"}
@@ -155,25 +160,14 @@ def _parsed(line: bytes) -> _Request:
     return request
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Connection):
     """One client of the control port."""
 
-    def __init__(self, answer: Callable[[bytes], _Answer], connections: set[_Connection]) -> None:
-        self._answer = answer
-        self._connections = connections
-        self._received = bytearray()
-        self._requests: deque[bytes] = deque()
+    def __init__(self, port: ControlPort, connections: Connections) -> None:
+        super().__init__(connections)
+        self._port = port
         self._is_full = False
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The client is gone."""
-        self._connections.discard(self)
+        self._is_answering = False
 
     def pause_writing(self) -> None:
         """The client does not read its answers: answer no more requests, and take none."""
@@ -183,25 +177,41 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._is_full = False
-        self._answer_requests()
-        if not self._is_full:
-            self._transport.resume_reading()
+        self._answer_soon()
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole line; a line that never ends ends the connection."""
         self._received += data
-        *lines, rest = bytes(self._received).split(b"\n")
-        self._received[:] = rest
-        self._requests += lines
-        self._answer_requests()
+        self._transport.pause_reading()
+        self._answer_soon()
+
+    def _answer_soon(self) -> None:
+        """Answer one request in each turn of the loop: a flood of them holds no other client up."""
+        if not self._is_answering:
+            self._is_answering = True
+            asyncio.get_running_loop().call_soon(self._answer_next)
+
+    def _answer_next(self) -> None:
+        self._is_answering = False
+        if self._is_full or self._transport.is_closing():
+            return
+        end = self._received.find(b"\n")
+        if end < 0:
+            self._wait_for_rest()
+            return
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        self._message_ended()
+        answer, has_token = self._port.answer(line)
+        if has_token:
+            self._connections.keep(self)
+        self._transport.write(json.dumps(answer).encode() + b"\n")
+        self._answer_soon()
+
+    def _wait_for_rest(self) -> None:
         if len(self._received) > _LINE_LIMIT:
-            self._transport.abort()
-
-    def _answer_requests(self) -> None:
-        """Answer in order; the transport pauses this connection while an answer waits for its reader."""
-        while self._requests and not self._is_full:
-            self._transport.write(json.dumps(self._answer(self._requests.popleft())).encode() + b"\n")
-
-    def close(self) -> None:
-        """End it, once what is written is out."""
-        self._transport.close()
+            self.abort()
+            return
+        if self._received:
+            self._expect_message()
+        self._transport.resume_reading()

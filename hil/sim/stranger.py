@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
@@ -23,6 +24,13 @@ NODE_AFTER_S = 0.4
 
 _PATTERN = b"this is somebody's own disk; "
 _FIRST_LETTER = 20
+_NAME = re.compile(r"[0-9A-Za-z]{1,60}")
+_SOCKET = re.compile(r"[0-9]{1,3}-[0-9]{1,3}(\.[0-9]{1,3}){0,6}")
+_SERIAL = re.compile(r"[ -.0-~]{0,64}")
+"""All of them become parts of paths."""
+
+_MOST_DISKS = 100
+_MOST_BYTES = 1 << 30
 
 
 class Stranger:
@@ -131,13 +139,21 @@ class Strangers:
         """Plug in the disk of that name, which is made the first time.
 
         Raises:
-            SimulatorError: Its name or size cannot be used, or it cannot be plugged in there.
+            SimulatorError: Its name, size or serial number cannot be used, or it cannot be plugged in there.
         """
+        if not _SOCKET.fullmatch(socket) or not _SERIAL.fullmatch(serial):
+            raise SimulatorError(
+                f"no disk can be plugged in at {socket!r:.60} with the serial number {serial!r:.60}",
+                why="a socket is called like 2-100.1; a serial number has no slash, and 64 letters at most",
+                remedy="choose another socket or serial number",
+            )
         if name not in self._disks:
-            if not name.isalnum() or size_bytes <= 0 or size_bytes % BLOCK_BYTES:
+            is_size = 0 < size_bytes <= _MOST_BYTES and size_bytes % BLOCK_BYTES == 0
+            if not is_size or not _NAME.fullmatch(name) or len(self._disks) == _MOST_DISKS:
                 raise SimulatorError(
-                    f"no disk can be called {name!r} and have {size_bytes} bytes",
-                    why=f"a name has letters and digits, a size is a multiple of {BLOCK_BYTES} bytes",
+                    f"no disk can be called {name!r:.60} and have {size_bytes} bytes",
+                    why=f"a name has letters and digits, a size is a multiple of {BLOCK_BYTES} bytes up to "
+                    f"{_MOST_BYTES}; there are {_MOST_DISKS} disks at most",
                     remedy="choose another name or size",
                 )
             self._folder.mkdir(exist_ok=True)

@@ -10,16 +10,24 @@ import select
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from hil.errors import SimulatorError
 from hil.sim import wire, wire_urb
+from hil.sim.peer_socket import PeerError, PeerSocket
 from hil.sim.wire import DeviceRecord, ImportRequest, ImportStatus, Operation, OperationHeader
-from hil.sim.wire_urb import Call, Command, HostCall, Reply, Submit, Unlink
+from hil.sim.wire_urb import Call, HostCall, Reply, Submit, Unlink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["DeviceChannel", "RefusedError", "host_list"]
 
 _ANSWER_LIMIT_S = 10.0
 """The simulator answers lists, imports and unlinks at once; a busy machine may be slow."""
+
+_LONGEST_LIST_BYTES = 1 << 20
+"""Of two hundred devices, with their descriptors: 150 kB."""
 
 _RECEIVE_BYTES = 1 << 16
 _IN = 0x80
@@ -42,18 +50,19 @@ def host_list(address: _Address) -> list[DeviceRecord]:
         RefusedError: As if libusb could not be loaded.
         SimulatorError: The simulator is not there.
     """
-    with _connect(address) as connection:
-        connection.sendall(OperationHeader(Operation.REQUEST_HOST_LIST).format())
-        raw = b"".join(iter(lambda: connection.recv(_RECEIVE_BYTES), b""))
-    status = OperationHeader.parse(raw[: wire.OPERATION_BYTES]).status
-    if status:
-        raise RefusedError(status)
-    return wire.parse_list(raw[wire.OPERATION_BYTES :], for_host=True)
+    with _simulator_errors(address), contextlib.closing(PeerSocket(address)) as connection:
+        connection.send(OperationHeader(Operation.REQUEST_HOST_LIST).format())
+        status = OperationHeader.parse(connection.exactly(wire.OPERATION_BYTES)).status
+        if status:
+            raise RefusedError(status)
+        return wire.parse_list(connection.rest(_LONGEST_LIST_BYTES), for_host=True)
 
 
-def _connect(address: _Address) -> socket.socket:
+@contextlib.contextmanager
+def _simulator_errors(address: _Address) -> Iterator[None]:
+    """Raise SimulatorError where nothing listens, or where it does not answer as a simulator does."""
     try:
-        connection = socket.create_connection(address, _ANSWER_LIMIT_S)
+        yield
     except OSError as error:
         raise SimulatorError(
             f"the simulated boards at {address[0]}, port {address[1]} are gone",
@@ -61,8 +70,12 @@ def _connect(address: _Address) -> socket.socket:
             remedy="see why their process ended; start it again with `hil sim`",
             errno=error.errno,
         ) from error
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    except (PeerError, wire.WireError) as error:
+        raise SimulatorError(
+            f"what listens at {address[0]}, port {address[1]} does not answer as simulated boards do",
+            why=str(error),
+            remedy="see what has that port; start the boards again with `hil sim`",
+        ) from error
 
 
 class DeviceChannel:
@@ -74,24 +87,24 @@ class DeviceChannel:
 
     Raises:
         RefusedError: It may not be opened, or another device is there now.
+        SimulatorError: The simulator is not there.
     """
 
     def __init__(self, address: _Address, record: DeviceRecord) -> None:
-        self._socket = _connect(address)
+        with _simulator_errors(address), contextlib.ExitStack() as unless_imported:
+            connection = unless_imported.enter_context(contextlib.closing(PeerSocket(address)))
+            _import(connection, record)
+            unless_imported.pop_all()
+        self._socket = connection.socket
+        self._socket.setblocking(False)
         self._received = bytearray()
         self._numbers = itertools.count(1)
         self._sending = threading.Lock()
         self._arrival = threading.Condition(threading.Lock())
         self._reading = False
         self._gone = False
-        self._is_in: dict[int, bool] = {}
+        self._asked: dict[int, int] = {}  # how many bytes may come, for each transfer and call
         self._replies: dict[int, tuple[int, bytes]] = {}
-        try:
-            self._import(record)
-        except BaseException:
-            self._socket.close()
-            raise
-        self._socket.settimeout(None)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 
@@ -103,10 +116,10 @@ class DeviceChannel:
         A transfer without an answer in time is unlinked, and its status is -ETIMEDOUT.
         """
         number = next(self._numbers)
-        is_in = self._is_in[number] = bool(endpoint_address & _IN)
+        is_in = bool(endpoint_address & _IN)
         message = Submit(number, is_in, endpoint_address & 0x0F, length, setup).format() + data
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        reply = self._exchange(message, number, deadline)
+        reply = self._exchange(message, number, deadline, length if is_in else 0)
         return reply if reply is not None else self._unlink(number)
 
     def call(self, what: HostCall, interface: int) -> int:
@@ -114,47 +127,62 @@ class DeviceChannel:
         number = next(self._numbers)
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         reply = self._exchange(Call(number, what, interface).format(), number, deadline)
-        return -errno.ENODEV if reply is None else reply[0]
+        if reply is None:
+            self._hang_up()
+            return -errno.ENODEV
+        return reply[0]
 
     def close(self) -> None:
         """Hang up; transfers that still wait in other threads end as if the device were gone."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._hang_up()
         self._socket.close()
-
-    def _import(self, record: DeviceRecord) -> None:
-        request = ImportRequest(record.busid, os.getpid()).format()
-        self._socket.sendall(OperationHeader(Operation.REQUEST_IMPORT).format() + request)
-        status = OperationHeader.parse(self._received_exactly(wire.OPERATION_BYTES)).status
-        if status:
-            raise RefusedError(status)
-        imported = DeviceRecord.parse(self._received_exactly(wire.RECORD_BYTES))
-        if imported.devnum != record.devnum:
-            raise RefusedError(ImportStatus.NO_DEVICE)
-
-    def _received_exactly(self, length: int) -> bytes:
-        raw = self._socket.recv(length, socket.MSG_WAITALL)
-        if len(raw) != length:
-            raise RefusedError(ImportStatus.ERROR)
-        return raw
 
     def _unlink(self, target: int) -> tuple[int, bytes]:
         number = next(self._numbers)
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         unlinked = self._exchange(Unlink(number, target).format(), number, deadline)
         if unlinked is None or unlinked == _GONE:
+            self._hang_up()
             return _GONE
         with self._arrival:
-            self._is_in.pop(target, None)
+            self._asked.pop(target, None)
             return self._replies.pop(target, (-errno.ETIMEDOUT, b""))
 
-    def _exchange(self, message: bytes, number: int, deadline: float | None) -> tuple[int, bytes] | None:
+    def _exchange(
+        self, message: bytes, number: int, deadline: float | None, most_bytes: int = 0
+    ) -> tuple[int, bytes] | None:
+        with self._arrival:
+            self._asked[number] = most_bytes
+        left_s = -1 if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._sending.acquire(timeout=left_s):
+            return None
         try:
-            with self._sending:
-                self._socket.sendall(message)
-        except OSError:
+            self._send(message, deadline)
+        except (OSError, ValueError):  # as when reading
+            self._hang_up()
             return _GONE
+        finally:
+            self._sending.release()
         return self._wait(number, deadline)
+
+    def _send(self, message: bytes, deadline: float | None) -> None:
+        """Send all of a message; raises TimeoutError where the simulator does not take it in time."""
+        rest = memoryview(message)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                writable = select.poll()
+                writable.register(self._socket, select.POLLOUT)
+                left_s = None if deadline is None else deadline - time.monotonic()
+                if (left_s is not None and left_s <= 0) or not writable.poll(_poll_ms(left_s)):
+                    raise TimeoutError from None  # what follows half a message would be taken for its rest
+
+    def _hang_up(self) -> None:
+        with self._arrival:
+            self._gone = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _wait(self, number: int, deadline: float | None) -> tuple[int, bytes] | None:
         """Return the answer to `number`, or None when it is late."""
@@ -176,7 +204,7 @@ class DeviceChannel:
     def _read(self, limit_s: float | None) -> None:
         """Read what there is, for everybody who waits."""
         try:
-            if self._poll.poll(None if limit_s is None else limit_s * 1000):
+            if self._poll.poll(_poll_ms(limit_s)):
                 data = self._socket.recv(_RECEIVE_BYTES)
                 self._gone = not data
                 self._received += data
@@ -184,18 +212,39 @@ class DeviceChannel:
             self._gone = True
         finally:
             with self._arrival:
-                self._sort()
+                self._gone = not self._sort() or self._gone
                 self._reading = False
                 self._arrival.notify_all()
 
-    def _sort(self) -> None:
-        """Lay out every whole answer for whoever waits for it."""
+    def _sort(self) -> bool:
+        """Lay out every whole answer for its thread; return False if one answers no question."""
         while len(self._received) >= wire_urb.HEADER_BYTES:
             reply = Reply.parse(bytes(self._received[: wire_urb.HEADER_BYTES]))
-            is_in = reply.command == Command.RETURN_SUBMIT and self._is_in.get(reply.seqnum, False)
-            whole = wire_urb.HEADER_BYTES + (reply.actual_length if is_in else 0)
+            most_bytes = self._asked.get(reply.seqnum)
+            if most_bytes is None or reply.actual_length > most_bytes > 0:
+                return False
+            whole = wire_urb.HEADER_BYTES + (reply.actual_length if most_bytes else 0)
             if len(self._received) < whole:
-                return
-            self._is_in.pop(reply.seqnum, None)
+                return True
+            self._asked.pop(reply.seqnum)
             self._replies[reply.seqnum] = (reply.status, bytes(self._received[wire_urb.HEADER_BYTES : whole]))
             del self._received[:whole]
+        return True
+
+
+def _import(connection: PeerSocket, record: DeviceRecord) -> None:
+    request = ImportRequest(record.busid, os.getpid()).format()
+    try:
+        connection.send(OperationHeader(Operation.REQUEST_IMPORT).format() + request)
+        status = OperationHeader.parse(connection.exactly(wire.OPERATION_BYTES)).status
+        if status:
+            raise RefusedError(status)
+        imported = DeviceRecord.parse(connection.exactly(wire.RECORD_BYTES))
+    except PeerError as error:  # the device may be gone
+        raise RefusedError(ImportStatus.ERROR) from error
+    if imported.devnum != record.devnum:
+        raise RefusedError(ImportStatus.NO_DEVICE)
+
+
+def _poll_ms(limit_s: float | None) -> float | None:
+    return None if limit_s is None else max(0.0, limit_s) * 1000

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from hil.sim import wire, wire_urb
+from hil.sim.connections import Connection, Connections
 from hil.sim.ports import Urb, UsbDevice
 from hil.sim.wire import ImportStatus, Operation
 from hil.sim.wire_urb import Command
@@ -27,13 +28,16 @@ _PORT_RESET = bytes((0x23, 0x03, 0x04, 0x00))
 _WAITING_LIMIT = 1024
 """So many transfers may wait on one connection; Linux' drivers keep a few dozen."""
 
+_WAITING_BYTES = 16 << 20
+"""So many bytes may wait with them; Linux' usb-storage sends 1 MiB at most, and waits for its end."""
+
 
 class UsbIpServer:
     """Listens on one address for everything on `bus`."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._connections: set[_Connection] = set()
+        self._connections = Connections()
         self._server: asyncio.Server | None = None
 
     async def listen(self, address: str, port: int) -> int:
@@ -48,35 +52,32 @@ class UsbIpServer:
         """Stop listening and end every connection."""
         if self._server is not None:
             self._server.close()
-        for connection in tuple(self._connections):
-            connection.detach()
+        self._connections.close()
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Connection):
     """One client: first it asks, then, once a device is imported, it transfers."""
 
-    def __init__(self, bus: Bus, connections: set[_Connection]) -> None:
+    def __init__(self, bus: Bus, connections: Connections) -> None:
+        super().__init__(connections)
         self._bus = bus
-        self._connections = connections
-        self._received = bytearray()
         self._waiting: dict[int, Urb] = {}
+        self._waiting_bytes = 0
         self._port: Port | None = None
         self._device: UsbDevice | None = None
         self._sender = ""
-        self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
+        super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = transport.get_extra_info("peername")[:2]
         self._sender = f"usbip {host}:{port}"
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, and what it waited for is forgotten."""
-        self._connections.discard(self)
+        super().connection_lost(exc)
         waiting, self._waiting = self._waiting, {}
         if self._device is not None:
             for urb in waiting.values():
@@ -85,8 +86,8 @@ class _Connection(asyncio.Protocol):
             self._port.release(self)
 
     def detach(self) -> None:
-        """The device is gone, or the server ends: what is written goes out, then the connection ends."""
-        self._transport.close()
+        """The device is gone: what is written goes out, then the connection ends."""
+        self.close()
 
     def pause_writing(self) -> None:
         """The client does not read: take nothing more from it."""
@@ -101,9 +102,11 @@ class _Connection(asyncio.Protocol):
         self._received += data
         try:
             while not self._transport.is_closing() and self._take():
-                pass
+                self._message_ended()
         except wire.WireError:
-            self._transport.abort()
+            self.abort()
+        if self._received and not self._transport.is_closing():
+            self._expect_message()
 
     def _take(self) -> bool:
         return self._take_operation() if self._device is None else self._take_command(self._device)
@@ -153,6 +156,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._port, self._device = port, port.device
+        self._connections.keep(self)
         self._answer(Operation.REPLY_IMPORT, port.record.format())
 
     def _import_from(self, port: Port, request: wire.ImportRequest) -> ImportStatus:
@@ -184,26 +188,35 @@ class _Connection(asyncio.Protocol):
         if command.seqnum in self._waiting or len(self._waiting) >= _WAITING_LIMIT:
             message = f"transfer {command.seqnum} is already waiting"
             raise wire.WireError(message)
+        if self._waiting_bytes + len(data) > _WAITING_BYTES:
+            message = f"{_WAITING_BYTES} bytes are already waiting"
+            raise wire.WireError(message)
         complete = partial(self._complete, command)
         urb = Urb(
             command.endpoint, command.is_in, command.setup, data, command.length, self._sender, complete
         )
         self._waiting[command.seqnum] = urb
+        self._waiting_bytes += len(data)
         if not command.endpoint and command.setup[:4] == _PORT_RESET and self._port is not None:
             self._port.reset(partial(complete, 0, b""))
         else:
             device.submit(urb)
 
     def _complete(self, command: wire_urb.Submit, status: int, data: bytes) -> None:
-        if self._waiting.pop(command.seqnum, None) is None or self._transport.is_closing():
+        if self._forget(command.seqnum) is None or self._transport.is_closing():
             return
         data = data[: command.length] if command.is_in else b""
         actual = len(data) if command.is_in else 0 if status else command.length
         reply = wire_urb.Reply(Command.RETURN_SUBMIT, command.seqnum, status, actual)
         self._transport.write(reply.format() + data)
 
+    def _forget(self, seqnum: int) -> Urb | None:
+        urb = self._waiting.pop(seqnum, None)
+        self._waiting_bytes -= len(urb.data) if urb is not None else 0
+        return urb
+
     def _unlink(self, device: UsbDevice, command: wire_urb.Unlink) -> None:
-        urb = self._waiting.pop(command.target, None)
+        urb = self._forget(command.target)
         if urb is not None:
             device.cancel(urb)
         status = 0 if urb is None else -errno.ECONNRESET

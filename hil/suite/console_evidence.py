@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
+from hil.dutlink.expected_trouble import patterns_of_words
 from hil.dutlink.plain_text import plain_text
 from hil.dutlink.shell import left_in_shell
 from hil.errors import HilError
@@ -25,6 +26,7 @@ from hil.suite.run_identity import identity_of
 from hil.suite.selection import TROUBLE_MARKER, Kind, kind_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Generator, Sequence
 
     from hil.dutlink.board import Board
@@ -133,7 +135,7 @@ class ConsoleEvidence:
         test = self._test
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
             with contained(partial(self._not_kept, item.nodeid)):
-                test.told += test.trouble(_expected_words(item))  # its own failure says more: it stands
+                test.told += test.trouble(_expected(item))  # its own failure says more: it stands
         report = yield
         if test is not None and report.failed:
             with contained(partial(self._not_kept, item.nodeid)):
@@ -210,7 +212,7 @@ class ConsoleEvidence:
         Raises:
             pytest.fail.Exception: There was trouble that it does not expect.
         """
-        found = self._test.trouble(_expected_words(item)) if self._test is not None else []
+        found = self._test.trouble(_expected(item)) if self._test is not None else []
         if found:
             lines = "".join(f"\n  {_told(finding)}" for finding in found)
             pytest.fail(
@@ -262,9 +264,10 @@ def _note(properties: list[tuple[str, object]], path: Path) -> None:
         properties.append(("hil_console", str(path)))
 
 
-def _expected_words(item: pytest.Item) -> list[tuple[str, ...]]:
-    """Return what the test's markers expect."""
-    return [tuple(map(str, marker.args)) for marker in item.iter_markers(TROUBLE_MARKER)]
+def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:
+    """Return what the test's markers expect; they were checked when the test was collected."""
+    markers = item.iter_markers(TROUBLE_MARKER)
+    return [patterns_of_words(marker.args, f"the marker {TROUBLE_MARKER}") for marker in markers]
 
 
 def _told(finding: Finding) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from hil.dutlink.expected_trouble import patterns_of_words
 from hil.errors import UsageError
 from hil.suite.nearest import meant, nearest
 
@@ -102,7 +103,7 @@ def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
         marks: Those markers.
 
     Raises:
-        UsageError: One has an argument that is no word.
+        UsageError: One has an argument that is no word, or no regular expression.
     """
     for mark in marks:
         bad = [*(f"{name}=" for name in mark.kwargs), *(repr(one) for one in mark.args if not _is_word(one))]
@@ -112,6 +113,7 @@ def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
                 why="it takes words, or nothing for any trouble",
                 remedy=f'@pytest.mark.{mark.name}("kernel panic")',
             )
+        patterns_of_words(mark.args, f"{test}: the marker {mark.name}")
 
 
 def _is_word(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote

@@ -11,12 +11,14 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 CORPUS, FOUND, GROWN = HERE / "corpus", HERE / "found", HERE / "grown"
+MEMORY = "/dev/shm"  # noqa: S108 - it is for a folder of its own
 LONGEST_BYTES = 16384
 SLOWEST_S = 10
 MOST_MIB = 1024
@@ -67,9 +69,13 @@ def _fuzz(name: str, seconds: int) -> str:
     options = (f"-max_total_time={seconds}", f"-timeout={SLOWEST_S}", f"-rss_limit_mb={MOST_MIB}")
     more = (f"-max_len={LONGEST_BYTES}", f"-artifact_prefix={FOUND}/{name}-", "-print_final_stats=1")
     command = [sys.executable, str(HERE / "run.py"), "--child", name, *options, *more]
-    with log.open("wb") as told:
+    with log.open("wb") as told, tempfile.TemporaryDirectory(dir=_memory()) as folder:
         done = subprocess.run(
-            [*command, str(GROWN / name), str(CORPUS / name)], stdout=told, stderr=told, check=False
+            [*command, str(GROWN / name), str(CORPUS / name)],
+            stdout=told,
+            stderr=told,
+            check=False,
+            env={**os.environ, "TMPDIR": folder},  # libFuzzer ends without tidying up
         )
     said = log.read_text(errors="replace").splitlines()
     runs = next((line.split()[-1] for line in said if "number_of_executed_units" in line), "?")
@@ -81,6 +87,11 @@ def _fuzz(name: str, seconds: int) -> str:
     plays = (f"  python tests/fuzz/run.py --play {name} {path}" for path in written)
     _say("\n".join((*said[-40:], *plays)))
     return name
+
+
+def _memory() -> str | None:
+    """Return a folder in memory, where there is one: most inputs are files for a moment."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 def _child(name: str, *options: str) -> int:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hil.dutlink.expected_trouble import ExpectedTrouble, Finding, says
+from hil.dutlink.expected_trouble import ExpectedTrouble, Finding, patterns_of_words, says
 from hil.dutlink.transcript import Transcript
 from hil.errors import UsageError
 
@@ -26,15 +26,15 @@ def expected() -> ExpectedTrouble:
     [(("panic",), True), (("PANIC",), True), (("not syncing",), True), (("oops", "VFS$"), True), ((), True)],
 )
 def test_words_are_looked_for_in_kind_and_line(words: tuple[str, ...], said: bool) -> None:
-    assert says(words, finding()) is said
-    assert not says(("oops",), finding())
+    assert says(patterns_of_words(words, "a test"), finding()) is said
+    assert not says(patterns_of_words(("oops",), "a test"), finding())
 
 
 def test_a_word_without_an_end_is_an_error_that_says_what_to_do() -> None:
     flood = Finding("kernel panic", PANIC, "a" * 100, 0, 0.0)
 
     with pytest.raises(UsageError, match="takes too long"):
-        says(("(a+)+b",), flood)
+        says(patterns_of_words(("(a+)+b",), "a test"), flood)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,14 @@ def test_a_block_excuses_what_came_in_it() -> None:
         assert expected.excuses(finding(7))
 
     assert [expected.excuses(finding(at)) for at in (4, 5, 9, 10)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("word", ["(", "[a", "(" * 5000, "a{99999999999999999999}", "\ud800", 7, None])
+def test_announced_refuses_a_word_that_is_no_pattern_before_the_block(
+    expected: ExpectedTrouble, word: str
+) -> None:
+    with pytest.raises(UsageError, match="expecting_trouble cannot look for"), expected.announced((word,)):
+        pytest.fail("the block ran")
 
 
 def test_the_next_test_expects_nothing_yet(expected: ExpectedTrouble) -> None:

@@ -173,7 +173,7 @@ def test_a_wait_may_be_longer_than_any_that_python_knows(timeout_s: float) -> No
 
 @pytest.mark.parametrize(
     "nothing",
-    [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a"), "\ud800", "a{99999999999}"],
+    [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a"), "\ud800", "a{99999999999}", "(" * 5000],
 )
 def test_what_is_no_pattern_is_told_at_once(nothing: object) -> None:
     with pytest.raises(UsageError, match="cannot wait for"):

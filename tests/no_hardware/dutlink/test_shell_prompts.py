@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from shell_tty import ShellTty
 
 from hil.dutlink.command import CommandResult
+from hil.dutlink.prompt import at_the_end
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -202,3 +204,13 @@ def test_run_has_the_status_and_the_words_of_a_command_in_csh(name: str) -> None
         with pytest.raises(UsageError, match="csh or tcsh"):
             dut.console.run("echo one\necho two")
         assert dut.console.run("(exit 3)").status == 3
+
+
+@pytest.mark.parametrize(
+    "prompt", [re.compile(r"[$#]\ # a shell's", re.VERBOSE), r"(?x) [#]\ # root's", re.compile(b"(?i)# ")]
+)
+def test_at_the_end_takes_a_prompt_with_flags(prompt: re.Pattern[str] | str) -> None:
+    pattern = at_the_end(prompt)
+
+    assert pattern.search(b"# done\n# \x1b[0m")
+    assert not pattern.search(b"# done")

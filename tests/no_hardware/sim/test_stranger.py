@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -39,6 +39,22 @@ def test_a_stranger_s_disk_comes_and_goes_and_what_is_written_to_it_is_counted(
 
     assert (told["socket"], changed, listed.strip()) == ("2-7", 512, "ABC")
     assert (node.exists(), control.disks()["one"]["socket"]) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        pytest.param("large", {"size_bytes": 1 << 40}, id="a terabyte"),
+        pytest.param("x" * 100, {}, id="a long name"),
+        pytest.param("one", {"socket": "2-1/../../../x"}, id="a socket that is a path"),
+        pytest.param("one", {"socket": "2-1", "serial": "../../x"}, id="a serial number that is a path"),
+    ],
+)
+def test_strangers_refuses_a_disk_of_odd_facts(
+    simulator: SimulatorProcess, name: str, facts: dict[str, Any]
+) -> None:
+    with pytest.raises(SimulatorError, match="no disk can be"):
+        simulator.control.plug_disk(name, **facts)
 
 
 def test_a_socket_takes_one_disk(simulator: SimulatorProcess) -> None:

@@ -54,6 +54,14 @@ def test_check_words_refuses_anything_else(marker: pytest.MarkDecorator) -> None
         check_words("test_x", [marker.mark])
 
 
+def test_check_words_refuses_a_word_that_is_no_regular_expression() -> None:
+    with pytest.raises(UsageError) as raised:
+        check_words("a.py::test_x", [TROUBLE("panic", "oops[").mark])
+
+    assert raised.value.what == "a.py::test_x: the marker expects_on_console cannot look for 'oops['"
+    assert "position 4" in raised.value.why
+
+
 def test_check_arguments_refuses_markers_that_contradict_each_other() -> None:
     marks = [pytest.mark.hardware(observes_only=yes).mark for yes in (True, False)]
 
