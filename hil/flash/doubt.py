@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BUSY", "Doubt", "used_elsewhere", "uses_of", "why_busy"]
+__all__ = ["BUSY", "Doubt", "stacked_on", "used_elsewhere", "uses_of", "why_busy"]
 
 _FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
 
@@ -55,14 +55,42 @@ def uses_of(device: BlockDevice, sys: Path) -> Iterator[Doubt]:
         if swaps_on(part.identity):
             yield Doubt(f"the kernel swaps to {part.name}", f"swapoff /dev/{part.name}")
         for holder in part.holders():
-            yield Doubt(f"{holder} is built on {part.name}", f"take {holder} down first (lsblk shows it)")
+            yield _built_on(part, holder)
         for loop in loops_over(part.identity, sys):
             yield Doubt(f"{loop} is a loop device over {part.name}", f"losetup -d /dev/{loop}")
 
 
+def _built_on(part: BlockDevice, holder: BlockDevice) -> Doubt:
+    """Return that a volume or RAID is there, where it is mounted, and what takes it down."""
+    name, kind = holder.mapped
+    label = f"{holder.name} ({name})" if name else holder.name
+    if not name:
+        end = f"mdadm --stop /dev/{holder.name}"
+    else:
+        end = {"LVM": f"lvchange -an {name}", "CRYPT": f"cryptsetup close {name}"}.get(
+            kind, f"dmsetup remove {name}"
+        )
+    for one in (holder, *stacked_on(holder)):
+        for point in mounts_of(one.identity):
+            why = f"{label} is built on {part.name}, and mounted at {point}"
+            return Doubt(why, f"umount {point}, then {end}")
+        if swaps_on(one.identity):
+            why = f"{label} is built on {part.name}, and the kernel swaps to it"
+            return Doubt(why, f"swapoff /dev/{one.name}, then {end}")
+    return Doubt(f"{label} is built on {part.name}", f"{end}; lsblk shows what is built on it")
+
+
+def stacked_on(device: BlockDevice) -> Iterator[BlockDevice]:
+    """Yield what is built on a disk, its partitions, and on what is built on these."""
+    for part in (device, *device.partitions()):
+        for holder in part.holders():
+            yield holder
+            yield from stacked_on(holder)
+
+
 def used_elsewhere(device: BlockDevice) -> Doubt | None:
     """Return which container has mounted the disk, or None if none is found."""
-    for part in (device, *device.partitions()):
+    for part in (device, *device.partitions(), *stacked_on(device)):
         if found := mounts_elsewhere(part.identity):
             process, point = found
             return Doubt(

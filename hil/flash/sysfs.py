@@ -140,12 +140,17 @@ class BlockDevice:
         except OSError:
             return []
 
-    def holders(self) -> list[str]:
-        """Names of what is built on it: volumes, RAIDs, encrypted disks."""
+    def holders(self) -> list[BlockDevice]:
+        """What is built on it: volumes, RAIDs, encrypted disks."""
         try:
-            return sorted(entry.name for entry in (self.folder / "holders").iterdir())
+            return [BlockDevice(entry.resolve()) for entry in sorted((self.folder / "holders").iterdir())]
         except OSError:
             return []
+
+    @property
+    def mapped(self) -> tuple[str, str]:
+        """The name and the kind (`LVM`, `CRYPT`) that the device mapper knows it by; empty: it is none."""
+        return _text(self.folder / "dm/name"), _text(self.folder / "dm/uuid").partition("-")[0]
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.flash.doubt import used_elsewhere, uses_of
+from hil.flash.doubt import stacked_on, used_elsewhere, uses_of
 from hil.flash.in_use import mounts_of, swaps_on
 from hil.flash.sysfs import identity_of
 
@@ -59,10 +59,9 @@ def _held(disk: BlockDevice, dev: Path) -> str:
 
 
 def is_of_this_system(disk: BlockDevice) -> bool:
-    """Whether this system runs from a disk: its root file system or its swap is there."""
-    return any(
-        "/" in mounts_of(part.identity) or swaps_on(part.identity) for part in (disk, *disk.partitions())
-    )
+    """Whether this system runs from a disk: its root file system or its swap is there, or above it."""
+    parts = (disk, *disk.partitions(), *stacked_on(disk))
+    return any("/" in mounts_of(part.identity) or swaps_on(part.identity) for part in parts)
 
 
 def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.flash import in_use, users
+from hil.flash.doubt import uses_of
+from hil.flash.sysfs import BlockDevice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +47,81 @@ def test_is_of_this_system_is_the_disk_with_the_root_file_system(
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").write_text(f"36 35 {number} / {point} {options} - ext4 {source} rw\n")
     monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
-    part = SimpleNamespace(identity="8:2", name="sda2")
-    disk: Any = SimpleNamespace(identity="8:0", name="sda", partitions=lambda: [part])
+    disk = listed(tmp_path / "sys/block/sda", "8:0")
+    listed(disk.folder / "sda2", "8:2")
+    (disk.folder / "sda2/partition").write_text("2")
 
     assert users.is_of_this_system(disk) is is_own
+
+
+def listed(folder: Path, number: str) -> BlockDevice:
+    """A block device as the kernel lists it."""
+    folder.mkdir(parents=True)
+    (folder / "dev").write_text(f"{number}\n")
+    return BlockDevice(folder)
+
+
+def built_on(part: BlockDevice, name: str, number: str, mapped: str = "", uuid: str = "") -> BlockDevice:
+    """Build something on a disk or partition."""
+    device = listed(part.folder.parents[1] / "virtual" / name, number)
+    if mapped:
+        (device.folder / "dm").mkdir()
+        (device.folder / "dm/name").write_text(f"{mapped}\n")
+        (device.folder / "dm/uuid").write_text(f"{uuid}\n")
+    (part.folder / "holders").mkdir(exist_ok=True)
+    (part.folder / "holders" / name).symlink_to(device.folder)
+    return device
+
+
+def test_is_of_this_system_is_the_disk_below_an_encrypted_volume_with_the_root_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = listed(tmp_path / "sys/block/sda", "8:0")
+    crypt = built_on(disk, "dm-0", "253:0", "disk_crypt", "CRYPT-LUKS2-1")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text("36 35 253:1 / / rw - ext4 /dev/mapper/vg-root rw\n")
+    monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
+    assert not users.is_of_this_system(disk)
+
+    built_on(crypt, "dm-1", "253:1", "vg-root", "LVM-2")
+
+    assert users.is_of_this_system(disk)
+
+
+@pytest.mark.parametrize(
+    ("device", "why", "remedy"),
+    [
+        (("dm-0", "253:0", "vg-data", "LVM-2"), "dm-0 (vg-data) is built on sda", "lvchange -an vg-data"),
+        (("dm-0", "253:0", "c", "CRYPT-LUKS2-1"), "dm-0 (c) is built on sda", "cryptsetup close c"),
+        (("dm-0", "253:0", "c", "mpath-1"), "dm-0 (c) is built on sda", "dmsetup remove c"),
+        (("md127", "9:127"), "md127 is built on sda", "mdadm --stop /dev/md127"),
+    ],
+)
+def test_user_of_names_what_is_built_on_a_disk_and_what_takes_it_down(
+    tmp_path: Path, device: tuple[str, ...], why: str, remedy: str
+) -> None:
+    disk = listed(tmp_path / "sys/block/sda", "8:0")
+    built_on(disk, *device)
+
+    found = next(uses_of(disk, tmp_path / "sys"))
+
+    assert found.why == users.user_of(disk, tmp_path / "sys", tmp_path) == why
+    assert found.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_user_of_says_where_a_volume_on_a_disk_is_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text("36 35 253:9 / /srv rw - ext4 /dev/mapper/vg-data rw\n")
+    monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
+    disk = listed(tmp_path / "sys/block/sda", "8:0")
+    below = built_on(disk, "dm-0", "253:0", "crypt", "CRYPT-LUKS2-1") if depth == 2 else disk
+    built_on(below, "dm-9", "253:9", "vg-data", "LVM-2")
+
+    found = next(uses_of(disk, tmp_path / "sys"))
+
+    first = "dm-0 (crypt)" if depth == 2 else "dm-9 (vg-data)"
+    assert found.why == f"{first} is built on sda, and mounted at /srv"
+    assert found.remedy.startswith("umount /srv, then ")
