@@ -1,7 +1,7 @@
 """What holds for all tests: how hard property tests try, and where leases of boards that are not there meet.
 
-Property tests try a little in every run, a lot where HYPOTHESIS_PROFILE=thorough says so. No deadlines: a
-machine that is busy with other workers is no bug.
+Property tests try a little in every run, and the same each time; a lot, and anew each time, where
+HYPOTHESIS_PROFILE=thorough says so. No deadlines: a machine that is busy with other workers is no bug.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 BUSY = [HealthCheck.too_slow]
-settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=BUSY)
+settings.register_profile(
+    "quick", max_examples=25, deadline=None, suppress_health_check=BUSY, derandomize=True, database=None
+)
 settings.register_profile("thorough", max_examples=200, deadline=None, suppress_health_check=BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -121,8 +121,14 @@ class _Line:
 
     def _has_somebody(self) -> bool:
         """Whether the slave is open, or was and left something to send."""
-        events = dict(self._poll.poll(0)).get(self._master, 0)
-        return not events & select.POLLHUP or bool(events & select.POLLIN)
+        return not self._is_hung_up() or bool(self._events() & select.POLLIN)
+
+    def _is_hung_up(self) -> bool:
+        """Whether no program has the slave open."""
+        return bool(self._events() & select.POLLHUP)
+
+    def _events(self) -> int:
+        return dict(self._poll.poll(0)).get(self._master, 0)
 
     def _closed(self) -> None:
         self._stop()
@@ -182,9 +188,14 @@ class _Line:
     def _write_tty(self) -> None:
         if not self._is_open:
             return
-        with contextlib.suppress(OSError):  # full, or just closed: the reader will tell
+        try:
             written = os.write(self._master, self._unread) if self._unread else 0
-            self._unread = self._unread[written:]
+        except OSError:  # full, or just closed
+            if self._is_hung_up():
+                self._closed()  # the reader would not tell while the board takes nothing
+                return
+            written = 0
+        self._unread = self._unread[written:]
         if self._unread:
             self._loop.add_writer(self._master, self._write_tty)
         else:

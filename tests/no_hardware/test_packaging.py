@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 pytest.importorskip("hatchling", reason="builds the wheel; the nox sessions install it")
-pytest.importorskip("virtualenv", reason="makes the second environment; the nox sessions install it")
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,11 @@ def second_repository(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Its environment sees the packages of ours (not our editable `hil`), so that nothing is downloaded."""
     folder = tmp_path_factory.mktemp("second")
     environment = folder / "venv"
-    subprocess.run(
-        [sys.executable, "-m", "virtualenv", "--no-download", environment], check=True, capture_output=True
-    )
+    venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
     (packages,) = environment.glob("lib/python*/site-packages")
-    subprocess.run(
-        [python, "-m", "pip", "install", "--no-deps", "--no-index", wheel], check=True, capture_output=True
-    )
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)  # as pip does with a wheel of Python alone
     packages.joinpath("outer.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     shutil.copy(ROOT / "conftest.py", folder)
     folder.joinpath("pytest.ini").write_text(

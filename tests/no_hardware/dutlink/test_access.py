@@ -182,7 +182,7 @@ def test_end_waits_for_a_request_that_is_on_its_way(board: Board, fake: FakeBoar
 
     def slow(*_: object) -> None:
         began.set()
-        may_end.wait(10)
+        may_end.wait(60)
         ended.append("request")
 
     fake.on_request = slow

@@ -88,7 +88,7 @@ def test_what_did_not_come_is_named_with_what_came_instead(opened: Console, othe
 
 def test_what_was_discarded_cannot_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
-    until(lambda: len(opened.transcript) == 7, 5)
+    until(lambda: len(opened.transcript) == 7, 60)
 
     opened.discard()
 
@@ -98,10 +98,10 @@ def test_what_was_discarded_cannot_be_expected(opened: Console, other_end: FakeT
 
 def test_every_byte_is_in_the_transcript_though_nobody_looked(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"first ")
-    until(lambda: len(opened.transcript) == 6, 5)
+    until(lambda: len(opened.transcript) == 6, 60)
     other_end.say(b"second")
 
-    assert until(lambda: opened.transcript.text == "first second", 5)
+    assert until(lambda: opened.transcript.text == "first second", 60)
     assert opened.transcript.chunks[0].monotonic_s <= opened.transcript.chunks[1].monotonic_s
 
 
@@ -110,13 +110,13 @@ def test_all_bytes_are_sent_however_many(opened: Console, other_end: FakeTty) ->
 
     opened.send(data)
 
-    assert until(lambda: bytes(other_end.dut) == data, 10)
+    assert until(lambda: bytes(other_end.dut) == data, 60)
 
 
 def test_a_line_ends_as_the_enter_key_does(opened: Console, other_end: FakeTty) -> None:
     opened.sendline("root")
 
-    assert until(lambda: bytes(other_end.dut) == b"root\r", 5)
+    assert until(lambda: bytes(other_end.dut) == b"root\r", 60)
 
 
 def test_a_tty_in_its_default_mode_is_made_raw_before_it_is_read(
@@ -181,7 +181,7 @@ def test_unplugging_ends_a_wait_at_once(opened: Console, other_end: FakeTty) -> 
 
 def test_what_came_before_it_was_lost_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Oops")
-    until(lambda: len(opened.transcript) == 4, 5)
+    until(lambda: len(opened.transcript) == 4, 60)
     other_end.unplug()
 
     assert opened.expect("Oops", timeout_s=5)
@@ -317,7 +317,7 @@ def test_a_console_that_went_away_is_told_to_who_asks(opened: Console, other_end
 
 def test_what_is_shown_of_the_dut_in_an_error_is_plain(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"\x1b]0;evil\x07\x1b[2Jlogged \x1b[31min\x1b[0m\xff")
-    until(lambda: len(opened.transcript) > 30, 5)
+    until(lambda: len(opened.transcript) > 30, 60)
 
     with pytest.raises(errors.ExpectError) as caught:
         opened.expect("never", timeout_s=0.1)

@@ -146,7 +146,7 @@ def test_console_mode_is_restored_after_an_answer_that_does_not_come(
     with pytest.raises(errors.ShellError):
         opened.shell("version", timeout_s=0.2)
 
-    assert until(lambda: other_end.console_mode, 5)
+    assert until(lambda: other_end.console_mode, 60)
 
 
 def test_the_console_command_ends_in_console_mode(opened: Console, other_end: FakeTty) -> None:
@@ -177,7 +177,7 @@ def test_the_first_bytes_for_the_dut_reach_it_though_the_board_was_left_in_its_s
 
     opened.send(b"root\r")
 
-    assert until(lambda: bytes(other_end.dut) == b"root\r", 5)
+    assert until(lambda: bytes(other_end.dut) == b"root\r", 60)
 
 
 def test_a_silent_console_of_a_board_in_doubt_names_the_shell(opened: Console, other_end: FakeTty) -> None:

@@ -173,7 +173,7 @@ def test_hostile_bytes_stay_in_the_raw_file(tmp_path: Path) -> None:
 PIECES = st.lists(st.lists(st.binary(min_size=1, max_size=30), max_size=5), min_size=1, max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(PIECES)
 def test_every_byte_is_in_the_files_of_one_test(tmp_path: Path, tests: list[list[bytes]]) -> None:
     with recorded(tmp_path) as (console, recorder):

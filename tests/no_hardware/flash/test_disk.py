@@ -43,7 +43,7 @@ def put(disk: Disk, offset: int, data: bytes) -> None:
 
 
 @given(offset=st.integers(0, 3 * MIB), size=st.integers(1, 3 * ALIGNED_BYTES))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
     bench: StickBench, disk: Disk, offset: int, size: int
 ) -> None:

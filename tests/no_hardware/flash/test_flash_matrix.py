@@ -101,10 +101,10 @@ def played(stations: list[FlashStation], numbers: Iterable[int]) -> Matrix:
 
 
 def test_of_some_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
-    matrix = played(stations, range(40))
+    matrix = played(stations, range(20))
 
-    assert matrix.count("flashed") >= 5
-    assert matrix.count("refused") >= 20
+    assert matrix.count("flashed") >= 2
+    assert matrix.count("refused") >= 10
     assert matrix.digests
 
 

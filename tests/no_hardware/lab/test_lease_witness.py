@@ -43,6 +43,8 @@ with open_board(host, serial) as board:
     for _ in range(20):
         turn(board)
     before = state()
+    print("ready", flush=True)
+    sys.stdin.readline()
     for _ in range(turns):
         turn(board)
     print(json.dumps({"pid": os.getpid(), "before": before, "after": state()}))
@@ -58,11 +60,19 @@ def test_2000_turns_of_8_processes_meet_at_no_board_and_leak_nothing(tmp_path: P
             subprocess.Popen(
                 [sys.executable, "-c", SPEAKER, *words],
                 cwd=Path(hil.__file__).parents[1],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
             for _ in range(PROCESSES)
         ]
+        for speaker in speakers:  # all begin together: else the first may be done before the last has begun
+            assert speaker.stdout is not None
+            assert speaker.stdout.readline() == "ready\n"
+        for speaker in speakers:
+            assert speaker.stdin is not None
+            speaker.stdin.write("\n")
+            speaker.stdin.flush()
         outcomes = [json.loads(speaker.communicate()[0]) for speaker in speakers]
         requests, _ = simulator.control.log(serial)
 

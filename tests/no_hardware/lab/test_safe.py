@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -137,12 +136,11 @@ def test_a_description_that_makes_no_host_is_refused(serial: str) -> None:
 def test_a_simulator_that_is_gone_is_not_waited_for(host: dict[str, Any]) -> None:
     with SimulatorProcess(1) as gone:
         arguments = {"ready": gone.ready}
-    safety = Safety(arguments={"host": {**host, "arguments": arguments}}, absent_s=0.1)
-    began = time.monotonic()
+    safety = Safety(arguments={"host": {**host, "arguments": arguments}}, limit_s=1000, absent_s=0.1)
+
     event = attempt(safety, "5a1c0e01", why="a test", by="test")
 
     assert event.what == "could not be made safe"
-    assert time.monotonic() - began < 10
 
 
 def test_board_without_a_record_is_made_safe_before_it_is_used(

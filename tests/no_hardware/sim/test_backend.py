@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -176,18 +175,17 @@ def test_a_waiting_read_does_not_hold_up_another_thread(board: Any) -> None:
     """One handle for two threads: a bulk read waits while control requests go through."""
     board.detach_kernel_driver(0)
     usb.util.claim_interface(board, 1)
-    reader = threading.Thread(target=lambda: error_of(board.read, CONSOLE_IN, 64, timeout=400))
+    reader = threading.Thread(target=lambda: error_of(board.read, CONSOLE_IN, 64, timeout=1500))
     reader.start()
-    began = time.monotonic()
     try:
         board.ctrl_transfer(*REFRESH)
-        took_s = time.monotonic() - began
+        waits_still = reader.is_alive()
     finally:
         reader.join()
         usb.util.dispose_resources(board)
         board.attach_kernel_driver(0)
 
-    assert took_s < 0.3
+    assert waits_still
 
 
 def test_processes_share_a_board(simulator: SimulatorProcess, board: Any) -> None:

@@ -144,7 +144,7 @@ def test_a_board_that_came_back_is_found_anew(
 
 def test_an_unplugged_board_leaves_the_list(control: ControlClient, serial: str, host: SimulatedHost) -> None:
     control.fault(serial, "unplug")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(listed(host)) > 1 and time.monotonic() < deadline:
         time.sleep(0.005)  # nothing tells when a list will be shorter
 
@@ -207,7 +207,7 @@ def test_a_board_that_is_told_to_detach_comes_back_as_its_boot_loader(
     control: ControlClient, serial: str, board: Any
 ) -> None:
     board.ctrl_transfer(0x21, 0, 100, 2)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not control.state(serial)["boot_loader"] and time.monotonic() < deadline:
         time.sleep(0.005)  # the board counts its own time
 

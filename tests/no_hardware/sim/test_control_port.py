@@ -316,11 +316,12 @@ def test_a_line_that_never_ends_ends_the_connection(wire: socket.socket) -> None
 
 
 def test_nobody_at_the_control_port_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
 
-    with pytest.raises(SimulatorError, match=f"control port {port}"):
-        ControlClient(port)
+        with pytest.raises(SimulatorError, match=f"control port {port}"):
+            ControlClient(port)
 
 
 def test_the_port_of_usbip_is_told_from_the_control_port(simulator: SimulatorProcess) -> None:

@@ -11,7 +11,7 @@ import struct
 import termios
 import time
 import tty
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import pytest
 import usb.core
 import usb.util
 
+from hil.dutlink.waiting import until
 from hil.sim.nodes import DevFolder
 
 if TYPE_CHECKING:
@@ -280,6 +281,24 @@ def test_console_bytes_can_be_spoilt(
         board.ctrl_transfer(*FORCE_ON)
 
         assert PROMPT not in read_until(fd, PROMPT, limit_s=0.5)
+
+
+def test_closing_a_full_tty_while_the_board_takes_nothing_lowers_dtr(
+    host: SimulatedHost, simulator: SimulatorProcess, serial: str
+) -> None:
+    _, since = simulator.control.log(serial)
+    with opened(host, serial) as fd:
+        os.write(fd, CTRL_B * 5)
+        os.set_blocking(fd, False)
+        while select.select([], [fd], [], 0.5)[1]:
+            with suppress(BlockingIOError):
+                os.write(fd, b"help\r" * 20)
+
+    def line_states() -> list[int]:
+        requests, _ = simulator.control.log(serial, since)
+        return [request["wValue"] for request in requests if request["bRequest"] == 0x22]
+
+    assert until(lambda: 0 in line_states(), LIMIT_S)
 
 
 def test_a_reader_that_does_not_read_holds_up_no_other_board(

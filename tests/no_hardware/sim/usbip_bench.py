@@ -102,7 +102,7 @@ def serving(speed: float = 100.0) -> Iterator[ServerBench]:
         asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(60)
         loop.close()
 
 

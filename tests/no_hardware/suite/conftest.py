@@ -49,11 +49,11 @@ class InnerRun:
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """A port of this host where nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def unused_port() -> Iterator[int]:
+    """A port of this host where no process listens: it stays taken, so that none can meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 RunSuite: TypeAlias = Callable[..., InnerRun]

@@ -142,7 +142,7 @@ def test_dies(console):
     console.transcript.append(b"last words\\n")
     from hil.dutlink.waiting import until
     from pathlib import Path
-    assert until(lambda: b"last words" in next(Path("report/console").glob("*dies*.raw")).read_bytes(), 20)
+    assert until(lambda: b"last words" in next(Path("report/console").glob("*dies*.raw")).read_bytes(), 60)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -155,7 +155,7 @@ def test_finds_it_cold(power, storage, pins):
     if first("cold"):
         storage.dut()
         power.force_on()
-        assert until(lambda: power.read().amps > 0.1, 10), "it never drew current"
+        assert until(lambda: power.read().amps > 0.1, 60), "it never drew current"
         assert False, "at the first attempt"
     assert power.read().amps < 0.02
     assert storage.position.name == "OFF"
@@ -199,9 +199,9 @@ def test_hardware_that_is_missing_is_not_hoped_for(run_suite: RunSuite) -> None:
 
 
 def test_each_attempt_has_the_whole_time_limit(run_suite: RunSuite) -> None:
-    source = FIRST + "import time\ndef test_slow(power):\n    time.sleep(1.2)\n    assert not first('x')\n"
+    source = FIRST + "import time\ndef test_slow(power):\n    time.sleep(4)\n    assert not first('x')\n"
 
-    inner = run_suite(source, "--hil-boards=sim:1", "--hil-repeat=1", "--timeout=2")
+    inner = run_suite(source, "--hil-boards=sim:1", "--hil-repeat=1", "--timeout=7")
 
     assert inner.status == Status.FLAKY, inner.text
 

@@ -76,7 +76,7 @@ def test_1(no_board): assert False
 NEXT = """
 {situation}
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_2(dutlink): dutlink.power.read()
 """
 RERUN = """
