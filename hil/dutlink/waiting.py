@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 __all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "hold", "outer_limit", "until"]
 
@@ -57,12 +59,14 @@ class OuterLimit:
 
     Attributes:
         ends_s: By `time.monotonic`; None: nothing ends waits.
+        suspended: Makes a `with` block whose time does not count: another process decides how long it takes.
     """
 
     _MARGIN_S = 5.0
 
     def __init__(self) -> None:
         self.ends_s: float | None = None
+        self.suspended: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def cut(self, timeout_s: float) -> float:
         """Return how long a wait of `timeout_s` seconds may take, so that it ends before the outer limit."""

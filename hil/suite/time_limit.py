@@ -8,8 +8,9 @@ board forever. A limit that strikes outside of set-up, body and tear-down would 
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["LastingTimeLimit", "TimeLimit"]
 
 _SHORTEST_INTERVAL_S: Final = 1.0
+_SHORTEST_REST_S: Final = 0.001
+"""A clock that is started with less would not run at all."""
 
 
 class TimeLimit:
@@ -34,6 +37,7 @@ class TimeLimit:
     def __init__(self) -> None:
         self.runs = False
         self._latest: tuple[pytest.Item, Any] | None = None
+        self._ends_s = 0.0
 
     @property
     def is_for_fixtures(self) -> bool:
@@ -45,17 +49,15 @@ class TimeLimit:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:  # noqa: ANN401 - theirs
-        """Remember the clock, and tell the console's waits about it; pytest-timeout starts it."""
-        self.runs = True
+        """Remember the clock, and tell the driver's waits about it; pytest-timeout starts it."""
         self._latest = item, settings
-        if settings.timeout and not _may_debug(item):
-            outer_limit.ends_s = time.monotonic() + settings.timeout
+        self._started(item, settings.timeout)
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> None:
         """Note that the clock stops; pytest-timeout stops it."""
         self.runs = False
-        outer_limit.ends_s = None
+        outer_limit.ends_s, outer_limit.suspended = None, nullcontext
 
     def forget(self) -> None:
         """Forget the latest test: the present one may have no limit."""
@@ -84,6 +86,38 @@ class TimeLimit:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Stop the clock for a block, then let it go on with the time that was left.
+
+        In another thread than the main one it goes on: it is no limit of that thread.
+        """
+        if not self.runs or self._latest is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        item, settings = self._latest
+        left_s = max(_SHORTEST_REST_S, self._ends_s - time.monotonic())
+        self.stop()
+        try:
+            yield
+        finally:
+            if settings.method == "signal":  # with the whole limit, which its message names
+                self.start()
+                _, interval_s = signal.getitimer(signal.ITIMER_REAL)
+                signal.setitimer(signal.ITIMER_REAL, left_s, interval_s)
+            else:
+                rest = settings._replace(timeout=left_s)
+                item.config.hook.pytest_timeout_set_timer(item=item, settings=rest)
+            self._latest = item, settings
+            self._started(item, left_s)
+
+    def _started(self, item: pytest.Item, left_s: float | None) -> None:
+        self.runs = True
+        self._ends_s = time.monotonic() + (left_s or 0.0)
+        outer_limit.suspended = self.suspended
+        if left_s and not _may_debug(item):
+            outer_limit.ends_s = self._ends_s
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -201,3 +201,45 @@ def test_limit_stays_off_in_tear_downs_where_it_was_asked_to(
 
     assert "Timeout (>" not in inner.text
     assert (pytester.path / "ended").exists(), inner.text
+
+
+OTHER_BOARD_LEARNS = """
+import fcntl, threading
+
+@pytest.fixture
+def waits(dutlink):
+    dutlink.storage.off()  # ends its own turn
+    held = os.open(dutlink.storage._dev, os.O_RDONLY)  # another open file: another process to the kernel
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(12.0, os.close, (held,)).start()
+    dutlink.storage.host()
+    return dutlink
+
+def test_1(waits): pass
+
+def test_2(waits): hang()
+
+@pytest.mark.timeout(60)
+def test_3(dutlink): dutlink.power.read()
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_limit_leaves_out_the_wait_for_the_turn_of_another_board(
+    run_suite: RunSuite, more: tuple[str, ...]
+) -> None:
+    inner = run_suite(HEAD + OTHER_BOARD_LEARNS, "--hil-boards=sim:1", "--timeout=8", *more)
+
+    assert inner.results() == {"test_1": "passed", "test_2": "failed", "test_3": "passed"}, inner.text
+    assert "Timeout (>8.0s)" in inner.outcomes["test_2"].message
+    assert "another board looks for its stick" in inner.text, "told with the failure"
+
+
+def test_limit_by_thread_goes_on_after_the_wait_for_the_turn_of_another_board(run_suite: RunSuite) -> None:
+    source = HEAD + OTHER_BOARD_LEARNS
+
+    inner = run_suite(source, "--hil-boards=sim:1", "--timeout=8", "--timeout-method=thread", "-v")
+
+    assert "test_1 PASSED" in inner.text
+    assert "Stack of MainThread" in inner.text
+    assert "test_3 PASSED" not in inner.text
