@@ -127,11 +127,8 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     lab = lab_here()
     serial = serial_meant(host, lab, asked.serial)
     lease = nullcontext() if is_borrowed(serial) else _held(host, serial, asked.wait_s, what)
-    with lease, _open(host, lab, serial) as board:
-        try:
-            yield board
-        finally:
-            _note_position(board)
+    with lease, _open(host, lab, serial) as board, _position_on_record(board):
+        yield board
 
 
 def _open(host: Host, lab: Lab, serial: str) -> Board:
@@ -141,13 +138,31 @@ def _open(host: Host, lab: Lab, serial: str) -> Board:
         raise told_by_place(error, lab, serial) from error
 
 
-def _note_position(board: Board) -> None:
-    """Put on record who has the stick now, for `hil boards`: the board cannot be asked."""
-    position = board.position
-    if position is not None:
-        folder = lock_folder()
-        record = read_record(folder, board.serial).with_position(str(position))
-        write_record(folder, board.serial, record)
+@contextmanager
+def _position_on_record(board: Board) -> Iterator[None]:
+    """Keep on record who has the stick, for `hil boards`: the board cannot be asked.
+
+    From the first turn on it is not known, whatever ends this process.
+    """
+    turned = False
+
+    def before_turn() -> None:
+        nonlocal turned
+        if not turned:
+            _write_position(board.serial, "")
+        turned = True
+
+    board.call_before_turn(before_turn)
+    try:
+        yield
+    finally:
+        if board.position is not None:
+            _write_position(board.serial, str(board.position))
+
+
+def _write_position(serial: str, position: str) -> None:
+    folder = lock_folder()
+    write_record(folder, serial, read_record(folder, serial).with_position(position))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from hil.dutlink.access import Access
@@ -76,6 +77,7 @@ class Board(Noun):
         self.pins = Pins(link, note=self._note)
         self.settings = BoardSettings(link)
         self._boot_begin = 0
+        self._before_turn: Callable[[], None] = lambda: None
         self._link = link
         self._wiring = wiring
 
@@ -90,7 +92,8 @@ class Board(Noun):
 
         host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
         stick, slowest_s = self._wiring.stick, host.slowest_stick_s
-        return Storage(self._link, host.dev, stick, host.sys, host.far_stick, memory, slowest_s)
+        far, before_turn = host.far_stick, lambda: self._before_turn()  # noqa: PLW0108 - it may be set later
+        return Storage(self._link, host.dev, stick, host.sys, far, memory, slowest_s, before_turn)
 
     @cached_property
     def console(self) -> Console:
@@ -113,6 +116,10 @@ class Board(Noun):
     def position(self) -> Position | None:
         """Where this object last turned the stick; None if it did not."""
         return self.storage.position if "storage" in self.__dict__ else None
+
+    def call_before_turn(self, function: Callable[[], None]) -> None:
+        """Have `function` called before each turn of the mux, which may not come back from it."""
+        self._before_turn = function
 
     @property
     def label(self) -> str:

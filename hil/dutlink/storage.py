@@ -62,6 +62,7 @@ class Storage(Noun):
         far: Flashes and reads a stick that is on another machine.
         memory: Keeps the socket where the stick comes; None: this object alone does.
         slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
+        before_turn: Called before each turn of the mux: while it is turned the position is not known.
 
     Attributes:
         progress: Is told how far `flash` and `read` are if they are given no other; silent at first.
@@ -80,8 +81,10 @@ class Storage(Noun):
         far: FarStick | None = None,
         memory: StickMemory | None = None,
         slowest_s: float = SLOWEST_S,
+        before_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._slowest_s = slowest_s
+        self._before_turn = before_turn
         self.progress = Silent()
         self.taken_from = ""
         self._link = link
@@ -463,6 +466,7 @@ class Storage(Noun):
                 self.taken_from = ""
                 if self._far is None:
                     self.taken_from = taken_from(self._link.serial, leave, self._use)
+            self._before_turn()
             self._turns += 1
             self._position = None
             if position is not Position.OFF:  # a board that gives no answer may have turned it all the same

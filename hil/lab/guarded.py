@@ -370,6 +370,8 @@ def _made_safe(
     folder: Path, serial: str, safety: Safety, by: str, ended_guards: tuple[int, ...] = ()
 ) -> SafetyEvent:
     found = read_record(folder, serial)
+    with suppress(SpoiltFileError):
+        write_record(folder, serial, found.with_position(""))  # this process may be killed
     event = attempt(safety, serial, why=_why(found, ended_guards), by=by)
     with suppress(SpoiltFileError):
         write_record(folder, serial, found.with_event(event))

@@ -186,7 +186,7 @@ def the_status_is_right(run: Outcome) -> Iterator[str]:
     lives = _lives(run)
     words = {word for life in lives for word in life.outcomes}
     failed = [life for life in lives if not {"failed", "error", "teardown error"}.isdisjoint(life.outcomes)]
-    unsafe = any(word in run.results.text for word in ("NOT MADE SAFE", "FAULTY"))
+    unsafe = any(word in run.results.text for word in ("NOT MADE SAFE", "MADE SAFE LATE", "FAULTY"))
     own = any("hil_verdict" not in life.facts for life in failed)
     if own and run.status != 1:
         yield f"tests failed, and the status is {run.status}"
@@ -269,13 +269,36 @@ def the_innocent_have_their_outcome(run: Outcome) -> Iterator[str]:
     for life in _lives(run):
         expected = expected_outcome(life.plan, run.suite)
         met = any(spell.overlaps(life.since_s - FORGOTTEN_S, life.until_s) for spell in run.record.spells)
-        if life.outcome == "error" and life.nodeid in raised:
+        if life.outcome == "error" and (life.nodeid in raised or _has_failed_fixture(run, life)):
             continue  # a fixture of the test before, ended in its set-up: it needs another parameter
         if expected and not met and life.outcome not in expected:
             text = life.reports[-1].facts["text"] if life.reports else ""
             failing = [report.facts["text"] for report in life.reports if report.facts["text"]]
             wanted = " or ".join(expected)
             yield f"{life.name} met no fault and is {life.outcomes}, not {wanted}: {failing or text}"
+
+
+def _has_failed_fixture(run: Outcome, life: Life) -> bool:
+    """Return True if a fixture of a test met a fault in an earlier test: pytest keeps its error."""
+    below: dict[str, set[str]] = {}
+    for fixture in run.suite.fixtures:
+        below.setdefault(fixture.name, set()).add(fixture.rests_on)
+    names, left = set(), set(life.plan.uses)
+    while left - names:
+        names |= left
+        left = {one for name in names for one in below.get(name, ())}
+    made = {told.facts["number"] for told in run.record.all("made")}
+    return any(
+        told.pid == life.pid
+        and told.time_s < life.until_s
+        and told.facts["name"] in names
+        and told.facts["number"] not in made
+        and any(
+            spell.overlaps(told.time_s - FORGOTTEN_S, told.time_s + FORGOTTEN_S)
+            for spell in run.record.spells
+        )
+        for told in run.record.all("setup")
+    )
 
 
 def _lives(run: Outcome) -> list[Life]:

@@ -10,6 +10,7 @@ import os
 import pty
 import random
 import signal
+import subprocess
 import sys
 import termios
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.cli.progress import ProgressBar
+from hil.dutlink.waiting import until
 from hil.flash.progress_lines import ProgressLines
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
@@ -338,3 +340,29 @@ def test_an_interrupted_read_leaves_no_file(
     assert (status, truth()["mux"]) == (130, "off")
     assert [path.name for path in Path().iterdir() if path.is_file()] == ["lab.toml"]
     assert "interrupted: part.img was not written" in capsys.readouterr().err
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("verb", ["flash", "read", "storage host"])
+def test_killed_command_leaves_no_position_on_record_that_the_mux_does_not_have(
+    simulator: SimulatorProcess, image: Path, truth: Any, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    run(["storage", "off"])
+    simulator.control.fault(
+        simulator.serials()[0], "stick_missing"
+    )  # the command waits for it, as long as it is not killed
+    words = {"flash": [str(image)], "read": [str(image.with_name("bytes"))]}.get(verb, [])
+    arguments = [sys.executable, "-m", "hil.cli.main", *verb.split(), *words]
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    try:
+        assert until(lambda: truth()["mux"] == "host", 60)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait(60)
+    capsys.readouterr()
+
+    run(["--json", "boards"])
+
+    (row,) = told(capsys)
+    assert row["position"] == "unknown"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,14 +108,19 @@ def test_a_board_in_use_is_left_alone(
     assert "--wait SECONDS" in error["remedy"]
 
 
-def test_a_board_in_use_is_waited_for(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_board_in_use_is_waited_for(serial: str) -> None:
     lease = hold(serial)
-    soon = threading.Timer(0.3, lease.release)
-    soon.start()
+    arguments = [sys.executable, "-m", "hil.cli.main", "safe", serial]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        lease.release()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
 
-    status = run(["safe", serial])
-
-    assert (status, "waiting" in capsys.readouterr().err) == (0, True)
+    assert (process.returncode, "waiting" in told) == (0, True)
 
 
 def test_a_board_that_nobody_knows_leaves_no_record(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
