@@ -31,8 +31,19 @@ _KEYBOARD = 0
 _REACTION_S = 0.5
 """How long a board may take to say that it left console mode."""
 
+_OLD_S = 0.3
+"""How long bytes that waited for a reader take to come once the console is open, in seconds."""
+
 _STALLED_S = 0.3
 """How long an output that stalls is given for the last words, in seconds."""
+
+KEYS = (
+    "Ctrl-]  leaves the console; the DUT goes on",
+    "Ctrl-^  lists these keys; Ctrl-^ Ctrl-^ and Ctrl-^ Ctrl-] send Ctrl-^ and Ctrl-] to the DUT",
+    "Ctrl-B five times  enters the board's own shell; its command `console` goes back to the DUT",
+    "every other key goes to the DUT, Ctrl-C as well",
+)
+"""What the help key tells."""
 
 _KILLED = 128
 """What shells add to the number of the signal that ended a program."""
@@ -52,7 +63,7 @@ _KILLED = 128
 def console(
     ctx: click.Context, *, asked: Asked, transcript: Path | None, read_only: bool, power_on: bool
 ) -> Answer:
-    """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves.
+    """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
 
     A terminal gets the DUT's bytes as they are; a pipe or a file gets plain text, without control sequences.
 
@@ -90,20 +101,37 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
 
     board.console.open()
     _warn_of_others(board.console.tty.path)
-    leave = "Ctrl-] leaves" if keys is not None else "nothing is sent; Ctrl-C ends"
+    leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "nothing is sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
+    _note_old_bytes(board)
     if power_on:
         if board.power.draws():
             _say("the DUT was on already, and goes on; hil power cycle boots it again")
         board.power.on(wait=False)
     with ExitStack() as session:
-        talk = Talk(board.console, screens, output, keys)
+        talk = Talk(board.console, screens, output, keys, show_help=_say_keys)
         session.callback(_restore_mode, board, talk)
         if keys is not None:
             session.enter_context(raw(keys))
         session.enter_context(_closing(screens, output))
         talk.run()
     _say(f"left the console of board {board.serial}")
+
+
+def _note_old_bytes(board: Board) -> None:
+    """Mark what the DUT said before this console was opened: it may be hours old."""
+    from hil.dutlink.transcript import MarkKind  # noqa: PLC0415 - as above
+    from hil.dutlink.waiting import hold  # noqa: PLC0415 - as above
+
+    hold(_OLD_S)
+    board.console.catch_up()
+    if board.console.transcript.position:
+        board.console.transcript.mark("what is above was said before the console was opened", MarkKind.OPENED)
+
+
+def _say_keys() -> None:
+    """List the keys that do not go to the DUT."""
+    _say("\r\nhil: ".join(KEYS), before="\r\n")
 
 
 def _warn_of_others(tty: Path) -> None:
@@ -181,12 +209,12 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(line: str) -> None:
-    """Tell the user, unless standard error stalls as well."""
+def _say(line: str, *, before: str = "") -> None:
+    """Tell the user, unless standard error stalls as well; `before` ends a line that the DUT began."""
     from hil.cli.console_output import Output  # noqa: PLC0415 - as above
 
     told = Output(sys.stderr.fileno())
-    told.write(f"hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
+    told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
     with suppress(OSError):
         told.flush(_STALLED_S)
     told.close()

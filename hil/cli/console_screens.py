@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.ci_commands import CiCommandFilter
 from hil.dutlink.plain_text import PlainText, plain_text
-from hil.dutlink.transcript import Chunk
+from hil.dutlink.shell import said_by_dut
+from hil.dutlink.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timed_text import TimedText
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from hil.cli.console_output import Output
     from hil.dutlink.transcript import Event
 
-__all__ = ["BytesFile", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
+__all__ = ["BytesFile", "DutBytes", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
 
 _STALLED_S: Final = 0.3
 """How long a terminal that stalls may take for the DUT's last bytes, in seconds."""
@@ -37,21 +38,50 @@ class Screen(Protocol):
         ...
 
 
+class DutBytes:
+    """Take the DUT's bytes from events; the talk of hil with the board's shell is left out."""
+
+    def __init__(self) -> None:
+        self._held: bytes | None = None
+
+    def of(self, event: Event) -> bytes:
+        """Return the DUT's bytes in an event; those of a talk that goes on come with its end."""
+        if isinstance(event, Mark):
+            if event.kind is MarkKind.BLIND:
+                self._held = self._held or b""
+            return self.rest() if event.kind is MarkKind.HEARD else b""
+        if self._held is None:
+            return event.data
+        self._held += event.data
+        return b""
+
+    def rest(self) -> bytes:
+        """Return what is held back, when nothing more will come."""
+        held, self._held = self._held, None
+        return said_by_dut(held or b"")
+
+
 class Terminal:
     """A terminal gets the DUT's bytes as they are: it is what a console is for."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._modes = TerminalModes()
+        self._dut = DutBytes()
 
     def show(self, event: Event) -> None:
-        """Write the bytes."""
-        if isinstance(event, Chunk):
-            self._modes.feed(event.data)
-            self._output.write(event.data)
+        """Write the bytes; tell which of them are old."""
+        self._write(self._dut.of(event))
+        if isinstance(event, Mark) and event.kind is MarkKind.OPENED:
+            self._write(f"\r\nhil: {event.text}\r\n".encode())
+
+    def _write(self, data: bytes) -> None:
+        self._modes.feed(data)
+        self._output.write(data)
 
     def close(self) -> None:
         """Leave the terminal as one that the DUT has not touched, before what it has not taken yet."""
+        self._write(self._dut.rest())
         if not self._output.flush(_STALLED_S):
             self._output.drop()
         self._output.write(self._modes.undo())
@@ -64,15 +94,16 @@ class PlainLines:
         self._output = output
         self._text = PlainText()
         self._commands = CiCommandFilter()
+        self._dut = DutBytes()
 
     def show(self, event: Event) -> None:
         """Write what is certain to be text."""
-        if isinstance(event, Chunk):
-            self._output.write(self._commands.feed(self._text.feed(event.data)))
+        self._output.write(self._commands.feed(self._text.feed(self._dut.of(event))))
 
     def close(self) -> None:
         """Write the rest."""
-        self._output.write(self._commands.feed(self._text.finish()) + self._commands.finish())
+        rest = self._text.feed(self._dut.rest()) + self._text.finish()
+        self._output.write(self._commands.feed(rest) + self._commands.finish())
 
 
 class JsonLines:

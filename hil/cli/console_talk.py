@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from hil.dutlink.console import Console
     from hil.dutlink.transcript import Event
 
-__all__ = ["LEAVE", "Talk"]
+__all__ = ["HELP", "LEAVE", "Talk"]
 
 LEAVE: Final = b"\x1d"
 """Ctrl-], as telnet and many consoles have it."""
+
+HELP: Final = b"\x1e"
+"""Ctrl-^, which few programs take."""
 
 _READ_BYTES: Final = 4096
 _HELD_BYTES: Final = 16 * 1024 * 1024
@@ -41,12 +44,21 @@ class Talk:
         screens: Who shows what comes.
         output: Where they write, if its reader can stall; up to 16 MiB wait for it.
         keys: Where keys come from; None: nothing is sent.
+        show_help: Tells the user the keys.
 
     Attributes:
         has_typed_escape: Whether the five Ctrl-B were typed by which a board leaves console mode.
     """
 
-    def __init__(self, console: Console, screens: Sequence[Screen], output: Output, keys: int | None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        screens: Sequence[Screen],
+        output: Output,
+        keys: int | None,
+        *,
+        show_help: Callable[[], None] = lambda: None,
+    ) -> None:
         self._console = console
         self._screens = screens
         self._output = output
@@ -55,6 +67,8 @@ class Talk:
         self._typed: SimpleQueue[bytes] = SimpleQueue()
         self._trouble: HilError | None = None
         self._newest_keys = b""
+        self._show_help = show_help
+        self._after_help = False
         self.has_typed_escape = False
 
     def run(self) -> None:
@@ -104,12 +118,26 @@ class Talk:
             typed = os.read(self._keys or 0, _READ_BYTES)
         except OSError:  # the terminal is gone
             return False
-        before, leave, _ = typed.partition(LEAVE)
-        if before:
-            self._typed.put(before)
-            self._newest_keys = (self._newest_keys + before)[-_READ_BYTES:]
+        meant, leaves = self._meant(typed)
+        if meant:
+            self._typed.put(meant)
+            self._newest_keys = (self._newest_keys + meant)[-_READ_BYTES:]
             self.has_typed_escape = self.has_typed_escape or ESCAPE in self._newest_keys
-        return bool(typed) and not leave
+        return bool(typed) and not leaves
+
+    def _meant(self, typed: bytes) -> tuple[bytes, bool]:
+        """Return which of the keys are for the DUT, and whether one of them leaves; help is shown at once."""
+        meant = bytearray()
+        for number in typed:
+            key, literal = bytes([number]), self._after_help
+            self._after_help = key == HELP and not literal
+            if self._after_help:
+                self._show_help()
+            elif key == LEAVE and not literal:
+                return bytes(meant), True
+            else:
+                meant += key
+        return bytes(meant), False
 
     @contextmanager
     def _woken(self) -> Iterator[int]:

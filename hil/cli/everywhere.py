@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from hil.cli.examples import EXAMPLES, SHORT, STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from click.shell_completion import CompletionItem
 
 __all__ = ["commands_below", "complete_board", "equip", "wants_json"]
 
@@ -64,7 +65,9 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
     bash puts an offered word into the command line unquoted, where `$(...)` would run. Other users can write
     the files that names come from, so only names that a shell reads as plain words are offered.
     """
-    from hil.errors import HilError  # noqa: PLC0415 - the shell waits for this
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for this
+
+    from hil.errors import HilError  # noqa: PLC0415 - as above
     from hil.lab.board_record import boards_of_late  # noqa: PLC0415 - as above
     from hil.lab.lab_file import find_lab  # noqa: PLC0415 - as above
     from hil.lab.shared_folder import lock_folder  # noqa: PLC0415 - as above

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
 import click
@@ -61,9 +60,11 @@ class Nouns(click.Group):
             return super().resolve_command(ctx, [*args[1:], "--help"])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
+        from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+
         meant = _SYNONYMS.get(ctx.command_path, {}).get(name.lower())
         names = self.list_commands(ctx)
-        near = [meant] if meant else difflib.get_close_matches(name.lower(), names, n=1)
+        near = [meant] if meant else get_close_matches(name.lower(), names, n=1)
         raise UsageError(
             f"{ctx.command_path} has no command {name!r}",
             why=f"it has {', '.join(names)}",

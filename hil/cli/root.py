@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from hil.cli.everywhere import equip
 from hil.cli.examples import SHORT
 from hil.cli.nouns import Nouns
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["COMMANDS", "Root"]
 
@@ -27,6 +29,8 @@ class Root(Nouns):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer commands, none of which is imported for it, and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for this alone
+
         names = [name for name in COMMANDS if name.startswith(incomplete)]
         items = [CompletionItem(name, help=SHORT[f"hil {name}"]) for name in names]
         return items + click.Command.shell_complete(self, ctx, incomplete)

@@ -26,12 +26,9 @@ from hil.lab.borrowed import is_borrowed
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold, holder_of
 from hil.lab.meant import serial_meant, told_by_place
-from hil.lab.safety import LEAVE, Safety
 from hil.lab.shared_folder import lock_folder
-from hil.lab.stopped_guards import stopped_guard_of
-from hil.lab.trusted_path import who_else_decides
 from hil.suite.hosts import Hosts
-from hil.suite.options import Where, parse_boards
+from hil.suite.where import Where, parse_boards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +39,7 @@ if TYPE_CHECKING:
     from hil.lab.guarded import GuardedLease
     from hil.lab.lab import Lab
     from hil.lab.lease import Lease, Waiting
-    from hil.suite.options import BoardsOption
+    from hil.suite.where import BoardsOption
 
 __all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
 
@@ -101,8 +98,11 @@ def lab_here() -> Lab:
         UntrustedFileError: This is root, and other users decide what the file says.
     """
     lab = find_lab(None, Path.cwd())
-    if lab.file and (why := who_else_decides(lab.file)):
-        _tell_once(f"other users decide what {lab.file} says: {why}")
+    if lab.file:
+        from hil.lab.trusted_path import who_else_decides  # noqa: PLC0415 - for who has a lab file
+
+        if why := who_else_decides(lab.file):
+            _tell_once(f"other users decide what {lab.file} says: {why}")
     return lab
 
 
@@ -187,6 +187,7 @@ def guarded(
     """
     from hil.lab.guarded import under_guard  # noqa: PLC0415 - most commands need no guard
     from hil.lab.safe import bring_to_safety  # noqa: PLC0415 - the same
+    from hil.lab.safety import LEAVE, Safety  # noqa: PLC0415 - the same
 
     hosts = hosts_of(asked.boards)
     host, lab = hosts.chosen(), lab_here()
@@ -229,6 +230,8 @@ def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     try:
         return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
+        from hil.lab.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
+
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:
             remedy = guard.remedy

@@ -6,9 +6,9 @@ power trace of a test's evidence, is left out.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
-from concurrent.futures import thread as pools
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ class AskedSince:
 
     def __init__(self, serial: str) -> None:
         self.serial = serial
+        pools = sys.modules.get("concurrent.futures.thread")  # imported by whatever has an executor
         own = {threading.current_thread(), *getattr(pools, "_threads_queues", ())}
         with _turn:
             self._before = _asked[serial]

@@ -16,9 +16,7 @@ from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power import Power
 from hil.dutlink.requests import ConfigKey
-from hil.dutlink.settings import BoardSettings
 from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
-from hil.dutlink.tty import Tty, find_tty, uart_of
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
 
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.dutlink.last_requests import LastRequests
     from hil.dutlink.link import Link
+    from hil.dutlink.settings import BoardSettings
     from hil.dutlink.storage import Position, Storage
+    from hil.dutlink.tty import Tty
 
 __all__ = ["Board", "open_board"]
 
@@ -67,7 +67,6 @@ class Board(Noun):
     host: Host
     power: Power
     pins: Pins
-    settings: BoardSettings
 
     def __init__(self, link: Link, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
         self.serial = link.serial
@@ -75,7 +74,6 @@ class Board(Noun):
         self.host = host
         self.power = Power(link, note=self._note)
         self.pins = Pins(link, note=self._note)
-        self.settings = BoardSettings(link)
         self._boot_begin = 0
         self._before_turn: Callable[[], None] = lambda: None
         self._link = link
@@ -96,9 +94,17 @@ class Board(Noun):
         return Storage(self._link, host.dev, stick, host.sys, far, memory, slowest_s, before_turn)
 
     @cached_property
+    def settings(self) -> BoardSettings:
+        """What the board keeps in flash."""
+        from hil.dutlink.settings import BoardSettings  # noqa: PLC0415 - the same
+
+        return BoardSettings(self._link)
+
+    @cached_property
     def console(self) -> Console:
         """The DUT's console and the board's shell."""
         from hil.dutlink.console import Console  # noqa: PLC0415 - the same
+        from hil.dutlink.tty import uart_of  # noqa: PLC0415 - the same
 
         console = Console(
             self.serial,
@@ -259,6 +265,8 @@ class Board(Noun):
 
     def _find_tty(self) -> Tty:
         """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""
+        from hil.dutlink.tty import find_tty  # noqa: PLC0415 - as above
+
         usb_console = "" if self._wiring.console else self.settings.read().usb_console
         return find_tty(self.host.dev, self.serial, usb_console, self._wiring)
 

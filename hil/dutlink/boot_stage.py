@@ -37,7 +37,7 @@ _LOOKED_AT_OF_SHELL_BYTES: Final = 1024 * 1024
 """The same after a shell has answered: a boot that began since then must not be overlooked."""
 
 _START: Final = re.compile(
-    r"power (?:on|force-on|rescue)(?:;|$)|reset low$|blind: the board's shell runs '(?:power|pin|reset)\b"
+    r"power (?:on|force-on|rescue)(?:;|$)|reset low$|the board's shell runs '(?:power|pin|reset)\b"
 )
 _OPEN: Final = re.compile(r"console .* is open$")
 """Notes in the transcript, in the words of `Power`, `Pins` and `Console`."""

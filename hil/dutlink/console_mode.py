@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.console_port import ConsolePort
 from hil.dutlink.shell import ask_shell, restore_console_mode
-from hil.dutlink.transcript import Transcript
+from hil.dutlink.transcript import MarkKind, Transcript
 from hil.errors import ConsoleError
 
 if TYPE_CHECKING:
@@ -51,8 +51,11 @@ class ConsoleMode:
             ShellError: It does not react.
         """
         if port.tty.is_board:
-            self._transcript.mark("blind: the board is brought back to console mode")
-            restore_console_mode(port)
+            self._transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
+            try:
+                restore_console_mode(port)
+            finally:
+                self._transcript.mark("the board was asked for console mode", MarkKind.HEARD)
         self.doubtful = False
 
     def settle(self, port: ConsolePort) -> None:
@@ -72,8 +75,10 @@ class ConsoleMode:
             with closing(ConsolePort(self._uart, self._serial, Transcript())) as uart:
                 return ask_shell(uart, command, limit_s)
         self.doubtful = True  # until it has answered
-        self._transcript.mark(f"blind: the board's shell runs {command!r}")
-        answer = ask_shell(port, command, limit_s)
-        self._transcript.mark("the board is back in console mode")
+        self._transcript.mark(f"the board's shell runs {command!r}", MarkKind.BLIND)
+        try:
+            answer = ask_shell(port, command, limit_s)
+        finally:
+            self._transcript.mark("the board was asked for console mode", MarkKind.HEARD)
         self.doubtful = False
         return answer

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.dutlink.host import SLOWEST_STICK_S as SLOWEST_S
+
 if TYPE_CHECKING:
     from hil.dutlink.sockets import UsbDisk
 
@@ -26,9 +28,6 @@ _UNEVEN_S, _UNEVEN_ROUNDS = 1.5, 3
 """A busy host sees a stick sooner or later each time: such a disk must follow more often."""
 
 _UNUSUAL_ROUNDS = 2
-SLOWEST_S = 8.0
-"""Seconds after *host* within which a stick comes: a mux of 3.5 s and a disk of 3.7 s come sooner."""
-
 _CONNECTS_AFTER_S = 0.2
 """A disk that gets its power with *host* starts first; one that connects sooner was plugged in before."""
 

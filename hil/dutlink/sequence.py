@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.stored import SIZE_BYTES
 from hil.errors import SequenceError
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ TICK_S = 0.1
 
 LONGEST_WAIT_TICKS = 1301
 """3,300,000 cycles a tick in 32 bits: one more tick and the wait becomes a short one."""
-
-SIZE_BYTES = 32
-"""The setting's field; the board cuts what is longer (firmware: config.rs)."""
 
 _PINS = {"a": Pin.A, "b": Pin.B, "c": Pin.C, "d": Pin.D, "r": Pin.RESET}
 _LEVELS = {"h": Level.HIGH, "l": Level.LOW, "z": Level.FLOATING}

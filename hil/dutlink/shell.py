@@ -26,6 +26,7 @@ __all__ = [
     "check_command",
     "left_in_shell",
     "restore_console_mode",
+    "said_by_dut",
 ]
 
 ESCAPE = b"\x02" * 5
@@ -76,6 +77,15 @@ class ShellAnswer(str):
 def left_in_shell(said: bytes) -> bool:
     """Whether a console that said this was left at the board's prompt, by its own words."""
     return said.rfind(b"\r\nExiting console mode\r\n") > said.rfind(_ENTERED)
+
+
+def said_by_dut(said: bytes) -> bytes:
+    """Return what the DUT said among bytes that came while the board was brought back to console mode."""
+    before, left, shell = said.partition(_LEFT)
+    _words, entered, after = (shell if left else said).rpartition(_ENTERED)
+    if not entered:
+        return said
+    return before + after if left else after
 
 
 def check_command(command: str) -> None:

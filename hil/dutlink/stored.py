@@ -6,9 +6,10 @@ end takes the padding for its level, and numbers wrap at 32 bits.
 
 from __future__ import annotations
 
-from hil.dutlink.sequence import SIZE_BYTES
+__all__ = ["CLOCK_MARGIN", "SIZE_BYTES", "stored_duration_s"]
 
-__all__ = ["CLOCK_MARGIN", "stored_duration_s"]
+SIZE_BYTES = 32
+"""The setting's field; the board cuts what is longer (firmware: config.rs)."""
 
 CLOCK_MARGIN = 1.25
 """Real time by nominal time at most: the wait is a counted loop whose count was found by experiment."""

@@ -55,6 +55,11 @@ class MarkKind(enum.Enum):
     TEST_BEGINS = "test begins"
     TEST_AGAIN = "test begins again"
     TEST_ENDS = "test ends"
+    BLIND = "blind"
+    """The bytes up to the next note are of the board's shell, not of the DUT."""
+    HEARD = "the DUT is heard again"
+    OPENED = "opened"
+    """The bytes before this note waited in the board or on this host while no program read the console."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from hil.errors import HistoryError, UsageError
 from hil.lab.trusted_path import refuse_folder_of_others
 from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
-from hil.suite.options import Where, is_declared, is_no_run
+from hil.suite.options import is_declared, is_no_run
 from hil.suite.phases import attempt_to_collect, message_of, outcome_of
 from hil.suite.run_identity import identity_of
 from hil.suite.session import is_configured, run_of
+from hil.suite.where import Where
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -20,7 +20,7 @@ from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold
 from hil.lab.safety import Safety
 from hil.suite.hosts import Hosts
-from hil.suite.options import Where, parse_boards
+from hil.suite.where import Where, parse_boards
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host

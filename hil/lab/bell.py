@@ -7,7 +7,6 @@ whoever is woken by it looks again a moment later; `Pauses` says when.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import struct
@@ -58,6 +57,8 @@ class Bell:
     """
 
     def __init__(self, descriptors: Iterable[int]) -> None:
+        import ctypes  # noqa: PLC0415 - for who waits: most boards are free
+
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor: int = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         self._watches: dict[int, int] = {}

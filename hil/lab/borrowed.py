@@ -7,7 +7,6 @@ the environment of a process (its owner, and root) can use its lease, and could 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -33,14 +32,17 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
         UsageError: The lock folder cannot be used.
     """
     word = environ.get(LEASED, "")
+    if not word:
+        return False
     path = lock_path(lock_folder(), serial)
-    if not word or not path.exists():
+    if not path.exists():
         return False
     lock = LockFile(path)
     try:
-        from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
+        from hashlib import sha256  # noqa: PLC0415 - only beneath `hil lease`
+        from hmac import compare_digest  # noqa: PLC0415 - the same
 
-        if not compare_digest(_lent(lock.read()), hashlib.sha256(os.fsencode(word)).hexdigest()):
+        if not compare_digest(_lent(lock.read()), sha256(os.fsencode(word)).hexdigest()):
             return False
         if lock.try_lock_again():  # its holder and its guard were killed: the word is stale
             lock.give_back()

@@ -9,6 +9,7 @@ that: a lock file, a record or a whole folder that was removed proves nothing.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["GuardTask", "load", "work"]
+
+_DRIVER = (
+    "hil.lab.safe",
+    "hil.dutlink.console",
+    "hil.dutlink.settings",
+    "hil.dutlink.storage",
+    "hil.dutlink.tty",
+    "hil.lab.stick_sockets",
+)
+"""What makes a board safe; most of it a board imports only when it is first used."""
 
 HANG_S = 30.0
 """Seconds after the limit of its attempts until a guard gives up an action that hangs."""
@@ -93,8 +104,9 @@ def load() -> None:
     Raises:
         ImportError: One of them is not installed any more.
     """
-    import hil.lab.safe  # noqa: PLC0415, F401 - the driver is for guards that have time, or work to do
-    from hil.dutlink.link import import_pyusb  # noqa: PLC0415 - as above
+    for module in _DRIVER:
+        importlib.import_module(module)
+    from hil.dutlink.link import import_pyusb  # noqa: PLC0415 - the driver is for guards that have time, or work
 
     import_pyusb()
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.sequence import unlike
 from hil.dutlink.wiring import Login, Wiring
-from hil.lab.safety import FORCE_OFF, LEAVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,15 +79,21 @@ class Lab:
 
     def unlike(self, serial: str, stored: Settings) -> dict[str, str]:
         """Return the place's power sequences that the board does not store; `hil settings apply` does."""
+        from hil.dutlink.sequence import unlike  # noqa: PLC0415 - a board's meter is read without
+
         return unlike(self.sequences_of(serial), stored)
 
     def policy_of(self, serial: str) -> str:
         """Return what the place calls safe; see `hil.lab.safety.Safety.policy`."""
+        from hil.lab.safety import FORCE_OFF  # noqa: PLC0415 - as above
+
         place = self._place_of(serial)
         return place.safe if place is not None else FORCE_OFF
 
     def leaves_alone(self, serial: str) -> bool:
         """Whether the board's DUT is to be left as it is, whatever happens."""
+        from hil.lab.safety import LEAVE  # noqa: PLC0415 - as above
+
         return self.policy_of(serial) == LEAVE
 
     def safety_of(self, serial: str, safety: Safety) -> Safety:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.lab import Lab
-from hil.lab.toml_depth import DEEPEST, first_too_deep
-from hil.lab.trusted_path import obeys_nobody_else
 from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -60,6 +57,8 @@ def read_lab(file: Path) -> Lab:
             was probably meant.
         UntrustedFileError: This is root, and other users decide what the file says.
     """
+    from hil.lab.trusted_path import obeys_nobody_else  # noqa: PLC0415 - only for runs that have a lab file
+
     obeys_nobody_else(file, "the lab file", INSTEAD)
     return parse_lab(file, _text(file))
 
@@ -71,6 +70,10 @@ def parse_lab(file: Path, text: str) -> Lab:
         file: What to call it in errors.
         text: All of it.
     """
+    import tomllib  # noqa: PLC0415 - only for runs that have a lab file
+
+    from hil.lab.toml_depth import DEEPEST, first_too_deep  # noqa: PLC0415 - the same
+
     if (line := first_too_deep(text)) is not None:
         from hil.lab.lab_mistakes import wrong  # noqa: PLC0415 - only for a wrong file
 
@@ -86,7 +89,7 @@ def parse_lab(file: Path, text: str) -> Lab:
     except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
         why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
-    from pydantic import ValidationError  # noqa: PLC0415 - only for runs that have a lab file
+    from pydantic import ValidationError  # noqa: PLC0415 - the same
 
     from hil.lab.place import LabContent  # noqa: PLC0415 - the same
 

@@ -7,7 +7,6 @@ that is free and that no earlier process in line waits for.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import logging
@@ -24,7 +23,6 @@ from hil.lab.holder import Holder
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.node_lock import NodeLock
 from hil.lab.shared_file import read_shared, spoilt_by
-from hil.lab.stopped_guards import end_stopped_guards, stopped_guard_of
 from hil.lab.waiting_line import NoLine, PlaceInLine
 
 if TYPE_CHECKING:
@@ -146,7 +144,9 @@ class Lease:
         The lock file, which every user may read, has the word's SHA-256 only.
         """
         word = os.urandom(16).hex()
-        self._lent = hashlib.sha256(word.encode()).hexdigest()
+        from hashlib import sha256  # noqa: PLC0415 - for `hil lease` alone
+
+        self._lent = sha256(word.encode()).hexdigest()
         self._write()
         return word
 
@@ -294,6 +294,8 @@ class _Wait:
         if now < self._look_for_guards_at and not last:
             return False
         self._look_for_guards_at = now + GUARDS_EVERY_S
+        from hil.lab.stopped_guards import end_stopped_guards  # noqa: PLC0415 - for who waits
+
         ended = False
         for serial, lock in self.locks.items():
             if lock.descriptor >= 0 and (pids := end_stopped_guards(lock.descriptor)):
@@ -356,6 +358,8 @@ class _Wait:
         return Waiting(holders, tuple(ahead), tuple(elsewhere))
 
     def _busy(self, wait_s: float) -> BoardBusyError:
+        from hil.lab.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above
+
         news = self._news()
         serials = ", ".join(self.locks)
         for serial, holder in news.holders:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
@@ -104,7 +103,9 @@ def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: lis
     away = [name for name, place in lab.places.items() if place.serial not in names]
     known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
     words = [*lab.places, *filter(None, names.values()), *names]
-    near = difflib.get_close_matches(asked, words, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+
+    near = get_close_matches(asked, words, n=1)
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
     other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
     raise BoardAbsentError(

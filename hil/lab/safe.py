@@ -17,14 +17,14 @@ from hil.dutlink.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOr
 from hil.dutlink.waiting import hold, until
 from hil.errors import BoardUnsafeError
 from hil.lab.safety import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
+from hil.lab.this_host import this_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hil.dutlink.board import Board
-    from hil.dutlink.sockets import StickMemory
 
-__all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe", "stick_memory", "this_host"]
+__all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe"]
 
 MEASURED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -112,18 +112,6 @@ def bring_to_safety(board: Board, policy: str, *, leave_stick: bool = False) -> 
         _prepare(board, policy)
     finally:
         type(board).make_safe(board, leave_stick=leave_stick)  # not what a test may have put in its place
-
-
-def this_host() -> Host:
-    """Return this machine's own USB, where what is learned of sticks is kept beside the locks."""
-    return Host(stick_memory=stick_memory)
-
-
-def stick_memory(serial: str) -> StickMemory:
-    """Return what keeps the socket of a board's stick on this machine."""
-    from hil.lab.stick_sockets import StickSockets  # noqa: PLC0415 - for boards whose stick is used
-
-    return StickSockets(serial)
 
 
 def _host(description: Mapping[str, Any] | None) -> Host:

@@ -6,7 +6,6 @@ leaves nothing. What has a file's name and cannot serve as one is told with its 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import grp
 import os
@@ -260,6 +259,8 @@ def _bear_by_rename(path: Path, content: bytes) -> None:
 
 
 def _rename_to_a_free_name(beside: Path, path: Path) -> None:
+    import ctypes  # noqa: PLC0415 - for this alone
+
     libc = ctypes.CDLL(None, use_errno=True)
     names = (os.fsencode(beside), os.fsencode(path))
     if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:

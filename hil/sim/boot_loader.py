@@ -6,12 +6,15 @@ kernel log. Boards of both kinds exist as far as anybody can tell, so the produc
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hil.sim.control_pipe import ControlPipe, Kind, Refusal, Reply, Setup
 from hil.sim.descriptors import VENDOR_ID, boot_loader_descriptors
 from hil.sim.endpoints import ESHUTDOWN
-from hil.sim.ports import Urb, UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
+
+if TYPE_CHECKING:
+    from hil.sim.ports import Urb
 
 __all__ = ["PRODUCT_ID", "BootLoader"]
 

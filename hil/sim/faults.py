@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.sim.enumeration import ENUMERATION
-from hil.sim.ports import Clock, NoTimer, Timer, Urb, UsbDevice, UsbIdentity
+from hil.sim.ports import Clock, NoTimer, Timer, Urb, UsbDevice
 
 if TYPE_CHECKING:
     from hil.sim.request_log import LoggedRequest, RequestLog
+    from hil.sim.usb_identity import UsbIdentity
 
 __all__ = ["EPIPE", "EPROTO", "HOST_DRIVER", "ConsoleNoise", "FaultyPath", "PathFaults"]
 

@@ -10,8 +10,9 @@ from hil.sim.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, board_descriptors, 
 from hil.sim.endpoints import ESHUTDOWN
 from hil.sim.energy import EnergyCount
 from hil.sim.flash import Field, SettingsFlash
-from hil.sim.ports import Clock, Dut, Level, Pin, Position, Urb, UsbIdentity
+from hil.sim.ports import Clock, Dut, Level, Pin, Position, Urb
 from hil.sim.running import Bench, Running
+from hil.sim.usb_identity import UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

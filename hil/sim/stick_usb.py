@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usbip import core, device
 from usbip.classes.device import msc
 
-from hil.sim.ports import BlockStore, Urb, UsbIdentity
 from hil.sim.stick_file import BLOCK_BYTES
 from hil.sim.sysfs import UsbNames
+from hil.sim.usb_identity import UsbIdentity
+
+if TYPE_CHECKING:
+    from hil.sim.ports import BlockStore, Urb
 
 __all__ = ["PRODUCT", "VENDOR", "StickUsb", "names_of"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
     from hil.lab.lab import Lab
-    from hil.suite.options import BoardsOption
     from hil.suite.place_facts import PlaceFacts
+    from hil.suite.where import BoardsOption
     from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["FarHost", "Sharing"]
@@ -90,17 +90,17 @@ class FarHost:
         self._refused: dict[Wish, UnavailableError | UsageError] = {}
         self.is_extra = False
 
-    def host(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> Host:
+    def host(self, serial: str | None = None, wish: Wish | None = None) -> Host:
         """Return the board's host; the first call reaches it.
 
         Args:
             serial: The board that this process was given, if it was.
-            wish: What kind of board is wanted, if it was given none.
+            wish: What kind of board is wanted, if it was given none; None: any.
 
         Raises:
             UnavailableError: The lab has none for this process.
         """
-        return self._reached(serial, wish).host
+        return self._reached(serial, wish or ANY_BOARD).host
 
     def wiring(self) -> Wiring:
         """Return how the board is wired there."""

@@ -30,8 +30,8 @@ from hil.lab.safe import confirm_off
 from hil.lab.safety import LEAVE
 from hil.suite.held import Held
 from hil.suite.misspelt import KnownWords
-from hil.suite.options import Where
 from hil.suite.own_run import held_by_own_run
+from hil.suite.where import Where
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
-from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardAbsentError
 from hil.lab.lab import Lab
-from hil.lab.safe import stick_memory, this_host
-from hil.lab.safety import Safety
-from hil.suite.far_host import FarHost
-from hil.suite.options import Where
-from hil.suite.place_facts import PlaceFacts
-from hil.suite.wishes import ANY_BOARD, BoardCard
+from hil.lab.this_host import stick_memory, this_host
+from hil.suite.where import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.wiring import Wiring
+    from hil.lab.safety import Safety
     from hil.sim.process import SimulatorProcess
-    from hil.suite.far_host import Sharing
-    from hil.suite.options import BoardsOption
-    from hil.suite.wishes import Wish
+    from hil.suite.far_host import FarHost, Sharing
+    from hil.suite.place_facts import PlaceFacts
+    from hil.suite.where import BoardsOption
+    from hil.suite.wishes import BoardCard, Wish
 
 __all__ = ["Hosts", "simulated_host", "start_boards"]
 
@@ -56,18 +54,24 @@ class Hosts:
         lab: Lab | None = None,
     ) -> None:
         self._boards = boards
-        self._far = FarHost(boards, wait_s, tell, sharing=sharing, lab=lab or Lab())
+        self._wait_s, self._tell, self._sharing, self._lab = wait_s, tell, sharing, lab or Lab()
         self._ready = ready
         self._chosen: Host | None = None
         self._fallback: Host | None = None
         self._started: list[SimulatorProcess] = []
 
-    def chosen(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> Host:
+    @cached_property
+    def _far(self) -> FarHost:
+        from hil.suite.far_host import FarHost  # noqa: PLC0415 - for boards of a Jumpstarter lab
+
+        return FarHost(self._boards, self._wait_s, self._tell, sharing=self._sharing, lab=self._lab)
+
+    def chosen(self, serial: str | None = None, wish: Wish | None = None) -> Host:
         """Return the host that the run was asked to use.
 
         Args:
             serial: The board that this process was given, if it was: a Jumpstarter lab has a host for each.
-            wish: What kind of board is wanted: the same.
+            wish: What kind of board is wanted, None: any; the same.
 
         Raises:
             BoardAbsentError: It was asked to use none.
@@ -131,11 +135,15 @@ class Hosts:
         """
         if self._boards.where is Where.JUMPSTARTER:
             return self._far.safety()
+        from hil.lab.safety import Safety  # noqa: PLC0415 - `hil power` does without a guard
+
         reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
         return lab.safety_of(serial, Safety(arguments=reach, limit_s=2 * answer_s))
 
     def place_of(self, serial: str, lab: Lab) -> PlaceFacts:
         """Return what is said of a board's place, by this machine's lab file or the other machine's."""
+        from hil.suite.place_facts import PlaceFacts  # noqa: PLC0415 - the same
+
         here = PlaceFacts.of(lab, serial, simulated=self._boards.simulated)
         return here.before(self._far.place()) if self._boards.where is Where.JUMPSTARTER else here
 
@@ -147,6 +155,8 @@ class Hosts:
         here = lab.wiring_of(serial)
         if self._boards.where is not Where.JUMPSTARTER:
             return here
+        from hil.dutlink.wiring import UP_TIMEOUT_S  # noqa: PLC0415 - as above
+
         there = self._far.wiring()
         return replace(
             there,
@@ -158,6 +168,8 @@ class Hosts:
 
     def card_of(self, serial: str) -> BoardCard:
         """Return what another machine's lab file says of its board; nothing for one of this machine."""
+        from hil.suite.wishes import BoardCard  # noqa: PLC0415 - for runs alone
+
         here = self._boards.where is not Where.JUMPSTARTER
         return BoardCard(serial) if here else self._far.card()
 

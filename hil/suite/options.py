@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import importlib
 import math
 import os
@@ -15,6 +14,7 @@ from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_file import find_lab
 from hil.lab.trusted_path import refuse_folder_of_others
+from hil.suite.where import BoardsOption, Where, parse_boards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     import pytest
 
 __all__ = [
-    "BoardsOption",
     "RunOptions",
-    "Where",
     "add_options",
     "is_declared",
     "is_no_run",
-    "parse_boards",
     "parse_times",
     "read_options",
 ]
@@ -37,42 +34,9 @@ __all__ = [
 DEFAULT_WAIT_S = 600.0
 DEFAULT_SILENCE_S = 30.0
 _LEAST_SILENCE_S = 0.1  # a board takes some time for each answer: with less, each one is lost
-LAST_PORT = 65535
 MOST_REPEATS = 9
 
 _declared: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
-
-
-class Where(enum.Enum):
-    """Where a run looks for its boards."""
-
-    USB = "this host's USB"
-    STARTED = "a simulator started for the run"
-    RUNNING = "a simulator that runs already"
-    JUMPSTARTER = "a Jumpstarter lab"
-    NOWHERE = "nowhere"
-
-
-@dataclass(frozen=True, slots=True)
-class BoardsOption:
-    """The value of `--hil-boards`.
-
-    Attributes:
-        where: Where to look for boards.
-        number: How many to start, or the control port of those that run; else 0.
-        text: As it was written.
-        client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
-    """
-
-    where: Where
-    number: int = 0
-    text: str = "usb"
-    client: str = ""
-
-    @property
-    def simulated(self) -> bool:
-        """Whether hardware tests run on simulated boards, because somebody asked for it."""
-        return self.where in {Where.STARTED, Where.RUNNING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,38 +202,6 @@ def _folder(config: pytest.Config) -> Path | None:
 def _default_boards(environ: Mapping[str, str]) -> str:
     """This host's USB; inside a Jumpstarter shell the board that it has leased."""
     return "jumpstarter" if environ.get("JUMPSTARTER_HOST") and find_spec("jumpstarter") else "usb"
-
-
-def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -> BoardsOption:
-    """Read a value of `--hil-boards`.
-
-    Args:
-        text: The value.
-        client: The value of `--hil-client`.
-        option: How it is spelled where it was given; `--boards` can't start any.
-
-    Raises:
-        UsageError: It is none, or it needs an extra that is not installed.
-    """
-    if text.startswith("jumpstarter"):
-        importlib.import_module("hil.jumpstarter.reach").check(text, client)  # an extra, by name only
-        return BoardsOption(Where.JUMPSTARTER, text=text, client=client)
-    plain = {"usb": Where.USB, "none": Where.NOWHERE}
-    if text in plain:
-        return BoardsOption(plain[text], text=text)
-    for prefix, where, last in (("sim:", Where.STARTED, 99), ("sim@", Where.RUNNING, LAST_PORT)):
-        digits = text.removeprefix(prefix)
-        if text.startswith(prefix) and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= last:
-            return BoardsOption(where, int(digits), text)
-    if option == "--boards":
-        what, why = f"--boards {text!r} (or HIL_BOARDS) is not understood", "it is usb, or sim@PORT"
-        raise UsageError(what, why=why, remedy="sim@PORT with the control_port that hil sim prints")
-    raise UsageError(
-        f"{option} {text!r} is not understood",
-        why="it is usb, sim:N with N from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
-        "jumpstarter+direct://HOST:PORT, or none",
-        remedy=f"{option} sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
-    )
 
 
 def parse_times(option: str, text: str) -> int:

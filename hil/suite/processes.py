@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import SimulatorError
-from hil.suite.options import Where
+from hil.suite.where import Where
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
     from hil.suite.ledger import Ledger
-    from hil.suite.options import BoardsOption
+    from hil.suite.where import BoardsOption
 
 __all__ = ["Processes"]
 

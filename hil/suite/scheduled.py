@@ -15,15 +15,17 @@ from hil.errors import SimulatorError, UnavailableError
 from hil.lab.controller_watch import GONE_STATUS
 from hil.suite import session
 from hil.suite.containment import contained, told
-from hil.suite.options import Where, read_options
+from hil.suite.options import read_options
 from hil.suite.scheduling import BoardScheduling
+from hil.suite.where import Where
 from hil.suite.wishes import BoardCard, Wish, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.suite.durations import Measured
-    from hil.suite.options import BoardsOption, RunOptions
+    from hil.suite.options import RunOptions
+    from hil.suite.where import BoardsOption
 
 __all__ = ["register"]
 

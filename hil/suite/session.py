@@ -25,7 +25,7 @@ from hil.suite.ledger import Ledger, describe_judgement, describe_late_loss, pla
 from hil.suite.ledger_report import JunitLedger, write_summary
 from hil.suite.mistakes import Mistakes
 from hil.suite.one_outcome import OneOutcome
-from hil.suite.options import Where, is_no_run, read_options
+from hil.suite.options import is_no_run, read_options
 from hil.suite.processes import Processes
 from hil.suite.refusals import Refusals
 from hil.suite.repeating import Repeats
@@ -35,6 +35,7 @@ from hil.suite.selection import MISTAKE, Kind, kind_of, sort_tests
 from hil.suite.short_failures import ShortFailures
 from hil.suite.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.usb_block import UsbBlock
+from hil.suite.where import Where
 
 if TYPE_CHECKING:
     from collections.abc import Generator

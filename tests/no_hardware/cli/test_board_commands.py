@@ -15,7 +15,7 @@ from hil.dutlink.waiting import hold as hold_s
 from hil.errors import UsageError
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
-from hil.suite.options import BoardsOption, Where
+from hil.suite.where import BoardsOption, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.board import open_board
+from hil.dutlink.waiting import Deadline, until
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
+from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.thorough  # processes
-LEAVE = b"\x1d"
+LEAVE, HELP = b"\x1d", b"\x1e"
 ANSWERED = b"boot> \r\nhil boot ROM"
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,30 @@ def test_what_is_typed_goes_to_the_dut_and_what_it_says_comes_back(
     assert (terminal.ended(), terminal.is_as_before) == (0, True)
     assert b"Ctrl-] leaves" in terminal.said
     assert b"left the console" in terminal.said
+    assert b"Exiting console mode" not in terminal.said  # hil's own talk with the board before the first key
+
+
+def test_the_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal]) -> None:
+    terminal = at_terminal("console")
+    terminal.wait_for(b"Ctrl-^ lists the keys")
+    terminal.type(HELP)
+    terminal.wait_for(b"every other key goes to the DUT")
+    terminal.type(b"x" + LEAVE)  # the key after Ctrl-^ would be sent if it were Ctrl-]
+
+    assert terminal.ended() == 0
+
+
+def test_power_on_says_when_the_dut_is_on_already(
+    at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
+) -> None:
+    run(["power", "force-on"])
+    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+        assert until(board.power.draws, LIMIT_S)
+    terminal = at_terminal("console", "--power-on")
+    terminal.wait_for(b"the DUT was on already, and goes on; hil power cycle boots it again")
+    terminal.type(LEAVE)
+
+    assert terminal.ended() == 0
 
 
 def test_ctrl_c_is_a_key_like_any_other(at_terminal: Callable[..., AtTerminal]) -> None:

@@ -1,4 +1,4 @@
-"""One session of `hil console`, on a console that hangs while it is to send."""
+"""One session of `hil console`: keys, old bytes, the talk with the board, a console that hangs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import os
 import select
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from hil.cli import console as console_command
 from hil.cli.console_output import Output
-from hil.cli.console_talk import LEAVE, Talk
-from hil.dutlink.transcript import Transcript
+from hil.cli.console_screens import PlainLines, Screen, Terminal
+from hil.cli.console_talk import HELP, LEAVE, Talk
+from hil.dutlink.shell import said_by_dut
+from hil.dutlink.transcript import MarkKind, Transcript
+from hil.dutlink.waiting import until
 from hil.errors import ConsoleLostError
 
 LIMIT_S = 60.0
@@ -46,6 +53,94 @@ def test_talk_that_has_ended_writes_into_no_file_that_was_opened_since() -> None
         console.sender.join(LIMIT_S)
 
         assert select.select(later, [], [], 0)[0] == []
+
+
+class RecordingConsole(HangingConsole):
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+
+def test_talk_shows_help_and_sends_the_key_after_it_as_it_is() -> None:
+    console: Any = RecordingConsole()
+    helped: list[str] = []
+    with ExitStack() as stack:
+        keys, typed = pipe(stack)
+        _, shown = pipe(stack)
+        os.write(typed, HELP + HELP + b"a" + HELP + LEAVE + b"b" + LEAVE + b"c")
+        Talk(console, [], Output(shown), keys, show_help=lambda: helped.append("shown")).run()
+
+        assert until(lambda: console.sent == HELP + b"a" + LEAVE + b"b", LIMIT_S), console.sent
+    assert helped == ["shown", "shown"]
+
+
+LEFT = b"\r\nExiting console mode\r\n#> "
+SHELL = b"meter off\r\nPower monitor disabled\r\n#> console\r\n"
+ENTERED = b"Entering console mode, type CTRL+B 5 times to exit\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "by_dut"),
+    [
+        (b"be" + LEFT + SHELL + ENTERED + b"after", b"beafter"),
+        (SHELL + ENTERED + b"after", b"after"),
+        (b"nothing of the board", b"nothing of the board"),
+        (b"be" + LEFT + SHELL, b"be" + LEFT + SHELL),
+    ],
+)
+def test_said_by_dut_leaves_the_boards_words_out(said: bytes, by_dut: bytes) -> None:
+    assert said_by_dut(said) == by_dut
+
+
+@pytest.mark.parametrize("kind", [Terminal, PlainLines])
+def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[Terminal | PlainLines]) -> None:
+    transcript = Transcript()
+    transcript.append(b"before")
+    transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
+    transcript.append(b" between" + LEFT[:9])
+    transcript.mark("power off")
+    transcript.append(LEFT[9:] + SHELL)
+    transcript.append(ENTERED)
+    transcript.mark("the board was asked for console mode", MarkKind.HEARD)
+    transcript.append(b" after\n")
+
+    assert b"before between after" in shown_by(kind, transcript)
+
+
+def test_terminal_tells_which_bytes_are_old() -> None:
+    transcript = Transcript()
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    transcript.append(b"boot> ")
+    console_command._note_old_bytes(board)
+    transcript.append(b"new")
+
+    said = shown_by(Terminal, transcript)
+    assert b"boot> \r\nhil: what is above was said before the console was opened\r\nnew" in said
+
+
+def test_a_console_without_old_bytes_has_no_note() -> None:
+    transcript = Transcript()
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    console_command._note_old_bytes(board)
+
+    assert list(transcript.marks) == []
+
+
+def shown_by(kind: type[Terminal | PlainLines], transcript: Transcript) -> bytes:
+    """Return what a screen writes for the events of a transcript."""
+    with ExitStack() as stack:
+        read, shown = pipe(stack)
+        output = Output(shown)
+        screen: Screen = kind(output)
+        transcript.listen(screen.show, from_start=True)
+        screen.close()
+        assert output.flush(LIMIT_S)
+        return os.read(read, 65536)
 
 
 def pipe(stack: ExitStack) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.errors import UsageError
-from hil.suite.options import Where, parse_boards
+from hil.suite.where import Where, parse_boards
 
 OURS = "import hil.suite.session, hil.suite.boards, hil.suite.hosts, hil.cli.main, hil.jumpstarter.reach"
 NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")

@@ -68,6 +68,28 @@ def host(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> dict[s
     return {"call": "fake_board:simulated", "arguments": {"ready": simulator.ready}}
 
 
+AFTER_LOAD = """
+import json, sys
+from hil.lab.guard_work import load
+load()
+loaded = set(sys.modules)
+from hil.lab.safe import make_safe
+host = {"call": "fake_board:simulated", "arguments": {"ready": json.loads(sys.argv[1])}}
+sys.path.insert(0, sys.argv[2])
+for policy in ("force-off", "off", "aL,p0"):
+    make_safe(json.loads(sys.argv[1])["boards"][0]["serial"], policy=policy, host=host)
+new = set(sys.modules) - loaded
+print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hil.lab"))))
+"""
+
+
+def test_load_imports_all_that_makes_a_board_safe(simulator: SimulatorProcess) -> None:
+    command = [sys.executable, "-c", AFTER_LOAD, json.dumps(simulator.ready), str(HERE)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+    assert ran.stdout.split() == []
+
+
 def die_holding(folder: Path, simulator: SimulatorProcess, last_words: str = "") -> None:
     command = [sys.executable, "-c", HOLDER, str(folder), json.dumps(simulator.ready), str(HERE), last_words]
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
@@ -201,12 +223,13 @@ def test_make_safe_at_a_glance_tells_from_whom_it_took_the_stick(
     with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
         board.make_safe()
         node = board.storage.wait_for_node()
+    disk = node.resolve().name  # the link goes with the stick
 
     with node.open("rb"):
         made = make_safe(serial, host=host, glance=True)
 
     assert simulator.control.state(serial)["mux"] == "off"
-    assert f"the stick was taken away although {node.resolve().name} is open" in made.remark
+    assert f"the stick was taken away although {disk} is open" in made.remark
 
 
 @pytest.mark.parametrize("stays_on", [True, False])

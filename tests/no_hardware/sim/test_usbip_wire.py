@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.sim import wire, wire_urb
-from hil.sim.ports import UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 from hil.sim.wire_urb import Call, Command, HostCall, Reply, Submit, Unlink
 
 U8 = st.integers(0, 0xFF)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from hil.sim.bus import Bus, Port
 from hil.sim.clock import LoopClock
-from hil.sim.ports import Urb, UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 from hil.sim.usbip_server import UsbIpServer
 from hil.sim.wire import OPERATION_BYTES, ImportRequest, Operation, OperationHeader
 from hil.sim.wire_urb import HEADER_BYTES, Call, HostCall, Reply, Submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from hil.sim.ports import Urb
 
 T = TypeVar("T")
 

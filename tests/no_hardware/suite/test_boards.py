@@ -22,8 +22,9 @@ from hil.errors import (
 from hil.suite.boards import BoardKeeper
 from hil.suite.finder import GLANCE_S
 from hil.suite.held import Held
-from hil.suite.options import RunOptions, parse_boards
+from hil.suite.options import RunOptions
 from hil.suite.selection import Kind
+from hil.suite.where import parse_boards
 from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.options import BoardsOption, Where, parse_boards, parse_times
+from hil.suite.options import parse_times
+from hil.suite.where import BoardsOption, Where, parse_boards
 
 if TYPE_CHECKING:
     from conftest import RunSuite
