@@ -1,4 +1,4 @@
-"""Open a file that a user named, without ever waiting: a named pipe may have no writer, a device no data."""
+"""Open a file that a user named, and never wait: a named pipe may have no other end, a device no data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KINDS", "open_regular"]
+__all__ = ["KINDS", "at_once", "check_regular", "open_regular", "read_regular"]
 
 KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -29,13 +29,55 @@ def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
     Raises:
         OSError: It is no regular file (the text says what it is), or cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = _opened(path, os.O_RDONLY)
     try:
         _check(path, stat.S_IFMT(os.fstat(descriptor).st_mode))
         return os.fdopen(descriptor, "rb", buffering)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def read_regular(path: Path) -> bytes:
+    """Return all bytes of a regular file; raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def check_regular(path: Path) -> None:
+    """Check what a library will open by its name, as SQLite does; nothing at all there is well, too.
+
+    Raises:
+        OSError: Something is there that is no regular file, or it cannot be looked at.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    _check(path, kind)
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file to write it, as the `opener` of `open`.
+
+    What is ready to take bytes may be no regular file: `/dev/stdout`, a named pipe that a program reads.
+
+    Raises:
+        OSError: It cannot be opened, or nothing would take what is written.
+    """
+    descriptor = _opened(path, flags | os.O_CREAT)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _opened(path: Path | str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        what = KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "no file")  # noqa: PTH116 - may be text
+        raise OSError(errno.ENXIO, f"it is {what}, and nothing is at its other end", str(path)) from error
 
 
 def _check(path: Path, kind: int) -> None:

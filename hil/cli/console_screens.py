@@ -13,6 +13,7 @@ from hil.dutlink.plain_text import PlainText, plain_text
 from hil.dutlink.shell import said_by_dut
 from hil.dutlink.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timed_text import TimedText
+from hil.regular_file import at_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +141,7 @@ class BytesFile:
     """A file gets every byte."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = open(path, "wb", opener=at_once)  # noqa: SIM115 - pathlib takes no opener
 
     def show(self, event: Event) -> None:
         """Write the bytes."""
@@ -157,7 +158,9 @@ class TimedFile:
     """A file gets lines with times."""
 
     def __init__(self, path: Path, title: str) -> None:
-        self._file: TextIO = path.open("w", encoding="utf-8")
+        self._file: TextIO = open(  # noqa: SIM115 - as above
+            path, "w", encoding="utf-8", opener=at_once
+        )
         self._lines = TimedText(self._file, time.monotonic())
         self._lines.head(title)
 

@@ -197,7 +197,7 @@ def _schedule(
     at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
 ) -> tuple[Schedule, dict[str, Any]]:
     """Return what is to be installed, and what the user should know of it."""
-    from hil.lab.safe_unit import has_group  # noqa: PLC0415 - as above
+    from hil.lab.system_root import SystemRoot  # noqa: PLC0415 - as above
     from hil.lab.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
     from hil.nightly import due_nights, kept_environment  # noqa: PLC0415 - as above
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
@@ -226,7 +226,7 @@ def _schedule(
         clone=clone,
         python=Path(sys.executable),
         user=owner,
-        groups=() if user or not has_group(BOARD_GROUP) else (BOARD_GROUP,),
+        groups=() if user or not SystemRoot(Path("/")).has_group(BOARD_GROUP) else (BOARD_GROUP,),
         arguments=arguments,
         memory=memory,
         limit=limit,

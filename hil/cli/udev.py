@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hil.cli.answer import Answer
+from hil.errors import UsageError
 
 __all__ = ["udev"]
 
@@ -21,7 +22,12 @@ __all__ = ["udev"]
     show_default=True,
     help="With --install: of the machine, for images that are being built.",
 )
-def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="With --root: the image's interpreter that has hil, or will have it. Default: this one's path.",
+)
+def udev(install: bool, root: Path, python: Path | None) -> Any:  # noqa: ANN401 - as every verb
     r"""Print or install the udev rule for DUTLink boards.
 
     It lets the group plugdev, which --install makes if need be, and whoever sits at the machine open boards,
@@ -36,14 +42,22 @@ def udev(install: bool, root: Path) -> Any:  # noqa: ANN401 - as every verb
     hil udev
     sudo "$(command -v hil)" udev --install
 
+    With --root IMAGE, owners, groups, the interpreter and HIL_LOCK_DIR (in etc/environment) are the image's.
+
     Exit status: 0 done, 2 misuse, which includes not being root.
     """
+    if python is not None and (not python.is_absolute() or not install or root.samefile("/")):
+        raise UsageError(
+            f"--python {python} is of no use here",
+            why="it names an absolute path in an image",
+            remedy="hil udev --install --root IMAGE --python /usr/bin/python3",
+        )
     from hil.lab.udev_rule import install_rule, known_sticks, rule_text  # noqa: PLC0415 - for who asks
 
     sticks = known_sticks() if root.samefile("/") else []
     if not install:
         return rule_text(sticks).rstrip("\n")
-    done = install_rule(root, sticks)
+    done = install_rule(root, sticks, python)
     facts = {
         "installed": str(done.rule),
         "unit": str(done.unit or ""),

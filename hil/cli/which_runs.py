@@ -68,7 +68,7 @@ def opened(path: Path, *, to_read: bool = True) -> History:
     obeys_nobody_else(path, "the history", "run it as its owner")
     for damaged in aside[-1:]:
         click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)
-    if not path.is_file():
+    if not path.exists():
         raise HistoryError(
             f"there is no history in {path}",
             why="no run was recorded there yet",

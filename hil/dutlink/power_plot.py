@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.regular_file import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,11 @@ _STYLE = """
 """
 
 
+def _write(path: Path, picture: bytes) -> None:
+    with open(path, "wb", opener=at_once) as file:
+        file.write(picture)
+
+
 def plot(trace: PowerTrace, path: Path) -> None:
     """Write a picture: `.svg`, or `.png` with CairoSVG (`pip install cairosvg`).
 
@@ -45,9 +51,9 @@ def plot(trace: PowerTrace, path: Path) -> None:
     """
     kind = path.suffix.lower()
     if kind == ".svg":
-        path.write_text(to_svg(trace), encoding="utf-8")
+        _write(path, to_svg(trace).encode())
     elif kind == ".png":
-        path.write_bytes(_png(to_svg(trace)))
+        _write(path, _png(to_svg(trace)))
     else:
         raise UsageError(
             f"a power trace cannot be drawn as {path.name!r}",

@@ -14,6 +14,7 @@ from hil.dutlink.transcript import Chunk, MarkKind
 from hil.evidence.file_names import file_stem
 from hil.evidence.kept_part import KeptPart
 from hil.evidence.timed_text import TimedText
+from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -142,7 +143,7 @@ class ConsoleRecord:
 def _earlier(index: Path) -> dict[str, Any]:
     """Return what an earlier attempt left; nothing where it left nothing complete."""
     with suppress(OSError, ValueError):
-        found = json.loads(index.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(index))
         return found if isinstance(found, dict) else {}
     return {}
 
@@ -205,6 +206,6 @@ class RunRecord:
 
 def _first_line(path: Path) -> str:
     """Return the first line of a file; empty where there is none."""
-    with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().rstrip("\n")
+    with suppress(OSError), open_regular(path) as file:
+        return file.readline().decode("utf-8", "replace").rstrip("\n")
     return ""

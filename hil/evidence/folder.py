@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from hil.evidence.file_names import file_stem
 from hil.evidence.of_run import RunRecord
 from hil.evidence.of_test import TestFacts
+from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ class EvidenceFolder:
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
     with suppress(OSError, ValueError, RecursionError, ValidationError):
         adapter: TypeAdapter[Kept] = _ADAPTERS[kind]
-        return adapter.validate_json(path.read_bytes())
+        return adapter.validate_json(read_regular(path))
     return None
 
 

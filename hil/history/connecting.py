@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from hil.errors import HistoryError
+from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ _BUSY_MS = 30_000
 def connect(path: Path) -> sqlite3.Connection:
     """Connect to a file; it and its folder are made where they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_regular(path)
     return sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
 
 
@@ -49,6 +51,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 def copy_whole(history: Path, copied: Path) -> None:
     """Copy another history whole, also while somebody writes it."""
     try:
+        check_regular(history)
         source = sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
         with closing(source), closing(sqlite3.connect(copied)) as target:
             source.backup(target)

@@ -16,6 +16,7 @@ import pytest
 
 from hil.errors import HistoryError, UsageError
 from hil.lab.trusted_path import refuse_folder_of_others
+from hil.regular_file import check_regular
 from hil.suite.attempts import BETWEEN
 from hil.suite.durations import GROUP
 from hil.suite.options import is_declared, is_no_run
@@ -77,8 +78,12 @@ def begin(config: pytest.Config) -> None:
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         try:
             refuse_folder_of_others(Path(path), config.rootpath, "--hil-history")
+            check_regular(Path(path))
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
+        except OSError as error:
+            message = f"--hil-history {path} cannot be a history: {error.strerror}"
+            raise pytest.UsageError(message) from error
         config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
 
 

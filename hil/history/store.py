@@ -145,7 +145,7 @@ class History:
         Raises:
             HistoryError: The other file is no history, or this one cannot be written: nothing was merged.
         """
-        if not other.is_file():
+        if not other.exists():
             raise HistoryError(f"{other} is not there", remedy="give the path of another history")
         with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
             copied = Path(folder) / "theirs.db"

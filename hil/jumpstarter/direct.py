@@ -13,6 +13,7 @@ from jumpstarter.config.tls import TLSConfigV1Alpha1
 
 from hil.errors import BoardAbsentError, BoardDeniedError, HilError
 from hil.jumpstarter.road import ALLOWED, Road, within
+from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -36,7 +37,7 @@ def direct_road(target: Direct) -> Road:
     """
     tls = TLSConfigV1Alpha1()
     if target.ca is not None:
-        tls = TLSConfigV1Alpha1(ca=base64.b64encode(target.ca.read_bytes()).decode())
+        tls = TLSConfigV1Alpha1(ca=base64.b64encode(read_regular(target.ca)).decode())
 
     def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
         return client_from_path(

@@ -9,20 +9,21 @@ Sources: systemd.service(5), systemd.device(5).
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hil
+from hil.errors import UsageError
 from hil.flash.permission import BOARD_GROUP
 from hil.lab.file_below import has_folder_below, write_below
-from hil.lab.trusted_path import owner_on_the_way
 from hil.lab.unit_words import assignment, command_line
 
-__all__ = ["UNIT_NAME", "has_group", "has_systemd", "install_unit", "unit_text"]
+if TYPE_CHECKING:
+    from hil.lab.system_root import SystemRoot
+
+__all__ = ["UNIT_NAME", "has_systemd", "install_unit", "unit_text"]
 
 UNIT_NAME = "hil-safe@.service"
 
@@ -63,22 +64,35 @@ def has_systemd(root: Path = Path("/")) -> bool:
     return any(has_folder_below(root, folder) for folder in _UNIT_FOLDERS)
 
 
-def install_unit(root: Path = Path("/")) -> tuple[Path, str]:
-    """Install the unit for this interpreter; harmless when repeated.
+def install_unit(system: SystemRoot, python: Path | None = None) -> tuple[Path, str]:
+    """Install the unit; harmless when repeated.
 
-    It runs as the user who owns this installation of hil: root must not run what another user can change.
+    It runs as the user who owns that hil: root must not run what another user can change.
+
+    Args:
+        system: Where.
+        python: The interpreter that has hil there, or will have it; None: this one.
 
     Returns:
         The file, and why systemd does not know it yet; empty if it does, or if it does not run.
 
     Raises:
+        UsageError: The system has no hil where this machine has it.
         OSError: The file may not be written.
     """
-    user = _owner(Path(hil.__file__)) or _owner(Path(sys.executable))
-    groups = (BOARD_GROUP,) if user and has_group(BOARD_GROUP) else ()
-    text = unit_text(Path(sys.executable), user, groups, os.environ.get("HIL_LOCK_DIR", ""))
-    file = write_below(root, f"{_FOLDER}/{UNIT_NAME}", text)
-    return file, _reload() if root.samefile("/") and Path("/run/systemd/system").is_dir() else ""
+    ours = Path(sys.executable), Path(hil.__file__)
+    if python is None and not all(system.has_file(file) for file in ours):
+        missing = next(file for file in ours if not system.has_file(file))
+        raise UsageError(
+            f"{system.path} has no {missing}",
+            why="its unit would run this machine's hil, which is not there",
+            remedy="name the interpreter that has hil there, or will have it: --python /usr/bin/python3",
+        )
+    user = next(filter(None, map(system.owner_of, (python,) if python else reversed(ours))), "")
+    groups = (BOARD_GROUP,) if user and system.has_group(BOARD_GROUP) else ()
+    text = unit_text(python or ours[0], user, groups, system.lock_folder)
+    file = write_below(system.path, f"{_FOLDER}/{UNIT_NAME}", text)
+    return file, _reload() if system.is_this_machine and Path("/run/systemd/system").is_dir() else ""
 
 
 def _reload() -> str:
@@ -88,22 +102,3 @@ def _reload() -> str:
     except (OSError, subprocess.SubprocessError) as error:
         return f"{' '.join(command)}: {error}"
     return ""
-
-
-def _owner(path: Path) -> str:
-    """Return who owns a file, or a folder above it; empty for root."""
-    owner = owner_on_the_way(path)
-    if owner == 0:
-        return ""
-    try:
-        return pwd.getpwuid(owner).pw_name
-    except KeyError:
-        return str(owner)
-
-
-def has_group(name: str) -> bool:
-    """Return True if this machine has a group of that name."""
-    try:
-        return bool(grp.getgrnam(name))
-    except KeyError:
-        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from importlib import resources
@@ -17,8 +18,9 @@ from pathlib import Path
 from hil.errors import UsageError
 from hil.flash.permission import BOARD_GROUP, INSTALL_RULE
 from hil.lab.file_below import write_below
-from hil.lab.safe_unit import has_group, has_systemd, install_unit
+from hil.lab.safe_unit import has_systemd, install_unit
 from hil.lab.stick_sockets import believed_sockets
+from hil.lab.system_root import SystemRoot
 
 __all__ = [
     "INSTALL_RULE",
@@ -177,37 +179,50 @@ def _device_path(sys: Path, socket: str) -> str:
     return ""
 
 
-def install_rule(root: Path = Path("/"), sticks: list[StickPlace] | tuple[StickPlace, ...] = ()) -> Installed:
+def install_rule(
+    root: Path = Path("/"),
+    sticks: list[StickPlace] | tuple[StickPlace, ...] = (),
+    python: Path | None = None,
+) -> Installed:
     """Install the rule, and its unit where systemd is, and apply them; harmless when repeated.
 
-    The machine's own rule gets its group, where there is none yet.
+    The machine's own rule gets its group, where there is none yet; an image must have it.
 
     Args:
         root: Of the machine, or of an image of one: nothing outside of it is written, wherever links in it
-            lead, and udev is not told.
+            lead, its own users and groups count, and udev is not told.
         sticks: The sticks that the rule opens.
+        python: The interpreter that has hil there, or will have it; None: this one.
 
     Raises:
-        UsageError: The file may not be written, or a link is in its way.
+        UsageError: The file may not be written, a link is in its way, or the image lacks the group or hil.
     """
+    system = SystemRoot(root)
+    if system.has_file(Path("/etc/group")) and not (system.is_this_machine or system.has_group(BOARD_GROUP)):
+        raise UsageError(
+            f"{root} has no group {BOARD_GROUP}",
+            why="its udev would not know to whom the rule opens boards",
+            remedy=f"sudo groupadd --root {shlex.quote(str(root.absolute()))} --system {BOARD_GROUP}",
+        )
     try:
+        unit, problem = install_unit(system, python) if has_systemd(root) else (None, "")
         file = write_below(root, f"{_FOLDER}/{RULE_NAME}", rule_text(sticks))
-        made, no_group = _make_group() if root.samefile("/") else (False, "")
-        unit, problem = install_unit(root) if has_systemd(root) else (None, "")
     except FileExistsError as error:
         what = f"{error.filename} is in the way of the rule, or of its unit"
         raise UsageError(what, why=str(error.strerror), remedy="remove it, if nothing needs it") from error
     except OSError as error:
         file, why = root / _FOLDER / RULE_NAME, f"{error.strerror}; the machine's rules are root's"
         raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
-    if not root.samefile("/"):
-        return Installed(file, unit, made, "the machine of that folder does, when it starts")
+    if not system.is_this_machine:
+        made, problem = False, "the machine of that folder does, when it starts"
+        return Installed(file, unit, made, problem)
+    made, no_group = _make_group(system)
     return Installed(file, unit, made, no_group or _apply() or problem)
 
 
-def _make_group() -> tuple[bool, str]:
+def _make_group(system: SystemRoot) -> tuple[bool, str]:
     """Make the rule's group unless it is there: udev would ignore it. Return whether, and why it is not."""
-    if has_group(BOARD_GROUP):
+    if system.has_group(BOARD_GROUP):
         return False, ""
     problem = _run(_MAKE_GROUP)
     return not problem, problem

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from hil.nightly.meaning import on_simulated
+from hil.regular_file import read_regular
 
 __all__ = ["NightRecord", "forget_all_but", "new_folder", "newest_record"]
 
@@ -81,7 +82,7 @@ def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | Non
     """Return the record of the newest night that has one; None if there is none, or none can be read."""
     for folder in reversed(_nights(parent, now_s)):
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            record = TypeAdapter(NightRecord).validate_json((folder / _RECORD).read_bytes())
+            record = TypeAdapter(NightRecord).validate_json(read_regular(folder / _RECORD))
             for moment in filter(None, (record.began, record.ended)):
                 datetime.fromisoformat(moment)
             return replace(record, folder=str(folder))

@@ -6,12 +6,14 @@ On GitHub the summary is added to the step's own.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.regular_file import at_once
 from hil.suite.options import is_no_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 __all__ = ["Building", "begin"]
@@ -61,5 +63,5 @@ def _add_step_summary(text: str) -> None:
     """
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        with Path(path).open("a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", opener=at_once) as file:
             file.write(text)

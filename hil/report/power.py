@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hil.dutlink.power_plot import to_svg
 from hil.dutlink.power_trace import PowerTrace
+from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,5 +48,5 @@ def draw(trace: PowerTrace, transcript: Transcript | None, origin_s: float) -> M
 
 def _read(path: Path) -> PowerTrace | None:
     with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-        return PowerTrace.from_data(json.loads(path.read_bytes()))
+        return PowerTrace.from_data(json.loads(read_regular(path)))
     return None

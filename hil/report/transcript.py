@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.plain_text import plain, plain_text
+from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class _Told:
         self.marks: list[tuple[float, int, str]] = []
         self.neighbour: list[tuple[int, int]] = []
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            data = _facts(path.read_text(encoding="utf-8", errors="replace"))
+            data = _facts(read_regular(path).decode("utf-8", "replace"))
             self.chunks = sorted((float(one[0]), int(one[2])) for one in data["chunks"])
             self.marks = sorted((float(one[0]), int(one[2]), str(one[3])) for one in data["marks"])
             self.neighbour = [(int(begin), int(end)) for begin, end in data["neighbour"]]
@@ -122,7 +123,7 @@ def _facts(text: str) -> dict[str, Any]:
 
 def _lines(raw: Path, size_bytes: int, told: _Told) -> Iterator[tuple[int, Line]]:
     """Give the lines of the beginning and the end with their offsets, and a note of what is between."""
-    with raw.open("rb") as file:
+    with open_regular(raw) as file:
         if size_bytes <= _HEAD_BYTES + _TAIL_BYTES:
             yield from _split(file.read(), 0, told)
             return

@@ -196,6 +196,9 @@ def _folder(config: pytest.Config) -> Path | None:
         return None
     folder = config.invocation_params.dir / asked
     refuse_folder_of_others(folder, config.rootpath, "--hil-report")
+    if folder.exists() and not folder.is_dir():
+        remedy = "name a folder, or a path where there is nothing yet"
+        raise UsageError(f"--hil-report {folder} is no folder", why="a file is there", remedy=remedy)
     return folder
 
 

@@ -12,6 +12,7 @@ from hil.errors import UsageError
 from hil.lab.atomic_file import write_atomically
 from hil.lab.lab_file import INSTEAD, parse_lab
 from hil.lab.trusted_path import obeys_nobody_else
+from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,7 @@ def _same_node(written: str, found: Path) -> bool:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        return read_regular(file).decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:

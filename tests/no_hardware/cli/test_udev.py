@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from other_user import MALLORY, as_user, folder_for_everybody, only_root
 
+import hil
 from hil.cli.main import run
 from hil.errors import UsageError
 from hil.lab import udev_rule
 from hil.lab.safe_unit import unit_text
+from hil.lab.system_root import SystemRoot
 from hil.lab.udev_rule import install_rule, rule_text
 
 
@@ -81,7 +83,7 @@ def test_it_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_it_is_applied(tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
     monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
-    monkeypatch.setattr(udev_rule, "has_group", lambda _name: True)
+    monkeypatch.setattr(SystemRoot, "has_group", lambda _system, _name: True)
 
     udev_rule.install_rule(tmp_path)
 
@@ -95,11 +97,11 @@ def test_the_unit_for_boards_that_come_back_is_installed_where_systemd_is(
     assert udevadm.parent
     (tmp_path / folder).mkdir(parents=True)
 
-    status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
+    status = run(["--json", "udev", "--install", "--root", str(tmp_path), "--python", "/usr/bin/python3"])
 
     file = tmp_path / "etc/systemd/system/hil-safe@.service"
     assert (status, json.loads(capsys.readouterr().out)["unit"]) == (0, str(file))
-    assert f"ExecStart={sys.executable} -m hil.cli.main safe --if-unsafe %i\n" in file.read_text()
+    assert "ExecStart=/usr/bin/python3 -m hil.cli.main safe --if-unsafe %i\n" in file.read_text()
 
 
 def test_without_systemd_no_unit_is_installed(
@@ -161,7 +163,7 @@ def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
     (udevadm.parent / "bin/udevadm").write_text("#!/bin/sh\necho no udev here >&2; exit 1\n")
     monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
     monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
-    monkeypatch.setattr(udev_rule, "has_group", lambda _name: True)
+    monkeypatch.setattr(SystemRoot, "has_group", lambda _system, _name: True)
 
     done = udev_rule.install_rule(tmp_path)
     installed, why = [done.rule], done.problem
@@ -171,7 +173,7 @@ def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
 
 @only_root
 def test_who_may_not_install_it_is_told_what_to_type() -> None:
-    run(["udev", "--help"])
+    run(["udev"])  # the other user may not be able to read Python's own modules
 
     with folder_for_everybody() as image:
         image.chmod(0o755)
@@ -208,7 +210,7 @@ def test_install_follows_no_link_out_of_an_image(
         outside = outside.with_name("nothing")
     link.symlink_to(os.path.relpath(outside, link.parent) if target == "relative" else outside)
 
-    status = run(["udev", "--install", "--root", str(image)])
+    status = run(["udev", "--install", "--root", str(image), "--python", "/usr/bin/python3"])
 
     assert (status, f"{link} is in the way" in capsys.readouterr().err) == (2, True)
     assert not outside.exists() or outside.is_file() or not list(outside.iterdir())
@@ -224,3 +226,91 @@ def test_install_into_an_image_leaves_this_machines_udev_alone(
 
     assert json.loads(capsys.readouterr().out)["applied"] is False
     assert not udevadm.exists()
+
+
+# an image's own users, groups, and interpreter
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image with systemd and the group, whose user 1234 is called ada; a link in it is absolute."""
+    root = tmp_path / "image"
+    for folder in ("etc", "usr/lib/systemd/system", "srv/hil/bin", "usr/bin", "opt"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/group").write_text("root:x:0:\nplugdev:x:46:\n")
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nada:x:1234:1234::/home/ada:/bin/sh\n")
+    (root / "srv/hil/bin/python").write_text("")
+    (root / "opt/hil").symlink_to("/srv/hil")
+    return root
+
+
+def installed_unit(image: Path, *more: str) -> str:
+    assert run(["udev", "--install", "--root", str(image), *more]) == 0
+    return (image / "etc/systemd/system/hil-safe@.service").read_text()
+
+
+def test_install_refuses_an_image_without_the_group_and_writes_nothing(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (image / "etc/group").write_text("root:x:0:\nplugdevs:x:46:\n")
+
+    status = run(["udev", "--install", "--root", str(image), "--python", "/usr/bin/python3"])
+
+    told = capsys.readouterr().err
+    assert (status, f"groupadd --root {image} --system plugdev" in told) == (2, True)
+    assert not (image / "etc/udev").exists()
+
+
+def test_install_refuses_an_image_without_this_interpreter_and_writes_nothing(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["udev", "--install", "--root", str(image)])
+
+    assert (status, "--python" in capsys.readouterr().err) == (2, True)
+    assert not (image / "etc/udev").exists()
+    assert not (image / "etc/systemd").exists()
+
+
+def test_install_takes_this_interpreter_where_the_image_has_it_with_hil(image: Path) -> None:
+    for file in (Path(sys.executable), Path(hil.__file__)):
+        there = image / file.relative_to("/")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text("")
+
+    assert f"ExecStart={sys.executable} -m hil" in installed_unit(image)
+
+
+@only_root
+@pytest.mark.parametrize(("owner", "user"), [(0, ""), (1234, "User=ada\n"), (4321, "User=4321\n")])
+def test_install_runs_the_unit_as_the_owner_whom_the_image_knows(image: Path, owner: int, user: str) -> None:
+    os.chown(image / "srv/hil", owner, owner)
+
+    unit = installed_unit(image, "--python", "/opt/hil/bin/python")
+
+    assert ("User=" in unit, user in unit) == (bool(user), True)
+    assert ("SupplementaryGroups=plugdev" in unit) is bool(user)
+
+
+def test_install_has_the_unit_lock_where_the_images_commands_do(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "/run/of-this-machine")
+    (image / "etc/environment").write_text('PATH="/bin"\nHIL_LOCK_DIR="/run/hil"\n')
+
+    unit = installed_unit(image, "--python", "/usr/bin/python3")
+
+    assert ("HIL_LOCK_DIR=/run/hil" in unit, "of-this-machine" in unit) == (True, False)
+
+
+def test_system_root_reads_no_file_outside_of_an_image(image: Path) -> None:
+    (image / "etc/group").unlink()
+    (image / "etc/group").symlink_to("/etc/group")
+
+    assert not SystemRoot(image).has_group("root")
+
+
+@pytest.mark.parametrize("more", [["--python", "bin/python", "--install"], ["--python", "/usr/bin/python3"]])
+def test_udev_refuses_an_interpreter_where_it_is_of_no_use(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (run(["udev", *more]), "is of no use here" in capsys.readouterr().err) == (2, True)

@@ -1,0 +1,120 @@
+"""Named pipes, sockets, folders and endless devices under a user's paths are refused at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.cli.console_screens import BytesFile, TimedFile
+from hil.cli.which_runs import opened
+from hil.dutlink.power_trace import PowerTrace, Sample
+from hil.errors import HilError, HistoryError
+from hil.evidence.folder import EvidenceFolder
+from hil.history.connecting import copy_whole
+from hil.history.store import History
+from hil.lab.enrol.lab_edit import LabEdit
+from hil.nightly.folder import newest_record
+from hil.regular_file import at_once
+from hil.report.power import _read as read_trace
+from hil.report.transcript import read_transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(path))
+
+
+@pytest.fixture(params=[os.mkfifo, os.mkdir, a_socket], ids=["named pipe", "folder", "socket"])
+def no_file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    make: Callable[[Path], None] = request.param
+    make(Path("it"))
+    return Path("it")
+
+
+@pytest.mark.parametrize("to_read", [False, True])
+def test_history_refuses_what_is_no_file(no_file: Path, to_read: bool) -> None:
+    with pytest.raises(HistoryError, match="it is a "):
+        History(no_file, to_read=to_read)
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_history_refuses_a_device(device: str) -> None:
+    with pytest.raises(HistoryError, match="it is a device"):
+        History(Path(device))
+
+
+def test_history_is_not_merged_from_what_is_no_file(no_file: Path) -> None:
+    with pytest.raises(HistoryError, match="it is a "):
+        copy_whole(no_file, Path("copied"))
+
+
+def test_opened_history_does_not_call_it_a_run_that_is_missing(no_file: Path) -> None:
+    with pytest.raises(HistoryError, match="it is a "):
+        opened(no_file)
+
+
+def test_lab_edit_refuses_what_is_no_file(no_file: Path) -> None:
+    with pytest.raises(HilError, match="it is a "):
+        LabEdit(no_file)
+
+
+@pytest.mark.parametrize("open_it", [BytesFile, lambda path: TimedFile(path, "title")])
+def test_console_file_is_refused_where_nothing_would_take_its_bytes(
+    no_file: Path, open_it: Callable[[Path], object]
+) -> None:
+    with pytest.raises(OSError, match=r"it is a (named pipe|socket)|Is a directory"):
+        open_it(no_file)
+
+
+@pytest.mark.parametrize("name", ["it.svg", "it.csv"])
+def test_power_trace_is_not_written_to_a_named_pipe_that_nothing_reads(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    trace = PowerTrace([Sample(at, at, 5.0, 1.0, 5.0) for at in (0.0, 1.0, 2.0)], ended_s=2.0)
+    write = trace.plot if name.endswith("svg") else trace.to_csv
+
+    with pytest.raises(OSError, match="named pipe, and nothing is at its other end"):
+        write(tmp_path / name)
+
+
+def test_at_once_takes_a_named_pipe_that_is_read_and_devices(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with open(tmp_path / "pipe", "wb", opener=at_once) as file:
+            file.write(b"words")
+        assert os.read(reader, 100) == b"words"
+    finally:
+        os.close(reader)
+    with open("/dev/null", "wb", opener=at_once) as file:
+        assert os.get_blocking(file.fileno())
+
+
+def test_at_once_makes_a_file_as_open_does(tmp_path: Path) -> None:
+    with open(tmp_path / "new", "w", encoding="utf-8", opener=at_once) as file:
+        file.write("words")
+    (tmp_path / "plain").write_text("words")
+
+    assert (tmp_path / "new").read_text() == "words"
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "2026-11-23T013000Z").mkdir()
+    for name in ("run.json", "tests/a.json", "a.raw", "a.jsonl", "a.json", "2026-11-23T013000Z/night.json"):
+        os.mkfifo(tmp_path / name)
+    folder = EvidenceFolder(tmp_path)
+
+    assert folder.run() is None
+    assert not folder.tests("")
+    assert newest_record(tmp_path) is None
+    assert read_trace(tmp_path / "a.json") is None
+    assert read_transcript(tmp_path, "a") is None
