@@ -154,7 +154,7 @@ class HilError(Exception):
         facts = {"why": self.why, "remedy": self.remedy, "errno": self.errno, "serial": self.serial}
         return _rebuild, (type(self), self.what, facts)
 
-    def add(self, why: str) -> None:
+    def add_note(self, why: str) -> None:
         """Append to the cause."""
         self.why = "; ".join(filter(None, (self.why, why)))
 

@@ -71,7 +71,9 @@ def flash(  # noqa: PLR0913 - its options
         with stick_taken_away(board, interrupted), told_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
         data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
-        data |= _given(board, then)
+        kept = f"interrupted: {image.name} is on the stick and verified, and was not given to anybody"
+        with stick_taken_away(board, kept):
+            data |= _given(board, then)
         return Answer(data, text=_sentence(board, flashed, opened, data))
 
 

@@ -38,6 +38,8 @@ class _Asked(KeyboardInterrupt):
 def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
     """Take the stick from everybody when a signal ends the `with` block, and only then give in to it.
 
+    What the block noted on the exception that the signal raised there, such as what was written, is told.
+
     Args:
         board: Whose stick.
         interrupted: What to say, with the state in which things are left.
@@ -51,7 +53,7 @@ def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
     except _Asked as asked:
         for one in before:
             signal.signal(one, signal.SIG_IGN)  # an impatient second Ctrl-C would leave the stick where it is
-        raise _given_in(board, interrupted, asked.number) from None
+        raise _given_in(board, interrupted, asked) from None
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -66,12 +68,13 @@ def _ask(number: int, _frame: object) -> NoReturn:
     raise _Asked(number)
 
 
-def _given_in(board: Board, interrupted: str, number: int) -> InterruptionError:
+def _given_in(board: Board, interrupted: str, asked: _Asked) -> InterruptionError:
     where = "nobody has the stick now (position off)"
     try:
         board.storage.off()
     except HilError as error:
         where = f"the stick may still be on the host: {error.what}"
-    told = InterruptionError(interrupted, why=where, remedy="the same command again", serial=board.serial)
-    told.status = _KILLED + number
+    why = "; ".join((*getattr(asked, "__notes__", ()), where))
+    told = InterruptionError(interrupted, why=why, remedy="the same command again", serial=board.serial)
+    told.status = _KILLED + asked.number
     return told

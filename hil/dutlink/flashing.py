@@ -56,7 +56,7 @@ def flash(  # noqa: PLR0913 - what to write, and how
         try:
             write = partial(flash_image, force=force, untouched=untouched, doubt=doubt)
             flashed = _flashed(write, stick, image, progress)
-        except HilError as error:
+        except BaseException as error:
             stick.tell(error)
             raise
     for remark in image.remarks:
@@ -120,10 +120,16 @@ class SameStick:
         written_bytes = sum(disk.written_bytes for disk in written)
         return f"up to {written_bytes} bytes were written to {written[-1].node.name} before that"
 
-    def tell(self, error: HilError) -> None:
-        """Add to an error what was written, if it does not say so yet."""
-        if self.written not in f"{error.what} {error.why}":
-            error.add(self.written)
+    def tell(self, error: BaseException) -> None:
+        """Add to an error, or to Ctrl-C, what was written, if it does not say so yet, and what may boot."""
+        if self.written not in str(error):
+            error.add_note(self.written)
+        try:
+            self.storage.check_proven()
+        except FlashError:
+            error.add_note("the stick may boot an image that is not verified")
+        except HilError:
+            pass  # what went wrong first is told
 
     def __call__(self) -> Disk:
         """Take the stick away, and claim it when it is back; the first time that may have been done.
@@ -198,7 +204,7 @@ def _then_off(stick: SameStick) -> Iterator[None]:
             stick.off()
         except StickInUseError as in_use:
             if isinstance(error, HilError) and not isinstance(error, StickInUseError):
-                error.add(f"the mux stays as it is, since {in_use.why}")
+                error.add_note(f"the mux stays as it is, since {in_use.why}")
         except HilError:
             pass  # what went wrong first is told
         if isinstance(error, StickLostError | StickMissingError):

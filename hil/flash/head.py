@@ -6,7 +6,7 @@ import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.errors import FlashError, HilError, StorageError
+from hil.errors import FlashError, StorageError
 from hil.flash.disk import memory
 from hil.flash.equality import are_equal, are_zeros
 from hil.flash.pieces import HEAD_BYTES
@@ -111,8 +111,7 @@ class Head:
             boots = f"its first MiB could not be wiped ({failed.what}), so that it may boot"
         else:
             boots = "its first MiB was wiped, so that it does not boot"
-        if isinstance(error, HilError):
-            error.add(boots)
+        error.add_note(boots)
 
     @staticmethod
     def _wipe_backup(disk: Disk) -> None:

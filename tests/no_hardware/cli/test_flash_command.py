@@ -20,6 +20,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.cli.progress import ProgressBar
+from hil.dutlink.storage import Storage
 from hil.dutlink.waiting import until
 from hil.flash.progress_lines import ProgressLines
 from hil.lab.lease import hold
@@ -227,8 +228,50 @@ def test_a_signal_takes_the_stick_away_and_says_so(  # noqa: PLR0913 - fixtures
 
     said = capsys.readouterr().err
     assert (ended, truth()["mux"]) == (status, "off")
-    assert "interrupted: image.img is not proven to be on the stick: nobody has the stick now" in said
+    assert "interrupted: image.img is not proven to be on the stick: " in said
+    assert "; nobody has the stick now" in said
+    assert {"write": "nothing was written", "verify": "wiped, so that it does not boot; up to "}[
+        phase
+    ] in said
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("coming", [1, 2])
+def test_a_signal_while_the_stick_comes_says_what_was_written_and_what_boots(
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    coming: int,
+) -> None:
+    comings: list[int] = []
+    host = Storage.host
+
+    def give(storage: Storage, **how: Any) -> None:
+        comings.append(1)
+        if len(comings) == coming:
+            signal.raise_signal(signal.SIGINT)
+        host(storage, **how)
+
+    monkeypatch.setattr(Storage, "host", give)
+
+    status = run(["flash", str(image), "--force"])
+
+    said = capsys.readouterr().err
+    assert status == 130
+    assert ("nothing was written" in said) == (coming == 1)
+    assert ("bytes were written to " in said) == (coming == 2)
+    assert ("the stick may boot an image that is not verified" in said) == (coming == 2)
+
+
+def test_a_signal_after_the_read_back_says_that_the_image_is_verified(
+    image: Path, truth: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Storage, "dut", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+
+    status = run(["flash", str(image), "--force"])
+
+    assert (status, truth()["mux"]) == (143, "off")
+    assert "interrupted: image.img is on the stick and verified, and was not given" in capsys.readouterr().err
 
 
 def test_a_signal_that_nohup_has_ignored_stays_ignored(
