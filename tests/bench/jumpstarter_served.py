@@ -38,10 +38,12 @@ class Served:
     Attributes:
         address: Where, HOST:PORT.
         pid: The process.
+        simulator: The board's.
     """
 
     address: str
     pid: int
+    simulator: SimulatorProcess
 
     def cpu_s(self) -> float:
         """Seconds of CPU time that it has used, all of its threads together."""
@@ -109,5 +111,5 @@ def _served(kind: str, simulator: SimulatorProcess, stick: Path) -> Iterator[Ser
     with process:
         assert process.stdout is not None
         assert process.stdin is not None
-        yield Served(f"127.0.0.1:{process.stdout.readline().strip()}", process.pid)
+        yield Served(f"127.0.0.1:{process.stdout.readline().strip()}", process.pid, simulator)
         process.stdin.close()
