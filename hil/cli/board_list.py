@@ -11,7 +11,7 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
-from hil.lab.board_record import BoardState, read_record
+from hil.lab.board_record import BoardState, read_record, write_record
 from hil.lab.lease import hold, holder_of, spoilt_lock
 from hil.lab.lock_file import lock_folder
 
@@ -35,7 +35,7 @@ class BoardRow:
 
     Attributes:
         board: Its serial number; where it does not tell, where it is plugged in.
-        name: Of its place: the lab file's, else the one stored on it.
+        name: Of its place: the lab file's, else the one stored on it, where it is held the last one known.
         tags: Those stored on it and the lab file's.
         firmware: Its version.
         state: present, busy, absent, denied, lost.
@@ -129,6 +129,7 @@ class BoardList:
             holder = holder_of(lock_folder(), serial)
             row.state = "busy"
             row.safe = None
+            row.name = row.name or read_record(lock_folder(), serial).name or None
             row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
         except SpoiltFileError as error:
             self._read_record(row, serial)
@@ -151,6 +152,9 @@ class BoardList:
         with open_board(self._host, serial, console=False) as board:
             kept, reading = board.settings.read(), board.power.read()
         row.name = row.name or kept.name
+        record = read_record(lock_folder(), serial)
+        if record.name != kept.name and not record.trouble:
+            write_record(lock_folder(), serial, record.with_name(kept.name))
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"

@@ -113,7 +113,9 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
     )
     lines = [f"{done}; the stick is {where[data['storage']]}.", *image.remarks]
     if data["dut_was_on"]:
-        lines.append("The DUT ran and lost its stick while this was written: hil power cycle boots it again.")
+        first = "" if data["storage"] == "dut" else "hil storage dut, then "
+        lost = "The DUT ran and lost its stick while this was written"
+        lines.append(f"{lost}: {first}hil power cycle boots it again.")
     return "\n".join(lines)
 
 

@@ -189,7 +189,7 @@ def status(user: bool, name: str, folder: Path) -> Answer:
     return Answer({"timer": there, **units.state(), **told}, code)
 
 
-_NO_SYSTEMD = "systemd does not run this host: nothing starts by itself; add the line below with crontab -e"
+_NO_SYSTEMD = "systemd does not run this host, so no unit starts a night; add the line below with crontab -e"
 _LINGER = "your systemd ends when you log out: loginctl enable-linger"
 
 

@@ -28,6 +28,13 @@ _SYNONYMS: Final = {
 }
 """What people type who know other tools."""
 
+_CANNOT: Final = {
+    "hil pins": dict.fromkeys(
+        ("get", "read", "show", "list", "status"), "the board does not tell how its pins are"
+    ),
+}
+"""What no verb does, and why."""
+
 
 class Nouns(click.Group):
     """Click's group, with `help` as a verb, the nearest match, and short helps that are whole."""
@@ -60,6 +67,10 @@ class Nouns(click.Group):
             return super().resolve_command(ctx, [*args[1:], "--help"])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
+        if (why := _CANNOT.get(ctx.command_path, {}).get(name.lower())) is not None:
+            raise UsageError(
+                f"{ctx.command_path} has no command {name!r}", why=why, remedy=f"{ctx.command_path} --help"
+            )
         from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
 
         meant = _SYNONYMS.get(ctx.command_path, {}).get(name.lower())

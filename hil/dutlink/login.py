@@ -242,7 +242,8 @@ def _in_boot_loader(talk: Talk, name: str) -> BootLoaderError:
     return BootLoaderError(
         f"the DUT waits at the prompt of {name}",
         why=last_line_of(talk.serial, transcript.between(transcript.position - _LINE_BYTES)),
-        remedy="power.cycle() starts it again; a key, or noise on the line, stops an autoboot",
+        remedy="storage.flash(IMAGE) if the stick holds no system; else power.cycle(): "
+        "a key, or noise on the line, stopped the autoboot",
         serial=talk.serial,
     )
 

@@ -46,6 +46,9 @@ WHY_SIZE = 400
 WHY_BYTES = 900
 """The most that a cause takes as JSON: the newest event always fits."""
 
+NAME_BYTES = 400
+"""The most that a stored name takes as JSON: 64 bytes, each of which may become six."""
+
 MOST_EVENTS = 8
 MOST_BOARDS = 1000
 """No more records than these, the newest, are looked at: any user may make files in the folder."""
@@ -135,6 +138,7 @@ class BoardRecord:
         events: What was done to make it safe, the newest last.
         position: Who was given the stick last ("off", "host", "dut"); empty: not known. The board cannot be
             asked, so it may be wrong where something else than hil turned the mux since.
+        name: The name that the board stored when it was last asked; empty: not known.
         trouble: What is wrong with the file and what mends it, where it cannot be trusted; never written.
     """
 
@@ -143,6 +147,7 @@ class BoardRecord:
     events: tuple[SafetyEvent, ...] = ()
     position: str = ""
     trouble: str = field(default="", compare=False)
+    name: str = field(default="", compare=False)
 
     @property
     def needs_safety(self) -> bool:
@@ -161,6 +166,10 @@ class BoardRecord:
         """The record after a hand turned the mux."""
         return replace(self, position=position)
 
+    def with_name(self, name: str) -> Self:
+        """The record of a board that stores this name."""
+        return replace(self, name=cut(name, NAME_BYTES))
+
     def with_event(self, event: SafetyEvent) -> Self:
         """The record after an attempt to make it safe."""
         state = BoardState.PENDING if event.what == "could not be made safe" else BoardState.SAFE
@@ -173,7 +182,13 @@ class BoardRecord:
         while True:
             holder = self.holder.to_data() if self.holder else None
             shown = [asdict(event) for event in events]
-            facts = {"state": self.state, "holder": holder, "events": shown, "position": self.position}
+            facts = {
+                "state": self.state,
+                "holder": holder,
+                "events": shown,
+                "position": self.position,
+                "name": self.name,
+            }
             text = json.dumps(facts, indent=1).encode()
             if len(text) < RECORD_BYTES or not events:
                 return text.ljust(RECORD_BYTES - 1) + b"\n"
@@ -189,7 +204,8 @@ class BoardRecord:
             holder = Holder.from_data(facts["holder"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(BoardState.PENDING, trouble="it does not hold what records hold")
-        return cls(state, holder, events, position if position in _POSITIONS else "")
+        name = cut(plain_line(str(facts.get("name", ""))), NAME_BYTES)
+        return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
 
 
 def _is_reading(amps: object) -> bool:

@@ -53,6 +53,14 @@ def _user() -> str:
         return f"uid {os.geteuid()}"
 
 
+def _command() -> str:
+    """Return the command line; a worker of xdist, whose own says nothing, by its name."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and sys.argv[:1] == ["-c"]:
+        return f"pytest, worker {worker}"
+    return " ".join(sys.argv)[:COMMAND_SIZE]
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The holder of a board, as its lock file names it.
@@ -67,7 +75,7 @@ class Holder:
 
     user: str = field(default_factory=_user)
     pid: int = field(default_factory=os.getpid)
-    command: str = field(default_factory=lambda: " ".join(sys.argv)[:COMMAND_SIZE])
+    command: str = field(default_factory=_command)
     since: str = field(default_factory=now)
     test: str = ""
 

@@ -63,11 +63,20 @@ def lead(command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tu
         leader = (str(os.getpid()), str(os.getpgrp()), ",".join(map(str, (mark, *kept))))
         flags = ("-s", "-S", "-P") if "PYTHONHOME" in environ else ("-I", "-S")
         arguments = [sys.executable, *flags, str(_SCRIPT), *leader, *command]
-        process = subprocess.Popen(arguments, env=environ, process_group=0, pass_fds=(mark, *kept))
+        process = subprocess.Popen(arguments, env=_as_bytes(environ), process_group=0, pass_fds=(mark, *kept))
         for number in early:
             pass_on(number, None)
         status = process.wait()
     return ENDED_BY - status if status < 0 else status
+
+
+def _as_bytes(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Encode an environment: a board's name may hold letters that the C locale has not got."""
+    return {_encoded(name): _encoded(value) for name, value in environ.items()}
+
+
+def _encoded(word: str) -> bytes:
+    return word.encode("utf-8", "surrogateescape")
 
 
 @contextmanager

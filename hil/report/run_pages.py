@@ -11,7 +11,7 @@ from hil.report.power import draw, read_traces
 from hil.report.run_view import read_run
 from hil.report.summary import summary
 from hil.report.transcript import read_transcript
-from hil.report.words import KINDS, board_file, moment, seconds
+from hil.report.words import KINDS, board_file, seconds, when
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,8 +112,8 @@ def _write_board(folder: Path, board: BoardView) -> None:
 def _run_facts(run: RunView) -> list[tuple[str, str]]:
     record = run.record
     facts = [
-        ("began", moment(record.began_s)),
-        ("ended", moment(record.ended_s) if record.ended_s else "nobody knows"),
+        ("began", when(record.began_s)),
+        ("ended", when(record.ended_s) if record.ended_s else "nobody knows"),
         ("exit status", "none" if record.exit_status is None else str(record.exit_status)),
         ("host", record.host),
         ("boards", record.boards_from),
@@ -128,7 +128,7 @@ def _run_facts(run: RunView) -> list[tuple[str, str]]:
 def _test_facts(test: TestFacts) -> list[tuple[str, str]]:
     board = test.board
     facts = [
-        ("began", moment(test.began_s)),
+        ("began", when(test.began_s)),
         ("took", seconds(test.took_s)),
         ("waited for its board", seconds(test.wait_s) if board else ""),
         ("board", f"{board.serial} {board.name}" if board else ""),

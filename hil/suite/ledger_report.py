@@ -116,7 +116,11 @@ def loud_line(ledger: Ledger) -> str:
     if counts["ran"]:
         return ""
     mixed = sum(record.was_tested for record in ledger.of(Kind.MIXED))
-    aside = f"; {mixed} mixed tests ran on {_their_boards(ledger)} boards" if mixed else ""
+    aside = (
+        f"; {mixed} mixed test{'s' if mixed != 1 else ''} ran on {_their_boards(ledger)} boards"
+        if mixed
+        else ""
+    )
     if not counts["planned"]:
         gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
         failed = f", {len(ledger.uncollected)} files could not be collected" if ledger.uncollected else ""

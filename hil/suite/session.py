@@ -225,7 +225,8 @@ class Run:
             asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
             return f"hil: boards from {boards.where.value}{asked}"
         number = f"{boards.number} " if boards.where is Where.STARTED else ""
-        return f"hil: {number}SIMULATED boards (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
+        ending = "" if number == "1 " else "s"
+        return f"hil: {number}SIMULATED board{ending} (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:

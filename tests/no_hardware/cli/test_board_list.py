@@ -10,8 +10,9 @@ import pytest
 from hil.cli import board_list
 from hil.cli.board_list import BoardList, BoardRow
 from hil.dutlink.sighting import Sighting
-from hil.errors import BoardLostError, HilError, SpoiltFileError, Verdict
+from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.board_record import BoardRecord, BoardState, write_record
+from hil.lab.holder import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,18 @@ def test_boards_names_each_trouble(
     assert (row.health, row.safe) == (", ".join(healths), False)
     assert row.why.count(SPOILT.what) == 1
     assert f"hil safe {SERIAL}" in row.why
+
+
+def test_boards_names_a_held_board_as_it_was_last_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack-3").used_by(Holder()))
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    monkeypatch.setattr(board_list, "hold", lease_of(BoardBusyError("it is in use", why="bob has it")))
+
+    row = BoardList("usb")._row(Sighting(Verdict.PRESENT, SERIAL))
+
+    assert (row.state, row.name) == ("busy", "rack-3")
 
 
 def test_boards_has_no_trouble_at_first() -> None:

@@ -89,11 +89,14 @@ def test_flash_tells_that_the_dut_lost_its_stick_and_power_on_that_it_was_on(
 
     run(["flash", str(tmp_path / "next.img")])
     flashed = capsys.readouterr().out
+    run(["flash", str(tmp_path / "next.img"), "--then", "off"])
+    detached = capsys.readouterr().out
     run(["power", "on"])
     switched = capsys.readouterr().out
     run(["power", "force-off"])
 
-    assert "hil power cycle boots it again" in flashed
+    assert "was written: hil power cycle boots it again" in flashed
+    assert "was written: hil storage dut, then hil power cycle boots it again" in detached
     assert switched == "The DUT of rack-3 was on already; hil power cycle boots it again.\n"
 
 
@@ -141,6 +144,7 @@ def test_a_misspelt_board_lists_each_board_once(
         ("flash", "hil flash needs IMAGE\n"),
         ("nightly install", "hil nightly install needs --at\n"),
         ("sim state", "export HIL_BOARDS"),
+        ("pins get", "the board does not tell how its pins are\n  try: hil pins --help\n"),
     ],
 )
 def test_a_mistake_leads_to_what_was_meant(

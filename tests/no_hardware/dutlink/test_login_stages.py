@@ -83,9 +83,13 @@ def test_login_wakes_a_system_soon_whose_kernel_spoke() -> None:
 def test_login_names_the_boot_loader_that_the_dut_waits_in(prompt: str, name: str) -> None:
     with (
         dut(f"out('U-Boot 2024.04\\n{prompt}'); ask('')") as it,
-        pytest.raises(BootLoaderError, match=name),
+        pytest.raises(BootLoaderError, match=name) as raised,
     ):
         it.console.login("root", "hil", timeout_s=60)
+
+    assert raised.value.remedy.startswith(
+        "storage.flash(IMAGE) if the stick holds no system; else power.cycle()"
+    )
 
 
 def test_login_takes_no_boot_loader_s_prompt_for_a_shell_s() -> None:

@@ -216,3 +216,9 @@ def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
     read = BoardRecord.from_json(forged.to_json())
 
     assert f"{read.holder} {read.events[0]}".isprintable()
+
+
+def test_a_record_keeps_the_name_that_a_board_stored_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").used_by(Holder()))
+
+    assert read_record(tmp_path, SERIAL).left_safe().name == plain_line("rack\x1b[31m-3")

@@ -274,3 +274,12 @@ def test_a_file_system_without_locks_is_an_error_and_never_a_softer_lock(
     with pytest.raises(UsageError, match="gives no locks") as caught:
         hold("5a1c0e01", folder=tmp_path)
     assert "HIL_LOCK_DIR" in caught.value.remedy
+
+
+def test_holder_names_a_worker_of_xdist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
+
+    assert Holder().command == "pytest, worker gw1"

@@ -64,6 +64,15 @@ def test_first_and_last_error_stand_on_the_page_and_in_the_summary(tmp_path: Pat
     assert "error in set-up or tear-down" in pages["index.html"], "each colour is in the legend"
 
 
+def test_when_a_run_and_a_test_began_is_the_readers_own_time(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+
+    pages = build(tmp_path)
+
+    for name in ("index.html", f"tests/{file_stem(NAME)}.html"):
+        assert re.search(r'<time datetime="[\dT:-]+Z">[\d: -]+ UTC</time>', pages[name]), name
+
+
 def test_there_is_a_page_for_each_test_and_each_board(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "no")))
 

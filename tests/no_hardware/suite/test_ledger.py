@@ -56,7 +56,7 @@ def test_a_run_in_which_no_hardware_test_ran_says_so_in_one_loud_line(
     assert loud == [
         (
             "NO HARDWARE TEST RAN: 2 planned, 2 skipped, 0 failed (DUTLink not available); "
-            "1 mixed tests ran on SIMULATED boards"
+            "1 mixed test ran on SIMULATED boards"
         )
     ]
 

@@ -108,6 +108,10 @@ def test_the_header_says_in_plain_sight_that_boards_are_simulated(run_suite: Run
     assert "hil: 2 SIMULATED boards (asked for by --hil-boards sim:2" in inner.text
 
 
+def test_the_header_counts_one_board_as_one(run_suite: RunSuite) -> None:
+    assert "hil: 1 SIMULATED board (asked" in run_suite(PASSES, "--hil-boards=sim:1").text
+
+
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.thorough)])
 def test_hardware_tests_run_on_simulated_boards_that_were_asked_for(
     workers: str, run_suite: RunSuite
