@@ -424,7 +424,7 @@ def test_an_archive_larger_than_the_stick_is_refused_as_soon_as_that_shows(
 
 
 @pytest.mark.parametrize("kept", [0.3, rarely(0.9), rarely(0.9999)])
-@pytest.mark.parametrize("name", ["gzip", rarely("bzip2"), "xz", "zstd"])
+@pytest.mark.parametrize("name", ["gzip", rarely("bzip2"), rarely("xz"), "zstd"])
 def test_a_truncated_archive_leaves_a_stick_that_does_not_boot(
     bench: StickBench, image: Path, tmp_path: Path, name: str, kept: float
 ) -> None:

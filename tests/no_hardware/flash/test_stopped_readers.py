@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from hil.dutlink.waiting import until
 from hil.flash.opening import open_image
 from hil.flash.pieces import Pieces
 from hil.flash.stoppable import StoppableThread, StoppedError, raise_if_stopped
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AT_ONCE_S = 5.0
-"""What is ended ends within a fraction of a second; a busy machine gets more."""
+"""Processor time: a fraction of a second for what is ended, a minute for the whole archive."""
 
 GIB = 1 << 30
 
@@ -46,15 +47,15 @@ def map_of_first_and_last_block(path: Path, size_bytes: int) -> None:
 
 
 def test_pieces_end_at_once_within_an_archive_that_no_map_wants(tmp_path: Path) -> None:
-    archive_of_zeros(tmp_path / "disk.img.zst", 40)
-    map_of_first_and_last_block(tmp_path / "disk.bmap", 40 * GIB)
+    archive_of_zeros(tmp_path / "disk.img.zst", 400)
+    map_of_first_and_last_block(tmp_path / "disk.bmap", 400 * GIB)
     image = open_image(tmp_path / "disk.img.zst", tmp_path / "disk.bmap")
+    began = time.process_time()
 
-    with Pieces(image) as pieces:
-        first = next(iter(pieces))
-        began = time.monotonic()
+    with Pieces(image):
+        assert until(lambda: time.process_time() - began > 0.1, 60), "nothing was decompressed"
 
-    assert (first.offset, time.monotonic() - began < AT_ONCE_S) == (0, True)
+    assert time.process_time() - began < AT_ONCE_S
 
 
 def test_a_skippable_frame_is_passed_over_without_being_read(tmp_path: Path) -> None:

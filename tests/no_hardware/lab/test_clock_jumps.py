@@ -170,10 +170,10 @@ def test_waiter_gives_up_when_its_time_is_over_though_the_clock_jumps(
     clock: dict[str, str], waiters: list[Waiter]
 ) -> None:
     with hold(SERIAL):
+        began = time.monotonic()
         waiters.append(Waiter(clock, 3.0))
         assert waiters[0].says() == "in line"
-        began = time.monotonic()
         Path(clock["FAKETIME_TIMESTAMP_FILE"]).write_text(clock["JUMP"])
 
         assert waiters[0].says() == "busy"
-        assert 1.0 < time.monotonic() - began < LIMIT_S
+        assert time.monotonic() - began >= 3.0

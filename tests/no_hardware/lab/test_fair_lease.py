@@ -179,8 +179,8 @@ def test_a_stopped_waiter_is_passed_after_a_while(
     first = hold(ONE, folder=folder)
     stopped = line("stopped")
     stopped.process.send_signal(signal.SIGSTOP)
-    threading.Timer(0.2, first.release).start()
     released = time.monotonic() + 0.2
+    threading.Timer(0.2, first.release).start()
 
     with hold(ONE, wait_s=SOON_S, folder=folder):
         assert time.monotonic() - released > 0.3
@@ -393,6 +393,7 @@ def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(900)
 def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> None:
     command = [sys.executable, "-c", TURNS, str(HIL), str(folder), "250"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

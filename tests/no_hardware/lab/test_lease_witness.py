@@ -52,6 +52,7 @@ with open_board(host, serial) as board:
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(900)
 def test_2000_turns_of_8_processes_meet_at_no_board_and_leak_nothing(tmp_path: Path) -> None:
     with SimulatorProcess(boards=1) as simulator:
         (serial,) = simulator.serials()

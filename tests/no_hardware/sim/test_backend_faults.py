@@ -123,7 +123,7 @@ def test_a_board_that_is_opened_when_it_has_just_gone(
     control.fault(serial, "unplug")
     usb.util.dispose_resources(board)
 
-    assert error_of(read_version, board) == IO_ERROR
+    assert error_of(read_version, board) in (IO_ERROR, GONE)  # gone from the list too, a moment later
 
 
 def test_an_old_device_that_is_opened_after_a_replug(control: ControlClient, serial: str, board: Any) -> None:
