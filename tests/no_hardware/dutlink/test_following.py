@@ -246,6 +246,38 @@ def test_a_known_board_writes_to_no_stick_of_another_one_after_their_cables_were
     assert [stick._file.path.read_bytes() for stick in bench.sticks] == before
 
 
+@pytest.mark.parametrize("rival_is_late", [True, False])
+@pytest.mark.parametrize("swapped_after_s", [0.2, pytest.param(1.6, marks=pytest.mark.thorough)])
+def test_a_swap_of_cables_after_host_is_found_before_the_flash_is_called_proven(
+    bench: MuxBench, image: Path, swapped_after_s: float, *, rival_is_late: bool
+) -> None:
+    """Both muxes are at the host: just after *host*, the stick comes as it was learned, by the other one.
+
+    Only the disk that this mux brings now gives that away, unless it comes later.
+    """
+    learned_both(bench)
+    other = bench.storage(1)
+    other.wait_for_node()
+    bench.sticks[1].late_s = 3.5 if rival_is_late else 0.0
+    before = [stick._file.path.read_bytes() for stick in bench.sticks]
+    swaps: list[float] = []
+
+    def swap(position: str) -> None:
+        if position == "host" and not swaps:
+            swaps.append(swapped_after_s)
+            bench.after(swapped_after_s, bench.swap)
+
+    bench.links[0].on_turn.append(swap)
+
+    with pytest.raises(errors.StorageError) as caught:
+        bench.storage(0).flash(image, force=True)
+
+    was_written = [stick._file.path.read_bytes() for stick in bench.sticks] != before
+    assert was_written == (swapped_after_s < 1 and rival_is_late)  # docs/flash.md: this is not proven
+    assert ("bytes were written to" in str(caught.value)) == was_written
+    assert ("nothing was written" in str(caught.value)) == (not was_written)
+
+
 def test_known_boards_that_flash_at_the_same_time_need_no_further_comings(
     bench: MuxBench, image: Path
 ) -> None:

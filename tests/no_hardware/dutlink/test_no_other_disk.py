@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 QUICK_SEEDS, QUICK_AT_ONCE = 24, 8
 SEEDS, AT_ONCE = 1000, 25
-JUST_NOW_S = 1.0
-"""A cable that a hand swaps while a disk is opened is seen by the next look; one that it swaps so soon after
-a turn of the mux brings a disk at the mux's pace, which may differ by 0.6 s, and a stick's by 0.3 s."""
+NEXT_LOOK_S = 0.2
+"""A cable that a hand swaps while a disk is opened is seen by the next look."""
+
+AT_THE_TURN_S = 1.0
+"""One that it swaps so near to a turn of the mux brings a disk at the mux's pace, which may differ by 0.6 s,
+and a stick's by 0.3 s; see `test_a_swap_of_cables_after_host_is_found_before_the_flash_is_called_proven`."""
 
 _TAGS = (b"for board 0; ", b"for board 1; ")
 _BOOT_SECTOR = bytes(510) + b"\x55\xaa"
@@ -65,10 +68,10 @@ class Judge:
         self.counts[f"{verb}: proven"] += 1
         link = self.bench.links[index]
         swapped_s = self.hands.swapped_s
-        just_now = max(self.bench.clock.now() - swapped_s, 0), abs(self._turned_s[index] - swapped_s)
-        if min(just_now) > JUST_NOW_S and (
-            node.resolve() != link.stick._node.path or link.position.value != "host"
-        ):
+        is_seen = self.bench.clock.now() - swapped_s > NEXT_LOOK_S
+        is_told_by_pace = abs(self._turned_s[index] - swapped_s) > AT_THE_TURN_S
+        is_behind_it = node.resolve() == link.stick._node.path and link.position.value == "host"
+        if is_seen and is_told_by_pace and not is_behind_it:
             self.failures.append(f"{verb}: {node} was called the stick of board {index}")
 
     def check_tags(self) -> None:
