@@ -102,7 +102,7 @@ def _place_stick(board: Board, storage: str) -> Path | None:
 
 def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | None) -> dict[str, str]:
     from hil.cli.using_board import lab_here  # noqa: PLC0415 - as above
-    from hil.lab.borrowed import LEASED  # noqa: PLC0415 - as above
+    from hil.lab.lent_word import LEASED  # noqa: PLC0415 - as above
 
     sys.stdout.flush()
     name = lab_here().name_of(board.serial) or board.settings.read().name

@@ -1,18 +1,13 @@
-"""Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts.
-
-`hil lease` hands down a random word in the environment; the lock file has its SHA-256. A pid would prove
-nothing: it means another process in another PID namespace, and any process can name one. A user who can read
-the environment of a process (its owner, and root) can use its lease, and could as well debug it.
-"""
+"""Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError
-from hil.lab.lease import LENT, lock_path
+from hil.lab.lease import lock_path
+from hil.lab.lent_word import LEASED, hash_of, lent_in
 from hil.lab.lock_file import LockFile
 from hil.lab.shared_folder import lock_folder
 
@@ -20,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["LEASED", "is_borrowed", "refuse_what_is_borrowed"]
-
-LEASED = "HIL_LEASE"
-"""The environment variable that carries the word."""
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -39,10 +31,9 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     lock = LockFile(path)
     try:
-        from hashlib import sha256  # noqa: PLC0415 - only beneath `hil lease`
-        from hmac import compare_digest  # noqa: PLC0415 - the same
+        from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
 
-        if not compare_digest(_lent(lock.read()), sha256(os.fsencode(word)).hexdigest()):
+        if not compare_digest(lent_in(lock.read()), hash_of(word)):
             return False
         if lock.try_lock_again():  # its holder and its guard were killed: the word is stale
             lock.give_back()
@@ -65,12 +56,3 @@ def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
             remedy="run it without hil lease",
             serial=serials[0],
         )
-
-
-def _lent(content: bytes) -> str:
-    """Return the hash in a lock file; empty if there is none."""
-    try:
-        facts = json.loads(content)
-        return str(facts.get(LENT, "")) if isinstance(facts, dict) else ""
-    except (ValueError, RecursionError):
-        return ""

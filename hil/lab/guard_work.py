@@ -1,7 +1,8 @@
 """What a guard does after its holder ended without `released`: make the board safe, record it, unlock.
 
 Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death:
-it is made safe at once, and again when they have ended, and only then it is on record as safe. A board that
+it is made safe at once, and again when they have ended, and only then it is on record as safe. If the process
+that ends COMMAND was killed as well, the guard kills what came of COMMAND, by the lease's word. A board that
 could not be made safe is unlocked, and the guard goes on trying: see `lingering`. A guard that was stopped
 (SIGSTOP), and finds when it wakes that the board went on without it, does nothing. It must find proof of
 that: a lock file, a record or a whole folder that was removed proves nothing.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.board_record import BoardState, SafetyEvent, read_record, write_record
 from hil.lab.holder import Holder
+from hil.lab.lent_word import end_borrowers, lent_in
 from hil.lab.lingering import linger
 from hil.lab.lock_file import LockFile
 from hil.lab.node_lock import NodeLock
@@ -118,7 +120,8 @@ def work(lock_descriptor: int, text: str) -> None:
     """
     task = GuardTask.from_json(text)
     shared = LockFile(task.lock_path, lock_descriptor, NodeLock(None, task.serial, task.node))
-    holder = Holder.from_json(shared.read())
+    content = shared.read()
+    holder = Holder.from_json(content)
     lock = _lock_of_the_lease(task, shared)
     if lock is None:
         return
@@ -130,6 +133,7 @@ def work(lock_descriptor: int, text: str) -> None:
             return
     if not _rings(task.drivers, 0.0):
         why = _made_safe_early(task, lock, why)
+    end_borrowers(lent_in(content))
     with _watchdog(task, lock, why):
         event = attempt(task.safety, task.serial, why=why, by="guard")
     _finish(task, lock, event)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -20,6 +19,7 @@ from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.bell import Bell, Pauses
 from hil.lab.board_record import BoardRecord, read_record, record_path
 from hil.lab.holder import Holder
+from hil.lab.lent_word import LENT, end_borrowers, hash_of, lent_in, new_word
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.node_lock import NodeLock
 from hil.lab.shared_file import read_shared, spoilt_by
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.waiting_line import Ticket
 
-__all__ = ["LENT", "Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path", "spoilt_lock"]
-
-LENT = "lent"
-"""Where a lock file has the SHA-256 of the word by which commands use the board under its lease."""
+__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path", "spoilt_lock"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -119,7 +116,9 @@ class Lease:
         self.lock = lock
         self._lent = ""
         self.ended_guards: tuple[int, ...] = ()
-        self._unended = Holder.from_json(lock.read())
+        content = lock.read()
+        self._unended = Holder.from_json(content)
+        end_borrowers(lent_in(content))  # of a `hil lease` that was killed together with its guard
         self._write()
 
     def record(self) -> BoardRecord:
@@ -143,10 +142,8 @@ class Lease:
 
         The lock file, which every user may read, has the word's SHA-256 only.
         """
-        word = os.urandom(16).hex()
-        from hashlib import sha256  # noqa: PLC0415 - for `hil lease` alone
-
-        self._lent = sha256(word.encode()).hexdigest()
+        word = new_word()
+        self._lent = hash_of(word)
         self._write()
         return word
 

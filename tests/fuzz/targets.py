@@ -41,9 +41,9 @@ from hil.history.store import History
 from hil.history.window import Window
 from hil.jumpstarter.frames import FrameKind, Frames, Transfer
 from hil.lab.board_record import RECORD_BYTES, BoardRecord
-from hil.lab.borrowed import _lent
 from hil.lab.holder import Holder
 from hil.lab.lab_file import parse_lab
+from hil.lab.lent_word import lent_in
 from hil.lab.stick_sockets import _parsed as parse_sockets
 from hil.lab.waiting_line import Ticket
 from hil.nightly.folder import newest_record
@@ -101,7 +101,7 @@ def lock(data: bytes) -> None:
     holder, ticket = Holder.from_json(data), Ticket.from_json(data)
     assert holder is None or len(holder.to_json()) < RECORD_BYTES
     assert ticket is None or ticket.to_json()
-    _lent(data)
+    lent_in(data)
     parse_sockets(data)
 
 

@@ -47,10 +47,13 @@ class Way(enum.Enum):
     SHELL = "pytest below a shell as PID 1"
     INIT = "hil init -- pytest as PID 1"
     USER_INIT = "the same in a user namespace"
+    LEASE = "hil lease"
 
     def command(self, *options: str) -> list[str]:
         """The command line, to be started in the run's folder."""
         python = [sys.executable, "-m"]
+        if self is Way.LEASE:
+            return [*python, "hil.cli.main", "lease", "--", sys.executable, "leased.py"]
         if self is Way.NOX:
             return [*python, "nox", "-s", "blocked", "--", *OPTIONS, *options]
         parallel = ("-n", "3") if self is Way.XDIST else ()
@@ -181,6 +184,7 @@ class InnerRun:
         shutil.copy(REPOSITORY / "conftest.py", self.folder)
         shutil.copy(INNER / "blocked.py", self.folder / "test_blocked.py")
         shutil.copy(INNER / "broken_guard.py", self.folder)
+        shutil.copy(INNER / "leased.py", self.folder)
         shutil.copy(INNER / "nox_session.py", self.folder / "noxfile.py")
         (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
 

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from inner_run import Blocked, InnerRun, Way
@@ -81,6 +82,16 @@ def _worker(_run: InnerRun, blocked: Blocked) -> float:
     return died
 
 
+def _lease_and_ender(run: InnerRun, _blocked: Blocked) -> float:
+    """Kill `hil lease` and its child that ends what came of COMMAND; the child is stopped before."""
+    (ender,) = map(int, Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split())
+    os.kill(ender, signal.SIGSTOP)
+    died = time.monotonic()
+    for pid in (run.pid, ender):
+        os.kill(pid, signal.SIGKILL)
+    return died
+
+
 def _close_terminal(run: InnerRun, _blocked: Blocked) -> float:
     died = time.monotonic()
     run.close_terminal()
@@ -132,4 +143,8 @@ CAUSES = (
     Cause("SIGKILL to the process group", _to_group(signal.SIGKILL)),
     Cause("SIGKILL to the guard", _guard, PYTEST_WAYS),
     Cause("`os._exit` in a test of a container", _order("exit"), (Way.FIRST, Way.INIT, Way.USER_INIT)),
+    Cause("SIGTERM", _to_first(signal.SIGTERM), (Way.LEASE,)),
+    Cause("SIGKILL", _to_first(signal.SIGKILL), (Way.LEASE,)),
+    Cause("SIGKILL to its COMMAND", _worker, (Way.LEASE,)),
+    Cause("SIGKILL, and to the process that ends what came of COMMAND", _lease_and_ender, (Way.LEASE,)),
 )

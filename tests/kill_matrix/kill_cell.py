@@ -80,7 +80,7 @@ def play(
         run.reap()
         problems = (*_orphans(left), *inspect(simulator, run.locks, quiet_s))
         off_s = watch.off_after(died)
-        return Outcome(cause.name, way.value, off_s, over_s, _who(run.locks, serial), problems)
+        return Outcome(cause.name, way.value, off_s, over_s, _who(run.locks, serial, way), problems)
 
 
 def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S) -> Outcome:
@@ -195,6 +195,7 @@ def _orphans(left: dict[int, bytes]) -> list[str]:
     return [f"process {pid} is left: {command.decode()[:80]}" for pid, command in left.items()]
 
 
-def _who(locks: Path, serial: str) -> str:
+def _who(locks: Path, serial: str, way: Way = Way.PLAIN) -> str:
     events = read_record(locks, serial).events
-    return events[-1].by if events else "the run itself"
+    itself = "`hil lease` itself" if way is Way.LEASE else "the run itself"
+    return events[-1].by if events else itself

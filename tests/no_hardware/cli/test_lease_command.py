@@ -18,8 +18,9 @@ from programs import running
 
 from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardState, read_record
-from hil.lab.borrowed import LEASED, is_borrowed
+from hil.lab.borrowed import is_borrowed
 from hil.lab.lease import hold
+from hil.lab.lent_word import LEASED
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
