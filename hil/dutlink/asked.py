@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -17,11 +17,15 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AskedSince", "count_asked", "times_asked", "uncounted"]
+__all__ = ["AskedSince", "count_asked", "note_error", "times_asked", "uncounted"]
+
+_MOST_ERRORS = 100
+"""So many of the latest errors are kept for each board."""
 
 _turn = threading.Lock()
 _asked: Counter[str] = Counter()
 _by_thread: WeakKeyDictionary[threading.Thread, Counter[str]] = WeakKeyDictionary()
+_errors: dict[str, deque[tuple[int, str]]] = {}
 _is_uncounted = ContextVar("is_uncounted", default=False)
 
 
@@ -31,6 +35,15 @@ def count_asked(serial: str) -> None:
         with _turn:
             _asked[serial] += 1
             _by_thread.setdefault(threading.current_thread(), Counter())[serial] += 1
+
+
+def note_error(serial: str, error: Exception) -> None:
+    """Note that a request to a board raised an error, which its caller may catch."""
+    if not _is_uncounted.get():
+        with _turn:
+            errors = _errors.setdefault(serial, deque(maxlen=_MOST_ERRORS))
+            number = errors[-1][0] + 1 if errors else 1
+            errors.append((number, str(error).splitlines()[0]))
 
 
 def times_asked(serial: str) -> int:
@@ -56,7 +69,17 @@ class AskedSince:
         own = {threading.current_thread(), *getattr(pools, "_threads_queues", ())}
         with _turn:
             self._before = _asked[serial]
+            self._errors_before = self._last_error()
             self._others = {one: _times_by(one, serial) for one in threading.enumerate() if one not in own}
+
+    def errors(self) -> list[str]:
+        """Return what requests raised since, in any thread: the first line of each of the latest errors."""
+        with _turn:
+            return [said for number, said in _errors.get(self.serial, ()) if number > self._errors_before]
+
+    def _last_error(self) -> int:
+        errors = _errors.get(self.serial)
+        return errors[-1][0] if errors else 0
 
     def times(self) -> int:
         """Return how often the board was asked since."""

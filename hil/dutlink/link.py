@@ -12,11 +12,11 @@ import importlib
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hil.dutlink.access import Access
-from hil.dutlink.asked import count_asked
+from hil.dutlink.asked import count_asked, note_error
 from hil.dutlink.last_requests import OK, LastRequests
 from hil.dutlink.requests import (
     MOST_DATA_BYTES,
@@ -32,6 +32,7 @@ from hil.dutlink.stored import CLOCK_MARGIN
 from hil.dutlink.translate import NO_BACKEND_REMEDY, Source, classify, translate
 from hil.dutlink.waiting import Deadline, hold
 from hil.errors import (
+    BoardFaultError,
     BoardLostError,
     BoardTimeoutError,
     HilError,
@@ -42,7 +43,7 @@ from hil.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from hil.dutlink.host import Host
@@ -188,15 +189,24 @@ class Link:
             BoardFaultError: Refused, silent, or failed on the way.
             BoardLostError: The board is gone.
         """
-        with self._turn:
+        with self._turn, self._noting_errors():
             self.wait_out_sequence()
             self._transfer(VENDOR_OUT, request, value, data, REQUEST_LIMIT_S)
 
     def ask(self, request: Request, value: int) -> bytes:
         """Send a request that has a reply, and return the reply; raises what `send` raises."""
-        with self._turn:
+        with self._turn, self._noting_errors():
             self.wait_out_sequence()
             return self._transfer(VENDOR_IN, request, value, REPLY_SIZE, REQUEST_LIMIT_S)
+
+    @contextmanager
+    def _noting_errors(self) -> Iterator[None]:
+        """Note an error of a request's block, so that a run can tell one that a test caught."""
+        try:
+            yield
+        except (BoardFaultError, BoardLostError) as error:
+            note_error(self.serial, error)
+            raise
 
     def ask_fresh(self, *questions: tuple[Request, int]) -> list[bytes]:
         """Have the board take a snapshot, then ask: replies always come from the last snapshot."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from hil.dutlink.asked import AskedSince
-from hil.suite.ledger import describe_asking, describe_unasked
+from hil.suite.ledger import describe_asking, describe_caught, describe_unasked
 from hil.suite.marker_arguments import observes_only
 from hil.suite.selection import Kind, kind_of
 
@@ -79,15 +79,18 @@ class Asking:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note how often the board was asked until the end of the body."""
+        """Note how often the board was asked until the end of the body, and what it caught."""
+        since = item.stash.get(_SINCE, None)
         try:
-            return (yield)
+            result = yield
         finally:
-            since = item.stash.get(_SINCE, None)
             if since is not None:
                 asked = max(since.times(), self._asked_by_fixtures(item))
                 item.stash[_ASKED] = asked
                 describe_asking(item, asked)
+        if since is not None:
+            describe_caught(item, since.errors())
+        return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

@@ -14,7 +14,7 @@ from hil.suite.phases import attempt_to_collect
 from hil.suite.selection import Kind, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pytest
 
@@ -28,6 +28,7 @@ __all__ = [
     "TestRecord",
     "describe_asking",
     "describe_board",
+    "describe_caught",
     "describe_image",
     "describe_judgement",
     "describe_late_loss",
@@ -44,6 +45,7 @@ CRASHED = "???"
 
 _JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
 _LATE_LOSS = "hil_lost_in_teardown"
+_CAUGHT = "hil_caught"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,6 +77,7 @@ class TestRecord:
         board: What it ran on, if a board was held.
         unasked: It passed and never asked that board for anything.
         ended: Its tear-down is over.
+        caught: Which errors of its board it caught before it passed; else empty.
         late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
     """
 
@@ -92,6 +95,7 @@ class TestRecord:
     board: BoardUsed | None = None
     unasked: bool = False
     late_loss: str = ""
+    caught: str = ""
     ended: bool = False
 
     @property
@@ -132,8 +136,15 @@ def describe_power(item: pytest.Item, mean_watts: float) -> None:
 
 def describe_asking(item: pytest.Item, requests: int) -> None:
     """Note how often a test asked its board for something."""
-    item.user_properties[:] = [one for one in item.user_properties if one[0] != "hil_unasked"]
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {"hil_unasked", _CAUGHT}]
     _note(item, {"hil_requests": str(requests)})
+
+
+def describe_caught(item: pytest.Item, errors: Sequence[str]) -> None:
+    """Note the errors of its board that a test caught before it passed."""
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        _note(item, {_CAUGHT: errors[0] + more})
 
 
 def describe_unasked(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -294,6 +305,7 @@ class Ledger:
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
         record.unasked = "hil_unasked" in facts
+        record.caught = facts.get(_CAUGHT, "")
         record.ended = report.when == "teardown"
         record.late_loss = facts.get(_LATE_LOSS, "")
         if "hil_board" in facts:
@@ -330,6 +342,14 @@ class Ledger:
             if record.skipped and not record.verdict:
                 told.setdefault(record.own_reason, []).append(nodeid)
         return told
+
+    def caught_errors(self) -> dict[str, str]:
+        """Return what tests that did not fail caught of their boards' errors, by node id."""
+        return {
+            nodeid: record.caught
+            for nodeid, record in self.records.items()
+            if record.caught and not record.failed
+        }
 
     def late_losses(self) -> Counter[str]:
         """Count how boards were lost in the tear-down of tests that had their outcome already."""

@@ -68,7 +68,16 @@ def summary_lines(ledger: Ledger) -> list[str]:
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
     ]
-    return lines + vanished_lines(ledger)
+    return lines + caught_lines(ledger) + vanished_lines(ledger)
+
+
+def caught_lines(ledger: Ledger) -> list[str]:
+    """Return which tests passed although requests to their boards failed: how many, and the first few."""
+    caught = [f"{nodeid} ({error})" for nodeid, error in ledger.caught_errors().items()]
+    told = "; ".join(_first_few(caught))
+    return (
+        [f"passed after an error of the board that the test caught: {len(caught)}: {told}"] if caught else []
+    )
 
 
 def reason_lines(ledger: Ledger) -> list[str]:

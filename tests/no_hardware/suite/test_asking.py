@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import copy_context
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
     from conftest import RunSuite
+    from hil.sim.process import SimulatorProcess
 
 pytest_plugins = "pytester"
 
@@ -201,3 +203,43 @@ def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
 
     assert inner.status == Status.GREEN, inner.text
     assert "hardware: 7 planned, 7 ran, 0 failed, 0 skipped" in inner.text
+
+
+CATCHES = """
+import os
+from contextlib import suppress
+from hil.sim.control_client import ControlClient
+
+def refuse(dutlink):
+    ControlClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")
+
+def test_catches(dutlink):
+    refuse(dutlink)
+    with suppress(Exception): dutlink.power.read()
+    dutlink.power.read()
+
+def test_after_it(dutlink):
+    dutlink.power.read()
+
+def test_fails(dutlink):
+    refuse(dutlink)
+    dutlink.power.read()
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("more", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_junit(
+    run_suite: RunSuite, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    port = simulator.control.port
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+
+    inner = run_suite(CATCHES, f"--hil-boards=sim@{port}", *more)
+
+    line = next(line for line in inner.text.splitlines() if "the test caught: " in line)
+    assert inner.results() == {"test_catches": "passed", "test_after_it": "passed", "test_fails": "failed"}
+    assert "test caught: 1: " in line
+    assert "test_catches" in line
+    assert "request (value " in line, "which request failed"
+    assert Path("inner.xml").read_text(encoding="utf-8").count('name="hil_caught"') == 1
