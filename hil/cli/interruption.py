@@ -6,6 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from hil.cli.standard_output import give_up_on_readers
 from hil.errors import HilError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _is_heard(number: signal.Signals) -> bool:
 
 
 def _ask(number: int, _frame: object) -> NoReturn:
+    give_up_on_readers()
     raise _Asked(number)
 
 

@@ -16,6 +16,7 @@ from hil.cli.answer import Answer
 from hil.cli.everywhere import wants_json
 from hil.cli.interruption import InterruptionError
 from hil.cli.root import Root
+from hil.cli.standard_output import let_readers_leave
 from hil.dutlink.ci_commands import without_ci_commands
 from hil.dutlink.plain_text import plain_line, plain_text
 from hil.errors import HilError, UsageError
@@ -171,6 +172,7 @@ def main() -> None:
         from hil.lab.supervising import step_aside  # noqa: PLC0415 - for the first process of a container
 
         step_aside()
+    let_readers_leave()
     sys.exit(run())
 
 

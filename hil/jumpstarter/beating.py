@@ -16,13 +16,16 @@ from hil.jumpstarter.frames import Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["BEAT_S", "EXPORTER_SILENCE_S", "RUN_SILENCE_S", "Pulse", "beat"]
+__all__ = ["BEAT_S", "EXPORTER_SILENCE_S", "PIECE_SILENCE_S", "RUN_SILENCE_S", "Pulse", "beat"]
 
 BEAT_S = 1.0
 EXPORTER_SILENCE_S = 6
 """After so many silent seconds an exporter is lost to its run."""
 RUN_SILENCE_S = 20
 """After so many a run is gone for its exporter: longer, since a test may keep its process from talking."""
+
+PIECE_SILENCE_S = 300
+"""After so many without the next piece of an image a run has given up; an archive may take its time."""
 
 
 async def beat(say: Callable[[Frame], Awaitable[None]]) -> None:

@@ -170,7 +170,7 @@ class Frames:
     """Takes a stream's bytes as they come, and gives the frames in them."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield every frame that is complete now.
@@ -185,8 +185,8 @@ class Frames:
                 raise _garbled(f"a frame of kind {kind} with {size} bytes")
             if len(self._rest) < _HEAD.size + size:
                 return
-            payload = self._rest[_HEAD.size : _HEAD.size + size]
-            self._rest = self._rest[_HEAD.size + size :]
+            payload = bytes(self._rest[_HEAD.size : _HEAD.size + size])
+            del self._rest[: _HEAD.size + size]
             yield Frame(FrameKind(kind), number, payload)
 
 

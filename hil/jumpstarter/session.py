@@ -10,11 +10,12 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyio import create_task_group
+from anyio import create_task_group, move_on_after
 
 from hil.dutlink.requests import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
-from hil.jumpstarter.beating import RUN_SILENCE_S, Pulse, beat
+from hil.jumpstarter import beating
+from hil.jumpstarter.beating import Pulse, beat
 from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
 from hil.jumpstarter.hands import by_hand
 from hil.jumpstarter.stick_watch import follow_stick
@@ -50,15 +51,19 @@ class Session:
         self._visitors = visitors
         self._facts = facts
         self._name = ""
-        self._pulse = Pulse(RUN_SILENCE_S)
+        self._pulse = Pulse(beating.RUN_SILENCE_S)
         self._desk = tenant.held.desk
 
     async def serve(self) -> None:
         """Answer until the stream ends, or this is cancelled."""
         frames = Frames()
         said: list[Frame] = []
-        while not said:
-            said += frames.feed(await self._stream.receive())
+        with move_on_after(beating.RUN_SILENCE_S):  # a run says HELLO at once
+            while not said:
+                said += frames.feed(await self._stream.receive())
+        if not said:
+            await self._stream.aclose()
+            return
         self._name = _name(said.pop(0).facts)
         async with create_task_group() as tasks:
             tasks.start_soon(beat, self._say)
@@ -101,7 +106,7 @@ class Session:
             await self._say(await by_hand(self._transfer, frame))
 
     def _note(self, frame: Frame) -> Frame:
-        with suppress(HilError):
+        with suppress(HilError, LookupError, TypeError):
             self._tenant.note(f"{frame.facts['test']}, by {self._name}")
         return Frame.result(frame.number, 0, b"")
 
@@ -150,5 +155,6 @@ class Session:
         await self._stream.send(frame.to_bytes())
 
 
-def _name(hello: dict[str, Any]) -> str:
+def _name(hello: Any) -> str:  # noqa: ANN401 - whatever a client said
+    hello = hello if isinstance(hello, dict) else {}
     return f"{hello.get('user')}@{hello.get('host')} (pid {hello.get('pid')}: {hello.get('command')})"

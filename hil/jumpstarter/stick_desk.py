@@ -18,10 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anyio import from_thread, to_thread
+from anyio import from_thread, move_on_after, to_thread
 
 from hil.errors import HilError, StorageError
 from hil.flash.disk import memory
+from hil.jumpstarter import beating
 from hil.jumpstarter.frames import Frame, FrameKind, Frames
 from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, digest_of
 from hil.jumpstarter.squeeze import squeezed, unsqueezed
@@ -57,6 +58,7 @@ class StickDesk:
         self._spool = spool or None
         self._frames = Frames()
         self._heard: list[Frame] = []
+        self._silence_s = beating.RUN_SILENCE_S
 
     async def serve(self) -> None:
         """Do what the run asks, to its end; an error travels there as what it is."""
@@ -167,10 +169,27 @@ class StickDesk:
         self._say(Frame.of(FrameKind.PROGRESS, {}))
 
     def _next(self) -> Frame:
-        """Wait for the run's next frame; the end of its stream ends all this."""
-        while not self._heard:
-            self._heard += self._frames.feed(from_thread.run(self._stream.receive))
+        """Wait for the run's next frame; the end of its stream, and too long a silence, end all this.
+
+        A silent run would keep a thread, of which the exporter has forty.
+        """
+        if not self._heard:
+            self._heard += from_thread.run(self._receive_frames)
+        self._silence_s = beating.PIECE_SILENCE_S
         return self._heard.pop(0)
+
+    async def _receive_frames(self) -> list[Frame]:
+        frames: list[Frame] = []
+        with move_on_after(self._silence_s):
+            while not frames:
+                frames += self._frames.feed(await self._stream.receive())
+        if not frames:
+            raise StorageError(
+                "nothing was heard of the run",
+                why=f"it said nothing whole for {self._silence_s} s",
+                remedy="flash or read again",
+            )
+        return frames
 
     def _say(self, frame: Frame) -> None:
         from_thread.run(self._stream.send, frame.to_bytes())

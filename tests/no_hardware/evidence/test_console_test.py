@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.dutlink.console import Console
+from hil.dutlink.expected_trouble import patterns_of_words
 from hil.dutlink.tty import Tty
 from hil.evidence.console_recorder import ConsoleRecorder
 from hil.evidence.console_test import ConsoleTest
@@ -72,7 +73,7 @@ def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecord
     one = ConsoleTest(recorder, board, "one")
     board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
 
-    assert [finding.name for finding in one.trouble([("panic",)])] == ["oops"]
+    assert [finding.name for finding in one.trouble([patterns_of_words(("panic",), "a test")])] == ["oops"]
 
 
 def test_the_last_lines_are_those_of_the_test_with_what_was_done(

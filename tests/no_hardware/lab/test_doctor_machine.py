@@ -414,3 +414,61 @@ def test_services_whose_program_everybody_may_write_are_named(
     finding = found(services, bench_of(machine))
 
     assert (finding.outcome, f"{program} may be written" in finding.says) == (Outcome.PROBLEM, True)
+
+
+SITE = "opt/hil/lib/python3.12/site-packages"
+ROOTS_UNIT = "[Service]\nExecStart=/opt/hil/bin/python -m hil.cli.main safe --all\n"
+
+
+@only_root
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("_dutlink_hil.pth", "/home/mallory/hil\n", id="a path file"),
+        pytest.param("__editable___hil.py", "MAPPING = {'hil': '/home/mallory/hil'}\n", id="a finder"),
+    ],
+)
+def test_services_that_run_as_root_an_editable_hil_of_another_user_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "")
+    machine.write("opt/hil/bin/python", "")
+    machine.write(f"{SITE}/{name}", text)
+    machine.write("home/mallory/hil/hil/__init__.py", "")
+    machine.write("etc/systemd/system/hil-safe.service", ROOTS_UNIT)
+    before = found(services, bench_of(machine))
+    os.chown(machine.root / "home/mallory", MALLORY, MALLORY)
+
+    finding = found(services, bench_of(machine))
+
+    assert (before.outcome, finding.outcome) == (Outcome.OK, Outcome.PROBLEM)
+    assert f"uid {MALLORY}" in finding.says
+
+
+@only_root
+def test_services_that_run_an_editable_hil_with_a_package_of_another_user_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "")
+    machine.write(f"{SITE}/_dutlink_hil.pth", "/srv/hil\n")
+    machine.write("srv/hil/hil/__init__.py", "")
+    (machine.root / "srv/hil/hil").chmod(0o777)
+    machine.write("etc/systemd/system/hil-safe.service", ROOTS_UNIT)
+
+    assert "srv/hil/hil may be written by others" in found(services, bench_of(machine)).says
+
+
+@only_root
+def test_services_that_run_as_root_in_a_folder_with_files_of_others_are_named(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", "")
+    machine.write("srv/tests/deep/conftest.py", "")
+    machine.write("etc/systemd/system/hil-nightly.service", f"{ROOTS_UNIT}WorkingDirectory=/srv/tests\n")
+    before = found(services, bench_of(machine))
+    os.chown(machine.root / "srv/tests/deep/conftest.py", MALLORY, MALLORY)
+
+    finding = found(services, bench_of(machine))
+
+    assert (before.outcome, finding.outcome) == (Outcome.OK, Outcome.PROBLEM)
+    assert "deep/conftest.py belongs to" in finding.says

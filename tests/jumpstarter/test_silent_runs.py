@@ -1,0 +1,58 @@
+"""Clients of an exporter that say nothing, or drip: they keep neither the board nor a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from anyio import EndOfStream, create_task_group
+from jumpstarter.streams.common import create_memory_stream
+
+from hil.jumpstarter import beating
+from hil.jumpstarter.frames import Frame, FrameKind, Frames
+from hil.jumpstarter.session import Session
+from hil.jumpstarter.stick_desk import StickDesk
+from hil.jumpstarter.visitors import Visitors
+
+TENANT: Any = SimpleNamespace(serial="5a1c0e01", held=SimpleNamespace(desk=None))
+
+
+@pytest.fixture(autouse=True)
+def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beating, "RUN_SILENCE_S", 1)
+    monkeypatch.setattr(beating, "PIECE_SILENCE_S", 1)
+
+
+@pytest.mark.parametrize("said", [b"", Frame(FrameKind.HELLO).to_bytes()[:-1]], ids=["silent", "half"])
+def test_session_ends_without_a_hello(said: bytes) -> None:
+    visitors = Visitors()
+
+    async def serve() -> None:
+        theirs, ours = create_memory_stream()
+        async with theirs, ours, create_task_group() as tasks:
+            tasks.start_soon(Session(ours, TENANT, visitors, {}).serve)
+            if said:
+                await theirs.send(said)
+            with pytest.raises(EndOfStream):
+                await theirs.receive()
+
+    asyncio.run(asyncio.wait_for(serve(), 60))
+    assert not visitors.refusal()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["silent", "silent after it began"])
+def test_stick_desk_gives_its_thread_back_from_a_silent_run(begun: bool) -> None:
+    async def serve() -> list[Frame]:
+        theirs, ours = create_memory_stream()
+        async with theirs, ours, create_task_group() as tasks:
+            tasks.start_soon(StickDesk(ours, TENANT, "").serve)
+            if begun:
+                await theirs.send(Frame.of(FrameKind.BEGIN, {"pieces": 5}).to_bytes())
+            return list(Frames().feed(await theirs.receive()))
+        raise AssertionError
+
+    (frame,) = asyncio.run(asyncio.wait_for(serve(), 60))
+
+    assert (frame.kind, frame.facts["what"]) == (FrameKind.FAILED, "nothing was heard of the run")
