@@ -66,7 +66,7 @@ class BoardState(enum.StrEnum):
     PENDING = "pending"
     """It could not be made safe; that is done first when it is held again."""
     UNKNOWN = "not known"
-    """There is no record: the host started since, or the folder was removed. Its DUT may be on."""
+    """No record says it: the host started since, or the folder was removed. Its DUT may be on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,14 @@ __all__ = ["GuardTask", "load", "work"]
 
 _DRIVER = (
     "hil.lab.safe",
+    "hil.lab.stopped_guards",
     "hil.dutlink.console",
     "hil.dutlink.settings",
     "hil.dutlink.storage",
     "hil.dutlink.tty",
     "hil.lab.stick_sockets",
 )
-"""What makes a board safe; most of it a board imports only when it is first used."""
+"""What makes a board safe, also when others hold it; most of it is imported only when it is first used."""
 
 HANG_S = 30.0
 """Seconds after the limit of its attempts until a guard gives up an action that hangs."""

@@ -60,7 +60,7 @@ class GuardedLease:
         self._safety = Safety()
         self._guard_error: GuardError | None = None
         self._new_guard: Callable[[], Guard] | None = None
-        self._made_safe_alone = threading.Lock()
+        self._ending = threading.RLock()
         forget_on_fork(self)
 
     @property
@@ -91,8 +91,8 @@ class GuardedLease:
             SpoiltFileError: The same; what has its name now is no file.
             GuardError: The same; no guard can run that shares the lock of the file made again.
         """
-        marked = self._guard is None or record_path(self._folder, self.serial).exists()
-        if not marked or not self._lease.lock.is_the_one_of_its_name():
+        has_record = self._guard is None or record_path(self._folder, self.serial).exists()
+        if not has_record or not self._lease.lock.is_the_one_of_its_name():
             self._lock_again()
         self._lease.note(test)
 
@@ -141,10 +141,13 @@ class GuardedLease:
         guard = self._guard
         if guard is None or self._new_guard is None:
             return
+        new_guard = self._new_guard()
         try:
-            self.put_under(self._new_guard(), self._safety)
-        except BaseException:
+            self.use_guard(new_guard, self._safety)
+        except BaseException:  # the old guard stays, and is restarted with the old file: that is not closed
             self._guard = guard
+            new_guard.release()
+            new_guard.join()
             raise
         guard.release()
         guard.join()
@@ -164,12 +167,14 @@ class GuardedLease:
             raise self._guard_error
 
     def abandon(self) -> None:
-        """Leave the board to the guard, which makes it safe and then lets the lock go; returns at once.
+        """Leave the board to the guard, which makes it safe and then unlocks it.
 
-        For a holder that could not make it safe itself. Harmless when repeated or after `release`. Where no
-        guard can be started any more, this process makes it safe, and that takes some seconds.
+        For a holder that could not make it safe itself. Harmless when repeated or after `release`. Returns
+        when the guard has taken over: at once, unless the guard was stopped or killed and another one has to
+        be started. If none can be started, this process makes the board safe first.
         """
-        guard, self._guard = self._guard, None
+        with self._ending:
+            guard, self._guard = self._guard, None
         if guard is None:
             self._lease.release()
             return
@@ -187,6 +192,7 @@ class GuardedLease:
 
     def close(self) -> None:
         """In a forked child: close the lock's copy, so that the child cannot say that the board is safe."""
+        self._ending = threading.RLock()  # another thread may have held it when the child was forked
         self._guard = None
         self._lease.lock.close()
 
@@ -201,15 +207,16 @@ class GuardedLease:
         else:
             self.abandon()
 
-    def stand_alone(self, safety: Safety, error: GuardError) -> None:
+    def handle_lost_guard(self, safety: Safety, error: GuardError) -> None:
         """End the use of a board whose guard cannot be replaced, and make it safe from here."""
         self._safety, self._guard_error = safety, error
         self.on_guard_lost(error)
-        if self._guard is not None:
-            self._make_safe_alone(error)
+        with self._ending:  # the holder gives the board back before or after this, so never in between
+            if self._guard is not None:
+                self._make_safe_alone(error)
 
     def guard_with(self, safety: Safety, controller: int) -> Guard:
-        """Start a guard that shares this lease's lock; `put_under` makes it the guard of this lease."""
+        """Start a guard that shares this lease's lock; `use_guard` makes it the guard of this lease."""
         self._new_guard = partial(self.guard_with, safety, controller)
         lock, holder = self._lease.lock, self.holder
         task = GuardTask(
@@ -221,9 +228,9 @@ class GuardedLease:
             lock.node_descriptor,
             self._drivers,
         )
-        return Guard(task, lock.descriptor, controller, partial(self.stand_alone, safety))
+        return Guard(task, lock.descriptor, controller, partial(self.handle_lost_guard, safety))
 
-    def put_under(self, guard: Guard, safety: Safety) -> None:
+    def use_guard(self, guard: Guard, safety: Safety) -> None:
         """Use this guard from now on, and wait until it runs.
 
         Raises:
@@ -234,22 +241,16 @@ class GuardedLease:
 
     def _make_safe_alone(self, error: GuardError) -> None:
         """Make the board safe in this process; while it holds the board, the record says "in use"."""
-        with self._made_safe_alone:
-            event = attempt(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
-            done = read_record(self._folder, self.serial).with_event(event)
-            write_record(
-                self._folder, self.serial, done.used_by(self.holder) if self._guard is not None else done
-            )
+        event = attempt(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
+        done = read_record(self._folder, self.serial).with_event(event)
+        write_record(
+            self._folder, self.serial, done.used_by(self.holder) if self._guard is not None else done
+        )
 
     def give_back_untouched(self, guard: Guard) -> None:
         """Give back a board to which nothing was done: its record is as it was found."""
-        self._guard = None
-        try:
-            write_record(self._folder, self.serial, self.found)
-        finally:
-            guard.release()
-            self._lease.release()
-            guard.join()
+        self._guard = guard
+        self._end(lambda _record: self.found)
 
     def bring_to_safety(self, safety: Safety) -> None:
         """Make a board safe that was not left so, before it is used.
@@ -265,7 +266,7 @@ class GuardedLease:
         self.made_safe, self._known = event, done
         write_record(self._folder, self.serial, done.used_by(self.holder))
 
-    def find_out(self, safety: Safety) -> None:
+    def make_unknown_board_safe(self, safety: Safety) -> None:
         """Make a board safe of which nothing is known.
 
         A board that cannot be reached stays unknown: whoever opens it next is told why.
@@ -301,15 +302,16 @@ class GuardedLease:
         self._end(lambda _record: self._known)
 
     def _end(self, change: Callable[[BoardRecord], BoardRecord]) -> None:
-        guard, self._guard = self._guard, None
-        if guard is None:
-            self._lease.release()
-            return
-        try:
-            write_record(self._folder, self.serial, change(read_record(self._folder, self.serial)))
-        finally:  # a lease that is kept would lock others out until this process ends
-            guard.release()
-            self._lease.release()
+        with self._ending:
+            guard, self._guard = self._guard, None
+            try:
+                if guard is not None:
+                    write_record(self._folder, self.serial, change(read_record(self._folder, self.serial)))
+            finally:  # a lease that is kept would lock others out until this process ends
+                if guard is not None:
+                    guard.release()
+                self._lease.release()
+        if guard is not None:
             guard.join()
 
 
@@ -345,12 +347,12 @@ def under_guard(
         raise
     try:
         write_record(path.parent, lease.serial, found.used_by(lease.holder))  # while the guard starts
-        guarded.put_under(guard, safety)
+        guarded.use_guard(guard, safety)
     except BaseException:
         guarded.give_back_untouched(guard)
         raise
     if found.state is BoardState.UNKNOWN and safety.can_glance:
-        guarded.find_out(safety)
+        guarded.make_unknown_board_safe(safety)
     elif found.needs_safety and found.state is not BoardState.UNKNOWN:
         guarded.bring_to_safety(safety.once() if hurry else safety)
     return guarded
@@ -358,18 +360,23 @@ def under_guard(
 
 def make_safe_now(lease: Lease, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
     """Make a held board safe and record it; for `hil safe`, which does not use the board afterwards."""
-    return _made_safe(lease.lock.path.parent, lease.serial, safety, by, lease.ended_guards)
+    folder, serial = lease.lock.path.parent, lease.serial
+    return _made_safe(folder, serial, safety, by, lease.record(), lease.ended_guards)
 
 
 def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
     """Make a board safe whose lock cannot be used, and record it if the record can be written."""
-    return _made_safe(folder, serial, safety, by)
+    return _made_safe(folder, serial, safety, by, read_record(folder, serial))
 
 
-def _made_safe(
-    folder: Path, serial: str, safety: Safety, by: str, ended_guards: tuple[int, ...] = ()
+def _made_safe(  # noqa: PLR0913, PLR0917 - for the two functions above alone
+    folder: Path,
+    serial: str,
+    safety: Safety,
+    by: str,
+    found: BoardRecord,
+    ended_guards: tuple[int, ...] = (),
 ) -> SafetyEvent:
-    found = read_record(folder, serial)
     with suppress(SpoiltFileError):
         write_record(folder, serial, found.with_position(""))  # this process may be killed
     event = attempt(safety, serial, why=_why(found, ended_guards), by=by)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.bell import Bell, Pauses
-from hil.lab.board_record import BoardRecord, read_record, record_path
+from hil.lab.board_record import BoardRecord, BoardState, read_record
 from hil.lab.holder import Holder
 from hil.lab.lent_word import LENT, end_borrowers, hash_of, lent_in, new_word
 from hil.lab.lock_file import CONTENT_BYTES, LockFile, lock_folder
@@ -38,7 +39,7 @@ __all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_
 _LOG = logging.getLogger(__name__)
 
 SPARE_NAMES = 3
-"""How many more names a lock file may have, where another user made something else of its first one."""
+"""How many spare names a lock file has if another user took its first name."""
 
 DECIDE_S = 0.1
 """How long processes ahead in line may take to decide before one that will not wait is refused."""
@@ -124,13 +125,13 @@ class Lease:
     def record(self) -> BoardRecord:
         """Return the board's record as it was found.
 
-        The last holder's name in the lock file says that its lease was never ended. If its record was removed
-        since, the board is not known to be safe.
+        The last holder's name in the lock file says that its lease was never ended. If the record says
+        nothing of the board's state, or was removed since, the board counts as in use by that holder.
         """
-        folder, last = self.lock.path.parent, self._unended
-        if last is None or record_path(folder, self.serial).exists():
-            return read_record(folder, self.serial)
-        return BoardRecord().used_by(last)
+        record = read_record(self.lock.path.parent, self.serial)
+        if self._unended is None or record.state is not BoardState.UNKNOWN:
+            return record
+        return record.used_by(self._unended)
 
     def note(self, test: str) -> None:
         """Write into the lock file what the board is used for now."""
@@ -208,8 +209,9 @@ def hold_any(  # noqa: PLR0913 - by keyword, and most are left out
     wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
     try:
         serial = wait.take(wait_s, on_wait)
-        lease = Lease(serial, wait.locks.pop(serial), Holder(test=test))
+        lease = Lease(serial, wait.locks[serial], Holder(test=test))
         lease.ended_guards = wait.ended_guards.get(serial, ())
+        del wait.locks[serial]
         return lease
     finally:
         wait.close()
@@ -231,6 +233,7 @@ class _Wait:
         self._folder = folder
         self._host = host
         self._bell: Bell | None = None
+        self._watched: dict[int, int] = {}  # the inode of each descriptor that the bell watches
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
         self._look_for_guards_at = 0.0
@@ -304,10 +307,18 @@ class _Wait:
         return ended
 
     def _listen(self, limit_s: float) -> bool:
-        """Sleep until a bell rings; the first call returns True at once, as earlier bells went unheard."""
-        if self._bell is None:
-            descriptors = [self._line.descriptor, *(lock.descriptor for lock in self.locks.values())]
-            self._bell = Bell([descriptor for descriptor in descriptors if descriptor >= 0])
+        """Sleep until a bell rings.
+
+        Returns True at once when the first bell, or one for files that were opened again, begins to watch:
+        earlier changes went unheard.
+        """
+        descriptors = [self._line.descriptor, *(lock.descriptor for lock in self.locks.values())]
+        watched = {descriptor: os.fstat(descriptor).st_ino for descriptor in descriptors if descriptor >= 0}
+        if self._bell is None or watched != self._watched:
+            if self._bell is not None:
+                self._bell.close()
+            self._bell, self._watched = Bell(watched), watched
+            self._quiet_since.clear()
             return True
         rung = self._bell.wait(limit_s)
         self._quiet_since.update(dict.fromkeys(rung, time.monotonic()))
@@ -316,7 +327,7 @@ class _Wait:
     def _try(self) -> str | None:
         self._ahead = self._line.ahead()
         for serial, lock in self.locks.items():
-            take = self._try_left_lying if self._is_promised(serial) else LockFile.try_lock
+            take = self._try_overdue if self._is_promised(serial) else LockFile.try_lock
             if take(lock):
                 return serial
         return None
@@ -324,7 +335,7 @@ class _Wait:
     def _is_promised(self, serial: str) -> bool:
         return any(serial in ticket.serials for ticket in self._ahead)
 
-    def _try_left_lying(self, lock: LockFile) -> bool:
+    def _try_overdue(self, lock: LockFile) -> bool:
         """Lock a board that is promised to an earlier waiter, if it was free for `PATIENCE_S` already.
 
         The bell rings before a lock is given up: silence means that the board was free all the time.
@@ -360,11 +371,11 @@ class _Wait:
         news = self._news()
         serials = ", ".join(self.locks)
         for serial, holder in news.holders:
-            if (guard := stopped_guard_of(holder)) is not None:
+            if holder is not None and (guard := stopped_guard_of(holder)) is not None:
                 return BoardBusyError(
                     f"board {serial} is locked by a guard that was stopped",
-                    why=f"{holder} and has ended; its guard (pid {guard.pid}, uid {guard.uid}) was stopped "
-                    "before it made the board safe, and this user may not kill it",
+                    why=f"its holder {holder.name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) "
+                    "was stopped before it made the board safe, and this user may not kill it",
                     remedy=guard.remedy,
                     serial=serial,
                 )

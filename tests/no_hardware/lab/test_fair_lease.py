@@ -19,6 +19,7 @@ from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab import bell, lease, waiting_line
 from hil.lab.holder import Holder
 from hil.lab.lease import Waiting, hold, hold_any, holder_of
+from hil.lab.lock_file import LockFile
 from hil.lab.waiting_line import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
@@ -369,6 +370,40 @@ def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
 
     with hold(ONE, wait_s=SOON_S, folder=folder), pytest.raises(BoardBusyError):
         hold(ONE, folder=folder)
+
+
+def test_wait_hears_of_a_lock_file_that_was_made_again(folder: Path) -> None:
+    first = hold(ONE, folder=folder)
+    wait = lease._Wait(folder, [ONE], Holder(), None)
+    try:
+        assert wait._try() is None
+        assert wait._listen(0)
+        first.lock.path.unlink()
+        other = LockFile(first.lock.path)
+        assert other.try_lock()
+        first.release()
+        assert wait._try() is None  # opens the new file
+        assert wait._listen(0)
+
+        other.unlock()
+
+        assert wait._listen(SOON_S)
+    finally:
+        wait.close()
+
+
+def test_lease_that_is_interrupted_leaves_its_board_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_words: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lease, "end_borrowers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            hold(ONE, folder=folder)
+
+    hold(ONE, folder=folder).release()
 
 
 def test_nothing_to_hold_is_an_error(folder: Path) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hil.dutlink.waiting import until
 from hil.errors import GuardError
-from hil.lab import guard
-from hil.lab.board_record import BoardState, read_record
+from hil.lab import guard, guarded
+from hil.lab.board_record import BoardState, SafetyEvent, read_record
 from hil.lab.guarded import GuardedLease, under_guard
 from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.safety import Safety, attempt
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -137,6 +140,57 @@ def test_guard_that_cannot_be_replaced_leaves_an_abandoned_board_to_its_holder(
     assert board.read_text() == "off"
     hold(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+
+
+def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guard(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    given_back: list[bool] = []
+
+    def attempt_while_the_holder_releases(*arguments: Any, **options: Any) -> SafetyEvent:
+        releasing.start()
+        releasing.join(0.5)
+        given_back.append(not releasing.is_alive())
+        return attempt(*arguments, **options)
+
+    def release() -> None:
+        with suppress(GuardError):
+            lease.release()
+
+    releasing = threading.Thread(target=release)
+    monkeypatch.setattr(guarded, "attempt", attempt_while_the_holder_releases)
+
+    lease.handle_lost_guard(safety, GuardError("no guard", serial=SERIAL))
+    releasing.join(SOON_S)
+
+    assert given_back == [False]
+    hold(SERIAL, folder=board.parent).release()
+    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
+
+
+def test_guard_that_is_interrupted_before_it_replaces_another_ends(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def interrupted(guard: guard.Guard) -> None:
+        pid = guard.wait_until_ready()
+        assert pid is not None
+        started.append(os.pidfd_open(pid))
+        raise KeyboardInterrupt
+
+    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+        (board.parent / f"hil-board-{SERIAL}.lock").unlink()
+        before = lease.guard
+        monkeypatch.setattr(guard.Guard, "require", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            lease.note("t.py::test_1")
+
+        assert select.select(started, [], [], SOON_S)[0] == started
+        assert lease.guard is before
+    os.close(started[0])
 
 
 def test_guard_that_is_killed_again_and_again_is_replaced(board: Path, safety: Safety) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardRecord, SafetyEvent, read_record, record_path, write_record
+from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, record_path, write_record
 from hil.lab.guard_work import GuardTask, work
 from hil.lab.guarded import under_guard
 from hil.lab.holder import Holder
@@ -173,6 +173,17 @@ def test_next_holder_makes_a_board_safe_whose_record_was_removed_before_run_and_
     with under_guard(hold(SERIAL, wait_s=SOON_S, folder=locks), safety) as lease:
         assert board.read_text() == "off"
         assert str(run.process.pid) in str(lease.made_safe)
+
+
+def test_board_whose_record_says_nothing_counts_as_in_use_by_a_holder_that_died(locks: Path) -> None:
+    died = hold(SERIAL, folder=locks)
+    write_record(locks, SERIAL, read_record(locks, SERIAL).with_position(""))
+    died.lock.close()
+
+    with hold(SERIAL, folder=locks) as lease:
+        found = lease.record()
+
+    assert (found.state, found.holder) == (BoardState.IN_USE, died.holder)
 
 
 def test_board_that_was_never_held_is_used_as_it_is(locks: Path, board: Path, safety: Safety) -> None:

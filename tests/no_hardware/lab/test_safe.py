@@ -78,13 +78,34 @@ host = {"call": "fake_board:simulated", "arguments": {"ready": json.loads(sys.ar
 sys.path.insert(0, sys.argv[2])
 for policy in ("force-off", "off", "aL,p0"):
     make_safe(json.loads(sys.argv[1])["boards"][0]["serial"], policy=policy, host=host)
+
+from pathlib import Path
+from hil.errors import BoardBusyError
+from hil.lab import lingering
+from hil.lab.guard_work import GuardTask
+from hil.lab.safety import Safety
+folder, serial = Path(sys.argv[3]), json.loads(sys.argv[1])["boards"][0]["serial"]
+hold, held = lingering.hold, lingering.hold(serial, folder=folder)
+busy = []
+def hold_once_busy(*arguments, **options):
+    try:
+        return hold(*arguments, **options)
+    except BoardBusyError as error:
+        busy.append(error)
+        held.release()
+        raise
+lingering.hold, lingering.PAUSE_S = hold_once_busy, 0.01
+lingering.linger(GuardTask(serial, held.lock.path, Safety(arguments={"host": host}, linger_s=60)), "")
+assert len(busy) == 1
 new = set(sys.modules) - loaded
 print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hil.lab"))))
 """
 
 
-def test_load_imports_all_that_makes_a_board_safe(simulator: SimulatorProcess) -> None:
-    command = [sys.executable, "-c", AFTER_LOAD, json.dumps(simulator.ready), str(HERE)]
+def test_load_imports_all_that_makes_a_board_safe_also_one_that_was_busy(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", AFTER_LOAD, json.dumps(simulator.ready), str(HERE), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
     assert ran.stdout.split() == []
