@@ -11,6 +11,7 @@ Each time it is proven again to be the stick. One that holds the whole image alr
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,10 @@ from hil.flash.outcome import Flashed
 from hil.flash.verifying import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hil.flash.disk import Disk
+    from hil.flash.head import Head
     from hil.flash.image import Image
     from hil.flash.laying import Laid
     from hil.flash.progress import Progress
@@ -46,9 +48,9 @@ def flash_image(  # noqa: PLR0913 - what to write, and how
         image: What to write.
         progress: Is told how far it is.
         force: Write it, whatever the stick holds.
-        untouched: How this very image was proven on this stick, if the stick was off ever since; then
-            its fingerprint is enough.
-        doubt: Puts on record what the stick may boot from now on without being proven; empty: nothing.
+        untouched: The result of an earlier flash of this image to this stick, if the stick has been off
+            since; a matching fingerprint then suffices.
+        doubt: Records the label of an unproven image that may boot; empty clears it.
 
     Raises:
         ImageError: The image is damaged, or larger than the stick.
@@ -60,28 +62,30 @@ def flash_image(  # noqa: PLR0913 - what to write, and how
         if known is not None:
             return known
         laid = lay(disk, image, progress, force=force)
-        doubt("")  # it is proven, or its head is wiped
+        if laid.head_differs and not laid.body_changed:  # nothing has been written yet: the old head may boot
+            laid.head.wipe(disk)
+        doubt("")  # all of the image was read from the stick, or the head is wiped
         if not laid.head_differs:
             return _flashed(disk, image, laid)
-        if not laid.body_changed:  # what is after the head was read just now
-            laid.head.wipe(disk)
         rest = fingerprint_of_the_rest(disk, laid.image_bytes)
         doubt(image.label)
-        try:
+        with _cleared_once_certain(laid.head, doubt):
             laid.head.write(disk)
-        finally:
-            if not laid.head.may_be_there:
-                doubt("")
     with claim() as disk:
         began = time.monotonic()
-        try:
+        with _cleared_once_certain(laid.head, doubt):
             verify(disk, image, laid, progress, rest)
-        finally:
-            if not laid.head.may_be_there:
-                doubt("")
-        verify_s = time.monotonic() - began
-        doubt("")
-        return _flashed(disk, image, laid, verify_s)
+        return _flashed(disk, image, laid, time.monotonic() - began)
+
+
+@contextmanager
+def _cleared_once_certain(head: Head, doubt: Callable[[str], None]) -> Iterator[None]:
+    """Clear the record of a doubt after the block, however it ends, if the head is proven or wiped."""
+    try:
+        yield
+    finally:
+        if not head.is_unproven:
+            doubt("")
 
 
 def _flashed(disk: Disk, image: Image, laid: Laid, verify_s: float = 0.0) -> Flashed:

@@ -29,11 +29,11 @@ class Head:
     """The first MiB of an image as it belongs on a disk; zeros where the image says nothing.
 
     Attributes:
-        may_be_there: Whether it, or a part of it, was written, and not wiped since.
+        is_unproven: Whether it, or a part of it, was written, and neither proven nor wiped since.
     """
 
     def __init__(self, disk_bytes: int) -> None:
-        self.may_be_there = False
+        self.is_unproven = False
         self.size_bytes = min(HEAD_BYTES, disk_bytes)
         self._memory = memory()
 
@@ -62,7 +62,7 @@ class Head:
             StickLostError: It is gone.
         """
         last = min(_LOADER_BYTES, self.size_bytes)
-        self.may_be_there = True
+        self.is_unproven = True
         with self.wiped_on_failure(disk):
             for begin, end in ((last, self.size_bytes), (0, last)):
                 if begin < end:
@@ -88,7 +88,7 @@ class Head:
                 why="zeros over its first MiB do not read back as zeros; what it held before may still boot",
                 remedy="try another stick: this one is worn out or write-protected",
             )
-        self.may_be_there = False
+        self.is_unproven = False
 
     def is_wiped(self, disk: Disk) -> bool:
         """Whether a disk has nothing there: an earlier call was interrupted, or it is new."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _AT_ONCE = 4
-"""Pieces: one that is filled, one that is complete, one that is read back, and the last one, compared."""
+"""Buffers: being filled, filled, being read back, being compared."""
 
 
 def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) -> None:
@@ -38,8 +38,9 @@ def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) 
     Most archives are not decompressed a second time: what was counted of their cells is compared. Any other
     image is read again, so that a change since it was written is found, and its digest is counted.
 
-    The head is wiped only if the rest of the disk is what was written: a disk of which neither is may be
-    another one with the same names, however alike it is.
+    A head that reads back different is wiped only if the samples of the rest are what was written: a disk of
+    which neither is may be another one with the same names. An equal head is taken for proof that this is the
+    stick that was written: any difference after it wipes the head.
 
     Args:
         disk: The stick, after it went and came again.
@@ -54,7 +55,7 @@ def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) 
         ImageError: The image changed.
         StickLostError: It is gone.
     """
-    _check_head(disk, image, laid, rest)
+    _check_head_on_disk(disk, image, laid, rest)
     with laid.head.wiped_on_failure(disk), _told(progress, laid):
         progress.advance(laid.head_bytes)
         if laid.body_changed:
@@ -63,6 +64,7 @@ def verify(disk: Disk, image: Image, laid: Laid, progress: Progress, rest: str) 
                 body.against_cells()
             else:
                 body.against_image()
+    laid.head.is_unproven = False
 
 
 @contextmanager
@@ -74,7 +76,7 @@ def _told(progress: Progress, laid: Laid) -> Iterator[None]:
         progress.end()
 
 
-def _check_head(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
+def _check_head_on_disk(disk: Disk, image: Image, laid: Laid, rest: str) -> None:
     try:
         if laid.head.is_on(disk):
             return
@@ -116,7 +118,7 @@ class _Body:
         with (
             Cells() as cells,
             Pieces(self.image, at_once=_AT_ONCE) as pieces,
-            closing(read_ahead(self.disk, self._behind(pieces, cells))) as read,
+            closing(read_ahead(self.disk, self._body_pieces(pieces, cells))) as read,
         ):
             for piece, data in read:
                 if isinstance(piece, Hole):
@@ -130,8 +132,8 @@ class _Body:
                 raise self._changed(f"it has {abs(left)} bytes {'less' if left > 0 else 'more'} than before")
             self.laid.digest = image_digest(cells.result(), self.laid.image_bytes)
 
-    def _behind(self, pieces: Pieces, cells: Cells) -> Iterator[Piece | Hole]:
-        """Yield what is after the head, holes by parts; the head is compared on the way."""
+    def _body_pieces(self, pieces: Pieces, cells: Cells) -> Iterator[Piece | Hole]:
+        """Yield what is after the head, large holes in parts; compare the head of the image on the way."""
         for piece in pieces:
             if isinstance(piece, Hole):
                 yield from piece.behind(HEAD_BYTES).parts(PIECE_BYTES)
@@ -140,7 +142,7 @@ class _Body:
             if piece.offset >= HEAD_BYTES:
                 yield piece
                 continue
-            self._check_head(piece)
+            self._check_head_of_image(piece)
             pieces.give_back(piece)
 
     def _check_cells(self, cells: Iterable[Cell]) -> None:
@@ -158,7 +160,7 @@ class _Body:
             at = hole.offset + first_difference(data, memoryview(bytes(len(data))))
             raise _wrong(self.image, f"byte {at} is not zero, as it should be")
 
-    def _check_head(self, piece: Piece) -> None:
+    def _check_head_of_image(self, piece: Piece) -> None:
         if not self.laid.head.agrees(piece.offset, piece.data):
             raise self._changed("its first MiB is another one than before")
 

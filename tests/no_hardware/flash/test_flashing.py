@@ -677,6 +677,22 @@ def test_a_stick_is_on_record_as_unproven_before_it_boots_and_until_all_is_read_
     assert seen == [("", False, 1), ("image.img", False, 1), ("", True, 0)]
 
 
+def test_flash_clears_an_earlier_doubt_only_after_the_old_head_is_wiped(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flash(bench, image)
+    with image.open("r+b") as file:  # only the head of the next image differs
+        file.seek(100_000)
+        file.write(b"another head")
+    faulty(monkeypatch, lambda _view, _at, _count: None)
+    doubts: list[str] = []
+
+    with pytest.raises(FlashError, match="does not take what is written to it"):
+        flash(bench, image, doubt=doubts.append)
+
+    assert (boots(bench), doubts) == (True, [])
+
+
 def test_a_stick_whose_flash_failed_is_wiped_and_not_on_record(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -829,12 +845,18 @@ def test_another_disk_of_equal_names_in_the_second_coming_is_not_written(
     assert bench.content() == precious
 
 
-@pytest.mark.parametrize("spoilt", ["head", "rest"])
-def test_only_a_stick_of_which_the_rest_is_what_was_written_is_wiped(
-    bench: StickBench, image: Path, spoilt: str
+@pytest.mark.parametrize(
+    ("offsets", "is_wiped"),
+    [
+        pytest.param([440], True, id="head"),  # a disk's signature
+        pytest.param([5 * MIB], True, id="rest"),  # a sample of the rest
+        pytest.param([440, 5 * MIB], False, id="both"),
+    ],
+)
+def test_a_stick_of_which_the_head_or_the_rest_is_what_was_written_is_wiped(
+    bench: StickBench, image: Path, offsets: list[int], *, is_wiped: bool
 ) -> None:
     """Two sticks with the same image differ in little: most of its bytes do not make a disk the one."""
-    offsets = [440] if spoilt == "head" else [440, 5 * MIB]  # a disk's signature; a sample of the rest
 
     def exchange() -> None:
         if bench.claims == 2:
@@ -846,13 +868,13 @@ def test_only_a_stick_of_which_the_rest_is_what_was_written_is_wiped(
     bench.before_open = exchange
     doubts: list[str] = []
 
-    error = FlashError if spoilt == "head" else WrongDiskError
+    error = FlashError if is_wiped else WrongDiskError
     with pytest.raises(error) as caught:
         flash(bench, image, doubt=doubts.append)
 
-    assert boots(bench) == (spoilt == "rest")
-    assert doubts[-1] == ("" if spoilt == "head" else "image.img")
-    assert ("it does not boot" in caught.value.why) == (spoilt == "head")
+    assert boots(bench) == (not is_wiped)
+    assert doubts[-1] == ("" if is_wiped else "image.img")
+    assert ("it does not boot" in caught.value.why) == is_wiped
 
 
 def test_an_error_says_that_a_stick_could_not_be_wiped(
