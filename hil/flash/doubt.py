@@ -65,9 +65,9 @@ def _built_on(part: BlockDevice, holder: BlockDevice) -> Doubt:
     name, kind = holder.mapped
     label = f"{holder.name} ({name})" if name else holder.name
     if not name:
-        end = f"mdadm --stop /dev/{holder.name}"
+        end = _stop_command(holder.name)
     else:
-        end = {"LVM": f"lvchange -an {name}", "CRYPT": f"cryptsetup close {name}"}.get(
+        end = {"LVM": f"lvchange -an /dev/mapper/{name}", "CRYPT": f"cryptsetup close {name}"}.get(
             kind, f"dmsetup remove {name}"
         )
     for one in (holder, *stacked_on(holder)):
@@ -80,8 +80,17 @@ def _built_on(part: BlockDevice, holder: BlockDevice) -> Doubt:
     return Doubt(f"{label} is built on {part.name}", f"{end}; lsblk shows what is built on it")
 
 
+def _stop_command(name: str) -> str:
+    """Return what takes down a device that the device mapper does not know."""
+    if name.startswith("md"):
+        return f"mdadm --stop /dev/{name}"
+    if name.startswith("bcache"):
+        return f"echo 1 > /sys/block/{name}/bcache/stop (as root)"
+    return f"stop {name} with the tool that made it"
+
+
 def stacked_on(device: BlockDevice) -> Iterator[BlockDevice]:
-    """Yield what is built on a disk, its partitions, and on what is built on these."""
+    """Yield every device built on a disk or its partitions, recursively."""
     for part in (device, *device.partitions()):
         for holder in part.holders():
             yield holder

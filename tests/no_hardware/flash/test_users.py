@@ -91,10 +91,16 @@ def test_is_of_this_system_is_the_disk_below_an_encrypted_volume_with_the_root_f
 @pytest.mark.parametrize(
     ("device", "why", "remedy"),
     [
-        (("dm-0", "253:0", "vg-data", "LVM-2"), "dm-0 (vg-data) is built on sda", "lvchange -an vg-data"),
+        (
+            ("dm-0", "253:0", "vg-data", "LVM-2"),
+            "dm-0 (vg-data) is built on sda",
+            "lvchange -an /dev/mapper/vg-data;",
+        ),
         (("dm-0", "253:0", "c", "CRYPT-LUKS2-1"), "dm-0 (c) is built on sda", "cryptsetup close c"),
         (("dm-0", "253:0", "c", "mpath-1"), "dm-0 (c) is built on sda", "dmsetup remove c"),
         (("md127", "9:127"), "md127 is built on sda", "mdadm --stop /dev/md127"),
+        (("bcache0", "252:0"), "bcache0 is built on sda", "echo 1 > /sys/block/bcache0/bcache/stop"),
+        (("drbd0", "147:0"), "drbd0 is built on sda", "stop drbd0 with the tool that made it"),
     ],
 )
 def test_user_of_names_what_is_built_on_a_disk_and_what_takes_it_down(
