@@ -16,8 +16,7 @@ from hil.flash.content import SECTOR_BYTES, stranger_in
 from hil.flash.disk_check import check_is_disk
 from hil.flash.mapped_image import MappedImage
 from hil.flash.plain_image import CompressedImage, RawImage
-from hil.flash.stream import opened, unreadable
-from hil.regular_file import open_regular
+from hil.flash.stream import ImageFile, opened, unreadable
 
 if TYPE_CHECKING:
     from hil.flash.image import Image
@@ -58,7 +57,7 @@ def open_disk_image(
 
 def _last_sector(path: Path) -> bytes:
     """Return the last bytes of a file, where some formats say what it is."""
-    with open_regular(path) as file:
+    with ImageFile(path).opened() as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - SECTOR_BYTES))
         return file.read(SECTOR_BYTES)

@@ -14,6 +14,7 @@ from image_makers import COMPRESSORS, android_sparse
 
 from hil.errors import ImageError
 from hil.flash.opening import open_disk_image
+from hil.flash.plain_image import RawImage
 from hil.sim.image import build_image
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ NOISE = random.Random(9).randbytes(2 * MIB)  # noqa: S311 - no secret
 def with_bytes(at: int, data: bytes, size_bytes: int = MIB) -> bytes:
     """A file that has nothing but these bytes."""
     return (bytes(at) + data).ljust(size_bytes, b"\0")
+
+
+def test_open_disk_image_removed_while_it_is_checked_is_an_image_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "some.img"
+    build_image(path, "removed", 4 * MIB)
+    monkeypatch.setattr(RawImage, "check", lambda _image, _progress=None: path.unlink())
+
+    with pytest.raises(ImageError, match="cannot be read"):
+        open_disk_image(path)
 
 
 def refused(folder: Path, data: bytes, *, force: bool = False, file_system: bool = False) -> str:
