@@ -58,12 +58,19 @@ class Turn:
             StorageError: Another board's turn does not end.
         """
         self.end()
-        folder = _locked(self._dev)
-        timer = threading.Timer(self._limit_s, self._end_turn_of, (folder,))
-        timer.daemon = True
-        with self._changing:
-            self._folder, self._ends = folder, timer
-        timer.start()
+        descriptor = _opened(self._dev)
+        folder = OwnDescriptors(descriptor)
+        try:
+            _lock(descriptor, self._dev)
+            timer = threading.Timer(self._limit_s, self._end_turn_of, (folder,))
+            timer.daemon = True
+            with self._changing:
+                self._folder, self._ends = folder, timer
+            timer.start()
+        except BaseException:  # Ctrl-C as well: a lock that stays would block this process itself
+            folder.close()
+            self._end_turn_of(folder)
+            raise
 
     def keep(self) -> None:
         """Let it last until it is ended."""
@@ -74,12 +81,11 @@ class Turn:
     def end(self) -> None:
         """End it; harmless when it ended already, and when two threads do it at once."""
         with self._changing:
-            timer, self._ends = self._ends, None
-            folder, self._folder = self._folder, None
-            if timer is not None:
-                timer.cancel()
-            if folder is not None:
-                folder.close()
+            if self._ends is not None:
+                self._ends.cancel()
+            if self._folder is not None:
+                self._folder.close()
+            self._folder = self._ends = None
 
     def close(self) -> None:
         """Forget the turn in a forked child, whose copy of the lock is closed without this object."""
@@ -93,13 +99,14 @@ class Turn:
                 self.end()
 
 
-def _locked(dev: Path) -> OwnDescriptors:
+def _opened(dev: Path) -> int:
     try:
-        folder = os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise translate(error, Source.STICK, f"the device folder {dev} cannot be opened") from error
-    turn = OwnDescriptors(folder)
 
+
+def _lock(folder: int, dev: Path) -> None:
     def taken() -> bool:
         with suppress(BlockingIOError):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,13 +114,11 @@ def _locked(dev: Path) -> OwnDescriptors:
         return False
 
     if not taken() and not _waited_for(taken, dev):
-        turn.close()
         raise StorageError(
             f"another process has been looking for its stick in {dev} for {_TURN_LIMIT_S:.0f} s",
             why="two boards' sticks that appear at once cannot be told apart",
             remedy=f"end it; fuser -v {dev} names it",
         )
-    return turn
 
 
 def _waited_for(taken: Callable[[], bool], dev: Path) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +16,7 @@ from hil.dutlink.turn import Turn
 from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 class FakeTimer:
@@ -92,6 +94,53 @@ def test_a_late_timer_does_not_end_the_next_turn(tmp_path: Path, timers: list[Fa
     assert shared.is_held
     timers[1].ring()
     assert not shared.is_held
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_take_interrupted_while_it_waits_closes_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with taken_by_another(tmp_path):
+        monkeypatch.setattr(turn, "until", interrupt)
+        waiting = Turn(tmp_path, 1.0)
+
+        with pytest.raises(KeyboardInterrupt):
+            waiting.take()
+
+    assert opened(tmp_path) == 0
+
+
+@pytest.mark.parametrize("method", ["__init__", "start"])
+def test_take_interrupted_after_it_locked_the_folder_unlocks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    interrupted = Turn(tmp_path, 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, method, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted.take()
+
+    assert (interrupted.is_held, opened(tmp_path)) == (False, 0)
+
+
+@contextmanager
+def taken_by_another(dev: Path) -> Iterator[None]:
+    """Lock a device folder by another open file, as another process does."""
+    folder = os.open(dev, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def opened(folder: Path) -> int:
+    """Return how many descriptors of this process are of a folder."""
+    links = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
+    return sum(os.path.realpath(link) == str(folder) for link in links)
 
 
 class TwiceNotEmpty(list[int]):
