@@ -119,14 +119,21 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
 
 
 def _note_old_bytes(board: Board) -> None:
-    """Mark what the DUT said before this console was opened: it may be hours old."""
+    """Mark the DUT's bytes that came as the console was opened: they may be hours old.
+
+    They cannot be told from what a DUT says just then. The talk of hil with the board's shell does not count.
+    """
+    from hil.cli.console_screens import DutBytes  # noqa: PLC0415 - as above
     from hil.dutlink.transcript import MarkKind  # noqa: PLC0415 - as above
     from hil.dutlink.waiting import hold  # noqa: PLC0415 - as above
 
     hold(_OLD_S)
     board.console.catch_up()
-    if board.console.transcript.position:
-        board.console.transcript.mark("what is above was said before the console was opened", MarkKind.OPENED)
+    transcript, dut, said = board.console.transcript, DutBytes(), bytearray()
+    stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)
+    stop_listening()
+    if said or dut.rest():
+        transcript.mark("what is above came as the console was opened; it may be old", MarkKind.OPENED)
 
 
 def _say_keys() -> None:

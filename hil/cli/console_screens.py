@@ -50,7 +50,7 @@ class DutBytes:
         if isinstance(event, Mark):
             if event.kind is MarkKind.BLIND:
                 self._held = self._held or b""
-            return self.rest() if event.kind is MarkKind.HEARD else b""
+            return self.rest() if event.kind in {MarkKind.HEARD, MarkKind.UNSURE} else b""
         if self._held is None:
             return event.data
         self._held += event.data

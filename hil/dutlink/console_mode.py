@@ -5,7 +5,7 @@ The mode outlives whoever set it, and the board tells it to nobody (see `shell`)
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console_port import ConsolePort
@@ -14,7 +14,7 @@ from hil.dutlink.transcript import MarkKind, Transcript
 from hil.errors import ConsoleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hil.dutlink.shell import ShellAnswer
     from hil.dutlink.tty import Tty
@@ -51,11 +51,8 @@ class ConsoleMode:
             ShellError: It does not react.
         """
         if port.tty.is_board:
-            self._transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
-            try:
+            with self._blind("the board is brought back to console mode"):
                 restore_console_mode(port)
-            finally:
-                self._transcript.mark("the board was asked for console mode", MarkKind.HEARD)
         self.doubtful = False
 
     def settle(self, port: ConsolePort) -> None:
@@ -74,11 +71,18 @@ class ConsoleMode:
         if not port.tty.is_board:
             with closing(ConsolePort(self._uart, self._serial, Transcript())) as uart:
                 return ask_shell(uart, command, limit_s)
-        self.doubtful = True  # until it has answered
-        self._transcript.mark(f"the board's shell runs {command!r}", MarkKind.BLIND)
+        with self._blind(f"the board's shell runs {command!r}"):
+            return ask_shell(port, command, limit_s)
+
+    @contextmanager
+    def _blind(self, text: str) -> Iterator[None]:
+        """Mark which bytes are of the board's shell, and whether the board confirmed console mode."""
+        self.doubtful = True
+        self._transcript.mark(text, MarkKind.BLIND)
         try:
-            answer = ask_shell(port, command, limit_s)
-        finally:
-            self._transcript.mark("the board was asked for console mode", MarkKind.HEARD)
+            yield
+        except BaseException:
+            self._transcript.mark("the board may still be in its shell", MarkKind.UNSURE)
+            raise
+        self._transcript.mark("the board is in console mode", MarkKind.HEARD)
         self.doubtful = False
-        return answer

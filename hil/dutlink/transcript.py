@@ -56,10 +56,14 @@ class MarkKind(enum.Enum):
     TEST_AGAIN = "test begins again"
     TEST_ENDS = "test ends"
     BLIND = "blind"
-    """The bytes up to the next note are of the board's shell, not of the DUT."""
+    """The bytes up to HEARD or UNSURE are hil's talk with the board's shell, and what the DUT said just
+    before and after it; `hil.dutlink.shell.said_by_dut` returns the DUT's."""
     HEARD = "the DUT is heard again"
+    UNSURE = "the DUT may not be heard"
+    """The board did not confirm console mode: the bytes after this note may be of its shell or of the DUT."""
     OPENED = "opened"
-    """The bytes before this note waited in the board or on this host while no program read the console."""
+    """The bytes before this note came as the console was opened: they may have waited in the board or on this
+    host while no program read the console."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,17 @@ def test_what_is_typed_goes_to_the_dut_and_what_it_says_comes_back(
     assert b"Exiting console mode" not in terminal.said  # hil's own talk with the board before the first key
 
 
+def test_a_console_of_a_dut_without_power_shows_nothing_old(
+    at_terminal: Callable[..., AtTerminal],
+) -> None:
+    terminal = at_terminal("console")
+    terminal.wait_for(b"Ctrl-^ lists the keys")
+    terminal.type(LEAVE)
+
+    assert terminal.ended() == 0
+    assert b"it may be old" not in terminal.said
+
+
 def test_the_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal]) -> None:
     terminal = at_terminal("console")
     terminal.wait_for(b"Ctrl-^ lists the keys")

@@ -106,7 +106,7 @@ def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[Terminal | 
     transcript.mark("power off")
     transcript.append(LEFT[9:] + SHELL)
     transcript.append(ENTERED)
-    transcript.mark("the board was asked for console mode", MarkKind.HEARD)
+    transcript.mark("the board is in console mode", MarkKind.HEARD)
     transcript.append(b" after\n")
 
     assert b"before between after" in shown_by(kind, transcript)
@@ -120,7 +120,7 @@ def test_terminal_tells_which_bytes_are_old() -> None:
     transcript.append(b"new")
 
     said = shown_by(Terminal, transcript)
-    assert b"boot> \r\nhil: what is above was said before the console was opened\r\nnew" in said
+    assert b"boot> \r\nhil: what is above came as the console was opened; it may be old\r\nnew" in said
 
 
 def test_a_console_without_old_bytes_has_no_note() -> None:
@@ -131,15 +131,39 @@ def test_a_console_without_old_bytes_has_no_note() -> None:
     assert list(transcript.marks) == []
 
 
-def shown_by(kind: type[Terminal | PlainLines], transcript: Transcript) -> bytes:
-    """Return what a screen writes for the events of a transcript."""
+def test_note_old_bytes_ignores_the_talk_with_the_board() -> None:
+    transcript = Transcript()
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
+    transcript.append(LEFT + SHELL + ENTERED)
+    transcript.mark("the board is in console mode", MarkKind.HEARD)
+
+    console_command._note_old_bytes(board)
+
+    assert MarkKind.OPENED not in {mark.kind for mark in transcript.marks}
+
+
+@pytest.mark.parametrize("kind", [Terminal, PlainLines])
+def test_screens_show_the_dut_after_a_talk_without_an_answer(kind: type[Terminal | PlainLines]) -> None:
+    transcript = Transcript()
+    transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
+    transcript.mark("the board may still be in its shell", MarkKind.UNSURE)
+    transcript.append(b"the DUT speaks\n")
+
+    assert b"the DUT speaks" in shown_by(kind, transcript, close=False)
+
+
+def shown_by(kind: type[Terminal | PlainLines], transcript: Transcript, *, close: bool = True) -> bytes:
+    """Return what a screen writes for the events of a transcript, and when it is closed."""
     with ExitStack() as stack:
         read, shown = pipe(stack)
         output = Output(shown)
         screen: Screen = kind(output)
         transcript.listen(screen.show, from_start=True)
-        screen.close()
+        if close:
+            screen.close()
         assert output.flush(LIMIT_S)
+        os.set_blocking(read, False)  # a screen that shows nothing fails the test
         return os.read(read, 65536)
 
 

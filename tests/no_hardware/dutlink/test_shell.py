@@ -14,6 +14,7 @@ from hil import errors
 from hil.dutlink import shell
 from hil.dutlink.console import Console
 from hil.dutlink.shell import ShellAnswer, check_command
+from hil.dutlink.transcript import MarkKind
 from hil.dutlink.tty import Tty
 from hil.dutlink.waiting import until
 
@@ -135,6 +136,22 @@ def test_a_board_that_does_not_answer_is_a_shell_error(opened: Console, other_en
 
     with pytest.raises(errors.ShellError, match="did not answer"):
         opened.shell("version", timeout_s=0.2)
+
+
+def test_shell_without_an_answer_notes_that_the_dut_may_not_be_heard(
+    opened: Console, other_end: FakeTty
+) -> None:
+    other_end.silent = True
+    with pytest.raises(errors.ShellError):
+        opened.shell("version", timeout_s=0.2)
+    with pytest.raises(errors.ShellError):
+        opened.restore_console_mode()
+    other_end.silent = False
+    opened.restore_console_mode()
+
+    kinds = [mark.kind for mark in opened.transcript.marks if mark.kind is not MarkKind.NOTE]
+    blind, unsure, heard = MarkKind.BLIND, MarkKind.UNSURE, MarkKind.HEARD
+    assert kinds == [blind, unsure, blind, unsure, blind, heard]
 
 
 def test_console_mode_is_restored_after_an_answer_that_does_not_come(
