@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add --hil-boards and its companions; take part in what xdist decides.
 
-    It is the first hook that pytest calls, so modules that load later never see `os._exit` itself.
+    pytest calls this hook first, so `os._exit` is replaced before other modules import it.
     """
     early_exit.replace_exit()
     options.add_options(parser)
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options and take part in the run."""
     selection.register_markers(config)
-    recording.begin(config)  # first: its end of the session goes around the one that chooses the status
+    recording.begin(config)  # first, so that its session-finish hook wraps the one that sets the exit status
     session.begin(config)
     building.begin(config)
 
@@ -52,8 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     """Skip a test whose error is that DUTLink, USB or the USB backend is proven not to be available.
 
-    The report is pytest's to make. Called once after set-up, body and tear-down each, when unittest's error
-    is known and before xfail, reruns and --pdb look at it.
+    pytest builds the report. Called after set-up, body and tear-down, when the error of a unittest test is
+    known, and before xfail, reruns and --pdb look at it.
     """
     if call.excinfo is not None:
         session.run_of(item.config).judge(item, call)

@@ -34,9 +34,11 @@ FRAME_TOOLS = [*PYPROJECT["build-system"]["requires"], "nox"]
 ON_BOARDS = ("-m", "hardware or mixed")
 # Of thousands of tests with processes and signals, one may meet an accident of the machine: CI tries up to
 # three failed ones of a session once more and lists them: such a test has a fault, which is to be mended.
-AGAIN = ("--reruns", "1", "--max-suite-reruns", "3", "--rerun-show-tracebacks") * ("CI" in os.environ)
+CI_RERUNS = (
+    ("--reruns", "1", "--max-suite-reruns", "3", "--rerun-show-tracebacks") if "CI" in os.environ else ()
+)
 # Half of the time a test waits for a simulated board, so two workers for each core.
-WITHOUT_BOARDS = (*AGAIN, "-n", str(min(4, 2 * (os.cpu_count() or 1))), "-m")
+WITHOUT_BOARDS = (*CI_RERUNS, "-n", str(min(4, 2 * (os.cpu_count() or 1))), "-m")
 # Simulated boards can always be had: a test that is skipped for want of one is a hole in the run.
 SIMULATED = ("--hil-boards", "sim:2", "--hil-require", "-n", "2")
 
@@ -129,7 +131,7 @@ def jumpstarter(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Open the report's pages in a headless Chromium, and have axe look at them."""
     _install(session, *BROWSER_GROUP)
-    _pytest(session, "tests/browser", *AGAIN)
+    _pytest(session, "tests/browser", *CI_RERUNS)
 
 
 @nox.session

@@ -68,7 +68,7 @@ class Talk:
         self._trouble: HilError | None = None
         self._newest_keys = b""
         self._show_help = show_help
-        self._after_help = False
+        self._next_is_literal = False
         self.has_typed_escape = False
 
     def run(self) -> None:
@@ -118,26 +118,26 @@ class Talk:
             typed = os.read(self._keys or 0, _READ_BYTES)
         except OSError:  # the terminal is gone
             return False
-        meant, leaves = self._meant(typed)
-        if meant:
-            self._typed.put(meant)
-            self._newest_keys = (self._newest_keys + meant)[-_READ_BYTES:]
+        for_dut, leaves = self._split_keys(typed)
+        if for_dut:
+            self._typed.put(for_dut)
+            self._newest_keys = (self._newest_keys + for_dut)[-_READ_BYTES:]
             self.has_typed_escape = self.has_typed_escape or ESCAPE in self._newest_keys
         return bool(typed) and not leaves
 
-    def _meant(self, typed: bytes) -> tuple[bytes, bool]:
-        """Return which of the keys are for the DUT, and whether one of them leaves; help is shown at once."""
-        meant = bytearray()
+    def _split_keys(self, typed: bytes) -> tuple[bytes, bool]:
+        """Return the keys for the DUT, and True if one leaves; show the help if a key asks for it."""
+        for_dut = bytearray()
         for number in typed:
-            key, literal = bytes([number]), self._after_help
-            self._after_help = key == HELP and not literal
-            if self._after_help:
+            key, is_literal = bytes([number]), self._next_is_literal
+            self._next_is_literal = key == HELP and not is_literal
+            if self._next_is_literal:
                 self._show_help()
-            elif key == LEAVE and not literal:
-                return bytes(meant), True
+            elif key == LEAVE and not is_literal:
+                return bytes(for_dut), True
             else:
-                meant += key
-        return bytes(meant), False
+                for_dut += key
+        return bytes(for_dut), False
 
     @contextmanager
     def _woken(self) -> Iterator[int]:

@@ -124,7 +124,7 @@ class Board(Noun):
         return self.storage.position if "storage" in self.__dict__ else None
 
     def call_before_turn(self, function: Callable[[], None]) -> None:
-        """Have `function` called before each turn of the mux, which may not come back from it."""
+        """Call `function` before each turn of the mux; the process may be killed during the turn."""
         self._before_turn = function
 
     @property

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.pattern_search import compile_users, search
+from hil.dutlink.pattern_search import compile_user_pattern, search
 from hil.dutlink.plain_text import plain
 from hil.errors import UsageError
 
@@ -109,7 +109,7 @@ def patterns_of_words(words: Iterable[str], taker: str) -> list[re.Pattern[bytes
     patterns = []
     for word in words:
         try:
-            patterns.append(compile_users(word, re.IGNORECASE))
+            patterns.append(compile_user_pattern(word, re.IGNORECASE))
         except (ValueError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{taker} cannot look for {word!r:.80}",

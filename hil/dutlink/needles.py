@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.pattern_search import compile_users, search
+from hil.dutlink.pattern_search import compile_user_pattern, search
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def compiled(pattern: Pattern) -> re.Pattern[bytes]:
         TypeError: It is no pattern at all.
     """
     if not isinstance(pattern, re.Pattern):
-        return compile_users(pattern, re.DOTALL)
-    return compile_users(pattern.pattern, pattern.flags & ~re.UNICODE)
+        return compile_user_pattern(pattern, re.DOTALL)
+    return compile_user_pattern(pattern.pattern, pattern.flags & ~re.UNICODE)
 
 
 def fixed_start(pattern: re.Pattern[bytes]) -> bytes:

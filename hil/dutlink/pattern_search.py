@@ -25,7 +25,7 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["compile_users", "search", "search_all", "vouch_for"]
+__all__ = ["compile_user_pattern", "search", "search_all", "vouch_for"]
 
 _MOST_STEPS: Final = 5_000_000
 """Some 0.1 s of one core."""
@@ -39,7 +39,7 @@ _ANSWER_LIMIT_S: Final = 60.0
 _SHOWN: Final = 80
 
 
-def compile_users(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]:
+def compile_user_pattern(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]:
     """Compile a pattern that a user gave; text becomes UTF-8.
 
     Raises:

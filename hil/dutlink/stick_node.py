@@ -183,9 +183,7 @@ class StickNode:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise self._moved(watch.only, others)
             return None
-        proven = self._as_learned(came)
-        if proven is None:
-            proven = self._proven(watch, came, mux, patience)
+        proven = self._as_learned(came) or self._proven(watch, came, mux, patience)
         if proven is None:
             return None
         if len(proven.disk.media) > 1:
@@ -205,7 +203,8 @@ class StickNode:
         self._apart.end()
         if came and self._learns and not watch.watched(came):
             watch.ignored = frozenset()  # cables were swapped: what is said of other boards' sockets is old
-        return came if (watch.only in came if watch.only else watch.watched(came)) else {}
+        may_include_stick = watch.only in came if watch.only else watch.watched(came)
+        return came if may_include_stick else {}
 
     def _proven(self, watch: Watch, came: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
         """Watch the mux turn while no other board does so that must watch it, too.
@@ -218,9 +217,8 @@ class StickNode:
             self._turn.keep()
         self._apart.take()
         self._apart.keep()
-        self._is_alone = (
-            True  # a stick that another mux takes away meanwhile cannot come before the round ends
-        )
+        # A stick that another mux takes away during the round cannot come before the round ends.
+        self._is_alone = True
         try:
             proven = watch.prove(came, mux, patience)
         finally:
@@ -251,11 +249,12 @@ class StickNode:
         if self._is_namesake(wired):  # udev gave the name that both claim to the other one
             return
         if not until(lambda: os.path.realpath(wired) == os.path.realpath(node), _NAMED_WITHIN_S):
+            reasons = [f"what follows the mux of board {self._serial} is {disk}"]
+            if written:
+                reasons.append(written)
             raise WrongDiskError(
                 f"{wired} is not proven to be the board's stick",
-                why="; ".join(
-                    filter(None, (f"what follows the mux of board {self._serial} is {disk}", written))
-                ),
+                why="; ".join(reasons),
                 remedy=f"hil enroll --board {self._serial} corrects the lab file{self._by_path(node)}",
                 serial=self._serial,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from hil.dutlink.noun import Noun
 from hil.dutlink.requests import Request, StorageAction
 from hil.dutlink.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.stick_use import Leave, Use, taken_from
-from hil.dutlink.waiting import Deadline, until
+from hil.dutlink.waiting import until
 from hil.errors import StickLostError, StickStayedError, UsageError
 from hil.flash.progress import Silent
 from hil.flash.proof import NOTHING_WRITTEN, Expected, not_proven, open_proven
@@ -62,7 +63,7 @@ class Storage(Noun):
         far: Flashes and reads a stick that is on another machine.
         memory: Keeps the socket where the stick comes; None: this object alone does.
         slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
-        before_turn: Called before each turn of the mux: while it is turned the position is not known.
+        before_turn: Called before each turn of the mux, so that a caller can record the position as unknown.
 
     Attributes:
         progress: Is told how far `flash` and `read` are if they are given no other; silent at first.
@@ -93,7 +94,7 @@ class Storage(Noun):
         self._sys = sys
         self._stick = StickNode(link.serial, link.place, dev, sys, stick, link.access, memory)
         self._position: Position | None = None
-        self._turned = Deadline(0.0)
+        self._turned_at_s = time.monotonic()
         self._turns = 0
         self._turning = threading.RLock()
         self._flashed: Flashed | None = None
@@ -477,7 +478,7 @@ class Storage(Noun):
                 self._stick.end_turn()
                 raise
             self._position = position
-            self._turned = Deadline(0.0)
+            self._turned_at_s = time.monotonic()
             return self._turns
 
     @property
@@ -489,7 +490,7 @@ class Storage(Noun):
         """Make sure that the stick is not on the host; return the seconds since it was taken away."""
         if not self._is_away:
             self._set(Position.OFF, leave=leave)
-        return self._turned.spent_s
+        return time.monotonic() - self._turned_at_s
 
     def _wait_for_far_node(self, timeout_s: float) -> Path:
         """Wait for the node that stands for a stick which its exporter has proven on its own host."""

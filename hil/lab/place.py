@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from hil.dutlink.pattern_search import compile_users
+from hil.dutlink.pattern_search import compile_user_pattern
 from hil.dutlink.sequence import Sequence
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
@@ -61,7 +61,7 @@ def _device(text: str) -> str:
 
 
 def _expression(text: str) -> str:
-    if not text or compile_users(text).search(b""):
+    if not text or compile_user_pattern(text).search(b""):
         raise ValueError("it is found in an empty line, so it would fail every test")
     return text
 
