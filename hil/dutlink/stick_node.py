@@ -287,10 +287,13 @@ class StickNode:
     def possible(self) -> tuple[list[UsbDisk], bool]:
         """Return the disks of this host that may be the stick, and whether the only one of them is it.
 
-        Certain is a proven disk, and one with the learned names at the learned socket. Otherwise each
-        removable USB disk may be it. Ruled out are those that were there while the storage was off, the one
-        that this system runs from, and other boards' sticks. Where only another user's file says that it is
-        another board's, no file may say that it is this board's.
+        A proven disk is certain, and so is one with the learned names at the learned socket. Otherwise each
+        removable USB disk may be it, except for:
+
+        - disks that were there while the storage was off;
+        - the disk that this system runs from;
+        - other boards' sticks. If only another user's file names it as such, it still may be this board's
+          stick if another file says so.
         """
         here = self.here
         if here is not None:
