@@ -1,8 +1,9 @@
-"""Let no test end its run in the middle with exit status 0, or put another program in the run's place.
+"""Let no test end its run with exit status 0 in the middle, or after it failed; nor exec in the run's place.
 
 `os._exit` runs no handler of Python, so it is replaced in every module that has it. `os.exec*` is refused
-by an audit hook, which sees it under any name. A child of `fork` ends, and becomes another program, as it
-wants. What ends a process without Python, such as a C library's `_exit(0)`, is not seen.
+by an audit hook, which sees it under any name. Both are watched until the process ends: handlers of `atexit`
+and threads that a test left behind run after pytest. A child of `fork` ends, and becomes another program, as
+it wants. What ends a process without Python, such as a C library's `_exit(0)`, is not seen.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import pytest
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 __all__ = ["EarlyExit", "replace_exit"]
+
+_STATUS_BITS = 0xFF
+"""What a process's parent gets to see of its status: `os._exit(256)` is 0."""
 
 
 class EarlyExit:
@@ -39,10 +43,14 @@ class EarlyExit:
         self._pid = os.getpid()
         self._test = ""
         self._outer: EarlyExit | None = None  # of a run that has this one in a test of its own
+        self._session: pytest.Session | None = None
+        self._final: int | None = None  # the run's exit status, from its end on
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Begin to watch."""
-        self._outer, EarlyExit._watching = EarlyExit._watching, self
+        self._session = session
+        outer, EarlyExit._watching = EarlyExit.of_this_process(), self
+        self._outer = outer if outer is not None and outer._final is None else None  # noqa: SLF001 - its own
         if not EarlyExit._is_hooked:
             EarlyExit._is_hooked = True
             sys.addaudithook(_audit)  # for good: Python can remove none
@@ -51,11 +59,16 @@ class EarlyExit:
         """Remember the test that runs."""
         self._test = nodeid
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        """Watch no more."""
-        if EarlyExit._watching is self:
-            EarlyExit._watching = self._outer
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        """Go on watching with the run's status; in a test of another run, leave it to that one."""
+        if self._session is not None:
+            self._final = int(self._session.exitstatus)
+        try:
+            return (yield)
+        finally:
+            if EarlyExit._watching is self and self._outer is not None:
+                EarlyExit._watching = self._outer
 
     @classmethod
     def of_this_process(cls) -> EarlyExit | None:
@@ -64,23 +77,26 @@ class EarlyExit:
         return watching if watching is not None and watching._pid == os.getpid() else None  # noqa: SLF001 - its own
 
     def status_of(self, status: int) -> int:
-        """Tell that the run ends here; return a status that is not 0."""
+        """Tell that the run ends here; return a status that is not 0 unless the run ended with 0."""
         if self._is_worker:
             return status
+        if self._final is not None:
+            return status if status & _STATUS_BITS else self._stays(status, self._final)
         told = f"hil: os._exit({status}) ended this run {self._where()}, before its end and its summary"
-        if not status:
+        if not status & _STATUS_BITS:
             status = pytest.ExitCode.INTERRUPTED
             told += f"; exit status {int(status)}"
-        with suppress(Exception):  # in the middle of anything
-            self._show(told)
+        self._tell(told)
         return status
 
-    def refuse(self, program: object) -> NoReturn:
-        """Raise what `os.exec*` would have done.
+    def refuse(self, program: object) -> None:
+        """Raise what `os.exec*` would have done; after a run that ended with 0 it does no harm.
 
         Raises:
-            UsageError: Always.
+            UsageError: A run goes on, or has failed.
         """
+        if self._final == 0:
+            return
         raise UsageError(
             f"os.exec would have put {os.fsdecode(program) if isinstance(program, bytes) else program} "
             f"in the place of this run {self._where()}",
@@ -88,7 +104,18 @@ class EarlyExit:
             remedy="start it as a child: subprocess.run([...])",
         )
 
+    def _stays(self, asked: int, final: int) -> int:
+        if final:
+            self._tell(f"hil: os._exit({asked}) after the end of this run; its exit status stays {final}")
+        return final
+
+    def _tell(self, line: str) -> None:
+        with suppress(Exception):  # in the middle of anything
+            self._show(line)
+
     def _where(self) -> str:
+        if self._final is not None:
+            return f"after its end with exit status {self._final}"
         return f"in {self._test}" if self._test else "before its first test"
 
 

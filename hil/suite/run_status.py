@@ -63,6 +63,9 @@ class RunStatus:
         self._begun: set[str] = set()
         self._never_began = 0
         self._untold: list[str] = []
+        self._session: pytest.Session | None = None
+        self._chosen = 0
+        self._asked: int | None = None  # by a hook that ends the process
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count tests that began, and failures by whose they are."""
@@ -89,8 +92,38 @@ class RunStatus:
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Choose the status."""
-        result = yield
+        """Choose the status, also where the hook of a conftest ends the session or the process here."""
+        self._session = session
+        try:
+            return (yield)
+        except SystemExit as ended:
+            self._asked = _status_of(ended)
+            raise
+        finally:
+            self._choose(session)
+            self._chosen = int(session.exitstatus)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        """Tell that a conftest or a plugin made a run green that was not: that is its author's to decide."""
+        try:
+            return (yield)
+        except SystemExit as ended:
+            self._asked = _status_of(ended)
+            raise
+        finally:
+            if self._session is not None:
+                self._tell_change(self._session)
+
+    def _tell_change(self, session: pytest.Session) -> None:
+        status = int(session.exitstatus) if self._asked is None else self._asked
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if self._chosen and not status and terminal is not None:
+            line = f"EXIT STATUS CHANGED: from {self._chosen} to 0, by a conftest.py or a plugin"
+            terminal.ensure_newline()
+            terminal.write_line(line, red=True, bold=True)
+
+    def _choose(self, session: pytest.Session) -> None:
         self._missing = self._bench.missing()
         if session.exitstatus == pytest.ExitCode.OK:
             self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
@@ -98,7 +131,6 @@ class RunStatus:
             session.exitstatus = self._status(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
             session.exitstatus = Status.BENCH_NOT_READY
-        return result
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name the boards that took no part."""
@@ -133,3 +165,10 @@ class RunStatus:
         if self._required and not self._bench.ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN
+
+
+def _status_of(ended: SystemExit) -> int:
+    """Return the exit status that a process has which this error ends."""
+    if ended.code is None:
+        return 0
+    return ended.code & 0xFF if isinstance(ended.code, int) else 1

@@ -183,3 +183,87 @@ def test_2(power, ends):
     assert inner.status == Status.TESTS_FAILED, inner.text
     assert "hardware: 2 planned" in inner.text
     assert "1 failed, 0 skipped" in inner.text
+
+
+LATE = """
+import atexit, os, threading
+
+def then(end):
+    threading.main_thread().join()
+    end()
+
+def test_1():
+    end = lambda: {ends}
+    {when}
+    assert {passes}
+"""
+
+
+@pytest.mark.parametrize(
+    "ends",
+    ["os._exit(0)", "os._exit(256)", "__import__('posix')._exit(0)", "os.execlp('true', 'true')"],
+)
+@pytest.mark.parametrize(
+    "when", ["atexit.register(end)", "threading.Thread(target=then, args=(end,)).start()"]
+)
+def test_failed_run_stays_failed_whatever_ends_its_process_after_pytest(
+    ends: str, when: str, run_suite: RunSuite
+) -> None:
+    inner = run_suite(LATE.format(ends=ends, when=when, passes=False), "--hil-boards=none")
+
+    assert inner.status == Status.TESTS_FAILED, inner.text
+    assert ("its exit status stays 1" in inner.text) == ("_exit" in ends), inner.text
+
+
+@pytest.mark.parametrize("ends", ["os._exit(0)", "os.execlp('true', 'true')"])
+def test_green_run_may_end_its_process_after_pytest_as_it_wants(ends: str, run_suite: RunSuite) -> None:
+    source = LATE.format(ends=ends, when="atexit.register(end)", passes=True)
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert (inner.status, "hil: os._exit" in inner.text) == (Status.GREEN, False), inner.text
+
+
+ENDS = {
+    "wrapper": """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    result = yield
+    session.exitstatus = 0
+    return result
+""",
+    "pytest.exit": """
+def pytest_sessionfinish():
+    pytest.exit("enough", returncode=0)
+""",
+    "SystemExit": """
+def pytest_sessionfinish():
+    raise SystemExit(0)
+""",
+    "SystemExit at the end": """
+def pytest_unconfigure():
+    raise SystemExit(0)
+""",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_exit_status_that_a_conftest_makes_0_is_told(
+    how: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(changes_status=f"import pytest\n{ENDS[how]}")
+
+    inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+    assert "EXIT STATUS CHANGED: from 1 to 0" in inner.text
+
+
+def test_exit_status_that_a_conftest_sets_in_a_plain_hook_is_not_taken(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(changes_status="def pytest_sessionfinish(session):\n    session.exitstatus = 0\n")
+
+    inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
+
+    assert (inner.status, "CHANGED" in inner.text) == (Status.TESTS_FAILED, False), inner.text
