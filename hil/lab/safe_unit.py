@@ -67,7 +67,8 @@ def has_systemd(root: Path = Path("/")) -> bool:
 def install_unit(system: SystemRoot, python: Path | None = None) -> tuple[Path, str]:
     """Install the unit; harmless when repeated.
 
-    It runs as the user who owns that hil: root must not run what another user can change.
+    It runs as the user who owns that hil, or who owns `python`, as far as the way to it exists by now: root
+    must not run what another user can change. `hil doctor` checks the rest on the machine that runs it.
 
     Args:
         system: Where.

@@ -204,6 +204,7 @@ def install_rule(
             why="its udev would not know to whom the rule opens boards",
             remedy=f"sudo groupadd --root {shlex.quote(str(root.absolute()))} --system {BOARD_GROUP}",
         )
+    made, no_group = _make_group(system)  # first: the unit names the group only if it is there
     try:
         unit, problem = install_unit(system, python) if has_systemd(root) else (None, "")
         file = write_below(root, f"{_FOLDER}/{RULE_NAME}", rule_text(sticks))
@@ -214,15 +215,13 @@ def install_rule(
         file, why = root / _FOLDER / RULE_NAME, f"{error.strerror}; the machine's rules are root's"
         raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
     if not system.is_this_machine:
-        made, problem = False, "the machine of that folder does, when it starts"
-        return Installed(file, unit, made, problem)
-    made, no_group = _make_group(system)
+        return Installed(file, unit, made, "the machine of that folder does, when it starts")
     return Installed(file, unit, made, no_group or _apply() or problem)
 
 
 def _make_group(system: SystemRoot) -> tuple[bool, str]:
-    """Make the rule's group unless it is there: udev would ignore it. Return whether, and why it is not."""
-    if system.has_group(BOARD_GROUP):
+    """Make this machine's group unless it is there: udev would ignore it. Return whether, and why it is not."""
+    if not system.is_this_machine or system.has_group(BOARD_GROUP):
         return False, ""
     problem = _run(_MAKE_GROUP)
     return not problem, problem

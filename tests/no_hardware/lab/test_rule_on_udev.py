@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+import hil
 from hil.lab.doctor.finding import Outcome
+from hil.lab.safe_unit import has_systemd
 from hil.lab.udev_rule import StickPlace, rule_text
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace is for root")
@@ -150,3 +152,21 @@ grep ^plugdev: /etc/group"""
 
     assert '"group": "plugdev, made now"' in said, said
     assert "\nplugdev:x:" in said, said
+
+
+@pytest.mark.skipif(shutil.which("groupadd") is None, reason="groupadd is not installed")
+@pytest.mark.skipif(not has_systemd(), reason="this machine has no systemd")
+def test_the_first_installation_gives_a_users_unit_the_group_that_it_makes(tmp_path: Path) -> None:
+    groups = tmp_path / "group"
+    groups.touch()
+    package = Path(hil.__file__).parent
+    script = f"""\
+umount /etc/group; cp -a /etc {tmp_path}/etc && mount --bind {tmp_path}/etc /etc
+sed -i /^plugdev:/d /etc/group /etc/gshadow
+cp -a {package} {tmp_path}/hil && chown -R nobody {tmp_path}/hil && mount --bind {tmp_path}/hil {package}
+{sys.executable} -m hil.cli.main udev --install
+cat /etc/systemd/system/hil-safe@.service"""
+
+    said = in_a_machine_with(script, groups, rule_text())
+
+    assert "\nSupplementaryGroups=plugdev\n" in said, said
