@@ -220,7 +220,7 @@ def install_rule(
 
 
 def _make_group(system: SystemRoot) -> tuple[bool, str]:
-    """Make this machine's group unless it is there: udev would ignore it. Return whether, and why it is not."""
+    """Make this machine's group unless it is there; return whether it was made, and why it could not be."""
     if not system.is_this_machine or system.has_group(BOARD_GROUP):
         return False, ""
     problem = _run(_MAKE_GROUP)

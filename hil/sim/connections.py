@@ -1,7 +1,8 @@
 """Connections of one of the simulator's ports: bounded in number, and in the time for each message.
 
 Any program of the host reaches the ports, also one that connects and says nothing, that sends a byte now and
-then, or that connects a thousand times. That may cost a program its own connection, and others nothing.
+then, or that connects a thousand times. Such a program loses its own connections. A port is full only when
+all of its connections have a device or the simulator's token.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ MOST_CONNECTIONS: Final = 256
 """For each port. Beyond them the oldest guest is hung up on. Most systems give a process 1024 descriptors."""
 
 LONGEST_MESSAGE_S: Final = 20.0
-"""Real seconds from a connection, and from a message's first byte, until the message is whole."""
+"""Seconds for a whole message, counted from its first byte, or from connecting."""
 
 
 class Connections:
@@ -25,8 +26,8 @@ class Connections:
         self._all: dict[Connection, None] = {}
         self._guests: dict[Connection, None] = {}
 
-    def begin(self, connection: Connection) -> bool:
-        """Take a new connection in, as a guest, in the place of the oldest one if need be.
+    def add(self, connection: Connection) -> bool:
+        """Add a new connection as a guest; if full, drop the oldest guest.
 
         Returns:
             Whether there is room for it.
@@ -35,16 +36,16 @@ class Connections:
             oldest = next(iter(self._guests), None)
             if oldest is None:
                 return False
-            self.end(oldest)
+            self.remove(oldest)
             oldest.abort()
         self._all[connection] = self._guests[connection] = None
         return True
 
-    def keep(self, connection: Connection) -> None:
+    def exempt(self, connection: Connection) -> None:
         """Keep a connection whatever comes: it has a device, or the simulator's token."""
         self._guests.pop(connection, None)
 
-    def end(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Forget a connection."""
         self._all.pop(connection, None)
         self._guests.pop(connection, None)
@@ -71,15 +72,15 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
-        if self._connections.begin(self):
+        if self._connections.add(self):
             self._expect_message()
         else:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone."""
-        self._connections.end(self)
-        self._message_ended()
+        self._connections.remove(self)
+        self._cancel_deadline()
 
     def close(self) -> None:
         """End it, once what is written is out."""
@@ -94,7 +95,7 @@ class Connection(asyncio.Protocol):
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(LONGEST_MESSAGE_S, self.abort)
 
-    def _message_ended(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

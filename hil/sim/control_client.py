@@ -20,7 +20,8 @@ _LONGEST_ANSWER_BYTES = 256 << 20
 class ControlClient:
     """The truth about simulated boards, and their faults.
 
-    Safe for threads: one request at a time. A `with` block closes it.
+    Safe for threads: one request at a time. After a request that failed or was interrupted, the next one
+    connects again. A `with` block closes it.
 
     Args:
         port: The control port, from the ready line.
@@ -35,22 +36,11 @@ class ControlClient:
         self.port = port
         self._is_here = address == _LOOPBACK
         self._token = token
-        if self._is_here:
-            check_owner(port)
+        self._address = address
         self._lock = threading.Lock()
-        try:
-            self._socket = PeerSocket((address, port))
-        except (OSError, OverflowError) as error:
-            raise SimulatorError(
-                f"no simulator answers at control port {port}",
-                why=getattr(error, "strerror", None) or str(error),
-                remedy="start one with `hil sim`, and use the control_port of the line that it prints",
-            ) from error
-        try:
-            self._ask({"do": "hello", "token": token})  # a connection that says nothing would be hung up on
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = self._connected()
+        self._is_lost = self._is_closed = False
+        self._ask({"do": "hello", "token": token})  # a connection that says nothing would be hung up on
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +101,20 @@ class ControlClient:
 
     def close(self) -> None:
         """Hang up; the simulator goes on."""
+        self._is_closed = True
         self._socket.close()
+
+    def _connected(self) -> PeerSocket:
+        if self._is_here:
+            check_owner(self.port)
+        try:
+            return PeerSocket((self._address, self.port))
+        except (OSError, OverflowError) as error:
+            raise SimulatorError(
+                f"no simulator answers at control port {self.port}",
+                why=getattr(error, "strerror", None) or str(error),
+                remedy="start one with `hil sim`, and use the control_port of the line that it prints",
+            ) from error
 
     def _ask_with_token(self, request: dict[str, Any]) -> dict[str, Any]:
         if not self._token:
@@ -120,11 +123,8 @@ class ControlClient:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            with self._lock:
-                self._socket.send(json.dumps(request).encode() + b"\n")
-                answer = _parsed(self._socket.line(_LONGEST_ANSWER_BYTES))
+            answer = self._exchange(json.dumps(request).encode() + b"\n")
         except (PeerError, ValueError) as error:
-            self._socket.close()  # a late answer would be taken for that of the next request
             told = isinstance(error, PeerError)
             raise SimulatorError(
                 f"the simulator at control port {self.port} does not answer",
@@ -134,6 +134,18 @@ class ControlClient:
         if not answer.pop("ok"):
             raise SimulatorError(**answer["error"])
         return answer
+
+    def _exchange(self, request: bytes) -> dict[str, Any]:
+        with self._lock:
+            if self._is_lost and not self._is_closed:
+                self._socket, self._is_lost = self._connected(), False
+            try:
+                self._socket.send(request)
+                return _parsed(self._socket.line(_LONGEST_ANSWER_BYTES))
+            except BaseException:  # a late answer would be taken for that of the next request
+                self._socket.close()
+                self._is_lost = True
+                raise
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

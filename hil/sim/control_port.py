@@ -201,10 +201,10 @@ class _Connection(Connection):
             return
         line = bytes(self._received[:end])
         del self._received[: end + 1]
-        self._message_ended()
+        self._cancel_deadline()
         answer, has_token = self._port.answer(line)
         if has_token:
-            self._connections.keep(self)
+            self._connections.exempt(self)
         self._transport.write(json.dumps(answer).encode() + b"\n")
         self._answer_soon()
 

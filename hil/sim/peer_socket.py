@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["ANSWER_LIMIT_S", "PeerError", "PeerSocket"]
 
 ANSWER_LIMIT_S: Final = 20.0
-"""The simulator answers at once; a busy machine may be slow. It counts for a whole answer, not for a byte."""
+"""Limit for one whole answer, not for each byte; generous, for busy machines."""
 
 _RECEIVE_BYTES = 1 << 16
 
@@ -42,8 +42,8 @@ class PeerSocket:
             PeerError: It was not taken in time.
         """
         self._deadline = time.monotonic() + ANSWER_LIMIT_S
-        self.socket.settimeout(ANSWER_LIMIT_S)
         try:
+            self.socket.settimeout(ANSWER_LIMIT_S)  # fails on a socket that was closed, as what follows does
             self.socket.sendall(request)
         except OSError as error:
             raise _failed(error) from error
@@ -90,8 +90,8 @@ class PeerSocket:
             raise PeerError(f"its answer took more than {ANSWER_LIMIT_S:g} s")
         if len(self._received) > most_bytes:
             raise PeerError(f"its answer has more than {most_bytes} bytes")
-        self.socket.settimeout(left_s)
         try:
+            self.socket.settimeout(left_s)
             data = self.socket.recv(_RECEIVE_BYTES)
         except OSError as error:
             raise _failed(error) from error

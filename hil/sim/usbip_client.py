@@ -158,9 +158,13 @@ class DeviceChannel:
             return None
         try:
             self._send(message, deadline)
-        except (OSError, ValueError):  # as when reading
+        except (
+            BaseException
+        ) as error:  # half a message may have gone: what follows would be taken for its rest
             self._hang_up()
-            return _GONE
+            if isinstance(error, OSError | ValueError):  # as when reading
+                return _GONE
+            raise
         finally:
             self._sending.release()
         return self._wait(number, deadline)
@@ -176,7 +180,7 @@ class DeviceChannel:
                 writable.register(self._socket, select.POLLOUT)
                 left_s = None if deadline is None else deadline - time.monotonic()
                 if (left_s is not None and left_s <= 0) or not writable.poll(_poll_ms(left_s)):
-                    raise TimeoutError from None  # what follows half a message would be taken for its rest
+                    raise TimeoutError from None
 
     def _hang_up(self) -> None:
         with self._arrival:
@@ -206,8 +210,9 @@ class DeviceChannel:
         try:
             if self._poll.poll(_poll_ms(limit_s)):
                 data = self._socket.recv(_RECEIVE_BYTES)
-                self._gone = not data
                 self._received += data
+                if not data:
+                    self._gone = True
         except (OSError, ValueError):  # reset, or closed by another thread
             self._gone = True
         finally:

@@ -102,7 +102,7 @@ class _Connection(Connection):
         self._received += data
         try:
             while not self._transport.is_closing() and self._take():
-                self._message_ended()
+                self._cancel_deadline()
         except wire.WireError:
             self.abort()
         if self._received and not self._transport.is_closing():
@@ -156,7 +156,7 @@ class _Connection(Connection):
             self._transport.close()
             return
         self._port, self._device = port, port.device
-        self._connections.keep(self)
+        self._connections.exempt(self)
         self._answer(Operation.REPLY_IMPORT, port.record.format())
 
     def _import_from(self, port: Port, request: wire.ImportRequest) -> ImportStatus:

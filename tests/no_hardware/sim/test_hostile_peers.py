@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import struct
 import threading
@@ -276,6 +277,52 @@ def test_control_client_refuses_an_answer_of_no_use(answer: bytes) -> None:
         ControlClient(number)
 
 
+def answering(peer: socket.socket, before: Callable[[str], None] = lambda _request: None) -> None:
+    """Answer each request with what it asked for, as a control port does."""
+    for line in peer.makefile("rb"):
+        asked = json.loads(line)["do"]
+        before(asked)
+        peer.sendall(json.dumps({"ok": True, "boards": [], "disks": {"asked": asked}}).encode() + b"\n")
+
+
+def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_request() -> None:
+    with listening(answering) as number:
+        client = ControlClient(number, token=TOKEN)
+        client.states()
+        client._socket.socket.shutdown(socket.SHUT_RDWR)
+
+    for _ in range(3):
+        with pytest.raises(SimulatorError, match=f"control port {number}"):
+            client.states()
+
+
+def test_control_client_that_was_closed_raises_a_simulator_error() -> None:
+    with listening(answering) as number:
+        client = ControlClient(number, token=TOKEN)
+        client.close()
+
+        for _ in range(2):
+            with pytest.raises(SimulatorError, match="does not answer"):
+                client.states()
+
+
+def test_control_client_gives_no_request_the_answer_of_one_that_was_interrupted() -> None:
+    def interrupt_the_first(asked: str) -> None:
+        if asked == "state":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            asked_again.wait(LIMIT_S)
+
+    asked_again = threading.Event()
+    with listening(lambda peer: answering(peer, interrupt_the_first)) as number:
+        client = ControlClient(number, token=TOKEN)
+        with pytest.raises(KeyboardInterrupt):
+            client.states()
+        asked_again.set()
+
+        assert client.disks() == {"asked": "disks"}
+        client.close()
+
+
 @pytest.mark.usefixtures("short_limit")
 @pytest.mark.parametrize("act", [silent, dripping, cut])
 def test_device_channel_is_refused_by_a_peer_that_imports_nothing(
@@ -331,6 +378,30 @@ def test_device_channel_ends_a_transfer_that_its_peer_never_takes(monkeypatch: p
             assert transfer(channel) == -19  # half a message went, and nothing may follow it
         finally:
             ended.set()
+
+
+def test_device_channel_sends_nothing_after_a_message_that_was_interrupted() -> None:
+    asked_again, ended = threading.Event(), threading.Event()
+    tail = bytearray()
+
+    def interrupt_and_read(peer: socket.socket) -> None:
+        peer.recv(HEADER_BYTES, socket.MSG_WAITALL)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        asked_again.wait(LIMIT_S)
+        with suppress(ConnectionError):
+            while data := peer.recv(65536):
+                tail[:] = (tail + data)[-HEADER_BYTES:]
+        ended.set()
+
+    with imported(interrupt_and_read) as channel:
+        with pytest.raises(KeyboardInterrupt):
+            transfer(channel, bytes(64 << 20), 64 << 20, timeout_s=LIMIT_S)
+        asked_again.set()
+        assert transfer(channel) == -19
+        channel.close()
+        assert ended.wait(LIMIT_S)
+
+    assert tail == bytes(HEADER_BYTES)
 
 
 @pytest.mark.parametrize(
