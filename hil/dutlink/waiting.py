@@ -58,21 +58,21 @@ class OuterLimit:
     A wait that ends a little earlier can tell what it waited for.
 
     Attributes:
-        ends_s: By `time.monotonic`; None: nothing ends waits.
+        left_s: Returns the seconds until then; None: nothing ends waits.
         suspended: Makes a `with` block whose time does not count: another process decides how long it takes.
     """
 
     _MARGIN_S = 5.0
 
     def __init__(self) -> None:
-        self.ends_s: float | None = None
+        self.left_s: Callable[[], float] | None = None
         self.suspended: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def cut(self, timeout_s: float) -> float:
         """Return how long a wait of `timeout_s` seconds may take, so that it ends before the outer limit."""
-        if self.ends_s is None:
+        if self.left_s is None:
             return timeout_s
-        left_s = max(0.0, self.ends_s - time.monotonic())
+        left_s = max(0.0, self.left_s())
         return min(timeout_s, left_s - min(self._MARGIN_S, left_s / 4))
 
 

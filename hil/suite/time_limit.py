@@ -57,7 +57,7 @@ class TimeLimit:
     def pytest_timeout_cancel_timer(self) -> None:
         """Note that the clock stops; pytest-timeout stops it."""
         self.runs = False
-        outer_limit.ends_s, outer_limit.suspended = None, nullcontext
+        outer_limit.left_s, outer_limit.suspended = None, nullcontext
 
     def forget(self) -> None:
         """Forget the latest test: the present one may have no limit."""
@@ -91,13 +91,13 @@ class TimeLimit:
     def suspended(self) -> Iterator[None]:
         """Stop the clock for a block, then let it go on with the time that was left.
 
-        In another thread than the main one it goes on: it is no limit of that thread.
+        Off the main thread the clock keeps running: the limit is the main thread's.
         """
         if not self.runs or self._latest is None or threading.current_thread() is not threading.main_thread():
             yield
             return
         item, settings = self._latest
-        left_s = max(_SHORTEST_REST_S, self._ends_s - time.monotonic())
+        left_s = max(_SHORTEST_REST_S, self._left_s())
         self.stop()
         try:
             yield
@@ -117,7 +117,12 @@ class TimeLimit:
         self._ends_s = time.monotonic() + (left_s or 0.0)
         outer_limit.suspended = self.suspended
         if left_s and not _may_debug(item):
-            outer_limit.ends_s = self._ends_s
+            outer_limit.left_s = self._left_s
+
+    def _left_s(self) -> float:
+        """Return the seconds until the clock strikes next; a clock by signal strikes more than once."""
+        left_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
+        return left_s if interval_s else self._ends_s - time.monotonic()
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -51,8 +51,8 @@ def finish(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(LIMIT_S)
     finally:
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()
 
 
 def test_a_process_that_is_closed_is_gone() -> None:

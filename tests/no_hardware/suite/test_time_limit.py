@@ -243,3 +243,26 @@ def test_limit_by_thread_goes_on_after_the_wait_for_the_turn_of_another_board(ru
     assert "test_1 PASSED" in inner.text
     assert "Stack of MainThread" in inner.text
     assert "test_3 PASSED" not in inner.text
+
+
+STRUCK = """
+import signal
+from hil.dutlink.waiting import outer_limit
+
+def test_1(dutlink):
+    signal.setitimer(signal.ITIMER_REAL, 1.5, 60)  # after the limit, then in a minute
+    try:
+        hang()
+    finally:
+        cut_s = outer_limit.cut(100)
+        with outer_limit.suspended():
+            pass
+        left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+        print(f"left: {cut_s > 10} {left_s > 10}")
+"""
+
+
+def test_limit_that_has_struck_leaves_a_whole_interval_for_the_clean_up(run_suite: RunSuite) -> None:
+    inner = run_suite(HEAD + STRUCK, "--hil-boards=sim:1", LIMIT, "-rA")
+
+    assert "left: True True" in inner.text
