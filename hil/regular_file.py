@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KINDS", "at_once", "check_regular", "open_regular", "read_regular"]
+__all__ = ["KINDS", "check_regular", "nonblocking_opener", "open_regular", "read_regular"]
 
 KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -45,7 +45,7 @@ def read_regular(path: Path) -> bytes:
 
 
 def check_regular(path: Path) -> None:
-    """Check what a library will open by its name, as SQLite does; nothing at all there is well, too.
+    """Check that a path is a regular file, or missing, before a library opens it by name.
 
     Raises:
         OSError: Something is there that is no regular file, or it cannot be looked at.
@@ -57,7 +57,7 @@ def check_regular(path: Path) -> None:
     _check(path, kind)
 
 
-def at_once(path: str, flags: int) -> int:
+def nonblocking_opener(path: str, flags: int) -> int:
     """Open a file to write it, as the `opener` of `open`.
 
     What is ready to take bytes may be no regular file: `/dev/stdout`, a named pipe that a program reads.

@@ -13,7 +13,7 @@ from hil.dutlink.plain_text import PlainText, plain_text
 from hil.dutlink.shell import said_by_dut
 from hil.dutlink.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timed_text import TimedText
-from hil.regular_file import at_once
+from hil.regular_file import nonblocking_opener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +141,7 @@ class BytesFile:
     """A file gets every byte."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = open(path, "wb", opener=at_once)  # noqa: SIM115 - pathlib takes no opener
+        self._file: BinaryIO = open(path, "wb", opener=nonblocking_opener)  # noqa: SIM115 - pathlib takes no opener
 
     def show(self, event: Event) -> None:
         """Write the bytes."""
@@ -159,7 +159,7 @@ class TimedFile:
 
     def __init__(self, path: Path, title: str) -> None:
         self._file: TextIO = open(  # noqa: SIM115 - as above
-            path, "w", encoding="utf-8", opener=at_once
+            path, "w", encoding="utf-8", opener=nonblocking_opener
         )
         self._lines = TimedText(self._file, time.monotonic())
         self._lines.head(title)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.regular_file import at_once
+from hil.regular_file import nonblocking_opener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ _STYLE = """
 
 
 def _write(path: Path, picture: bytes) -> None:
-    with open(path, "wb", opener=at_once) as file:
+    with open(path, "wb", opener=nonblocking_opener) as file:
         file.write(picture)
 
 

@@ -15,7 +15,7 @@ from hil.dutlink.power_statistics import Comparison, compare, independent
 from hil.dutlink.power_windows import block_joules
 from hil.dutlink.reading import OFF_AMPS, SETTLE_S
 from hil.errors import UsageError
-from hil.regular_file import at_once
+from hil.regular_file import nonblocking_opener
 
 if TYPE_CHECKING:
     import os
@@ -199,7 +199,7 @@ class PowerTrace:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the readings as a table with a heading."""
-        with open(path, "w", newline="", encoding="utf-8", opener=at_once) as file:
+        with open(path, "w", newline="", encoding="utf-8", opener=nonblocking_opener) as file:
             table = csv.DictWriter(file, Sample.__slots__)
             table.writeheader()
             table.writerows(asdict(sample) for sample in self.samples)

@@ -30,7 +30,7 @@ __all__ = ["Guard"]
 
 SCRIPT = Path(__file__).with_name("guard_process.py")
 
-UNHEARD = frozenset(
+BLOCKED_SIGNALS = frozenset(
     {
         signal.SIGHUP,
         signal.SIGINT,
@@ -45,7 +45,7 @@ UNHEARD = frozenset(
         signal.SIGTTOU,
     }
 )
-"""Signals meant for the run, blocked before the guard exists: there is no moment when they reach it."""
+"""Signals meant for the run; blocked before the fork, so that none reaches a guard that starts."""
 
 KEPT_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONHOME"}
@@ -142,7 +142,7 @@ class Guard:
             try:
                 self._line.sendall(RELEASED)
             except OSError:
-                return  # it was killed just now: it can do no harm either
+                return  # the guard died first, so it will not act
 
     def abandon(self) -> None:
         """Leave the board to the guard, and return once it has taken over: it makes it safe, then unlocks it.
@@ -175,7 +175,7 @@ class Guard:
             self._forget_pid()
 
     def close(self) -> None:
-        """In a forked child: close its copies of the line and the pidfd."""
+        """Close this process's copies of the line and the pidfd; sends nothing."""
         self._over = True
         self._line.close()
         if self._pidfd >= 0:
@@ -195,7 +195,7 @@ class Guard:
     def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         ours, theirs = socket.socketpair()
         watched: list[int] = []
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEARD)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
             with theirs:
                 watched += (_watched(os.getpid()), _watched(self._controller))
@@ -215,7 +215,7 @@ class Guard:
         return ours, process
 
     def _watch(self) -> None:
-        """Replace a guard that ends; this process has the lock, so it is never free."""
+        """Restart the guard when it ends. The lock stays held: this process shares it."""
         pause_s, failures = FIRST_PAUSE_S, 0
         while True:
             began = time.monotonic()
@@ -280,7 +280,7 @@ class Guard:
 
     def _came_up(self, pid: int, line: socket.socket) -> None:
         pidfd = _watched(pid)
-        if _is_at_its_end(line):  # it ended just now, and the pid may be another process's
+        if pidfd >= 0 and _is_at_its_end(line):  # it ended just now, and the pid may be another process's
             os.close(pidfd)
             pidfd = -1
         line.settimeout(None)

@@ -37,7 +37,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     take_name(NAME, f"{NAME} of pid {pid}")
-    _refuse_to_be_reaped()
+    _avoid_oom_kill()
     sys.path[:] = _message(line).decode("utf-8", "surrogateescape").split("\0")
     task = _message(line).decode("utf-8", "surrogateescape")
     missing = _missing()
@@ -73,7 +73,7 @@ def take_name(name: str, title: str) -> None:
         return
 
 
-def _refuse_to_be_reaped() -> None:
+def _avoid_oom_kill() -> None:
     """Ask the kernel to spare this process when memory runs out, also where a cgroup is ended as a whole.
 
     Only root, or a service whose unit gave it that right, may ask for it.

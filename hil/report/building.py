@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hil.regular_file import at_once
+from hil.regular_file import nonblocking_opener
 from hil.suite.options import is_no_run
 
 if TYPE_CHECKING:
@@ -63,5 +63,5 @@ def _add_step_summary(text: str) -> None:
     """
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        with open(path, "a", encoding="utf-8", opener=at_once) as file:
+        with open(path, "a", encoding="utf-8", opener=nonblocking_opener) as file:
             file.write(text)

@@ -71,7 +71,7 @@ class Hosts:
 
         Args:
             serial: The board that this process was given, if it was: a Jumpstarter lab has a host for each.
-            wish: What kind of board is wanted, None: any; the same.
+            wish: The kind of board wanted, if no serial is given; None: any.
 
         Raises:
             BoardAbsentError: It was asked to use none.

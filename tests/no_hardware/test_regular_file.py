@@ -18,7 +18,7 @@ from hil.history.connecting import copy_whole
 from hil.history.store import History
 from hil.lab.enrol.lab_edit import LabEdit
 from hil.nightly.folder import newest_record
-from hil.regular_file import at_once
+from hil.regular_file import nonblocking_opener
 from hil.report.power import _read as read_trace
 from hil.report.transcript import read_transcript
 
@@ -88,17 +88,17 @@ def test_at_once_takes_a_named_pipe_that_is_read_and_devices(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with open(tmp_path / "pipe", "wb", opener=at_once) as file:
+        with open(tmp_path / "pipe", "wb", opener=nonblocking_opener) as file:
             file.write(b"words")
         assert os.read(reader, 100) == b"words"
     finally:
         os.close(reader)
-    with open("/dev/null", "wb", opener=at_once) as file:
+    with open("/dev/null", "wb", opener=nonblocking_opener) as file:
         assert os.get_blocking(file.fileno())
 
 
 def test_at_once_makes_a_file_as_open_does(tmp_path: Path) -> None:
-    with open(tmp_path / "new", "w", encoding="utf-8", opener=at_once) as file:
+    with open(tmp_path / "new", "w", encoding="utf-8", opener=nonblocking_opener) as file:
         file.write("words")
     (tmp_path / "plain").write_text("words")
 
