@@ -328,7 +328,7 @@ class ShellError(ConsoleError):
 
 
 class LeaseEndedError(HilError):
-    """A board was used through an object whose lease has ended; nothing was sent."""
+    """A board was used through an object, or under a `hil lease`, whose lease has ended; nothing was sent."""
 
 
 class NotLeasedError(HilError):

@@ -22,7 +22,7 @@ from hil.errors import (
     UsageError,
 )
 from hil.lab.board_record import read_record, write_record
-from hil.lab.borrowed import is_borrowed
+from hil.lab.borrowed import is_borrowed, refuse_ended_lease
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold, holder_of
 from hil.lab.meant import serial_meant, told_by_place
@@ -121,6 +121,7 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
 
     Raises:
         UnavailableError: It is not there, may not be opened, or stayed in use.
+        LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several, and none was named.
     """
     host = host_of(asked.boards)
@@ -183,6 +184,7 @@ def guarded(
     Raises:
         UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
         StickInUseError: The stick is in use on this host.
+        LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several, and none was named.
     """
     from hil.lab.guarded import under_guard  # noqa: PLC0415 - most commands need no guard
@@ -227,6 +229,7 @@ def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
 
 
 def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
+    refuse_ended_lease()
     try:
         return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:

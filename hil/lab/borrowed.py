@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hil.errors import BoardBusyError
-from hil.lab.lease import lock_path
+from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError
+from hil.lab.lease import LOCK_FILES, lock_path
 from hil.lab.lent_word import LEASED, hash_of, lent_in
 from hil.lab.lock_file import LockFile
 from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["LEASED", "is_borrowed", "refuse_what_is_borrowed"]
+__all__ = ["LEASED", "is_borrowed", "refuse_ended_lease", "refuse_what_is_borrowed"]
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -24,12 +25,36 @@ def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
         UsageError: The lock folder cannot be used.
     """
     word = environ.get(LEASED, "")
-    if not word:
-        return False
-    path = lock_path(lock_folder(), serial)
+    return bool(word) and _lends(lock_path(lock_folder(), serial), word)
+
+
+def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse to take a lease of one's own in the place of the one that this process was started under.
+
+    A lease of another board that still lasts hinders nothing.
+
+    Raises:
+        LeaseEndedError: That lease has ended: this process was to end with it.
+        UsageError: The lock folder cannot be used.
+    """
+    word = environ.get(LEASED, "")
+    if not word or any(_lends(path, word) for path in lock_folder().glob(LOCK_FILES)):
+        return
+    raise LeaseEndedError(
+        f"the lease that {LEASED} names has ended",
+        why="commands that `hil lease` runs use its board while it lasts; the next holder may have it now",
+        remedy=f"unset {LEASED}    (then this command takes a lease of its own)",
+    )
+
+
+def _lends(path: Path, word: str) -> bool:
+    """Return True if a lock that is held has the hash of a word."""
     if not path.exists():
         return False
-    lock = LockFile(path)
+    try:
+        lock = LockFile(path)
+    except SpoiltFileError:
+        return False
     try:
         from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
 

@@ -38,6 +38,9 @@ __all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_
 
 _LOG = logging.getLogger(__name__)
 
+LOCK_FILES = "hil-board-*.lock"
+"""What the lock files of all boards are called, for `glob`."""
+
 SPARE_NAMES = 3
 """How many spare names a lock file has if another user took its first name."""
 

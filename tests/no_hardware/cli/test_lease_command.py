@@ -53,6 +53,17 @@ def leased(*command: str, options: tuple[str, ...] = ()) -> subprocess.Completed
     return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 
 
+def run_hil(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*HIL, *arguments],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+
 @contextmanager
 def started(script: str, prepare: str = "", *, own_group: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A lease whose command has prepared, has switched the DUT on and said so."""
@@ -129,18 +140,33 @@ def test_a_test_run_under_it_does_not_wait_for_what_cannot_come(tmp_path: Path) 
 
 def test_others_wait_meanwhile_and_read_what_it_is_held_for(serial: str) -> None:
     with started("exec sleep 100") as process:
-        environ = os.environ | {LEASED: str(process.pid)}  # copied from elsewhere: it proves nothing
-        other = subprocess.run(
-            [*HIL, "power", "off", "--wait", "0"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
-        borrowed = is_borrowed(serial, environ)
+        other = run_hil("power", "off", "--wait", "0")
+        borrowed = is_borrowed(serial, {LEASED: str(process.pid)})  # from elsewhere: it proves nothing
 
     assert (other.returncode, "hil lease: sh" in other.stderr, borrowed) == (1, True, False)
+
+
+@pytest.mark.parametrize("command", [("power", "on"), ("lease", "--", "true")], ids=" ".join)
+def test_a_command_that_outlives_its_lease_takes_none_of_its_own(
+    command: tuple[str, ...], serial: str, simulator: SimulatorProcess
+) -> None:
+    word = leased("sh", "-c", 'echo "$HIL_LEASE"').stdout.strip()
+
+    late = run_hil(*command, HIL_LEASE=word)
+
+    assert (late.returncode, f"unset {LEASED}" in late.stderr) == (1, True), late.stderr
+    assert simulator.control.state(serial)["supply"] is False
+
+
+def test_a_command_under_the_lease_of_one_board_takes_a_lease_of_another() -> None:
+    with SimulatorProcess(boards=2, speed=10) as simulator:
+        first, second = simulator.serials()
+        boards = f"sim@{simulator.control.port}"
+        command = f"{' '.join(HIL)} power on --board {second}"
+
+        ran = run_hil("lease", "--board", first, "--", "sh", "-c", command, HIL_BOARDS=boards)
+
+        assert (ran.returncode, simulator.control.state(second)["supply"]) == (0, True), ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
