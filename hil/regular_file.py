@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KINDS", "check_regular", "nonblocking_opener", "open_regular", "read_regular"]
+__all__ = ["KINDS", "check_folder", "check_regular", "nonblocking_opener", "open_regular", "read_regular"]
 
 KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -55,6 +55,20 @@ def check_regular(path: Path) -> None:
     except FileNotFoundError:
         return
     _check(path, kind)
+
+
+def check_folder(path: Path) -> None:
+    """Check a folder that is made once it is needed; nothing at all there is well, too.
+
+    Raises:
+        OSError: Something is there that is no folder, or above it, or it cannot be looked at.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    if kind != stat.S_IFDIR:
+        raise OSError(errno.ENOTDIR, f"it is {KINDS.get(kind, 'a file')}", str(path))
 
 
 def nonblocking_opener(path: str, flags: int) -> int:

@@ -78,13 +78,19 @@ def begin(config: pytest.Config) -> None:
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         try:
             refuse_folder_of_others(Path(path), config.rootpath, "--hil-history")
-            check_regular(Path(path))
+            _check(path)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
-        except OSError as error:
-            message = f"--hil-history {path} cannot be a history: {error.strerror}"
-            raise pytest.UsageError(message) from error
         config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
+
+
+def _check(path: str) -> None:
+    try:
+        check_regular(Path(path))
+    except OSError as error:
+        remedy = "name a history, or a path where there is nothing yet"
+        why = str(error.strerror)
+        raise UsageError(f"--hil-history {path} cannot be a history", why=why, remedy=remedy) from error
 
 
 class Recording:

@@ -14,6 +14,7 @@ from hil.errors import UsageError
 from hil.lab.lab import Lab
 from hil.lab.lab_file import find_lab
 from hil.lab.trusted_path import refuse_folder_of_others
+from hil.regular_file import check_folder
 from hil.suite.where import BoardsOption, Where, parse_boards
 
 if TYPE_CHECKING:
@@ -196,9 +197,12 @@ def _folder(config: pytest.Config) -> Path | None:
         return None
     folder = config.invocation_params.dir / asked
     refuse_folder_of_others(folder, config.rootpath, "--hil-report")
-    if folder.exists() and not folder.is_dir():
+    try:
+        check_folder(folder)
+    except OSError as error:
         remedy = "name a folder, or a path where there is nothing yet"
-        raise UsageError(f"--hil-report {folder} is no folder", why="a file is there", remedy=remedy)
+        why = str(error.strerror)
+        raise UsageError(f"--hil-report {folder} cannot be a folder", why=why, remedy=remedy) from error
     return folder
 
 

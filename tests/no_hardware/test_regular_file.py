@@ -18,7 +18,7 @@ from hil.history.connecting import copy_whole
 from hil.history.store import History
 from hil.lab.enrol.lab_edit import LabEdit
 from hil.nightly.folder import newest_record
-from hil.regular_file import nonblocking_opener
+from hil.regular_file import check_folder, nonblocking_opener
 from hil.report.power import _read as read_trace
 from hil.report.transcript import read_transcript
 
@@ -118,3 +118,16 @@ def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Pat
     assert newest_record(tmp_path) is None
     assert read_trace(tmp_path / "a.json") is None
     assert read_transcript(tmp_path, "a") is None
+
+
+def test_check_folder_takes_a_folder_and_a_path_where_nothing_is(tmp_path: Path) -> None:
+    check_folder(tmp_path)
+    check_folder(tmp_path / "later" / "still")
+
+
+@pytest.mark.parametrize("below", ["", "later/still"])
+def test_check_folder_refuses_what_is_no_folder_there_and_above(tmp_path: Path, below: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(NotADirectoryError, match="Not a directory" if below else "it is a named pipe"):
+        check_folder(tmp_path / "pipe" / below)

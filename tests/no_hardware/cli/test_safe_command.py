@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -23,6 +24,7 @@ from hil.lab.board_record import BoardRecord, read_record, record_path, write_re
 from hil.lab.holder import Holder
 from hil.lab.lease import hold, lock_path
 from hil.lab.safety import Safety
+from hil.lab.waiting_line import LINE_NAME
 from hil.sim.process import SimulatorProcess
 from hil.suite.hosts import simulated_host
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.thorough  # processes
 OTHER = "0badb0a4"
-UNIT = Path(__file__).parents[3] / "packaging" / "systemd" / "hil-safe.service"
+ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "packaging" / "systemd" / "hil-safe.service"
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +277,42 @@ def test_the_lists_go_on_past_files_that_were_spoilt(
     shown = capsys.readouterr().out
     assert str(lock) in shown
     assert str(record_path(folder, other)) in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (["hil.cli.main", "boards"], {0}),
+        (["hil.cli.main", "doctor", "--quick"], {0, 1}),
+        (["hil.cli.main", "safe", "--all"], {0}),
+        (["hil.cli.main", "power", "read"], {0}),
+        (["hil.cli.main", "lease", "--", "true"], {0}),
+        (["pytest", "-q", "-p", "no:cacheprovider", "test_reads.py"], {0}),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_files_of_3_gb_in_the_lock_folder_are_not_read_whole(
+    tmp_path: Path, folder: Path, serial: str, command: list[str], status: set[int]
+) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "test_reads.py").write_text("def test_reads(power):\n    power.read()\n")
+    for path in (lock_path(folder, serial), record_path(folder, serial), folder / LINE_NAME):
+        path.touch()
+        path.chmod(0o666)
+        os.truncate(path, 3 << 30)
+
+    ran = subprocess.run(
+        ["prlimit", f"--as={2 << 30}", sys.executable, "-m", *command],
+        cwd=tmp_path,
+        env=os.environ | {"HIL_BOARD": serial},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert ran.returncode in status, ran.stdout + ran.stderr
+    assert "MemoryError" not in ran.stdout + ran.stderr
 
 
 def test_all_fails_for_a_board_that_may_not_be_opened(

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from programs import running
+
 from hil.dutlink.waiting import until
+from hil.flash.content import LOOKED_AT_BYTES
 from hil.flash.opening import open_image
 from hil.flash.pieces import Pieces
 from hil.flash.stoppable import StoppableThread, StoppedError, raise_if_stopped
+from hil.sim.process import SimulatorProcess
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -19,12 +28,14 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 AT_ONCE_S = 5.0
 """Processor time: a fraction of a second for what is ended, a minute for the whole archive."""
 
 GIB = 1 << 30
+SOME_BYTES = 300_000
+"""Of an archive of zeros: GiB of them."""
 
 
 def archive_of_zeros(path: Path, size_gib: int) -> None:
@@ -34,21 +45,22 @@ def archive_of_zeros(path: Path, size_gib: int) -> None:
     path.write_bytes(start + zeros * (256 * size_gib - 1))
 
 
-def map_of_first_and_last_block(path: Path, size_bytes: int) -> None:
-    last = size_bytes // 4096 - 1
+def map_of_ends(path: Path, size_bytes: int) -> None:
+    """Write a block map of what is looked at to tell whether an image is a disk, and of the last block."""
+    first, last = LOOKED_AT_BYTES // 4096, size_bytes // 4096 - 1
     text = (
         '<?xml version="1.0" ?>\n<bmap version="2.0">\n'
         f"<ImageSize> {size_bytes} </ImageSize>\n<BlockSize> 4096 </BlockSize>\n"
-        f"<BlocksCount> {last + 1} </BlocksCount>\n<MappedBlocksCount> 2 </MappedBlocksCount>\n"
+        f"<BlocksCount> {last + 1} </BlocksCount>\n<MappedBlocksCount> {first + 1} </MappedBlocksCount>\n"
         f"<ChecksumType> sha256 </ChecksumType>\n<BmapFileChecksum> {'0' * 64} </BmapFileChecksum>\n"
-        f"<BlockMap>\n<Range> 0 </Range>\n<Range> {last} </Range>\n</BlockMap>\n</bmap>\n"
+        f"<BlockMap>\n<Range> 0-{first - 1} </Range>\n<Range> {last} </Range>\n</BlockMap>\n</bmap>\n"
     )
     path.write_text(text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()))
 
 
 def test_pieces_end_at_once_within_an_archive_that_no_map_wants(tmp_path: Path) -> None:
     archive_of_zeros(tmp_path / "disk.img.zst", 400)
-    map_of_first_and_last_block(tmp_path / "disk.bmap", 400 * GIB)
+    map_of_ends(tmp_path / "disk.bmap", 400 * GIB)
     image = open_image(tmp_path / "disk.img.zst", tmp_path / "disk.bmap")
     began = time.process_time()
 
@@ -56,6 +68,61 @@ def test_pieces_end_at_once_within_an_archive_that_no_map_wants(tmp_path: Path) 
         assert until(lambda: time.process_time() - began > 0.1, 60), "nothing was decompressed"
 
     assert time.process_time() - began < AT_ONCE_S
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[SimulatorProcess]:
+    """A board whose stick has room for 400 GiB; `tmp_path` has its lab file."""
+    with SimulatorProcess(boards=1, speed=50, stick_bytes=401 * GIB) as simulator:
+        serial = simulator.serials()[0]
+        node = simulator.control.state(serial)["stick"]["node"]
+        (tmp_path / "lab.toml").write_text(f'[place.one]\nserial = "{serial}"\nstick = "{node}"\n')
+        yield simulator
+
+
+def has_stick(simulator: SimulatorProcess) -> bool:
+    """Return whether the host has the stick."""
+    return bool(simulator.control.state(simulator.serials()[0])["mux"] == "host")
+
+
+def read_of(path: Path, pid: int) -> int:
+    """Return how many bytes of a file a process has read, where it has the file open."""
+    read = [0]
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            if link.samefile(path):
+                read.append(int(Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split()[1]))
+    return max(read)
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process, whether it runs or waits for being waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_hil_flash_ends_at_once_within_an_archive_that_no_map_wants(
+    tmp_path: Path, simulator: SimulatorProcess, number: signal.Signals, status: int
+) -> None:
+    archive = tmp_path / "disk.img.zst"
+    archive_of_zeros(archive, 400)
+    map_of_ends(tmp_path / "disk.bmap", 400 * GIB)
+    command = [sys.executable, "-m", "hil.cli.main", "flash", archive.name, "--bmap", "disk.bmap", "--force"]
+    where = {"HIL_BOARDS": f"sim@{simulator.control.port}", "HIL_LOCK_DIR": str(tmp_path / "locks")}
+
+    with running(command, cwd=tmp_path, env=os.environ | where, stderr=subprocess.PIPE, text=True) as flash:
+        assert until(lambda: has_stick(simulator) and read_of(archive, flash.pid) > SOME_BYTES, 120)
+        began = processor_s(flash.pid)
+        flash.send_signal(number)
+        said = flash.stderr.read()
+        os.waitid(os.P_PID, flash.pid, os.WEXITED | os.WNOWAIT)
+        took_s = processor_s(flash.pid) - began
+
+        assert (flash.wait(60), took_s < AT_ONCE_S) == (status, True), (took_s, said)
+    assert "interrupted: disk.img.zst is not proven to be on the stick" in said
+    assert not has_stick(simulator)
 
 
 def test_a_skippable_frame_is_passed_over_without_being_read(tmp_path: Path) -> None:

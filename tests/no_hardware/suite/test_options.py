@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +75,37 @@ def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_
 
     assert inner.status == pytest.ExitCode.USAGE_ERROR
     assert "try: --hil-" in inner.text
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--hil-report=pipe/report", "Not a directory"),
+        *(
+            pytest.param(*case, marks=pytest.mark.thorough)
+            for case in (
+                ("--hil-history=pipe", "it is a named pipe"),
+                ("--hil-history=/dev/zero", "it is a device"),
+                ("--hil-history=.", "it is a folder"),
+                ("--hil-history=pipe/history.db", "Not a directory"),
+                ("--hil-report=pipe", "it is a named pipe"),
+                ("--hil-report=/dev/zero", "it is a device"),
+                ("--hil-report=test_inner.py", "it is a file"),
+                ("--hil-report=test_inner.py/report", "Not a directory"),
+            )
+        ),
+    ],
+)
+def test_what_a_run_keeps_is_refused_at_once_where_it_cannot_be_kept(
+    option: str, why: str, run_suite: RunSuite
+) -> None:
+    os.mkfifo("pipe")
+
+    inner = run_suite(PASSES, option)
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert f": {why}\n  try: name a " in inner.text
+    assert not inner.outcomes
 
 
 @pytest.mark.parametrize("text", ["-1", "two", "10", "1.5", "", "²"])
