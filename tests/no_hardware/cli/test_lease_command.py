@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from other_user import MALLORY, as_user, folder_for_everybody, only_root
 from programs import running
 
 from hil.dutlink.waiting import until
 from hil.lab.board_record import BoardState, read_record
 from hil.lab.borrowed import is_borrowed
-from hil.lab.lease import hold
-from hil.lab.lent_word import LEASED
+from hil.lab.lease import hold, lock_path
+from hil.lab.lent_word import LEASED, hash_of, lent_in
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -167,6 +169,26 @@ def test_a_command_under_the_lease_of_one_board_takes_a_lease_of_another() -> No
         ran = run_hil("lease", "--board", first, "--", "sh", "-c", command, HIL_BOARDS=boards)
 
         assert (ran.returncode, simulator.control.state(second)["supply"]) == (0, True), ran.stderr
+
+
+@only_root
+def test_lease_is_not_forged_by_another_user_from_what_its_lock_file_says(
+    serial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forged(word: str) -> bool:
+        return as_user(MALLORY, partial(is_borrowed, serial, {LEASED: word}))
+
+    with folder_for_everybody() as folder:
+        monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
+        with started('echo "$HIL_LEASE"; exec sleep 100') as process:
+            content = as_user(MALLORY, lock_path(folder, serial).read_bytes)
+            lent, pid = lent_in(content), json.loads(content)["pid"]
+            lends = [forged(word) for word in (lent, hash_of(lent), str(pid), str(process.pid), "1")]
+            own = forged(process.stdout.readline().strip())
+
+    assert len(lent) == 64
+    assert lends == [False] * 5
+    assert own  # the word itself, from whoever can read it
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
