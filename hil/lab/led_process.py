@@ -29,6 +29,7 @@ def main() -> None:
     """Run the command."""
     from hil.lab.descendants import adopt_orphans, end_all  # noqa: PLC0415 - found only now
     from hil.lab.guard_process import take_name  # noqa: PLC0415 - as above
+    from hil.lab.stopped_guards import wake_guards_of  # noqa: PLC0415 - as above
     from hil.lab.supervising import (  # noqa: PLC0415 - as above
         ENDED_BY,
         GRACE_S,
@@ -56,7 +57,9 @@ def main() -> None:
             become(command, before, group, at_parents_end=signal.SIGKILL)
         take_name(NAME, f"{NAME} of pid {leader}")
     status = look_after(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
+    wake_guards_of(leader)  # a guard that was stopped would leave the DUT on
     end_all(GRACE_S)
+    wake_guards_of(leader)
     os._exit(status)
 
 

@@ -1,8 +1,9 @@
 """Find guards that were stopped (SIGSTOP, a debugger), and end those that keep a dead holder's board locked.
 
 A stopped guard makes nothing safe, and its part in the lock keeps the board from every other process. A
-living holder replaces its guard. If the holder is dead, the next process that wants the board kills the guard
-and makes the board safe itself.
+living holder replaces its guard. If the holder is dead, who survives it and knows it (the process that ends
+COMMAND of `hil lease`, the controller of a worker) lets the guard run again; else the next process that wants
+the board kills the guard and makes the board safe itself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from hil.lab.holder import Holder
 
-__all__ = ["StoppedGuard", "end_stopped_guards", "is_stopped", "stopped_guard_of"]
+__all__ = ["StoppedGuard", "end_stopped_guards", "is_stopped", "stopped_guard_of", "wake_guards_of"]
 
 _STOPPED = frozenset("Tt")
 """Stopped by a signal, and stopped by a debugger (proc(5), `stat`)."""
@@ -94,9 +95,23 @@ def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
         return _as_stopped(holder.pid)
     if Path(f"/proc/{holder.pid}").exists():
         return None
-    title = f"{NAME} of pid {holder.pid}"
-    with_title = (pid for pid in _processes() if _is_guard(pid) and _title_of(pid) == title)
-    return next((stopped for pid in with_title if (stopped := _as_stopped(pid))), None)
+    return next((stopped for pid in _guards_of(holder.pid) if (stopped := _as_stopped(pid))), None)
+
+
+def wake_guards_of(holder: int) -> None:
+    """Let the guards of a process that ends go on if they were stopped; those of a debugger stay.
+
+    It cannot hurt: a guard whose holder lives guards on, and one that wakes after the board went on without
+    it, does nothing.
+    """
+    for pid in _guards_of(holder):
+        with suppress(OSError):  # it ended just now
+            os.kill(pid, signal.SIGCONT)
+
+
+def _guards_of(holder: int) -> Iterator[int]:
+    title = f"{NAME} of pid {holder}"
+    return (pid for pid in _processes() if _is_guard(pid) and _title_of(pid) == title)
 
 
 def _as_stopped(pid: int) -> StoppedGuard | None:

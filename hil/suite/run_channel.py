@@ -161,7 +161,7 @@ class RunChannel:
         with self._news:
             match message["say"]:
                 case "hello":
-                    caller.worker = message["worker"]
+                    caller.worker, caller.pid = message["worker"], message["pid"]
                     self._lines[caller.worker] = caller.line
                     if self._waited_s:
                         caller.line.send({"say": "waited", "seconds": self._waited_s})
@@ -182,18 +182,25 @@ class RunChannel:
 
 
 class _Caller:
-    """A worker that has connected; it says its name first."""
+    """A worker that has connected; it says its name first. One that ends needs its guard."""
 
     def __init__(self, connected: socket.socket, heard: Callable[[_Caller, dict[str, Any]], None]) -> None:
         self.worker = ""
+        self.pid = 0
         self._ready = threading.Event()
         self._heard = heard
-        self.line = RunLine(connected, self._pass_on)
+        self.line = RunLine(connected, self._pass_on, self._gone)
         self._ready.set()
 
     def _pass_on(self, message: dict[str, Any]) -> None:
         self._ready.wait(timeout=HELLO_LIMIT_S)  # the line's thread may be faster than its constructor
         self._heard(self, message)
+
+    def _gone(self) -> None:
+        from hil.lab.stopped_guards import wake_guards_of  # noqa: PLC0415 - at the end of a run, or of a worker
+
+        if self.pid:
+            wake_guards_of(self.pid)
 
 
 class WorkerChannel:
@@ -233,7 +240,7 @@ class WorkerChannel:
             controller_gone()
 
         self._line = RunLine(connected, self._heard, gone)
-        self._line.send({"say": "hello", "worker": worker})
+        self._line.send({"say": "hello", "worker": worker, "pid": os.getpid()})
 
     def send_wishes(self, wishes: Sequence[Wish | None]) -> None:
         """Say what each collected test wants; to be said before xdist says what was collected."""

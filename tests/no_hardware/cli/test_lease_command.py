@@ -292,6 +292,20 @@ def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_is_over(
     assert (truth["supply"], truth["mux"], set(truth["pins_set"].values())) == (False, "off", {"floating"})
 
 
+def test_stopped_guard_of_a_killed_lease_is_woken_and_makes_the_board_safe(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    with started("exec sleep 100") as process:
+        (guard,) = guards_of(process.pid)
+        os.kill(guard, signal.SIGSTOP)
+        process.kill()
+        try:
+            assert until(lambda: simulator.control.state(serial)["supply"] is False, LIMIT_S)
+        finally:
+            with suppress(OSError):
+                os.kill(guard, signal.SIGCONT)
+
+
 def pipes_of(pid: int) -> set[str]:
     """The pipes that a process has open."""
     links = [entry.readlink().name for entry in Path(f"/proc/{pid}/fd").iterdir()]

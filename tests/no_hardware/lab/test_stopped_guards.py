@@ -19,6 +19,8 @@ from hil.lab.board_record import read_record
 from hil.lab.guarded import make_safe_now, under_guard
 from hil.lab.lease import hold
 from hil.lab.safety import Safety
+from hil.lab.stopped_guards import wake_guards_of
+from hil.suite.run_channel import RunChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,13 @@ print(lease.guard.wait_until_ready(), flush=True)
 sys.stdin.read()
 """
 
+WORKER = f"""
+import sys
+from hil.suite.run_channel import WorkerChannel
+channel = WorkerChannel(sys.argv[3], "gw0", lambda: None)
+{RUN}
+"""
+
 
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
@@ -61,9 +70,9 @@ def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
 class Run:
     """A process that holds the board and does not notice that its guard is stopped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, source: str = RUN, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, folder, HERE],
+            [sys.executable, "-c", source, folder, HERE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -78,14 +87,18 @@ class Run:
         self.process.kill()
         self.process.communicate()
 
+    def end(self) -> None:
+        """Kill what is left of it."""
+        self.kill()
+        if state(self.guard) == "T":
+            os.kill(self.guard, signal.SIGKILL)
+
 
 @pytest.fixture
 def run(board: Path) -> Iterator[Run]:
     run = Run(board.parent)
     yield run
-    run.kill()
-    if state(run.guard) == "T":
-        os.kill(run.guard, signal.SIGKILL)
+    run.end()
 
 
 def state(pid: int) -> str:
@@ -112,6 +125,26 @@ def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
         hold(SERIAL, folder=board.parent)
     lease.abandon()
     assert until(lambda: board.read_text() == "off", SOON_S)
+
+
+def test_stopped_guard_that_is_woken_makes_the_board_of_its_dead_holder_safe(run: Run, board: Path) -> None:
+    run.kill()
+
+    wake_guards_of(run.process.pid)
+
+    assert until(lambda: board.read_text() == "off", SOON_S)
+
+
+def test_controller_wakes_the_stopped_guard_of_a_worker_that_was_killed(board: Path) -> None:
+    channel = RunChannel()
+    run = Run(board.parent, WORKER, str(channel.path))
+    try:
+        run.kill()
+
+        assert until(lambda: board.read_text() == "off", SOON_S)
+    finally:
+        run.end()
+        channel.close()
 
 
 def test_next_holder_kills_the_stopped_guard_of_a_dead_holder_and_makes_the_board_safe(
