@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
@@ -18,9 +19,12 @@ KINDS: Final = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
+    stat.S_IFBLK: "a block device",
 }
 """What has a file's name and is no file, by its type (inode(7))."""
+
+_KEEP_NOTHING: Final = frozenset({os.makedev(1, 3), os.makedev(1, 7)})
+"""The device numbers of `/dev/null` and `/dev/full` (null(4), full(4))."""
 
 
 def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
@@ -74,14 +78,31 @@ def check_folder(path: Path) -> None:
 def nonblocking_opener(path: str, flags: int) -> int:
     """Open a file to write it, as the `opener` of `open`.
 
-    What is ready to take bytes may be no regular file: `/dev/stdout`, a named pipe that a program reads.
+    What is ready to take bytes may be no regular file: `/dev/stdout`, a named pipe that a program reads, a
+    terminal, `/dev/null`. A disk is none of these: writing to it destroys what is there.
 
     Raises:
-        OSError: It cannot be opened, or nothing would take what is written.
+        OSError: It cannot be opened, is another device, or nothing would take what is written.
     """
+    with suppress(FileNotFoundError):
+        _check_takes_text(path, os.stat(path))  # noqa: PTH116 - text; to open some devices is to use them
     descriptor = _opened(path, flags | os.O_CREAT)
-    os.set_blocking(descriptor, True)
+    try:
+        _check_takes_text(path, os.fstat(descriptor), descriptor)
+        os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _check_takes_text(path: str, status: os.stat_result, descriptor: int | None = None) -> None:
+    """Refuse devices but terminals and those that keep nothing; which a terminal is, an open one says."""
+    kind = stat.S_IFMT(status.st_mode)
+    is_device = kind in {stat.S_IFBLK, stat.S_IFCHR}
+    may_be_terminal = kind == stat.S_IFCHR and (descriptor is None or os.isatty(descriptor))
+    if is_device and status.st_rdev not in _KEEP_NOTHING and not may_be_terminal:
+        raise OSError(errno.EINVAL, f"it is {KINDS[kind]}, and no terminal: name a file", str(path))
 
 
 def _opened(path: Path | str, flags: int) -> int:

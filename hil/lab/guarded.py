@@ -266,7 +266,7 @@ class GuardedLease:
         self.made_safe, self._known = event, done
         write_record(self._folder, self.serial, done.used_by(self.holder))
 
-    def make_unknown_board_safe(self, safety: Safety) -> None:
+    def make_unknown_board_safe(self, safety: Safety, *, spare_stick: bool = False) -> None:
         """Make a board safe of which nothing is known.
 
         A board that cannot be reached stays unknown: whoever opens it next is told why.
@@ -274,7 +274,9 @@ class GuardedLease:
         Raises:
             BoardLostError, BoardUnsafeError: As `bring_to_safety` does.
         """
-        event = attempt(safety.at_a_glance(), self.serial, why=_why(self.found), by="next holder")
+        event = attempt(
+            safety.at_a_glance(spare_stick=spare_stick), self.serial, why=_why(self.found), by="next holder"
+        )
         done = self.found.with_event(event)
         if done.state is BoardState.PENDING and (event.silent or event.faulty):
             self._refuse(done, event)
@@ -315,8 +317,14 @@ class GuardedLease:
             guard.join()
 
 
-def under_guard(
-    lease: Lease, safety: Safety, *, controller: int = 0, hurry: bool = False, drivers: int = -1
+def under_guard(  # noqa: PLR0913 - by keyword
+    lease: Lease,
+    safety: Safety,
+    *,
+    controller: int = 0,
+    hurry: bool = False,
+    drivers: int = -1,
+    spare_stick: bool = False,
 ) -> GuardedLease:
     """Put a guard beside a lease that was just taken, and make the board safe if it was not left so.
 
@@ -326,6 +334,8 @@ def under_guard(
         controller: Pid of the xdist controller that this process works for; the guard ends this process when
             that is gone. 0: none.
         hurry: Try once only, and shortly, to make a board safe that was not left so.
+        spare_stick: Do nothing to a board of which nothing is known while a program of this host uses its
+            stick; it stays unknown. The caller asks again once the board is open.
         drivers: A pipe to read whose other end is open in the processes that may drive the board after this
             one's death: before they have ended, the guard does not call it safe. -1: there are none.
 
@@ -352,7 +362,7 @@ def under_guard(
         guarded.give_back_untouched(guard)
         raise
     if found.state is BoardState.UNKNOWN and safety.can_glance:
-        guarded.make_unknown_board_safe(safety)
+        guarded.make_unknown_board_safe(safety, spare_stick=spare_stick)
     elif found.needs_safety and found.state is not BoardState.UNKNOWN:
         guarded.bring_to_safety(safety.once() if hurry else safety)
     return guarded

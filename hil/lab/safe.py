@@ -38,6 +38,7 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
     offset_amps: float = 0.0,
     answer_s: float = ANSWER_LIMIT_S,
     glance: bool = False,
+    spare_stick: bool = False,
 ) -> MadeSafe:
     """Make a board safe, and return what its DUT draws afterwards, and what else is to be told.
 
@@ -50,12 +51,16 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
         offset_amps: What the board's meter shows when nothing is drawn.
         answer_s: How long it may be silent, in seconds: it may be working through a power sequence.
         glance: Do only what takes no time where the DUT drew nothing in the last seconds.
+        spare_stick: Do nothing while a program of this host uses the stick.
 
     Raises:
         UnavailableError: It cannot be reached.
         BoardFaultError: It did not do it, or its DUT still draws current.
+        StickInUseError: `spare_stick`, and a program of this host uses it.
     """
     with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
+        if spare_stick:
+            board.storage.check_unused()
         before = board.power.read().amps
         was_on = abs(before - offset_amps) > OFF_AMPS
         if glance and not was_on:

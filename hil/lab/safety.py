@@ -121,12 +121,16 @@ class Safety:
         """Whether the action can tell at a glance that there is nothing to make safe."""
         return self.action == HERE
 
-    def at_a_glance(self) -> Self:
+    def at_a_glance(self, *, spare_stick: bool = False) -> Self:
         """Return the same for one attempt at a board of which nothing is known.
 
         Where its DUT drew nothing in the last two seconds, the meter is not waited for once more.
+
+        Args:
+            spare_stick: Do nothing while a program of this host uses the stick.
         """
-        return replace(self, limit_s=0.0, arguments={**self.arguments, "glance": True})
+        glance = {"glance": True, **({"spare_stick": True} if spare_stick else {})}
+        return replace(self, limit_s=0.0, arguments={**self.arguments, **glance})
 
     @property
     def leaves_alone(self) -> bool:

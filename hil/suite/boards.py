@@ -97,7 +97,7 @@ class BoardKeeper:
         error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
 
     @property
-    def faults(self) -> dict[str, BoardFaultError]:
+    def faults(self) -> dict[str, HilError]:
         """Boards that answered and could not be used, by serial number, with what was wrong first."""
         return self._finder.faults
 
@@ -105,7 +105,7 @@ class BoardKeeper:
         """Return what is misspelt in the only board that a run shall use; None if nothing is known to be."""
         return self._finder.mistake(Wish(board=board))
 
-    def share(self, faults: Mapping[str, BoardFaultError], words: KnownWords) -> None:
+    def share(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
         """Take note that a controller gives boards to this run's workers.
 
         Args:

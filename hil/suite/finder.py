@@ -20,6 +20,7 @@ from hil.errors import (
     BoardLostError,
     BoardUnsafeError,
     HilError,
+    StickInUseError,
     UnavailableError,
     Verdict,
 )
@@ -71,7 +72,8 @@ class BoardFinder:
         tell: Shows the user a line: which holder is waited for, and what a guard did.
 
     Attributes:
-        faults: Boards that answered and could not be used, by serial number, with what was wrong first.
+        faults: Boards that answered and could not be used, by serial number, with what was wrong first: a
+            board fault, or a stick that a program of this host uses.
         words: The names and tags that boards have told in this run.
         is_hasty: Whether to wait for no board that another process holds.
         is_shared: Whether a controller gives boards to the workers of this run.
@@ -90,7 +92,7 @@ class BoardFinder:
         self._in_use: set[str] = set()
         self._untold: dict[str, HilError] = {}
         self._unread: list[HilError] = []
-        self.faults: dict[str, BoardFaultError] = {}
+        self.faults: dict[str, HilError] = {}
         self.words = KnownWords()
         self.is_shared = False
         self.is_hasty = False
@@ -107,6 +109,7 @@ class BoardFinder:
         Raises:
             UnavailableError: There is none.
             BoardFaultError: There is one; it answers, and cannot be used.
+            StickInUseError: There is one; a program of this host uses its stick.
         """
         try:
             return self._hold(test, wish, serial)
@@ -159,7 +162,7 @@ class BoardFinder:
                 held = self._hold_one(host, those, test, errors)
                 if held is not None:
                     return held
-        raise next((error for error in errors if isinstance(error, BoardFaultError)), errors[-1])
+        raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
 
     def _hold_one(self, host: Host, serials: list[str], test: str, errors: list[HilError]) -> Held | None:
         """Hold the first of these boards that is free, if it can be used.
@@ -179,6 +182,11 @@ class BoardFinder:
         try:
             guarded = self._guard(lease)
             return self._open(host, guarded, test)
+        except StickInUseError as error:
+            serials.remove(lease.serial)
+            self.faults.setdefault(lease.serial, error)
+            errors.append(error)
+            return None
         except (UnavailableError, BoardFaultError) as error:
             serials.remove(lease.serial)
             errors.append(self._weigh(host, lease.serial, error))
@@ -343,7 +351,7 @@ class BoardFinder:
         """Put a guard beside a lease, and make the board safe if it was not left so."""
         safety = self._hosts.safety_of(lease.serial, self._lab, self._silence_s)
         known = lease.serial in self.faults
-        return under_guard(lease, safety, controller=self._controller, hurry=known)
+        return under_guard(lease, safety, controller=self._controller, hurry=known, spare_stick=True)
 
     def _patience_s(self, serial: str | None) -> float:
         """Seconds that a board may be silent; one that was silent before must not hold up later tests.
@@ -357,7 +365,14 @@ class BoardFinder:
         self._tell(f"hil: waiting for a board: {waiting}")
 
     def _open(self, host: Host, lease: GuardedLease, test: str) -> Held:
-        """Open a board and make it safe; one that cannot be is left to its guard."""
+        """Open a board and make it safe; one that cannot be is left to its guard.
+
+        The stick is not taken from a program of this host, unless the board was left behind by a run that
+        died: then it was made safe before, whoever used its stick.
+
+        Raises:
+            StickInUseError: A program of this host uses the stick; nothing was done to the board.
+        """
         try:
             if lease.made_safe is not None:
                 self._tell(f"hil: board {lease.serial} was not safe: {lease.made_safe.why}; made safe now")
@@ -365,6 +380,9 @@ class BoardFinder:
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
             with held_boards.any_board():
                 board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
+            place = self._hosts.place_of(lease.serial, self._lab)
+            if place.safe != LEAVE and lease.made_safe is None:
+                _check_stick(board)
         except BaseException:
             lease.release_unused()
             raise
@@ -372,7 +390,6 @@ class BoardFinder:
             undone.callback(self._hosts.give_back)
             undone.callback(lease.abandon)
             undone.callback(board.close)
-            place = self._hosts.place_of(lease.serial, self._lab)
             held = Held(
                 board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
             )
@@ -402,3 +419,12 @@ class BoardFinder:
                 return self.card_of(board)
         except HilError as error:
             return error
+
+
+def _check_stick(board: Board) -> None:
+    """Return if no program of this host uses the board's stick; else close the board and say which does."""
+    try:
+        board.storage.check_unused()
+    except BaseException:
+        board.close()
+        raise

@@ -39,7 +39,7 @@ from hil.suite.wishes import Wish
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hil.errors import BoardFaultError
+    from hil.errors import HilError
 
 __all__ = ["RunChannel", "WorkerChannel"]
 
@@ -229,7 +229,7 @@ class WorkerChannel:
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
         self._patient: set[str] = set()
-        self._faults: dict[str, BoardFaultError] = {}
+        self._faults: dict[str, HilError] = {}
         self._words = KnownWords()
         self._waited_s = 0.0
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -279,12 +279,12 @@ class WorkerChannel:
         """Say that another process holds a board, so that its tests come after all others."""
         self._line.send({"say": "busy", "serial": serial})
 
-    def fault(self, serial: str, error: BoardFaultError) -> None:
+    def fault(self, serial: str, error: HilError) -> None:
         """Say what is wrong with a board that answers."""
         told = {"what": error.what, "why": error.why, "remedy": error.remedy}
         self._line.send({"say": "fault", "serial": serial, **told})
 
-    def faults(self) -> dict[str, BoardFaultError]:
+    def faults(self) -> dict[str, HilError]:
         """What other workers found wrong with boards, by serial number."""
         self._line.drain()
         return self._faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,34 @@ def test_at_once_takes_a_named_pipe_that_is_read_and_devices(tmp_path: Path) -> 
         os.close(reader)
     with open("/dev/null", "wb", opener=nonblocking_opener) as file:
         assert os.get_blocking(file.fileno())
+
+
+def test_at_once_takes_a_terminal() -> None:
+    ours, terminal = os.openpty()
+    try:
+        with open(os.ttyname(terminal), "wb", buffering=0, opener=at_once) as file:
+            file.write(b"words")
+        assert os.read(ours, 100) == b"words"
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("open_it", [BytesFile, lambda path: TimedFile(path, "title")])
+def test_console_file_is_not_written_to_a_device_that_is_no_terminal(
+    open_it: Callable[[Path], object],
+) -> None:
+    with pytest.raises(OSError, match="it is a device, and no terminal"):
+        open_it(Path("/dev/zero"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make device nodes")
+def test_at_once_does_not_open_a_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    os.mknod(disk, stat.S_IFBLK | 0o600, os.makedev(7, 250))
+
+    with pytest.raises(OSError, match="it is a block device"):
+        at_once(str(disk), os.O_WRONLY)
 
 
 def test_at_once_makes_a_file_as_open_does(tmp_path: Path) -> None:

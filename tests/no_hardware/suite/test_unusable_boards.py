@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from programs import running
 
 from hil.dutlink.board import open_board
 from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import until
+from hil.lab.board_record import BoardRecord, BoardState, read_record, write_record
 from hil.lab.lease import hold
 from hil.sim.process import SimulatorProcess
 from hil.suite.hosts import simulated_host
@@ -18,6 +22,7 @@ from hil.suite.run_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from subprocess import Popen
 
     from conftest import InnerRun, RunSuite
 
@@ -87,6 +92,7 @@ def test_goes_on(power):
     while read_record(lock.parent, os.environ["BAD"]).state != "safe":
         time.sleep(0.05)
 """
+HOLD = "import sys; disk = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
 READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
 
 RunOnTwo: TypeAlias = "Callable[..., InnerRun]"
@@ -240,3 +246,71 @@ def test_board_that_its_guard_made_safe_after_its_worker_ended_is_no_trouble(
     assert inner.results() == {"test_loses_it": "skipped", "test_goes_on": "passed"}, inner.text
     assert "MADE SAFE LATE, by its guard or a later holder" in inner.text
     assert "the DUT may have power" not in inner.text
+
+
+@pytest.fixture
+def user_of_the_stick(two_boards: SimulatorProcess, bad: str, run: RunOnTwo) -> Iterator[Popen[bytes]]:
+    """A program that has the stick of the bad board open; where the sticks come is known."""
+    del run  # it names the lock folder, where that is kept
+    with open_board(simulated_host(two_boards.ready), two_boards.serials()[1], console=False) as other:
+        other.make_safe()
+        other.storage.learn()
+        other.make_safe()
+    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+        board.make_safe()
+        board.storage.host()
+        node = board.storage.wait_for_node()
+        command = [sys.executable, "-c", HOLD, node]
+        with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            assert program.stdout is not None
+            assert program.stdout.readline() == b"open\n"
+            yield program
+        board.storage.off(force=True)
+
+
+@pytest.mark.parametrize("state", [BoardState.UNKNOWN, BoardState.SAFE])
+def test_run_does_not_pull_a_stick_in_use_and_its_tests_name_the_user(  # noqa: PLR0913, PLR0917 - fixtures
+    state: BoardState,
+    user_of_the_stick: Popen[bytes],
+    run: RunOnTwo,
+    bad: str,
+    pytester: pytest.Pytester,
+    two_boards: SimulatorProcess,
+) -> None:
+    if state is BoardState.SAFE:
+        write_record(pytester.path / "locks", bad, BoardRecord(state).with_position("host"))
+
+    inner = run(READS, f"--hil-board={bad}")
+
+    assert (set(inner.results().values()), inner.status) == ({"error"}, Status.TESTS_FAILED), inner.text
+    assert f"is open in process {user_of_the_stick.pid}" in inner.text
+    assert f"hil storage off --force --board {bad}" in inner.text
+    assert two_boards.control.state(bad)["mux"] == "host"
+    assert read_record(pytester.path / "locks", bad).state is state
+
+
+def test_run_uses_another_board_than_the_one_whose_stick_a_program_uses(
+    user_of_the_stick: Popen[bytes], run: RunOnTwo, bad: str, two_boards: SimulatorProcess
+) -> None:
+    inner = run(READS)
+
+    assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.BENCH_NOT_READY), inner.text
+    assert f"is open in process {user_of_the_stick.pid}" in inner.suite_properties["hil_faults"]
+    assert two_boards.control.state(bad)["mux"] == "host"
+
+
+def test_run_takes_the_stick_of_a_board_that_a_dead_run_left_and_says_so(
+    user_of_the_stick: Popen[bytes],
+    run: RunOnTwo,
+    bad: str,
+    pytester: pytest.Pytester,
+    two_boards: SimulatorProcess,
+) -> None:
+    write_record(pytester.path / "locks", bad, BoardRecord(BoardState.PENDING))
+
+    inner = run(READS, f"--hil-board={bad}")
+
+    assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
+    assert "the stick was taken away although" in inner.text
+    assert f"is open in process {user_of_the_stick.pid}" in inner.text
+    assert two_boards.control.state(bad)["mux"] == "off"
