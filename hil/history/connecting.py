@@ -13,16 +13,46 @@ from hil.regular_file import check_regular
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["connect", "connect_to_read", "copy_whole", "may_only_be_read"]
+__all__ = ["connect", "connect_to_read", "copy_whole", "is_interrupt", "is_too_long", "may_only_be_read"]
 
 _BUSY_MS = 30_000
+_LONGEST_BYTES = 1_000_000
+"""No hil writes a longer value; SQLite reads none, so that a hostile file takes no memory."""
+
+_STEPS = 1_000_000
+"""Of SQLite's virtual machine between two looks for signals: some milliseconds."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Connect to a file; it and its folder are made where they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     check_regular(path)
-    return sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
+    return _limited(sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None))
+
+
+def _limited(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Let signals end a query, and values of a foreign file take little memory."""
+    connection.set_progress_handler(_run_signal_handlers, _STEPS)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_BYTES)
+    return connection
+
+
+def _run_signal_handlers() -> int:
+    """Do nothing: Python runs the handlers of signals that came as it enters this function.
+
+    SQLite interrupts the query if one of them raises; see `is_interrupt`.
+    """
+    return 0
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return True if a signal ended a query: Ctrl-C, as SQLite says it."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+
+
+def is_too_long(error: BaseException) -> bool:
+    """Return True if a value was not read because it is longer than any that hil writes."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG
 
 
 def may_only_be_read(path: Path) -> bool:
@@ -37,6 +67,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """
     for how in ("mode=ro", "immutable=1"):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+        _limited(connection)
         try:
             connection.execute("PRAGMA user_version")
         except sqlite3.OperationalError:

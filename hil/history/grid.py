@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.history.facts import Outcome
+from hil.history.schema import MESSAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +90,8 @@ class Grid:
     def attempts(self, nodeid: str) -> list[AttemptRow]:
         """Return the attempts of a test, oldest first."""
         rows = self._ask(
-            "SELECT run_id, outcome, number, board, firmware, call_s, message FROM attempt "
+            "SELECT run_id, outcome, number, board, firmware, call_s, "
+            f"substr(message, 1, {MESSAGE_SIZE}) FROM attempt "
             "JOIN bench ON bench.id=bench_id WHERE test_id=(SELECT id FROM test WHERE nodeid=?) "
             f"AND run_id IN {self._in} ORDER BY number",
             (nodeid,),

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Final
+
 from hil.history.facts import FAILURES, Outcome
 
-__all__ = ["ENTER_RUN", "RUN_COLUMNS", "SCHEMA", "TAKE_IN", "UPGRADES", "VERSION", "WRONG_ROWS"]
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = [
+    "ENTER_RUN",
+    "MESSAGE_SIZE",
+    "RUN_COLUMNS",
+    "SCHEMA",
+    "TAKE_IN",
+    "UPGRADES",
+    "VERSION",
+    "WRONG_ROWS",
+    "foreign_in",
+]
+
+MESSAGE_SIZE: Final = 300
+"""How many characters of a message are kept."""
 
 VERSION = 2
 
 _BENCH = """(
   id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
   simulated INTEGER NOT NULL, image TEXT NOT NULL, UNIQUE(board, firmware, place, simulated, image))"""
+
+_BENCH_1 = """(
+  id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
+  simulated INTEGER NOT NULL, UNIQUE(board, firmware, place, simulated))"""
+"""What it was in version 1."""
 
 _TALLY = (
     # First attempts that ran and failed, by run and bench: a million rows are too many to count each morning.
@@ -56,6 +80,46 @@ UPGRADES = {
     ),
 }
 """From each older version to the next one."""
+
+
+def _told(statement: str) -> tuple[str, str, str]:
+    """Return type, name and text of what a statement makes, without what SQLite changes in the text."""
+    text = re.sub(r" ?([(),]) ?", r"\1", " ".join(statement.replace('"', "").split()))
+    _, kind, name = re.split(r"[ (]", text, maxsplit=3)[:3]
+    return kind.lower(), name, text
+
+
+_MADE = {one for one in SCHEMA if one.startswith("CREATE")}
+_MADE_BY: Final = {
+    1: {
+        *map(_told, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY}),
+        _told(f"CREATE TABLE bench{_BENCH_1}"),
+    },
+    VERSION: set(map(_told, _MADE)),
+}
+"""All that is in the database, by version."""
+
+
+def _is_of_sqlite(kind: str, name: str, sql: str) -> bool:
+    """Whether SQLite makes it by itself: an index for a constraint, tables of ANALYZE."""
+    return (kind == "index" and not sql) or (kind == "table" and name.startswith("sqlite_stat"))
+
+
+def foreign_in(connection: sqlite3.Connection, version: int) -> str:
+    """Return what is in a database that no hil made, or what is missing; empty if nothing.
+
+    A view or trigger in the place of ours would run whatever query its author wrote.
+    """
+    found = {
+        (kind, name, _told(sql)[2] if len(sql.split()) > 2 else sql)  # noqa: PLR2004 - CREATE, type, name
+        for kind, name, sql in connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master")
+        if not _is_of_sqlite(kind, name, sql)
+    }
+    known = _MADE_BY[version]
+    for kind, name, _ in sorted(found - known) or sorted(known - found):
+        return f"{kind} {name}"
+    return ""
+
 
 RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 

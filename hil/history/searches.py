@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.history.attribution import Counts
 from hil.history.facts import FAILURES, Attempt, Bench, Outcome
+from hil.history.schema import MESSAGE_SIZE
 
 if TYPE_CHECKING:
     from hil.history.window import Window
@@ -35,7 +36,8 @@ def attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, A
     """
     rows = window.query(
         "SELECT run_id, board, firmware, place, simulated, image, nodeid, outcome, number, verdict, "
-        "setup_s, call_s, teardown_s, mean_watts, message FROM attempt JOIN test ON test.id=test_id "
+        f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
+        "FROM attempt JOIN test ON test.id=test_id "
         f"JOIN bench ON bench.id=bench_id WHERE test_id=?1 AND run_id IN {window.within} "
         "AND (?2 = '' OR board=?2)",
         (test, board),

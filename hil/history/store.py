@@ -16,10 +16,27 @@ from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.waiting import until
 from hil.errors import HistoryError
-from hil.history.connecting import connect, connect_to_read, copy_whole, may_only_be_read
+from hil.history.connecting import (
+    connect,
+    connect_to_read,
+    copy_whole,
+    is_interrupt,
+    is_too_long,
+    may_only_be_read,
+)
 from hil.history.damage import is_damage
 from hil.history.facts import Attempt, Bench, Outcome, RunFacts
-from hil.history.schema import ENTER_RUN, RUN_COLUMNS, SCHEMA, TAKE_IN, UPGRADES, VERSION, WRONG_ROWS
+from hil.history.schema import (
+    ENTER_RUN,
+    MESSAGE_SIZE,
+    RUN_COLUMNS,
+    SCHEMA,
+    TAKE_IN,
+    UPGRADES,
+    VERSION,
+    WRONG_ROWS,
+    foreign_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["History"]
 
 _TURN_LIMIT_S = 30.0
-_MESSAGE_SIZE = 300
 
 
 class History:
@@ -37,13 +53,15 @@ class History:
     Args:
         path: The file; it and its folder are made where they are missing.
         to_read: Nothing will be entered: then a file that may only be read will do, such as another user's.
+        copy_of: The file of which it is a copy, for errors.
 
     Raises:
         HistoryError: It cannot be opened, is no history, or is one of a newer version.
     """
 
-    def __init__(self, path: Path, *, to_read: bool = False) -> None:
+    def __init__(self, path: Path, *, to_read: bool = False, copy_of: Path | None = None) -> None:
         self.path = path
+        self._told = copy_of or path
         with self._translated():
             self.connection = connect_to_read(path) if to_read and may_only_be_read(path) else connect(path)
         try:
@@ -124,7 +142,8 @@ class History:
         """Return the attempts of a run."""
         rows = self.read(
             "SELECT nodeid, outcome, number, board, firmware, place, simulated, bench.image, verdict, "
-            "setup_s, call_s, teardown_s, mean_watts, message FROM attempt JOIN run ON run.id=run_id "
+            f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
+            "FROM attempt JOIN run ON run.id=run_id "
             "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
             "WHERE key=? ORDER BY nodeid, number",
             (key,),
@@ -150,7 +169,9 @@ class History:
         with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
             copied = Path(folder) / "theirs.db"
             copy_whole(other, copied)
-            History(copied).close()  # an old one is brought up to date; what is none is refused
+            History(
+                copied, copy_of=other
+            ).close()  # an old one is brought up to date; what is none is refused
             return self._take_in(copied, other)
 
     def forget_before(self, time_s: float) -> int:
@@ -201,21 +222,31 @@ class History:
                 "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND image=?",
                 (
                     *(run, one.number, one.outcome, one.verdict, one.setup_s, one.call_s, one.teardown_s),
-                    *(one.mean_watts, one.message[:_MESSAGE_SIZE], one.nodeid, *bench),
+                    *(one.mean_watts, one.message[:MESSAGE_SIZE], one.nodeid, *bench),
                 ),
             )
 
     def _prepare(self) -> None:
         with self._translated():
             self.connection.execute("PRAGMA foreign_keys=ON")
+            self.connection.execute("BEGIN")  # another process may upgrade it now
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            is_known = version == VERSION or version in UPGRADES
+            foreign = foreign_in(self.connection, version) if is_known else ""
+            self.connection.execute("COMMIT")
+        if foreign:
+            raise HistoryError(
+                f"{self._told} is no history of hil",
+                why=f"its {foreign} is not as hil makes it",
+                remedy="ask where the file comes from, or name another one",
+            )
         if version == 0:
             self._make()
         elif version in UPGRADES:
             self._upgrade()
         elif version != VERSION:
             raise HistoryError(
-                f"{self.path} is a history of version {version}, this hil knows {VERSION}",
+                f"{self._told} is a history of version {version}, this hil knows {VERSION}",
                 why="another hil wrote it",
                 remedy="use that one's `hil history`, or name another file with --hil-history",
             )
@@ -262,6 +293,14 @@ class History:
         try:
             yield
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
+            if is_too_long(error):
+                raise HistoryError(
+                    f"the history {self._told} cannot be used",
+                    why="it has a value that is longer than any that hil writes",
+                    remedy="ask where the file comes from, or name another one",
+                ) from error
             if is_damage(error):
                 raise HistoryError(
                     f"the history {self.path} cannot be used",

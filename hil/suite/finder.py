@@ -380,16 +380,23 @@ class BoardFinder:
             wiring = self._hosts.wiring_of(lease.serial, self._lab)
             with held_boards.any_board():
                 board = open_board(host, lease.serial, wiring, limit_s=self._patience_s(lease.serial))
-            place = self._hosts.place_of(lease.serial, self._lab)
-            if place.safe != LEAVE and lease.made_safe is None:
-                _check_stick(board)
         except BaseException:
             lease.release_unused()
             raise
+        is_untouched = False
+
+        def end_lease() -> None:
+            (lease.release_unused if is_untouched else lease.abandon)()
+
         with ExitStack() as undone:
             undone.callback(self._hosts.give_back)
-            undone.callback(lease.abandon)
+            undone.callback(end_lease)
             undone.callback(board.close)
+            place = self._hosts.place_of(lease.serial, self._lab)
+            if place.safe != LEAVE and lease.made_safe is None:
+                is_untouched = True
+                board.storage.check_unused()
+                is_untouched = False
             held = Held(
                 board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
             )
@@ -419,12 +426,3 @@ class BoardFinder:
                 return self.card_of(board)
         except HilError as error:
             return error
-
-
-def _check_stick(board: Board) -> None:
-    """Return if no program of this host uses the board's stick; else close the board and say which does."""
-    try:
-        board.storage.check_unused()
-    except BaseException:
-        board.close()
-        raise

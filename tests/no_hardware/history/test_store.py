@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import running
 
 from hil.errors import HistoryError
 from hil.history.connecting import connect_to_read
@@ -19,6 +20,7 @@ from hil.history.store import History
 from hil.history.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 BOARD = Bench("0df10035", "0.09", "bench-1", simulated=True)
@@ -151,6 +153,89 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(HistoryError, match="another program"):
         History(path)
+
+
+HOSTILE = (
+    "DROP TRIGGER tally_attempt",
+    "ALTER TABLE run RENAME TO run_",
+    """CREATE VIEW run AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id+1 FROM r) SELECT r.id AS id,
+  key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status FROM r, run_""",
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "foreign"),
+    [
+        (HOSTILE, "index run_by_time"),
+        (("CREATE TRIGGER more AFTER INSERT ON run BEGIN DELETE FROM attempt; END",), "trigger more"),
+        (("DROP INDEX run_by_time", "CREATE INDEX run_by_time ON run(key)"), "index run_by_time"),
+        (("CREATE TABLE theirs(x)",), "table theirs"),
+        (("DROP TRIGGER tally_attempt",), "trigger tally_attempt"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda _, path: History(path, to_read=True),
+        lambda _, path: History(path),
+        lambda ours, path: ours.merge(path),
+    ],
+    ids=["read", "written", "merged"],
+)
+def test_history_refuses_tables_that_hil_does_not_make(
+    tmp_path: Path, statements: tuple[str, ...], foreign: str, use: Callable[[History, Path], object]
+) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with closing(sqlite3.connect(path)) as theirs, theirs:
+        for statement in statements:
+            theirs.execute(statement)
+
+    with (
+        History(tmp_path / "ours.db") as ours,
+        pytest.raises(HistoryError, match=f"{path} is no history of hil: its {foreign} is not as hil"),
+    ):
+        use(ours, path)
+
+
+def test_history_that_was_analyzed_is_read(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with closing(sqlite3.connect(path)) as ours, ours:
+        ours.execute("ANALYZE")
+
+    with History(path) as history:
+        assert history.attempts("one") == ATTEMPTS
+
+
+def test_history_does_not_read_a_value_that_is_longer_than_any_that_hil_writes(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with closing(sqlite3.connect(path)) as theirs, theirs:
+        theirs.execute("UPDATE attempt SET message=zeroblob(3000000)")
+
+    with History(path) as history, pytest.raises(HistoryError, match="longer than any that hil writes"):
+        history.attempts("one")
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from hil.history.store import History
+
+with History(Path(sys.argv[1])) as history:
+    print("asks", flush=True)
+    history.read("WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id+1 FROM r) SELECT max(id) FROM r")
+"""
+
+
+def test_read_is_ended_by_a_signal(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", "one")
+    with running(
+        [sys.executable, "-c", ENDLESS, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asking:
+        assert asking.stdout.readline() == b"asks\n"
+        asking.send_signal(signal.SIGINT)
+        _, said = asking.communicate(timeout=60)
+
+    assert b"KeyboardInterrupt" in said.splitlines()[-1]
 
 
 def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:

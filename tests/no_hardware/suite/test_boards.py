@@ -45,7 +45,7 @@ class FakeBoard:
     serial = SERIAL
     firmware = None
     console = SimpleNamespace(is_open=False)
-    storage = SimpleNamespace()
+    storage = SimpleNamespace(check_unused=lambda: None)
     settings = SimpleNamespace()
     power = SimpleNamespace(read=lambda: SimpleNamespace(amps=0.0))
     busy_s = 0.0
