@@ -98,10 +98,10 @@ def test_at_once_takes_a_named_pipe_that_is_read_and_devices(tmp_path: Path) -> 
         assert os.get_blocking(file.fileno())
 
 
-def test_at_once_takes_a_terminal() -> None:
+def test_nonblocking_opener_takes_a_terminal() -> None:
     ours, terminal = os.openpty()
     try:
-        with open(os.ttyname(terminal), "wb", buffering=0, opener=at_once) as file:
+        with open(os.ttyname(terminal), "wb", buffering=0, opener=nonblocking_opener) as file:
             file.write(b"words")
         assert os.read(ours, 100) == b"words"
     finally:
@@ -118,15 +118,15 @@ def test_console_file_is_not_written_to_a_device_that_is_no_terminal(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make device nodes")
-def test_at_once_does_not_open_a_disk(tmp_path: Path) -> None:
+def test_nonblocking_opener_does_not_open_a_disk(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     os.mknod(disk, stat.S_IFBLK | 0o600, os.makedev(7, 250))
 
     with pytest.raises(OSError, match="it is a block device"):
-        at_once(str(disk), os.O_WRONLY)
+        nonblocking_opener(str(disk), os.O_WRONLY)
 
 
-def test_at_once_makes_a_file_as_open_does(tmp_path: Path) -> None:
+def test_nonblocking_opener_makes_a_file_as_open_does(tmp_path: Path) -> None:
     with open(tmp_path / "new", "w", encoding="utf-8", opener=nonblocking_opener) as file:
         file.write("words")
     (tmp_path / "plain").write_text("words")
