@@ -88,8 +88,8 @@ class TimeLimit:
             self.start()
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Stop the clock for a block, then let it go on with the time that was left.
+    def suspended(self, shortest_s: float = _SHORTEST_REST_S) -> Iterator[None]:
+        """Stop the clock for a block, then let it go on with the time that was left, or `shortest_s`.
 
         Off the main thread the clock keeps running: the limit is the main thread's.
         """
@@ -97,7 +97,7 @@ class TimeLimit:
             yield
             return
         item, settings = self._latest
-        left_s = max(_SHORTEST_REST_S, self._left_s())
+        left_s = max(shortest_s, self._left_s())
         self.stop()
         try:
             yield
@@ -172,6 +172,15 @@ class LastingTimeLimit:
         """Start the clock for an attempt that another plugin makes within one protocol."""
         if self._limit.is_for_fixtures:
             self._limit.start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> Generator[None, object, object]:
+        """Stop the clock while the report is made: an error of it there would end the whole run."""
+        if call.excinfo is not None:
+            with self._limit.paused():
+                return (yield)
+        with self._limit.suspended(_SHORTEST_INTERVAL_S):  # what follows is reported, too
+            return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_exception_interact(
