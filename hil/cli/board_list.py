@@ -121,8 +121,12 @@ class BoardList:
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
         """Ask a board that is free; of one that is held, read the lock file."""
         try:
-            with hold(serial, test="hil boards", host=self._host):
+            with hold(serial, test="hil boards", host=self._host) as lease:
+                lease.only_look()
                 self._read_record(row, serial)
+                if lease.unended is not None and row.safe is not False:
+                    killed = lease.unended.test or lease.unended.command
+                    row.add_trouble("left as it was", f"{killed} was killed; hil safe {serial}")
                 if verdict is Verdict.PRESENT:
                     self._read_board(row, serial)
         except BoardBusyError as error:

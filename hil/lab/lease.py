@@ -112,6 +112,7 @@ class Lease:
         holder: This process, as others read it.
         lock: The board's lock.
         ended_guards: The pids of stopped guards of a dead holder that were killed to get the board.
+        unended: The last holder, if it never gave the board back: it was killed.
     """
 
     def __init__(self, serial: str, lock: LockFile, holder: Holder) -> None:
@@ -120,8 +121,9 @@ class Lease:
         self.lock = lock
         self._lent = ""
         self.ended_guards: tuple[int, ...] = ()
-        content = lock.read()
-        self._unended = Holder.from_json(content)
+        self._only_looks = False
+        self._found = content = lock.read()
+        self.unended = Holder.from_json(content)
         end_borrowers(lent_in(content))  # of a `hil lease` that was killed together with its guard
         self._write()
 
@@ -132,9 +134,13 @@ class Lease:
         nothing of the board's state, or was removed since, the board counts as in use by that holder.
         """
         record = read_record(self.lock.path.parent, self.serial)
-        if self._unended is None or record.state is not BoardState.UNKNOWN:
+        if self.unended is None or record.state is not BoardState.UNKNOWN:
             return record
-        return record.used_by(self._unended)
+        return record.used_by(self.unended)
+
+    def only_look(self) -> None:
+        """Do nothing to the board under this lease: its lock file goes on naming a holder that was killed."""
+        self._only_looks = True
 
     def note(self, test: str) -> None:
         """Write into the lock file what the board is used for now."""
@@ -158,6 +164,10 @@ class Lease:
 
     def release(self) -> None:
         """Give the board back; harmless when repeated."""
+        if self._only_looks and self.unended is not None and self.lock.descriptor >= 0:
+            self.lock.write(self._found)
+            self.lock.give_back()
+            self.lock.close()
         self.lock.unlock()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from hil.dutlink.sighting import Sighting
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.board_record import BoardRecord, BoardState, write_record
 from hil.lab.holder import Holder
+from hil.lab.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,12 +25,12 @@ SERIAL = "5a1c0e01"
 SPOILT = SpoiltFileError("the lock file is a folder", why="bob made it", remedy="remove it")
 
 
-def lease_of(error: HilError | None) -> Callable[..., AbstractContextManager[None]]:
+def lease_of(error: HilError | None) -> Callable[..., AbstractContextManager[SimpleNamespace]]:
     @contextmanager
-    def held(*_: object, **__: object) -> Iterator[None]:
+    def held(*_: object, **__: object) -> Iterator[SimpleNamespace]:
         if error is not None:
             raise error
-        yield
+        yield SimpleNamespace(only_look=lambda: None, unended=None)
 
     return held
 
@@ -76,6 +78,23 @@ def test_boards_names_a_held_board_as_it_was_last_called(
     row = BoardList("usb")._row(Sighting(Verdict.PRESENT, SERIAL))
 
     assert (row.state, row.name) == ("busy", "rack-3")
+
+
+def test_boards_names_a_command_that_was_killed_until_the_board_is_used_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    board, boards = Sighting(Verdict.DENIED, SERIAL), BoardList("usb")
+    lease = hold(SERIAL, test="hil flash product.img")
+    lease.lock.close()  # as a kill does: what the lock file says stays
+
+    rows = [boards._row(board) for _ in range(2)]  # to look changes nothing
+    hold(SERIAL).release()
+    used = boards._row(board)
+
+    told = f"hil flash product.img was killed; hil safe {SERIAL}"
+    assert [(row.health, row.why) for row in rows] == [("left as it was", told)] * 2
+    assert (used.health, used.why) == ("ok", "")
 
 
 def test_boards_has_no_trouble_at_first() -> None:
