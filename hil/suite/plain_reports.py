@@ -12,7 +12,7 @@ from hil.dutlink.plain_text import plain_text
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["make_plain"]
+__all__ = ["make_plain", "shown"]
 
 _PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
 """Where the classes are of which pytest makes the text of an exception."""
@@ -23,20 +23,21 @@ def make_plain(report: pytest.TestReport) -> None:
 
     pytest's own colours are not in it yet.
     """
-    report.sections = [(_shown(title), _shown(text)) for title, text in report.sections]
+    report.sections = [(shown(title), shown(text)) for title, text in report.sections]
     longrepr: Any = _plain(report.longrepr)
     report.longrepr = longrepr
 
 
-def _shown(text: str) -> str:
-    return without_ci_commands(plain_text(text))
+def shown(text: str) -> str:
+    """Return text safe to show; it ends in a line end only if it did before."""
+    plain = without_ci_commands(plain_text(text))
+    return plain if text.endswith("\n") else plain.removesuffix("\n")
 
 
 def _plain(value: object) -> object:
     """Return text as plain text; do the same inside of whatever pytest made of an exception."""
     if isinstance(value, str):
-        text = _shown(value)
-        return text if value.endswith("\n") else text.removesuffix("\n")
+        return shown(value)
     if isinstance(value, list | tuple):
         return type(value)(map(_plain, value))
     if type(value).__module__ == _PYTEST_S_OWN:

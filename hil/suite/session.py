@@ -26,6 +26,7 @@ from hil.suite.ledger_report import JunitLedger, write_summary
 from hil.suite.mistakes import Mistakes
 from hil.suite.one_outcome import OneOutcome
 from hil.suite.options import is_no_run, read_options
+from hil.suite.plain_terminal import PlainTerminal
 from hil.suite.processes import Processes
 from hil.suite.refusals import Refusals
 from hil.suite.repeating import Repeats
@@ -72,6 +73,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run.processes, "hil-processes")
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
     config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
+    config.pluginmanager.register(PlainTerminal(), "hil-plain-terminal")
     config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
     config.pluginmanager.register(run.time_limit, "hil-time-limit")
     config.pluginmanager.register(run.refusals, "hil-refusals")
