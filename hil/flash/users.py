@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["is_of_this_system", "opened_by", "user_of"]
 
 _PROC = Path("/proc")
+_ONE_THREAD = 3
+"""The links of the folder of a process's tasks: two, and one for each."""
+
 _UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
 
 
@@ -65,18 +68,52 @@ def is_of_this_system(disk: BlockDevice) -> bool:
 
 
 def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
-    """Yield which programs have a disk or a part of it open; those of other users only root can see."""
+    """Yield which programs have a disk or a part of it open or mapped.
+
+    Those of other users only root can see.
+    A descriptor that is on its way through a Unix socket belongs to no process, and is not seen.
+    """
     names = {part.identity: part.name for part in (disk, *disk.partitions()) if part.identity}
     nodes = str(dev.resolve())
+    mapped = {name: f" {nodes}/{name}\n".encode() for name in names.values()}
     for pid in _entries(str(_PROC)):
         if not pid.isdecimal() or _is_udev(_PROC / pid):
             continue
-        descriptors = f"{_PROC}/{pid}/fd"
-        for descriptor in _entries(descriptors):
-            name = names.get(_opened(f"{descriptors}/{descriptor}", nodes))
-            if name is not None:
-                yield f"{name} is open in process {pid} ({_command(_PROC / pid)})"
+        for task, descriptors in _tables(f"{_PROC}/{pid}", pid):
+            paths = (f"{task}/fd/{descriptor}" for descriptor in descriptors)
+            held = (names[opened] for path in paths if (opened := _opened(path, nodes)) in names)
+            use, name = "open", next(held, "")
+            if not name:
+                use, name = "mapped", _mapped(task, mapped)
+            if name:
+                yield f"{name} is {use} in process {pid} ({_command(Path(task))})"
                 break
+
+
+def _tables(process: str, pid: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the tasks of a process that may have descriptors of their own, with these.
+
+    Threads share the main thread's, unless they said otherwise (`unshare`), or the main thread has ended.
+    """
+    first = _entries(f"{process}/fd")
+    yield process, first
+    tasks = f"{process}/task"
+    with suppress(OSError):
+        if os.stat(tasks).st_nlink <= _ONE_THREAD:  # noqa: PTH116 - a `Path` would cost more
+            return
+    for thread in _entries(tasks):
+        if thread != pid and (descriptors := _entries(f"{tasks}/{thread}/fd")) != first:
+            yield f"{tasks}/{thread}", descriptors
+
+
+def _mapped(task: str, nodes: dict[str, bytes]) -> str:
+    """Return which disk a task has in its memory, by how its map ends a line with the node; empty: none."""
+    try:
+        with open(f"{task}/maps", "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            maps = file.readall()
+    except OSError:
+        return ""
+    return next((name for name, ending in nodes.items() if ending in maps), "")
 
 
 def _opened(descriptor: str, nodes: str) -> str:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from programs import running
 
+from hil.dutlink.waiting import until
 from hil.flash import in_use, users
 from hil.flash.doubt import uses_of
 from hil.flash.sysfs import BlockDevice
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
@@ -33,6 +35,54 @@ def test_opened_by_names_programs_but_not_udev_s_look_at_a_disk(
     found = list(users.opened_by(disk, node.parent))
 
     assert found == ["sda is open in process 812 (editor disk)"][:seen]
+
+
+HOLD = """
+import ctypes, mmap, os, sys, threading, time
+how, node = sys.argv[1:]
+libc = ctypes.CDLL(None)
+
+def hold():
+    if how == "unshared":
+        assert libc.unshare(0x400) == 0  # CLONE_FILES
+    opened = os.open(node, os.O_RDWR)
+    if how == "mapped":
+        global memory
+        memory = libc.mmap  # Python's own would keep a descriptor
+        memory.restype = ctypes.c_void_p
+        memory.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+        assert memory(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, opened, 0) not in (None, 2**64 - 1)
+        os.close(opened)
+    print("held", flush=True)
+    while True:
+        time.sleep(0.1)
+
+threading.Thread(target=hold).start()
+if how == "outlives":
+    libc.pthread_exit(None)
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("how", ["shared", "unshared", "mapped", "outlives"])
+def test_opened_by_finds_a_program_however_it_holds_a_disk(tmp_path: Path, how: str) -> None:
+    node = tmp_path / "dev/sda"
+    node.parent.mkdir()
+    node.write_bytes(bytes(4096))
+    status = node.stat()
+    disk: Any = SimpleNamespace(identity=f"file-{status.st_dev}-{status.st_ino}", name="sda", partitions=list)
+
+    with running([sys.executable, "-c", HOLD, how, node], stdout=subprocess.PIPE) as program:
+        assert program.stdout.readline() == b"held\n"
+        if how == "outlives":
+            state = Path(f"/proc/{program.pid}/stat")
+            assert until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", 60)
+        found = list(users.opened_by(disk, node.parent))
+
+    use = "mapped" if how == "mapped" else "open"
+    command = f"{Path(sys.executable).name} -c import"
+    assert found == [f"sda is {use} in process {program.pid} ({command})"]
 
 
 @pytest.mark.parametrize(
