@@ -11,7 +11,7 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.power import OFF_AMPS
 from hil.dutlink.waiting import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
-from hil.lab.board_record import BoardState, read_record, write_record
+from hil.lab.board_record import BoardState, keep_name, read_record
 from hil.lab.lease import hold, holder_of, spoilt_lock
 from hil.lab.lock_file import lock_folder
 
@@ -156,9 +156,7 @@ class BoardList:
         with open_board(self._host, serial, console=False) as board:
             kept, reading = board.settings.read(), board.power.read()
         row.name = row.name or kept.name
-        record = read_record(lock_folder(), serial)
-        if record.name != kept.name and not record.trouble:
-            write_record(lock_folder(), serial, record.with_name(kept.name))
+        keep_name(lock_folder(), serial, kept.name)
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"

@@ -35,7 +35,8 @@ def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> A
     hil boards --watch
     hil boards --json
 
-    Exit status: 0 listed, also if there are none; 1 if they cannot be looked for; 2 misuse.
+    Exit status: 0 listed, also if there are none (hil doctor, which judges, then ends with 1); 1 if they
+    cannot be looked for; 2 misuse.
     """
     from hil.cli.board_list import BoardList  # noqa: PLC0415 - the driver is for commands that use boards
 

@@ -108,6 +108,8 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
         if board.power.draws():
             _say("the DUT was on already, and goes on; hil power cycle boots it again")
         board.power.on(wait=False)
+    elif not board.power.draws():
+        _say("the DUT is off; hil power on, or hil console --power-on, switches it on")
     with ExitStack() as session:
         talk = Talk(board.console, screens, output, keys, show_help=_say_keys)
         session.callback(_restore_mode, board, talk)

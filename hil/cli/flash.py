@@ -103,6 +103,8 @@ def _told(flashed: Flashed) -> dict[str, Any]:
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
     """Return what a person reads: what was written, where the stick is, and what to do next."""
+    from hil.cli.running_dut import lost_its_stick  # noqa: PLC0415 - as above
+
     size, written = in_words(flashed.size_bytes), in_words(flashed.written_bytes)
     amount = size if size == written else f"{written} of {size}"
     where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "detached"}
@@ -113,9 +115,8 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
     )
     lines = [f"{done}; the stick is {where[data['storage']]}.", *image.remarks]
     if data["dut_was_on"]:
-        first = "" if data["storage"] == "dut" else "hil storage dut, then "
-        lost = "The DUT ran and lost its stick while this was written"
-        lines.append(f"{lost}: {first}hil power cycle boots it again.")
+        done = "written" if flashed.was_written else "compared"
+        lines.append(lost_its_stick(done, is_back=data["storage"] == "dut"))
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ class _Init(click.Command):
 def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer:
     r"""Set up a repository of tests in FOLDER, or here; or, after `--`, be a container's first process.
 
-    Writes conftest.py, pytest.ini, a first test, a noxfile and a GitHub workflow; it changes no file that is
+    Writes .gitignore, conftest.py, pytest.ini, a first test, a noxfile and a GitHub workflow; it changes no file that is
     there already.
 
     With `-- COMMAND` it runs that as the first process of a container, and ends when its guards have, too.

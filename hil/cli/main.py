@@ -98,21 +98,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(given, prog_name="hil", standalone_mode=False)
     except (click.ClickException, HilError) as error:
-        return _complain(error, as_json=wants_json(given))
+        return _complain(error, given)
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
     except (OSError, MemoryError, RuntimeError) as error:
-        return _complain(_of_the_machine(error), as_json=wants_json(given))
+        return _complain(_of_the_machine(error), given)
     return result if isinstance(result, int) else 0
 
 
-def _complain(error: click.ClickException | HilError, *, as_json: bool) -> int:
+def _complain(error: click.ClickException | HilError, given: Sequence[str]) -> int:
+    as_json = wants_json(given)
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         click.echo(error.format_message(), err=True)
         return _MISUSE
-    told = _told(error) if isinstance(error, click.ClickException) else error
+    told = _told(error, given) if isinstance(error, click.ClickException) else error
     click.echo(
         json.dumps(told.parts) if as_json else f"hil: {without_ci_commands(plain_text(str(told)))}", err=True
     )
@@ -144,7 +145,7 @@ def _reader_left() -> int:
     return 0
 
 
-def _told(error: click.ClickException) -> UsageError:
+def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
     near = getattr(error, "possibilities", None)
@@ -163,7 +164,12 @@ def _told(error: click.ClickException) -> UsageError:
             what = f"{command} needs {missing.human_readable_name}"
         case _:
             what = " ".join(error.format_message().split()).rstrip(".")
-    return UsageError(what, remedy=f"{command} {near[0]}" if near else f"{command} --help")
+    meant = f"{command} {near[0]}" if near else ""
+    if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        from hil.cli.likely_meant import likely_meant  # noqa: PLC0415 - for what was mistyped alone
+
+        meant = likely_meant(error, given) or meant
+    return UsageError(what, remedy=meant or f"{command} --help")
 
 
 def main() -> None:

@@ -39,8 +39,8 @@ __all__ = ["MakingSafe"]
 
 _MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
 _WHAT_IS_LEFT = {
-    BoardState.IN_USE: "left in use",
-    BoardState.PENDING: "could not be made safe",
+    BoardState.IN_USE: "its last holder died",
+    BoardState.PENDING: "its last holder could not make it safe",
     BoardState.UNKNOWN: "nothing is known of it",
 }
 _HARMLESS = ("safe", "absent", "left alone")
@@ -226,7 +226,7 @@ def _left_unsafe() -> list[tuple[str, str]]:
         record = read_record(folder, serial)
         if record.needs_safety and not _is_held(folder, serial):  # a run that goes on, on other boards
             what = _WHAT_IS_LEFT[record.state]
-            unsafe.append((serial, f"{record.trouble or what}; its next holder makes it safe"))
+            unsafe.append((serial, f"on record: {record.trouble or what}; its next holder makes it safe"))
     return unsafe
 
 

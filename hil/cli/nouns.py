@@ -36,6 +36,9 @@ _CANNOT: Final = {
 """What no verb does, and why."""
 
 
+_PINS: Final = ("a", "b", "c", "d", "reset")
+
+
 class Nouns(click.Group):
     """Click's group, with `help` as a verb, the nearest match, and short helps that are whole."""
 
@@ -70,6 +73,12 @@ class Nouns(click.Group):
         if (why := _CANNOT.get(ctx.command_path, {}).get(name.lower())) is not None:
             raise UsageError(
                 f"{ctx.command_path} has no command {name!r}", why=why, remedy=f"{ctx.command_path} --help"
+            )
+        if ctx.command_path == "hil pins" and name.lower() in _PINS:
+            raise UsageError(
+                f"hil pins has no command {name!r}",
+                why="a pin is driven by hil pins set",
+                remedy=" ".join(["hil pins set", *args] if args[1:] else ["hil pins set", name, "LEVEL"]),
             )
         from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
 

@@ -43,6 +43,7 @@ def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answe
     hil read stick.img
     hil read first.img --size 64M --board 0df10035
     """  # noqa: D301 - click's own escape
+    from hil.cli.running_dut import lost_its_stick, runs_with_its_stick  # noqa: PLC0415 - as below
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
     _check(file, force)
@@ -51,12 +52,14 @@ def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answe
         stick_taken_away(board, f"interrupted: {file} was not written"),
         told_progress() as progress,
     ):
+        had_stick = runs_with_its_stick(board)
         done = board.storage.read(file, size_bytes=size_bytes, progress=progress)
         data = {"board": board.serial, "file": str(done.path), "size_bytes": done.size_bytes}
         text = (
             f"Read {in_words(done.size_bytes)} of the stick of {board.label} into {done.path}; "
             "the stick is detached."
         )
+        text += f"\n{lost_its_stick('read')}" if had_stick else ""
         return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
 
 

@@ -27,9 +27,7 @@ timeout = 120
 
 _FIRST_TEST = '''"""My first test on a board."""
 
-from hil.dutlink.console import Console
-from hil.dutlink.power import Power
-from hil.dutlink.storage import Storage
+from hil import Console, Power, Storage
 
 
 def test_dut_wakes_up(power: Power, storage: Storage, console: Console) -> None:

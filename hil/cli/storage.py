@@ -13,6 +13,8 @@ from hil.cli.one_board import Asked, one_board
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.dutlink.board import Board
+
 __all__ = ["storage"]
 
 _force: Callable[[Any], Any] = click.option(
@@ -45,11 +47,12 @@ def host(asked: Asked, force: bool) -> Answer:
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
 
     with using(asked, "hil storage host") as board:
+        told = _told_of_dut(board)
         board.storage.host(force=force)
         node = str(board.storage.wait_for_node())
         return Answer(
             {"board": board.serial, "storage": "host", "node": node},
-            text=f"The stick of {board.label} is at this host: {node}",
+            text=f"The stick of {board.label} is at this host: {node}{told}",
         )
 
 
@@ -79,9 +82,10 @@ def off(asked: Asked, force: bool) -> Answer:
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
 
     with using(asked, "hil storage off") as board:
+        told = _told_of_dut(board)
         board.storage.off(force=force)
         return Answer(
-            {"board": board.serial, "storage": "off"}, text=f"The stick of {board.label} is detached."
+            {"board": board.serial, "storage": "off"}, text=f"The stick of {board.label} is detached.{told}"
         )
 
 
@@ -104,3 +108,10 @@ def learn(asked: Asked, force: bool) -> Answer:
             {"board": board.serial, "storage": "off", "socket": disk.socket, "stick": str(disk)},
             text=f"The stick of {board.label} comes at USB socket {disk.socket}: {disk}. It is off now.",
         )
+
+
+def _told_of_dut(board: Board) -> str:
+    """Return a line for a DUT that runs and loses its stick; empty: it does not."""
+    from hil.cli.running_dut import lost_its_stick, runs_with_its_stick  # noqa: PLC0415 - as above
+
+    return f"\n{lost_its_stick()}" if runs_with_its_stick(board) else ""

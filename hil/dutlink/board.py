@@ -112,6 +112,7 @@ class Board(Noun):
             uart_of(self.host.dev, self.serial),
             access=self._link.access,
             unpowered=self._dut_is_unpowered,
+            switched_off=lambda: self.power.is_off,
             allowance=self._busy_with,
         )
         console.know(self._wiring.login)
@@ -204,14 +205,14 @@ class Board(Noun):
 
         Raises:
             ExpectError: It did not come in time; says what came instead.
-            BoardFaultError: The supply is cut.
+            BoardFaultError: The DUT is switched off.
             ConsoleError: The console cannot be used.
         """
-        if self.power.cut:
+        if self.power.is_off:
             raise BoardFaultError(
                 f"the DUT of board {self.serial} cannot come up",
-                why="its supply was cut",
-                remedy="power.on() goes first",
+                why="it is switched off",
+                remedy="power.on()",
                 serial=self.serial,
             )
         from hil.dutlink.questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
@@ -286,6 +287,8 @@ class Board(Noun):
         self._link.wait_out_sequence()
         if command.split()[:1] == ["storage"]:
             self.storage.forget()
+        if command.split()[:1] == ["power"]:
+            self.power.forget()
         key = _POWER_SETTINGS.get(command.strip())
         if key is None:
             return 0.0

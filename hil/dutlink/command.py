@@ -12,6 +12,7 @@ from hil.dutlink.marked_command import MarkedCommand
 from hil.dutlink.pattern_search import search
 from hil.dutlink.prompt import at_the_end, shown
 from hil.dutlink.questions import LOGIN_PROMPT, PASSWORD
+from hil.dutlink.waited_in_vain import DUT_IS_OFF, SWITCH_ON
 from hil.dutlink.waiting import Deadline, until
 from hil.errors import ExpectError, UsageError
 
@@ -297,18 +298,31 @@ class _Run:
 
     def _not_ended(self, error: ExpectError) -> ExpectError:
         did = "did not end" if self._started else "did not start"
+        if self._talk.dut_is_off:
+            hint = SWITCH_ON
+        elif self._started:
+            hint = 'allow more time, or end what runs: console.send("\\x03")'
+        else:
+            hint = (
+                'console.login() first, or end what runs: console.send("\\x03"); '
+                f"console.prompt = ... if the prompt is not {shown(self._talk.prompt)}"
+            )
         return ExpectError(
             f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
             why=error.why,
-            remedy='allow more time, or end what runs: console.send("\\x03")'
-            if self._started
-            else 'console.login() first, or end what runs: console.send("\\x03"); '
-            f"console.prompt = ... if the prompt is not {shown(self._talk.prompt)}",
+            remedy=hint,
             serial=error.serial,
         )
 
 
 def _no_shell(talk: Talk, command: str, why: str) -> ExpectError:
+    if talk.dut_is_off:
+        return ExpectError(
+            f"{command[:_SHOWN]!r} has no shell to run in",
+            why=DUT_IS_OFF,
+            remedy=SWITCH_ON,
+            serial=talk.serial,
+        )
     return ExpectError(
         f"{command[:_SHOWN]!r} has no shell to run in",
         why=why,

@@ -57,6 +57,7 @@ class Console(Noun):
         uart: The board's own tty, where the shell is.
         access: Permission to use the board; None: this console's own.
         unpowered: Tells whether the DUT is without power for certain.
+        switched_off: Tells, without asking the board, whether its user switched the DUT off.
         allowance: Tells how many seconds a shell command may keep the board busy.
 
     Attributes:
@@ -73,7 +74,7 @@ class Console(Noun):
     pace_s: float
     prompt: Pattern
 
-    def __init__(  # noqa: PLR0913 - the last three are the board's
+    def __init__(  # noqa: PLR0913 - the last four are the board's
         self,
         serial: str,
         find: Callable[[], Tty],
@@ -81,6 +82,7 @@ class Console(Noun):
         *,
         access: Access | None = None,
         unpowered: Callable[[], bool] = lambda: False,
+        switched_off: Callable[[], bool] = lambda: False,
         allowance: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self.transcript = Transcript()
@@ -94,6 +96,7 @@ class Console(Noun):
         self._access = access or Access(serial)
         self._find = find
         self._unpowered = unpowered
+        self._switched_off = switched_off
         self._mode = ConsoleMode(serial, uart, self.transcript, allowance)
         self._port: ConsolePort | None = None
         self._expecter: Expecter | None = None
@@ -112,6 +115,11 @@ class Console(Noun):
     def serial(self) -> str:
         """The board's serial number."""
         return self._serial
+
+    @property
+    def dut_is_off(self) -> bool:
+        """Whether the DUT was switched off through this board's object; the board is not asked."""
+        return self._switched_off()
 
     @property
     def is_open(self) -> bool:
@@ -365,7 +373,7 @@ class Console(Noun):
         self._access.check()
         self.check()
         before = self.transcript.between(self.transcript.position - LAST_BYTES)
-        waited = Waited(pattern, waited_s, self._serial)
+        waited = Waited(pattern, waited_s, self._serial, dut_is_off=self.dut_is_off)
         raise waited.in_vain(outcome, before, maybe_in_shell=self._mode.doubtful)
 
 

@@ -136,13 +136,18 @@ def _first_usable(found: list[Candidate], serial: str | None, limit_s: float) ->
 
 
 def _absent(host: Host, serial: str | None) -> Reached:
-    name = f"board {serial}" if serial else "a DUTLink board"
+    others = candidates(host) if serial is not None else []
+    remedy = host.remedy_for_absent
     why = "nothing with its USB ids is on the bus"
-    if serial is not None and candidates(host):
-        why = "only other boards are on the bus"
+    if others:
+        named = ", ".join(one.listed_serial for one in others if one.listed_serial)
+        why = f"only other boards are on the bus{f': {named}' if named else ''}"
     elif chip_boot_loader_seen(host):
         why = "but an STM32 in its factory boot loader (0483:df11) is: perhaps a board without firmware"
     error = BoardAbsentError(
-        f"{host.label} has not got {name}", why=why, remedy="plug it in, or check its cable", serial=serial
+        f"no {f'board {serial}' if serial else 'DUTLink board'} is there ({host.label})",
+        why=why,
+        remedy=remedy,
+        serial=serial,
     )
     return Reached(Sighting(error.verdict, serial, error=error))

@@ -66,3 +66,10 @@ class Host:
     far_stick: FarStick | None = field(default=None, compare=False)
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
     slowest_stick_s: float = SLOWEST_STICK_S
+
+    @property
+    def remedy_for_absent(self) -> str:
+        """What to do about a board that is not there: cables only where boards have them."""
+        return (
+            "plug it in, or check its cable" if self.dev == Path("/dev") else "hil boards lists what is there"
+        )

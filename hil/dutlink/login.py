@@ -104,6 +104,8 @@ def log_in(talk: Talk, user: str, password: Secret, timeout_s: float) -> None:
 
 
 def _stage_words(talk: Talk) -> str:
+    if talk.dut_is_off:
+        return ""
     stage = stage_of(talk.transcript, talk.prompt)
     if stage is Stage.SYSTEM:
         return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.noun import Noun
 from hil.dutlink.reading import EVERY_S, OFF_AMPS, PowerReading
 from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
-from hil.dutlink.stored import stored_duration_s
+from hil.dutlink.stored import leaves_supply_off, stored_duration_s
 from hil.dutlink.waiting import hold, until
 from hil.errors import BoardFaultError
 
@@ -40,6 +40,7 @@ class Power(Noun):
         self._link = link
         self._note = note
         self._cut = False
+        self._is_off = False
         self._latest = ""
 
     def __repr__(self) -> str:
@@ -54,6 +55,16 @@ class Power(Noun):
     def cut(self) -> bool:
         """Whether the last power request of this object was `force_off`, and the board took it."""
         return self._cut
+
+    @property
+    def is_off(self) -> bool:
+        """Whether this object switched the supply off last; the board is not asked."""
+        return self._is_off
+
+    def forget(self) -> None:
+        """Take the supply to be as it was found: the board's shell may have switched it."""
+        self._cut = self._is_off = False
+        self._latest = ""
 
     def on(self, wait: bool = True) -> None:
         """Run the `power_on` sequence, or switch the supply on where there is none.
@@ -77,17 +88,17 @@ class Power(Noun):
 
     def force_on(self) -> None:
         """Switch the supply on at once."""
-        self._cut = False
+        self._cut = self._is_off = False
         self._note("power force-on")
         self._link.send(Request.POWER, PowerAction.FORCE_ON)
         self._latest = "on"
 
     def force_off(self) -> None:
         """Switch the supply off at once; pins that were set high are left floating."""
-        self._cut = False
+        self._cut = self._is_off = False
         self._note("power force-off")
         self._link.send(Request.POWER, PowerAction.FORCE_OFF)
-        self._cut = True
+        self._cut = self._is_off = True
         self._latest = "off"
 
     def cycle(self, wait_s: float = 2.0) -> None:
@@ -169,13 +180,15 @@ class Power(Noun):
 
     def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
         """Send an action whose time is in a setting, read afresh: another process may have changed it."""
-        self._cut = False
-        duration_s = stored_duration_s(self._link.stored(setting))
+        self._cut = self._is_off = False
+        stored = self._link.stored(setting)
+        duration_s = stored_duration_s(stored)
         blind = f"; blind for {duration_s:.1f} s: its sequence lets no console byte through"
         self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
         with self._link.turn:  # no reading of another thread's gets between the two
             self._link.send(Request.POWER, action)
             self._latest = action.name.lower()
+            self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)
             self._link.expect_silence(duration_s)
         if wait:
             self._link.answer()

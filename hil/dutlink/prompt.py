@@ -46,6 +46,11 @@ class Talk(Protocol):
         """The board's serial number."""
         ...
 
+    @property
+    def dut_is_off(self) -> bool:
+        """Whether the DUT was switched off through the board's object."""
+        ...
+
     prompt: Pattern
     transcript: Transcript
 

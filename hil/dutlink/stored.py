@@ -6,7 +6,7 @@ end takes the padding for its level, and numbers wrap at 32 bits.
 
 from __future__ import annotations
 
-__all__ = ["CLOCK_MARGIN", "SIZE_BYTES", "stored_duration_s"]
+__all__ = ["CLOCK_MARGIN", "SIZE_BYTES", "leaves_supply_off", "stored_duration_s"]
 
 SIZE_BYTES = 32
 """The setting's field; the board cuts what is longer (firmware: config.rs)."""
@@ -36,6 +36,16 @@ def stored_duration_s(stored: bytes) -> float:
             waited, position = _wait_cycles(program, position)
             cycles += waited
     return cycles / _CYCLES_A_SECOND
+
+
+def leaves_supply_off(stored: bytes) -> bool:
+    """Return True if running `stored`, the bytes of the power_off setting, surely leaves the supply off.
+
+    An empty one has the board switch the supply off by itself.
+    """
+    program = stored[:SIZE_BYTES].split(b"\0", 1)[0].lower()
+    _, supply, level = program.rpartition(b"p")
+    return level.startswith(b"0") if supply else not program
 
 
 def _wait_cycles(program: bytes, position: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.expecting import Pattern
 
-__all__ = ["LAST_BYTES", "Waited", "last_line_of", "pattern_words"]
+__all__ = ["DUT_IS_OFF", "LAST_BYTES", "SWITCH_ON", "Waited", "last_line_of", "pattern_words"]
 
 LAST_BYTES: Final = 4096
 """How much is enough to tell what came last."""
@@ -26,6 +26,8 @@ _LONGEST_PATTERN: Final = 80
 _SHOWN_PATTERNS: Final = 3
 _KNOWN: Final = {LOGIN_PROMPT: "login prompt", PROMPT: "shell prompt"}
 _LEFT_IN_SHELL: Final = "console.restore_console_mode(), if the board was left in its shell"
+DUT_IS_OFF: Final = "the DUT is switched off"
+SWITCH_ON: Final = "power.on()"
 _WAS_ON: Final = "power.cycle() boots a DUT that is on; power.on() does nothing to it"
 
 
@@ -37,11 +39,13 @@ class Waited:
         pattern: What was awaited.
         seconds: For how long.
         serial: The board's serial number.
+        dut_is_off: Whether the DUT was switched off by its user.
     """
 
     pattern: Pattern | Sequence[Pattern]
     seconds: float
     serial: str
+    dut_is_off: bool = False
 
     def in_vain(self, unmatched: bytes, before: bytes, *, maybe_in_shell: bool) -> ExpectError:
         """Return the error.
@@ -51,10 +55,12 @@ class Waited:
             before: What the console said last, matched or not.
             maybe_in_shell: Whether the board may be in its shell, where the DUT is not heard.
         """
+        came = last_line_of(self.serial, unmatched, before)
+        remedy = _LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON
         return ExpectError(
             f"{pattern_words(self.pattern)} within {self.seconds:.1f} s",
-            why=last_line_of(self.serial, unmatched, before),
-            remedy=_LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON,
+            why=f"{DUT_IS_OFF}; {came}" if self.dut_is_off else came,
+            remedy=SWITCH_ON if self.dut_is_off else remedy,
             serial=self.serial,
         )
 

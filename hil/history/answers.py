@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["Failing", "Flaky", "Morning", "Skipping", "Slower", "Tied"]
 
 
+_FEWEST_OF_RATE = 5
+"""Of fewer runs the interval of a rate is nearly everything, and says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failing:
     """A test that fails in the newest run.
@@ -72,10 +76,10 @@ class Flaky:
 
     def __str__(self) -> str:
         now = ", now too" if self.fails_now else ""
-        return (
-            f"{self.test}: flaky, failed in {self.counts.failed} of {self.counts.ran} runs "
-            f"({self.counts.rate:.0%}; {self.low:.0%} to {self.high:.0%} with 95 % confidence){now}"
-        )
+        rate = f"{self.counts.rate:.0%}"
+        if self.counts.ran >= _FEWEST_OF_RATE:
+            rate += f"; its true rate is {self.low:.0%} to {self.high:.0%}, with 95 % confidence"
+        return f"{self.test}: flaky, failed in {self.counts.failed} of {self.counts.ran} runs ({rate}){now}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,9 @@ class Morning:
     Attributes:
         runs: How many runs they are from.
         last: Attempts of the newest run by outcome.
+        simulated: Whether the newest run had simulated boards alone; it is compared with such runs.
         nights: What was wrong with whole nights.
+        no_board: Tests that failed in the newest run because their board could not be used.
         boards: Boards that fail tests more often than others do.
         there: Tests that fail now, but on such a board alone.
         failing: Other tests that fail now; those that are new first.
@@ -156,7 +162,9 @@ class Morning:
 
     runs: int
     last: dict[str, int]
+    simulated: bool = False
     nights: list[str] = field(default_factory=list)
+    no_board: list[str] = field(default_factory=list)
     boards: list[Suspicion] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
@@ -174,8 +182,12 @@ class Morning:
         """As people read it, the loud things first."""
         tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
-        parts: list[object] = [f"{runs}; the newest: {tally}"]
+        where = ", on SIMULATED boards" if self.simulated else ""
+        parts: list[object] = [f"{runs}; the newest{where}: {tally}"]
         parts += [*self.nights, *self.boards]
+        parts += (
+            [f"without a board, the bench is at fault: {', '.join(self.no_board)}"] if self.no_board else []
+        )
         parts += [f"fail now, on that board alone: {', '.join(self.there)}"] if self.there else []
         parts += [*self.failing, *self.tied]
         parts += [f"{test}: fixed" for test in self.fixed]

@@ -42,7 +42,7 @@ def ask(window: Window, now_s: float | None = None) -> Morning:
         window: Which runs.
         now_s: Seconds since 1970; None: now. A night that is late by now is missing.
     """
-    morning = Morning(len(window.runs), window.last_counts())
+    morning = Morning(len(window.runs), window.last_counts(), simulated=window.simulated_last())
     morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window), *dated_ahead(window)]
     board = suspect({"board": window.boards})
     is_bad = board is not None and window.tests_failing_on(board.value) >= _SEVERAL
@@ -52,6 +52,7 @@ def ask(window: Window, now_s: float | None = None) -> Morning:
         _judge(window, test, results, bad_boards, morning)
     # A file that could not be collected hides its tests: it comes first.
     morning.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
+    morning.no_board.sort()
     morning.skipping = _skipping(window)
     morning.slower = _slower(window)
     return morning
@@ -60,7 +61,9 @@ def ask(window: Window, now_s: float | None = None) -> Morning:
 def _judge(window: Window, test: int, results: list[Result], bad_boards: set[str], morning: Morning) -> None:
     """Say of one test whether it is failing, fixed or flaky; what a bad board explains is not the test's."""
     name, newest = window.failing_tests[test], len(window.runs) - 1
-    ran = [one for one in results if one.outcome is not Outcome.SKIPPED]
+    ran = [one for one in results if one.ran and one.outcome is not Outcome.SKIPPED]
+    if results[-1].run == newest and results[-1].outcome.is_failure and not results[-1].ran:
+        morning.no_board.append(name)
     fair = [one for one in ran if one.board not in bad_boards]
     fails_now = bool(ran) and ran[-1].run == newest and ran[-1].outcome.is_failure
     is_there = fails_now and ran[-1].board in bad_boards and _is_boards_fault(window, ran, fair)

@@ -49,6 +49,7 @@ class Result:
         attempts: How many there were.
         failed_attempts: How many of them failed.
         board: What the last attempt ran on; empty: no board.
+        ran: Whether the last attempt began: it does not where its board cannot be used.
     """
 
     run: int
@@ -56,6 +57,7 @@ class Result:
     attempts: int
     failed_attempts: int
     board: str
+    ran: bool = True
 
     @property
     def is_flaky(self) -> bool:
@@ -119,7 +121,7 @@ class Window:
         late = set(self._numbers[-_OF_LATE:])
         rows = self.query(
             "SELECT test_id, count(DISTINCT run_id), max(run_id), max(number) FROM attempt "
-            f"WHERE run_id IN {self.within} AND outcome IN {FAILURES} GROUP BY test_id"
+            f"WHERE run_id IN {self.within} AND {self.like_newest} AND outcome IN {FAILURES} GROUP BY test_id"
         )
         found = [
             test
@@ -137,11 +139,12 @@ class Window:
         rows = self.query(
             "SELECT test_id, run_id, max(number), outcome, "
             f"CASE WHEN max(number)=1 THEN outcome IN {FAILURES} ELSE sum(outcome IN {FAILURES}) END, "
-            f"bench_id FROM attempt WHERE test_id IN ({','.join(map(str, self.failing_tests))}) "
-            f"AND run_id IN {self.within} GROUP BY test_id, run_id"
+            f"bench_id, verdict FROM attempt WHERE test_id IN ({','.join(map(str, self.failing_tests))}) "
+            f"AND run_id IN {self.within} AND {self.like_newest} GROUP BY test_id, run_id"
         )
-        for test, run, attempts, outcome, bad, bench in rows:
-            found[test].append(Result(self.position[run], _OUTCOMES[outcome], attempts, bad, boards[bench]))
+        for test, run, attempts, outcome, bad, bench, verdict in rows:
+            ran, kind = bool(boards[bench] or not verdict), _OUTCOMES[outcome]
+            found[test].append(Result(self.position[run], kind, attempts, bad, boards[bench], ran))
         for results in found.values():
             results.sort(key=_BY_RUN)
         return found
@@ -155,7 +158,7 @@ class Window:
         """Tests with a board by its serial number; first attempts alone, and skips are none."""
         rows = self.query(
             "SELECT board, sum(failed), sum(ran) FROM tally JOIN bench ON bench.id=bench_id "
-            f"WHERE run_id IN {self.within} AND board != '' GROUP BY board"
+            f"WHERE run_id IN {self.within} AND {self.like_newest} AND board != '' GROUP BY board"
         )
         return {board: Counts(failed, ran) for board, failed, ran in rows}
 
@@ -163,7 +166,7 @@ class Window:
     def everything(self) -> Counts:
         """All tests, with a board or without; counted the same way."""
         ((failed, ran),) = self.query(
-            f"SELECT sum(failed), sum(ran) FROM tally WHERE run_id IN {self.within}"
+            f"SELECT sum(failed), sum(ran) FROM tally WHERE run_id IN {self.within} AND {self.like_newest}"
         )
         return Counts(failed or 0, ran or 0)
 
@@ -189,14 +192,29 @@ class Window:
 
     def simulated_last(self) -> bool:
         """Return True if the newest run had, or asked for, boards, and none but simulated ones."""
-        if not self.runs:
-            return False
+        return self._kinds_last == {True}
+
+    @cached_property
+    def _kinds_last(self) -> set[bool]:
+        """Whether the boards that the newest run had, or asked for, were simulated, real, or both."""
         rows = self.query(
             "SELECT DISTINCT simulated FROM attempt JOIN bench ON bench.id=bench_id "
             "WHERE run_id=? AND (board<>'' OR simulated)",
-            (self._numbers[-1],),
+            self._numbers[-1:] or [None],
         )
-        return rows == [(1,)]
+        return {bool(simulated) for (simulated,) in rows}
+
+    @cached_property
+    def like_newest(self) -> str:
+        """The attempts on boards of the newest run's kind, or on none, as SQL has them.
+
+        Simulated boards are another bench: what passes on them says nothing of a real one.
+        """
+        if len(self._kinds_last) > 1:
+            return "1"
+        same = "simulated" if self.simulated_last() else "NOT simulated"
+        rows = self.query(f"SELECT id FROM bench WHERE board='' OR {same}")
+        return f"bench_id IN ({','.join(str(number) for (number,) in rows)})"
 
     def boards_used_last(self) -> int:
         """How many boards the newest run used."""
@@ -220,7 +238,7 @@ class Window:
         """Position of each run that had a test, and the last attempt's outcome, oldest first."""
         rows = self.query(
             f"SELECT run_id, outcome, max(number) FROM attempt WHERE test_id=? AND run_id IN {self.within} "
-            "GROUP BY run_id",
+            f"AND {self.like_newest} GROUP BY run_id",
             (test,),
         )
         return sorted((self.position[run], Outcome(outcome)) for run, outcome, _ in rows)
@@ -236,7 +254,8 @@ class Window:
         mean = (
             "SELECT test_id, avg(call_s) AS mean, "
             "avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance "
-            f"FROM attempt WHERE outcome={Outcome.PASSED:d} AND run_id IN ({{}}) GROUP BY test_id"
+            f"FROM attempt WHERE outcome={Outcome.PASSED:d} AND {self.like_newest} AND run_id IN ({{}}) "
+            "GROUP BY test_id"
         )
         later, earlier = (
             mean.format(",".join(map(str, numbers)))
@@ -263,7 +282,7 @@ class Window:
         """How long its body took where it passed, oldest first."""
         rows = self.query(
             f"SELECT run_id, call_s FROM attempt WHERE test_id=? AND run_id IN {self.within} "
-            f"AND outcome={Outcome.PASSED:d}",
+            f"AND {self.like_newest} AND outcome={Outcome.PASSED:d}",
             (test,),
         )
         return [seconds for _, seconds in sorted((self.position[run], seconds) for run, seconds in rows)]
@@ -278,7 +297,8 @@ class Window:
             f"SELECT {value} AS value, sum(outcome IN {FAILURES}), count(*) FROM attempt "
             "JOIN bench ON bench.id=bench_id JOIN run ON run.id=run_id "
             f"WHERE test_id={test:d} AND run_id IN {self.within} AND number=1 "
-            f"AND outcome != {Outcome.SKIPPED:d} AND value != '' "
+            f"AND {self.like_newest} AND outcome != {Outcome.SKIPPED:d} AND value != '' "
+            "AND (board != '' OR verdict = '') "
             f"AND board NOT IN ({','.join('?' * len(without))}) GROUP BY value",
             without,
         )

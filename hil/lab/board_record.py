@@ -33,6 +33,7 @@ __all__ = [
     "BoardState",
     "SafetyEvent",
     "boards_of_late",
+    "keep_name",
     "known_boards",
     "read_record",
     "record_path",
@@ -266,6 +267,13 @@ def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
         if record.needs_safety and not read_record(folder, serial).needs_safety:
             raise
         _LOG.warning("the record of board %s stays as it is: %s", serial, error)
+
+
+def keep_name(folder: Path, serial: str, name: str) -> None:
+    """Keep the name that a board stores, for when it is held. Only for the holder of its lock."""
+    record = read_record(folder, serial)
+    if record.name != name and not record.trouble:
+        write_record(folder, serial, record.with_name(name))
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -394,7 +394,7 @@ class _Wait:
                 )
         return BoardBusyError(
             f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
-            why=f"{news}; waited {wait_s:g} s",
+            why=f"{str(news).removeprefix(f'board {serials} is ')}; waited {wait_s:g} s",
             remedy="wait longer (--hil-wait SECONDS), or ask them to end that run",
             serial=next(iter(self.locks)),
         )

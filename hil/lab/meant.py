@@ -9,15 +9,21 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
+from hil.lab.board_record import boards_of_late, keep_name, read_record
 from hil.lab.lease import hold
+from hil.lab.shared_folder import lock_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hil.dutlink.host import Host
     from hil.lab.lab import Lab
 
 __all__ = ["serial_meant", "told_by_place"]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
+_LATE_BOARDS = 100
+"""In so many records, the newest, the name of a board that is not there is looked for."""
 
 
 def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
@@ -64,7 +70,7 @@ def _only(host: Host) -> str:
         )
     if not serials:
         raise BoardAbsentError(
-            f"{host.label} has no DUTLink board",
+            f"no DUTLink board is there ({host.label})",
             why="nothing that says its serial number is on the bus",
             remedy="plug one in, or check its cable; hil doctor says what is wrong",
         )
@@ -80,9 +86,8 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
         names[seen.serial] = ""
         try:
             with hold(seen.serial, test="what is its name?", host=host):
-                names[seen.serial] = (
-                    _stored_name(host, seen.serial) if seen.verdict is Verdict.PRESENT else ""
-                )
+                if seen.verdict is Verdict.PRESENT:
+                    names[seen.serial] = _stored_name(host, seen.serial)
         except BoardBusyError:
             in_use.append(seen.serial)
         except SpoiltFileError:  # it can be meant by its serial number alone
@@ -93,7 +98,9 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
 def _stored_name(host: Host, serial: str) -> str:
     try:
         with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
-            return board.settings.read().name
+            name = board.settings.read().name
+            keep_name(lock_folder(), serial, name)
+            return name
     except HilError:
         return ""
 
@@ -106,6 +113,13 @@ def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: lis
     from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
 
     near = get_close_matches(asked, words, n=1)
+    if away_now := _stored_by_absent(asked, names):
+        raise BoardAbsentError(
+            f"board {away_now}, which stores the name {asked}, is not there ({host.label})",
+            why=f"there are {', '.join(known)}" if known else "there is none at all",
+            remedy=host.remedy_for_absent,
+            serial=away_now,
+        )
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
     other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
     raise BoardAbsentError(
@@ -113,3 +127,10 @@ def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: lis
         why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
         remedy=f"did you mean {near[0]}?" if near else other,
     )
+
+
+def _stored_by_absent(asked: str, there: Collection[str]) -> str:
+    """Return the board that is not there and stored this name when it was last asked; empty: none did."""
+    folder = lock_folder()
+    late = (serial for serial in boards_of_late(folder, _LATE_BOARDS) if serial not in there)
+    return next((serial for serial in late if read_record(folder, serial).name == asked), "")

@@ -44,6 +44,7 @@ def loud_groups(morning: Morning) -> list[Group]:
     groups = [
         Group("Nights", "cut short", [Item(line) for line in morning.nights]),
         Group("Boards", "error", boards),
+        Group("Without a board", "error", [Item("the bench is at fault", test) for test in morning.no_board]),
         Group("New failures", "failed", _items(new)),
         Group("Still failing", "failed", _items(old)),
         Group("Fail now, on that board alone", "error", [Item("", test) for test in morning.there]),
@@ -61,6 +62,10 @@ def headline(morning: Morning) -> str:
         return "no night is in this history"
     failing = len(morning.failing) + len(morning.there)
     new = sum(one.is_new for one in morning.failing)
+    absent = len(morning.no_board)
+    had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
+    if not failing and absent:
+        return f"the bench was not ready: {had_none}"
     if not failing:
         return "no test fails" if not morning.nights else "no test fails, but look at the nights"
     files = sum(one.is_file for one in morning.failing)
@@ -72,6 +77,7 @@ def headline(morning: Morning) -> str:
         fails if failing else "",
         f"{new} new" if new else "",
         f"{len(morning.there)} on a bad board alone" if morning.there else "",
+        had_none if absent else "",
     ]
     return ", ".join(filter(None, parts))
 

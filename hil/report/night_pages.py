@@ -74,7 +74,7 @@ def build_nights(
     """
     trouble: list[str] = []
     morning = ask(window)
-    title = f"SIMULATED: {headline(morning)}" if simulated or window.simulated_last() else headline(morning)
+    title = f"SIMULATED: {headline(morning)}" if simulated or morning.simulated else headline(morning)
     groups = loud_groups(morning)
     kept = find_kept(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}
@@ -107,7 +107,7 @@ def _write_wall(
     out: Path, title: str, morning: Morning, matrix: Matrix, boards: list[dict[str, object]]
 ) -> None:
     """Write the page for a screen on a wall: a number to read from afar, the boards, and nothing to click."""
-    number = len(morning.failing) + len(morning.there)
+    number = len(morning.failing) + len(morning.there) + len(morning.no_board)
     is_calm = not number and not morning.nights and bool(morning.runs)
     write_page(
         out / "wall.html",

@@ -143,4 +143,5 @@ def _power_facts(trace: PowerTrace) -> str:
     if not trace.samples:
         return "The meter gave no reading."
     mean, peak = trace.mean_watts, trace.peak.watts
-    return f"Mean {mean:z.2f} W, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."
+    mean_words = f"Mean {mean:z.2f} W (time with the DUT off included)"
+    return f"{mean_words}, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."

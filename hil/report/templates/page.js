@@ -40,7 +40,7 @@
       shown += fits;
     }
     for (const part of all(".matrix section, .tests section")) part.hidden = !part.querySelector("tr[data-o]:not([hidden])");
-    told.textContent = `${shown} of ${rows.length} tests`;
+    told.textContent = `${shown} of ${rows.length} ${rows.length === 1 ? 'test' : 'tests'}`;
   };
   if (words && kind) { words.oninput = kind.onchange = sift; if (words.value || kind.value) sift(); }
 

@@ -10,10 +10,14 @@ import pytest
 
 from hil.cli.main import run
 from hil.cli.using_board import refuse_far_boards
+from hil.dutlink.board import open_board
 from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.waiting import hold as hold_s
+from hil.dutlink.waiting import until
 from hil.errors import UsageError
+from hil.lab.board_record import BoardRecord, write_record
 from hil.lab.lease import hold
+from hil.sim.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 from hil.suite.where import BoardsOption, Where
 
@@ -190,6 +194,62 @@ def test_a_board_is_meant_by_the_name_that_it_stores(
     said = capsys.readouterr().err
     assert (status, answer["board"]) == (0, serial)
     assert (misspelt, "did you mean rack-3?" in said) == (1, True)
+
+
+def test_name_that_is_stored_is_listed_while_the_board_is_held(
+    serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "rack-7"])
+    capsys.readouterr()
+
+    with hold(serial, test="test_boot"):
+        run(["--json", "boards"])
+
+    assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
+
+
+def test_absent_board_leads_to_those_that_are_there(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["power", "read", "--board", "deadbeef"])
+
+    said = capsys.readouterr().err
+    assert (status, "no board deadbeef is there (2 simulated boards)" in said) == (1, True)
+    assert all(serial in said for serial in simulator.serials())
+    assert "cable" not in said
+
+
+def test_name_of_a_board_that_was_unplugged_leads_to_its_serial_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(tmp_path, "deadbeef", BoardRecord().with_name("rack-8"))
+
+    status = run(["power", "read", "--board", "rack-8"])
+
+    said = capsys.readouterr().err
+    assert (status, "board deadbeef, which stores the name rack-8, is not there" in said) == (1, True)
+
+
+@pytest.mark.parametrize("position", ["host", "off"])
+def test_stick_that_is_taken_from_a_running_dut_is_told(
+    position: str, simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["storage", "dut"])
+    run(["power", "force-on"])
+    assert until(lambda: _draws(simulator, serial), 60)
+
+    run(["storage", position])
+    first = capsys.readouterr().out
+    run(["storage", position])
+    again = capsys.readouterr().out
+    run(["power", "force-off"])
+
+    assert ("lost its stick" in first, "lost its stick" in again) == (True, False)
+
+
+def _draws(simulator: SimulatorProcess, serial: str) -> bool:
+    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+        return board.power.draws()
 
 
 def test_a_board_in_use_is_not_asked_for_its_name(

@@ -143,6 +143,14 @@ def test_the_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal]) -> 
     assert terminal.ended() == 0
 
 
+def test_console_of_a_dut_that_is_off_says_so(at_terminal: Callable[..., AtTerminal]) -> None:
+    terminal = at_terminal("console")
+    terminal.wait_for(b"the DUT is off; hil power on, or hil console --power-on")
+    terminal.type(LEAVE)
+
+    assert terminal.ended() == 0
+
+
 def test_power_on_says_when_the_dut_is_on_already(
     at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
 ) -> None:

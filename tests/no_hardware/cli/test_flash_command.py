@@ -20,6 +20,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.cli.progress import ProgressBar
+from hil.dutlink.reading import OFF_AMPS
 from hil.dutlink.storage import Storage
 from hil.dutlink.waiting import until
 from hil.flash.progress_lines import ProgressLines
@@ -95,6 +96,27 @@ def test_an_image_is_written_proven_and_given_to_the_dut(
     assert (status, answer["board"], answer["image"], answer["storage"]) == (0, serial, image.name, "dut")
     assert (answer["result"], answer["written_bytes"]) == ("written and verified", len(CONTENT))
     assert (truth()["mux"], on_stick(truth)) == ("dut", CONTENT)
+
+
+def test_flash_that_writes_nothing_tells_a_running_dut_of_no_write(
+    image: Path, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["flash", str(image)])
+    run(["power", "force-on"])
+    assert until(lambda: _reads_watts(serial, capsys), 60)
+
+    run(["flash", str(image)])
+    said = capsys.readouterr().out
+    run(["power", "force-off"])
+
+    assert "nothing was written" in said
+    assert "The DUT runs and lost its stick while it was compared: hil power cycle boots it again." in said
+
+
+def _reads_watts(serial: str, capsys: pytest.CaptureFixture[str]) -> bool:
+    capsys.readouterr()
+    run(["--json", "power", "read", "--board", serial])
+    return abs(told(capsys)["amps"]) >= OFF_AMPS
 
 
 @pytest.mark.parametrize("then", ["off", "host"])

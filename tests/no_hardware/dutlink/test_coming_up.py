@@ -20,7 +20,7 @@ from hil.sim.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WIRING = Wiring(login=Login("root", "hil"))
 
@@ -83,6 +83,45 @@ def test_the_last_boots_prompt_does_not_count(board: Board) -> None:
 def test_a_dut_whose_supply_was_cut_is_not_waited_for(board: Board) -> None:
     with pytest.raises(BoardFaultError, match="cannot come up"):
         board.wait_until_up()
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda board: board.console.expect("never said", timeout_s=0.2),
+        lambda board: board.console.login(timeout_s=0.2),
+        lambda board: board.console.run("true", timeout_s=0.2),
+        Board.wait_until_up,
+    ],
+    ids=["expect", "login", "run", "wait_until_up"],
+)
+def test_wait_of_a_switched_off_dut_says_so(board: Board, wait: Callable[[Board], object]) -> None:
+    board.power.on()
+    board.wait_until_up()
+    board.power.off()
+
+    with pytest.raises((ExpectError, BoardFaultError), match="switched off") as caught:
+        wait(board)
+
+    assert caught.value.remedy == "power.on()"
+    assert "switched off" in caught.value.why
+    assert "boot loader" not in caught.value.why
+
+
+def test_power_off_sequence_that_leaves_the_supply_on_is_no_switched_off_dut(board: Board) -> None:
+    board.settings.write(power_off="al,w1,az")
+    try:
+        board.power.off()
+    finally:
+        board.settings.write(power_off="")
+
+    assert not board.power.is_off
+
+
+def test_board_shell_that_switches_the_dut_on_leaves_none_that_is_switched_off(board: Board) -> None:
+    board.console.shell("power on")
+
+    assert not board.power.is_off
 
 
 def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.sequence import Sequence
-from hil.dutlink.stored import stored_duration_s
+from hil.dutlink.stored import leaves_supply_off, stored_duration_s
 from hil.errors import SequenceError
 
 
@@ -17,6 +17,17 @@ def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: s
         return
 
     assert stored_duration_s(text.encode()) == pytest.approx(sequence.duration_s)
+
+
+@given(st.text("abcdrhlzwp0123,", max_size=32))
+def test_leaves_supply_off_agrees_with_the_grammar(text: str) -> None:
+    try:
+        sequence = Sequence.parse(text)
+    except SequenceError:
+        return
+
+    is_off = not sequence.orders or sequence.supply_after is False
+    assert leaves_supply_off(text.encode().ljust(32, b"\0")) == is_off
 
 
 @given(st.binary(max_size=40))

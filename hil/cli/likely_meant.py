@@ -1,0 +1,75 @@
+"""The command line that was likely meant, for the remedy of one that cannot be understood."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["likely_meant"]
+
+_OF_COMMANDS: Final = ("--board", "--boards", "--wait")
+"""Options that stand after a command, and take a value."""
+
+
+def likely_meant(error: click.UsageError, given: Sequence[str]) -> str:
+    """Return the command line that was likely meant; empty: there is no guess.
+
+    Args:
+        error: What click said.
+        given: The arguments of `hil`.
+    """
+    context = error.ctx
+    if context is None or isinstance(error, click.MissingParameter):
+        return ""
+    is_group = isinstance(context.command, click.Group)
+    if isinstance(error, click.NoSuchOption):
+        is_early = is_group and error.option_name in _OF_COMMANDS
+        return _option_last(error.option_name, given) if is_early else ""
+    path = context.command_path.split()[1:]
+    return (
+        ""
+        if is_group or list(given[: len(path)]) != path
+        else _of_arguments(error, context.command, given, path)
+    )
+
+
+def _of_arguments(
+    error: click.UsageError, command: click.Command, given: Sequence[str], path: Sequence[str]
+) -> str:
+    """Return the words with a choice that was mistyped, or with the option of a board that stands alone."""
+    parser = command.make_parser(click.Context(command))
+    options, extra, _ = parser.parse_args(list(given[len(path) :]))
+    if isinstance(error, click.BadParameter):
+        return _nearest_choice(error.param, options, given)
+    takes_board = any("--board" in parameter.opts for parameter in command.params)
+    if takes_board and len(extra) == 1 and options.get("serial") is None:
+        return _typed([*(word for word in given if word != extra[0]), "--board", extra[0]])
+    return ""
+
+
+def _option_last(option: str, given: Sequence[str]) -> str:
+    """Return the words with an option, and its value, at their end; empty: no command is among the others."""
+    at = next((at for at, word in enumerate(given) if word.partition("=")[0] == option), len(given))
+    end = at + (1 if "=" in "".join(given[at : at + 1]) else 2)
+    others = [*given[:at], *given[end:]]
+    return _typed([*others, *given[at:end]]) if any(not word.startswith("-") for word in others) else ""
+
+
+def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], given: Sequence[str]) -> str:
+    """Return the words with the nearest choice in place of the value that is none."""
+    if parameter is None or not isinstance(parameter.type, click.Choice):
+        return ""
+    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+
+    value = options.get(parameter.name or "")
+    near = get_close_matches(str(value).lower(), map(str, parameter.type.choices), n=1)
+    return _typed([near[0] if word == value else word for word in given]) if near else ""
+
+
+def _typed(words: Sequence[str]) -> str:
+    return shlex.join(["hil", *words])

@@ -1,0 +1,85 @@
+"""Simulated boards and real ones are two benches, and a test that never ran neither passed nor failed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.questions import ask
+from hil.history.store import History
+from hil.history.window import Window
+from hil.report.loud import headline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hil.history.answers import Morning
+
+TEST = "t.py::t"
+REAL = Bench("0df10035", "0.09")
+SIMULATED = Bench("51000001", "0.09", simulated=True)
+NO_BOARD = Attempt(TEST, Outcome.ERROR, verdict="absent")
+
+
+def on(bench: Bench, outcome: Outcome) -> Attempt:
+    return Attempt(TEST, outcome, bench=bench)
+
+
+@pytest.fixture
+def after(tmp_path: Path) -> Iterator[Callable[..., Morning]]:
+    """Tell the morning after nights with one attempt each, the newest last."""
+    with History(tmp_path / "history.db") as history:
+
+        def after(*attempts: Attempt) -> Morning:
+            for night, attempt in enumerate(attempts):
+                began_s = time.time() - (len(attempts) - night) * 86_400
+                run = RunFacts(str(night), began_s, ended_s=began_s + 1, exit_status=0)
+                history.begin_run(run)
+                history.add(run.key, [attempt])
+                history.close_run(run.key, run.ended_s or 0.0, 0)
+            return ask(Window(history))
+
+        yield after
+
+
+def test_fixed_is_said_of_no_simulated_night_after_a_red_one_on_real_boards(
+    after: Callable[..., Morning],
+) -> None:
+    morning = after(on(REAL, Outcome.FAILED), on(SIMULATED, Outcome.PASSED))
+
+    assert (morning.fixed, morning.simulated) == ([], True)
+    assert "on SIMULATED boards" in morning.lines()[0]
+
+
+def test_fixed_is_said_of_a_real_night_whatever_simulated_ones_lie_between(
+    after: Callable[..., Morning],
+) -> None:
+    morning = after(on(REAL, Outcome.FAILED), on(SIMULATED, Outcome.PASSED), on(REAL, Outcome.PASSED))
+
+    assert (morning.fixed, morning.simulated) == ([TEST], False)
+
+
+def test_simulated_passes_are_no_elsewhere_of_a_real_boards_failures(after: Callable[..., Morning]) -> None:
+    nights = [on(SIMULATED, Outcome.PASSED)] * 20 + [on(REAL, Outcome.FAILED)] * 4
+
+    (failing,) = after(*nights).failing
+
+    assert failing.suspicion is None
+
+
+def test_failing_counts_from_the_first_night_that_had_its_board(after: Callable[..., Morning]) -> None:
+    (failing,) = after(NO_BOARD, on(REAL, Outcome.FAILED)).failing
+
+    assert (failing.is_new, failing.commit_before) == (True, "")
+
+
+def test_test_without_its_board_is_the_benchs_fault(after: Callable[..., Morning]) -> None:
+    morning = after(on(REAL, Outcome.PASSED), NO_BOARD)
+
+    assert (morning.failing, morning.no_board) == ([], [TEST])
+    assert headline(morning) == "the bench was not ready: 1 test had no board"
+    assert f"without a board, the bench is at fault: {TEST}" in morning.lines()
