@@ -42,8 +42,8 @@ class _Init(click.Command):
 def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer:
     r"""Set up a repository of tests in FOLDER, or here; or, after `--`, be a container's first process.
 
-    Writes .gitignore, conftest.py, pytest.ini, a first test, a noxfile and a GitHub workflow; it changes no file that is
-    there already.
+    Writes .gitignore, conftest.py, pytest.ini, a first test, a noxfile and a GitHub workflow; it
+    changes no file that is there already.
 
     With `-- COMMAND` it runs that as the first process of a container, and ends when its guards have, too.
     The kernel ends all processes of a container with PID 1. A guard outlives the run that it guards, but not

@@ -12,7 +12,7 @@ from hil.report.loud import headline, loud_groups, named_tests
 from hil.report.matrix import lay_out_matrix
 from hil.report.pages import write_page
 from hil.report.test_nights import TestNights
-from hil.report.words import board_file
+from hil.report.words import board_file, when
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -157,7 +157,7 @@ def _write_boards(
             "failed": sum(row.failed for row in rows),
             "used_s": sum(row.used_s for row in rows),
             "nights": len(rows),
-            "last": matrix.nights[rows[-1].run].when,
+            "last": when(matrix.nights[rows[-1].run].run.began_s),
             "blamed": serial in blamed,
             **_in_newest(rows[-1], len(matrix.nights) - 1),
         }

@@ -11,7 +11,7 @@ from hil.evidence.file_names import file_stem
 from hil.history.facts import Outcome
 from hil.report.kept import link_to
 from hil.report.pages import write_page
-from hil.report.words import night
+from hil.report.words import when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _WIDTH, _HEIGHT = 800, 120
 class _Row:
     """An attempt with its night, and the link to what is kept of it."""
 
-    when: str
+    when: Markup
     commit: str
     attempt: AttemptRow
     outcome: str
@@ -76,7 +76,7 @@ class TestNights:
         page = f"tests/{file_stem(test)}.html"
         is_kept = folder is not None and (folder / page).is_file()
         link = f"{link_to(folder, self._folder)}/{page}" if folder is not None and is_kept else ""
-        return _Row(night(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link)
+        return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link)
 
 
 def _chart(attempts: Sequence[AttemptRow], runs: int) -> Markup | None:

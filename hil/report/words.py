@@ -51,8 +51,8 @@ def seconds(duration_s: float) -> str:
 
 
 def moment(time_s: float) -> str:
-    """Return a point in time, in UTC, to the second."""
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return a point in time, in UTC, to the minute."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def when(time_s: float) -> Markup:

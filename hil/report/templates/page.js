@@ -19,11 +19,11 @@
     try { localStorage.setItem("hil-colours", root.style.colorScheme); } catch { /* not kept, then */ }
   };
 
-  // Times: the reader's own, UTC on hover.
+  // Times: the reader's own, UTC on hover; Swedish dates are ISO's, as those in lists are.
   for (const time of all("time[datetime]")) {
     const moment = new Date(time.dateTime);
     time.title = time.textContent;
-    time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    time.textContent = moment.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
   }
   if (one("time[datetime]")) one("#zone").textContent = "Dates are your time, UTC on hover; other times are UTC.";
 
