@@ -3,7 +3,8 @@
 `os._exit` runs no handler of Python, so it is replaced in every module that has it. `os.exec*` is refused
 by an audit hook, which sees it under any name. Both are watched until the process ends: handlers of `atexit`
 and threads that a test left behind run after pytest. A child of `fork` ends, and becomes another program, as
-it wants. What ends a process without Python, such as a C library's `_exit(0)`, is not seen.
+it wants. The hook also sees `ctypes` look up a C function that does either. What an extension module calls
+in C is not seen.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ __all__ = ["EarlyExit", "replace_exit"]
 
 _STATUS_BITS = 0xFF
 """What a process's parent gets to see of its status: `os._exit(256)` is 0."""
+
+_ENDS_IN_C = frozenset(
+    {"_exit", "_Exit", "exit", "quick_exit", "execl", "execle", "execlp", "execv", "execve", "execveat"}
+    | {"execvp", "execvpe", "fexecve"}
+)
+"""Functions of the C library that end a process or put another program in its place."""
 
 
 class EarlyExit:
@@ -104,6 +111,20 @@ class EarlyExit:
             remedy="start it as a child: subprocess.run([...])",
         )
 
+    def refuse_in_c(self, name: str) -> None:
+        """Raise where `ctypes` would have found a C function that ends the process.
+
+        Raises:
+            UsageError: A run goes on, or has failed.
+        """
+        if self._final == 0:
+            return
+        raise UsageError(
+            f"ctypes would have called {name} in the process of this run {self._where()}",
+            why="no later test would have run, and its exit status would have been that of the run",
+            remedy="call it in a child: os.fork() and then ctypes, or subprocess.run([...])",
+        )
+
     def _stays(self, asked: int, final: int) -> int:
         if final:
             self._tell(f"hil: os._exit({asked}) after the end of this run; its exit status stays {final}")
@@ -137,8 +158,16 @@ def end_process(status: int, *, _exit: Callable[[int], NoReturn] = os._exit) -> 
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse `os.exec*` in the process of a run."""
+    """Refuse `os.exec*` in the process of a run, and that `ctypes` finds what ends a process."""
     if event == "os.exec":
         watching = EarlyExit.of_this_process()
         if watching is not None:
             watching.refuse(arguments[0])
+    elif event == "ctypes.dlsym" and _name_in_c(arguments[1]) in _ENDS_IN_C:
+        watching = EarlyExit.of_this_process()
+        if watching is not None:
+            watching.refuse_in_c(_name_in_c(arguments[1]))
+
+
+def _name_in_c(asked: object) -> str:
+    return asked.decode(errors="replace") if isinstance(asked, bytes) else str(asked)

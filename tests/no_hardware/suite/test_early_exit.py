@@ -125,6 +125,28 @@ def test_os_exec_in_the_process_of_a_run_fails_its_test(call: str, workers: str,
     assert "in the place of this run in test_inner.py::test_2" in inner.text
 
 
+@pytest.mark.parametrize(
+    "call", ["_exit(0)", "exit(0)", "execl(b'/bin/true', b'true', None)", "__getitem__('_Exit')(0)"]
+)
+def test_c_function_that_ends_the_process_of_a_run_is_not_found_by_ctypes(
+    call: str, run_suite: RunSuite
+) -> None:
+    ends = f"import ctypes; ctypes.CDLL(None).{call}"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none")
+
+    assert inner.results() == {"test_1": "passed", "test_2": "failed", "test_3": "passed"}, inner.text
+    assert "in the process of this run in test_inner.py::test_2" in inner.text
+
+
+def test_c_function_that_ends_a_forked_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "import ctypes; assert os.waitpid(os.fork() or ctypes.CDLL(None)._exit(0), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
 def test_os_exec_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
     ends = "assert os.waitpid(os.fork() or os.execv('/bin/true', ['true']), 0)[1] == 0"
 
