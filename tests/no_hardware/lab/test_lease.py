@@ -75,6 +75,7 @@ def test_a_busy_board_names_its_holder(tmp_path: Path, other_holder: subprocess.
 
     assert str(other_holder.pid) in caught.value.why
     assert "theirs.py::test_long" in caught.value.why
+    assert str(caught.value).count("5a1c0e01") == 1, "the board is named once"
 
 
 def test_a_killed_holder_frees_the_board(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
