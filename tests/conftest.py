@@ -1,4 +1,4 @@
-"""What holds for all tests: how hard property tests try, and where leases of boards that are not there meet.
+"""What holds for all tests: how hard property tests try, what signals do, where leases of absent boards meet.
 
 Property tests try a little in every run, and the same each time; a lot, and anew each time, where
 HYPOTHESIS_PROFILE=thorough says so. No deadlines: a machine that is busy with other workers is no bug.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,10 @@ _LOCKS = pytest.StashKey[str]()
 # Container images forbid bytecode. Without it, each of the many processes compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Who is started by nohup, or by a shell in the background, ignores these, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 BUSY = [HealthCheck.too_slow]
 settings.register_profile(

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from hil.sim.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hil.dutlink.board import Board
 
@@ -53,7 +53,9 @@ def test_the_stick_appears_as_a_block_device_with_a_size(node: Path) -> None:
 
 
 def test_udev_names_the_stick_by_vendor_product_and_serial_number(node: Path) -> None:
-    assert re.fullmatch(r"usb-HIL_Simulated_Stick_[0-9A-F]{12}-0:0", node.name)
+    names = [link.name for link in Path("/dev/disk/by-id").iterdir() if link.resolve() == node.resolve()]
+
+    assert any(re.fullmatch(r"usb-HIL_Simulated_Stick_[0-9A-F]{12}-0:0", name) for name in names), names
 
 
 @pytest.mark.parametrize("position", ["dut", "off"])
