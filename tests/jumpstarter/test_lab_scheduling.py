@@ -31,6 +31,12 @@ def met(run: LabRun, color: str) -> set[str]:
     return {sign.read_text() for sign in run.signs.glob(f"{color}-*")}
 
 
+def is_without_green(text: str) -> bool:
+    """Whether the test for a green board was skipped, or failed where every exporter had told its tags."""
+    skipped = "1 skipped" in text and "DUTLink not available: no board tagged green" in text
+    return skipped or ("1 error" in text and "no board has the tag green: known are blue, red" in text)
+
+
 @pytest.mark.parametrize("workers", ["2", "3"])
 def test_each_test_runs_on_a_board_that_it_asked_for(
     tmp_path: Path, client: Path, controller: Controller, boards: list[str], workers: str
@@ -40,9 +46,9 @@ def test_each_test_runs_on_a_board_that_it_asked_for(
     with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", workers), cases=WISHES) as run:
         text = run.result()
 
-    assert "11 passed, 1 skipped" in text, text
+    assert "11 passed, 1 " in text, text
     assert (met(run, "red"), met(run, "blue")) == ({boards[0]}, {boards[1]})
-    assert "DUTLink not available: no board tagged green" in text, text
+    assert is_without_green(text), text
     assert controller.active() == []
 
 
@@ -68,9 +74,9 @@ def test_a_run_without_workers_goes_on_looking_until_a_board_suits(
     ) as run:
         text = run.result()
 
-    assert "3 passed, 1 skipped" in text, text
+    assert "3 passed, 1 " in text, text
     assert met(run, "blue") == {boards[1]}
-    assert "DUTLink not available: no board tagged green" in text, text
+    assert is_without_green(text), text
     assert controller.active() == []
 
 
