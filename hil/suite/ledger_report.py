@@ -72,12 +72,12 @@ def summary_lines(ledger: Ledger) -> list[str]:
 
 
 def caught_lines(ledger: Ledger) -> list[str]:
-    """Return which tests passed although requests to their boards failed: how many, and the first few."""
+    """Return how many tests passed although a request to their board failed, and the first of them."""
     caught = [f"{nodeid} ({error})" for nodeid, error in ledger.caught_errors().items()]
-    told = "; ".join(_first_few(caught))
-    return (
-        [f"passed after an error of the board that the test caught: {len(caught)}: {told}"] if caught else []
-    )
+    if not caught:
+        return []
+    more = f" and {len(caught) - 1} more" if caught[1:] else ""
+    return [f"{len(caught)} passed after they caught an error of their board: {caught[0]}{more}"]
 
 
 def reason_lines(ledger: Ledger) -> list[str]:

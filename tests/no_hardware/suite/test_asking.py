@@ -237,9 +237,9 @@ def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_jun
 
     inner = run_suite(CATCHES, f"--hil-boards=sim@{port}", *more)
 
-    line = next(line for line in inner.text.splitlines() if "the test caught: " in line)
+    line = next(line for line in inner.text.splitlines() if "they caught an error" in line)
     assert inner.results() == {"test_catches": "passed", "test_after_it": "passed", "test_fails": "failed"}
-    assert "test caught: 1: " in line
+    assert line.startswith("1 passed after they caught")
     assert "test_catches" in line
     assert "request (value " in line, "which request failed"
     assert Path("inner.xml").read_text(encoding="utf-8").count('name="hil_caught"') == 1
