@@ -252,12 +252,14 @@ def test_without_a_report_the_console_of_a_failed_test_is_in_the_cache(
 
 
 def test_a_folder_that_cannot_be_made_fails_no_test_and_is_told(
-    run_suite: RunSuite, pytester: pytest.Pytester
+    run_suite: RunSuite,
 ) -> None:
-    (pytester.path / "report").write_text("a file")
+    since_it_began = "import shutil\nshutil.rmtree('report')\nopen('report', 'w').close()\n"
 
     inner = run_suite(
-        BEGIN + "def test_one(console): say(console, b'x')\n", "--hil-boards=sim:1", "--hil-report=report"
+        since_it_began + BEGIN + "def test_one(console): say(console, b'x')\n",
+        "--hil-boards=sim:1",
+        "--hil-report=report",
     )
 
     assert (outcomes(inner), inner.status) == ({"test_one": "passed"}, 0)

@@ -43,11 +43,11 @@ def test_nothing_is_kept_unless_asked(run_suite: RunSuite, pytester: pytest.Pyte
 
 
 def test_a_folder_that_cannot_be_made_fails_no_test_and_is_told(
-    run_suite: RunSuite, pytester: pytest.Pytester
+    run_suite: RunSuite,
 ) -> None:
-    (pytester.path / "report").write_text("a file")
+    since_it_began = "import shutil\nshutil.rmtree('report')\nopen('report', 'w').close()\n"
 
-    inner = run_suite(THREE, "--hil-boards=sim:1", "--hil-report=report")
+    inner = run_suite(since_it_began + THREE, "--hil-boards=sim:1", "--hil-report=report")
 
     assert (inner.results()["test_on"], "cannot be kept" in inner.text) == ("passed", True)
 

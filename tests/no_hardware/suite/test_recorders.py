@@ -140,12 +140,13 @@ def test_a_second_run_into_the_same_folder_leaves_the_first_ones_tests_out(
 
 
 def test_a_folder_that_cannot_be_made_fails_no_test_and_is_told_once(
-    run_suite: RunSuite, pytester: pytest.Pytester
+    run_suite: RunSuite,
 ) -> None:
-    (pytester.path / "report").write_text("a file")
+    since_it_began = "import shutil\nshutil.rmtree('report')\nopen('report', 'w').close()\n"
 
     inner = run_suite(
-        "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_n(n): pass", "--hil-report=report"
+        since_it_began + "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_n(n): pass",
+        "--hil-report=report",
     )
 
     assert (set(inner.results().values()), inner.status) == ({"passed"}, 0)
