@@ -5,25 +5,18 @@ Below an image's folder its own users and groups count, and links lead where the
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
-import stat
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hil.lab.trusted_path import owner_on_the_way
+from hil.lab.trusted_path import owner_on_the_way, parts_of_the_way
 from hil.regular_file import read_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["SystemRoot"]
 
-_MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
 _LOCKS: Final = "HIL_LOCK_DIR="
 
 
@@ -45,7 +38,7 @@ class SystemRoot:
     def has_group(self, name: str) -> bool:
         """Return True if the system has a group of that name."""
         if not self.is_this_machine:
-            return any(line[0] == name for line in self._lines("etc/group"))
+            return any(line.split(":")[0] == name for line in self._lines("etc/group"))
         with suppress(KeyError):
             return bool(grp.getgrnam(name))
         return False
@@ -66,9 +59,9 @@ class SystemRoot:
             owner = owner_on_the_way(path)
             return self._user(owner) if owner else ""
         with suppress(OSError):  # the way ends
-            for part in self._parts(path):
-                if owner := part.lstat().st_uid:
-                    return self._user(owner)
+            for part, facts in parts_of_the_way(path, self.path):
+                if facts.st_uid and part != self.path:  # whoever builds an image may own its folder
+                    return self._user(facts.st_uid)
         return ""
 
     @property
@@ -76,46 +69,26 @@ class SystemRoot:
         """The folder of locks that commands there use; empty for the usual one."""
         if self.is_this_machine:
             return os.environ.get("HIL_LOCK_DIR", "")
-        lines = (":".join(line).strip() for line in self._lines("etc/environment"))
+        lines = map(str.strip, self._lines("etc/environment"))
         found = [line.removeprefix(_LOCKS).strip("\"'") for line in lines if line.startswith(_LOCKS)]
         return "".join(found[-1:])
 
     def _user(self, uid: int) -> str:
         if not self.is_this_machine:
-            names = (line[0] for line in self._lines("etc/passwd") if line[2:3] == [str(uid)])
-            return next(names, str(uid))
+            entries = (line.split(":") for line in self._lines("etc/passwd"))
+            return next((entry[0] for entry in entries if entry[2:3] == [str(uid)]), str(uid))
         try:
             return pwd.getpwuid(uid).pw_name
         except KeyError:
             return str(uid)
 
-    def _lines(self, name: str) -> list[list[str]]:
-        """Return the lines of a file of the image, split at colons."""
+    def _lines(self, name: str) -> list[str]:
+        """Return the lines of a file of the image."""
         with suppress(OSError):
-            text = read_regular(self._find(Path("/", name))).decode(errors="replace")
-            return [line.split(":") for line in text.splitlines()]
+            return read_regular(self._find(Path("/", name))).decode(errors="replace").splitlines()
         return []
 
     def _find(self, path: Path) -> Path:
         """Return where an absolute path of the image leads, below the root; OSError where it ends."""
-        return [self.path, *self._parts(path)][-1]
-
-    def _parts(self, path: Path) -> Iterator[Path]:
-        """Yield each folder, link and file on the way, below the root; OSError where the way ends."""
-        here, links = self.path, 0
-        todo = deque(path.parts[1:])
-        while todo:
-            part = todo.popleft()
-            if part == "..":
-                here = here.parent if here != self.path else here
-                continue
-            here /= part
-            is_link = stat.S_ISLNK(here.lstat().st_mode)
-            yield here
-            if is_link:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-                target = here.readlink()
-                here = self.path if target.is_absolute() else here.parent
-                todo.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+        *_, (found, _) = parts_of_the_way(path, self.path)
+        return found

@@ -6,6 +6,7 @@ link on the way to it: whoever may rename a folder may put another in its place.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "obeys_nobody_else",
     "owner_on_the_way",
+    "parts_of_the_way",
     "refuse_folder_of_others",
     "who_decides_beside_root",
     "who_else_decides",
@@ -111,22 +113,33 @@ def _way_to(path: Path) -> _Way:
     """Return each folder, link, and file on the way; where nothing is there, those above it."""
     way: _Way = []
     with suppress(OSError):
-        way.extend(_parts(path))
+        way.extend(parts_of_the_way(path))
     return way
 
 
-def _parts(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield each folder, link, and file on the way, as the kernel goes it; OSError where it ends early."""
-    here, links = Path("/"), 0
+def parts_of_the_way(path: Path, root: Path = Path("/")) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield each folder, link, and file on the way to a path, as the kernel goes it.
+
+    Args:
+        path: The path, as a process has it whose root folder is `root`.
+        root: Where the way begins; no link leads out of it.
+
+    Raises:
+        OSError: The way ends early, or has more links than the kernel follows.
+    """
+    here, links = root, 0
     todo = deque(path.absolute().parts)
     while todo:
         part = todo.popleft()
         if part == "..":
-            here = here.parent
+            here = root if here == root else here.parent
             continue
-        here /= part
+        here = root if part == "/" else here / part
         facts = here.lstat()
         yield here, facts
-        if stat.S_ISLNK(facts.st_mode) and (links := links + 1) <= _MOST_LINKS:
+        if stat.S_ISLNK(facts.st_mode):
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
             todo.extendleft(reversed(here.readlink().parts))
             here = here.parent
