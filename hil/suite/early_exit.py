@@ -96,8 +96,12 @@ class EarlyExit:
         self._tell(told)
         return status
 
-    def refuse(self, program: object) -> None:
-        """Raise what `os.exec*` would have done; after a run that ended with 0 it does no harm.
+    def refuse(self, act: str, remedy: str) -> None:
+        """Raise before the process ends, or becomes another program; after a run that ended with 0 it may.
+
+        Args:
+            act: What would have happened.
+            remedy: How to do it in a child.
 
         Raises:
             UsageError: A run goes on, or has failed.
@@ -105,24 +109,9 @@ class EarlyExit:
         if self._final == 0:
             return
         raise UsageError(
-            f"os.exec would have put {os.fsdecode(program) if isinstance(program, bytes) else program} "
-            f"in the place of this run {self._where()}",
+            f"{act} {self._where()}",
             why="no later test would have run, and its exit status would have been that of the run",
-            remedy="start it as a child: subprocess.run([...])",
-        )
-
-    def refuse_in_c(self, name: str) -> None:
-        """Raise where `ctypes` would have found a C function that ends the process.
-
-        Raises:
-            UsageError: A run goes on, or has failed.
-        """
-        if self._final == 0:
-            return
-        raise UsageError(
-            f"ctypes would have called {name} in the process of this run {self._where()}",
-            why="no later test would have run, and its exit status would have been that of the run",
-            remedy="call it in a child: os.fork() and then ctypes, or subprocess.run([...])",
+            remedy=remedy,
         )
 
     def _stays(self, asked: int, final: int) -> int:
@@ -160,13 +149,17 @@ def end_process(status: int, *, _exit: Callable[[int], NoReturn] = os._exit) -> 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse `os.exec*` in the process of a run, and that `ctypes` finds what ends a process."""
     if event == "os.exec":
-        watching = EarlyExit.of_this_process()
-        if watching is not None:
-            watching.refuse(arguments[0])
+        program = os.fsdecode(arguments[0]) if isinstance(arguments[0], bytes) else arguments[0]
+        act = f"os.exec would have put {program} in the place of this run"
+        remedy = "start it as a child: subprocess.run([...])"
     elif event == "ctypes.dlsym" and _name_in_c(arguments[1]) in _ENDS_IN_C:
-        watching = EarlyExit.of_this_process()
-        if watching is not None:
-            watching.refuse_in_c(_name_in_c(arguments[1]))
+        act = f"ctypes would have called {_name_in_c(arguments[1])} in the process of this run"
+        remedy = "call it in a child: os.fork() and then ctypes, or subprocess.run([...])"
+    else:
+        return
+    watching = EarlyExit.of_this_process()
+    if watching is not None:
+        watching.refuse(act, remedy)
 
 
 def _name_in_c(asked: object) -> str:

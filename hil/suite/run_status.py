@@ -8,6 +8,7 @@ were flaky (7).
 from __future__ import annotations
 
 import enum
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from hil.suite.attempts import ATTEMPT, is_flaky
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from hil.suite.ledger import Ledger
 
@@ -95,10 +96,8 @@ class RunStatus:
         """Choose the status, also where the hook of a conftest ends the session or the process here."""
         self._session = session
         try:
-            return (yield)
-        except SystemExit as ended:
-            self._asked = _status_of(ended)
-            raise
+            with self._noting_exit():
+                return (yield)
         finally:
             self._choose(session)
             self._chosen = int(session.exitstatus)
@@ -107,13 +106,19 @@ class RunStatus:
     def pytest_unconfigure(self) -> Generator[None, object, object]:
         """Tell that a conftest or a plugin made a run green that was not: that is its author's to decide."""
         try:
-            return (yield)
-        except SystemExit as ended:
-            self._asked = _status_of(ended)
-            raise
+            with self._noting_exit():
+                return (yield)
         finally:
             if self._session is not None:
                 self._tell_change(self._session)
+
+    @contextmanager
+    def _noting_exit(self) -> Iterator[None]:
+        try:
+            yield
+        except SystemExit as ended:
+            self._asked = _status_of(ended)
+            raise
 
     def _tell_change(self, session: pytest.Session) -> None:
         status = int(session.exitstatus) if self._asked is None else self._asked

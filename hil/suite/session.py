@@ -227,7 +227,7 @@ class Run:
             asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
             return f"hil: boards from {boards.where.value}{asked}"
         number = f"{boards.number} " if boards.where is Where.STARTED else ""
-        ending = "" if number == "1 " else "s"
+        ending = "" if boards.where is Where.STARTED and boards.number == 1 else "s"
         return f"hil: {number}SIMULATED board{ending} (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
