@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.translate import Source, translate
+from hil.dutlink.tty_names import uart_name
 from hil.dutlink.tty_users import users_of
 from hil.errors import ConsoleBusyError, ConsoleMissingError
 
@@ -46,8 +47,8 @@ class Tty:
 
 
 def uart_of(dev: Path, serial: str) -> Tty:
-    """The board's own port, by the name that udev makes of manufacturer, product and serial number."""
-    return Tty(dev / "serial" / "by-id" / f"usb-Red_Hat_Inc._Dutlink_{serial}-if00")
+    """Return the board's own port."""
+    return Tty(dev / "serial" / "by-id" / uart_name(serial))
 
 
 def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:

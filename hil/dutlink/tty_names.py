@@ -16,10 +16,15 @@ from hil.flash.sysfs import names_at
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["serial_devices"]
+__all__ = ["serial_devices", "uart_name"]
 
 _BOARD_NAME = "usb-Red_Hat_Inc._Dutlink_"
 _BOARD = (f"{UsbId.VENDOR:04x}", f"{UsbId.FIRMWARE:04x}")
+
+
+def uart_name(serial: str) -> str:
+    """Return what udev calls a board's own port in `by-id`, by manufacturer, product and serial number."""
+    return f"{_BOARD_NAME}{serial}-if00"
 
 
 def serial_devices(dev: Path, sys: Path) -> dict[Path, bool]:

@@ -91,7 +91,7 @@ _STRANGERS = (
     (0, b"\x85\x19\x02\xe0", "JFFS2 image, which is for raw flash,"),
     (0, b"EVF\x09", "EnCase (EWF)"),
     (0, b"Bochs Virtual HD Image", "Bochs disk"),
-    (0, b"imageUSB".decode().encode("utf-16-le"), "ImageUSB"),
+    (0, "imageUSB".encode("utf-16-le"), "ImageUSB"),
     (4, b"SignedImage ", "Windows FFU"),
     (0, b"IMAGEWTY", "Allwinner update"),
     (0, b"RKFW", "Rockchip update"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.host import Host
+from hil.dutlink.tty_names import uart_name
 from hil.dutlink.wiring import Wiring
 from hil.jumpstarter.placeholder import Placeholder
 from hil.jumpstarter.remote_backend import RemoteBackend
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from hil.jumpstarter.road import Road
 
 __all__ = ["RemoteBoard"]
-
-_UART = "usb-Red_Hat_Inc._Dutlink_{serial}-if00"
 
 
 class RemoteBoard:
@@ -75,7 +74,7 @@ class RemoteBoard:
 
     def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:
         """Let the board's port appear, and the DUT's own console if it has one."""
-        uart = by_id / _UART.format(serial=self.serial)
+        uart = by_id / uart_name(self.serial)
         self._consoles.append(RemoteConsole(self._road, "connect_board", uart))
         if not facts["console_is_board"]:
             own = by_id / Path(facts["console"]).name
