@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 _WITHOUT_BOARDS = Path(__file__).parent / "no_hardware"
 _LOCKS = pytest.StashKey[str]()
@@ -37,6 +38,20 @@ settings.register_profile(
 )
 settings.register_profile("thorough", max_examples=200, deadline=None, suppress_health_check=BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def _make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(path))
+
+
+@pytest.fixture(params=[os.mkfifo, os.mkdir, _make_socket], ids=["named pipe", "folder", "socket"])
+def no_file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is no file though its path names something."""
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    make: Callable[[Path], None] = request.param
+    make(Path("it"))
+    return Path("it")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

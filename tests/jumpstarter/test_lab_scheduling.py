@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,7 @@ def test_each_test_runs_on_a_board_that_it_asked_for(
     with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", workers), cases=WISHES) as run:
         text = run.result()
 
-    assert "11 passed, 1 " in text, text
+    assert re.search("11 passed, 1 (skipped|error)", text), text
     assert (met(run, "red"), met(run, "blue")) == ({boards[0]}, {boards[1]})
     assert is_without_green(text), text
     assert controller.active() == []
@@ -74,7 +75,7 @@ def test_a_run_without_workers_goes_on_looking_until_a_board_suits(
     ) as run:
         text = run.result()
 
-    assert "3 passed, 1 " in text, text
+    assert re.search("3 passed, (1 skipped|8 deselected, 1 error)", text), text
     assert met(run, "blue") == {boards[1]}
     assert is_without_green(text), text
     assert controller.active() == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,19 +24,6 @@ from hil.report.transcript import read_transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def a_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(os.fspath(path))
-
-
-@pytest.fixture(params=[os.mkfifo, os.mkdir, a_socket], ids=["named pipe", "folder", "socket"])
-def no_file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)  # a socket's path is short
-    make: Callable[[Path], None] = request.param
-    make(Path("it"))
-    return Path("it")
 
 
 @pytest.mark.parametrize("to_read", [False, True])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,22 +12,6 @@ from hil.flash.bmap import parse_bmap, read_bmap
 from hil.flash.opening import open_image
 from hil.flash.stream import ImageFile
 from hil.regular_file import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def a_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(os.fspath(path))
-
-
-@pytest.fixture(params=[os.mkfifo, os.mkdir, a_socket], ids=["named pipe", "folder", "socket"])
-def no_file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)  # a socket's path is short
-    make: Callable[[Path], None] = request.param
-    make(Path("it"))
-    return Path("it")
 
 
 def test_no_file_is_an_image(no_file: Path) -> None:
