@@ -102,7 +102,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "messages": messages,
     "seconds": seconds,
     "milliseconds": milliseconds,
-    "moment": moment,
     "night": night,
     "clock": clock,
     "oclass": outcome_class,
