@@ -124,3 +124,17 @@ def test_a_second_repository_tells_why_its_test_was_skipped(second_repository: S
     )
 
     assert "NO HARDWARE TEST RAN" in ran.stdout, ran.stdout
+
+
+def test_a_second_repository_without_the_line_in_its_conftest_is_told_it(
+    second_repository: SecondRepository,
+) -> None:
+    second_repository.folder.joinpath("tests", "test_hint.py").write_text(
+        "def test_the_supply_can_be_cut(power):\n    power.force_off()\n", encoding="utf-8"
+    )
+
+    ran = second_repository.run(
+        "-m", "pytest", "-p", "no:cacheprovider", "--noconftest", "tests/test_hint.py"
+    )
+
+    assert ran.stdout.count('pytest_plugins = ["hil.plugin"]') == 1, ran.stdout

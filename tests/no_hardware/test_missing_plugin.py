@@ -1,0 +1,86 @@
+"""The hint where a repository's conftest.py lacks the line that gives it the fixtures of hil."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from hil import missing_plugin
+
+pytest_plugins = ["pytester"]
+
+HINT = "hint: hil has a fixture '{}'; put pytest_plugins = [\"hil.plugin\"] into {}"
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    options = ["-p", "hil.missing_plugin", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    return pytester.runpytest_subprocess(*options, *arguments)
+
+
+@pytest.mark.parametrize("name", missing_plugin.FIXTURES)
+def test_hint_names_the_line_and_its_file(pytester: pytest.Pytester, name: str) -> None:
+    pytester.makepyfile(f"def test_it({name}): pass")
+
+    result = run(pytester)
+
+    assert HINT.format(name, pytester.path / "conftest.py") in result.stdout.str()
+
+
+def test_hint_comes_from_an_xdist_worker_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(power): pass")
+
+    result = run(pytester, "-n1")
+
+    assert result.stdout.str().count("hint: hil has a fixture 'power'") == 1
+
+
+def test_hint_is_in_the_junit_report(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(power): pass")
+
+    run(pytester, "--junitxml=results.xml")
+
+    assert "hint: hil has a fixture" in pytester.path.joinpath("results.xml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("def test_it(powr): pass", id="a fixture that hil does not have"),
+        pytest.param("def test_it(): raise LookupError('power')", id="another error"),
+    ],
+)
+def test_hint_is_left_out_for(pytester: pytest.Pytester, source: str) -> None:
+    pytester.makepyfile(source)
+
+    result = run(pytester)
+
+    result.stdout.no_fnmatch_line("*hint: hil*")
+    result.stdout.re_match_lines([r".*1 (error|failed) in"])
+
+
+def test_fixtures_are_those_of_the_plugin(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "-p", "hil.plugin", "--fixtures")
+
+    fixtures = re.findall(r"^(\w+) \[session scope\] -- .*hil/plugin\.py", result.stdout.str(), re.MULTILINE)
+    assert sorted(fixtures) == sorted(missing_plugin.FIXTURES)
+
+
+def test_hint_is_left_out_where_the_plugin_is_loaded(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["hil.plugin"]')
+    pytester.makepyfile(
+        "import pytest\n@pytest.fixture\ndef power(power): pass\ndef test_it(power, pins): pass"
+    )
+
+    result = run(pytester, "--hil-boards=none")
+
+    result.stdout.no_fnmatch_line("*hint: hil*")
+
+
+def test_importing_the_module_imports_no_other_of_hil(pytester: pytest.Pytester) -> None:
+    code = "import hil.missing_plugin, sys; print(sorted(name for name in sys.modules if name[:3] == 'hil'))"
+
+    result = pytester.run(sys.executable, "-c", code)
+
+    assert result.outlines == ["['hil', 'hil.missing_plugin']"]
