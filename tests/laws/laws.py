@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from excuses import FORGOTTEN_S, has_failed_fixture, has_faulty_board, was_unusable
 from expected_outcomes import expected_outcome
 from life_of_test import BASES, Life, lives_of
 
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
 
     from run_record import Spell
     from suite_run import Outcome
-
-UNUSABLE: Final = ("unplug", "hang", "deny", "busy")
-"""Faults of a board that cannot be used, as can one whose line errors do not end.
-
-One that refuses requests answers: its tests fail.
-"""
-
-NOTICED_S: Final = 0.5
-"""For how long a fault may be noticed after its end: Linux still lists the board, or udev is not yet done."""
-
-FORGOTTEN_S: Final = 1.5
-"""How long after a fault a test may still suffer from it."""
 
 LAST_ATTEMPTS_S: Final = 6.0
 """How long before the end of a run the last attempt to make a board safe may have been made."""
@@ -108,19 +97,9 @@ def a_skip_is_proven(run: Outcome) -> Iterator[str]:
         given = life.facts.get("hil_board")
         for serial, tags in run.tags.items():
             suits = serial == given if given else not life.plan.tags or life.plan.tags in tags
-            if suits and not _was_unusable(run, serial, life):
+            if suits and not was_unusable(run, serial, life):
                 why = life.facts.get("hil_reason", "")
                 yield f"{life.name} was skipped while board {serial} could be used: {why}"
-
-
-def _was_unusable(run: Outcome, serial: str, life: Life) -> bool:
-    spells = [spell for spell in run.record.spells if spell.board == serial]
-    return any(
-        spell.overlaps(life.since_s - NOTICED_S, life.until_s)
-        if spell.kind in UNUSABLE
-        else spell.kind == "line_error" and spell.overlaps(life.until_s, life.until_s)
-        for spell in spells
-    )
 
 
 def every_test_has_one_outcome(run: Outcome) -> Iterator[str]:
@@ -269,51 +248,16 @@ def the_innocent_have_their_outcome(run: Outcome) -> Iterator[str]:
     for life in _lives(run):
         expected = expected_outcome(life.plan, run.suite)
         met = any(spell.overlaps(life.since_s - FORGOTTEN_S, life.until_s) for spell in run.record.spells)
-        if life.outcome == "error" and (life.nodeid in raised or _has_failed_fixture(run, life)):
-            continue  # a fixture of the test before, ended in its set-up: it needs another parameter
-        if life.outcome == "error" and _has_faulty_board(run, life):
+        if not expected or met or life.outcome in expected:
             continue
-        if expected and not met and life.outcome not in expected:
+        # a fixture of the test before ends in the set-up of the one that needs another parameter
+        ended_in_setup = life.nodeid in raised
+        excused = ended_in_setup or has_failed_fixture(run, life) or has_faulty_board(run, life)
+        if life.outcome != "error" or not excused:
             text = life.reports[-1].facts["text"] if life.reports else ""
             failing = [report.facts["text"] for report in life.reports if report.facts["text"]]
             wanted = " or ".join(expected)
             yield f"{life.name} met no fault and is {life.outcomes}, not {wanted}: {failing or text}"
-
-
-def _has_faulty_board(run: Outcome, life: Life) -> bool:
-    """Return True if a test's board is told to be faulty, and refused a request earlier in the run.
-
-    A board that refuses to be made safe is faulty for the rest of the run.
-    """
-    return any(
-        spell.kind == "stall"
-        and spell.began_s < life.until_s
-        and any(f"board {spell.board} is faulty" in report.facts["text"] for report in life.reports)
-        for spell in run.record.spells
-    )
-
-
-def _has_failed_fixture(run: Outcome, life: Life) -> bool:
-    """Return True if a fixture of a test met a fault in an earlier test: pytest keeps its error."""
-    below: dict[str, set[str]] = {}
-    for fixture in run.suite.fixtures:
-        below.setdefault(fixture.name, set()).add(fixture.rests_on)
-    names, left = set(), set(life.plan.uses)
-    while left - names:
-        names |= left
-        left = {one for name in names for one in below.get(name, ())}
-    made = {told.facts["number"] for told in run.record.all("made")}
-    return any(
-        told.pid == life.pid
-        and told.time_s < life.until_s
-        and told.facts["name"] in names
-        and told.facts["number"] not in made
-        and any(
-            spell.overlaps(told.time_s - FORGOTTEN_S, told.time_s + FORGOTTEN_S)
-            for spell in run.record.spells
-        )
-        for told in run.record.all("setup")
-    )
 
 
 def _lives(run: Outcome) -> list[Life]:

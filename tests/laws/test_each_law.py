@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from lease_witness import Lease
 from run_record import Record
 from run_results import Case, Results
-from suite_plan import Suite, Test
+from suite_plan import Fixture, Suite, Test
 from suite_run import Outcome
 
 ONE, TWO = "0000000a", "0000000b"
@@ -46,9 +47,11 @@ def run_of(*, outcome: str = "passed", steps: tuple[str, ...] = ("on",), tags: s
     )
 
 
-def report(record: Record, when: str, outcome: str, **facts: Any) -> None:
-    told = {"wasxfail": False, "text": "", "facts": {"hil_board": ONE, **facts}}
-    record.tell("report", PID, {"test": NODE, "when": when, "outcome": outcome, **told})
+def report(
+    record: Record, when: str, outcome: str, *, nodeid: str = NODE, text: str = "", **facts: Any
+) -> None:
+    told = {"wasxfail": False, "text": text, "facts": {"hil_board": ONE, **facts}}
+    record.tell("report", PID, {"test": nodeid, "when": when, "outcome": outcome, **told})
 
 
 def request(
@@ -224,6 +227,138 @@ def test_the_innocent_have_their_outcome_excuses_one_that_met_a_fault() -> None:
     run.record.begin("stall", ONE)
 
     assert finish(run, "failed") == []
+
+
+FAULTY = f"E hil.errors.BoardUnsafeError: board {ONE} is faulty"
+STALL = "hil/dutlink/link.py:1: BoardFaultError"
+SECOND = "suite/test_top.py::test_1"
+
+
+def later_error(text: str, *, scope: str = "module", tags: str = "", board: str = ONE) -> Outcome:
+    """Return a run whose second test has an error in set-up, long after a stall in the first test.
+
+    The stall struck in the set-up of a fixture, so the run left its board to a guard; it ended with the test.
+    """
+    run = run_of(outcome="error", steps=())
+    fixture = Fixture("fixture_0", scope)
+    tests = (replace(run.suite.tests[0], uses=("fixture_0",)), Test("test_1", uses=("fixture_0",), tags=tags))
+    run.suite = replace(run.suite, tests=tests, fixtures=(fixture,))
+    record = run.record = Record()
+    record.tell("collected", PID, {"tests": {NODE: ["hardware"], SECOND: ["hardware"]}})
+    record.tell("before", PID, {"test": NODE})
+    record.tell("setup", PID, {"name": "fixture_0", "number": "1"})
+    stall = record.begin("stall", board)
+    request(run, ONE, FORCE_ON, UNDER_LEASE)
+    report(record, "setup", "failed", text=STALL)
+    stall.ended_s = time.monotonic()
+    request(run, ONE, FORCE_ON, replace(UNDER_LEASE, pid=GUARD), GUARD)
+    record.tell("after", PID, {"test": NODE})
+    record.tell("before", PID, {"test": SECOND})
+    report(record, "setup", "failed", nodeid=SECOND, text=text)
+    record.tell("after", PID, {"test": SECOND})
+    _let_pass(run, 10.0)
+    return run
+
+
+def _let_pass(run: Outcome, seconds: float) -> None:
+    """Let the second test of a run begin that much later."""
+    record = run.record
+    at = next(told.at for told in record.told if told.what == "before" and told.facts["test"] == SECOND)
+    first_over = next(told for told in record.told if told.what == "after")
+    record.told = [
+        replace(told, time_s=told.time_s + seconds) if told.at >= at or told is first_over else told
+        for told in record.told
+    ]
+
+
+def innocent(run: Outcome) -> bool:
+    """Return True if no test of a run had another outcome than it was written to have."""
+    return not list(laws.the_innocent_have_their_outcome(run))
+
+
+def guard_works_until(run: Outcome, seconds: float) -> None:
+    """Let the guard's last request come that much later than the first."""
+    record = run.record
+    request(run, ONE, FORCE_ON, replace(UNDER_LEASE, pid=GUARD), GUARD)
+    record.requests[-1] = replace(record.requests[-1], time_s=record.requests[0].time_s + seconds)
+
+
+def test_the_innocent_have_their_outcome_excuses_a_board_that_is_with_its_guard() -> None:
+    run = later_error(FAULTY, tags="one")
+    guard_works_until(run, 10.0)
+
+    assert innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_a_board_called_faulty_after_its_guard() -> None:
+    run = later_error(FAULTY, tags="one")
+    guard_works_until(run, 8.0)
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_a_faulty_board_that_no_guard_got() -> None:
+    run = later_error(FAULTY, tags="one")
+    del run.record.requests[1:]
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_a_faulty_board_beside_one_that_suits() -> None:
+    run = later_error(FAULTY)
+    guard_works_until(run, 10.0)
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_a_faulty_board_that_does_not_suit() -> None:
+    run = later_error(FAULTY, tags="two")
+    guard_works_until(run, 10.0)
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_a_faulty_board_without_a_fault() -> None:
+    run = later_error(FAULTY, tags="one", board=TWO)
+    guard_works_until(run, 10.0)
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_excuses_the_error_that_a_fixture_keeps() -> None:
+    assert innocent(later_error(STALL))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scope": "function"}, {"scope": "class"}, {"board": TWO}, {"text": "test_top.py:9: AttributeError"}],
+)
+def test_the_innocent_have_their_outcome_finds_an_error_that_no_fixture_keeps(
+    changed: dict[str, Any],
+) -> None:
+    run = later_error(**{"text": STALL, **changed})
+    if changed.get("scope") == "class":
+        rename(run, "suite/test_top.py::TestTogether::test_1")
+
+    assert not innocent(run)
+
+
+def test_the_innocent_have_their_outcome_finds_an_error_of_a_fixture_that_was_set_up_again() -> None:
+    run = later_error(STALL)
+    run.record.tell("setup", PID, {"name": "fixture_0", "number": "2"})
+    told = run.record.told
+    told.insert(-2, replace(told.pop(), time_s=told[-2].time_s))
+
+    assert not innocent(run)
+
+
+def rename(run: Outcome, nodeid: str) -> None:
+    """Give the second test of a run another id."""
+    for told in run.record.told:
+        if told.facts.get("test") == SECOND:
+            told.facts["test"] = nodeid
+        elif told.what == "collected":
+            told.facts["tests"] = {NODE: ["hardware"], nodeid: ["hardware"]}
 
 
 @pytest.mark.parametrize("status", [None, 3, 4])
