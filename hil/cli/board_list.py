@@ -156,7 +156,7 @@ class BoardList:
         with open_board(self._host, serial, console=False) as board:
             kept, reading = board.settings.read(), board.power.read()
         row.name = row.name or kept.name
-        keep_name(lock_folder(), serial, kept.name)
+        keep_name(lock_folder(), board)
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"

@@ -98,8 +98,11 @@ def console(
 def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None, *, power_on: bool) -> None:
     """Open the console, and talk until that is over."""
     from hil.cli.console_talk import Talk  # noqa: PLC0415 - as above
+    from hil.lab.board_record import keep_name  # noqa: PLC0415 - as above
+    from hil.lab.shared_folder import lock_folder  # noqa: PLC0415 - as above
 
     board.console.open()
+    keep_name(lock_folder(), board)
     _warn_of_others(board.console.tty.path)
     leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "nothing is sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")

@@ -66,6 +66,7 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     if not command:
         raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
     from hil.cli.using_board import guarded  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.lab.board_record import keep_name  # noqa: PLC0415 - as above
     from hil.lab.leading import end_of_command, lead  # noqa: PLC0415 - as above
 
     status = 0
@@ -77,6 +78,7 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
             held.on_guard_lost = _end_the_command
             stick = _place_stick(board, storage)
             environ = _environment(asked, board, held, stick)
+            keep_name(held.folder, board)
             status = lead(command, environ, mark, held.descriptors)
     except HilError as error:
         if not status:

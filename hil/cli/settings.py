@@ -36,12 +36,9 @@ def settings() -> None:
 def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
     """Print the setting NAME, or all of them."""
     from hil.cli.using_board import using  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.lab.board_record import keep_name  # noqa: PLC0415 - as above
-    from hil.lab.shared_folder import lock_folder  # noqa: PLC0415 - as above
 
     with using(asked, "hil settings get") as board:
         kept = asdict(board.settings.read())
-        keep_name(lock_folder(), board.serial, kept["name"])
     return kept if name is None else kept[name]
 
 
@@ -52,13 +49,10 @@ def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of 
 def set_(asked: Asked, name: str, value: str) -> Answer:
     """Store VALUE as the setting NAME, if it differs from what is kept, and read it back. "" clears it."""
     from hil.cli.using_board import using  # noqa: PLC0415 - as above
-    from hil.lab.board_record import keep_name  # noqa: PLC0415 - as above
-    from hil.lab.shared_folder import lock_folder  # noqa: PLC0415 - as above
 
     with using(asked, "hil settings set") as board:
         had = asdict(board.settings.read())[name]
         kept = asdict(board.settings.write(**{name: value}))
-        keep_name(lock_folder(), board.serial, kept["name"])
         what = f"{name} = {kept[name]!r}"
         text = f"Stored {what} on" if had != kept[name] else f"{what} was stored already on"
         return Answer(kept, text=f"{text} {board.label}.")

@@ -21,7 +21,7 @@ from hil.errors import (
     UnavailableError,
     UsageError,
 )
-from hil.lab.board_record import read_record, write_record
+from hil.lab.board_record import keep_name, read_record, write_record
 from hil.lab.borrowed import is_borrowed, refuse_ended_lease
 from hil.lab.lab_file import find_lab
 from hil.lab.lease import hold, holder_of
@@ -129,7 +129,10 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     serial = serial_meant(host, lab, asked.serial)
     lease = nullcontext() if is_borrowed(serial) else _held(host, serial, asked.wait_s, what)
     with lease, _open(host, lab, serial) as board, _position_on_record(board):
-        yield board
+        try:
+            yield board
+        finally:
+            keep_name(lock_folder(), board)
 
 
 def _open(host: Host, lab: Lab, serial: str) -> Board:

@@ -129,6 +129,12 @@ class Board(Noun):
         self._before_turn = function
 
     @property
+    def stored_name(self) -> str | None:
+        """The name that the board stores, as this object read it last; None if it did not."""
+        last_read = self.settings.last_read if "settings" in self.__dict__ else None
+        return last_read.name if last_read is not None else None
+
+    @property
     def label(self) -> str:
         """What a person calls it: its place in the lab file, else `board` and its serial number."""
         return self._wiring.name or f"board {self.serial}"

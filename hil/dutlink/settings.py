@@ -49,12 +49,18 @@ class BoardSettings(Noun):
     """Reads and writes them.
 
     Every method raises `BoardFaultError` or `BoardLostError` when the board does not take a request.
+
+    Attributes:
+        last_read: The settings as they were read last through this object; None: they were not.
     """
+
+    last_read: Settings | None
 
     _hint = "settings.write(name=...) stores a setting, and settings.read() returns all"
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self.last_read = None
 
     def __repr__(self) -> str:
         return f"<BoardSettings of board {self._link.serial}>"
@@ -67,7 +73,8 @@ class BoardSettings(Noun):
         """
         replies = self._link.ask_fresh(*((Request.CONFIG, key) for key in ConfigKey))
         values = zip(ConfigKey, replies, strict=True)
-        return Settings(**{key.name.lower(): self._decode(key, reply) for key, reply in values})
+        self.last_read = Settings(**{key.name.lower(): self._decode(key, reply) for key, reply in values})
+        return self.last_read
 
     def write(self, **changes: str) -> Settings:
         """Store settings, and return all of them as they are afterwards.

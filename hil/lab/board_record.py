@@ -28,6 +28,8 @@ from hil.lab.shared_file import open_shared, owner_name, read_shared, replace_sh
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.dutlink.board import Board
+
 __all__ = [
     "BoardRecord",
     "BoardState",
@@ -269,11 +271,17 @@ def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
         _LOG.warning("the record of board %s stays as it is: %s", serial, error)
 
 
-def keep_name(folder: Path, serial: str, name: str) -> None:
-    """Keep the name that a board stores, for when it is held. Only for the holder of its lock."""
-    record = read_record(folder, serial)
-    if record.name != name and not record.trouble:
-        write_record(folder, serial, record.with_name(name))
+def keep_name(folder: Path, board: Board) -> None:
+    """Keep the name that a board stores, for others while it is held. Only for the holder of its lock.
+
+    The board is not asked: its name is on record from the first time on that its settings are read.
+    """
+    if board.stored_name is None:
+        return
+    was = read_record(folder, board.serial)
+    record = was.with_name(board.stored_name)
+    if record.name != was.name and not was.trouble:
+        write_record(folder, board.serial, record)
 
 
 def _write(path: Path, text: bytes) -> None:

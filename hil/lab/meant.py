@@ -37,6 +37,7 @@ def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
     Raises:
         UsageError: There are several, and none was named; or several store that name.
         BoardAbsentError: There is none, or none of that name.
+        BoardBusyError: None is known to have that name now, and one that is in use had it.
     """
     if not asked:
         return _only(host)
@@ -50,7 +51,9 @@ def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
             why=f"they are {', '.join(named)}",
             remedy=f"--board {named[0]}; hil settings set name NAME gives one of them another",
         )
-    return named[0] if named else asked if asked in names else _nobody(host, lab, asked, names, in_use)
+    if named or asked in names:
+        return named[0] if named else asked
+    raise _no_board(host, lab, asked, names, in_use)
 
 
 def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
@@ -77,9 +80,9 @@ def _only(host: Host) -> str:
     return serials[0]
 
 
-def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
+def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]]:
     """Return the name that each board stores, by serial number; and which are in use, and were not asked."""
-    names, in_use = {}, []
+    names, in_use = {}, {}
     for seen in list_boards(host):
         if seen.serial is None:
             continue
@@ -88,8 +91,8 @@ def _stored_names(host: Host) -> tuple[dict[str, str], list[str]]:
             with hold(seen.serial, test="what is its name?", host=host):
                 if seen.verdict is Verdict.PRESENT:
                     names[seen.serial] = _stored_name(host, seen.serial)
-        except BoardBusyError:
-            in_use.append(seen.serial)
+        except BoardBusyError as error:
+            in_use[seen.serial] = error
         except SpoiltFileError:  # it can be meant by its serial number alone
             continue
     return names, in_use
@@ -99,13 +102,24 @@ def _stored_name(host: Host, serial: str) -> str:
     try:
         with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
             name = board.settings.read().name
-            keep_name(lock_folder(), serial, name)
+            keep_name(lock_folder(), board)
             return name
     except HilError:
         return ""
 
 
-def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: list[str]) -> str:
+def _no_board(
+    host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: dict[str, BoardBusyError]
+) -> BoardAbsentError | BoardBusyError:
+    """Return why no board is meant."""
+    for serial, error in in_use.items():
+        if read_record(lock_folder(), serial).name == asked:
+            return BoardBusyError(
+                f"board {serial} is in use; it stored the name {asked} when it was last asked",
+                why=error.why,
+                remedy=f"--board {serial} waits for it",
+                serial=serial,
+            )
     called = {serial: lab.name_of(serial) or name for serial, name in names.items()}
     away = [name for name, place in lab.places.items() if place.serial not in names]
     known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
@@ -114,15 +128,15 @@ def _nobody(host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: lis
 
     near = get_close_matches(asked, words, n=1)
     if away_now := _stored_by_absent(asked, names):
-        raise BoardAbsentError(
+        return BoardAbsentError(
             f"board {away_now}, which stores the name {asked}, is not there ({host.label})",
             why=f"there are {', '.join(known)}" if known else "there is none at all",
             remedy=host.remedy_for_absent,
             serial=away_now,
         )
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
-    other = f"if one of them is meant: --board {in_use[0]}" if in_use else "hil boards lists them"
-    raise BoardAbsentError(
+    other = f"if one of them is meant: --board {next(iter(in_use))}" if in_use else "hil boards lists them"
+    return BoardAbsentError(
         f"no board of {host.label}, and no place of the lab file, is called {asked}",
         why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
         remedy=f"did you mean {near[0]}?" if near else other,

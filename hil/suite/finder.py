@@ -24,6 +24,7 @@ from hil.errors import (
     UnavailableError,
     Verdict,
 )
+from hil.lab.board_record import keep_name
 from hil.lab.borrowed import refuse_what_is_borrowed
 from hil.lab.guarded import under_guard
 from hil.lab.lease import hold_any
@@ -404,6 +405,7 @@ class BoardFinder:
                 board.make_safe()
                 if not self._is_far:  # another machine's exporter asks its meter
                     confirm_off(board)
+            keep_name(lease.folder, board)
             self._tell_differences(board, place)
             undone.pop_all()
         return held

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.held_boards import held_boards
 from hil.flash.progress_lines import ProgressLines
+from hil.lab.board_record import keep_name
 from hil.lab.safe import bring_to_safety
 from hil.lab.safety import FORCE_OFF
 
@@ -107,6 +108,8 @@ class Held:
                 after.callback(self.lease.release if safe else self.lease.abandon)
             self._end("was given back", "")
             self.board.close()
+            if self.lease is not None:
+                keep_name(self.lease.folder, self.board)  # a test may have stored another
 
     def note(self, test: str) -> None:
         """Say to others what it is used for now."""

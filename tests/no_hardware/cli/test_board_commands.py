@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from programs import running
 
 from hil.cli.main import run
 from hil.cli.using_board import refuse_far_boards
@@ -15,7 +18,7 @@ from hil.dutlink.reading import SETTLE_S
 from hil.dutlink.waiting import hold as hold_s
 from hil.dutlink.waiting import until
 from hil.errors import UsageError
-from hil.lab.board_record import BoardRecord, write_record
+from hil.lab.board_record import BoardRecord, record_path, write_record
 from hil.lab.lease import hold
 from hil.sim.backend import simulated_host
 from hil.sim.process import SimulatorProcess
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.thorough  # processes
+HIL = [sys.executable, "-m", "hil.cli.main"]
 POWER_REQUEST, POWER_OFF, POWER_ON = 1, 0, 1
 VENDOR_OUT = 0x41
 
@@ -208,6 +212,47 @@ def test_name_that_is_stored_is_listed_while_the_board_is_held(
     assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
 
 
+def test_name_of_a_held_board_leads_to_its_serial_number(
+    serial: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "rack-7"])
+    capsys.readouterr()
+    monkeypatch.delenv("HIL_BOARD")
+
+    with hold(serial, test="test_boot"):
+        status = run(["power", "read", "--board", "rack-7"])
+
+    said = capsys.readouterr().err
+    assert (status, f"board {serial} is in use" in said) == (1, True)
+    assert all(word in said for word in ("test_boot", f"--board {serial} waits for it"))
+
+
+def test_name_of_a_board_that_hil_lease_holds_is_listed(serial: str, tmp_path: Path) -> None:
+    run(["settings", "set", "name", "rack-7"])
+    record_path(tmp_path, serial).unlink()
+
+    rows = subprocess.run(
+        [*HIL, "lease", "--", *HIL, "--json", "boards"], check=True, capture_output=True, text=True
+    )
+
+    names = {row["board"]: row["name"] for row in json.loads(rows.stdout)}
+    assert names[serial] == "rack-7"
+
+
+def test_name_of_a_board_whose_console_is_open_is_listed(
+    serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["settings", "set", "name", "rack-7"])
+    record_path(tmp_path, serial).unlink()
+
+    with running([*HIL, "console"], stderr=subprocess.PIPE, text=True) as console:
+        assert console.stderr.readline().startswith("hil: console of board")
+        capsys.readouterr()
+        run(["--json", "boards"])
+
+    assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
+
+
 def test_absent_board_leads_to_those_that_are_there(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,9 +298,10 @@ def _draws(simulator: SimulatorProcess, serial: str) -> bool:
 
 
 def test_a_board_in_use_is_not_asked_for_its_name(
-    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+    simulator: SimulatorProcess, serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-9"])
+    record_path(tmp_path, serial).unlink()
     with hold(serial, test="test_boot"):
         _, since = simulator.control.log(serial)
         status = run(["power", "off", "--board", "rack-9"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class FakeBoard:
     """A board that notes what was done to it."""
 
     serial = SERIAL
+    stored_name = None
     firmware = None
     console = SimpleNamespace(is_open=False)
     storage = SimpleNamespace(check_unused=lambda: None)
@@ -74,6 +76,7 @@ class FakeBoard:
 
 class FakeLease:
     serial = SERIAL
+    folder = Path("/nonexistent")
     guard_error = None
 
     def __init__(self) -> None:
