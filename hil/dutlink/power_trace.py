@@ -7,6 +7,7 @@ change in full only after two, and two readings closer together than that are no
 from __future__ import annotations
 
 import csv
+from bisect import bisect
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -123,6 +124,22 @@ class PowerTrace:
         return self.energy_joules / measured_s if measured_s > 0 else self._some()[0].watts
 
     @property
+    def mean_watts_on(self) -> float | None:
+        """Mean power while the DUT drew current; None if it did so for too short a time to tell.
+
+        Counted are the settled readings with no reading of a DUT that is off in the two seconds before and
+        after: the meter averages over a change of the supply.
+        """
+        off_s = [sample.monotonic_s for sample in self.samples if abs(sample.amps) < OFF_AMPS]
+        on = []
+        for sample in self.settled:
+            after = bisect(off_s, sample.monotonic_s)
+            near_s = off_s[max(after - 1, 0) : after + 1]
+            if all(abs(sample.monotonic_s - one_s) >= SETTLE_S for one_s in near_s):
+                on.append(sample.watts)
+        return sum(on) / len(on) if on else None
+
+    @property
     def peak(self) -> Sample:
         """The reading with the highest power; a peak shorter than two seconds is flattened by the meter.
 
@@ -213,6 +230,7 @@ class PowerTrace:
             "measured_s": self.measured_s,
             "energy_joules": self.energy_joules if enough else None,
             "mean_watts": self.mean_watts if self.samples else None,
+            "mean_watts_on": self.mean_watts_on,
             "peak_watts": self.peak.watts if self.samples else None,
         }
 

@@ -87,7 +87,8 @@ class Attempt:
         setup_s: Seconds of its set-up, waiting for a board included.
         call_s: Seconds of its body.
         teardown_s: Seconds of its tear-down.
-        mean_watts: What the DUT drew; None: not traced.
+        mean_watts: What the DUT drew while it was on, or in the whole test where it was so for too short a
+            time to tell; None: not traced.
         message: The first line of what went wrong.
     """
 

@@ -217,6 +217,7 @@ class Recording:
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
         took_s: dict[str | None, float] = {report.when: report.duration for report in phases}
         simulated = facts.get("hil_board_is") == "simulated"
+        watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
         return Attempt(
             nodeid=plain,
             outcome=Outcome[outcome_of(phases).upper()],
@@ -232,6 +233,6 @@ class Recording:
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
             teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
-            mean_watts=float(facts["hil_mean_watts"]) if "hil_mean_watts" in facts else None,
+            mean_watts=float(watts) if watts else None,
             message=message_of(phases),
         )

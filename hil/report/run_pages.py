@@ -142,6 +142,8 @@ def _test_facts(test: TestFacts) -> list[tuple[str, str]]:
 def _power_facts(trace: PowerTrace) -> str:
     if not trace.samples:
         return "The meter gave no reading."
-    mean, peak = trace.mean_watts, trace.peak.watts
-    mean_words = f"Mean {mean:z.2f} W (time with the DUT off included)"
-    return f"{mean_words}, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."
+    on, whole, peak = trace.mean_watts_on, trace.mean_watts, trace.peak.watts
+    mean = f"{whole:z.2f} W (time with the DUT off included)"
+    if on is not None:
+        mean = f"{on:z.2f} W while the DUT was on"
+    return f"Mean {mean}, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."

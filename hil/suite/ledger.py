@@ -129,9 +129,10 @@ def describe_image(item: pytest.Item, held: Held) -> None:
         _note(item, {"hil_image": flashed.image})
 
 
-def describe_power(item: pytest.Item, mean_watts: float) -> None:
-    """Note what the DUT drew in the mean."""
-    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"})
+def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
+    """Note what the DUT drew in the mean: over the whole test, and while it was on if that can be told."""
+    on = {} if mean_watts_on is None else {"hil_mean_watts_on": f"{mean_watts_on:.3f}"}
+    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
 
 
 def describe_asking(item: pytest.Item, requests: int) -> None:

@@ -72,7 +72,7 @@ class PowerEvidence:
         """Let the last report of a test say what the DUT drew until then."""
         with contained(partial(self._not_kept, item)):
             if call.when == "teardown" and self._trace is not None and self._trace.samples:
-                describe_power(item, self._trace.mean_watts)
+                describe_power(item, self._trace.mean_watts, self._trace.mean_watts_on)
 
     def _not_kept(self, item: pytest.Item, error: BaseException) -> None:
         self._trouble.append(f"the power trace of {item.nodeid} cannot be kept: {told(error)}")

@@ -168,6 +168,23 @@ def test_what_the_meter_still_remembers_from_before_does_not_count() -> None:
     PowerTrace(samples(1.8, 1.3, 0.9, 0.4, 0.0, 0.0)).assert_off()
 
 
+@pytest.mark.parametrize(
+    ("watts", "mean"),
+    [
+        pytest.param([0, 0, 1, 3, 4, 5, 5, 7, 7], 6.0, id="switched on"),
+        pytest.param([5, 5, 5, 5, 5, 6, 7, 6, 6, 5, 3, 1, 0, 0], 6.0, id="switched off"),
+        pytest.param([0, 0, 2, 4, 4, 2, 0, 0, 0, 0], None, id="on for too short a time"),
+        pytest.param([0, 0, 0, 0, 0, 0, 0], None, id="never on"),
+        pytest.param([5, 5, 5, 5, 6, 6, 6], 6.0, id="on all the time"),
+        pytest.param([], None, id="no reading"),
+    ],
+)
+def test_mean_while_on_leaves_out_what_averages_over_a_change(watts: list[float], mean: float | None) -> None:
+    trace = PowerTrace(samples(*watts), ended_s=60.0)
+
+    assert trace.mean_watts_on == mean
+
+
 def test_a_trace_that_has_not_settled_proves_nothing() -> None:
     with pytest.raises(UsageError, match="settled power"):
         PowerTrace(samples(0.0, 0.0, 0.0)).assert_off()

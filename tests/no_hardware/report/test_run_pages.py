@@ -219,6 +219,15 @@ def test_power_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path: Path)
     assert 'class="power"' not in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 
 
+def test_power_of_a_test_is_the_mean_while_its_dut_was_on(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_power(tmp_path, NAME)
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert "Mean 11.00 W while the DUT was on, peak 12.00 W" in text
+
+
 def test_each_attempt_has_a_power_plot(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME, attempt("failed", "cold"), attempt("passed", number=2)))
     keep_power(tmp_path, NAME)
