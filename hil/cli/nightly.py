@@ -174,19 +174,35 @@ def uninstall(user: bool, name: str) -> dict[str, Any]:
 @_name
 @_folder
 def status(user: bool, name: str, folder: Path) -> Answer:
-    """Say whether a timer is there, how the last night went, and whether one is overdue.
+    """Say what starts the nights, how the last one went, and whether one is overdue.
 
     Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
     """
     from hil.lab.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
     from hil.nightly.lateness import look_back  # noqa: PLC0415 - the database is for those who ask
-    from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
     obeys_nobody_else(folder / "history.db", "the history", "run it as its owner")
     told, code = look_back(folder, due_s=_due_s(units))
+    if not is_running():
+        return Answer({"schedule": _schedule_without_systemd(units), **told}, code)
     there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"
     return Answer({"timer": there, **units.state(), **told}, code)
+
+
+def _schedule_without_systemd(units: Units) -> str:
+    from hil.nightly.cron import nights_in_crontab  # noqa: PLC0415 - as above
+
+    idle = f", which would read {units.timer}," if units.timer.exists() else ""
+    lines = nights_in_crontab()
+    if lines:
+        return f"by your crontab, as systemd{idle} does not run this host: {'; '.join(lines)}"
+    cron = "crontab is not installed" if lines is None else "your crontab starts none"
+    return (
+        f"no night: systemd{idle} does not run this host, and {cron}; "
+        "hil nightly install --at 04:30 prints a line for crontab -e"
+    )
 
 
 _NO_SYSTEMD = "systemd does not run this host, so no unit starts a night; add the line below with crontab -e"

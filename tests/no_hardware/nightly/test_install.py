@@ -19,6 +19,7 @@ from other_user import MALLORY, folder_for_everybody, only_root
 
 import hil as package
 from hil.errors import UsageError
+from hil.nightly import systemd
 from hil.nightly.systemd import Units
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import Schedule, cron_line, service, timer
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 PACKAGING = Path(__file__).parents[3] / "packaging" / "systemd"
 AT = TimeOfDay(4, 30)
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+
+NO_SYSTEMD = pytest.mark.skipif(systemd.is_running(), reason="systemd runs this host")
 
 
 def hil(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -347,3 +350,41 @@ def test_install_as_root_has_no_hil_of_another_user_run_as_root() -> None:
         ran = hil(common / "clone", "nightly", "install", "--user", "--at", "02:00", **where)
 
     assert (ran.returncode, f"{copy / 'hil'} belongs to" in ran.stderr) == (2, True), ran.stderr
+
+
+@NO_SYSTEMD
+@pytest.mark.parametrize(
+    ("crontab", "told"),
+    [
+        pytest.param(
+            "30 4 * * * cd /srv/hil && python -m hil.cli.main nightly run >/dev/null",
+            "by your crontab, as systemd does not run this host: 30 4 * * * cd",
+            id="a line that install printed",
+        ),
+        pytest.param("0 3 * * * cd /srv/hil && nox -s nightly", "nox -s nightly", id="nox"),
+        pytest.param("# 0 3 * * * hil nightly run", "your crontab starts none", id="a comment"),
+        pytest.param("0 3 * * * backup", "no night: systemd does not run this host", id="another line"),
+        pytest.param("", "hil nightly install --at 04:30 prints a line", id="an empty crontab"),
+    ],
+)
+def test_status_without_systemd_tells_what_starts_the_nights(clone: Path, crontab: str, told: str) -> None:
+    program = clone / "crontab"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{crontab}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+
+    ran = hil(clone, "--json", "nightly", "status", PATH=f"{clone}:{os.environ['PATH']}")
+
+    assert told in json.loads(ran.stdout)["schedule"]
+
+
+@NO_SYSTEMD
+def test_status_without_systemd_names_a_timer_that_nothing_reads(clone: Path) -> None:
+    units = Units.of("hil-nightly", user=True, environ={"HOME": str(clone / "home")})
+    units.folder.mkdir(parents=True)
+    units.timer.touch()
+
+    ran = hil(clone, "--json", "nightly", "status", "--user", PATH="/nonexistent")
+
+    said = json.loads(ran.stdout)["schedule"]
+    assert said.startswith(f"no night: systemd, which would read {units.timer}, does not run this host")
+    assert "crontab is not installed" in said
