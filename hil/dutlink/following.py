@@ -47,12 +47,10 @@ class Patience:
     Attributes:
         appears_s: For a disk to come.
         goes_s: For a disk to go.
-        slowest_s: After *host*, until a stick that is there has come.
     """
 
     appears_s: float
     goes_s: float
-    slowest_s: float = SLOWEST_S
 
 
 @dataclass(slots=True)
@@ -82,21 +80,28 @@ class Watch:
         ignored: Sockets of other boards' sticks, which come and go as they like.
         only: The socket where this board's stick was learned to come; None: not known.
         looked: Called at each look, with the seconds since *host*.
+        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
 
     Attributes:
         only: As above.
         ignored: As above, but for `only`.
+        slowest_s: As above.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - where it looks, for what, and how long
         self,
         dev: Path,
         sys: Path,
         ignored: frozenset[str],
         only: str | None = None,
         looked: Callable[[float], None] = lambda _after_s: None,
+        slowest_s: float = SLOWEST_S,
     ) -> None:
         self.only = only
+        self.slowest_s = slowest_s
+        # Where simulated time is faster, whatever else comes or goes does so sooner as well.
+        pace = slowest_s / SLOWEST_S
+        self._settle_s, self._even_s = _SETTLE_S * pace, EVEN_S * pace
         self._dev = dev
         self._sys = sys
         self.ignored = ignored - {only}
@@ -140,7 +145,7 @@ class Watch:
             look()
 
         if until(look, limit_s):  # another disk may come after it
-            until(look_on, max(_SETTLE_S, settled_s - self._host.spent_s))
+            until(look_on, max(self._settle_s, settled_s - self._host.spent_s))
         now = disks_by_socket(self._sys)
         return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
 
@@ -156,7 +161,7 @@ class Watch:
             after_s: How long after *host* it was learned to come, in seconds.
         """
         wanted = frozenset(filter(None, [self.only]))
-        return self.come(limit_s, wanted, min(after_s, limit_s) + EVEN_S)
+        return self.come(limit_s, wanted, min(after_s, limit_s) + self._even_s)
 
     def elsewhere(self) -> list[UsbDisk]:
         """Return the disks that came at another socket than the learned one, but for other boards' sticks."""
@@ -186,8 +191,8 @@ class Watch:
             gone = self._go(seen, mux, patience.goes_s)
             mux.give()
             wanted = self.watched(gone.soon) or gone.soon
-            slowest_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
-            settled_s = max(patience.slowest_s, min(slowest_s, patience.appears_s) + EVEN_S)
+            last_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
+            settled_s = max(self.slowest_s, min(last_s, patience.appears_s) + self._even_s)
             came = self.come(patience.appears_s, wanted, settled_s)
             told |= {str(one.disk) for one in (*seen.values(), *came.values())}
             follower = self._follower(seen, gone, came)
@@ -237,7 +242,7 @@ class Watch:
             return bool(self.watched(gone.left) & seen.keys())
 
         until(look, limit_s)
-        hold(_SETTLE_S)  # another disk may go just after it
+        hold(self._settle_s)  # another disk may go just after it
         look()
         return gone
 

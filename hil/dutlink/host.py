@@ -56,7 +56,8 @@ class Host:
         stick_memory: Gives, by a board's serial number, what keeps the socket where its stick comes; None:
             each process learns that again.
         slowest_stick_s: Seconds after *host* until a stick that is there has come; where its socket is not
-            known, all that comes is looked at for so long. Less where simulated time is faster.
+            known, all that comes is looked at for so long. Less where simulated time is faster: the pauses in
+            which other disks may come or go are then shorter to the same degree.
     """
 
     label: str = "this host"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.disks import name_of, place_of
 from hil.dutlink.following import Mux, Patience, Watch
-from hil.dutlink.mux_times import LEAVES_WITHIN_S, Coming
+from hil.dutlink.mux_times import LEAVES_WITHIN_S, SLOWEST_S, Coming
 from hil.dutlink.sockets import Learned, OwnMemory, UsbDisk, board_is_at, disks_by_socket
 from hil.dutlink.turn import Turn
 from hil.dutlink.waiting import until
@@ -56,6 +56,7 @@ class StickNode:
         wired: The node's path, where the wiring names it: it must lead to the disk that follows the mux.
         access: Permission to use the board.
         memory: Keeps what is learned; None: this object alone.
+        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
 
     Attributes:
         before: The disks that were there when the stick was last about to come, by `BlockDevice.key`.
@@ -70,7 +71,9 @@ class StickNode:
         wired: Path | None,
         access: Access,
         memory: StickMemory | None = None,
+        slowest_s: float = SLOWEST_S,
     ) -> None:
+        self._slowest_s = slowest_s
         self.before: frozenset[str] = frozenset()
         self._serial = serial
         self._place = place
@@ -138,7 +141,8 @@ class StickNode:
                     LEAVES_WITHIN_S - away_s,
                 )
             others = self._sockets_of_others()
-            self._watch = Watch(self._dev, self._sys, others, known.socket if known else None, self._looked)
+            only = known.socket if known else None
+            self._watch = Watch(self._dev, self._sys, others, only, self._looked, self._slowest_s)
         except BaseException:
             self.end_turn()
             raise
@@ -178,7 +182,7 @@ class StickNode:
         if watch is None or self.here is not None:
             return self.here
         self._turn.keep()
-        came = self._come(watch, timeout_s, patience)
+        came = self._come(watch, timeout_s)
         if not came:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise self._moved(watch.only, others)
@@ -193,11 +197,11 @@ class StickNode:
         self._found = self._name(proven.disk)
         return proven.disk
 
-    def _come(self, watch: Watch, timeout_s: float, patience: Patience) -> dict[str, Coming]:
+    def _come(self, watch: Watch, timeout_s: float) -> dict[str, Coming]:
         """Return what came; empty if it does not include what may be the stick."""
         known = self._recall()
         if known is None:
-            came = watch.come(timeout_s, settled_s=patience.slowest_s)
+            came = watch.come(timeout_s, settled_s=watch.slowest_s)
         else:
             came = watch.come_as_learned(timeout_s, known.came_after_s)
         self._apart.end()

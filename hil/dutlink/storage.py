@@ -84,7 +84,6 @@ class Storage(Noun):
         slowest_s: float = SLOWEST_S,
         before_turn: Callable[[], None] = lambda: None,
     ) -> None:
-        self._slowest_s = slowest_s
         self._before_turn = before_turn
         self.progress = Silent()
         self.taken_from = ""
@@ -92,7 +91,7 @@ class Storage(Noun):
         self._far = far
         self._dev = dev
         self._sys = sys
-        self._stick = StickNode(link.serial, link.place, dev, sys, stick, link.access, memory)
+        self._stick = StickNode(link.serial, link.place, dev, sys, stick, link.access, memory, slowest_s)
         self._position: Position | None = None
         self._turned_at_s = time.monotonic()
         self._turns = 0
@@ -506,7 +505,7 @@ class Storage(Noun):
     def _await_stick(self, timeout_s: float, leave: Leave = Leave.UNUSED) -> UsbDisk:
         """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""
         mux = _WatchedMux(partial(self._set, leave=leave), self._stick, self._turns)
-        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S, self._slowest_s))
+        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
         if disk is None:
             self._link.answer()
             raise self._stick.missing(timeout_s)

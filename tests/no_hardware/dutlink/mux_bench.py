@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink import following, sockets, stick_node, waiting
 from hil.dutlink.access import Access
+from hil.dutlink.host import SLOWEST_STICK_S
 from hil.dutlink.sockets import Learned
 from hil.dutlink.storage import Storage
 from hil.sim.bus import Bus
@@ -234,11 +235,18 @@ class MuxBench:
             for index in range(strangers)
         ]
 
-    def storage(self, index: int = 0, wired: Path | None = None, *, remembers: bool = True) -> Storage:
+    def storage(
+        self,
+        index: int = 0,
+        wired: Path | None = None,
+        *,
+        remembers: bool = True,
+        slowest_s: float = SLOWEST_STICK_S,
+    ) -> Storage:
         """A board's storage as a process that has just opened it has it."""
         link: Any = self.links[index]
         memory = Memory(link.serial, self.kept) if remembers else None
-        return Storage(link, self.dev.root, wired, self.sys.root, None, memory)
+        return Storage(link, self.dev.root, wired, self.sys.root, None, memory, slowest_s)
 
     def swap(self, *, with_names: bool = False) -> None:
         """Swap the cables from the muxes of two boards to the host's sockets.

@@ -59,6 +59,22 @@ def test_a_known_socket_needs_no_second_coming(bench: MuxBench) -> None:
     assert bench.links[0].sent == ["off", "host"]
 
 
+def test_watch_looks_on_for_less_time_where_simulated_time_is_faster(bench: MuxBench) -> None:
+    def waited_s(slowest_s: float) -> float:
+        storage = bench.storage(slowest_s=slowest_s)
+        storage.host()
+        began_s = bench.clock.now()
+        storage.wait_for_node()
+        return bench.clock.now() - began_s
+
+    first_s, known_s = waited_s(8.0), waited_s(8.0)
+    bench.kept.clear()
+    quick_first_s, quick_known_s = waited_s(0.16), waited_s(0.16)
+
+    assert quick_first_s < first_s - 8.0
+    assert quick_known_s < known_s - 0.3
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_the_path_of_a_stick_leads_to_no_disk_that_takes_its_name_later(
     bench: MuxBench, *, learned: bool
