@@ -11,16 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import pytest
 
 __all__ = [
     "ATTEMPT",
     "BETWEEN",
     "FLAKY",
+    "LABEL",
     "OUTCOME",
     "REPEATED",
     "Attempts",
     "is_flaky",
+    "sections_of_attempt",
     "tell_failed_parts",
     "tell_flaky",
     "tell_skipped",
@@ -39,6 +43,9 @@ OUTCOME = "hil_outcome"
 """User property of a test that is `FLAKY`."""
 
 FLAKY = "flaky"
+
+LABEL = ", attempt "
+"""In the title of a report's section, before the number of the attempt that printed it."""
 
 FIRST_FAILURE = "hil_first_failure"
 
@@ -121,6 +128,14 @@ def first_line(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else report.longreprtext
     return text.strip().partition("\n")[0]
+
+
+def sections_of_attempt(sections: Iterable[tuple[str, str]], number: int) -> Iterator[tuple[str, str]]:
+    """Yield the sections of a report that one attempt printed, without its number."""
+    for title, text in sections:
+        plain, is_labelled, attempt = title.partition(LABEL)
+        if not is_labelled or attempt == str(number):
+            yield plain, text
 
 
 def _retold(longrepr: Any, told: str) -> Any:  # noqa: ANN401 - pytest has five kinds

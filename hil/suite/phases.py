@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.plain_text import plain_line
 from hil.evidence.of_test import AttemptFacts, PhaseFacts
-from hil.suite.attempts import BETWEEN, REPEATED, is_flaky
+from hil.suite.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> AttemptFacts
         verdict=facts.get("hil_verdict", ""),
         message=message_of(phases),
         longrepr=_cut("\n\n".join(filter(None, (_long(report) for report in phases)))),
-        sections=list(_sections(phases)),
+        sections=list(_sections(phases, number)),
         phases=[_phase(report) for report in phases],
     )
 
@@ -80,9 +80,9 @@ def _long(report: pytest.TestReport) -> str:
     return report.longreprtext
 
 
-def _sections(phases: Iterable[pytest.TestReport]) -> Iterable[tuple[str, str]]:
+def _sections(phases: Iterable[pytest.TestReport], number: int) -> Iterable[tuple[str, str]]:
     """Return what was captured, once: the last phase's report has that of those before."""
-    found = {title: text for report in phases for title, text in report.sections}
+    found = {title: text for report in phases for title, text in sections_of_attempt(report.sections, number)}
     return ((title, _cut(text)) for title, text in found.items() if text.strip())
 
 

@@ -15,6 +15,7 @@ from hil.errors import Verdict
 from hil.lab.controller_watch import stop_with
 from hil.lab.guard_survival import dangers, is_first
 from hil.lab.trusted_path import who_else_decides
+from hil.suite.attempt_labels import AttemptLabels
 from hil.suite.board_tests import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.console_report import ConsoleReport
 from hil.suite.containment import contained, told
@@ -74,6 +75,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
     config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
     config.pluginmanager.register(PlainTerminal(), "hil-plain-terminal")
+    config.pluginmanager.register(AttemptLabels(), "hil-attempt-labels")
     config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
     config.pluginmanager.register(run.time_limit, "hil-time-limit")
     config.pluginmanager.register(run.refusals, "hil-refusals")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.folder import EvidenceFolder
 from hil.history.facts import Outcome
 from hil.history.store import History
 from hil.suite.run_status import Status
@@ -55,6 +57,15 @@ def test_it(power):
     assert False
 """
 )
+PRINTS = (
+    HEAD
+    + """
+def test_it(power):
+    ATTEMPTS.append(1)
+    print("printed by", len(ATTEMPTS))
+    assert False
+"""
+)
 AGAIN = pytest.mark.parametrize("again", ["--reruns=1", "--hil-repeat=1"])
 
 
@@ -100,3 +111,24 @@ def test_what_was_not_excused_in_one_attempt_says_nothing_of_the_next(run: RunSu
     inner = run(LOSES_THEN_FAILS_AS_EXPECTED, "--reruns=1", "--hil-require")
 
     assert (inner.results(), inner.status) == ({"test_it": "xfailed"}, Status.GREEN), inner.text
+
+
+@AGAIN
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_captured_output_is_labelled_by_attempt(again: str, workers: str, run: RunSuite) -> None:
+    inner = run(PRINTS, again, workers)
+
+    printed = re.findall(r"Captured stdout call, attempt (\d) -+\nprinted by (\d)\n", inner.text)
+    assert printed == [("1", "1"), ("2", "2")], inner.text
+
+
+@AGAIN
+def test_captured_output_is_kept_with_the_attempt_that_printed_it(
+    again: str, run: RunSuite, pytester: pytest.Pytester
+) -> None:
+    run(PRINTS, again, "--hil-report=report")
+
+    evidence = EvidenceFolder(pytester.path / "report")
+    (test,) = evidence.tests(evidence.run().key)
+    printed = [dict(attempt.sections)["Captured stdout call"] for attempt in test.attempts]
+    assert printed == ["printed by 1\n", "printed by 2\n"]
