@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.history import recording
-from hil.report import building
-from hil.suite import early_exit, options, scheduled, selection, session
+from hil.history import pytest_recorder
+from hil.report import pytest_hook
+from hil.suite import markers, options, plugin
+from hil.suite.outcome import early_exit
+from hil.suite.xdist import registration
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
     from hil.dutlink.pins import Pins
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -31,22 +33,22 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """
     early_exit.replace_exit()
     options.add_options(parser)
-    recording.add_options(parser)
-    scheduled.register(pluginmanager, recording.measured_s)
+    pytest_recorder.add_options(parser)
+    registration.register(pluginmanager, pytest_recorder.measured_s)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options and take part in the run."""
-    selection.register_markers(config)
-    recording.begin(config)  # first, so that its session-finish hook wraps the one that sets the exit status
-    session.begin(config)
-    building.begin(config)
+    markers.register_markers(config)
+    pytest_recorder.begin(config)  # first: its session-finish hook wraps the one that sets the exit status
+    plugin.begin(config)
+    pytest_hook.begin(config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test hardware, mixed or no_hardware, before -m selects by it."""
-    selection.sort_tests(items)
+    markers.sort_tests(items)
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -56,7 +58,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     known, and before xfail, reruns and --pdb look at it.
     """
     if call.excinfo is not None:
-        session.run_of(item.config).judge(item, call)
+        plugin.run_of(item.config).judge(item, call)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,7 @@ def dutlink(pytestconfig: pytest.Config) -> Board:
 
     `power`, `storage`, `console`, `pins`, `settings`; `wait_until_up()`, `make_safe()`; `serial`.
     """
-    return session.run_of(pytestconfig).board()
+    return plugin.run_of(pytestconfig).board()
 
 
 @pytest.fixture(scope="session")

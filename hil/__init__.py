@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
     from hil.dutlink.pins import Pins
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 __all__ = ["Board", "Console", "Pins", "Power", "Storage"]
 
 _MODULES: Final = {
-    name: f"hil.dutlink.{name.lower()}" for name in ("Board", "Console", "Pins", "Power", "Storage")
+    "Board": "hil.dutlink.board",
+    "Console": "hil.dutlink.console.console",
+    "Pins": "hil.dutlink.pins",
+    "Power": "hil.dutlink.power.power",
+    "Storage": "hil.dutlink.storage.storage",
 }
 
 

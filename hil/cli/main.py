@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.answer import Answer
-from hil.cli.everywhere import wants_json
-from hil.cli.interruption import InterruptionError
+from hil.cli.common_options import wants_json
+from hil.cli.result import Answer
 from hil.cli.root import Root
+from hil.cli.signals import InterruptionError
 from hil.cli.standard_output import let_readers_leave
-from hil.dutlink.ci_commands import without_ci_commands
-from hil.dutlink.plain_text import plain_line, plain_text
+from hil.dutlink.console.ci_commands import without_ci_commands
+from hil.dutlink.console.sanitize import plain_line, plain_text
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
             what = " ".join(error.format_message().split()).rstrip(".")
     meant = f"{command} {near[0]}" if near else ""
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
-        from hil.cli.likely_meant import likely_meant  # noqa: PLC0415 - for what was mistyped alone
+        from hil.cli.suggestions import likely_meant  # noqa: PLC0415 - for what was mistyped alone
 
         meant = likely_meant(error, given) or meant
     return UsageError(what, remedy=meant or f"{command} --help")
@@ -175,7 +175,7 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
 def main() -> None:
     """Run as a program."""
     if os.getpid() == 1 and sys.argv[1:2] != ["init"]:
-        from hil.lab.supervising import step_aside  # noqa: PLC0415 - for the first process of a container
+        from hil.lab.processes.reaper import step_aside  # noqa: PLC0415 - for the first process of a container
 
         step_aside()
     let_readers_leave()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hil.cli.everywhere import equip
+from hil.cli.command_groups import Nouns
+from hil.cli.common_options import equip
 from hil.cli.examples import SHORT
-from hil.cli.nouns import Nouns
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -44,7 +44,7 @@ class Root(Nouns):
         if cmd_name not in COMMANDS:
             return None
         if cmd_name not in self.commands:
-            command: click.Command = getattr(import_module(f"hil.cli.{cmd_name}"), cmd_name)
+            command: click.Command = getattr(import_module(f"hil.cli.commands.{cmd_name}"), cmd_name)
             self.add_command(command, cmd_name)
             equip(command, f"hil {cmd_name}")
         return self.commands[cmd_name]

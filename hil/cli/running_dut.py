@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.lab.board_record import read_record
-from hil.lab.shared_folder import lock_folder
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.safe_state.record import read_record
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board

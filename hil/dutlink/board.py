@@ -8,15 +8,15 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.asked import uncounted
 from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
-from hil.dutlink.firmware import check_firmware
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
-from hil.dutlink.power import Power
-from hil.dutlink.requests import ConfigKey
-from hil.dutlink.stored import CLOCK_MARGIN, stored_duration_s
+from hil.dutlink.power.power import Power
+from hil.dutlink.power.sequence_timing import CLOCK_MARGIN, stored_duration_s
+from hil.dutlink.usb.firmware import check_firmware
+from hil.dutlink.usb.protocol import ConfigKey
+from hil.dutlink.usb.request_count import uncounted
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from hil.dutlink.access import Access
-    from hil.dutlink.console import Console
-    from hil.dutlink.expecting import Expected
-    from hil.dutlink.firmware import FirmwareVersion
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.console.expect import Expected
+    from hil.dutlink.console.tty import Tty
     from hil.dutlink.host import Host
-    from hil.dutlink.last_requests import LastRequests
-    from hil.dutlink.link import Link
     from hil.dutlink.settings import BoardSettings
-    from hil.dutlink.storage import Position, Storage
-    from hil.dutlink.tty import Tty
+    from hil.dutlink.storage.storage import Position, Storage
+    from hil.dutlink.usb.access import Access
+    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.firmware import FirmwareVersion
+    from hil.dutlink.usb.request_log import LastRequests
 
 __all__ = ["Board", "open_board"]
 
@@ -86,7 +86,7 @@ class Board(Noun):
     @cached_property
     def storage(self) -> Storage:
         """The stick and its mux."""
-        from hil.dutlink.storage import Storage  # noqa: PLC0415 - a command that reads the meter does without
+        from hil.dutlink.storage.storage import Storage  # noqa: PLC0415 - a command that reads the meter does without
 
         host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
         stick, slowest_s = self._wiring.stick, host.slowest_stick_s
@@ -103,8 +103,8 @@ class Board(Noun):
     @cached_property
     def console(self) -> Console:
         """The DUT's console and the board's shell."""
-        from hil.dutlink.console import Console  # noqa: PLC0415 - the same
-        from hil.dutlink.tty import uart_of  # noqa: PLC0415 - the same
+        from hil.dutlink.console.console import Console  # noqa: PLC0415 - the same
+        from hil.dutlink.console.tty import uart_of  # noqa: PLC0415 - the same
 
         console = Console(
             self.serial,
@@ -221,7 +221,7 @@ class Board(Noun):
                 remedy="power.on()",
                 serial=self.serial,
             )
-        from hil.dutlink.questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
+        from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
 
         limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
         return self.console.wait_for_words(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
@@ -260,7 +260,7 @@ class Board(Noun):
 
     def _settle_console(self) -> None:
         if self.power.cut:
-            from hil.dutlink.console import Console  # noqa: PLC0415 - as above
+            from hil.dutlink.console.console import Console  # noqa: PLC0415 - as above
 
             Console.settle(self.console)
 
@@ -272,7 +272,7 @@ class Board(Noun):
 
     def _find_tty(self) -> Tty:
         """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""
-        from hil.dutlink.tty import find_tty  # noqa: PLC0415 - as above
+        from hil.dutlink.console.tty import find_tty  # noqa: PLC0415 - as above
 
         usb_console = "" if self._wiring.console else self.settings.read().usb_console
         return find_tty(self.host.dev, self.serial, usb_console, self._wiring)

@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from hil.dutlink.firmware import FirmwareVersion
-from hil.dutlink.link import FOREIGN, Device, Link, let_go, usb_devices
-from hil.dutlink.requests import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
-from hil.dutlink.translate import Source, translate
-from hil.dutlink.usb_node import node_at, serials_by_place
+from hil.dutlink.usb.control_link import FOREIGN, Device, Link, let_go, usb_devices
+from hil.dutlink.usb.device_node import node_at, serials_by_place
+from hil.dutlink.usb.error_mapping import Source, translate
+from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.dutlink.usb.protocol import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
 from hil.errors import BoardReplyError, TwinBoardsError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
 from hil.dutlink.sighting import Reached, Sighting, reach_candidate
-from hil.dutlink.waiting import Deadline, hold
+from hil.dutlink.timing import Deadline, hold
 from hil.errors import BoardAbsentError, BoardFaultError, UnavailableError, Verdict
 
 if TYPE_CHECKING:

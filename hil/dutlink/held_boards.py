@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.dutlink.access import Access
     from hil.dutlink.host import Host
+    from hil.dutlink.usb.access import Access
 
 __all__ = ["HeldBoards", "held_boards"]
 

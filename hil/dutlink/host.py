@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.dutlink.sockets import StickMemory
-    from hil.flash.image import Image
-    from hil.flash.outcome import Flashed, ReadBack
+    from hil.dutlink.storage.usb_sockets import StickMemory
+    from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
+    from hil.flash.results import Flashed, ReadBack
 
 __all__ = ["SLOWEST_STICK_S", "FarStick", "Host"]
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.pin_names import Level, Pin
-from hil.dutlink.requests import PinValue, Request, StateByte
-from hil.dutlink.waiting import hold
+from hil.dutlink.timing import hold
+from hil.dutlink.usb.protocol import PinValue, Request, StateByte
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 __all__ = ["Level", "Pin", "Pins"]
 

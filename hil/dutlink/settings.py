@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
-from hil.dutlink.requests import FIELD_SIZES, ConfigKey, Request
-from hil.dutlink.sequence import Sequence
+from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey, Request
 from hil.errors import BoardReplyError, SettingError
 
 if TYPE_CHECKING:
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 __all__ = ["BoardSettings", "Settings", "encode"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.firmware import FirmwareVersion
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.timing import Deadline
+from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.errors import (
     BoardAbsentError,
     BoardInBootLoaderError,
@@ -22,7 +22,7 @@ from hil.errors import (
 
 if TYPE_CHECKING:
     from hil.dutlink.candidate import Candidate
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 __all__ = ["Reached", "Sighting", "reach_candidate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.secret import Secret
+from hil.dutlink.dut.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path

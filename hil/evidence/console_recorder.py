@@ -6,23 +6,23 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.transcript import Chunk, Mark, MarkKind
-from hil.evidence.console_record import (
+from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
+from hil.evidence.console_files import (
     LITTLE_BYTES,
     NEIGHBOUR_BYTES,
     TEST_BYTES,
     ConsoleRecord,
     RunRecord,
 )
-from hil.evidence.following import Follower
-from hil.evidence.watch import Watch
+from hil.evidence.error_scanner import Watch
+from hil.evidence.transcript_follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hil.dutlink.console import Console
-    from hil.dutlink.transcript import Event
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.console.transcript import Event
 
 __all__ = ["ConsoleRecorder", "KeptIn"]
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hil.flash.disk import ALIGNED_BYTES, memory
-from hil.flash.opening import bmap_beside
-from hil.flash.pieces import HEAD_BYTES
+from hil.flash.chunks import HEAD_BYTES
+from hil.flash.disk.disk import ALIGNED_BYTES, memory
+from hil.flash.formats.open import bmap_beside
 
 if TYPE_CHECKING:
     import os
 
-    from hil.flash.disk import Disk
+    from hil.flash.disk.disk import Disk
 
 __all__ = ["Source", "fingerprint", "fingerprint_of_the_rest"]
 

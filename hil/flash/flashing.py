@@ -16,18 +16,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hil.flash.fingerprint import fingerprint, fingerprint_of_the_rest
-from hil.flash.laying import lay
-from hil.flash.outcome import Flashed
-from hil.flash.verifying import verify
+from hil.flash.results import Flashed
+from hil.flash.verify import verify
+from hil.flash.write_pass import lay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.flash.disk import Disk
-    from hil.flash.head import Head
-    from hil.flash.image import Image
-    from hil.flash.laying import Laid
+    from hil.flash.boot_region import Head
+    from hil.flash.disk.disk import Disk
+    from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
+    from hil.flash.write_pass import Laid
 
 __all__ = ["flash_image"]
 

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hil.history.connecting import connect
+from hil.history.sqlite import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

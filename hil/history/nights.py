@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.history.facts import RunFacts
+    from hil.history.models import RunFacts
     from hil.history.window import Window
 
 __all__ = ["NIGHTLY", "dated_ahead", "day_of", "missing_nights", "wrong_with_newest"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.history.facts import FAILURES, Outcome
+from hil.history.models import FAILURES, Outcome
 
 if TYPE_CHECKING:
     import sqlite3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.history.attribution import Counts
-from hil.history.facts import FAILURES, Attempt, Bench, Outcome
+from hil.history.models import FAILURES, Attempt, Bench, Outcome
 from hil.history.schema import MESSAGE_SIZE
 
 if TYPE_CHECKING:

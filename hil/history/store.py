@@ -14,18 +14,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import HistoryError
-from hil.history.connecting import (
-    connect,
-    connect_to_read,
-    copy_whole,
-    is_interrupt,
-    is_too_long,
-    may_only_be_read,
-)
 from hil.history.damage import is_damage
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.schema import (
     ENTER_RUN,
     MESSAGE_SIZE,
@@ -36,6 +28,14 @@ from hil.history.schema import (
     VERSION,
     WRONG_ROWS,
     foreign_in,
+)
+from hil.history.sqlite import (
+    connect,
+    connect_to_read,
+    copy_whole,
+    is_interrupt,
+    is_too_long,
+    may_only_be_read,
 )
 
 if TYPE_CHECKING:

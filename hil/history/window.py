@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.history.attribution import Counts
-from hil.history.facts import FAILURES, Outcome, RunFacts
+from hil.history.models import FAILURES, Outcome, RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -20,11 +20,11 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from hil.dutlink.plain_text import plain_line
-from hil.dutlink.sockets import Learned, OwnMemory, StickNames, is_usb_place
+from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.storage.usb_sockets import Learned, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
-from hil.lab.atomic_file import write_atomically
-from hil.lab.shared_folder import lock_folder
+from hil.lab.files.atomic_file import write_atomically
+from hil.lab.locks.lock_dir import lock_folder
 
 __all__ = ["StickSockets", "believed_sockets", "forget_sockets", "is_stick_file"]
 

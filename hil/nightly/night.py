@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError, UsageError
 from hil.history.damage import damage_in, put_aside
-from hil.history.facts import RunFacts
+from hil.history.models import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
-from hil.lab.lab_file import find_lab
-from hil.lab.trusted_path import obeys_nobody_else
-from hil.nightly.copied_run import run_copied
-from hil.nightly.folder import NightRecord, new_folder
-from hil.nightly.meaning import meaning_of
-from hil.suite.run_identity import commit_of
-from hil.suite.session import END_WITH
+from hil.lab.config.lab_file import find_lab
+from hil.lab.files.trusted_path import obeys_nobody_else
+from hil.nightly.exit_status import meaning_of
+from hil.nightly.run_folder import NightRecord, new_folder
+from hil.nightly.tee_process import run_copied
+from hil.suite.plugin import END_WITH
+from hil.suite.recording.identity import commit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

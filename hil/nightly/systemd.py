@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.lab.file_below import write_below
-from hil.lab.trusted_path import obeys_nobody_else
-from hil.lab.unit_words import literal
+from hil.lab.files.file_below import write_below
+from hil.lab.files.trusted_path import obeys_nobody_else
+from hil.lab.udev.unit_escapes import literal
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import WRITTEN_BY, service, timer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.lab.unit_words import assignment, command_line, literal
+from hil.lab.udev.unit_escapes import assignment, command_line, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

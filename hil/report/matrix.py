@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from hil.report.strips import CODES, boards_of, codes, strip, tally
-from hil.report.words import OUTCOMES, night
+from hil.report.filters import OUTCOMES, night
+from hil.report.sparkline import CODES, boards_of, codes, strip, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from markupsafe import Markup
 
-    from hil.history.facts import RunFacts
-    from hil.history.grid import Cell
+    from hil.history.matrix_data import Cell
+    from hil.history.models import RunFacts
 
 __all__ = ["Matrix", "Night", "Row", "Section", "lay_out_matrix"]
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.history.grid import Grid
-from hil.history.questions import ask
-from hil.report.kept import find_kept, link_to
-from hil.report.loud import headline, loud_groups, named_tests
+from hil.history.analysis import ask
+from hil.history.matrix_data import Grid
+from hil.report.filters import board_file, when
+from hil.report.highlights import headline, loud_groups, named_tests
 from hil.report.matrix import lay_out_matrix
+from hil.report.nights_of_test import TestNights
 from hil.report.pages import write_page
-from hil.report.test_nights import TestNights
-from hil.report.words import board_file, when
+from hil.report.run_folders import find_kept, link_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from hil.history.grid import BoardRow
-    from hil.history.questions import Morning
+    from hil.history.analysis import Morning
+    from hil.history.matrix_data import BoardRow
     from hil.history.window import Window
     from hil.report.matrix import Matrix
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hil.dutlink.plain_text import plain_text
-from hil.report.words import FILTERS
+from hil.dutlink.console.sanitize import plain_text
+from hil.report.filters import FILTERS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hil.dutlink.power_plot import to_svg
-from hil.dutlink.power_trace import PowerTrace
+from hil.dutlink.power.plot import to_svg
+from hil.dutlink.power.trace import PowerTrace
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.evidence.file_names import file_stem
-from hil.report.lanes import lay_out
+from hil.report.filters import KINDS, board_file, seconds, when
+from hil.report.markdown_summary import summary
 from hil.report.pages import write_page
 from hil.report.power import draw, read_traces
 from hil.report.run_view import read_run
-from hil.report.summary import summary
+from hil.report.timeline import lay_out
 from hil.report.transcript import read_transcript
-from hil.report.words import KINDS, board_file, seconds, when
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.dutlink.power_trace import PowerTrace
-    from hil.evidence.of_test import TestFacts
+    from hil.dutlink.power.trace import PowerTrace
+    from hil.evidence.test_record import TestFacts
     from hil.report.run_view import BoardView, RunView
 
 __all__ = ["build_run"]

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hil.evidence.folder import EvidenceFolder
-from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import UNCOLLECTED
-from hil.report.words import OUTCOMES
+from hil.evidence.run_folder import EvidenceFolder
+from hil.evidence.run_record import BoardHealth, RunRecord
+from hil.evidence.test_record import UNCOLLECTED
+from hil.report.filters import OUTCOMES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.evidence.of_test import TestFacts
+    from hil.evidence.test_record import TestFacts
 
 __all__ = ["BoardView", "RunView", "read_run"]
 

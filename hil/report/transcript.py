@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.plain_text import plain, plain_text
+from hil.dutlink.console.sanitize import plain, plain_text
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from hil.sim.ports import Timer
+    from hil.sim.interfaces import Timer
 
 __all__ = ["LoopClock", "ManualClock"]
 

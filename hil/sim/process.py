@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 import hil
 from hil.errors import SimulatorError
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 __all__ = ["SimulatorProcess"]
 

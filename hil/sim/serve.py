@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hil.sim.control_port import ControlPort
+from hil.sim.management.server import ControlPort
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
-from hil.sim.bus import Bus
 from hil.sim.clock import LoopClock
-from hil.sim.fault_desk import FaultDesk
-from hil.sim.nodes import DevFolder
-from hil.sim.open_watch import OpenWatch
-from hil.sim.rig import Rig, Surroundings
-from hil.sim.stranger import Strangers
-from hil.sim.sysfs import SysFolder
-from hil.sim.trust import TOKEN_NAME
-from hil.sim.usbip_server import UsbIpServer
+from hil.sim.host.bus import Bus
+from hil.sim.host.dev_nodes import DevFolder
+from hil.sim.host.foreign_disk import Strangers
+from hil.sim.host.open_watch import OpenWatch
+from hil.sim.host.sysfs import SysFolder
+from hil.sim.management.fault_injection import FaultDesk
+from hil.sim.management.trust import TOKEN_NAME
+from hil.sim.slot import Rig, Surroundings
+from hil.sim.usbip.server import UsbIpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

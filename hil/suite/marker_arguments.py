@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.expected_trouble import patterns_of_words
+from hil.boards.nearest import meant, nearest
+from hil.dutlink.console.allowlist import patterns_of_words
 from hil.errors import UsageError
-from hil.suite.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

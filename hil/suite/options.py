@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from hil.boards.address import BoardsOption, Where, parse_boards
 from hil.errors import UsageError
-from hil.lab.lab import Lab
-from hil.lab.lab_file import find_lab
-from hil.lab.trusted_path import refuse_folder_of_others
+from hil.lab.config.lab import Lab
+from hil.lab.config.lab_file import find_lab
+from hil.lab.files.trusted_path import refuse_folder_of_others
 from hil.regular_file import check_folder
-from hil.suite.where import BoardsOption, Where, parse_boards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +187,7 @@ def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:
         config.getoption("hil_client") or environ.get("HIL_CLIENT", ""),
     )
     if boards.where is Where.JUMPSTARTER and not hasattr(config, "workerinput"):
-        importlib.import_module("hil.jumpstarter.reach").check_client(boards.text, boards.client)
+        importlib.import_module("hil.jumpstarter.client.provider").check_client(boards.text, boards.client)
     return boards
 
 

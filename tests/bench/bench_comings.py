@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.dutlink.requests import Request, StorageAction
+from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.lab.stick_sockets import StickSockets
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host

@@ -18,8 +18,8 @@ import pexpect.fdpexpect
 from console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
 from ratios import Ratio, interleaved, table
 
-from hil.dutlink.console import Console
-from hil.dutlink.tty import Tty
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.tty import Tty
 from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.file_names import file_stem
 

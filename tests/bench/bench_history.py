@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from jumpstarter_served import MIB, Served, client, connected, served_by_both
 from ratios import Ratio, interleaved, table
 
-from hil.dutlink.requests import Request, StorageAction
-from hil.flash.opening import open_image
+from hil.dutlink.usb.protocol import Request, StorageAction
+from hil.flash.formats.open import open_image
 from hil.flash.progress import Silent
-from hil.jumpstarter.remote_stick import RemoteStick
-from hil.jumpstarter.road import Road
+from hil.jumpstarter.client.connection import Road
+from hil.jumpstarter.client.remote_stick import RemoteStick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -66,7 +66,8 @@ def flash(image: Path, disk: Path, *, force: bool) -> dict[str, Any]:
 def unpacking_s(archive: Path) -> float:
     """How long Python's own decompressor takes to unpack an archive into nothing."""
     code = (
-        "import sys, time; from pathlib import Path; from hil.flash.stream import PIECE_BYTES, opened\n"
+        "import sys, time; from pathlib import Path\n"
+        "from hil.flash.formats.stream import PIECE_BYTES, opened\n"
         "began = time.monotonic()\n"
         "with opened(Path(sys.argv[1])) as stream:\n"
         "    while stream.read(PIECE_BYTES): pass\n"
@@ -87,9 +88,9 @@ def _peak_bytes(status: str) -> int:
 
 
 def _child(image: Path, disk: Path, *, force: bool) -> None:
-    from hil.flash.disk import Disk  # noqa: PLC0415 - only the child needs them
+    from hil.flash.disk.disk import Disk  # noqa: PLC0415 - only the child needs them
     from hil.flash.flashing import flash_image  # noqa: PLC0415
-    from hil.flash.opening import open_image  # noqa: PLC0415
+    from hil.flash.formats.open import open_image  # noqa: PLC0415
     from hil.flash.progress import Silent  # noqa: PLC0415
 
     def claim() -> Disk:

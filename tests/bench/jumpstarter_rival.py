@@ -16,8 +16,8 @@ import usb.core
 from jumpstarter.common import ExporterStatus
 from jumpstarter.exporter import Session
 
-from hil.sim.backend import simulated_host
-from hil.sim.control_client import ControlClient
+from hil.sim.backend.backend import simulated_host
+from hil.sim.management.client import ControlClient
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ async def _serve(driver: Any) -> None:
 
 
 def _ours(serial: str, control_port: int, _stick: str) -> Any:
-    from hil.jumpstarter.driver import Dutlink  # noqa: PLC0415 - not in their process
+    from hil.jumpstarter.exporter.driver import Dutlink  # noqa: PLC0415 - not in their process
 
     return Dutlink(serial=serial, boards=f"sim@{control_port}", lab="none")
 

@@ -14,8 +14,8 @@ from jumpstarter.client import client_from_path
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.sim.backend import simulated_host
-from hil.sim.image import build_image
+from hil.sim.backend.backend import simulated_host
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from hil.suite.scheduling import BoardScheduling, worker_channel
-from hil.suite.wishes import BoardCard, Wish
+from hil.boards.requirements import BoardCard, Wish
+from hil.suite.xdist.plugin import BoardScheduling, worker_channel
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
 GOAL_S = 10.0

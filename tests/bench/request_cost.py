@@ -16,8 +16,8 @@ from ratios import Ratio, interleaved, table
 
 from hil.dutlink.discovery import reach
 from hil.dutlink.host import Host
-from hil.dutlink.requests import REPLY_SIZE, VENDOR_IN, ReadKey, Request, UsbId
-from hil.sim.backend import simulated_host
+from hil.dutlink.usb.protocol import REPLY_SIZE, VENDOR_IN, ReadKey, Request, UsbId
+from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

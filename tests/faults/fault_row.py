@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hil.dutlink.translate import Source
+    from hil.dutlink.usb.error_mapping import Source
     from hil.errors import HilError, Verdict
 
 __all__ = ["FaultRow", "Raised", "markdown"]

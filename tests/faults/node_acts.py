@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.board import open_board
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from node_acts import STICK_ACTS, TTY_ACTS
 from usb_acts import USB_ACTS
 from worlds import JOB
 
-from hil.dutlink.translate import translate
+from hil.dutlink.usb.error_mapping import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

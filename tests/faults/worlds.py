@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import usb.core
 import usb.util
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import Verdict
-from hil.sim.control_client import ControlClient
-from hil.suite.hosts import simulated_host
+from hil.sim.management.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,47 +20,47 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.console_screens import PlainLines
+from hil.cli.commands.console_sinks import PlainLines
 from hil.cli.terminal_modes import TerminalModes
-from hil.dutlink.ci_commands import CiCommandFilter
-from hil.dutlink.firmware import FirmwareVersion
-from hil.dutlink.plain_text import PlainText, plain_line
-from hil.dutlink.reading import PowerReading
-from hil.dutlink.requests import ConfigKey
-from hil.dutlink.sequence import Sequence
+from hil.dutlink.console.ci_commands import CiCommandFilter
+from hil.dutlink.console.sanitize import PlainText, plain_line
+from hil.dutlink.console.transcript import Chunk
+from hil.dutlink.power.reading import PowerReading
+from hil.dutlink.power.sequence import Sequence
 from hil.dutlink.settings import BoardSettings, Settings, encode
-from hil.dutlink.transcript import Chunk
+from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.dutlink.usb.protocol import ConfigKey
 from hil.errors import HilError
-from hil.evidence.folder import EvidenceFolder
-from hil.evidence.timed_text import TimedText
-from hil.evidence.watch import Watch
-from hil.flash.bmap import read_bmap
-from hil.flash.image import Hole
-from hil.flash.opening import open_disk_image
+from hil.evidence.error_scanner import Watch
+from hil.evidence.run_folder import EvidenceFolder
+from hil.evidence.timestamped_log import TimedText
+from hil.flash.formats.bmap import read_bmap
+from hil.flash.formats.image import Hole
+from hil.flash.formats.open import open_disk_image
 from hil.history.store import History
 from hil.history.window import Window
-from hil.jumpstarter.frames import FrameKind, Frames, Transfer
-from hil.lab.board_record import RECORD_BYTES, BoardRecord
-from hil.lab.holder import Holder
-from hil.lab.lab_file import parse_lab
-from hil.lab.lent_word import lent_in
+from hil.jumpstarter.protocol.frames import FrameKind, Frames, Transfer
+from hil.lab.config.lab_file import parse_lab
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease_token import lent_in
+from hil.lab.locks.wait_queue import Ticket
+from hil.lab.safe_state.record import RECORD_BYTES, BoardRecord
 from hil.lab.stick_sockets import _parsed as parse_sockets
-from hil.lab.waiting_line import Ticket
-from hil.nightly.folder import newest_record
+from hil.nightly.run_folder import newest_record
 from hil.report.run_view import read_run
 from hil.report.transcript import read_transcript
-from hil.sim import wire, wire_urb
-from hil.sim.bus import Bus
+from hil.sim.backend.descriptor_tree import configuration_of, device_of
 from hil.sim.clock import ManualClock
 from hil.sim.connections import Connections
-from hil.sim.control_client import _parsed as parse_answer
-from hil.sim.control_port import ControlPort
-from hil.sim.descriptor_tree import configuration_of, device_of
-from hil.sim.dut_session import PASSWORD, USER, Session
-from hil.sim.dut_uart import Transmitter
+from hil.sim.dut.session import PASSWORD, USER, Session
+from hil.sim.dut.uart import Transmitter
+from hil.sim.host.bus import Bus
+from hil.sim.management.client import _parsed as parse_answer
+from hil.sim.management.server import ControlPort
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
-from hil.sim.usbip_server import _Connection
-from hil.suite.run_channel import RunChannel, WorkerChannel
+from hil.sim.usbip import messages, urbs
+from hil.sim.usbip.server import _Connection
+from hil.suite.xdist.channel import RunChannel, WorkerChannel
 
 sys.path.append(str(Path(__file__).parents[1] / "no_hardware" / "sim"))
 from board_bench import Bench
@@ -214,11 +214,11 @@ def evidence(data: bytes) -> None:
 def usb_descriptors(data: bytes) -> None:
     """What a client of USB/IP is told: lists, records, answers, descriptors."""
     for for_host in (False, True):
-        with suppress(wire.WireError):
-            for record in wire.parse_list(data, for_host=for_host):
+        with suppress(messages.WireError):
+            for record in messages.parse_list(data, for_host=for_host):
                 record.format()
-    if len(data) >= wire_urb.HEADER_BYTES:
-        wire_urb.Reply.parse(data[: wire_urb.HEADER_BYTES])
+    if len(data) >= urbs.HEADER_BYTES:
+        urbs.Reply.parse(data[: urbs.HEADER_BYTES])
     with suppress(ValueError):
         device_of(data)
     with suppress(ValueError):

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from meter_watch import Meter
 
-from hil.dutlink.reading import SETTLE_S
-from hil.dutlink.waiting import hold
+from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.timing import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
-    from hil.dutlink.link import Link
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.usb.control_link import Link
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.reading import SETTLE_S
-from hil.dutlink.waiting import until
+from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
-    from hil.dutlink.power import Power
-    from hil.dutlink.reading import PowerReading
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.power.reading import PowerReading
 
 DRAWS_AMPS = 0.015
 """What any DUT draws: five steps of the sensor above its offset."""

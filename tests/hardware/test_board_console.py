@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.tty import open_tty
+from hil.dutlink.console.tty import open_tty
 from hil.errors import ConsoleBusyError, ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
 
 LEFT = "Exiting console mode"
 ENTERED = "Entering console mode"

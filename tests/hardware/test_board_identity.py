@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.discovery import list_boards
-from hil.dutlink.firmware import OLDEST, FirmwareVersion
-from hil.dutlink.requests import ReadKey, Request
+from hil.dutlink.usb.firmware import OLDEST, FirmwareVersion
+from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import BoardBusyError, Verdict
-from hil.lab.lease import hold, lock_path
-from hil.lab.lock_file import lock_folder
+from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lock_file import lock_folder
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 
 @pytest.mark.hardware(observes_only=True)

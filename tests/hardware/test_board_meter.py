@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.requests import ReadKey, Request
+from hil.dutlink.usb.protocol import ReadKey, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from meter_watch import Meter
 
     from hil.dutlink.board import Board
-    from hil.dutlink.link import Link
-    from hil.dutlink.reading import PowerReading
+    from hil.dutlink.power.reading import PowerReading
+    from hil.dutlink.usb.control_link import Link
 
 ROUNDING = 0.005
 """Half of the last digit that the board prints."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from hil.dutlink.requests import PinValue, ReadKey, Request
+from hil.dutlink.usb.protocol import PinValue, ReadKey, Request
 from hil.errors import RequestStalledError
 
 if TYPE_CHECKING:
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 
 class Unheard(enum.IntEnum):

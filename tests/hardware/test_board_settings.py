@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.requests import ConfigKey, Request
+from hil.dutlink.usb.protocol import ConfigKey, Request
 from hil.errors import SequenceError, SettingError
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.link import Link
+    from hil.dutlink.usb.control_link import Link
 
 PASSING_NAME = "hil-test-name"
 

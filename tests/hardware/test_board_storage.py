@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.disks import size_bytes, usb_disks
-from hil.dutlink.storage import Position
+from hil.dutlink.storage.storage import Position
+from hil.dutlink.storage.usb_disks import size_bytes, usb_disks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.board import Board
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.storage.storage import Storage
 
 LOOKS_ONLY = pytest.mark.hardware(observes_only=True)  # the test before may have left the stick with the host
 

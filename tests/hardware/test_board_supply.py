@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.sequence import Sequence
+from hil.dutlink.power.sequence import Sequence
 from hil.errors import SequenceError
 
 if TYPE_CHECKING:
     from meter_watch import Meter
 
     from hil.dutlink.board import Board
-    from hil.dutlink.power import Power
+    from hil.dutlink.power.power import Power
 
 pytestmark = pytest.mark.usefixtures("safe_after")
 

@@ -87,7 +87,7 @@ class Exporter:
             "apiVersion": "jumpstarter.dev/v1alpha1",
             "kind": "ExporterConfig",
             "metadata": {"namespace": "default", "name": self.name},
-            "export": {"dutlink": {"type": "hil.jumpstarter.driver.Dutlink", "config": board}},
+            "export": {"dutlink": {"type": "hil.jumpstarter.exporter.driver.Dutlink", "config": board}},
             **self.more,
         }
 

@@ -12,7 +12,7 @@ from controller import Controller
 from exporters import DirectExporter, Exporter, wait_for
 from stock_client import connected
 
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

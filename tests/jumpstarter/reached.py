@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporters import PASSPHRASE
 
 from hil.dutlink.board import Board, open_board
-from hil.jumpstarter.reach import reach
+from hil.jumpstarter.client.provider import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

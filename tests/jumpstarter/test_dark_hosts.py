@@ -15,9 +15,9 @@ from reached import address, reached
 from relay import Relay
 
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
-from hil.jumpstarter.leased import LeasedRoad, LentRoad
-from hil.jumpstarter.reach import reach
-from hil.jumpstarter.target import Leased, Lent
+from hil.jumpstarter.client.leased import LeasedRoad, LentRoad
+from hil.jumpstarter.client.provider import reach
+from hil.jumpstarter.client.target import Leased, Lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jumpstarter_fixtures import StartThird
 
     from hil.dutlink.board import Board
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(240)

@@ -8,7 +8,7 @@ import threading
 import pytest
 from anyio import create_task_group
 
-from hil.jumpstarter.hands import by_hand
+from hil.jumpstarter.protocol.threads import by_hand
 
 LONG_S = 30.0
 

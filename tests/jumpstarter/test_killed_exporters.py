@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporters import DirectExporter
 
     from hil.dutlink.board import Board
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(120)

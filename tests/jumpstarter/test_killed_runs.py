@@ -12,8 +12,8 @@ from exporters import wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.leased import LeasedRoad
-from hil.jumpstarter.target import Leased
+from hil.jumpstarter.client.leased import LeasedRoad
+from hil.jumpstarter.client.target import Leased
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from exporters import Exporter
 
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 FIRST = "jumpstarter:lab=0"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporters import Exporter
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 ANY = "jumpstarter:board=dutlink"
 FIRST = "jumpstarter:lab=0"

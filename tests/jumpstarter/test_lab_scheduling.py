@@ -10,8 +10,8 @@ from exporters import wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.leased import LeasedRoad
-from hil.jumpstarter.target import Leased
+from hil.jumpstarter.client.leased import LeasedRoad
+from hil.jumpstarter.client.target import Leased
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 ANY = "jumpstarter:board=dutlink"
 WISHES = "case_wishes.py"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 WORDS = """
 watch = ["Linux version 6"]

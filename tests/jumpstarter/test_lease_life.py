@@ -14,8 +14,8 @@ from exporters import JMP, wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.leased import LeasedRoad
-from hil.jumpstarter.target import Leased
+from hil.jumpstarter.client.leased import LeasedRoad
+from hil.jumpstarter.client.target import Leased
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,8 @@ SHORT_S = 3.0
 LIMIT_S = 60.0
 KILLED = """
 import os, signal, sys
-from hil.jumpstarter.leased import LeasedRoad
-from hil.jumpstarter.target import Leased
+from hil.jumpstarter.client.leased import LeasedRoad
+from hil.jumpstarter.client.target import Leased
 LeasedRoad(Leased("lab=0", sys.argv[1]), 60.0, print)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from hil.dutlink.reading import PowerReading
+from hil.dutlink.power.reading import PowerReading
 from hil.errors import BoardLostError
-from hil.jumpstarter.meter import Meter
+from hil.jumpstarter.exporter.meter import Meter
 
 WATCHERS = 20
 

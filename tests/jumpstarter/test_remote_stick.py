@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from reached import address, reached
 
-from hil.dutlink.requests import Request, StorageAction
+from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import BoardBusyError, FlashError, ImageError
-from hil.jumpstarter.reach import reach
+from hil.jumpstarter.client.provider import reach
 from hil.lab.stick_sockets import StickSockets
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporters import DirectExporter
 
     from hil.dutlink.board import Board
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 LIMIT_S = 30.0
 

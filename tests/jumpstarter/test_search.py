@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from hil.boards.requirements import BoardCard, Wish
 from hil.errors import BoardAbsentError, UsageError
-from hil.jumpstarter.search import Found, Search
-from hil.jumpstarter.target import Leased
-from hil.lab.lab import Lab
-from hil.suite.wishes import BoardCard, Wish
+from hil.jumpstarter.client.search import Found, Search
+from hil.jumpstarter.client.target import Leased
+from hil.lab.config.lab import Lab
 
 
 def found(exporter: str, tag: str) -> Found:

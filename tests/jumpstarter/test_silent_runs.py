@@ -10,19 +10,19 @@ import pytest
 from anyio import EndOfStream, create_task_group
 from jumpstarter.streams.common import create_memory_stream
 
-from hil.jumpstarter import beating
-from hil.jumpstarter.frames import Frame, FrameKind, Frames
-from hil.jumpstarter.session import Session
-from hil.jumpstarter.stick_desk import StickDesk
-from hil.jumpstarter.visitors import Visitors
+from hil.jumpstarter.exporter.access_queue import Visitors
+from hil.jumpstarter.exporter.session import Session
+from hil.jumpstarter.exporter.stick_service import StickDesk
+from hil.jumpstarter.protocol import heartbeat
+from hil.jumpstarter.protocol.frames import Frame, FrameKind, Frames
 
 TENANT: Any = SimpleNamespace(serial="5a1c0e01", held=SimpleNamespace(desk=None))
 
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beating, "RUN_SILENCE_S", 1)
-    monkeypatch.setattr(beating, "PIECE_SILENCE_S", 1)
+    monkeypatch.setattr(heartbeat, "RUN_SILENCE_S", 1)
+    monkeypatch.setattr(heartbeat, "PIECE_SILENCE_S", 1)
 
 
 @pytest.mark.parametrize("said", [b"", Frame(FrameKind.HELLO).to_bytes()[:-1]], ids=["silent", "half"])

@@ -13,8 +13,8 @@ from jumpstarter.client.core import DriverError
 from stock_client import connected
 
 from hil.errors import BoardBusyError
-from hil.lab.lease import hold
-from hil.sim.image import build_image
+from hil.lab.locks.lease import hold
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from certificates import Certificate
     from exporters import DirectExporter
 
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 AMPS_OF_A_RUNNING_DUT = 0.1
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio import EndOfStream
 
-from hil.dutlink.tty import Tty
-from hil.jumpstarter import tty_stream
-from hil.jumpstarter.tty_stream import TtyStream
+from hil.dutlink.console.tty import Tty
+from hil.jumpstarter.exporter import tty_stream
+from hil.jumpstarter.exporter.tty_stream import TtyStream
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

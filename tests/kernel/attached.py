@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import Verdict
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hil.sim.dut_session import PASSWORD, USER
+from hil.sim.dut.session import PASSWORD, USER
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
 
 __all__ = ["LIMIT_S", "answer", "boot_and_log_in"]
 

@@ -15,8 +15,8 @@ import pytest
 from attached import ATTACH_LIMIT_S, usb_folder
 from desk import INSIDER, apply_rules
 
-from hil.dutlink.waiting import until
-from hil.lab.udev_rule import RULE_NAME
+from hil.dutlink.timing import until
+from hil.lab.udev.rule import RULE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

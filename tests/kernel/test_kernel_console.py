@@ -12,7 +12,7 @@ from attached import tty_node
 from dut_talk import LIMIT_S, answer, boot_and_log_in
 
 from hil.errors import ConsoleBusyError, ConsoleLostError
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from pathlib import Path

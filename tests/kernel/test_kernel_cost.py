@@ -13,7 +13,7 @@ from ratios import Ratio, interleaved, table
 
 from hil.dutlink.discovery import list_boards, reach
 from hil.dutlink.host import Host
-from hil.dutlink.requests import ReadKey, Request
+from hil.dutlink.usb.protocol import ReadKey, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

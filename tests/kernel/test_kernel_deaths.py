@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from inner_suite import OPTIONS, PLUGINS, inner_environment
 
-from hil.dutlink.waiting import until
-from hil.lab.lease import hold
+from hil.dutlink.timing import until
+from hil.lab.locks.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.lab.lab_file import read_lab
+from hil.lab.config.lab_file import read_lab
 
 if TYPE_CHECKING:
     from pathlib import Path

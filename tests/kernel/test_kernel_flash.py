@@ -16,12 +16,12 @@ from dut_talk import answer, boot_and_log_in
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.dutlink.wiring import Wiring
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
-from hil.flash.proof import Expected, open_proven
-from hil.flash.sysfs import disks_of
-from hil.sim.image import build_image
+from hil.flash.disk.identity import Expected, open_proven
+from hil.flash.disk.sysfs import disks_of
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,8 @@ LIMIT_S = 60.0
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual machine without KVM, on a busy machine, needs many times what a host needs."""
-    monkeypatch.setattr("hil.dutlink.storage.APPEARS_WITHIN_S", LIMIT_S)
-    monkeypatch.setattr("hil.dutlink.storage.GOES_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", LIMIT_S)
 
 
 def shown(board: Board) -> Path:
@@ -269,7 +269,7 @@ def test_a_plain_file_is_refused(image: Path) -> None:
 def test_another_boards_stick_is_refused_where_it_is_wired(
     bench: Bench, serial: str, other_node: Path, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.dutlink.storage.GOES_WITHIN_S", 5.0)
+    monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", 5.0)
     with open_board(Host(), serial, Wiring(stick=other_node), console=False) as board:
         with pytest.raises(WrongDiskError) as caught:
             board.storage.flash(image)

@@ -12,7 +12,7 @@ import pytest
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ import pytest
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import HilError, StickInUseError, StickMissingError, StickMovedError, StorageError
 from hil.flash.progress import Silent
 from hil.lab.stick_sockets import StickSockets
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,9 +40,9 @@ DISK = "hers"
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual machine without KVM, on a busy machine, needs many times what a host needs."""
-    monkeypatch.setattr("hil.dutlink.storage.APPEARS_WITHIN_S", LIMIT_S)
-    monkeypatch.setattr("hil.dutlink.storage.GOES_WITHIN_S", LIMIT_S / 4)
-    monkeypatch.setattr("hil.dutlink.stick_node._NAMED_WITHIN_S", LIMIT_S / 4)
+    monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", LIMIT_S / 4)
+    monkeypatch.setattr("hil.dutlink.storage.stick_node._NAMED_WITHIN_S", LIMIT_S / 4)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from attached import ATTACH_LIMIT_S, tty_node, usb_folder
 from desk import INSIDER, OUTSIDER
 from inner_suite import READS, TALKS, run_suite
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from attached import Bench

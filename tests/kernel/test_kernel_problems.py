@@ -13,7 +13,7 @@ from attached import tty_node
 from desk import INSIDER
 from inner_suite import READS, TALKS, run_suite
 
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

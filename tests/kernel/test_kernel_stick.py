@@ -15,7 +15,7 @@ from dut_talk import LIMIT_S, answer, boot_and_log_in
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

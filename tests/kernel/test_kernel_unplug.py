@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PULLS = """
 import json, os, pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def pull(board):
     job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
@@ -41,7 +41,7 @@ def test_later(power):
 """
 WAITS = """
 import json, os, threading
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def test_pulled(console, dutlink):
     console.open()

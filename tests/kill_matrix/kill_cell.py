@@ -12,11 +12,11 @@ from kill_causes import Cause, guard_and_holder
 from run_processes import wait_for_the_last
 from supply_watch import SupplyWatch
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.errors import HilError
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.lease import hold
-from hil.suite.hosts import simulated_host
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:
     from pathlib import Path

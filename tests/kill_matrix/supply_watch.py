@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 if TYPE_CHECKING:
     from types import TracebackType

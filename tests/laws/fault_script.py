@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lease_witness import lease_of
 
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

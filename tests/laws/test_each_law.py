@@ -230,7 +230,7 @@ def test_the_innocent_have_their_outcome_excuses_one_that_met_a_fault() -> None:
 
 
 FAULTY = f"E hil.errors.BoardUnsafeError: board {ONE} is faulty"
-STALL = "hil/dutlink/link.py:1: BoardFaultError"
+STALL = "hil/dutlink/usb/control_link.py:1: BoardFaultError"
 SECOND = "suite/test_top.py::test_1"
 
 

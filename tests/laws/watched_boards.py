@@ -20,10 +20,10 @@ from lease_witness import lease_of
 from run_record import Record
 from suite_plan import TAGS
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.sim.control_port import ControlPort
+from hil.sim.management.server import ControlPort
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from suite_plan import Fault
 
-    from hil.sim.ports import Urb
-    from hil.sim.request_log import LoggedRequest
+    from hil.sim.board.request_log import LoggedRequest
+    from hil.sim.interfaces import Urb
 
 _Result = TypeVar("_Result")
 _SETUP = struct.Struct("<BBHHH")

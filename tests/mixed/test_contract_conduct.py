@@ -8,16 +8,16 @@ import pytest
 
 from hil.dutlink.board import open_board
 from hil.dutlink.pin_names import Pin
-from hil.dutlink.power import OFF_AMPS
-from hil.dutlink.storage import Position
-from hil.dutlink.waiting import until
+from hil.dutlink.power.power import OFF_AMPS
+from hil.dutlink.storage.storage import Position
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.board import Board
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 pytestmark = pytest.mark.mixed
 

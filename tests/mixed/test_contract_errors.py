@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
-from hil.dutlink.requests import ReadKey, Request
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.timing import Deadline
+from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import (
     BoardAbsentError,
     ExpectError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
     from hil.dutlink.pins import Pins
 
 pytestmark = pytest.mark.mixed

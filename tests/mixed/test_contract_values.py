@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.discovery import list_boards, look
-from hil.dutlink.firmware import FirmwareVersion
-from hil.dutlink.reading import PowerReading
-from hil.dutlink.requests import FIELD_SIZES, ConfigKey
+from hil.dutlink.power.reading import PowerReading
+from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey
 from hil.errors import Verdict
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 pytestmark = pytest.mark.mixed
 

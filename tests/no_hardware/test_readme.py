@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from hil.cli.main import cli
-from hil.sim.fault_desk import FAULT_NAMES
-from hil.suite.verdicts import REASONS
+from hil.sim.management.fault_injection import FAULT_NAMES
+from hil.suite.outcome.verdicts import REASONS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SESSIONS = ROOT / "docs" / "sessions.md"
 WRITING = ROOT / "docs" / "writing-tests.md"
 PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
@@ -49,15 +50,10 @@ def rows(page: Path, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
-def drawn_modules() -> set[str]:
-    """The modules in the first cells of architecture.md's tables; a bare name is beside the one before it."""
-    found, folder = set(), ""
-    for line in text(ROOT / "docs" / "architecture.md").splitlines():
-        cell = line.split("|")[1] if line.startswith("|") else ""
-        for name in re.findall(r"`([\w/]+\.py)`", cell):
-            folder, _, file = name.rpartition("/") if "/" in name else (folder, "", name)
-            found.add(f"{folder}/{file}".removeprefix("hil/"))
-    return {name for name in found if not name.startswith("tests/")}
+def listed_folders() -> set[str]:
+    """The folders of `hil` in the first cells of architecture.md's table."""
+    cells = [line.split("|")[1] for line in text(ARCHITECTURE).splitlines() if line.startswith("|")]
+    return {name.rstrip("/") for cell in cells for name in re.findall(r"`(hil/[\w/]+/)`", cell)}
 
 
 @cache
@@ -206,8 +202,18 @@ def test_every_fault_is_explained() -> None:
     assert explained == set(FAULT_NAMES)
 
 
-def test_architectures_tables_name_every_module_and_no_other() -> None:
-    package = ROOT / "hil"
-    modules = {str(file.relative_to(package)) for file in package.rglob("*.py")}
+def test_architecture_lists_every_folder_of_the_package_and_no_other() -> None:
+    folders = {file.parent.relative_to(ROOT).as_posix() for file in (ROOT / "hil").rglob("*.py")}
 
-    assert drawn_modules() == {module for module in modules if not module.endswith("__init__.py")}
+    assert listed_folders() - {"hil/data"} == folders - {"hil"}
+
+
+def test_architecture_has_at_most_150_lines() -> None:
+    assert len(text(ARCHITECTURE).splitlines()) <= 150
+
+
+def test_architecture_names_files_that_exist() -> None:
+    named = re.findall(r"`((?:hil/)?[\w]+/[\w/]+\.py)`", text(ARCHITECTURE))
+
+    assert named
+    assert [name for name in named if not (ROOT / "hil" / name.removeprefix("hil/")).is_file()] == []

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.console_screens import BytesFile, TimedFile
-from hil.cli.which_runs import opened
-from hil.dutlink.power_trace import PowerTrace, Sample
+from hil.cli.commands.console_sinks import BytesFile, TimedFile
+from hil.cli.history_options import opened
+from hil.dutlink.power.trace import PowerTrace, Sample
 from hil.errors import HilError, HistoryError
-from hil.evidence.folder import EvidenceFolder
-from hil.history.connecting import copy_whole
+from hil.evidence.run_folder import EvidenceFolder
+from hil.history.sqlite import copy_whole
 from hil.history.store import History
-from hil.lab.enrol.lab_edit import LabEdit
-from hil.nightly.folder import newest_record
+from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.nightly.run_folder import newest_record
 from hil.regular_file import check_folder, nonblocking_opener
 from hil.report.power import _read as read_trace
 from hil.report.transcript import read_transcript

@@ -12,7 +12,7 @@ from time import sleep
 
 import pytest
 
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 NIGHT = int(os.environ["SHOWN_NIGHT"])
 IMAGE_BYTES = 8 << 20

@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from terminal import terminal_page
 
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 HERE = Path(__file__).parent

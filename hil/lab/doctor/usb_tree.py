@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.requests import UsbId
+from hil.dutlink.usb.protocol import UsbId
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.lab.doctor.machine import Machine
+    from hil.lab.doctor.host_info import Machine
 
 __all__ = ["UsbNode", "boards_in_sysfs", "children_of", "hub_of", "ttys_of"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 SIGNS = Path(os.environ["HIL_TEST_SIGNS"])
 LIMIT_S = 60.0

@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.power import Power
+    from hil.dutlink.power.power import Power
 
 SIGNS = Path(os.environ["HIL_TEST_SIGNS"])
 LIMIT_S = 60.0

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.cli.using_board import host_of
+from hil.cli.board_context import host_of
 from hil.dutlink.board import open_board
 from hil.errors import HilError
 

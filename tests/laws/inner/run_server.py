@@ -18,7 +18,7 @@ import pytest
 
 _NEEDED = ("hil.dutlink.", "hil.suite.", "hil.lab.", "hil.flash.")
 _MORE = (
-    *("hil.sim.backend", "hil.history.recording", "hil.report.building", "usb.core"),
+    *("hil.sim.backend.backend", "hil.history.pytest_recorder", "hil.report.pytest_hook", "usb.core"),
     *("xdist.plugin", "xdist.dsession", "pytest_asyncio.plugin", "pytest_rerunfailures", "pytest_timeout"),
 )
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from programs import running
 
+from hil.boards.address import BoardsOption, Where
+from hil.cli.board_context import refuse_far_boards
 from hil.cli.main import run
-from hil.cli.using_board import refuse_far_boards
 from hil.dutlink.board import open_board
-from hil.dutlink.reading import SETTLE_S
-from hil.dutlink.waiting import hold as hold_s
-from hil.dutlink.waiting import until
+from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.timing import hold as hold_s
+from hil.dutlink.timing import until
 from hil.errors import UsageError
-from hil.lab.board_record import BoardRecord, record_path, write_record
-from hil.lab.lease import hold
-from hil.sim.backend import simulated_host
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardRecord, record_path, write_record
+from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
-from hil.suite.where import BoardsOption, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli import board_list
-from hil.cli.board_list import BoardList, BoardRow
+from hil.cli.commands import board_list
+from hil.cli.commands.board_list import BoardList, BoardRow
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
-from hil.lab.board_record import BoardRecord, BoardState, write_record
-from hil.lab.holder import Holder
-from hil.lab.lease import hold
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.cli.everywhere import commands_below, complete_board
+from hil.cli.commands.settings import NAMES
+from hil.cli.common_options import commands_below, complete_board
 from hil.cli.examples import EXAMPLES
 from hil.cli.main import cli, run
-from hil.cli.settings import NAMES
 from hil.dutlink.settings import Settings
-from hil.history.facts import RunFacts
+from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.lab.board_record import BoardRecord, write_record
+from hil.lab.safe_state.record import BoardRecord, write_record
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = dict(commands_below(cli, "hil"))
@@ -194,7 +194,7 @@ def test_a_disk_that_is_full_is_no_traceback(
     def full(_sticks: object) -> str:
         raise OSError(28, "No space left on device", "/somewhere")
 
-    monkeypatch.setattr("hil.lab.udev_rule.rule_text", full)
+    monkeypatch.setattr("hil.lab.udev.rule.rule_text", full)
 
     status = run(["udev"])
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
-from hil.dutlink.waiting import Deadline, until
-from hil.lab.lease import hold
+from hil.dutlink.timing import Deadline, until
+from hil.lab.locks.lease import hold
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.cli.terminal_modes import TerminalModes
-from hil.dutlink.waiting import Deadline
+from hil.dutlink.timing import Deadline
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.dutlink.tty import Tty, open_tty
-from hil.dutlink.tty_users import users_of
+from hil.dutlink.console.tty import Tty, open_tty
+from hil.dutlink.console.tty_users import users_of
 from hil.errors import ConsoleBusyError
 from hil.sim.process import SimulatorProcess
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from hil.cli import console as console_command
-from hil.cli.console_output import Output
-from hil.cli.console_screens import PlainLines, Screen, Terminal
-from hil.cli.console_talk import HELP, LEAVE, Talk
-from hil.dutlink.shell import said_by_dut
-from hil.dutlink.transcript import MarkKind, Transcript
-from hil.dutlink.waiting import until
+from hil.cli.commands import console as console_command
+from hil.cli.commands.console_output import Output
+from hil.cli.commands.console_session import HELP, LEAVE, Talk
+from hil.cli.commands.console_sinks import PlainLines, Screen, Terminal
+from hil.dutlink.console.board_shell import said_by_dut
+from hil.dutlink.console.transcript import MarkKind, Transcript
+from hil.dutlink.timing import until
 from hil.errors import ConsoleLostError
 
 LIMIT_S = 60.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.lab.board_record import read_record
-from hil.lab.lab_file import read_lab
-from hil.lab.lease import hold
+from hil.lab.config.lab_file import read_lab
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

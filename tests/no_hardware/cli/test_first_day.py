@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.lab.lab_file import read_lab
-from hil.sim.image import build_image
+from hil.lab.config.lab_file import read_lab
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 pexpect = pytest.importorskip("pexpect", reason="it types at a terminal")

@@ -20,11 +20,11 @@ import pytest
 
 from hil.cli.main import run
 from hil.cli.progress import ProgressBar
-from hil.dutlink.reading import OFF_AMPS
-from hil.dutlink.storage import Storage
-from hil.dutlink.waiting import until
+from hil.dutlink.power.reading import OFF_AMPS
+from hil.dutlink.storage.storage import Storage
+from hil.dutlink.timing import until
 from hil.flash.progress_lines import ProgressLines
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardState, read_record
+from hil.dutlink.timing import until
+from hil.lab.safe_state.record import BoardState, read_record
 
 pytestmark = pytest.mark.thorough  # processes
 HIL = [sys.executable, "-m", "hil.cli.main"]
@@ -31,9 +31,9 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")}, limit_s=9)
 lease = under_guard(hold("5a1c0e01", folder=folder), safety)

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 BASE = [sys.executable, "-c", "import usb.core, click"]
 HIL = [sys.executable, "-m", "hil.cli.main"]
 LOADED = "import sys; from hil.cli.main import run; run({}); print(*sorted(sys.modules), file=sys.stderr)"
-HEAVY = {"pytest", "jinja2", "pydantic", "tomlkit", "tqdm", "lz4", "hil.lab.guard", "hil.sim.simulator"}
+HEAVY = {"pytest", "jinja2", "pydantic", "tomlkit", "tqdm", "lz4", "hil.lab.guard.guard", "hil.sim.simulator"}
 UNUSED = {
-    "hil.dutlink.console",
-    "hil.dutlink.sequence",
+    "hil.dutlink.console.console",
+    "hil.dutlink.power.sequence",
     "hil.dutlink.settings",
-    "hil.dutlink.storage",
-    "hil.dutlink.tty",
-    "hil.lab.safety",
-    "hil.lab.stopped_guards",
-    "hil.suite.far_host",
+    "hil.dutlink.storage.storage",
+    "hil.dutlink.console.tty",
+    "hil.lab.safe_state.policy",
+    "hil.lab.guard.stopped_guards",
+    "hil.boards.remote_source",
     "hil.suite.options",
 }
-DRIVER = {"usb.core", "hil.dutlink.board", "hil.dutlink.console", "hil.dutlink.storage"}
+DRIVER = {"usb.core", "hil.dutlink.board", "hil.dutlink.console.console", "hil.dutlink.storage.storage"}
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def boards() -> Iterator[str]:
     ("typed", "unneeded"),
     [
         (["power", "read"], HEAVY | UNUSED),
-        (["--help"], HEAVY | DRIVER | {"hil.cli.power"}),
-        (["power", "--help"], HEAVY | DRIVER | {"hil.cli.console"}),
+        (["--help"], HEAVY | DRIVER | {"hil.cli.commands.power"}),
+        (["power", "--help"], HEAVY | DRIVER | {"hil.cli.commands.console"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(typed: list[str], unneeded: set[str], boards: str) -> None:

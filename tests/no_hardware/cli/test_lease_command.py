@@ -18,11 +18,11 @@ import pytest
 from other_user import MALLORY, as_user, folder_for_everybody, only_root
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.borrowed import is_borrowed
-from hil.lab.lease import hold, lock_path
-from hil.lab.lent_word import LEASED, hash_of, lent_in
+from hil.dutlink.timing import until
+from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease_token import LEASED, hash_of, lent_in
+from hil.lab.locks.nested_lease import is_borrowed
+from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -228,9 +228,9 @@ def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
 
 DRIVES_ON = """
 import os, signal, sys, time
-from hil.cli.using_board import host_of
+from hil.cli.board_context import host_of
 from hil.dutlink.board import open_board
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 control, serial = ControlClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
 board = open_board(host_of(os.environ["HIL_BOARDS"]), serial, console=False)

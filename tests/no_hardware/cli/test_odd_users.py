@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.cli import nightly
+from hil.cli.commands import nightly
 from hil.cli.main import run
 from hil.errors import SpoiltFileError, UsageError
-from hil.lab.lab_file import find_lab
-from hil.lab.shared_file import open_shared
+from hil.lab.config.lab_file import find_lab
+from hil.lab.locks.shared_file import open_shared
 from hil.nightly.systemd import Units
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.everywhere import commands_below
+from hil.cli.common_options import commands_below
 from hil.cli.main import cli
-from hil.dutlink.waiting import Deadline
-from hil.sim.image import build_image
+from hil.dutlink.timing import Deadline
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

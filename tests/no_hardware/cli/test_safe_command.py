@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.cli import making_safe
+from hil.boards.sources import simulated_host
+from hil.cli.commands import make_safe
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardDeniedError, Verdict
-from hil.lab.board_record import BoardRecord, read_record, record_path, write_record
-from hil.lab.holder import Holder
-from hil.lab.lease import hold, lock_path
-from hil.lab.safety import Safety
-from hil.lab.waiting_line import LINE_NAME
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.wait_queue import LINE_NAME
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,8 +140,8 @@ def test_a_board_that_refuses_is_pending(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(making_safe, "Safety", partial(Safety, limit_s=0.0))
-    monkeypatch.setattr(making_safe, "look", lambda _host, serial: Sighting(Verdict.PRESENT, serial))
+    monkeypatch.setattr(make_safe, "Safety", partial(Safety, limit_s=0.0))
+    monkeypatch.setattr(make_safe, "look", lambda _host, serial: Sighting(Verdict.PRESENT, serial))
     simulator.control.fault(serial, "stall", count=1000)
 
     status = run(["--json", "safe", serial])
@@ -173,7 +173,7 @@ def test_all_makes_every_board_safe(
 def test_all_lists_a_board_on_record_that_is_not_on_the_bus(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [])
+    monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
     leave_in_use(folder, OTHER)
 
     status = run(["--json", "safe", "--all"])
@@ -185,7 +185,7 @@ def test_all_lists_a_board_on_record_that_is_not_on_the_bus(
 def test_all_does_not_count_a_board_that_a_run_elsewhere_uses(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [])
+    monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
     leave_in_use(folder, OTHER)
 
     with hold(OTHER):
@@ -319,7 +319,7 @@ def test_all_fails_for_a_board_that_may_not_be_opened(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     denied = Sighting(Verdict.DENIED, error=BoardDeniedError("a board may not be opened"), location="1-4")
-    monkeypatch.setattr(making_safe, "list_boards", lambda *_: [denied])
+    monkeypatch.setattr(make_safe, "list_boards", lambda *_: [denied])
 
     status = run(["safe", "--all"])
 

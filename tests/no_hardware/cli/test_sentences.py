@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from hil.cli.everywhere import commands_below
+from hil.cli.common_options import commands_below
 from hil.cli.main import cli, run
-from hil.dutlink.waiting import until
-from hil.sim import fault_desk
-from hil.sim.image import build_image
+from hil.dutlink.timing import until
+from hil.sim.dut.image import build_image
+from hil.sim.management import fault_injection
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -199,4 +199,4 @@ def test_short_helps_are_whole_in_60_columns_and_have_no_comma() -> None:
 
 def test_each_fault_of_the_simulator_is_in_its_help() -> None:
     text = COMMANDS["hil sim fault"].help or ""
-    assert [name for name in fault_desk.FAULT_NAMES if not re.search(rf"\b{name}\b", text)] == []
+    assert [name for name in fault_injection.FAULT_NAMES if not re.search(rf"\b{name}\b", text)] == []

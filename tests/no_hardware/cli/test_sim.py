@@ -13,9 +13,9 @@ import usb.core
 import usb.util
 from programs import running
 
-from hil.cli import sim as sim_module
+from hil.cli.commands import sim as sim_module
 from hil.cli.main import cli, run
-from hil.sim.backend import simulated_host
+from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.sim.image import build_image
+from hil.dutlink.timing import until
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 from programs import running
 
 from hil.cli.main import run
-from hil.dutlink.waiting import until
-from hil.lab.board_record import read_record, write_record
+from hil.dutlink.timing import until
+from hil.lab.safe_state.record import read_record, write_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

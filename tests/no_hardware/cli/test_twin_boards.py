@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import look
 from hil.errors import TwinBoardsError, Verdict
-from hil.lab.lease import hold
-from hil.sim.image import build_image
+from hil.lab.locks.lease import hold
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

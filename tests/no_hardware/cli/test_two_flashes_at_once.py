@@ -15,8 +15,8 @@ import pytest
 from other_user import MALLORY, VICTIM, folder_for_everybody, only_root
 
 import hil
-from hil.dutlink.waiting import hold
-from hil.sim.image import build_image
+from hil.dutlink.timing import hold
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

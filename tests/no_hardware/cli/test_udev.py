@@ -17,10 +17,10 @@ from other_user import MALLORY, as_user, folder_for_everybody, only_root
 import hil
 from hil.cli.main import run
 from hil.errors import UsageError
-from hil.lab import udev_rule
-from hil.lab.safe_unit import unit_text
-from hil.lab.system_root import SystemRoot
-from hil.lab.udev_rule import install_rule, rule_text
+from hil.lab.files.system_root import SystemRoot
+from hil.lab.udev import rule as udev_rule
+from hil.lab.udev.rule import install_rule, rule_text
+from hil.lab.udev.safe_unit import unit_text
 
 
 @pytest.fixture

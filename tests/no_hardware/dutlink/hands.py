@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hil import errors
-from hil.sim.ports import NoTimer
-from hil.sim.stick_usb import names_of
+from hil.sim.interfaces import NoTimer
+from hil.sim.stick.usb_disk import names_of
 
 if TYPE_CHECKING:
     import random
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from mux_bench import MuxBench
 
-    from hil.sim.ports import Timer
-    from hil.sim.stranger import Stranger
+    from hil.sim.host.foreign_disk import Stranger
+    from hil.sim.interfaces import Timer
 
 __all__ = ["LIMIT_S", "Hands"]
 

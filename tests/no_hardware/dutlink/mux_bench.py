@@ -11,20 +11,21 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink import following, sockets, stick_node, waiting
-from hil.dutlink.access import Access
+from hil.dutlink import timing
 from hil.dutlink.host import SLOWEST_STICK_S
-from hil.dutlink.sockets import Learned
-from hil.dutlink.storage import Storage
-from hil.sim.bus import Bus
+from hil.dutlink.storage import mux_follower, stick_node, usb_sockets
+from hil.dutlink.storage.storage import Storage
+from hil.dutlink.storage.usb_sockets import Learned
+from hil.dutlink.usb.access import Access
 from hil.sim.clock import ManualClock
-from hil.sim.nodes import DevFolder
-from hil.sim.ports import Position
-from hil.sim.stick import Stick
-from hil.sim.stick_file import StickFile
-from hil.sim.stick_usb import names_of
-from hil.sim.stranger import Stranger
-from hil.sim.sysfs import SysDisk, SysFolder
+from hil.sim.host.bus import Bus
+from hil.sim.host.dev_nodes import DevFolder
+from hil.sim.host.foreign_disk import Stranger
+from hil.sim.host.sysfs import SysDisk, SysFolder
+from hil.sim.interfaces import Position
+from hil.sim.stick.file import StickFile
+from hil.sim.stick.mux import Stick
+from hil.sim.stick.usb_disk import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ _POSITIONS = (Position.OFF, Position.HOST, Position.DUT)
 
 
 class VirtualTime:
-    """Time that passes when every actor waits: what `hil.dutlink.waiting` takes for the time module."""
+    """Time that passes when every actor waits: what `hil.dutlink.timing` takes for the time module."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -139,8 +140,8 @@ class LookedUp:
         self._found: dict[tuple[object, Path], Any] = {}
         for change in ("plug", "show", "hide"):
             monkeypatch.setattr(SysDisk, change, self._changing(getattr(SysDisk, change)))
-        for look in (sockets.disks_by_socket, sockets.devices_by_socket):
-            for module in (following, stick_node):
+        for look in (usb_sockets.disks_by_socket, usb_sockets.devices_by_socket):
+            for module in (mux_follower, stick_node):
                 monkeypatch.setattr(module, look.__name__, self._sparing(look), raising=False)
 
     def _changing(self, change: Callable[..., None]) -> Callable[..., None]:
@@ -216,7 +217,7 @@ class MuxBench:
         self.clock = ManualClock()
         self.time = VirtualTime(self.clock)
         monkeypatch.setattr(
-            waiting, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
+            timing, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
         )
         LookedUp(monkeypatch)
         self.bus = Bus(self.clock)

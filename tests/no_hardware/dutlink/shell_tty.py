@@ -14,8 +14,8 @@ import tty
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.console import Console
-from hil.dutlink.tty import Tty
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.tty import Tty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

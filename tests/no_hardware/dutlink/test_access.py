@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_tty import FakeTty
 
-from hil.dutlink.access import Access
 from hil.dutlink.board import open_board
-from hil.dutlink.turn import Turn
+from hil.dutlink.storage.learning_turn import Turn
+from hil.dutlink.usb.access import Access
 from hil.dutlink.wiring import Wiring
 from hil.errors import LeaseEndedError
 

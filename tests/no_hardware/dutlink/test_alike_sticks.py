@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.wiring import Wiring
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from shell_tty import ShellTty
 
-from hil.dutlink import login
-from hil.dutlink.command import CommandResult
+from hil.dutlink.dut import login
+from hil.dutlink.dut.command import CommandResult
 from hil.errors import ConsoleError, ExpectError
 
 GETTY = Path(__file__).with_name("awkward_getty.py")

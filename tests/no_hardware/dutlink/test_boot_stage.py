@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hil.dutlink import boot_stage
-from hil.dutlink.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
-from hil.dutlink.prompt import PROMPT
-from hil.dutlink.transcript import Transcript
+from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.dut import boot_stage
+from hil.dutlink.dut.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
+from hil.dutlink.dut.prompt import PROMPT
 
 COUNTDOWN = b"U-Boot 2024.04\r\nNet: eth0\r\nHit any key to stop autoboot:  3 \b\b\b 2 "
 WORDS = {

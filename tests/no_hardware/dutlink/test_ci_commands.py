@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hil.dutlink.ci_commands import CiCommandFilter, without_ci_commands
+from hil.dutlink.console.ci_commands import CiCommandFilter, without_ci_commands
 
 PIECES = st.lists(
     st.sampled_from([":", "::", "#", "##", "[", "[[", "error", "vso", "ATTACHMENT|", "\n", " ", "\t", "x"]),

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import Board, open_board
-from hil.dutlink.coming_up import wait_for_words
-from hil.dutlink.expecting import Expected
-from hil.dutlink.login import credentials
-from hil.dutlink.transcript import Transcript
+from hil.dutlink.console.expect import Expected
+from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.dut.boot_wait import wait_for_words
+from hil.dutlink.dut.login import credentials
 from hil.dutlink.wiring import Login, Wiring
 from hil.errors import BoardFaultError, ExpectError, UsageError
-from hil.sim.backend import simulated_host
-from hil.sim.image import build_image
+from hil.sim.backend.backend import simulated_host
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

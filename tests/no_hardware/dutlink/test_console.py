@@ -12,10 +12,10 @@ import pytest
 from fake_tty import FakeTty
 
 from hil import errors
-from hil.dutlink import console_port
-from hil.dutlink.console import Console
-from hil.dutlink.tty import Tty
-from hil.dutlink.waiting import until
+from hil.dutlink.console import port
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.tty import Tty
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,7 +213,7 @@ def test_a_lost_console_can_be_opened_again(opened: Console, other_end: FakeTty)
 def test_a_tty_that_takes_nothing_more_is_named(
     opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_port, "WRITE_LIMIT_S", 0.2)
+    monkeypatch.setattr(port, "WRITE_LIMIT_S", 0.2)
     other_end.stuck = True
 
     with pytest.raises(errors.ConsoleError, match="took no more bytes"):

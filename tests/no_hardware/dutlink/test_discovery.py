@@ -10,8 +10,8 @@ from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 from hil import errors
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, look
-from hil.dutlink.firmware import FirmwareVersion
 from hil.dutlink.host import Host
+from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.errors import Verdict
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.disks import name_of, size_bytes, usb_disks
-from hil.dutlink.sockets import disks_by_socket
-from hil.dutlink.turn import Turn
+from hil.dutlink.storage.learning_turn import Turn
+from hil.dutlink.storage.usb_disks import name_of, size_bytes, usb_disks
+from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.errors import StorageError
-from hil.sim.sysfs import SysFolder, UsbNames
+from hil.sim.host.sysfs import SysFolder, UsbNames
 
 if TYPE_CHECKING:
     from pathlib import Path

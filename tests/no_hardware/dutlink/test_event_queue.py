@@ -6,8 +6,8 @@ from queue import Empty
 
 import pytest
 
-from hil.dutlink.event_queue import EventQueue
-from hil.dutlink.transcript import Chunk, Mark
+from hil.dutlink.console.event_queue import EventQueue
+from hil.dutlink.console.transcript import Chunk, Mark
 
 
 def everything(queue: EventQueue[str]) -> list[object]:

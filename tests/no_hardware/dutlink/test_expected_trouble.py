@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from hil.dutlink.expected_trouble import ExpectedTrouble, Finding, patterns_of_words, says
-from hil.dutlink.transcript import Transcript
+from hil.dutlink.console.allowlist import ExpectedTrouble, Finding, patterns_of_words, says
+from hil.dutlink.console.transcript import Transcript
 from hil.errors import UsageError
 
 PANIC = re.compile(rb"(?i:kernel panic)")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.dutlink.byte_stream import ByteStream
-from hil.dutlink.expecting import KEPT_BYTES, Expected, Expecter
-from hil.dutlink.needles import Needle, compiled, fixed_end, fixed_start
+from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter
+from hil.dutlink.patterns.incremental_match import Needle, compiled, fixed_end, fixed_start
 from hil.errors import UsageError
 
 NOISE = st.one_of(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.firmware import FirmwareVersion, check_firmware
+from hil.dutlink.usb.firmware import FirmwareVersion, check_firmware
 from hil.errors import BoardReplyError, FirmwareTooOldError
 
 refs = st.text("0123456789abcdef", min_size=7, max_size=40)

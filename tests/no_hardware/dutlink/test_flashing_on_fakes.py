@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.dutlink.flashing import SameStick, opened_image
+from hil.dutlink.storage.flashing import SameStick, opened_image
 from hil.flash.progress import Silent
 
 BLOCK_BYTES = 4096

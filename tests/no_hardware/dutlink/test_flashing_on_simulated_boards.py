@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil import errors
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
-from hil.dutlink.link import Link
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
+from hil.dutlink.usb.control_link import Link
 from hil.dutlink.wiring import Wiring
 from hil.flash import fingerprint
 from hil.flash.progress import Silent
 from hil.lab.stick_sockets import StickSockets
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -326,7 +326,7 @@ def test_ctrl_c_takes_the_stick_from_everybody(
 def test_a_stick_that_never_comes_is_missing(
     board: Board, simulator: SimulatorProcess, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.dutlink.storage.APPEARS_WITHIN_S", 0.5)
+    monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", 0.5)
     simulator.control.fault(board.serial, "stick_missing")
 
     with pytest.raises(errors.StickMissingError):

@@ -9,11 +9,11 @@ import pytest
 from mux_bench import MIB, MuxBench
 
 from hil import errors
-from hil.dutlink.mux_times import Coming
-from hil.dutlink.sockets import Learned, StickNames, UsbDisk, connected_s
+from hil.dutlink.storage.mux_timing import Coming
+from hil.dutlink.storage.usb_sockets import Learned, StickNames, UsbDisk, connected_s
 from hil.flash.progress import Silent
-from hil.sim.image import build_image
-from hil.sim.stick_usb import names_of
+from hil.sim.dut.image import build_image
+from hil.sim.stick.usb_disk import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -570,11 +570,13 @@ def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
     bench: MuxBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        monkeypatch.setattr("hil.dutlink.storage.user_of", lambda *_: "sda1 is mounted at /media/hers")
+        monkeypatch.setattr(
+            "hil.dutlink.storage.storage.user_of", lambda *_: "sda1 is mounted at /media/hers"
+        )
         raise errors.WrongDiskError("it is mounted", why="sda1 is mounted at /media/hers")
 
     def mount_what_comes_next() -> None:
-        monkeypatch.setattr("hil.dutlink.storage.open_proven", refuse)
+        monkeypatch.setattr("hil.dutlink.storage.storage.open_proven", refuse)
 
     storage = bench.storage()
 

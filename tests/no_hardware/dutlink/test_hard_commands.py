@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from shell_tty import ShellTty
 
-from hil.dutlink.command import CommandResult
-from hil.dutlink.marked_command import MarkedCommand
+from hil.dutlink.dut.command import CommandResult
+from hil.dutlink.dut.marked_command import MarkedCommand
 from hil.errors import ExpectError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
 
 SHELLS = {
     "bash": (["bash", "--norc", "-i"], {"PS1": r"\t \w# "}),

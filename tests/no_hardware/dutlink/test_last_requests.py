@@ -10,8 +10,8 @@ import pytest
 from fake_bus import FakeBoard, host_with
 
 from hil.dutlink.board import open_board
-from hil.dutlink.last_requests import LastRequests
-from hil.dutlink.requests import ConfigKey, PowerAction, ReadKey, Request
+from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
+from hil.dutlink.usb.request_log import LastRequests
 from hil.errors import RequestStalledError
 
 if TYPE_CHECKING:

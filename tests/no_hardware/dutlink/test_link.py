@@ -10,10 +10,10 @@ import usb.core
 from fake_bus import FakeBackend, FakeBoard, host_with
 
 from hil import errors
-from hil.dutlink import link
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.dutlink.link import backend_of, usb_devices
+from hil.dutlink.usb import control_link
+from hil.dutlink.usb.control_link import backend_of, usb_devices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +66,8 @@ def test_the_system_s_libusb_goes_before_the_packaged_one(
         "usb.backend.libusb1": SimpleNamespace(get_backend=lambda: system),
         "libusb_package": SimpleNamespace(get_libusb1_backend=lambda: packaged),
     }
-    monkeypatch.setattr(link.importlib, "import_module", modules.__getitem__)
-    monkeypatch.setattr(link, "_backends", {})
+    monkeypatch.setattr(control_link.importlib, "import_module", modules.__getitem__)
+    monkeypatch.setattr(control_link, "_backends", {})
 
     if taken is not None:
         assert backend_of(Host()) == taken

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_tty import FakeTty
 
-from hil.dutlink import login
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
-from hil.dutlink.command import CommandResult
-from hil.dutlink.command_by_prompt import _output
-from hil.dutlink.console import Console
-from hil.dutlink.tty import Tty
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.tty import Tty
+from hil.dutlink.dut import login
+from hil.dutlink.dut.command import CommandResult
+from hil.dutlink.dut.prompt_command import _output
 from hil.errors import ConsoleError, ExpectError, UsageError
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import plain_prompt
 import pytest
 from shell_tty import ShellTty
 
-from hil.dutlink import boot_stage, login
+from hil.dutlink.dut import boot_stage, login
 from hil.errors import BootLoaderError, ConsoleError, ExpectError
 
 PROGRAM = r"""

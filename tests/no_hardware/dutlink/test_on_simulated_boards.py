@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil import errors
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.discovery import list_boards, look
 from hil.errors import Verdict
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.host import Host
-    from hil.sim.control_client import ControlClient
+    from hil.sim.management.client import ControlClient
 
 SPEED = 10.0
 ESCAPE = b"\x02" * 5

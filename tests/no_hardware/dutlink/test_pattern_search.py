@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs import running
 
-from hil.dutlink import pattern_search
-from hil.dutlink.byte_stream import ByteStream
-from hil.dutlink.expecting import Expecter
-from hil.dutlink.pattern_cost import most_steps
-from hil.dutlink.pattern_search import search, search_all, vouch_for
-from hil.dutlink.transcript import Chunk
+from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.expect import Expecter
+from hil.dutlink.console.transcript import Chunk
+from hil.dutlink.patterns import search as pattern_search
+from hil.dutlink.patterns.cost import most_steps
+from hil.dutlink.patterns.search import search, search_all, vouch_for
 from hil.errors import UsageError
-from hil.evidence.watch import Watch
+from hil.evidence.error_scanner import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_
 def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.Signals) -> None:
     code = (
         "import signal, sys, threading, time\n"
-        "from hil.dutlink.transcript import Chunk; from hil.evidence.watch import Watch\n"
+        "from hil.dutlink.console.transcript import Chunk; from hil.evidence.error_scanner import Watch\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
         "signal.signal(signal.SIGINT, lambda *_: sys.exit(3))\n"
         "watch = Watch(['(a+)+b'])\n"

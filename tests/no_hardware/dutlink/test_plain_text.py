@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hil.dutlink.plain_text import PlainText, last_lines, plain, plain_text
+from hil.dutlink.console.sanitize import PlainText, last_lines, plain, plain_text
 
 PIECES = st.lists(
     st.one_of(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.reading import PowerReading
+from hil.dutlink.power.reading import PowerReading
 from hil.errors import BoardFaultError, BoardReplyError, BoardTimeoutError
 
 if TYPE_CHECKING:

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink import power_plot
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.dutlink.power_sampling import Sampling
-from hil.dutlink.power_statistics import compare, student_tail
-from hil.dutlink.power_trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
-from hil.dutlink.reading import PowerReading
+from hil.dutlink.power import plot
+from hil.dutlink.power.reading import PowerReading
+from hil.dutlink.power.sampling import Sampling
+from hil.dutlink.power.statistics import compare, student_tail
+from hil.dutlink.power.trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
 from hil.errors import UsageError
+from hil.sim.board.meter import AMPS_PER_STEP, Meter
+from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
-from hil.sim.energy import EnergyCount
-from hil.sim.meter import AMPS_PER_STEP, Meter
+from hil.sim.dut.energy import EnergyCount
 from hil.sim.process import SimulatorProcess
-from hil.sim.ticker import Ticker
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -310,7 +310,7 @@ def test_a_picture_names_its_axes_with_units_and_shows_the_gap(tmp_path: Path) -
 
 @pytest.mark.parametrize("readings", [0, 1])
 def test_hardly_anything_can_be_drawn_too(readings: int) -> None:
-    ET.fromstring(power_plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
+    ET.fromstring(plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
 
 
 @pytest.mark.thorough
@@ -318,7 +318,7 @@ def test_a_trace_of_ten_hours_is_a_small_picture_that_shows_its_peaks() -> None:
     watts = [1.0] * 360_000
     watts[200_000] = 5.0
 
-    svg = power_plot.to_svg(PowerTrace(samples(*watts, every_s=0.1)))
+    svg = plot.to_svg(PowerTrace(samples(*watts, every_s=0.1)))
 
     assert len(svg) < 500_000
     assert svg.count(",20.0 ") == 1  # the plot's upper edge

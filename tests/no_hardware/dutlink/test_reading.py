@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.reading import PowerReading
+from hil.dutlink.power.reading import PowerReading
 from hil.errors import BoardReplyError
-from hil.lab.board_record import SafetyEvent
+from hil.lab.safe_state.record import SafetyEvent
 
 values = st.integers(-99999, 99999).map(lambda hundredths: hundredths / 100)
 

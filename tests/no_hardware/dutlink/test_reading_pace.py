@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from hil.dutlink import reading_pace
-from hil.dutlink.reading_pace import CATCHING_UP_S, LONGEST_REST_S, ReadingPace
+from hil.dutlink.console import read_pacing
+from hil.dutlink.console.read_pacing import CATCHING_UP_S, LONGEST_REST_S, ReadingPace
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What time it is; the first entry counts."""
     now = [100.0]
-    monkeypatch.setattr(reading_pace.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(read_pacing.time, "monotonic", lambda: now[0])
     return now
 
 

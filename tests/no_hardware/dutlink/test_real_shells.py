@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 from shell_tty import ShellTty
 
-from hil.dutlink import expecting
-from hil.dutlink.command import CommandResult
+from hil.dutlink.console import expect
+from hil.dutlink.dut.command import CommandResult
 from hil.errors import ConsoleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.dutlink.console import Console
-    from hil.dutlink.expecting import Pattern
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.console.expect import Pattern
 
 COLOURED = "\\[\x1b]0;dut: \\w\x07\\]\\[\x1b[01;32m\\]root@dut\\[\x1b[00m\\]:\\w\\[\x1b[1m\\]#\\[\x1b[0m\\] "
 KERNEL = b"\r\n[   12.345678] usb 1-1: new device\r\n"
@@ -92,7 +92,7 @@ def test_a_long_output_of_lines_that_look_like_prompts_takes_no_longer() -> None
 def test_an_output_that_memory_cannot_hold_is_an_error_and_one_that_it_can_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(expecting, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(expect, "KEPT_BYTES", 10_000)
     with ShellTty(BASH, SHELLS["bash"][1]) as dut:
         dut.console.expect(dut.console.prompt)
         whole = dut.console.run("yes line | head -n 20000", timeout_s=60)

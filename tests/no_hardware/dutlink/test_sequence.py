@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.pin_names import Level, Pin
-from hil.dutlink.sequence import PinOrder, Sequence, SupplyOrder, WaitOrder
+from hil.dutlink.power.sequence import PinOrder, Sequence, SupplyOrder, WaitOrder
 from hil.errors import SequenceError
 
 pins = st.builds(PinOrder, st.sampled_from(Pin), st.sampled_from(Level))

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil import errors
-from hil.dutlink import shell
-from hil.dutlink.console import Console
-from hil.dutlink.shell import ShellAnswer, check_command
-from hil.dutlink.transcript import MarkKind
-from hil.dutlink.tty import Tty
-from hil.dutlink.waiting import until
+from hil.dutlink.console import board_shell
+from hil.dutlink.console.board_shell import ShellAnswer, check_command
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.transcript import MarkKind
+from hil.dutlink.console.tty import Tty
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ ESCAPE = b"\x02" * 5
 
 @pytest.fixture
 def other_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTty]:
-    monkeypatch.setattr(shell, "_REACTION_S", 0.4)
+    monkeypatch.setattr(board_shell, "_REACTION_S", 0.4)
     end = FakeTty()
     yield end
     end.unplug()
@@ -220,7 +220,7 @@ def test_a_sequence_behind_a_command_adds_to_its_time(
 ) -> None:
     asked: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        "hil.dutlink.console_mode.ask_shell",
+        "hil.dutlink.console.console_mode.ask_shell",
         lambda _port, command, limit_s: asked.append((command, limit_s)) or ShellAnswer(),
     )
     tty = Tty(other_end.path)

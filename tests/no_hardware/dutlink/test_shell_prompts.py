@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from shell_tty import ShellTty
 
-from hil.dutlink.command import CommandResult
-from hil.dutlink.prompt import at_the_end
+from hil.dutlink.dut.command import CommandResult
+from hil.dutlink.dut.prompt import at_the_end
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.dutlink.console import Console
+    from hil.dutlink.console.console import Console
 
 ESC, BEL, ST = "\x1b", "\x07", "\x1b\\"
 PLAIN = {

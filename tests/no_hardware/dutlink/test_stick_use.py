@@ -12,10 +12,10 @@ import pytest
 from mux_bench import MIB, Memory, MuxBench
 
 from hil import errors
-from hil.dutlink.stick_use import Leave, Use, taken_from
-from hil.flash import users
-from hil.flash.disk import Disk
-from hil.flash.sysfs import BlockDevice
+from hil.dutlink.storage.stick_use import Leave, Use, taken_from
+from hil.flash.disk import users
+from hil.flash.disk.disk import Disk
+from hil.flash.disk.sysfs import BlockDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import pytest
 from mux_bench import MuxBench
 
 from hil import errors
-from hil.dutlink import turn
+from hil.dutlink.storage import learning_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +189,7 @@ def test_the_turn_ends_with_any_other_position(bench: MuxBench, verb: str) -> No
 def test_a_turn_that_does_not_end_is_an_error(
     board: Board, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "_TURN_LIMIT_S", 0.1)
+    monkeypatch.setattr(learning_turn, "_TURN_LIMIT_S", 0.1)
     folder = os.open(dev, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
 

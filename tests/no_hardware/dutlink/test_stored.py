@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.sequence import Sequence
-from hil.dutlink.stored import leaves_supply_off, stored_duration_s
+from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.errors import SequenceError
 
 

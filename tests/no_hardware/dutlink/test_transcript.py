@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink import transcript
-from hil.dutlink.byte_stream import ByteStream
-from hil.dutlink.transcript import Transcript
+from hil.dutlink.console import transcript
+from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.transcript import Transcript
 
 if TYPE_CHECKING:
     import pytest

@@ -12,7 +12,7 @@ import usb.core
 import usb.util
 
 from hil import errors
-from hil.dutlink.translate import Source, classify, translate
+from hil.dutlink.usb.error_mapping import Source, classify, translate
 
 USB_ROWS = [
     (errno.EPIPE, errors.RequestStalledError),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.tty import find_tty
+from hil.dutlink.console.tty import find_tty
 from hil.dutlink.wiring import Wiring
 from hil.errors import ConsoleMissingError
 

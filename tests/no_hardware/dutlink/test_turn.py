@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink import turn
-from hil.dutlink.turn import Turn
+from hil.dutlink.storage import learning_turn
+from hil.dutlink.storage.learning_turn import Turn
 from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class FakeTimer:
 @pytest.fixture
 def timers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTimer]:
     monkeypatch.setattr(FakeTimer, "made", [], raising=False)
-    monkeypatch.setattr(turn.threading, "Timer", FakeTimer)
+    monkeypatch.setattr(learning_turn.threading, "Timer", FakeTimer)
     return FakeTimer.made
 
 
@@ -104,7 +104,7 @@ def test_take_interrupted_while_it_waits_closes_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with taken_by_another(tmp_path):
-        monkeypatch.setattr(turn, "until", interrupt)
+        monkeypatch.setattr(learning_turn, "until", interrupt)
         waiting = Turn(tmp_path, 1.0)
 
         with pytest.raises(KeyboardInterrupt):

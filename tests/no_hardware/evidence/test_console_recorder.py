@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hil.dutlink.console import Console
-from hil.dutlink.transcript import Transcript
-from hil.dutlink.tty import Tty
-from hil.evidence import following
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.console.tty import Tty
+from hil.evidence import transcript_follower
 from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
 from hil.evidence.file_names import file_stem
-from hil.evidence.following import Follower
+from hil.evidence.transcript_follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hil.dutlink.transcript import Event
+    from hil.dutlink.console.transcript import Event
 
 
 def a_console(tmp_path: Path) -> Console:
@@ -209,7 +209,7 @@ class Slow:
 def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(following, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
+    monkeypatch.setattr(transcript_follower, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
     transcript, slow = Transcript(), Slow()
     follower = Follower(transcript, slow, "slow")
     for _ in range(10):

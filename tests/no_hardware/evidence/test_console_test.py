@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.console import Console
-from hil.dutlink.expected_trouble import patterns_of_words
-from hil.dutlink.tty import Tty
+from hil.dutlink.console.allowlist import patterns_of_words
+from hil.dutlink.console.console import Console
+from hil.dutlink.console.tty import Tty
+from hil.evidence.console_capture import ConsoleTest
 from hil.evidence.console_recorder import ConsoleRecorder
-from hil.evidence.console_test import ConsoleTest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

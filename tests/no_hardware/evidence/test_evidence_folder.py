@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.last_requests import SentRequest
-from hil.evidence.folder import EvidenceFolder
-from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
+from hil.dutlink.usb.request_log import SentRequest
+from hil.evidence.run_folder import EvidenceFolder
+from hil.evidence.run_record import BoardHealth, RunRecord
+from hil.evidence.test_record import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
 
 if TYPE_CHECKING:
     from pathlib import Path

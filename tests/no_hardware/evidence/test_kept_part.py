@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.transcript import Chunk, Event, Mark, MarkKind
-from hil.evidence.console_record import LITTLE_BYTES, ConsoleRecord
-from hil.evidence.kept_part import END_BYTES, KeptPart
+from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
+from hil.evidence.console_files import LITTLE_BYTES, ConsoleRecord
+from hil.evidence.size_limit import END_BYTES, KeptPart
 
 if TYPE_CHECKING:
     from pathlib import Path

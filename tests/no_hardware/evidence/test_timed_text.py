@@ -6,9 +6,9 @@ from io import StringIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.plain_text import plain
-from hil.dutlink.transcript import Chunk, Mark
-from hil.evidence.timed_text import TimedText, newest_lines
+from hil.dutlink.console.sanitize import plain
+from hil.dutlink.console.transcript import Chunk, Mark
+from hil.evidence.timestamped_log import TimedText, newest_lines
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]) (.*)")
 

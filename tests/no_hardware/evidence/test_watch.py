@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.dutlink.transcript import Chunk
-from hil.evidence.watch import KNOWN, Watch
+from hil.dutlink.console.transcript import Chunk
+from hil.evidence.error_scanner import KNOWN, Watch
 
 PANIC = b"Kernel panic - not syncing: VFS"
 BETWEEN = st.sampled_from(

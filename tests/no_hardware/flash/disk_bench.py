@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.flash.proof import Expected, open_proven
-from hil.flash.sysfs import disks_of
-from hil.sim.sysfs import SysFolder, UsbNames
+from hil.flash.disk.identity import Expected, open_proven
+from hil.flash.disk.sysfs import disks_of
+from hil.sim.host.sysfs import SysFolder, UsbNames
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.flash.disk import Disk
-    from hil.sim.sysfs import SysDisk
+    from hil.flash.disk.disk import Disk
+    from hil.sim.host.sysfs import SysDisk
 
 MIB = 1 << 20
 NAMES = UsbNames("1209", "0001", "HIL", "Simulated Stick", "AB12")

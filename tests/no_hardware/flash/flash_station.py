@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from bad_os import Trouble
 from flash_case import STICK_BYTES, Fault
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.wiring import Wiring
 from hil.errors import HilError
 from hil.flash.progress import Silent
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ __all__ = ["FlashStation"]
 _SPEED = 300.0
 _BLOCK_BYTES = 512
 _HEAD_BYTES = 1 << 20
-_PAGE_BYTES = 4096  # see hil.sim.host_writes
+_PAGE_BYTES = 4096  # see hil.sim.stick.host_writes
 _STORAGE, _DUT = 2, 2  # bRequest and wValue of the request that would hand the stick over
 
 

@@ -11,13 +11,13 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
-from hil.flash.image import Hole
+from hil.flash.formats.image import Hole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hil.flash.image import Image
+    from hil.flash.formats.image import Image
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -14,14 +14,14 @@ from disk_bench import StickBench
 from image_makers import BLOCK, COMPRESSORS, bmap_of
 
 from hil.flash.flashing import flash_image
-from hil.flash.opening import open_disk_image, open_image
+from hil.flash.formats.open import open_disk_image, open_image
 from hil.flash.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.flash.image import Image
+    from hil.flash.formats.image import Image
 
 MIB = 1 << 20
 HEAD_BYTES = MIB

@@ -10,7 +10,7 @@ from disk_bench import MIB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.flash.cells import EMPTY, Cell, CellCounter, Cells
+from hil.flash.block_hashes import EMPTY, Cell, CellCounter, Cells
 
 SIZE = 3 * MIB + 700
 CONTENT = random.Random(19).randbytes(SIZE)  # noqa: S311 - content, no secret

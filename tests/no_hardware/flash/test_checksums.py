@@ -10,12 +10,12 @@ import pytest
 from image_makers import BLOCK, bmap_of, laid_out
 
 from hil.errors import ImageError
-from hil.flash.opening import open_image
+from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.flash.image import Image
+    from hil.flash.formats.image import Image
 
 RANDOM = random.Random(3)  # noqa: S311 - content, no secret
 BLOCKS = [RANDOM.randbytes(BLOCK) for _ in range(900)]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_makers import BLOCK
 
-from hil.flash.crc import crc32_with_zeros
-from hil.flash.opening import open_image
+from hil.flash.formats.crc import crc32_with_zeros
+from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hil.errors import FlashError, StickLostError
-from hil.flash import disk as disk_module
-from hil.flash.disk import ALIGNED_BYTES, PIECE_BYTES, Disk, memory
-from hil.flash.equality import are_equal, are_zeros, first_difference
+from hil.flash.disk import disk as disk_module
+from hil.flash.disk.compare import are_equal, are_zeros, first_difference
+from hil.flash.disk.disk import ALIGNED_BYTES, PIECE_BYTES, Disk, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ import pytest
 from image_makers import COMPRESSORS, android_sparse
 
 from hil.errors import ImageError
-from hil.flash.opening import open_disk_image
-from hil.flash.plain_image import RawImage
-from hil.sim.image import build_image
+from hil.flash.formats.open import open_disk_image
+from hil.flash.formats.raw import RawImage
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from pathlib import Path

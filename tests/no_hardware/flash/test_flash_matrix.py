@@ -17,11 +17,11 @@ from bad_os import BadOs
 from flash_case import FORMATS, Fault, FlashCase
 from flash_station import FlashStation
 
-import hil.dutlink.following
-import hil.dutlink.stick_node
-import hil.dutlink.storage
-import hil.flash.disk
-from hil.dutlink.waiting import until
+import hil.dutlink.storage.mux_follower
+import hil.dutlink.storage.stick_node
+import hil.dutlink.storage.storage
+import hil.flash.disk.disk
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,12 +81,12 @@ def stations(
 ) -> Iterable[list[FlashStation]]:
     count = MORE_STATIONS if request.node.get_closest_marker("thorough") else STATIONS
     bad_os = BadOs()
-    monkeypatch.setattr(hil.flash.disk, "os", bad_os)
-    monkeypatch.setattr(hil.flash.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
-    monkeypatch.setattr(hil.dutlink.storage, "APPEARS_WITHIN_S", 3.0)
-    monkeypatch.setattr(hil.dutlink.stick_node, "until", partial(until, every_s=0.005))
-    monkeypatch.setattr(hil.dutlink.following, "until", partial(until, every_s=0.005))
-    monkeypatch.setattr(hil.dutlink.following, "_SETTLE_S", 0.02)
+    monkeypatch.setattr(hil.flash.disk.disk, "os", bad_os)
+    monkeypatch.setattr(hil.flash.disk.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
+    monkeypatch.setattr(hil.dutlink.storage.storage, "APPEARS_WITHIN_S", 3.0)
+    monkeypatch.setattr(hil.dutlink.storage.stick_node, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.storage.mux_follower, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.storage.mux_follower, "_SETTLE_S", 0.02)
     with ExitStack() as stack:
         yield [stack.enter_context(FlashStation(bad_os, tmp_path / str(n))) for n in range(count)]
 

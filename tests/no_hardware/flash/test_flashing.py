@@ -17,19 +17,19 @@ from disk_bench import MIB, StickBench
 from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
-from hil.flash import disk as disk_module
-from hil.flash.disk import memory
+from hil.flash.disk import disk as disk_module
+from hil.flash.disk.disk import memory
 from hil.flash.flashing import flash_image
-from hil.flash.opening import open_image
+from hil.flash.formats.open import open_image
 from hil.flash.progress import Silent
 from hil.flash.sparse_file import SparseFile
-from hil.sim.image import build_image, read_image
-from hil.sim.stick_file import StickFile
+from hil.sim.dut.image import build_image, read_image
+from hil.sim.stick.file import StickFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.flash.outcome import Flashed
+    from hil.flash.results import Flashed
 
 RANDOM = random.Random(7)  # noqa: S311 - content, no secret
 IMAGE_BYTES = 10 * MIB

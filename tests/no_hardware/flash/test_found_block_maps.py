@@ -13,9 +13,9 @@ import pytest
 from image_makers import BLOCK, COMPRESSORS, bmap_of, content, laid_out, write_blocks
 
 from hil.errors import ImageError
-from hil.flash.bmap import parse_bmap, read_bmap
-from hil.flash.mapped_image import MappedImage
-from hil.flash.opening import bmap_beside, open_image
+from hil.flash.formats.bmap import parse_bmap, read_bmap
+from hil.flash.formats.bmap_image import MappedImage
+from hil.flash.formats.open import bmap_beside, open_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,7 +200,7 @@ def test_a_map_of_sixty_megabytes_costs_little_memory(tmp_path: Path) -> None:
     (tmp_path / "os.bmap").write_bytes(b'<bmap version="1.2"><BlockMap>' + line * (60_000_000 // len(line)))
     code = (
         "import sys, resource; from pathlib import Path; from hil.errors import ImageError\n"
-        "from hil.flash.bmap import read_bmap\n"
+        "from hil.flash.formats.bmap import read_bmap\n"
         "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
         "try:\n    read_bmap(Path(sys.argv[1]))\n"
         "except ImageError as error:\n    print(error)\n"

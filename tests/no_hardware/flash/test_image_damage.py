@@ -10,8 +10,8 @@ import pytest
 from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
 from hil.errors import ImageError
-from hil.flash.bmap import read_bmap
-from hil.flash.opening import open_image
+from hil.flash.formats.bmap import read_bmap
+from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,13 +12,13 @@ from disk_bench import MIB, StickBench
 from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
 
 from hil.flash.flashing import flash_image
-from hil.flash.opening import open_image
+from hil.flash.formats.open import open_image
 from hil.flash.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.flash.outcome import Flashed
+    from hil.flash.results import Flashed
 
 RANDOM = random.Random(11)  # noqa: S311 - content, no secret
 BLOCKS: list[bytes | None] = [

@@ -21,13 +21,13 @@ from image_makers import (
 )
 
 from hil.errors import ImageError
-from hil.flash.image import Hole
-from hil.flash.opening import open_image
+from hil.flash.formats.image import Hole
+from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.flash.image import Image
+    from hil.flash.formats.image import Image
 
 A_BLOCK = st.one_of(  # none begins like a file of another kind
     st.binary(min_size=15, max_size=15).map(lambda seed: (b"\x01" + seed) * (BLOCK // 16)),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hil.errors import ImageError
-from hil.flash.bmap import parse_bmap, read_bmap
-from hil.flash.opening import open_image
-from hil.flash.stream import ImageFile
+from hil.flash.formats.bmap import parse_bmap, read_bmap
+from hil.flash.formats.open import open_image
+from hil.flash.formats.stream import ImageFile
 from hil.regular_file import open_regular
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.flash.permission import Denial, why_denied
+from hil.flash.disk.permission import Denial, why_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.flash.doubt import used_elsewhere, uses_of
-from hil.flash.sysfs import BlockDevice, block_device, identity_of
+from hil.dutlink.timing import until
+from hil.flash.disk.refusal import used_elsewhere, uses_of
+from hil.flash.disk.sysfs import BlockDevice, block_device, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.flash.content import LOOKED_AT_BYTES
-from hil.flash.opening import open_image
-from hil.flash.pieces import Pieces
-from hil.flash.stoppable import StoppableThread, StoppedError, raise_if_stopped
+from hil.dutlink.timing import until
+from hil.flash.chunks import Pieces
+from hil.flash.formats.content import LOOKED_AT_BYTES
+from hil.flash.formats.open import open_image
+from hil.flash.reader_thread import StoppableThread, StoppedError, raise_if_stopped
 from hil.sim.process import SimulatorProcess
 
 if sys.version_info >= (3, 14):

@@ -14,9 +14,9 @@ import pytest
 from image_makers import COMPRESSORS, content
 
 from hil.errors import ImageError
-from hil.flash import unpack_memory
-from hil.flash.opening import open_image
-from hil.flash.unpack_memory import available_bytes, zstd_decoder_bytes
+from hil.flash.formats import archive_memory
+from hil.flash.formats.archive_memory import available_bytes, zstd_decoder_bytes
+from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def test_zstd_windows_of_any_size_are_unpacked(options: tuple[str, ...], tmp_pat
 def test_a_zstd_window_that_memory_does_not_hold_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
     tmp_path.joinpath("meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 400000 kB\n", "ascii")
     (tmp_path / "image").write_bytes(b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\0\0")  # a window of 2 GiB, no size
 
@@ -125,8 +125,8 @@ def test_memory_that_a_control_group_leaves_is_the_most_that_is_used(
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "cgroup").write_text("0::/night/job\n", "ascii")
     (tmp_path / "meminfo").write_text("MemAvailable: 8000000 kB\n", "ascii")
-    monkeypatch.setattr(unpack_memory, "_PROC", tmp_path)
-    monkeypatch.setattr(unpack_memory, "_CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(archive_memory, "_CGROUPS", tmp_path / "groups")
 
     assert available_bytes() == int(0.75 * (1 << 29))
 
@@ -169,7 +169,7 @@ def test_xz_with_a_filter_that_is_not_known_is_told_as_that(tmp_path: Path) -> N
 def test_xz_with_a_dictionary_that_memory_does_not_hold_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
     tmp_path.joinpath("meminfo").write_text("MemAvailable: 400000 kB\n", "ascii")
     whole = bytearray(COMPRESSORS["xz"](DATA))
     header_bytes = (whole[12] + 1) * 4
@@ -200,7 +200,7 @@ def test_a_flood_of_tiny_members_ends_in_an_error_with_little_memory_and_time(
     (tmp_path / "image").write_bytes(filler * 100_000)
     code = (
         "import sys, resource; from pathlib import Path; from hil.errors import ImageError\n"
-        "from hil.flash.opening import open_image\n"
+        "from hil.flash.formats.open import open_image\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n"
         "try:\n    list(open_image(Path(sys.argv[1])).extents())\n"
         "except ImageError as error:\n    print(error)\n"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.flash import in_use, users
-from hil.flash.doubt import uses_of
-from hil.flash.sysfs import BlockDevice
+from hil.dutlink.timing import until
+from hil.flash.disk import kernel_users, users
+from hil.flash.disk.refusal import uses_of
+from hil.flash.disk.sysfs import BlockDevice
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
@@ -96,7 +96,7 @@ def test_is_of_this_system_is_the_disk_with_the_root_file_system(
     number = "0:31" if source == "overlay" else "8:2"
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").write_text(f"36 35 {number} / {point} {options} - ext4 {source} rw\n")
-    monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(kernel_users, "_PROC", tmp_path / "proc")
     disk = listed(tmp_path / "sys/block/sda", "8:0")
     listed(disk.folder / "sda2", "8:2")
     (disk.folder / "sda2/partition").write_text("2")
@@ -130,7 +130,7 @@ def test_is_of_this_system_is_the_disk_below_an_encrypted_volume_with_the_root_f
     crypt = built_on(disk, "dm-0", "253:0", "disk_crypt", "CRYPT-LUKS2-1")
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").write_text("36 35 253:1 / / rw - ext4 /dev/mapper/vg-root rw\n")
-    monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(kernel_users, "_PROC", tmp_path / "proc")
     assert not users.is_of_this_system(disk)
 
     built_on(crypt, "dm-1", "253:1", "vg-root", "LVM-2")
@@ -171,7 +171,7 @@ def test_user_of_says_where_a_volume_on_a_disk_is_mounted(
 ) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").write_text("36 35 253:9 / /srv rw - ext4 /dev/mapper/vg-data rw\n")
-    monkeypatch.setattr(in_use, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(kernel_users, "_PROC", tmp_path / "proc")
     disk = listed(tmp_path / "sys/block/sda", "8:0")
     below = built_on(disk, "dm-0", "253:0", "crypt", "CRYPT-LUKS2-1") if depth == 2 else disk
     built_on(below, "dm-9", "253:9", "vg-data", "LVM-2")

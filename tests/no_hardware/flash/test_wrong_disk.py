@@ -16,10 +16,11 @@ import pytest
 from disk_bench import NAMES, StickBench
 
 from hil.errors import StickLostError, StorageError, WrongDiskError
-from hil.flash import in_use, proof
-from hil.flash.in_use import file_system_of, mounts_of, swaps_on
-from hil.flash.proof import Expected, open_proven
-from hil.flash.sysfs import disks_of, identity_of
+from hil.flash.disk import identity as proof
+from hil.flash.disk import kernel_users
+from hil.flash.disk.identity import Expected, open_proven
+from hil.flash.disk.kernel_users import file_system_of, mounts_of, swaps_on
+from hil.flash.disk.sysfs import disks_of, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -480,7 +481,7 @@ def test_a_mount_in_another_namespace_is_named_with_its_process(
         (proc / process / "ns").mkdir(parents=True)
         (proc / process / "ns/mnt").symlink_to(namespace)
         (proc / process / "mountinfo").write_text(mounts)
-    monkeypatch.setattr(in_use, "_PROC", proc)
+    monkeypatch.setattr(kernel_users, "_PROC", proc)
     refuse_to_open(monkeypatch, errno.EBUSY)
 
     error = tried(one)

@@ -19,7 +19,7 @@ WRITER = """
 import resource, signal, sys
 from pathlib import Path
 from hil.errors import HistoryError
-from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, Outcome, RunFacts
 from hil.history.store import History
 
 limit = int(sys.argv[2])

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
-from hil.history.questions import ask
+from hil.history.analysis import ask
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
-from hil.report.loud import headline
+from hil.report.highlights import headline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hil.history.answers import Morning
+    from hil.history.analysis_text import Morning
 
 TEST = "t.py::t"
 REAL = Bench("0df10035", "0.09")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import HistoryError
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
 KEYS = ("one", "two", "three")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.nights import missing_nights, wrong_with_newest
 from hil.history.store import History
 from hil.history.window import Window

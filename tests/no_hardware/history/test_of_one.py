@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
-from hil.history.of_one import of_board, of_test
+from hil.history.detail import of_board, of_test
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
-from hil.history.questions import Morning, ask
+from hil.history.analysis import Morning, ask
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hil
-from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, Outcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.sim.process import SimulatorProcess
@@ -200,7 +200,7 @@ def test_what_a_history_knows_of_durations_reaches_the_scheduler(tmp_path: Path)
             )
     folder.joinpath("test_inner.py").write_text(
         """
-from hil.suite.scheduling import BoardScheduling
+from hil.suite.xdist.plugin import BoardScheduling
 
 def test_slow(): pass
 def test_knows(pytestconfig):

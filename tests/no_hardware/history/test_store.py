@@ -14,8 +14,8 @@ import pytest
 from programs import running
 
 from hil.errors import HistoryError
-from hil.history.connecting import connect_to_read
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.sqlite import connect_to_read
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -32,7 +32,7 @@ ATTEMPTS = [
 WRITER = """
 import sys
 from pathlib import Path
-from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, Outcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 

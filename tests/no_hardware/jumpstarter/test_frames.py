@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import BoardReplyError
-from hil.jumpstarter.frames import Frame, FrameKind, Frames, Transfer
+from hil.jumpstarter.protocol.frames import Frame, FrameKind, Frames, Transfer
 
 words = st.integers(0, 0xFFFF)
 octets = st.integers(0, 0xFF)

@@ -10,9 +10,11 @@ import sys
 import pytest
 from programs import running
 
-from hil.jumpstarter.lease_name import LeaseName
+from hil.jumpstarter.client.lease_name import LeaseName
 
-ITS_NAME = "from hil.jumpstarter.lease_name import LeaseName; print(LeaseName.of_this_process().fresh())"
+ITS_NAME = (
+    "from hil.jumpstarter.client.lease_name import LeaseName; print(LeaseName.of_this_process().fresh())"
+)
 
 
 def test_a_name_is_one_that_kubernetes_takes_and_is_never_given_twice() -> None:

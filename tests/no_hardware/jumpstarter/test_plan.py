@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import BoardReplyError, ImageError
-from hil.flash.image import Extent, Hole
-from hil.flash.plain_image import RawImage
-from hil.jumpstarter.plan import PIECE_BYTES, Piece, SpooledImage, pieces_of
-from hil.jumpstarter.remote_stick import _checked_length
-from hil.jumpstarter.squeeze import squeezed, unsqueezed
+from hil.flash.formats.image import Extent, Hole
+from hil.flash.formats.raw import RawImage
+from hil.jumpstarter.client.remote_stick import _checked_length
+from hil.jumpstarter.protocol.manifest import PIECE_BYTES, Piece, SpooledImage, pieces_of
+from hil.jumpstarter.protocol.zstd_codec import squeezed, unsqueezed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

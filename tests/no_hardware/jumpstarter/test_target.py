@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.jumpstarter.target import Direct, InShell, Leased, read_target
+from hil.jumpstarter.client.target import Direct, InShell, Leased, read_target
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from hil.errors import (
     HilError,
     NoUsbBackendError,
 )
-from hil.sim.backend import simulated_host
+from hil.sim.backend.backend import simulated_host
 
 TROUBLE: dict[str, type[HilError]] = {
     "silent": BoardLostError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.lab.doctor.machine import Machine
-from hil.lab.udev_rule import rule_text
+from hil.lab.doctor.host_info import Machine
+from hil.lab.udev.rule import rule_text
 
 if TYPE_CHECKING:
     from pathlib import Path

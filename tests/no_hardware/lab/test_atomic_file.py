@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab import atomic_file
-from hil.lab.atomic_file import write_atomically
+from hil.lab.files import atomic_file
+from hil.lab.files.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.dutlink.plain_text import plain_line
+from hil.dutlink.console.sanitize import plain_line
 from hil.errors import SpoiltFileError
-from hil.lab import board_record
-from hil.lab.board_record import (
+from hil.lab.locks.holder import COMMAND_SIZE, WORD_BYTES, Holder, cut
+from hil.lab.safe_state import record as board_record
+from hil.lab.safe_state.record import (
     RECORD_BYTES,
     BoardRecord,
     BoardState,
@@ -23,7 +24,6 @@ from hil.lab.board_record import (
     record_path,
     write_record,
 )
-from hil.lab.holder import COMMAND_SIZE, WORD_BYTES, Holder, cut
 
 SERIAL = "5a1c0e01"
 WORDS = st.text(max_size=150).map(plain_line)

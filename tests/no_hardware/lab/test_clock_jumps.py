@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ TESTS = """
 import os, time
 from datetime import UTC, datetime
 import pytest
-import hil.lab.holder
+import hil.lab.locks.holder
 
 pytestmark = pytest.mark.hardware
 
 def jump():
     now, jump_s = time.time, float(os.environ["JUMP"])
     time.time = lambda: now() + jump_s
-    hil.lab.holder.now = lambda: datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+    hil.lab.locks.holder.now = lambda: datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 def test_before(power):
     power.on()
@@ -59,7 +59,7 @@ def test_after(power):
 WAITS = """
 import sys
 from hil.errors import BoardBusyError
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 print("waits", flush=True)
 try:
     with hold(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda waiting: print("in line", flush=True)):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.tty import uart_of
-from hil.dutlink.tty_names import serial_devices
-from hil.dutlink.waiting import until
-from hil.lab.enrol.console_hunt import ConsoleHunt
+from hil.dutlink.console.tty import uart_of
+from hil.dutlink.console.tty_names import serial_devices
+from hil.dutlink.timing import until
+from hil.lab.enroll.console_probe import ConsoleHunt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.lab import controller_watch
-from hil.lab.controller_watch import GONE_STATUS, stop_with
+from hil.dutlink.timing import until
+from hil.lab.guard import exit_with_parent
+from hil.lab.guard.exit_with_parent import GONE_STATUS, stop_with
 
-HIL = Path(controller_watch.__file__).parents[2]
+HIL = Path(exit_with_parent.__file__).parents[2]
 HERE = Path(__file__).parent
 SOON_S = 60.0
 
@@ -27,7 +27,7 @@ time.sleep(60)
 WATCHING = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from hil.lab.controller_watch import stop_with
+from hil.lab.guard.exit_with_parent import stop_with
 stop_with(os.getppid())
 print(os.getpid(), flush=True)
 for _ in range(600):  # a signal between a look for it and one long sleep would be found at its end
@@ -38,9 +38,9 @@ DEAF = """
 import os, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[3])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")})
 lease = under_guard(hold("5a1c0e01", folder=folder), safety, controller=os.getppid())
@@ -92,8 +92,8 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts() -> None:
 
 
 def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_watch, "_open", lambda _pid: -1)
-    monkeypatch.setattr(controller_watch, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(exit_with_parent, "_open", lambda _pid: -1)
+    monkeypatch.setattr(exit_with_parent, "LOOK_EVERY_S", 0.01)
     parents = iter([4711, 4711, 4711, 1])
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     stopped = threading.Event()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.lab.board_record import BoardRecord, BoardState, write_record
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

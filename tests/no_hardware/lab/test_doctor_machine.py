@@ -14,17 +14,17 @@ from other_user import MALLORY, only_root
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
-from hil.lab.doctor.bench import Bench, Check
-from hil.lab.doctor.bus import boards_on_the_bus, hub_power
-from hil.lab.doctor.examination import examine
+from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
+from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
+from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
+from hil.lab.doctor.checks.services import services
+from hil.lab.doctor.checks.stored_state import lab_file
+from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
+from hil.lab.doctor.context import Bench, Check
 from hil.lab.doctor.finding import Finding, Outcome
-from hil.lab.doctor.grabbers import modem_manager, tty_holders
-from hil.lab.doctor.services import services
-from hil.lab.doctor.stored import lab_file
-from hil.lab.doctor.surroundings import clock, disk_space, guard_survival, locks
-from hil.lab.doctor.usb_access import group_membership, libusb, udev_rule
-from hil.lab.lease import hold
-from hil.lab.unit_words import command_line
+from hil.lab.doctor.runner import examine
+from hil.lab.locks.lease import hold
+from hil.lab.udev.unit_escapes import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,7 +219,7 @@ def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
         yield
 
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("hil.lab.doctor.examination._held", lost)
+    monkeypatch.setattr("hil.lab.doctor.runner._held", lost)
     serials = ("0df10035", "5a1c0e01")
     bench = bench_of(machine, *(Sighting(Verdict.PRESENT, serial) for serial in serials))
 
@@ -343,7 +343,7 @@ def test_each_check_has_a_problem_that_it_finds() -> None:
     tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
     tested |= {clock, disk_space, locks, lab_file, guard_survival, services}
 
-    from hil.lab.doctor.examination import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
+    from hil.lab.doctor.runner import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
 
     assert set(BENCH_CHECKS.values()) == tested
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
-from hil.lab import bell, lease, waiting_line
-from hil.lab.holder import Holder
-from hil.lab.lease import Waiting, hold, hold_any, holder_of
-from hil.lab.lock_file import LockFile
-from hil.lab.waiting_line import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
+from hil.lab.locks import inotify, lease, wait_queue
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import Waiting, hold, hold_any, holder_of
+from hil.lab.locks.lock_file import LockFile
+from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
 SOON_S = 60.0
@@ -30,7 +30,7 @@ WAITER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.lease import hold_any
+from hil.lab.locks.lease import hold_any
 if int(sys.argv[5]):
     import ctypes
     os.setuid(int(sys.argv[5]))
@@ -45,7 +45,7 @@ TURNS = """
 import json, os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 folder, turns = Path(sys.argv[2]), int(sys.argv[3])
 log = []
 def turn(kept=True):
@@ -258,7 +258,7 @@ def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> No
 
 
 def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell.Bell, "polls", property(lambda _bell: True))
+    monkeypatch.setattr(inotify.Bell, "polls", property(lambda _bell: True))
     first = hold(ONE, folder=folder)
     threading.Timer(0.1, first.release).start()
 
@@ -305,7 +305,7 @@ def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -
 
 
 def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting_line, "MOST_SLOTS", 2)
+    monkeypatch.setattr(wait_queue, "MOST_SLOTS", 2)
     places = [PlaceInLine(folder, [TWO], Holder()) for _ in range(2)]
 
     with hold(ONE, folder=folder) as mine:

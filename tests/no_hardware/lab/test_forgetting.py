@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.sockets import Learned, StickNames
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardRecord, write_record
-from hil.lab.forgetting import forget_boards
-from hil.lab.lease import hold
-from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
+from hil.dutlink.storage.usb_sockets import Learned, StickNames
+from hil.dutlink.timing import until
+from hil.lab.locks.cleanup import forget_boards
+from hil.lab.locks.lease import hold
+from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
+from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.process import SimulatorProcess
 

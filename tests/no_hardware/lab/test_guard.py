@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.guard_process import NAME
-from hil.lab.guarded import make_safe_now, under_guard
-from hil.lab.lease import Waiting, hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import make_safe_now, under_guard
+from hil.lab.guard.process import NAME
+from hil.lab.locks.lease import Waiting, hold
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import BoardState, read_record
 
 SERIAL = "5a1c0e01"
 HERE = Path(__file__).parent
@@ -31,9 +31,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 board = folder / "board"
 arguments = {"board": str(board)}
@@ -90,9 +90,9 @@ from pathlib import Path
 board = Path(sys.argv[1])
 sys.path.append(sys.argv[2])
 
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 for number in (100, 500):

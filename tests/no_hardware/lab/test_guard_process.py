@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from programs import running
 
-from hil.lab import guard_process
-from hil.lab.guard import _watched
-from hil.lab.guard_process import RELEASED
+from hil.lab.guard import process as guard_process
+from hil.lab.guard.guard import _watched
+from hil.lab.guard.process import RELEASED
 
 PEER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.lab import guard_survival
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.guard_survival import dangers
+from hil.dutlink.timing import until
+from hil.lab.guard import survival
+from hil.lab.guard.survival import dangers
+from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def test_service_that_kills_what_its_first_process_leaves_is_a_danger(
 ) -> None:
     machine.process(1, 0, "systemd")
     machine.cgroup("/system.slice/ci.service")
-    monkeypatch.setattr(guard_survival, "_show", {"ci.service": shown}.get)
+    monkeypatch.setattr(survival, "_show", {"ci.service": shown}.get)
 
     assert ("ci.service has KillMode=mixed" in machine.told()) is danger
 
@@ -184,9 +184,9 @@ HOLDER = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 (Path(sys.argv[3]) / "cgroup.procs").write_text(str(os.getpid()))
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")})

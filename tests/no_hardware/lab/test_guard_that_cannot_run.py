@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import GuardError
-from hil.lab import guard, guarded
-from hil.lab.board_record import BoardState, SafetyEvent, read_record
-from hil.lab.guarded import GuardedLease, under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety, attempt
+from hil.lab.guard import guard, guarded_lease
+from hil.lab.guard.guarded_lease import GuardedLease, under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety, attempt
+from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -159,7 +159,7 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
             lease.release()
 
     releasing = threading.Thread(target=release)
-    monkeypatch.setattr(guarded, "attempt", attempt_while_the_holder_releases)
+    monkeypatch.setattr(guarded_lease, "attempt", attempt_while_the_holder_releases)
 
     lease.handle_lost_guard(safety, GuardError("no guard", serial=SERIAL))
     releasing.join(SOON_S)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.lab.lab_file import read_lab
-from hil.lab.toml_depth import first_too_deep
+from hil.lab.config.lab_file import read_lab
+from hil.lab.config.toml_depth import first_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from hil.errors import UsageError
-from hil.lab.lab_file import read_lab
+from hil.lab.config.lab_file import read_lab
 try:
     read_lab(Path(sys.argv[1]))
 except UsageError as error:

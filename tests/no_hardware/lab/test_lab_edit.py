@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import UsageError
-from hil.lab.enrol.lab_edit import LabEdit
-from hil.lab.enrol.survey import Survey
+from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.enroll.survey import Survey
 
 STICK = Path("/dev/disk/by-id/usb-new")
 FOUND = Survey(STICK, None, spoke=True)

@@ -13,16 +13,16 @@ from broken_lab_files import BROKEN, GOOD, WRONG_KEYS, WRONG_TYPES, Broken
 from jsonschema import Draft202012Validator
 
 import hil
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
-from hil.dutlink.reading import SETTLE_S
-from hil.dutlink.waiting import hold
+from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.timing import hold
 from hil.errors import UsageError
-from hil.lab.lab_file import find_lab, parse_lab, read_lab
-from hil.lab.place import Place, schema
-from hil.sim.image import build_image
+from hil.lab.config.lab_file import find_lab, parse_lab, read_lab
+from hil.lab.config.place import Place, schema
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 SET_PIN, PIN_A, LOW = 5, 1, "00"
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import UsageError
-from hil.lab.lab_file import parse_lab
+from hil.lab.config.lab_file import parse_lab
 
 FILE = Path("lab.toml")
 PIECES = st.sampled_from(

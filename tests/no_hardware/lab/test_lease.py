@@ -14,14 +14,14 @@ from other_user import VICTIM, as_user, folder_for_everybody, only_root
 from programs import running
 
 from hil.errors import BoardBusyError, UsageError
-from hil.lab import lock_file, shared_folder
-from hil.lab.lease import Holder, hold, hold_any
-from hil.lab.lock_file import SYSTEM_FOLDERS, lock_folder
+from hil.lab.locks import lock_dir, lock_file
+from hil.lab.locks.lease import Holder, hold, hold_any
+from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
 
 HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 lease = hold("5a1c0e01", test="theirs.py::test_long", folder=Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -227,7 +227,7 @@ def test_a_user_namespace_locks_in_the_folder_of_its_host(monkeypatch: pytest.Mo
         return os.geteuid(), found.stat().st_uid, found, "held twice"
 
     with folder_for_everybody() as folder, folder_for_everybody() as other:
-        monkeypatch.setattr(shared_folder, "SYSTEM_FOLDERS", (str(folder), str(other)))
+        monkeypatch.setattr(lock_dir, "SYSTEM_FOLDERS", (str(folder), str(other)))
         with hold("5a1c0e01", folder=folder):
             uid, owner, found, why = as_user(VICTIM, lambda: hold_inside(folder))
         if owner == -1:
@@ -244,7 +244,7 @@ def test_a_tmp_that_systemd_made_for_one_unit_is_refused(
     for name in ("tmp", "systemd-private-1-hil.service-2/tmp"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name).chmod(0o1777)
-    monkeypatch.setattr(shared_folder, "SYSTEM_FOLDERS", (str(tmp_path / "none"), str(tmp_path / "tmp")))
+    monkeypatch.setattr(lock_dir, "SYSTEM_FOLDERS", (str(tmp_path / "none"), str(tmp_path / "tmp")))
     assert lock_folder({}) == tmp_path / "tmp"
 
     def in_the_unit() -> Path:

@@ -22,8 +22,8 @@ import json, os, sys
 from pathlib import Path
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.lab.lease import hold
-from hil.sim.backend import simulated_host
+from hil.lab.locks.lease import hold
+from hil.sim.backend.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 simulated = simulated_host(ready)

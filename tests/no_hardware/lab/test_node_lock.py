@@ -15,20 +15,20 @@ import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
 from programs import running
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
-from hil.dutlink.usb_node import usb_node
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
+from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardBusyError, Verdict
-from hil.lab import regaining
-from hil.lab.board_record import read_record
-from hil.lab.guarded import under_guard
-from hil.lab.lab_file import parse_lab
-from hil.lab.lease import hold, hold_any
-from hil.lab.safety import Safety
+from hil.lab.config.lab_file import parse_lab
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks import relock
+from hil.lab.locks.lease import hold, hold_any
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
-from hil.suite.whole_lab import boards_without_part
+from hil.suite.outcome.whole_lab import boards_without_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +40,10 @@ HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from hil.dutlink.host import Host
-from hil.lab.board_record import BoardRecord, BoardState, write_record
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 write_record(folder, "5a1c0e01", BoardRecord(BoardState.SAFE))  # so that nothing is done before it is held
 lease = hold("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
@@ -204,7 +204,7 @@ def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
 def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
     one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regaining, "REGAIN_S", 0.1)
+    monkeypatch.setattr(relock, "REGAIN_S", 0.1)
     lease = under_guard(hold(SERIAL, folder=one), Safety(action="builtins:print", arguments={}))
     (one / f"hil-board-{SERIAL}.lock").unlink()
     with (
@@ -275,7 +275,7 @@ def test_follow_board_locks_the_node_of_a_board_that_was_plugged_in_again(
 def test_follow_board_refuses_a_board_that_another_folder_has_by_now(
     host: Host, one: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regaining, "REGAIN_S", 0.1)
+    monkeypatch.setattr(relock, "REGAIN_S", 0.1)
     lease = under_guard(hold(SERIAL, folder=one, host=host), Safety(action="builtins:print"))
     replug(tmp_path)
     with (

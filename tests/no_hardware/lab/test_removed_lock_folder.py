@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardRecord, BoardState, SafetyEvent, read_record, record_path, write_record
-from hil.lab.guard_work import GuardTask, work
-from hil.lab.guarded import under_guard
-from hil.lab.holder import Holder
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.dutlink.timing import until
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import (
+    BoardRecord,
+    BoardState,
+    SafetyEvent,
+    read_record,
+    record_path,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +38,9 @@ RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 safety = Safety("fake_board:switch_off", {"board": sys.argv[2]}, limit_s=1.5, absent_s=0.1)
 lease = under_guard(hold("5a1c0e01", folder=Path(sys.argv[1])), safety)
 for line in sys.stdin:
@@ -196,7 +203,7 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
     locks: Path, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setattr("hil.lab.lingering.PAUSE_S", 0.05)
+    monkeypatch.setattr("hil.lab.guard.retry.PAUSE_S", 0.05)
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0, absent_s=0.1, linger_s=SOON_S)
     lease = hold(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
@@ -208,7 +215,7 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
         remove(locks, "folder")
         board.write_text("on")
 
-    monkeypatch.setattr("hil.lab.guard_work.write_record", forget_and_answer)
+    monkeypatch.setattr("hil.lab.guard.recovery.write_record", forget_and_answer)
     board.write_text("silent")
 
     work(os.dup(lease.lock.descriptor), task.to_json())

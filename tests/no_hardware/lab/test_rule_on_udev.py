@@ -17,8 +17,8 @@ import pytest
 
 import hil
 from hil.lab.doctor.finding import Outcome
-from hil.lab.safe_unit import has_systemd
-from hil.lab.udev_rule import StickPlace, rule_text
+from hil.lab.udev.rule import StickPlace, rule_text
+from hil.lab.udev.safe_unit import has_systemd
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace is for root")
 
@@ -117,8 +117,8 @@ def test_a_disk_at_another_socket_is_not_opened(udevadm: list[str], groups: Path
 def test_the_doctor_is_told_by_udev_that_it_does_not_know_the_group(udevadm: list[str], groups: Path) -> None:
     doctor = """\
 from pathlib import Path
-from hil.lab.doctor.machine import Machine
-from hil.lab.doctor.usb_access import made_of_it
+from hil.lab.doctor.host_info import Machine
+from hil.lab.doctor.checks.usb_access import made_of_it
 made = made_of_it(Machine(), Path("/run/udev/rules.d/60-dutlink.rules"), "/sys/class/tty/tty0", "5a1c0e01")
 print("FOUND", made.outcome, made.says)
 """

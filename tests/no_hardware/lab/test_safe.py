@@ -12,15 +12,15 @@ import fake_board
 import pytest
 
 from hil.dutlink.board import open_board
-from hil.dutlink.power import OFF_AMPS
-from hil.dutlink.waiting import until
+from hil.dutlink.power.power import OFF_AMPS
+from hil.dutlink.timing import until
 from hil.errors import BoardUnsafeError
-from hil.lab import safe
-from hil.lab.board_record import BoardState, read_record
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safe import confirm_off, make_safe
-from hil.lab.safety import Safety, attempt
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state import action
+from hil.lab.safe_state.action import confirm_off, make_safe
+from hil.lab.safe_state.policy import Safety, attempt
+from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
@@ -33,9 +33,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import fake_board
 from hil.dutlink.board import open_board
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
 serial = ready["boards"][0]["serial"]
 safety = Safety(arguments={"host": {"call": "fake_board:simulated", "arguments": {"ready": ready}}})
@@ -70,10 +70,10 @@ def host(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 AFTER_LOAD = """
 import json, sys
-from hil.lab.guard_work import load
+from hil.lab.guard.recovery import load
 load()
 loaded = set(sys.modules)
-from hil.lab.safe import make_safe
+from hil.lab.safe_state.action import make_safe
 host = {"call": "fake_board:simulated", "arguments": {"ready": json.loads(sys.argv[1])}}
 sys.path.insert(0, sys.argv[2])
 for policy in ("force-off", "off", "aL,p0"):
@@ -81,9 +81,9 @@ for policy in ("force-off", "off", "aL,p0"):
 
 from pathlib import Path
 from hil.errors import BoardBusyError
-from hil.lab import lingering
-from hil.lab.guard_work import GuardTask
-from hil.lab.safety import Safety
+from hil.lab.guard import retry as lingering
+from hil.lab.guard.recovery import GuardTask
+from hil.lab.safe_state.policy import Safety
 folder, serial = Path(sys.argv[3]), json.loads(sys.argv[1])["boards"][0]["serial"]
 hold, held = lingering.hold, lingering.hold(serial, folder=folder)
 busy = []
@@ -142,7 +142,7 @@ def test_a_guard_waits_for_a_power_sequence_to_end(
 def test_a_board_that_was_unplugged_is_pending(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
-    unplug = f"from hil.sim.control_client import ControlClient; ControlClient({simulator.control.port})"
+    unplug = f"from hil.sim.management.client import ControlClient; ControlClient({simulator.control.port})"
     die_holding(tmp_path, simulator, f"{unplug}.fault(serial, 'unplug')")
     hold(serial, wait_s=POWERED_S, folder=tmp_path).release()
 
@@ -205,7 +205,7 @@ def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
 ) -> None:
     make_safe(serial, host=host)
     waits: list[float] = []
-    monkeypatch.setattr(safe, "hold", waits.append)
+    monkeypatch.setattr(action, "hold", waits.append)
 
     with under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
         assert (lease.made_safe, waits) == (None, [])

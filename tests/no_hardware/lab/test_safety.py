@@ -13,12 +13,12 @@ from hil.errors import (
     TransferError,
     UsageError,
 )
-from hil.lab import guard_work
-from hil.lab.board_record import read_record
-from hil.lab.guard_work import GuardTask, work
-from hil.lab.holder import Holder
-from hil.lab.lease import hold, lock_path
-from hil.lab.safety import Safety, attempt, resolve
+from hil.lab.guard import recovery
+from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold, lock_path
+from hil.lab.safe_state.policy import Safety, attempt, resolve
+from hil.lab.safe_state.record import read_record
 
 SERIAL = "5a1c0e01"
 HERE = Path(__file__).parent
@@ -74,7 +74,7 @@ def test_attempt_tells_a_board_that_answered_from_one_that_did_not(
     def fail(_: str, **__: object) -> float:
         raise error
 
-    monkeypatch.setattr("hil.lab.safety.resolve", lambda _name: fail)
+    monkeypatch.setattr("hil.lab.safe_state.policy.resolve", lambda _name: fail)
 
     assert attempt(Safety(limit_s=0.0), SERIAL, why="a test", by="test").faulty is faulty
 
@@ -102,7 +102,7 @@ def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
     board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []
-    monkeypatch.setattr(guard_work, "HANG_S", 0.05)
+    monkeypatch.setattr(recovery, "HANG_S", 0.05)
     monkeypatch.setattr("os._exit", ended.append)
     lease = hold(SERIAL, folder=board.parent)
     safety = Safety("fake_board:hang", {"board": str(board)}, limit_s=0.0)

@@ -13,7 +13,7 @@ import pytest
 from other_user import only_root
 
 from hil.cli.main import run
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

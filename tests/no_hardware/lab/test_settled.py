@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.reading import SETTLE_S
-from hil.lab import settled
-from hil.lab.lease import hold, lock_path
-from hil.lab.settled import last_used_s, wait_until_settled
+from hil.dutlink.power.reading import SETTLE_S
+from hil.lab.locks.lease import hold, lock_path
+from hil.lab.safe_state import meter_settling
+from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(settled, "let_pass", waits.append)
+    monkeypatch.setattr(meter_settling, "let_pass", waits.append)
     return waits
 
 

@@ -13,10 +13,10 @@ import pytest
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from programs import running
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import SpoiltFileError
-from hil.lab import shared_file
-from hil.lab.shared_file import open_shared, read_shared, replace_shared
+from hil.lab.locks import shared_file
+from hil.lab.locks.shared_file import open_shared, read_shared, replace_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def test_open_shared_makes_the_same_file_where_the_file_system_knows_less(
 MAKE_UNTIL_KILLED = """
 import itertools, sys
 from pathlib import Path
-from hil.lab.shared_file import open_shared
+from hil.lab.locks.shared_file import open_shared
 print("ready", flush=True)
 for number in itertools.count():
     open_shared(Path(sys.argv[1]) / str(number), b"x" * 4096)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.sockets import Learned, StickNames, board_is_at
+from hil.dutlink.storage.usb_sockets import Learned, StickNames, board_is_at
 from hil.lab.stick_sockets import StickSockets, forget_sockets
 
 if TYPE_CHECKING:

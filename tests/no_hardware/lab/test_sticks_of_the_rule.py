@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.sockets import Learned, StickNames
+from hil.dutlink.storage.usb_sockets import Learned, StickNames
 from hil.lab.stick_sockets import StickSockets
-from hil.lab.udev_rule import install_rule, is_this_version, known_sticks, rule_text, unopened_sticks
+from hil.lab.udev.rule import install_rule, is_this_version, known_sticks, rule_text, unopened_sticks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.lab import guard
-from hil.lab.board_record import BoardRecord, SafetyEvent, write_record
-from hil.lab.guard_work import GuardTask, work
-from hil.lab.guarded import under_guard
-from hil.lab.holder import Holder
-from hil.lab.lease import hold
-from hil.lab.lock_file import LockFile
-from hil.lab.safety import Safety
+from hil.dutlink.timing import until
+from hil.lab.guard import guard
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold
+from hil.lab.locks.lock_file import LockFile
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -115,9 +115,9 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
 NAMES = """
 import os, sys
 from pathlib import Path
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 lease = under_guard(hold("5a1c0e01", folder=Path(sys.argv[1])), Safety())
 pid = lease.guard.wait_until_ready()
 print(Path(f"/proc/{pid}/comm").read_text().strip())
@@ -142,9 +142,9 @@ import os, sys
 from pathlib import Path
 for number in map(int, sys.argv[2]):
     os.close(number)
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 lease = hold("5a1c0e01", folder=folder)
 guarded = under_guard(lease, Safety())

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 from hil.errors import BoardBusyError
-from hil.lab import guard
-from hil.lab.board_record import read_record
-from hil.lab.guarded import make_safe_now, under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
-from hil.lab.stopped_guards import wake_guards_of
-from hil.suite.run_channel import RunChannel
+from hil.lab.guard import guard
+from hil.lab.guard.guarded_lease import make_safe_now, under_guard
+from hil.lab.guard.stopped_guards import wake_guards_of
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
+from hil.lab.safe_state.record import read_record
+from hil.suite.xdist.channel import RunChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +33,11 @@ RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab import guard
+from hil.lab.guard import guard
 guard.LOOK_EVERY_S = 600
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 board = Path(sys.argv[1]) / "board"
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1.5, absent_s=0.1)
 lease = under_guard(hold("5a1c0e01", folder=board.parent), safety)
@@ -48,7 +48,7 @@ sys.stdin.read()
 
 WORKER = f"""
 import sys
-from hil.suite.run_channel import WorkerChannel
+from hil.suite.xdist.channel import WorkerChannel
 channel = WorkerChannel(sys.argv[3], "gw0", lambda: None)
 {RUN}
 """
@@ -172,7 +172,7 @@ def test_hil_safe_kills_the_stopped_guard_of_a_dead_holder(run: Run, board: Path
 def test_waiting_process_gets_the_board_of_a_holder_that_dies_after_its_guard_was_stopped(
     run: Run, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.lease.GUARDS_EVERY_S", 0.05, raising=False)
+    monkeypatch.setattr("hil.lab.locks.lease.GUARDS_EVERY_S", 0.05, raising=False)
 
     hold(SERIAL, wait_s=SOON_S, on_wait=lambda _news: run.kill(), folder=board.parent).release()
 

@@ -16,9 +16,9 @@ from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.cli.main import run
 from hil.errors import UntrustedFileError
-from hil.lab.enrol.lab_edit import LabEdit
-from hil.lab.lab_file import find_lab, read_lab
-from hil.lab.trusted_path import who_else_decides
+from hil.lab.config.lab_file import find_lab, read_lab
+from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.files.trusted_path import who_else_decides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

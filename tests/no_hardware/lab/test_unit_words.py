@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.lab.safe_unit import unit_text
-from hil.lab.unit_words import assignment, command_line
+from hil.lab.udev.safe_unit import unit_text
+from hil.lab.udev.unit_escapes import assignment, command_line
 
 ODD = "/srv/$HOME ${x} 100% \"a\" b\\c 'd'"
 NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

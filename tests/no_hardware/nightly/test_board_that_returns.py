@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from own_systemd import own_systemd
 
+from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
-from hil.lab.board_record import BoardRecord, BoardState, read_record, write_record
-from hil.lab.holder import Holder
-from hil.lab.lease import hold
-from hil.lab.safe_unit import unit_text
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
+from hil.lab.udev.safe_unit import unit_text
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

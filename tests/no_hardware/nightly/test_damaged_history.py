@@ -15,10 +15,10 @@ import pytest
 
 from hil.errors import HistoryError
 from hil.history.damage import damage_in, damaged_beside, put_aside
-from hil.history.facts import RunFacts
+from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.folder import NightRecord, new_folder
-from hil.nightly.lateness import look_back
+from hil.nightly.last_night import look_back
+from hil.nightly.run_folder import NightRecord, new_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

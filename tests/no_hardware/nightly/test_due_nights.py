@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.facts import RunFacts
+from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.due_nights import SAFE_TIME, last_due, moved_nights, next_nights, summer_time_words
-from hil.nightly.lateness import look_back
-from hil.nightly.meaning import LATE
+from hil.nightly.exit_status import LATE
+from hil.nightly.last_night import look_back
+from hil.nightly.schedule import SAFE_TIME, last_due, moved_nights, next_nights, summer_time_words
 from hil.nightly.systemd import Units
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import Schedule, timer

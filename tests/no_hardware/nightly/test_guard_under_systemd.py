@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from own_systemd import own_systemd
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 pytestmark = pytest.mark.thorough  # processes
 LAB = Path(__file__).parents[1] / "lab"
@@ -17,9 +17,9 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {lab!r})
-from hil.lab.guarded import under_guard
-from hil.lab.lease import hold
-from hil.lab.safety import Safety
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.policy import Safety
 folder = Path({folder!r})
 safety = Safety("fake_board:switch_off", {{"board": str(folder / "board")}}, limit_s=9)
 lease = under_guard(hold("5a1c0e01", folder=folder), safety)

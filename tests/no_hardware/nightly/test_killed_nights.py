@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import hold, until
-from hil.history.facts import Attempt, Outcome, RunFacts
+from hil.dutlink.timing import hold, until
+from hil.history.models import Attempt, Outcome, RunFacts
 from hil.history.store import History
 from hil.sim.process import SimulatorProcess
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.dutlink.waiting import until
-from hil.history.facts import RunFacts
+from hil.dutlink.timing import until
+from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.copied_run import run_copied
-from hil.nightly.folder import NightRecord, forget_all_but, new_folder, newest_record
-from hil.nightly.lateness import look_back
-from hil.nightly.meaning import LATE, meaning_of
+from hil.nightly.exit_status import LATE, meaning_of
+from hil.nightly.last_night import look_back
 from hil.nightly.night import ledger_in, simulated_boards
-from hil.suite.run_status import Status
+from hil.nightly.run_folder import NightRecord, forget_all_but, new_folder, newest_record
+from hil.nightly.tee_process import run_copied
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

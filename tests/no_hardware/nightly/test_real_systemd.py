@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from own_systemd import OwnSystemd, own_systemd
 
-from hil.dutlink.waiting import until
-from hil.nightly.folder import newest_record
+from hil.dutlink.timing import until
+from hil.nightly.run_folder import newest_record
 from hil.sim.process import SimulatorProcess
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

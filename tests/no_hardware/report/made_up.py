@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hil.dutlink.last_requests import SentRequest
+from hil.dutlink.usb.request_log import SentRequest
 from hil.evidence.file_names import file_stem
-from hil.evidence.folder import EvidenceFolder
-from hil.evidence.of_run import BoardHealth, RunRecord
-from hil.evidence.of_test import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
-from hil.history.facts import Attempt, Bench, Outcome, RunFacts
+from hil.evidence.run_folder import EvidenceFolder
+from hil.evidence.run_record import BoardHealth, RunRecord
+from hil.evidence.test_record import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
+from hil.history.models import Attempt, Bench, Outcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:

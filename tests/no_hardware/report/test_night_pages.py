@@ -14,11 +14,11 @@ from test_run_pages import Page
 
 from hil.cli.main import run
 from hil.evidence.file_names import file_stem
-from hil.history.grid import Cell
+from hil.history.matrix_data import Cell
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
-from hil.report.strips import codes, strip, tally
+from hil.report.sparkline import codes, strip, tally
 
 if TYPE_CHECKING:
     from pathlib import Path

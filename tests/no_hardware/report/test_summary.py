@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import BEGAN_S, HOSTILE, a_test, attempt
 
-from hil.evidence.of_run import RunRecord
+from hil.evidence.run_record import RunRecord
+from hil.report.markdown_summary import _code, summary
 from hil.report.run_view import RunView
-from hil.report.summary import _code, summary
 
 if TYPE_CHECKING:
-    from hil.evidence.of_test import TestFacts
+    from hil.evidence.test_record import TestFacts
 
 
 def of(*tests: TestFacts, **facts: object) -> str:

@@ -6,10 +6,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hil.sim.board.board import SimulatedBoard
+from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.clock import ManualClock
-from hil.sim.firmware import SimulatedBoard
-from hil.sim.flash import SettingsFlash
-from hil.sim.ports import BlockStore, BoardSide, Level, Pin, Position, Urb
+from hil.sim.interfaces import BlockStore, BoardSide, Level, Pin, Position, Urb
 
 if TYPE_CHECKING:
     from pathlib import Path

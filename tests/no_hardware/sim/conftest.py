@@ -9,13 +9,13 @@ import usb.core
 import usb.util
 from usbip_bench import FakeDevice, ServerBench, serving
 
-from hil.sim.backend import SimulatedHost, simulated_host
+from hil.sim.backend.backend import SimulatedHost, simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.sim.bus import Port
+    from hil.sim.host.bus import Port
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import errno
 from typing import TYPE_CHECKING
 
 from hil.sim.clock import ManualClock
-from hil.sim.dut import SimulatedDut
-from hil.sim.dut_session import PASSWORD, USER
-from hil.sim.image import IMAGE_SIZE_BYTES, build_image
+from hil.sim.dut.dut import SimulatedDut
+from hil.sim.dut.image import IMAGE_SIZE_BYTES, build_image
+from hil.sim.dut.session import PASSWORD, USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.sim.ports import Level, Pin
+    from hil.sim.interfaces import Level, Pin
 
 TICK_S = 0.005
 

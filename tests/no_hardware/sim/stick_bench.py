@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from hil.sim.bus import Bus
 from hil.sim.clock import ManualClock
-from hil.sim.nodes import DevFolder
-from hil.sim.stick import Stick
-from hil.sim.stick_file import StickFile
+from hil.sim.host.bus import Bus
+from hil.sim.host.dev_nodes import DevFolder
+from hil.sim.stick.file import StickFile
+from hil.sim.stick.mux import Stick
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.sim.ports import BlockStore, Position
+    from hil.sim.interfaces import BlockStore, Position
 
 SIZE_BYTES = 8 << 20
 

@@ -15,7 +15,7 @@ import usb.util
 from pyusb_view import REFRESH, error_of, read_version
 
 from hil.errors import SimulatorError
-from hil.sim.backend import SimulatedHost, simulated_host
+from hil.sim.backend.backend import SimulatedHost, simulated_host
 from hil.sim.process import SimulatorProcess
 
 CONSOLE_IN = 0x82
@@ -190,7 +190,7 @@ def test_a_waiting_read_does_not_hold_up_another_thread(board: Any) -> None:
 
 def test_processes_share_a_board(simulator: SimulatorProcess, board: Any) -> None:
     program = (
-        "import json, sys, usb.core; from hil.sim.backend import simulated_host;"
+        "import json, sys, usb.core; from hil.sim.backend.backend import simulated_host;"
         "backend = simulated_host(json.loads(sys.argv[1])).backend();"
         "print(usb.core.find(backend=backend, idProduct=0x1012).product)"
     )

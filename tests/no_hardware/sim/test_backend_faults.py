@@ -12,8 +12,8 @@ import usb.util
 from pyusb_view import REFRESH, error_of, read_version
 
 if TYPE_CHECKING:
-    from hil.sim.backend import SimulatedHost
-    from hil.sim.control_client import ControlClient
+    from hil.sim.backend.backend import SimulatedHost
+    from hil.sim.management.client import ControlClient
     from hil.sim.process import SimulatorProcess
 
 USB_ERROR = usb.core.USBError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from stick_bench import SIZE_BYTES, StickBench
 
-from hil.sim.ports import Position
-from hil.sim.stick_faults import FaultyStore
+from hil.sim.interfaces import Position
+from hil.sim.stick.faults import FaultyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

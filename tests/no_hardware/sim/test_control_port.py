@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import SimulatorError
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import pytest
 from dut_bench import Bench, bootable_stick
 
 from hil.sim.clock import ManualClock
-from hil.sim.dut import FAULTS, SimulatedDut
-from hil.sim.dut_draw import DRAW_AMPS, Phase
-from hil.sim.ports import Level, Pin
+from hil.sim.dut.dut import FAULTS, SimulatedDut
+from hil.sim.dut.power_draw import DRAW_AMPS, Phase
+from hil.sim.interfaces import Level, Pin
 
 if TYPE_CHECKING:
     from pathlib import Path

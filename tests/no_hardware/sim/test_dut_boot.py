@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from dut_bench import Bench, MemoryStick, bootable_stick
 
-from hil.sim.dut import SimulatedDut
-from hil.sim.dut_uart import BYTES_PER_S
-from hil.sim.ports import Level, Pin
+from hil.sim.dut.dut import SimulatedDut
+from hil.sim.dut.uart import BYTES_PER_S
+from hil.sim.interfaces import Level, Pin
 
 if TYPE_CHECKING:
     from pathlib import Path

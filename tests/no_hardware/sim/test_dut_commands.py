@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dut_bench import Bench, MemoryStick, bootable_stick
 
-from hil.sim.dut_commands import COMMANDS
-from hil.sim.dut_draw import DRAW_AMPS, Phase
+from hil.sim.dut.commands import COMMANDS
+from hil.sim.dut.power_draw import DRAW_AMPS, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from dut_bench import Bench, MemoryStick, bootable_stick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.sim.dut_uart import BYTES_PER_S
-from hil.sim.ports import Level, Pin
+from hil.sim.dut.uart import BYTES_PER_S
+from hil.sim.interfaces import Level, Pin
 
 TYPED = st.lists(
     st.one_of(

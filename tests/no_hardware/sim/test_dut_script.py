@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.sim.clock import ManualClock
-from hil.sim.dut_script import Script
-from hil.sim.dut_uart import Transmitter
+from hil.sim.dut.script import Script
+from hil.sim.dut.uart import Transmitter
 
 if TYPE_CHECKING:
-    from hil.sim.dut_script import Steps
+    from hil.sim.dut.script import Steps
 
 
 class Stage:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.sim.clock import ManualClock
-from hil.sim.dut_uart import BYTES_PER_S, Transmitter
-from hil.sim.ports import NoTimer, Timer
+from hil.sim.dut.uart import BYTES_PER_S, Transmitter
+from hil.sim.interfaces import NoTimer, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from board_bench import Bench
 from firmware_model import Firmware, MovingAverage, raw_amps, raw_volts, words_of
 from test_firmware_meter import Quiet
 
-from hil.sim.meter import AMPS_PER_STEP, VOLTS_PER_STEP
+from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable

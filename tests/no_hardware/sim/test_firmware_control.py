@@ -18,7 +18,7 @@ from board_bench import (
     Bench,
 )
 
-from hil.sim.ports import Level, Pin, Position
+from hil.sim.interfaces import Level, Pin, Position
 
 
 def test_the_version_is_told_without_a_refresh() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from board_bench import Bench
 
-from hil.sim.descriptors import version_bcd
+from hil.sim.board.descriptors import version_bcd
 
 GET_DESCRIPTOR = 6
 

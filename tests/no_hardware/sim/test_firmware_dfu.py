@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from board_bench import OUT, POWER, STALL, Bench, Transfer
 
-from hil.sim.firmware import BootLoader
-from hil.sim.ports import Urb
+from hil.sim.board.board import BootLoader
+from hil.sim.interfaces import Urb
 
 DETACH, GET_STATUS = 0, 3
 

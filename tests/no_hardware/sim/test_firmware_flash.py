@@ -9,7 +9,7 @@ from board_bench import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.flash import BLOCK_BYTES, FLASH_BYTES, Block, Field, SettingsFlash
+from hil.sim.board.settings_flash import BLOCK_BYTES, FLASH_BYTES, Block, Field, SettingsFlash
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.line_editor import LineEditor
-from hil.sim.shell_text import COMMANDS
+from hil.sim.board.line_editor import LineEditor
+from hil.sim.board.shell_text import COMMANDS
 
 BELL = b"\x07"
 UP, DOWN, RIGHT, LEFT = b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D"

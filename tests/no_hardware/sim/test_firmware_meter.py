@@ -7,9 +7,9 @@ import random
 import pytest
 from board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
 
+from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, single
+from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
-from hil.sim.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, single
-from hil.sim.ticker import Ticker
 
 
 class Quiet(random.Random):

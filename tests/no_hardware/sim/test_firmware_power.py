@@ -17,8 +17,8 @@ from board_bench import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.ports import Level, Pin
-from hil.sim.sequence import Drive, Supply, Wait, orders
+from hil.sim.board.sequence import Drive, Supply, Wait, orders
+from hil.sim.interfaces import Level, Pin
 
 ON_KEY, OFF_KEY, RESCUE_KEY = 3, 4, 5
 LOW, HIGH, FLOATING = b"\0", b"\1", b"\2"

@@ -7,8 +7,8 @@ from board_bench import IN, READ, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.sim.ports import Level, Pin, Position
-from hil.sim.shell_commands import Answer
+from hil.sim.board.shell_commands import Answer
+from hil.sim.interfaces import Level, Pin, Position
 
 PROMPT = "\r\n#> "
 SET_USAGE = "\r\nusage: set r|a|b|c|d l|h|z"

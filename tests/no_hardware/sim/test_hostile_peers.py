@@ -18,18 +18,18 @@ from usbip_bench import CONFIGURATION, DEVICE_DESCRIPTOR, IDENTITY, SILENT_ENDPO
 
 from hil.errors import SimulatorError
 from hil.sim import connections, peer_socket
-from hil.sim.control_client import ControlClient
-from hil.sim.control_port import ControlPort
-from hil.sim.usbip_client import DeviceChannel, RefusedError, host_list
-from hil.sim.wire import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, format_list
-from hil.sim.wire_urb import HEADER_BYTES, Command, Reply, Submit, Unlink
+from hil.sim.management.client import ControlClient
+from hil.sim.management.server import ControlPort
+from hil.sim.usbip.client import DeviceChannel, RefusedError, host_list
+from hil.sim.usbip.messages import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, format_list
+from hil.sim.usbip.urbs import HEADER_BYTES, Command, Reply, Submit, Unlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from usbip_bench import ServerBench
 
-    from hil.sim.bus import Port
+    from hil.sim.host.bus import Port
 
 TOKEN = "5a1c0e01"  # noqa: S105 - for a test
 SHORT_S = 0.3
@@ -370,7 +370,7 @@ def transfer(channel: DeviceChannel, data: bytes = b"", length: int = 4, timeout
 
 
 def test_device_channel_ends_a_transfer_that_its_peer_never_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.sim.usbip_client._ANSWER_LIMIT_S", SHORT_S)
+    monkeypatch.setattr("hil.sim.usbip.client._ANSWER_LIMIT_S", SHORT_S)
     ended = threading.Event()
     with imported(lambda _peer: bool(ended.wait(LIMIT_S))) as channel:
         try:

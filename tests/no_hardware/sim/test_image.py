@@ -8,7 +8,7 @@ from dut_bench import MemoryStick, bootable_stick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.image import IMAGE_SIZE_BYTES, build_image, read_image
+from hil.sim.dut.image import IMAGE_SIZE_BYTES, build_image, read_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,13 @@ import pytest
 import usb.core
 import usb.util
 
-from hil.dutlink.waiting import until
-from hil.sim.nodes import DevFolder
+from hil.dutlink.timing import until
+from hil.sim.host.dev_nodes import DevFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.sim.backend import SimulatedHost
+    from hil.sim.backend.backend import SimulatedHost
     from hil.sim.process import SimulatorProcess
 
 FORCE_ON = (0x41, 1, 3, 3)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hil.sim.board.request_log import RequestLog
 from hil.sim.clock import ManualClock
-from hil.sim.ports import Urb
-from hil.sim.request_log import RequestLog
+from hil.sim.interfaces import Urb
 
 
 def test_request_log_keeps_the_first_bytes_of_a_large_request() -> None:

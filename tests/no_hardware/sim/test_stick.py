@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stick_bench import SIZE_BYTES, StickBench
 
-from hil.sim.ports import Position
+from hil.sim.interfaces import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.stick_faults import FaultyStore, StickFaults
-from hil.sim.stick_file import StickFile
+from hil.sim.stick.faults import FaultyStore, StickFaults
+from hil.sim.stick.file import StickFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

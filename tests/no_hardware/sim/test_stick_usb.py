@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from hil.sim.ports import Urb
-from hil.sim.stick_usb import StickUsb
+from hil.sim.interfaces import Urb
+from hil.sim.stick.usb_disk import StickUsb
 
 SIZE_BYTES = 8 << 20
 OUT, IN = 1, 2

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.image import build_image
-from hil.sim.partitions import LOOKED_AT_BYTES, Partition, partitions_of
-from hil.sim.sysfs import SysDisk, SysFolder, UsbNames
+from hil.sim.dut.image import build_image
+from hil.sim.host.sysfs import SysDisk, SysFolder, UsbNames
+from hil.sim.stick.partitions import LOOKED_AT_BYTES, Partition, partitions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

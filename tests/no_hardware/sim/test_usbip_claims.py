@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.wire_urb import Call, HostCall
+from hil.sim.usbip.urbs import Call, HostCall
 
 if TYPE_CHECKING:
     from usbip_bench import (

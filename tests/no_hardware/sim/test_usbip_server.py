@@ -15,10 +15,10 @@ from usbip_bench import (
     serving,
 )
 
-from hil.sim.wire import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, parse_list
+from hil.sim.usbip.messages import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, parse_list
 
 if TYPE_CHECKING:
-    from hil.sim.bus import Port
+    from hil.sim.host.bus import Port
 
 BUSY = 2
 NO_DEVICE = 4

@@ -14,10 +14,10 @@ from usbip_bench import (
     ServerBench,
 )
 
-from hil.sim.wire_urb import HEADER_BYTES, Command, Reply, Submit, Unlink
+from hil.sim.usbip.urbs import HEADER_BYTES, Command, Reply, Submit, Unlink
 
 if TYPE_CHECKING:
-    from hil.sim.bus import Port
+    from hil.sim.host.bus import Port
 
 RESET = bytes((0x23, 3, 4, 0, 0, 0, 0, 0))
 GET_STATUS = bytes((0x80, 0, 0, 0, 0, 0, 2, 0))

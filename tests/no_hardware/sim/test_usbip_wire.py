@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim import wire, wire_urb
 from hil.sim.usb_identity import UsbIdentity
-from hil.sim.wire_urb import Call, Command, HostCall, Reply, Submit, Unlink
+from hil.sim.usbip import messages, urbs
+from hil.sim.usbip.urbs import Call, Command, HostCall, Reply, Submit, Unlink
 
 U8 = st.integers(0, 0xFF)
 U16 = st.integers(0, 0xFFFF)
@@ -30,50 +30,50 @@ IDENTITIES = st.builds(
     configuration_value=U8,
 )
 RECORDS = st.builds(
-    wire.DeviceRecord, busid=BUSIDS, busnum=U32, devnum=U32, identity=IDENTITIES, descriptors=st.binary()
+    messages.DeviceRecord, busid=BUSIDS, busnum=U32, devnum=U32, identity=IDENTITIES, descriptors=st.binary()
 )
 
 
 @given(RECORDS)
-def test_a_device_record_has_the_kernels_312_bytes(record: wire.DeviceRecord) -> None:
+def test_a_device_record_has_the_kernels_312_bytes(record: messages.DeviceRecord) -> None:
     raw = record.format()
 
     assert len(raw) == 312
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_a_host_listing_is_read_back_as_it_was_written(records: list[wire.DeviceRecord]) -> None:
-    raw = wire.format_list(records, for_host=True)
+def test_a_host_listing_is_read_back_as_it_was_written(records: list[messages.DeviceRecord]) -> None:
+    raw = messages.format_list(records, for_host=True)
 
-    assert wire.parse_list(raw, for_host=True) == records
+    assert messages.parse_list(raw, for_host=True) == records
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_a_stock_list_has_no_descriptors(records: list[wire.DeviceRecord]) -> None:
-    raw = wire.format_list(records)
+def test_a_stock_list_has_no_descriptors(records: list[messages.DeviceRecord]) -> None:
+    raw = messages.format_list(records)
 
     assert len(raw) == 4 + sum(312 + 4 * len(record.identity.interfaces) for record in records)
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=3), st.data())
-def test_a_list_that_is_cut_is_refused(records: list[wire.DeviceRecord], data: st.DataObject) -> None:
-    raw = wire.format_list(records, for_host=True)
+def test_a_list_that_is_cut_is_refused(records: list[messages.DeviceRecord], data: st.DataObject) -> None:
+    raw = messages.format_list(records, for_host=True)
     cut = raw[: data.draw(st.integers(0, len(raw) - 1))]
 
-    with pytest.raises(wire.WireError):
-        wire.parse_list(cut, for_host=True)
+    with pytest.raises(messages.WireError):
+        messages.parse_list(cut, for_host=True)
 
 
 @given(BUSIDS, st.none() | st.integers(1, 1 << 22))
 def test_an_import_request_is_read_back_as_it_was_written(busid: str, sharer: int | None) -> None:
-    request = wire.ImportRequest(busid, sharer)
+    request = messages.ImportRequest(busid, sharer)
 
-    assert wire.ImportRequest.parse(request.format()) == request
+    assert messages.ImportRequest.parse(request.format()) == request
 
 
 @given(BUSIDS)
 def test_a_stock_server_sees_a_plain_bus_id_in_a_shared_import(busid: str) -> None:
-    raw = wire.ImportRequest(busid, 4711).format()
+    raw = messages.ImportRequest(busid, 4711).format()
 
     assert len(raw) == 32
     assert raw.partition(b"\0")[0].decode() == busid
@@ -82,14 +82,14 @@ def test_a_stock_server_sees_a_plain_bus_id_in_a_shared_import(busid: str) -> No
 def test_an_import_request_that_ends_in_garbage_is_a_stock_import() -> None:
     raw = b"1-1\0hil:no number".ljust(32, b"\0")
 
-    assert wire.ImportRequest.parse(raw) == wire.ImportRequest("1-1")
+    assert messages.ImportRequest.parse(raw) == messages.ImportRequest("1-1")
 
 
 def test_another_protocol_version_is_refused() -> None:
     raw = struct.pack(">HHI", 0x0106, 0x8005, 0)
 
-    with pytest.raises(wire.WireError, match="0x0106"):
-        wire.OperationHeader.parse(raw)
+    with pytest.raises(messages.WireError, match="0x0106"):
+        messages.OperationHeader.parse(raw)
 
 
 SUBMITS = st.builds(
@@ -97,7 +97,7 @@ SUBMITS = st.builds(
     seqnum=U32,
     is_in=st.booleans(),
     endpoint=st.integers(0, 15),
-    length=st.integers(0, wire_urb.LIMIT_BYTES),
+    length=st.integers(0, urbs.LIMIT_BYTES),
     setup=st.binary(min_size=8, max_size=8),
     devid=U32,
     flags=U32,
@@ -111,14 +111,14 @@ CALLS = st.builds(Call, seqnum=U32, what=st.sampled_from(HostCall), interface=U3
 def test_a_command_is_read_back_as_it_was_written(command: Any) -> None:
     raw = command.format()
 
-    assert wire_urb.parse_command(raw) == command
+    assert urbs.parse_command(raw) == command
 
 
 @given(
     st.sampled_from([Command.RETURN_SUBMIT, Command.RETURN_UNLINK]),
     U32,
     st.integers(-4095, 0),
-    st.integers(0, wire_urb.LIMIT_BYTES),
+    st.integers(0, urbs.LIMIT_BYTES),
 )
 def test_a_reply_is_read_back_as_it_was_written(command: Any, seqnum: int, status: int, actual: int) -> None:
     reply = Reply(command, seqnum, status, actual)
@@ -129,8 +129,8 @@ def test_a_reply_is_read_back_as_it_was_written(command: Any, seqnum: int, statu
 @given(st.binary(min_size=48, max_size=48))
 def test_any_48_bytes_are_a_command_or_a_wire_error(raw: bytes) -> None:
     try:
-        command = wire_urb.parse_command(raw)
-    except wire.WireError:
+        command = urbs.parse_command(raw)
+    except messages.WireError:
         return
 
     assert isinstance(command, Submit | Unlink | Call)
@@ -141,7 +141,7 @@ def test_a_transfer_that_is_not_isochronous_says_so_in_either_way(packets: int) 
     raw = bytearray(Submit(7, True, 2, 64).format())
     raw[32:36] = packets.to_bytes(4, "big")
 
-    assert wire_urb.parse_command(bytes(raw)) == Submit(7, True, 2, 64)
+    assert urbs.parse_command(bytes(raw)) == Submit(7, True, 2, 64)
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_what_no_device_here_could_answer_is_refused(change: tuple[int, int]) ->
     raw = bytearray(Submit(7, True, 2, 64).format())
     raw[at : at + 4] = value.to_bytes(4, "big")
 
-    with pytest.raises(wire.WireError):
-        wire_urb.parse_command(bytes(raw))
+    with pytest.raises(messages.WireError):
+        urbs.parse_command(bytes(raw))

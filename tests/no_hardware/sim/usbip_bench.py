@@ -8,17 +8,17 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from hil.sim.bus import Bus, Port
 from hil.sim.clock import LoopClock
+from hil.sim.host.bus import Bus, Port
 from hil.sim.usb_identity import UsbIdentity
-from hil.sim.usbip_server import UsbIpServer
-from hil.sim.wire import OPERATION_BYTES, ImportRequest, Operation, OperationHeader
-from hil.sim.wire_urb import HEADER_BYTES, Call, HostCall, Reply, Submit
+from hil.sim.usbip.messages import OPERATION_BYTES, ImportRequest, Operation, OperationHeader
+from hil.sim.usbip.server import UsbIpServer
+from hil.sim.usbip.urbs import HEADER_BYTES, Call, HostCall, Reply, Submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.sim.ports import Urb
+    from hil.sim.interfaces import Urb
 
 T = TypeVar("T")
 

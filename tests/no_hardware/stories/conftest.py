@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from dut_story import IMAGE_BYTES, IMAGE_NAME, SPEED, put_on_stick
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

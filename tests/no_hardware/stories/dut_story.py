@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hil.dutlink.waiting import until
-from hil.sim.dut_session import PASSWORD, USER
+from hil.dutlink.timing import until
+from hil.sim.dut.session import PASSWORD, USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console import Console
-    from hil.dutlink.power import Power
-    from hil.dutlink.storage import Storage
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.power.power import Power
+    from hil.dutlink.storage.storage import Storage
 
 SPEED = 5.0
 IMAGE_BYTES = 8 << 20

@@ -8,7 +8,7 @@ import pytest
 from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, log_in, put_on_stick
 
 from hil.errors import ExpectError
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import usb.core
 
-from hil.dutlink.power import Power
-from hil.sim.control_client import ControlClient
+from hil.dutlink.power.power import Power
+from hil.sim.management.client import ControlClient
 
 BODIES = Path(os.environ["CASES_BODIES"])
 MISSING = "no-such-file.bin"

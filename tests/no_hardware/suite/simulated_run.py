@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.suite.scheduling_costs import Costs
-from hil.suite.scheduling_plan import Orders, Plan
+from hil.suite.xdist.costs import Costs
+from hil.suite.xdist.planner import Orders, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.asked import AskedSince, count_asked, times_asked, uncounted
-from hil.suite.run_status import Status
+from hil.dutlink.usb.request_count import AskedSince, count_asked, times_asked, uncounted
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -208,7 +208,7 @@ def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
 CATCHES = """
 import os
 from contextlib import suppress
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def refuse(dutlink):
     ControlClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +27,8 @@ HEAD = """
 import contextlib, json, os, threading, time, unittest
 import pytest
 from hil.errors import LeaseEndedError, UsbBlockedError
-from hil.lab.lease import hold
-from hil.sim.control_client import ControlClient
+from hil.lab.locks.lease import hold
+from hil.sim.management.client import ControlClient
 
 ONE, TWO = os.environ["ONE"], os.environ["TWO"]
 sim = ControlClient(int(os.environ["INNER_CONTROL"]))
@@ -277,7 +277,7 @@ BLOCKED = (
     HEAD
     + """
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 
 @pytest.fixture(scope="module")

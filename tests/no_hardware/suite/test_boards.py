@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.boards.acquire import GLANCE_S
+from hil.boards.acquired import Held
+from hil.boards.address import parse_boards
+from hil.boards.requirements import ANY_BOARD, BoardCard, Wish
 from hil.dutlink.host import Host
 from hil.dutlink.sighting import Sighting
 from hil.errors import (
@@ -20,13 +24,9 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.suite.boards import BoardKeeper
-from hil.suite.finder import GLANCE_S
-from hil.suite.held import Held
+from hil.suite.boards.session import BoardKeeper
+from hil.suite.markers import Kind
 from hil.suite.options import RunOptions
-from hil.suite.selection import Kind
-from hil.suite.where import parse_boards
-from hil.suite.wishes import ANY_BOARD, BoardCard, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,10 +101,10 @@ class FakeLease:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     looks = Looks()
-    for module in ("boards", "finder"):
-        monkeypatch.setattr(f"hil.suite.{module}.look", looks.look)
-    monkeypatch.setattr("hil.suite.finder.list_boards", looks.list_boards)
-    monkeypatch.setattr("hil.suite.finder.open_board", looks.open_board)
+    for module in ("suite.boards.session", "boards.acquire"):
+        monkeypatch.setattr(f"hil.{module}.look", looks.look)
+    monkeypatch.setattr("hil.boards.acquire.list_boards", looks.list_boards)
+    monkeypatch.setattr("hil.boards.acquire.open_board", looks.open_board)
     return looks
 
 
@@ -358,7 +358,7 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     def refuse(*_: object, **__: object) -> FakeBoard:
         raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
 
-    monkeypatch.setattr("hil.suite.finder.open_board", refuse)
+    monkeypatch.setattr("hil.boards.acquire.open_board", refuse)
     looks.found = PRESENT
 
     keeper.prepare(Kind.HARDWARE, "test_a", Wish(tags=frozenset({"nvme"})))
@@ -403,7 +403,7 @@ def test_what_was_waited_in_vain_is_not_waited_again(
     keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.suite.finder.hold_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.hold_any", always_busy(waits))
 
     keeper.prepare(Kind.HARDWARE, "first")
     keeper.prepare(Kind.HARDWARE, "second")
@@ -415,7 +415,7 @@ def test_hold_waits_for_another_board_as_long_as_ever(
     keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.suite.finder.hold_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.hold_any", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
@@ -432,14 +432,16 @@ def test_hold_is_as_patient_with_another_board_after_one_was_silent(
         limits.append(limit_s)
         raise BoardLostError("silent", serial=serial)
 
-    monkeypatch.setattr("hil.suite.finder.hold_any", lambda serials, **_: SimpleNamespace(serial=serials[0]))
     monkeypatch.setattr(
-        "hil.suite.finder.under_guard",
+        "hil.boards.acquire.hold_any", lambda serials, **_: SimpleNamespace(serial=serials[0])
+    )
+    monkeypatch.setattr(
+        "hil.boards.acquire.under_guard",
         lambda lease, *_, **__: SimpleNamespace(
             serial=lease.serial, made_safe=None, release_unused=lambda: None
         ),
     )
-    monkeypatch.setattr("hil.suite.finder.open_board", open_board)
+    monkeypatch.setattr("hil.boards.acquire.open_board", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
@@ -517,7 +519,7 @@ def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
         finder._tell = fails
     if unable == "take":
         monkeypatch.setattr(Held, "take", fails)
-    monkeypatch.setattr("hil.suite.finder.under_guard", lambda *_, **__: lease)
+    monkeypatch.setattr("hil.boards.acquire.under_guard", lambda *_, **__: lease)
     monkeypatch.setattr(finder, "_lease", lambda *_: lease)
 
     with pytest.raises(ZeroDivisionError):

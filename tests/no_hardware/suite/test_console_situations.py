@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
     from hil.dutlink.host import Host
     from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
+from hil.boards.sources import simulated_host
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
@@ -140,7 +140,7 @@ import os, signal
 
 def test_dies(console):
     console.transcript.append(b"last words\\n")
-    from hil.dutlink.waiting import until
+    from hil.dutlink.timing import until
     from pathlib import Path
     assert until(lambda: b"last words" in next(Path("report/console").glob("*dies*.raw")).read_bytes(), 60)
     os.kill(os.getpid(), signal.SIGKILL)

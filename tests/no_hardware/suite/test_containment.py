@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,39 +26,39 @@ pytest_plugins = "pytester"
 pytestmark = pytest.mark.thorough  # processes
 
 BEFORE = (
-    "hil.suite.boards:BoardKeeper.can_replace",
-    "hil.suite.boards:BoardKeeper.is_as_opened",
-    "hil.suite.finder:hold_any",
-    "hil.suite.finder:list_boards",
-    "hil.suite.finder:open_board",
-    "hil.suite.finder:under_guard",
-    "hil.suite.giving:describe_board",
-    "hil.suite.hosts:Hosts.chosen",
+    "hil.suite.boards.session:BoardKeeper.can_replace",
+    "hil.suite.boards.session:BoardKeeper.is_as_opened",
+    "hil.boards.acquire:hold_any",
+    "hil.boards.acquire:list_boards",
+    "hil.boards.acquire:open_board",
+    "hil.boards.acquire:under_guard",
+    "hil.suite.boards.plugin:describe_board",
+    "hil.boards.sources:Hosts.chosen",
     "hil.dutlink.settings:BoardSettings.read",
 )
 AFTER = (
     "hil.dutlink.board:Board.close",
     "hil.dutlink.board:Board.is_reachable",
     "hil.dutlink.board:Board.make_safe",
-    "hil.lab.guarded:read_record",
-    "hil.lab.guarded:write_record",
-    "hil.suite.hosts:Hosts.give_back",
+    "hil.lab.guard.guarded_lease:read_record",
+    "hil.lab.guard.guarded_lease:write_record",
+    "hil.boards.sources:Hosts.give_back",
 )
 RECORDS = (
-    "hil.dutlink.console:Console.catch_up",
-    "hil.dutlink.console:Console.open",
-    "hil.dutlink.power:Power.trace",
-    "hil.dutlink.power_trace:PowerTrace.plot",
-    "hil.dutlink.transcript:Transcript.mark",
+    "hil.dutlink.console.console:Console.catch_up",
+    "hil.dutlink.console.console:Console.open",
+    "hil.dutlink.power.power:Power.trace",
+    "hil.dutlink.power.trace:PowerTrace.plot",
+    "hil.dutlink.console.transcript:Transcript.mark",
 )
-LOOKS = ("hil.suite.boards:BoardKeeper.prove", "hil.suite.boards:look")
+LOOKS = ("hil.suite.boards.session:BoardKeeper.prove", "hil.suite.boards.session:look")
 SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 """Functions by which hooks reach boards, locks, guards, consoles."""
 
 IN_A_TEST = (
     *((seam, "before") for seam in (*BEFORE, *AFTER)),
     *((seam, "after") for seam in AFTER),
-    ("hil.suite.giving:describe_image", "over"),
+    ("hil.suite.boards.plugin:describe_image", "over"),
     *((seam, "pytest_runtest_protocol") for seam in RECORDS),
     *((seam, "pytest_runtest_makereport") for seam in (RECORDS[0], *LOOKS)),
 )
@@ -77,7 +77,7 @@ AROUND_A_RUN = (
 FAILING = """
 import importlib, os, sys
 import pytest
-from hil.suite.giving import Giving
+from hil.suite.boards.plugin import Giving
 
 SEAMS = {seams!r}
 ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
@@ -145,7 +145,7 @@ def run_failing(run_suite: RunSuite, pytester: pytest.Pytester, boards: str) -> 
     """Runs a test for each seam and place, with the error that the seam raises there."""
 
     def run(where: list[str], error: str, workers: str) -> InnerRun:
-        seams = (*SEAMS, "hil.suite.giving:describe_image")
+        seams = (*SEAMS, "hil.suite.boards.plugin:describe_image")
         pytester.makepyfile(failing=FAILING.format(seams=seams, error=error))
         source = TESTS.format(where=where)
         return run_suite(source, "-p", "failing", "--hil-report=kept", "--hil-wait=5", boards, workers)

@@ -20,8 +20,8 @@ FLOODS = """
 from pathlib import Path
 
 import pytest
-from hil.dutlink.waiting import until
-from hil.evidence import console_record, console_recorder
+from hil.dutlink.timing import until
+from hil.evidence import console_files as console_record; from hil.evidence import console_recorder
 
 console_record.RUN_BYTES, console_recorder.TEST_BYTES = 48 << 20, 16 << 20
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from hil.errors import BoardLostError, BoardUnsafeError
-from hil.lab.board_record import BoardRecord, write_record
-from hil.lab.holder import Holder
-from hil.suite import giving
-from hil.suite.giving import Giving
-from hil.suite.ledger import Ledger, LeftBoard
-from hil.suite.left_to_guard import look_after
+from hil.lab.locks.holder import Holder
+from hil.lab.safe_state.record import BoardRecord, write_record
+from hil.suite.boards import plugin
+from hil.suite.boards.left_to_guard import look_after
+from hil.suite.boards.plugin import Giving
+from hil.suite.outcome.ledger import Ledger, LeftBoard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
             signal.raise_signal(signal.SIGINT)
         return look_after(board)
 
-    monkeypatch.setattr(giving, "look_after", look)
+    monkeypatch.setattr(plugin, "look_after", look)
     write_record(tmp_path, SERIAL, BoardRecord().used_by(Holder(pid=os.getpid())))
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardState, read_record
+from hil.dutlink.timing import until
+from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -26,7 +26,7 @@ def test_powered_again(power):
 """
 REPLACED = """
 import gc, os, sys, time
-from hil.lab.guard import Guard
+from hil.lab.guard.guard import Guard
 def test_first(dutlink):
     dutlink.power.force_on()
     (guard,) = [one for one in gc.get_objects() if isinstance(one, Guard)]

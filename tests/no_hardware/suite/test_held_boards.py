@@ -9,7 +9,7 @@ import pytest
 from hil.dutlink.board import open_board
 from hil.dutlink.held_boards import held_boards
 from hil.errors import LeaseEndedError, NotLeasedError
-from hil.sim.backend import simulated_host
+from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_run_opens_only_boards_that_it_holds(run_suite: RunSuite, two_boards: Si
 OVERRIDE = """
 import pytest
 from hil.dutlink.board import open_board
-from hil.sim.backend import simulated_host
+from hil.sim.backend.backend import simulated_host
 
 @pytest.fixture(scope="session")
 def dutlink(dutlink):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.waiting import until
-from hil.suite.run_channel import RunChannel, WorkerChannel
+from hil.dutlink.timing import until
+from hil.suite.xdist.channel import RunChannel, WorkerChannel
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -23,7 +23,7 @@ SOON_S = 60.0
 WORKER = """
 import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from hil.suite.interruption import Interruption
+from hil.suite.xdist.interrupt import Interruption
 interruption = Interruption()
 real = lambda: os.kill(os.getpid(), signal.SIGINT)
 told = lambda: [threading.Thread(target=interruption.pass_on).start(), time.sleep(0.05)]
@@ -85,7 +85,7 @@ def test_powered(dutlink, told):
 """
 SLOW_END = """
 import os
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 def pytest_keyboard_interrupt():  # the controller is slow to end, as where it formats a traceback
     if until(lambda: os.path.exists(os.environ["TOLD"] + ".ended"), 60):
         open(os.environ["TOLD"] + ".seen", "w").close()

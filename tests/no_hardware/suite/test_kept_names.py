@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab.board_record import read_record
+from hil.lab.safe_state.record import read_record
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -20,8 +20,8 @@ def test_stores_a_name(dutlink):
     dutlink.settings.write(name="{}")
 """
 LOOKS = """
-from hil.lab.board_record import read_record
-from hil.lab.shared_folder import lock_folder
+from hil.lab.safe_state.record import read_record
+from hil.lab.locks.lock_dir import lock_folder
 
 def test_looks(power):
     print("on record:", read_record(lock_folder(), power.read() and "{}").name)

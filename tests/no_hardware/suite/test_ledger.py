@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.questions import ask
+from hil.history.analysis import ask
 from hil.history.store import History
 from hil.history.window import Window
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
@@ -19,7 +19,7 @@ pytest_plugins = "pytester"
 TWO_OF_EACH = """
 import pytest
 
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 def test_reads(power): power.read()
 def test_reads_again(power): power.read()

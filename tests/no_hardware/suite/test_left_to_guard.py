@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab.board_record import BoardRecord, SafetyEvent, write_record
-from hil.lab.holder import Holder
-from hil.suite.ledger import LeftBoard
-from hil.suite.left_to_guard import look_after
+from hil.lab.locks.holder import Holder
+from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
+from hil.suite.boards.left_to_guard import look_after
+from hil.suite.outcome.ledger import LeftBoard
 
 if TYPE_CHECKING:
     from pathlib import Path

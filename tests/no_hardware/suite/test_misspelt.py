@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hil.suite.misspelt import KnownWords
-from hil.suite.nearest import meant
-from hil.suite.wishes import BoardCard, Wish
+from hil.boards.misspelling import KnownWords
+from hil.boards.nearest import meant
+from hil.boards.requirements import BoardCard, Wish
 
 CARDS = [
     BoardCard("03f306a2", "alice", frozenset({"jetson", "nvme"})),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.boards.address import BoardsOption, Where, parse_boards
 from hil.errors import UsageError
 from hil.suite.options import parse_times
-from hil.suite.where import BoardsOption, Where, parse_boards
 
 if TYPE_CHECKING:
     from conftest import RunSuite

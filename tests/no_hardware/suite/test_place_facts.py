@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hil.suite.place_facts import PlaceFacts
+from hil.boards.place_info import PlaceFacts
 
 THERE = PlaceFacts("leave", ("hot", "EXT4"), {"power_on": "p1,w5", "power_off": "p0"}, simulated=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.suite.plain_reports import make_plain
+from hil.suite.recording.sanitize import make_plain
 
 
 def report_of(longrepr: str, sections: list[tuple[str, str]]) -> pytest.TestReport:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hil
-from hil.dutlink.waiting import until
-from hil.evidence.folder import EvidenceFolder
+from hil.dutlink.timing import until
+from hil.evidence.run_folder import EvidenceFolder
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from conftest import RunSuite
-    from hil.evidence.of_test import TestFacts
+    from hil.evidence.test_record import TestFacts
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.facts import Outcome
+from hil.history.models import Outcome
 from hil.history.store import History
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -149,7 +149,7 @@ def test_a_repetition_finds_the_dut_without_power_and_the_stick_with_nobody(
     run_suite: RunSuite, workers: str
 ) -> None:
     source = """
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 def test_finds_it_cold(power, storage, pins):
     if first("cold"):

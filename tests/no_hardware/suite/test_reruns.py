@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.folder import EvidenceFolder
-from hil.history.facts import Outcome
+from hil.evidence.run_folder import EvidenceFolder
+from hil.history.models import Outcome
 from hil.history.store import History
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from conftest import InnerRun, RunSuite
@@ -21,7 +21,7 @@ pytest_plugins = "pytester"
 
 HEAD = """
 import os, pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def fault(name):
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:

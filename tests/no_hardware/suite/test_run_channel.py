@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.suite import run_line
-from hil.suite.run_channel import RunChannel, WorkerChannel
-from hil.suite.run_line import RunLine
-from hil.suite.wishes import Wish
+from hil.boards.requirements import Wish
+from hil.suite.xdist import json_socket
+from hil.suite.xdist.channel import RunChannel, WorkerChannel
+from hil.suite.xdist.json_socket import RunLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -138,7 +138,7 @@ def test_telling_a_worker_that_is_gone_is_no_error(controller: RunChannel, worke
 
 
 def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
-    source = "from hil.suite.run_channel import RunChannel; print(RunChannel().path, flush=True); input()"
+    source = "from hil.suite.xdist.channel import RunChannel; print(RunChannel().path, flush=True); input()"
     with running(
         [sys.executable, "-c", source],
         stdin=subprocess.PIPE,
@@ -187,7 +187,7 @@ def test_a_long_temporary_folder_does_not_make_the_path_too_long(
 
 
 def test_run_line_ends_when_an_object_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_line, "LONGEST_BYTES", 1 << 20)
+    monkeypatch.setattr(json_socket, "LONGEST_BYTES", 1 << 20)
     here, there = socket.socketpair()
     gone = threading.Event()
     line = RunLine(here, lambda _: None, gone.set)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.dutlink.waiting import until
+from hil.dutlink.timing import until
 
 LEARNS_WITHIN_S = 30.0
 """Seconds for a worker that its controller does not wait for any more; it learns at once."""
@@ -22,8 +22,8 @@ CONFTEST = """
 import fcntl, json, os, time
 from pathlib import Path
 import pytest
-from hil.suite.scheduling import BoardScheduling, worker_channel
-from hil.suite.wishes import BoardCard, Wish
+from hil.suite.xdist.plugin import BoardScheduling, worker_channel
+from hil.boards.requirements import BoardCard, Wish
 
 FOLDER = Path(__file__).parent
 WAY = os.environ.get("FAKE_WAY", "")
@@ -340,7 +340,7 @@ def test_tests_go_on_when_a_board_is_lost(suite: Suite) -> None:
     suite.boards(["a", "one"], ["b", "two"])
     source = """
 import time, pytest
-from hil.suite.scheduling import worker_channel
+from hil.suite.xdist.plugin import worker_channel
 
 @pytest.mark.hardware
 @pytest.mark.parametrize("number", range(16))

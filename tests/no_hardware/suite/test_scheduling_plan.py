@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_run import SimulatedRun
 
-from hil.suite.scheduling_costs import Costs
-from hil.suite.scheduling_plan import Plan
+from hil.suite.xdist.costs import Costs
+from hil.suite.xdist.planner import Plan
 
 NAMES = "abcd"
 PLAIN: frozenset[str] = frozenset()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.suite.scheduling_costs import Costs
-from hil.suite.scheduling_shares import LONG, common_end, divide
-from hil.suite.wishes import BoardCard, Wish, matching_serials
+from hil.boards.requirements import BoardCard, Wish, matching_serials
+from hil.suite.xdist.costs import Costs
+from hil.suite.xdist.partition import LONG, common_end, divide
 
 SECONDS = st.floats(0.001, 10.0)
 BUSY = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.0, 20.0), min_size=1)

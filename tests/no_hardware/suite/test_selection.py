@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.errors import UsageError
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
 from hil.suite.marker_arguments import check_arguments, check_words
 
 if TYPE_CHECKING:

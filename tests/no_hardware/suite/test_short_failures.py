@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.image import build_image
+from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -118,7 +118,7 @@ def test_a_password_is_in_nothing_that_a_run_leaves_behind(
 
     run = run_suite(FAILURES, boards, "-k", "wrong_password", "--log-level=DEBUG", *options)
 
-    assert "hil/dutlink/login.py" in run.text, "--full-trace shows all frames"
+    assert "hil/dutlink/dut/login.py" in run.text, "--full-trace shows all frames"
     assert run.outcomes["test_wrong_password"].result == "failed"
     left = [file for file in pytester.path.rglob("*") if file.is_file() and file.name != "lab.toml"]
     assert {".html", ".json", ".txt", ".raw", ".db", ".xml"} <= {file.suffix for file in left}

@@ -16,7 +16,7 @@ pytest_plugins = "pytester"
 HEAD = """
 import os, time, unittest
 import pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def hang():
     time.sleep(60)
@@ -247,7 +247,7 @@ def test_limit_by_thread_goes_on_after_the_wait_for_the_turn_of_another_board(ru
 
 STRUCK = """
 import signal
-from hil.dutlink.waiting import outer_limit
+from hil.dutlink.timing import outer_limit
 
 def test_1(dutlink):
     signal.setitimer(signal.ITIMER_REAL, 1.5, 60)  # after the limit, then in a minute

@@ -17,7 +17,7 @@ import pytest
 import hil
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.sim.backend import simulated_host
+from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from programs import running
 
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.dutlink.power import OFF_AMPS
-from hil.dutlink.waiting import until
-from hil.lab.board_record import BoardRecord, BoardState, read_record, write_record
-from hil.lab.lease import hold
+from hil.dutlink.power.power import OFF_AMPS
+from hil.dutlink.timing import until
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
-from hil.suite.hosts import simulated_host
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def test_any(rests_on_it, number):
 """
 LOSES_ONE = """
 import os, pytest, time
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 @pytest.mark.parametrize("number", range(8))
 def test_any(dutlink, number):
@@ -70,8 +70,8 @@ def test_a(power, n):
 ONE_COMES_BACK = """
 import os, time, pytest
 from pathlib import Path
-from hil.lab.board_record import read_record
-from hil.sim.control_client import ControlClient
+from hil.lab.safe_state.record import read_record
+from hil.sim.management.client import ControlClient
 
 def fault(name):
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:

@@ -14,7 +14,7 @@ import usb.core
 from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
 from hil.errors import UsbBlockedError
-from hil.suite.usb_block import UsbBlock
+from hil.suite.outcome.usb_block import UsbBlock
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -111,7 +111,7 @@ def test_a_run_without_boards_never_imports_pyusb(run_suite: RunSuite) -> None:
 
 def test_modules_that_are_loaded_later_are_wrapped() -> None:
     script = """
-from hil.suite.usb_block import UsbBlock
+from hil.suite.outcome.usb_block import UsbBlock
 block = UsbBlock.install()
 import usb.backend.libusb1
 print(UsbBlock.install() is block, hasattr(usb.backend.libusb1.get_backend, "__wrapped__"))

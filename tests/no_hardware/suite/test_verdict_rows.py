@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.history.store import History
-from hil.lab.lease import hold
+from hil.lab.locks.lease import hold
 from hil.sim.process import SimulatorProcess
-from hil.suite.run_status import Status
+from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def test_mixed(power):
 """
 LOSES = """
 import os, pytest, usb.core
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def fault(name, **arguments):
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
@@ -51,7 +51,7 @@ def test_3_comes_later_still(power):
 """
 LOSES_AT_THE_END = """
 import os, pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 @pytest.fixture(scope="function")
 def switched_off_afterwards(power):
@@ -65,7 +65,7 @@ def test_passes(switched_off_afterwards, power):
 """
 ENDS_IN_A_TEAR_DOWN = """
 import os, pytest, sys
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 @pytest.fixture(scope="session")
 def rig(dutlink):
@@ -82,7 +82,7 @@ def test_4(): pass
 """
 MISSES_A_FILE = """
 import os
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def test_misses_a_file(power):
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
@@ -92,7 +92,7 @@ def test_misses_a_file(power):
 """
 FAILS_IN_PART = """
 import os, pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def unplug():
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
@@ -132,7 +132,7 @@ PARTS = {
 }
 FAILS_AND_LOSES = """
 import contextlib, os, pytest
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def unplug():
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
@@ -217,7 +217,7 @@ LATER = """def test_2_comes_later(power):
     power.read()"""
 ENDS_THE_SIMULATOR = """
 import os
-from hil.sim.control_client import ControlClient
+from hil.sim.management.client import ControlClient
 
 def test_1_ends_it(power):
     with ControlClient(int(os.environ["INNER_CONTROL"])) as client:

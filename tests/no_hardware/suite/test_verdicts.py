@@ -25,8 +25,8 @@ from hil.errors import (
     UsbBlockedError,
     Verdict,
 )
-from hil.suite.selection import Kind
-from hil.suite.verdicts import REASONS, Judgement, explains_all, is_signal, judge
+from hil.suite.markers import Kind
+from hil.suite.outcome.verdicts import REASONS, Judgement, explains_all, is_signal, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

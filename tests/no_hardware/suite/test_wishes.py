@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.boards.requirements import BoardCard, Wish, matching_serials, split_tags
+from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.suite.hosts import simulated_host
-from hil.suite.wishes import BoardCard, Wish, matching_serials, split_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,77 @@
+"""Where boards are: the value of `--hil-boards`, `--boards` and `HIL_BOARDS`, and what it means."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from dataclasses import dataclass
+
+from hil.errors import UsageError
+
+__all__ = ["BoardsOption", "Where", "parse_boards"]
+
+LAST_PORT = 65535
+
+
+class Where(enum.Enum):
+    """Where a run looks for its boards."""
+
+    USB = "this host's USB"
+    STARTED = "a simulator started for the run"
+    RUNNING = "a simulator that runs already"
+    JUMPSTARTER = "a Jumpstarter lab"
+    NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True, slots=True)
+class BoardsOption:
+    """The value of `--hil-boards`.
+
+    Attributes:
+        where: Where to look for boards.
+        number: How many to start, or the control port of those that run; else 0.
+        text: As it was written.
+        client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
+    """
+
+    where: Where
+    number: int = 0
+    text: str = "usb"
+    client: str = ""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether hardware tests run on simulated boards, because somebody asked for it."""
+        return self.where in {Where.STARTED, Where.RUNNING}
+
+
+def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -> BoardsOption:
+    """Read a value of `--hil-boards`.
+
+    Args:
+        text: The value.
+        client: The value of `--hil-client`.
+        option: How it is spelled where it was given; `--boards` can't start any.
+
+    Raises:
+        UsageError: It is none, or it needs an extra that is not installed.
+    """
+    if text.startswith("jumpstarter"):
+        importlib.import_module("hil.jumpstarter.client.provider").check(text, client)  # an extra: by name
+        return BoardsOption(Where.JUMPSTARTER, text=text, client=client)
+    plain = {"usb": Where.USB, "none": Where.NOWHERE}
+    if text in plain:
+        return BoardsOption(plain[text], text=text)
+    for prefix, where, last in (("sim:", Where.STARTED, 99), ("sim@", Where.RUNNING, LAST_PORT)):
+        digits = text.removeprefix(prefix)
+        if text.startswith(prefix) and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= last:
+            return BoardsOption(where, int(digits), text)
+    if option == "--boards":
+        what, why = f"--boards {text!r} (or HIL_BOARDS) is not understood", "it is usb, or sim@PORT"
+        raise UsageError(what, why=why, remedy="sim@PORT with the control_port that hil sim prints")
+    raise UsageError(
+        f"{option} {text!r} is not understood",
+        why="it is usb, sim:N with N from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
+        "jumpstarter+direct://HOST:PORT, or none",
+        remedy=f"{option} sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
+    )

@@ -1,0 +1,103 @@
+"""Find misspelt tags and board names in what a run asks for: a misspelt word is not a missing board.
+
+A word is called misspelt only if every board on the bus has told its name and tags: one that has not may be
+the board that is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from hil.boards.nearest import meant, nearest
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hil.boards.requirements import BoardCard, Wish
+    from hil.lab.config.lab import Lab
+
+__all__ = ["KnownWords"]
+
+_SERIAL = re.compile(r"[0-9a-f]{8}")
+_LIKE_A_SERIAL = (
+    0.75  # two of eight digits differ; two boards that have nothing to do with each other share fewer
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWords:
+    """The words by which boards can be asked for.
+
+    Attributes:
+        tags: The tags of boards and places.
+        boards: Their serial numbers and names.
+        certain: Every board on the bus has said its words.
+    """
+
+    tags: frozenset[str] = frozenset()
+    boards: frozenset[str] = frozenset()
+    certain: bool = True
+
+    @classmethod
+    def of(cls, cards: Iterable[BoardCard], *, certain: bool = True) -> Self:
+        """Return the words of boards that were read.
+
+        Args:
+            cards: What the boards said.
+            certain: Each board on the bus is among them.
+        """
+        known = list(cards)
+        tags = frozenset().union(*(card.tags for card in known))
+        return cls(
+            tags, frozenset(word for card in known for word in (card.serial, card.name) if word), certain
+        )
+
+    @classmethod
+    def of_lab(cls, lab: Lab) -> Self:
+        """Return the words of a lab file, whose boards may be absent now."""
+        tags = frozenset(tag for place in lab.places.values() for tag in place.tags)
+        return cls(tags, frozenset([*lab.places, *(place.serial for place in lab.places.values())]))
+
+    def __or__(self, more: KnownWords) -> KnownWords:
+        """Return these words and others."""
+        return KnownWords(self.tags | more.tags, self.boards | more.boards, self.certain and more.certain)
+
+    def and_now(self, told: KnownWords) -> KnownWords:
+        """Return these words and those that boards have told now; only the new ones say how certain it is."""
+        return KnownWords(self.tags | told.tags, self.boards | told.boards, told.certain)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the words as plain data."""
+        return {"tags": sorted(self.tags), "boards": sorted(self.boards), "certain": self.certain}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return the words that `as_data` wrote."""
+        return cls(frozenset(data["tags"]), frozenset(data["boards"]), bool(data["certain"]))
+
+    def mistake(self, wish: Wish) -> UsageError | None:
+        """Return what is wrong with a wish; None if its words are known, or too little is."""
+        if not self.certain or not self.boards:
+            return None
+        if wish.board and not self._may_be_a_board(wish.board):
+            return _unknown("board", wish.board, self.boards)
+        unknown = sorted(wish.tags - self.tags)
+        return _unknown("tag", unknown[0], self.tags) if unknown else None
+
+    def _may_be_a_board(self, board: str) -> bool:
+        """Return True if a board is known, or a serial number unlike all others: it may be unplugged."""
+        if board in self.boards:
+            return True
+        return _SERIAL.fullmatch(board) is not None and not nearest(board, self.boards, _LIKE_A_SERIAL)
+
+
+def _unknown(what: str, word: str, known: Iterable[str]) -> UsageError:
+    has = "is called" if what == "board" else "has the tag"
+    return UsageError(
+        f"no board {has} {word}",
+        why=f"known are {', '.join(sorted(known)) or 'none'}",
+        remedy=meant(word, known) or f"correct the {what}, or put it into the lab file",
+    )

@@ -1,0 +1,96 @@
+"""Which boards a test could use: by tags, by serial number, by name.
+
+The controller knows the boards, a worker knows the tests; a `Wish` is what travels between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.sanitize import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+__all__ = ["ANY_BOARD", "BoardCard", "Wish", "matching_serials", "split_tags", "wish_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCard:
+    """One board of this host, as far as a test may choose by it.
+
+    Attributes:
+        serial: Its serial number, unique on this host.
+        name: The name in its settings; may be empty, and is not unique.
+        tags: The tags in its settings.
+        way: How a worker gets to it, where it is on another machine; empty: by its serial number.
+    """
+
+    serial: str
+    name: str = ""
+    tags: frozenset[str] = frozenset()
+    way: str = ""
+
+    def __str__(self) -> str:
+        words = f"{self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'}"
+        return f"{self.serial} ({plain_line(words)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a test wants of the board that it runs on.
+
+    Attributes:
+        tags: All of these must be among the board's tags.
+        board: A serial number or a name; empty means any board.
+    """
+
+    tags: frozenset[str] = frozenset()
+    board: str = ""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every board will do, so that nobody needs to ask boards for their names and tags."""
+        return not self.tags and not self.board
+
+    def __str__(self) -> str:
+        words = [f"called {self.board}"] if self.board else []
+        words += [f"tagged {' '.join(sorted(self.tags))}"] if self.tags else []
+        return " and ".join(words) or "of any kind"
+
+    def fits(self, card: BoardCard) -> bool:
+        """Whether that board will do."""
+        return self.tags <= card.tags and self.board in ("", card.serial, card.name)
+
+
+ANY_BOARD = Wish()
+
+
+def matching_serials(wish: Wish | None, cards: Iterable[BoardCard]) -> frozenset[str]:
+    """Serial numbers of the boards that will do; none for a test without a wish."""
+    if wish is None:
+        return frozenset()
+    return frozenset(card.serial for card in cards if wish.fits(card))
+
+
+def wish_of(item: pytest.Item, board: str) -> Wish | None:
+    """What a collected test wants: the tags of its markers, and the board that the run was told to use.
+
+    A mark may say `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
+    """
+    from hil.suite.markers import Kind, kind_of  # noqa: PLC0415 - pytest: the command line does without
+
+    if kind_of(item) is Kind.NO_HARDWARE:
+        return None
+    tags: set[str] = set()
+    for mark in item.iter_markers(kind_of(item).value):
+        tags.update(split_tags(mark.kwargs.get("tags", ())))
+    return Wish(frozenset(tags), board)
+
+
+def split_tags(tags: str | Iterable[str]) -> list[str]:
+    """Split tags at commas and white space, as a board's setting holds them."""
+    return tags.replace(",", " ").split() if isinstance(tags, str) else list(tags)

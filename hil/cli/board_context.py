@@ -1,0 +1,248 @@
+"""A board that a command uses: found, leased, opened; left afterwards as the command left it.
+
+There is no guard: a person who says `hil power on` wants the DUT to stay on. The next test run makes it safe.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.boards.address import Where, parse_boards
+from hil.boards.sources import Hosts
+from hil.dutlink.board import open_board
+from hil.dutlink.console.sanitize import plain_line
+from hil.errors import (
+    BoardAbsentError,
+    BoardBusyError,
+    BoardFaultError,
+    StickInUseError,
+    UnavailableError,
+    UsageError,
+)
+from hil.lab.board_lookup import serial_meant, told_by_place
+from hil.lab.config.lab_file import find_lab
+from hil.lab.locks.lease import hold, holder_of
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
+from hil.lab.safe_state.record import keep_name, read_record, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.boards.address import BoardsOption
+    from hil.cli.board_options import Asked
+    from hil.dutlink.board import Board
+    from hil.dutlink.host import Host
+    from hil.lab.config.lab import Lab
+    from hil.lab.guard.guarded_lease import GuardedLease
+    from hil.lab.locks.lease import Lease, Waiting
+
+__all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
+
+
+def host_of(boards: str) -> Host:
+    """Return the host whose boards a command uses; raises what `hosts_of` raises."""
+    return hosts_of(boards).chosen()
+
+
+def hosts_of(
+    boards: str,
+    *,
+    why_not_started: str = "they would end with this command",
+    remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
+) -> Hosts:
+    """Return the same as the choice it is, for those who tell another process where boards are.
+
+    Args:
+        boards: Where they are, as `--boards` has it.
+        why_not_started: Why boards are not started for it, should it ask for that.
+        remedy: What to type instead.
+
+    Raises:
+        UsageError: `boards` is no place where boards already are.
+    """
+    option = parse_boards(boards, option="--boards")
+    refuse_far_boards(option)
+    if option.where is Where.STARTED:
+        raise UsageError(
+            f"--boards {boards} would start boards of its own",
+            why=why_not_started,
+            remedy=remedy,
+        )
+    return Hosts(option)
+
+
+def refuse_far_boards(option: BoardsOption) -> None:
+    """Refuse boards of a Jumpstarter lab: its lease would end with the command, and the DUT be switched off.
+
+    Raises:
+        UsageError: `option` is one.
+    """
+    if option.where is Where.JUMPSTARTER:
+        raise UsageError(
+            f"--boards {option.text} is for test runs",
+            why="a command by hand leaves the board as it is, and a lab makes it safe when its lease ends",
+            remedy="pytest --hil-boards ..., or Jumpstarter's own `j power on` in a `jmp shell`",
+        )
+
+
+def lab_here() -> Lab:
+    """Read the lab file that counts where the command was typed; tell which other users decide what it says.
+
+    Raises:
+        UsageError: It is wrong.
+        UntrustedFileError: This is root, and other users decide what the file says.
+    """
+    lab = find_lab(None, Path.cwd())
+    if lab.file:
+        from hil.lab.files.trusted_path import who_else_decides  # noqa: PLC0415 - for who has a lab file
+
+        if why := who_else_decides(lab.file):
+            _tell_once(f"other users decide what {lab.file} says: {why}")
+    return lab
+
+
+@cache
+def _tell_once(line: str) -> None:
+    sys.stderr.write(f"hil: {plain_line(line)}\n")
+
+
+@contextmanager
+def using(asked: Asked, what: str) -> Iterator[Board]:
+    """Hold a board and open it, for a `with` block.
+
+    Args:
+        asked: Which.
+        what: What it is held for, for others to read: the command.
+
+    Raises:
+        UnavailableError: It is not there, may not be opened, or stayed in use.
+        LeaseEndedError: This process was started under a lease that has ended.
+        UsageError: There are several, and none was named.
+    """
+    host = host_of(asked.boards)
+    lab = lab_here()
+    serial = serial_meant(host, lab, asked.serial)
+    lease = nullcontext() if is_borrowed(serial) else _held(host, serial, asked.wait_s, what)
+    with lease, _open(host, lab, serial) as board, _position_on_record(board):
+        try:
+            yield board
+        finally:
+            keep_name(lock_folder(), board)
+
+
+def _open(host: Host, lab: Lab, serial: str) -> Board:
+    try:
+        return open_board(host, serial, lab.wiring_of(serial), console=False)
+    except BoardAbsentError as error:
+        raise told_by_place(error, lab, serial) from error
+
+
+@contextmanager
+def _position_on_record(board: Board) -> Iterator[None]:
+    """Keep on record who has the stick, for `hil boards`: the board cannot be asked.
+
+    From the first turn on it is not known, whatever ends this process.
+    """
+    turned = False
+
+    def before_turn() -> None:
+        nonlocal turned
+        if not turned:
+            _write_position(board.serial, "")
+        turned = True
+
+    board.call_before_turn(before_turn)
+    try:
+        yield
+    finally:
+        if board.position is not None:
+            _write_position(board.serial, str(board.position))
+
+
+def _write_position(serial: str, position: str) -> None:
+    folder = lock_folder()
+    write_record(folder, serial, read_record(folder, serial).with_position(position))
+
+
+@contextmanager
+def guarded(
+    asked: Asked, what: str, *, force: bool = False, drivers: int = -1
+) -> Iterator[tuple[Board, GuardedLease]]:
+    """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
+
+    A stick that a program of this host uses is not taken from it: then the block does not begin, or the stick
+    stays with the host when it ends, with the DUT off.
+
+    Args:
+        asked: Which.
+        what: What it is held for, for others to read.
+        force: Take the stick away from a program that uses it.
+        drivers: As `under_guard` has it.
+
+    Raises:
+        UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
+        StickInUseError: The stick is in use on this host.
+        LeaseEndedError: This process was started under a lease that has ended.
+        UsageError: There are several, and none was named.
+    """
+    from hil.lab.guard.guarded_lease import under_guard  # noqa: PLC0415 - most commands need no guard
+    from hil.lab.safe_state.action import bring_to_safety  # noqa: PLC0415 - the same
+    from hil.lab.safe_state.policy import LEAVE, Safety  # noqa: PLC0415 - the same
+
+    hosts = hosts_of(asked.boards)
+    host, lab = hosts.chosen(), lab_here()
+    serial = serial_meant(host, lab, asked.serial)
+    safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
+    held = _held(host, serial, asked.wait_s, what)
+    if not force:
+        _check_unused(held, host, lab)
+    with (
+        under_guard(held, safety, drivers=drivers) as lease,
+        _open(host, lab, serial) as board,
+    ):
+        if safety.policy != LEAVE:
+            board.make_safe()
+        yield board, lease
+        board.storage.forget()  # whatever ran under this lease may have given it to the host
+        user = "" if force or safety.policy == LEAVE else board.storage.user()
+        bring_to_safety(board, safety.policy, leave_stick=bool(user))
+        if user:
+            lease.release("host")
+            raise StickInUseError(
+                f"the stick of board {serial} stays with the host, and the DUT is off",
+                why=user,
+                remedy="end that (umount, fuser -v), then: hil storage off",
+                serial=serial,
+            )
+
+
+def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
+    """Give the lease back, and say so, where a program of this host uses the stick."""
+    try:
+        with suppress(UnavailableError, BoardFaultError), _open(host, lab, held.serial) as board:
+            board.storage.check_unused()
+    except BaseException:
+        held.release()
+        raise
+
+
+def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
+    refuse_ended_lease()
+    try:
+        return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
+    except BoardBusyError as error:
+        from hil.lab.guard.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
+
+        remedy = "wait longer (--wait SECONDS), or ask them to end that run"
+        if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:
+            remedy = guard.remedy
+        raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
+
+
+def _tell(waiting: Waiting) -> None:
+    sys.stderr.write(f"hil: waiting: {waiting}\n")

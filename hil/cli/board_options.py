@@ -1,0 +1,77 @@
+"""The options of every command that uses one board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeAlias
+
+import click
+
+from hil.cli.common_options import complete_board
+from hil.cli.param_types import QUANTITY
+
+__all__ = ["Asked", "boards_option", "one_board", "wait_option"]
+
+Verb: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which board, and how long to wait for it.
+
+    Attributes:
+        serial: Its serial number; None: the only one there is.
+        wait_s: How long to wait for a board that somebody holds.
+        boards: Where it is, as `--hil-boards` has it.
+    """
+
+    serial: str | None
+    wait_s: float
+    boards: str
+
+
+boards_option = click.option(
+    "--boards",
+    envvar="HIL_BOARDS",
+    default="usb",
+    show_default=True,
+    metavar="WHERE",
+    help="usb, or sim@PORT for running simulated boards; or the environment variable HIL_BOARDS.",
+)
+
+_SERIAL = click.option(
+    "--board",
+    "serial",
+    envvar="HIL_BOARD",
+    metavar="SERIAL",
+    shell_complete=complete_board,
+    help="Which board, or place; needed where there are several. Or the environment variable HIL_BOARD.",
+)
+
+
+def wait_option(text: str) -> Callable[[Verb], Verb]:
+    """Return the option `--wait`, with the help that it has at this command."""
+    return click.option(
+        "--wait",
+        "wait_s",
+        type=QUANTITY,
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
+
+
+def one_board(verb: Verb) -> Verb:
+    """Give a command the options, and its function the argument `asked`."""
+
+    @_SERIAL
+    @wait_option("How long to wait for a board that somebody holds.")
+    @boards_option
+    @wraps(verb)
+    def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's
+        return verb(asked=Asked(serial, wait_s, boards), **rest)
+
+    return with_board

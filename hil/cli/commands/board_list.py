@@ -1,0 +1,172 @@
+"""What `hil boards` knows of each board."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hil.cli.board_context import host_of, lab_here
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import list_boards
+from hil.dutlink.power.power import OFF_AMPS
+from hil.dutlink.timing import hold as let_pass
+from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
+from hil.lab.locks.lease import hold, holder_of, spoilt_lock
+from hil.lab.locks.lock_file import lock_folder
+from hil.lab.safe_state.record import BoardState, keep_name, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.dutlink.sighting import Sighting
+    from hil.lab.safe_state.record import BoardRecord
+
+__all__ = ["BoardList", "BoardRow"]
+
+_LOOK_EVERY_S = 2.0
+_UNKNOWN = "unknown"
+_HEALTHY = "ok"
+
+
+@dataclass(slots=True)
+class BoardRow:
+    """One board, as `hil boards` prints it; None: not known.
+
+    Attributes:
+        board: Its serial number; where it does not tell, where it is plugged in.
+        name: Of its place: the lab file's, else the one stored on it, where it is held the last one known.
+        tags: Those stored on it and the lab file's.
+        firmware: Its version.
+        state: present, busy, absent, denied, lost.
+        position: Who has the stick: off, host, dut, or unknown. The board cannot be asked: this is what the
+            host sees, or what hil was last told to do.
+        power: Whether its DUT draws current: on or off.
+        watts: What it draws.
+        holder: Who holds it, and for what.
+        since: Since when, UTC, ISO 8601.
+        safe: Whether it was left safe by its last holder; None while a process holds it.
+        health: "ok", or what is wrong.
+        why: The cause of that.
+    """
+
+    board: str
+    name: str | None = None
+    tags: list[str] | None = None
+    firmware: str | None = None
+    state: str = str(Verdict.ABSENT)
+    position: str = _UNKNOWN
+    power: str | None = None
+    watts: float | None = None
+    holder: str | None = None
+    since: str | None = None
+    safe: bool | None = None
+    health: str = _HEALTHY
+    why: str = field(default="", kw_only=True)
+
+    def add_trouble(self, health: str, why: str) -> None:
+        """Say what is wrong, after what was found before: a later finding must not hide an earlier one."""
+        is_first = self.health == _HEALTHY
+        self.health = health if is_first else f"{self.health}, {health}"
+        self.why = "; ".join(filter(None, ("" if is_first else self.why, why)))
+
+
+class BoardList:
+    """The boards of a host.
+
+    Args:
+        boards: Where they are, as `--hil-boards` has it.
+
+    Raises:
+        UsageError: `boards` is no place where boards already are, or the lab file is wrong.
+    """
+
+    def __init__(self, boards: str) -> None:
+        self._host = host_of(boards)
+        self._lab = lab_here()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each board, then one for each place whose board is not there."""
+        rows = [self._row(sighting) for sighting in list_boards(self._host)]
+        there = {row.board for row in rows}
+        missing = [place for place in self._lab.places.values() if place.serial not in there]
+        rows += [
+            BoardRow(place.serial, self._lab.name_of(place.serial), list(place.tags)) for place in missing
+        ]
+        return [asdict(row) for row in rows]
+
+    def changes(self, times: int | None) -> Iterator[list[dict[str, Any]]]:
+        """Look again and again, `times` at most, and yield the rows whenever they have changed."""
+        last: list[dict[str, Any]] | None = None
+        looks = 0
+        while times is None or looks < times:
+            if looks:
+                let_pass(_LOOK_EVERY_S)
+            looks += 1
+            rows = self.rows()
+            if rows != last:
+                last = rows
+                yield rows
+
+    def _row(self, sighting: Sighting) -> BoardRow:
+        row = BoardRow(sighting.serial or f"at {sighting.location}", state=str(sighting.verdict))
+        row.firmware = str(sighting.firmware) if sighting.firmware else None
+        if sighting.error is not None:
+            row.add_trouble(str(sighting.verdict), sighting.error.what)
+        if sighting.serial is not None:
+            row.name = self._lab.name_of(sighting.serial) or None
+            self._ask(row, sighting.serial, sighting.verdict)
+        return row
+
+    def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
+        """Ask a board that is free; of one that is held, read the lock file."""
+        try:
+            with hold(serial, test="hil boards", host=self._host) as lease:
+                lease.only_look()
+                self._read_record(row, serial)
+                if lease.unended is not None and row.safe is not False:
+                    killed = lease.unended.test or lease.unended.command
+                    row.add_trouble("left as it was", f"{killed} was killed; hil safe {serial}")
+                if verdict is Verdict.PRESENT:
+                    self._read_board(row, serial)
+        except BoardBusyError as error:
+            holder = holder_of(lock_folder(), serial)
+            row.state = "busy"
+            row.safe = None
+            row.name = row.name or read_record(lock_folder(), serial).name or None
+            row.holder, row.since = (holder.name, holder.since) if holder else (error.why, None)
+        except SpoiltFileError as error:
+            self._read_record(row, serial)
+            row.add_trouble("cannot be leased", f"{error.what}: {error.why}; {error.remedy}")
+        except HilError as error:
+            row.add_trouble("faulty", error.what)
+        else:
+            if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+                row.add_trouble("lock spoilt", f"{trouble.what}: {trouble.why}; {trouble.remedy}")
+
+    def _read_record(self, row: BoardRow, serial: str) -> None:
+        record = read_record(lock_folder(), serial)
+        row.safe = None if record.state is BoardState.UNKNOWN else not record.needs_safety
+        row.position = _position(record, self._lab.wiring_of(serial).stick)
+        if row.safe is False:
+            cause = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
+            row.add_trouble("not left safe", record.trouble or cause)
+
+    def _read_board(self, row: BoardRow, serial: str) -> None:
+        with open_board(self._host, serial, console=False) as board:
+            kept, reading = board.settings.read(), board.power.read()
+        row.name = row.name or kept.name
+        keep_name(lock_folder(), board)
+        row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
+        row.watts = reading.watts
+        row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"
+        if self._lab.unlike(serial, kept):
+            row.add_trouble("other power sequences", f"hil settings apply --board {serial}")
+
+
+def _position(record: BoardRecord, stick: Path | None) -> str:
+    """Who has the stick: what the host sees goes before what is on record."""
+    if stick is not None and stick.exists():
+        return "host"
+    on_record = record.position or _UNKNOWN
+    return _UNKNOWN if stick is not None and on_record == "host" else on_record

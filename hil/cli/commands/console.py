@@ -1,0 +1,232 @@
+"""`hil console`: the DUT's console, for a person at a terminal or into a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.board_options import Asked, one_board
+from hil.cli.result import Answer
+from hil.cli.terminal import EndedError, ended_by_signals, raw
+from hil.errors import ConsoleError, HilError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.cli.commands.console_output import Output
+    from hil.cli.commands.console_session import Talk
+    from hil.cli.commands.console_sinks import Screen
+    from hil.dutlink.board import Board
+
+__all__ = ["console"]
+
+_KEYBOARD = 0
+"""Standard input; Python's `sys.stdin` may not be there."""
+
+_REACTION_S = 0.5
+"""How long a board may take to say that it left console mode."""
+
+_OLD_S = 0.3
+"""How long bytes that waited for a reader take to come once the console is open, in seconds."""
+
+_STALLED_S = 0.3
+"""How long an output that stalls is given for the last words, in seconds."""
+
+KEYS = (
+    "Ctrl-]  leaves the console; the DUT goes on",
+    "Ctrl-^  lists these keys; Ctrl-^ Ctrl-^ and Ctrl-^ Ctrl-] send Ctrl-^ and Ctrl-] to the DUT",
+    "Ctrl-B five times  enters the board's own shell; its command `console` goes back to the DUT",
+    "every other key goes to the DUT, Ctrl-C as well",
+)
+"""What the help key tells."""
+
+_KILLED = 128
+"""What shells add to the number of the signal that ended a program."""
+
+
+@click.command()
+@click.option(
+    "--transcript",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep all that comes: as lines with times, or as bytes where the name ends in .raw.",
+)
+@click.option("--read-only", is_flag=True, help="Send nothing. So it is where standard input is no terminal.")
+@click.option("--power-on", is_flag=True, help="Run the power_on sequence once the console is read.")
+@one_board
+@click.pass_context
+def console(
+    ctx: click.Context, *, asked: Asked, transcript: Path | None, read_only: bool, power_on: bool
+) -> Answer:
+    """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
+
+    A terminal gets the DUT's bytes as they are; a pipe or a file gets plain text, without control sequences.
+
+    \b
+    hil console
+    hil console --power-on --transcript boot.txt
+    hil --json console --read-only
+    """  # noqa: D301 - click's own escape
+    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.console_output import Output  # noqa: PLC0415 - for this command alone
+
+    keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
+    as_json = bool(ctx.find_root().params["as_json"])
+    with ExitStack() as session:
+        kept = _kept(session, transcript)
+        try:
+            session.enter_context(ended_by_signals())
+            board = session.enter_context(using(asked, "hil console"))
+            output = Output(sys.stdout.fileno())
+            _talk(board, [_shown(output, as_json=as_json), *kept], output, keys, power_on=power_on)
+        except EndedError as ended:
+            return Answer(None, _KILLED + ended.number)
+        except HilError:  # some are an OSError, too
+            raise
+        except BrokenPipeError:
+            _forget_output()
+        except OSError as error:
+            raise _not_written(error) from error
+    return Answer(None)
+
+
+def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None, *, power_on: bool) -> None:
+    """Open the console, and talk until that is over."""
+    from hil.cli.commands.console_session import Talk  # noqa: PLC0415 - as above
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import keep_name  # noqa: PLC0415 - as above
+
+    board.console.open()
+    keep_name(lock_folder(), board)
+    _warn_of_others(board.console.tty.path)
+    leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "nothing is sent; Ctrl-C ends"
+    _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
+    _note_old_bytes(board)
+    if power_on:
+        if board.power.draws():
+            _say("the DUT was on already, and goes on; hil power cycle boots it again")
+        board.power.on(wait=False)
+    elif not board.power.draws():
+        _say("the DUT is off; hil power on, or hil console --power-on, switches it on")
+    with ExitStack() as session:
+        talk = Talk(board.console, screens, output, keys, show_help=_say_keys)
+        session.callback(_restore_mode, board, talk)
+        if keys is not None:
+            session.enter_context(raw(keys))
+        session.enter_context(_closing(screens, output))
+        talk.run()
+    _say(f"left the console of board {board.serial}")
+
+
+def _note_old_bytes(board: Board) -> None:
+    """Mark the DUT's bytes that came as the console was opened: they may be hours old.
+
+    They cannot be told from what a DUT says just then. The talk of hil with the board's shell does not count.
+    """
+    from hil.cli.commands.console_sinks import DutBytes  # noqa: PLC0415 - as above
+    from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - as above
+    from hil.dutlink.timing import hold  # noqa: PLC0415 - as above
+
+    hold(_OLD_S)
+    board.console.catch_up()
+    transcript, dut, said = board.console.transcript, DutBytes(), bytearray()
+    stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)
+    stop_listening()
+    if said or dut.rest():
+        transcript.mark("what is above came as the console was opened; it may be old", MarkKind.OPENED)
+
+
+def _say_keys() -> None:
+    """List the keys that do not go to the DUT."""
+    _say("\r\nhil: ".join(KEYS), before="\r\n")
+
+
+def _warn_of_others(tty: Path) -> None:
+    """Name the processes that opened the tty before: whoever reads it gets a part of what the DUT says."""
+    from hil.dutlink.console.tty_users import users_of  # noqa: PLC0415 - as above
+
+    for other in users_of(tty):
+        _say(f"{other} reads {tty}, too: each gets a part of what the DUT says; kill {other.pid} ends it")
+
+
+@contextmanager
+def _closing(screens: list[Screen], output: Output) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for screen in screens:
+            screen.close()
+        output.flush(_STALLED_S)
+
+
+def _shown(output: Output, *, as_json: bool) -> Screen:
+    from hil.cli.commands.console_sinks import JsonLines, PlainLines, Terminal  # noqa: PLC0415 - as above
+
+    if as_json:
+        return JsonLines(output)
+    return Terminal(output) if os.isatty(output.descriptor) else PlainLines(output)
+
+
+def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
+    """Open the file of the transcript, before anything is done to the board.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    from hil.cli.commands.console_sinks import BytesFile, TimedFile  # noqa: PLC0415 - as above
+
+    if transcript is None:
+        return []
+    if transcript.is_fifo() or transcript.is_socket():
+        raise UsageError(
+            f"{transcript} cannot be written", why="it is a named pipe or a socket", remedy="name a file"
+        )
+    try:
+        is_raw = transcript.suffix == ".raw"
+        file = BytesFile(transcript) if is_raw else TimedFile(transcript, "console, by hil console")
+    except OSError as error:
+        raise UsageError(f"{transcript} cannot be written", why=str(error), remedy="another FILE") from error
+    session.callback(file.close)
+    return [file]
+
+
+def _not_written(error: OSError) -> ConsoleError:
+    return ConsoleError(
+        "what the console says cannot be written",
+        why=str(error),
+        remedy="make room, or write elsewhere",
+        errno=error.errno,
+    )
+
+
+def _restore_mode(board: Board, talk: Talk) -> None:
+    """Bring the board back from its shell, if it was left there: the next user could not see the DUT."""
+    from hil.dutlink.console.board_shell import left_in_shell  # noqa: PLC0415 - as above
+    from hil.dutlink.timing import until  # noqa: PLC0415 - as above
+
+    reaction_s = _REACTION_S if talk.has_typed_escape else 0.0
+    if until(lambda: left_in_shell(board.console.transcript.data), reaction_s):
+        with suppress(ConsoleError):
+            board.console.restore_console_mode()
+            _say("the board was in its shell; it is back in console mode")
+
+
+def _forget_output() -> None:
+    """Whoever read our output is gone; Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(line: str, *, before: str = "") -> None:
+    """Tell the user, unless standard error stalls as well; `before` ends a line that the DUT began."""
+    from hil.cli.commands.console_output import Output  # noqa: PLC0415 - as above
+
+    told = Output(sys.stderr.fileno())
+    told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
+    with suppress(OSError):
+        told.flush(_STALLED_S)
+    told.close()

@@ -1,0 +1,193 @@
+"""A person, or a file, and a console: what comes is shown, what is typed is sent."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.console.board_shell import ESCAPE
+from hil.dutlink.console.event_queue import EventQueue
+from hil.dutlink.timing import Deadline
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from hil.cli.commands.console_output import Output
+    from hil.cli.commands.console_sinks import Screen
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.console.transcript import Event
+
+__all__ = ["HELP", "LEAVE", "Talk"]
+
+LEAVE: Final = b"\x1d"
+"""Ctrl-], as telnet and many consoles have it."""
+
+HELP: Final = b"\x1e"
+"""Ctrl-^, which few programs take."""
+
+_READ_BYTES: Final = 4096
+_HELD_BYTES: Final = 16 * 1024 * 1024
+_REST_S: Final = 0.3
+"""How long an output that stalls is given at the end, in seconds, for what came last."""
+
+
+class Talk:
+    """One session of `hil console`.
+
+    Args:
+        console: Open.
+        screens: Who shows what comes.
+        output: Where they write, if its reader can stall; up to 16 MiB wait for it.
+        keys: Where keys come from; None: nothing is sent.
+        show_help: Tells the user the keys.
+
+    Attributes:
+        has_typed_escape: Whether the five Ctrl-B were typed by which a board leaves console mode.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        screens: Sequence[Screen],
+        output: Output,
+        keys: int | None,
+        *,
+        show_help: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._console = console
+        self._screens = screens
+        self._output = output
+        self._keys = keys
+        self._events: EventQueue[Event] = EventQueue(_HELD_BYTES)
+        self._typed: SimpleQueue[bytes] = SimpleQueue()
+        self._trouble: HilError | None = None
+        self._newest_keys = b""
+        self._show_help = show_help
+        self._next_is_literal = False
+        self.has_typed_escape = False
+
+    def run(self) -> None:
+        """Go on until Ctrl-] is typed, or the terminal goes away.
+
+        Raises:
+            ConsoleLostError: The console went away.
+            ConsoleError: It does not take what is typed.
+            OSError: What is shown can be written no more.
+        """
+        with self._woken() as wake:
+            poller = select.poll()
+            poller.register(wake, select.POLLIN)
+            if self._keys is not None:
+                poller.register(self._keys, select.POLLIN)
+            stalls = False
+            while True:
+                ready = {descriptor for descriptor, _ in poller.poll()}
+                if wake in ready:
+                    os.read(wake, _READ_BYTES)
+                stalled, stalls = stalls, not self._show()
+                if stalls and not stalled:
+                    poller.register(self._output.descriptor, select.POLLOUT)
+                elif stalled and not stalls:
+                    poller.unregister(self._output.descriptor)
+                self._console.check()
+                if self._trouble is not None:
+                    raise self._trouble
+                if self._keys in ready and not self._take_keys():
+                    return
+
+    def _show(self, limit_s: float = 0.0) -> bool:
+        """Show what came, waiting up to `limit_s` seconds for the output; False if it did not take all."""
+        deadline = Deadline(limit_s)
+        while self._output.flush(deadline.left_s):
+            try:
+                event = self._events.get(block=False)
+            except Empty:
+                return True
+            for screen in self._screens:
+                screen.show(event)
+        return False
+
+    def _take_keys(self) -> bool:
+        """Hand on what was typed; False when that was the last."""
+        try:
+            typed = os.read(self._keys or 0, _READ_BYTES)
+        except OSError:  # the terminal is gone
+            return False
+        for_dut, leaves = self._split_keys(typed)
+        if for_dut:
+            self._typed.put(for_dut)
+            self._newest_keys = (self._newest_keys + for_dut)[-_READ_BYTES:]
+            self.has_typed_escape = self.has_typed_escape or ESCAPE in self._newest_keys
+        return bool(typed) and not leaves
+
+    def _split_keys(self, typed: bytes) -> tuple[bytes, bool]:
+        """Return the keys for the DUT, and True if one leaves; show the help if a key asks for it."""
+        for_dut = bytearray()
+        for number in typed:
+            key, is_literal = bytes([number]), self._next_is_literal
+            self._next_is_literal = key == HELP and not is_literal
+            if self._next_is_literal:
+                self._show_help()
+            elif key == LEAVE and not is_literal:
+                return bytes(for_dut), True
+            else:
+                for_dut += key
+        return bytes(for_dut), False
+
+    @contextmanager
+    def _woken(self) -> Iterator[int]:
+        """Have a pipe that says when there is something to show."""
+        wake, waker = os.pipe()
+        os.set_blocking(waker, False)
+
+        ringing = threading.Lock()
+        is_over = threading.Event()
+
+        def ring() -> None:
+            with ringing, suppress(BlockingIOError):
+                if not is_over.is_set():
+                    os.write(waker, b"x")
+
+        def stop_ringing() -> None:
+            """Close it; whoever rings later would write into the file that has its number by then."""
+            with ringing:
+                is_over.set()
+                os.close(waker)
+
+        def take(event: Event) -> None:
+            self._events.put(event)
+            ring()
+
+        with ExitStack() as over:
+            over.callback(os.close, wake)
+            over.callback(stop_ringing)
+            over.callback(self._show, _REST_S)
+            over.enter_context(self._sending(ring))
+            over.callback(self._events.tell_missing)
+            over.callback(self._console.transcript.listen(take, from_start=True))
+            yield wake
+
+    @contextmanager
+    def _sending(self, ring: Callable[[], None]) -> Iterator[None]:
+        """Have what is typed sent by a thread, which may hang; `ring` when it cannot be."""
+
+        def send() -> None:
+            try:
+                while data := self._typed.get():
+                    self._console.send(data)
+            except HilError as error:
+                self._trouble = error
+                ring()
+
+        sender = threading.Thread(target=send, name="sends what is typed", daemon=True)
+        sender.start()
+        try:
+            yield
+        finally:
+            self._typed.put(b"")
+            sender.join(1.0)

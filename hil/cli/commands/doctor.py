@@ -1,0 +1,129 @@
+"""`hil doctor`: what is wrong with this bench, and what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.board_options import boards_option
+from hil.cli.common_options import complete_board
+from hil.cli.result import Answer
+from hil.dutlink.console.sanitize import plain_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.finding import Finding
+
+__all__ = ["doctor"]
+
+_WIDTH = 12
+
+
+@click.command()
+@click.option(
+    "--board",
+    "serial",
+    envvar="HIL_BOARD",
+    metavar="SERIAL",
+    shell_complete=complete_board,
+    help="Examine only this board (or place). Or the environment variable HIL_BOARD.",
+)
+@click.option("--quick", is_flag=True, help="Leave out what moves a mux.")
+@boards_option
+@click.pass_context
+def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> Answer:
+    r"""Examine the bench: libusb, permissions, who grabs consoles, hubs, boards, sticks, clock, disk, locks.
+
+    Each line says ok, problem or not checked, and each problem what to type. Nothing that a DUT could notice
+    is done to a board whose DUT has power, or that somebody uses. Where nobody would notice, the stick is
+    turned to the host and then to nobody.
+
+    \b
+    hil doctor
+    hil doctor --quick
+    hil --json doctor --board 0df10035
+
+    Exit status: 0 no problem, 1 problems, 2 misuse.
+    """
+    bench = _bench(boards, serial, quick=quick)
+    from hil.lab.doctor.runner import examine  # noqa: PLC0415 - the driver is for commands that use boards
+
+    if ctx.find_root().params["as_json"]:
+        found = list(examine(bench))
+        return Answer(_data(found), _status(found))
+    found = _shown(examine(bench))
+    click.echo(_summary(found))
+    return Answer(None, _status(found))
+
+
+def _bench(boards: str, serial: str | None, *, quick: bool) -> Bench:
+    from hil.cli.board_context import hosts_of, lab_here  # noqa: PLC0415 - as above
+    from hil.errors import UsageError  # noqa: PLC0415 - as above
+    from hil.lab.board_lookup import serial_meant  # noqa: PLC0415 - as above
+    from hil.lab.config.lab import Lab  # noqa: PLC0415 - as above
+    from hil.lab.doctor.context import Bench  # noqa: PLC0415 - as above
+    from hil.lab.doctor.host_info import Machine  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - as above
+
+    hosts = hosts_of(boards)
+    host = hosts.chosen()
+    lab, lab_error = Lab(), None
+    try:
+        lab = lab_here()
+    except UsageError as error:
+        lab_error = error
+    return Bench(
+        host,
+        Machine(has_boards=hosts.chosen_as_data() is None),
+        lab,
+        lab_error,
+        Safety(arguments={"host": hosts.chosen_as_data()}),
+        quick,
+        serial_meant(host, lab, serial) if serial else "",
+        Path.cwd(),
+    )
+
+
+def _shown(findings: Iterable[Finding]) -> list[Finding]:
+    """Print each finding as soon as it is there."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        click.echo(_text(finding))
+    return found
+
+
+def _text(finding: Finding) -> str:
+    colour = {"ok": "green", "problem": "red"}.get(finding.outcome)
+    label = click.style(f"{finding.outcome:{_WIDTH}}", fg=colour)
+    about = f"{finding.check}{f' of {finding.board}' if finding.board else ''}"
+    indent = " " * _WIDTH
+    if finding.outcome == "not checked":
+        return f"{label}{about}: {plain_text(finding.why)}"
+    lines = [f"{label}{about}: {plain_text(finding.says)}"]
+    lines += [f"{indent}why:  {plain_text(finding.why)}"] if finding.why else []
+    lines += [f"{indent}try:  {plain_text(finding.mend)}"] if finding.mend else []
+    return "\n".join(lines)
+
+
+def _count(found: list[Finding], outcome: str) -> int:
+    return sum(finding.outcome == outcome for finding in found)
+
+
+def _summary(found: list[Finding]) -> str:
+    problems = _count(found, "problem")
+    words = "no problem" if not problems else f"{problems} problem{'s' * (problems > 1)}"
+    return f"{words}, {_count(found, 'ok')} ok, {_count(found, 'not checked')} not checked"
+
+
+def _status(found: list[Finding]) -> int:
+    return int(_count(found, "problem") > 0)
+
+
+def _data(found: list[Finding]) -> dict[str, Any]:
+    counts = {name: _count(found, name) for name in ("problem", "ok", "not checked")}
+    return {"counts": counts, "findings": [finding.to_data() for finding in found]}

@@ -1,0 +1,230 @@
+"""What `hil enroll` does, board by board, and what it asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.board_context import hosts_of, lab_here
+from hil.cli.result import Answer
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import list_boards
+from hil.dutlink.power.power import OFF_AMPS
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, Verdict
+from hil.lab.board_lookup import serial_meant
+from hil.lab.config.lab_file import FILE_NAME, project_folder
+from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.enroll.naming import default_name, split_words
+from hil.lab.enroll.survey import Survey, survey
+from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.locks.lease import hold
+from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
+from hil.lab.safe_state.policy import Safety
+from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks
+
+if TYPE_CHECKING:
+    from hil.cli.board_options import Asked
+    from hil.dutlink.board import Board
+    from hil.lab.locks.lease import Lease
+
+__all__ = ["Enrolling", "Wishes"]
+
+_USABLE = (Verdict.PRESENT, Verdict.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for.
+
+    Attributes:
+        name: Of the place.
+        tags: Words with commas between.
+        file: The lab file.
+        listen_s: How long to listen to consoles.
+        yes: Every answer is yes.
+        dry_run: Nothing is to be written.
+    """
+
+    name: str | None
+    tags: str | None
+    file: Path | None
+    listen_s: float
+    yes: bool
+    dry_run: bool
+
+
+class Enrolling:
+    """One `hil enroll`.
+
+    Args:
+        asked: Which boards.
+        wishes: What else was asked for.
+
+    Raises:
+        UsageError: The lab file is wrong already, or `asked` is no place where boards are.
+    """
+
+    def __init__(self, asked: Asked, wishes: Wishes) -> None:
+        self._hosts = hosts_of(asked.boards)
+        self._host = self._hosts.chosen()
+        self._asked = asked
+        self._wishes = wishes
+        file = wishes.file or lab_here().file or project_folder(Path.cwd()) / FILE_NAME
+        self._edit = LabEdit(file)
+
+    def run(self) -> Answer:
+        """Survey the boards, then show and write the lab file."""
+        boards = [*self._unusable(), *(self._one(serial) for serial in self._serials())]
+        diff = self._edit.diff
+        written = self._write(diff)
+        if self._host.sys == Path("/sys"):
+            _tell_of_unopened()
+        answer = {"file": str(self._edit.file), "written": written, "diff": diff, "boards": boards}
+        context = click.get_current_context()
+        store = "would store" if self._wishes.dry_run else "stored"
+        value = answer if context.find_root().params["as_json"] else _summary(answer, store)
+        return Answer(value, int(any(board["problems"] for board in boards)))
+
+    def _serials(self) -> list[str]:
+        if self._asked.serial:
+            return [serial_meant(self._host, self._edit.lab, self._asked.serial)]
+        seen = list_boards(self._host)
+        serials = [each.serial for each in seen if each.serial and each.verdict in _USABLE]
+        if not serials:
+            why = (
+                "; ".join(dict.fromkeys(each.error.what for each in seen if each.error))
+                or "nothing has a board's USB ids"
+            )
+            raise BoardAbsentError(
+                f"{self._host.label} has no board to enroll", why=why, remedy="hil doctor says what mends it"
+            )
+        return serials
+
+    def _unusable(self) -> list[dict[str, Any]]:
+        """What is plugged in and cannot become a place now: in its boot loader, or not to be opened."""
+        seen = [] if self._asked.serial else list_boards(self._host)
+        return [
+            {"board": each.serial or f"at {each.location}", "place": None, "stored": {}}
+            | {"stick": None, "console": None, "problems": [str(each.error)]}
+            for each in seen
+            if each.error is not None and (each.serial is None or each.verdict not in _USABLE)
+        ]
+
+    def _one(self, serial: str) -> dict[str, Any]:
+        row: dict[str, Any] = {"board": serial, "place": self._edit.lab.name_of(serial) or None}
+        row |= {"stick": None, "console": None, "stored": {}, "problems": []}
+        if self._edit.lab.leaves_alone(serial):
+            row["problems"] = [f"{self._edit.file} says that its DUT is to be left alone"]
+            return row
+        try:
+            self._enroll(serial, row)
+        except BoardBusyError as error:
+            row["problems"] += [f"{error.what}: {error.why}"]
+        except HilError as error:
+            row["problems"] += [str(error)]
+        return row
+
+    def _enroll(self, serial: str, row: dict[str, Any]) -> None:
+        used_s = last_used_s(serial)
+        with hold(serial, wait_s=self._asked.wait_s, test="hil enroll", host=self._host) as lease:
+            wait_until_settled(used_s)
+            with open_board(self._host, serial, console=False) as board:
+                if not self._may_switch_off(board):
+                    row["problems"] += [
+                        "its DUT is on, and stays on: hil power off, or --yes, lets it be enrolled"
+                    ]
+                    return
+                self._survey(board, lease, row)
+
+    def _may_switch_off(self, board: Board) -> bool:
+        amps = board.power.read().amps
+        if abs(amps) >= OFF_AMPS and self._wishes.dry_run and not self._wishes.yes:
+            return False
+        return abs(amps) < OFF_AMPS or self._agreed(
+            f"The DUT of board {board.serial} is on ({amps:.2f} A). May it be switched off?"
+        )
+
+    def _survey(self, board: Board, lease: Lease, row: dict[str, Any]) -> None:
+        """Look at a board under a guard: whatever ends this process, the board is made safe."""
+        safety = Safety(arguments={"host": self._hosts.chosen_as_data()})
+        with under_guard(lease, safety):
+            listen = f", listening to consoles for {self._wishes.listen_s:g} s at most"
+            _tell(f"board {board.serial}: turning its mux{listen if self._wishes.listen_s else ''}")
+            found = survey(board, self._wishes.listen_s)
+            row |= {"stick": str(found.stick) if found.stick else None, "problems": list(found.remarks)}
+            row["console"] = str(found.console or "the board's own") if found.spoke else None
+            silent = "none spoke" if self._wishes.listen_s else "not listened to"
+            _tell(f"  stick: {row['stick'] or 'none'}\n  console: {row['console'] or silent}")
+            self._keep(board, found, row)
+
+    def _keep(self, board: Board, found: Survey, row: dict[str, Any]) -> None:
+        """Put the place into the lab file, and name and tags onto the board if that is wanted."""
+        settings = board.settings.read()
+        lab, wishes = self._edit.lab, self._wishes
+        row["place"] = name = self._answer(
+            f"Name of the place of board {board.serial}",
+            wishes.name,
+            lab.name_of(board.serial) or default_name(lab, board.serial, settings.name),
+        )
+        known = sorted(lab.tags_of(board.serial).union(settings.tag_list))
+        tags = split_words(self._answer("Its tags, with commas between", wishes.tags, ",".join(known)))
+        wanted = self._wanted_on_board(name, tags, settings.name, settings.tag_list)
+        changes = {**wanted, **lab.unlike(board.serial, settings)}
+        shown = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
+        if changes and self._agreed(f"Store on board {board.serial}: {shown}? It keeps them wherever it is"):
+            row["stored"] = changes
+            if not wishes.dry_run:
+                board.settings.write(**changes)
+        stored = split_words(row["stored"].get("tags", settings.tags))
+        self._edit.add(name, board.serial, found, [tag for tag in tags if tag not in stored])
+
+    def _wanted_on_board(self, name: str, tags: list[str], now: str, tags_now: list[str]) -> dict[str, str]:
+        """What somebody chose and the board does not store; a name that nobody chose is not worth flash."""
+        wishes = self._wishes
+        chosen = bool(wishes.name) or not (wishes.yes or wishes.dry_run)
+        wanted = {"name": name} if chosen and name != now else {}
+        return wanted | ({"tags": ",".join(tags)} if set(tags) != set(tags_now) and tags else {})
+
+    def _write(self, diff: str) -> bool:
+        if not diff:
+            return False
+        click.echo(diff, err=True)
+        if self._wishes.dry_run or not self._agreed(f"Write {self._edit.file}?"):
+            return False
+        self._edit.write()
+        return True
+
+    def _agreed(self, question: str) -> bool:
+        wishes = self._wishes
+        return wishes.yes or wishes.dry_run or click.confirm(question, err=True)
+
+    def _answer(self, question: str, given: str | None, default: str) -> str:
+        if given is not None or self._wishes.yes or self._wishes.dry_run:
+            return default if given is None else given
+        answer: str = click.prompt(question, default=default, show_default=bool(default), err=True)
+        return answer.strip()
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _tell_of_unopened() -> None:
+    """Say what opens the sticks that were found, where this machine's rule does not do that yet."""
+    if sticks := unopened_sticks():
+        _tell(
+            f"the sticks at {', '.join(map(str, sticks))} are root's: {INSTALL_RULE} opens them to the group"
+        )
+
+
+def _summary(answer: dict[str, Any], store: str) -> list[str]:
+    lines = []
+    for board in answer["boards"]:
+        stored = ", ".join(board["stored"])
+        lines += [f"board {board['board']}: place {board['place']}{f', {store} {stored}' if stored else ''}"]
+        lines += [f"  {problem}" for problem in board["problems"]]
+    done = "written" if answer["written"] else "not written" if answer["diff"] else "as it was"
+    return [*lines, f"{answer['file']}: {done}"]

@@ -1,0 +1,137 @@
+"""`hil flash`: an image onto the stick, proven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.board_options import Asked, one_board
+from hil.cli.progress import told_progress
+from hil.cli.result import Answer
+from hil.cli.signals import stick_taken_away
+from hil.cli.sizes import in_words
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.board import Board
+    from hil.flash.formats.image import Image
+    from hil.flash.results import Flashed
+
+__all__ = ["flash"]
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option(
+    "--bmap",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The image's block map.  [default: the one beside it, if there is one]",
+)
+@click.option("--no-bmap", is_flag=True, help="Write all of the image, whatever block map is beside it.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write also what the stick holds already, and an image that is not known to be a disk. "
+    "A stick that is mounted or open on this host is refused all the same.",
+)
+@click.option("--file-system", is_flag=True, help="IMAGE is a lone file system, and is meant to be one.")
+@click.option(
+    "--then",
+    type=click.Choice(["dut", "host", "off"]),
+    default="dut",
+    show_default=True,
+    help="Who gets the stick afterwards.",
+)
+@one_board
+def flash(  # noqa: PLR0913 - its options
+    *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, file_system: bool, then: str
+) -> Answer:
+    """Write IMAGE to the stick, read it back, and give the stick to the DUT.
+
+    IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz, zstd or LZ4. A stick that holds
+    it already is not written. When anything goes wrong nobody gets the stick. A web page, text or another
+    program's file is never written.
+
+    \b
+    hil flash image.img.xz
+    hil flash image.wic --bmap image.wic.bmap --then off
+    """  # noqa: D301 - click's own escape
+    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.flash.formats.open import open_disk_image  # noqa: PLC0415 - as above
+
+    wanted_map = _map(bmap, no_bmap)
+    with told_progress() as progress:
+        opened = open_disk_image(image, wanted_map, force=force, file_system=file_system, progress=progress)
+    interrupted = f"interrupted: {image.name} is not proven to be on the stick"
+    with using(asked, f"hil flash {image.name}") as board:
+        was_on = board.power.draws()
+        with stick_taken_away(board, interrupted), told_progress() as progress:
+            flashed = board.storage.flash(opened, progress=progress, force=force)
+        data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
+        kept = f"interrupted: {image.name} is on the stick and verified, and was not given to anybody"
+        with stick_taken_away(board, kept):
+            data |= _given(board, then)
+        return Answer(data, text=_sentence(board, flashed, opened, data))
+
+
+def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
+    if bmap is not None and no_bmap:
+        raise UsageError(
+            "--bmap and --no-bmap exclude each other",
+            why=f"one names {bmap}, the other wants no block map",
+            remedy="leave one of them out",
+        )
+    return bmap or not no_bmap
+
+
+def _told(flashed: Flashed) -> dict[str, Any]:
+    return {
+        "image": flashed.label,
+        "result": "written and verified" if flashed.was_written else "on the stick already",
+        "digest": flashed.digest,
+        "size_bytes": flashed.size_bytes,
+        "mapped_bytes": flashed.mapped_bytes,
+        "written_bytes": flashed.written_bytes,
+        "compare_s": round(flashed.compare_s, 3),
+        "write_s": round(flashed.write_s, 3),
+        "verify_s": round(flashed.verify_s, 3),
+    }
+
+
+def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
+    """Return what a person reads: what was written, where the stick is, and what to do next."""
+    from hil.cli.running_dut import lost_its_stick  # noqa: PLC0415 - as above
+
+    size, written = in_words(flashed.size_bytes), in_words(flashed.written_bytes)
+    amount = size if size == written else f"{written} of {size}"
+    where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "detached"}
+    done = (
+        f"Wrote {flashed.label} ({amount}) to the stick of {board.label} and verified it"
+        if flashed.was_written
+        else f"The stick of {board.label} holds {flashed.label} already, and nothing was written"
+    )
+    lines = [f"{done}; the stick is {where[data['storage']]}.", *image.remarks]
+    if data["dut_was_on"]:
+        done = "written" if flashed.was_written else "compared"
+        lines.append(lost_its_stick(done, is_back=data["storage"] == "dut"))
+    return "\n".join(lines)
+
+
+def _told_of(image: Image) -> dict[str, Any]:
+    """Return the block map that was used, and what else the user should know of the image."""
+    map_label = getattr(image, "map_label", "")
+    told: dict[str, Any] = {"bmap": map_label} if map_label else {}
+    return told | ({"notes": list(image.remarks)} if image.remarks else {})
+
+
+def _given(board: Board, then: str) -> dict[str, str]:
+    """Turn the stick to who gets it; `flash` has left it detached."""
+    if then == "dut":
+        board.storage.dut()
+    if then == "host":
+        board.storage.host()
+        return {"storage": then, "node": str(board.storage.wait_for_node())}
+    return {"storage": then}

@@ -1,0 +1,131 @@
+"""`hil history`: what broke, since when, and whose fault it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hil.cli.history_options import history_file, kind_of_runs, looked_at, newest_nights, opened
+from hil.cli.param_types import QUANTITY
+from hil.cli.result import Answer
+from hil.errors import HistoryError
+
+__all__ = ["history"]
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was typed before a command: which file, how many nights, of which kind, on which board."""
+
+    path: Path
+    nights: int
+    kind: str
+    board: str
+
+
+class _TestsToo(click.Group):
+    """A group whose first word may be a test instead of a command."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take any other word for a test."""
+        if args[0] in self.commands or args[0].startswith("-"):
+            return super().resolve_command(context, args)
+        return "test", self.commands["test"], args
+
+
+@click.group(cls=_TestsToo, invoke_without_command=True, subcommand_metavar="[TEST | COMMAND [ARGUMENTS]...]")
+@history_file("--history")
+@newest_nights(100)
+@kind_of_runs
+@click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="What is known of this board alone.")
+@click.pass_context
+def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - as every verb
+    r"""Say what is new, failing, fixed, flaky, slower or always skipped, and what is at fault.
+
+    With TEST, a node id or a part of it: everything about that test.
+
+    \b
+    hil history
+    hil history test_boots
+    hil history --board 0df10035
+    hil history --nights 14 --kind nightly
+    hil history merge other-host.db
+    hil history forget --days 365
+    """
+    context.obj = _Asked(path, nights, kind, board)
+    if context.invoked_subcommand is not None:
+        return None
+    from hil.history.analysis import ask  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.detail import of_board  # noqa: PLC0415 - the database is for those who ask
+
+    as_json = context.find_root().params.get("as_json", False)
+    with opened(path) as kept:
+        window = looked_at(kept, nights, kind)
+        if board:
+            data, lines = of_board(window, board)
+            return data if as_json else lines
+        morning = ask(window)
+    return morning.data() if as_json else morning.lines()
+
+
+@history.command(hidden=True)
+@click.argument("test")
+@click.pass_context
+def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
+    r"""Say everything about a test.
+
+    \b
+    hil history test tests/test_boot.py::test_boots
+    hil history test_boots
+    """
+    from hil.history.detail import of_test  # noqa: PLC0415 - as above
+
+    asked: _Asked = context.obj
+    with opened(asked.path) as kept:
+        data, lines = of_test(looked_at(kept, asked.nights, asked.kind), test, asked.board)
+    return data if context.find_root().params.get("as_json", False) else lines
+
+
+@history.command()
+@click.argument("other", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def merge(asked: _Asked, other: Path) -> Answer:
+    """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
+    from hil.history.store import History  # noqa: PLC0415 - as above
+
+    is_new = not asked.path.exists()
+    try:
+        with History(asked.path) as kept:
+            merged = kept.merge(other)
+            text = (
+                f"Took in {_runs(merged)} of {other}."
+                if merged
+                else f"All runs of {other} were here already."
+            )
+            return Answer({"merged_runs": merged}, text=text)
+    except HistoryError:
+        if is_new:  # an empty one would look like nights that never ran
+            asked.path.unlink(missing_ok=True)
+        raise
+
+
+@history.command()
+@click.option("--days", type=QUANTITY, required=True, help="Remove runs that are older.")
+@click.pass_obj
+def forget(asked: _Asked, days: float) -> Answer:
+    """Remove old runs."""
+    with opened(asked.path, to_read=False) as kept:
+        removed = kept.forget_before(time.time() - days * DAY_S)
+        return Answer({"removed_runs": removed}, text=f"Removed {_runs(removed)} older than {days:g} days.")
+
+
+def _runs(number: int) -> str:
+    return f"{number} run" if number == 1 else f"{number} runs"

@@ -1,0 +1,119 @@
+"""`hil lease`: anything, run with a board held."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.board_options import Asked, one_board
+from hil.cli.result import Answer
+from hil.errors import HilError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.board import Board
+    from hil.errors import GuardError
+    from hil.lab.guard.guarded_lease import GuardedLease
+
+__all__ = ["lease"]
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option(
+    "--storage",
+    type=click.Choice(["off", "host", "dut"]),
+    default="off",
+    show_default=True,
+    help="Who has the stick when the command begins.",
+)
+@click.option("--force", is_flag=True, help="Take the stick away although it is in use on this host.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@one_board
+def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> Answer:
+    r"""Run COMMAND with a board held; the board is safe before it begins and after it ended, however it ends.
+
+    \b
+    hil lease -- sh -c 'picocom --baud 115200 "$HIL_TTY"'
+    hil lease --board jetson-1 -- ./provision.sh --all
+    hil lease --storage host -- sh -c 'dd if=image of="$HIL_STICK" bs=4M conv=fsync'
+    hil lease -- bash
+
+    COMMAND finds in its environment:
+
+    \b
+    HIL_BOARD   the board's serial number; hil commands use it by themselves, under this lease
+    HIL_BOARDS  where it is, as --boards has it
+    HIL_PLACE   its name: the lab file's, else the one stored on it
+    HIL_TTY     the console's tty
+    HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
+    HIL_LEASE   a word by which they do so, good for this lease alone
+
+    A stick that is mounted or open on this host is not taken away without --force: then COMMAND does not
+    begin, or the stick stays with the host when COMMAND has ended, with the DUT off and exit status 1.
+
+    Signals are passed on to it. Processes that COMMAND started end with it; when this process is killed,
+    they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not run
+    pytest as COMMAND.
+
+    Exit status: COMMAND's; 128 and a signal's number if one ended it; 127 if it is not there, 126 if it
+    cannot be run; 1 if the board cannot be used, or cannot be made safe afterwards; 2 misuse.
+    """
+    if not command:
+        raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
+    from hil.cli.board_context import guarded  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.lab.processes.supervise import end_of_command, lead  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import keep_name  # noqa: PLC0415 - as above
+
+    status = 0
+    try:
+        with (
+            end_of_command() as (drivers, mark),
+            guarded(asked, f"hil lease: {' '.join(command)}", force=force, drivers=drivers) as (board, held),
+        ):
+            held.on_guard_lost = _end_the_command
+            stick = _place_stick(board, storage)
+            environ = _environment(asked, board, held, stick)
+            keep_name(held.folder, board)
+            status = lead(command, environ, mark, held.descriptors)
+    except HilError as error:
+        if not status:
+            raise
+        click.echo(f"hil: {error}", err=True)  # the command's own failure is what counts
+    return Answer(None, status)
+
+
+def _end_the_command(_error: GuardError) -> None:
+    """End COMMAND, which must not go on with a board that this process makes safe now."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _place_stick(board: Board, storage: str) -> Path | None:
+    """Turn the storage; return the stick's node, which is proven where the host has it."""
+    if storage == "dut":
+        board.storage.dut()
+    elif storage == "host":
+        board.storage.host()
+        return board.storage.wait_for_node()
+    return board.storage.node
+
+
+def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | None) -> dict[str, str]:
+    from hil.cli.board_context import lab_here  # noqa: PLC0415 - as above
+    from hil.lab.locks.lease_token import LEASED  # noqa: PLC0415 - as above
+
+    sys.stdout.flush()
+    name = lab_here().name_of(board.serial) or board.settings.read().name
+    return {
+        **os.environ,
+        "HIL_BOARD": held.serial,
+        "HIL_BOARDS": asked.boards,
+        "HIL_PLACE": name,
+        "HIL_TTY": str(board.console.tty.path),
+        "HIL_STICK": str(stick or ""),
+        LEASED: held.lend(),
+    }

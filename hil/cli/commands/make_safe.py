@@ -1,0 +1,242 @@
+"""Which boards `hil safe` makes safe, and what becomes of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.cli.board_context import hosts_of, lab_here
+from hil.cli.result import Answer
+from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look, serials_on
+from hil.dutlink.timing import Deadline
+from hil.errors import (
+    BoardBusyError,
+    BoardFaultError,
+    HilError,
+    SpoiltFileError,
+    UntrustedFileError,
+    UsageError,
+    Verdict,
+)
+from hil.lab.board_lookup import serial_meant
+from hil.lab.config.lab import Lab
+from hil.lab.guard.guarded_lease import make_safe_now, make_safe_unleased
+from hil.lab.guard.stopped_guards import stopped_guard_of
+from hil.lab.locks.lease import hold, holder_of, lock_path, spoilt_lock
+from hil.lab.locks.lock_file import lock_folder
+from hil.lab.safe_state.policy import STICK_TAKEN, Safety
+from hil.lab.safe_state.record import BoardState, known_boards, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hil.dutlink.sighting import Sighting
+    from hil.lab.locks.lease import Waiting
+    from hil.lab.safe_state.record import SafetyEvent
+
+__all__ = ["MakingSafe"]
+
+_MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
+_WHAT_IS_LEFT = {
+    BoardState.IN_USE: "its last holder died",
+    BoardState.PENDING: "its last holder could not make it safe",
+    BoardState.UNKNOWN: "nothing is known of it",
+}
+_HARMLESS = ("safe", "absent", "left alone")
+
+
+class MakingSafe:
+    """Makes boards safe that no run holds.
+
+    Args:
+        boards: Where they are, as `--hil-boards` has it.
+        wait_s: How long to wait, altogether, for boards that somebody holds.
+        tell: Shows the user a line while it waits.
+
+    Raises:
+        UsageError: `boards` is no place where boards already are.
+    """
+
+    def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
+        hosts = hosts_of(
+            boards,
+            why_not_started="those are safe already",
+            remedy="--boards usb, or --boards sim@PORT for boards that run",
+        )
+        self._host = hosts.chosen()
+        self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
+        self._wait = Deadline(wait_s)
+        self._tell = tell
+        self._lab = self._obeyed_lab()
+        self._troubles: dict[str, str] = {}
+
+    def one(self, serial: str | None) -> dict[str, Any]:
+        """Make one board safe; None: the only one there is.
+
+        Raises:
+            UnavailableError: It is not there, may not be opened, or stayed in use.
+            BoardFaultError: It could not be made safe; its record says so.
+            UsageError: There are several, and none was named.
+        """
+        named = serial_meant(self._host, self._lab, serial) if serial else self._only()
+        found = look(self._host, named)
+        if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
+            raise found.error
+        board = str(found.serial)
+        if self._lab.leaves_alone(board):
+            return self._left_alone(board)
+        try:
+            event = self._make_safe(board)
+        except BoardBusyError as error:
+            remedy = "wait longer (--wait SECONDS), or ask them to end that run"
+            if (guard := stopped_guard_of(holder_of(lock_folder(), board))) is not None:
+                remedy = guard.remedy
+            raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=board) from error
+        if event.amps is None:
+            raise BoardFaultError(
+                f"board {board} could not be made safe",
+                why=event.why,
+                remedy=f"look at cable, hub and supply, then again: hil safe {board}",
+                serial=board,
+            )
+        return self._safe(board, event)
+
+    def one_if_unsafe(self, serial: str) -> dict[str, Any]:
+        """Make a board safe if its record says that it was not left so; one that a run holds is left to it.
+
+        Raises:
+            BoardFaultError: It could not be made safe; its record says so.
+        """
+        board = serial_meant(self._host, self._lab, serial)
+        if self._lab.leaves_alone(board):
+            return self._left_alone(board)
+        try:
+            with hold(
+                board,
+                wait_s=self._wait.left_s,
+                test="hil safe",
+                on_wait=self._tell_waiting,
+                host=self._host,
+            ) as lease:
+                if not lease.record().needs_safety:
+                    return _row(board, "safe", None, "its record says so: nothing was done")
+                safety = self._lab.safety_of(board, self._safety)
+                unknown = lease.record().state is BoardState.UNKNOWN and safety.can_glance
+                event = make_safe_now(lease, safety.at_a_glance() if unknown else safety)
+        except BoardBusyError as error:
+            return _row(board, "busy", None, error.why)
+        if event.amps is None:
+            raise BoardFaultError(
+                f"board {board} could not be made safe",
+                why=event.why,
+                remedy=f"hil safe {board}",
+                serial=board,
+            )
+        return self._safe(board, event)
+
+    def all(self) -> Answer:
+        """Make every board of the host safe, and list those on record that are not there."""
+        seen = list_boards(self._host, ANSWER_LIMIT_S)
+        rows = [self._outcome(sighting) for sighting in seen]
+        there = {sighting.serial for sighting in seen}
+        rows += [_row(serial, "absent", None, why) for serial, why in _left_unsafe() if serial not in there]
+        return Answer(rows, int(any(row["outcome"] not in _HARMLESS for row in rows)))
+
+    def _obeyed_lab(self) -> Lab:
+        """Return the lab; one that root does not obey keeps no DUT on."""
+        try:
+            return lab_here()
+        except UntrustedFileError as error:
+            self._tell(f"hil: {_told(error)}; each board is made safe as if there were no lab file")
+            return Lab()
+
+    def _only(self) -> str | None:
+        serials = serials_on(self._host)
+        if len(serials) > 1:
+            raise UsageError(
+                f"{len(serials)} boards are there, and none was named",
+                why=f"they are {', '.join(serials)}",
+                remedy=f"hil safe {serials[0]}, or hil safe --all",
+            )
+        return serials[0] if serials else None
+
+    def _outcome(self, sighting: Sighting) -> dict[str, Any]:
+        if sighting.serial is None or sighting.verdict not in _MAY_ANSWER:
+            why = _told(sighting.error) if sighting.error else ""
+            return _row(sighting.serial or f"at {sighting.location}", str(sighting.verdict), None, why)
+        if self._lab.leaves_alone(sighting.serial):
+            return self._left_alone(sighting.serial)
+        try:
+            event = self._make_safe(sighting.serial)
+        except BoardBusyError as error:
+            return _row(sighting.serial, "busy", None, error.why)
+        except HilError as error:
+            return _row(sighting.serial, "failed", None, _told(error))
+        if event.amps is None:
+            return _row(sighting.serial, "failed", None, event.why)
+        return self._safe(sighting.serial, event)
+
+    def _make_safe(self, serial: str) -> SafetyEvent:
+        """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
+        safety = self._lab.safety_of(serial, self._safety)
+        try:
+            lease = hold(
+                serial,
+                wait_s=self._wait.left_s,
+                test="hil safe",
+                on_wait=self._tell_waiting,
+                host=self._host,
+            )
+        except SpoiltFileError as error:
+            self._troubles[serial] = f"without a lease: {_told(error)}"
+            return make_safe_unleased(lock_folder(), serial, safety)
+        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+            self._troubles[serial] = _told(trouble)
+        with lease:
+            return make_safe_now(lease, safety)
+
+    def _safe(self, serial: str, event: SafetyEvent) -> dict[str, Any]:
+        """Say that a board is safe, what was wrong with its lock, and from whom its stick was taken."""
+        _, taken, from_whom = event.why.partition(STICK_TAKEN)
+        told = filter(None, (self._troubles.get(serial, ""), plain_line(taken + from_whom)))
+        return _row(serial, "safe", event.amps, "; ".join(told))
+
+    def _left_alone(self, serial: str) -> dict[str, Any]:
+        why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"
+        return _row(serial, "left alone", None, why)
+
+    def _tell_waiting(self, waiting: Waiting) -> None:
+        self._tell(f"hil: waiting: {waiting}")
+
+
+def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[str, Any]:
+    return {"board": serial, "outcome": outcome, "amps": amps, "why": why}
+
+
+def _told(error: HilError) -> str:
+    return plain_line(f"{error.what}: {error.why}; {error.remedy}")
+
+
+def _left_unsafe() -> list[tuple[str, str]]:
+    """Return the boards that are on record as not safe and that no process holds, and what is on record."""
+    folder = lock_folder()
+    unsafe = []
+    for serial in known_boards(folder):
+        record = read_record(folder, serial)
+        if record.needs_safety and not _is_held(folder, serial):  # a run that goes on, on other boards
+            what = _WHAT_IS_LEFT[record.state]
+            unsafe.append((serial, f"on record: {record.trouble or what}; its next holder makes it safe"))
+    return unsafe
+
+
+def _is_held(folder: Path, serial: str) -> bool:
+    if not lock_path(folder, serial).exists():  # `hold` would make a file for a board that may not exist
+        return False
+    try:
+        hold(serial, folder=folder).release()
+    except BoardBusyError:
+        return True
+    except SpoiltFileError:
+        return False
+    return False

@@ -1,0 +1,285 @@
+"""`hil nightly`: runs a night, and has systemd or cron run one every night."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import hil
+from hil.cli.command_groups import Nouns
+from hil.cli.result import Answer
+from hil.errors import UsageError
+from hil.flash.disk.permission import BOARD_GROUP
+
+if TYPE_CHECKING:
+    from hil.nightly.systemd import Units
+    from hil.nightly.units import Schedule
+
+__all__ = ["nightly"]
+
+_HAS_TESTS = ("conftest.py", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "tests")
+
+_user = click.option("--user", is_flag=True, help="Your own systemd instead of the machine's.")
+_name = click.option("--name", default="hil-nightly", show_default=True, help="Name of service and timer.")
+_keep = click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="NIGHTS",
+    help="Remove the folders of older nights; the history keeps them. Default: all stay.",
+)
+_folder = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="nightly",
+    show_default=True,
+    help="Where the nights are kept.",
+)
+
+
+@click.group(cls=Nouns)
+def nightly() -> None:
+    r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.
+
+    \b
+    hil nightly run
+    hil nightly run --keep 60 -- -k power
+    hil nightly install --at 04:30
+    hil nightly status
+
+    Exit status: that of hil nightly run.
+    """
+
+
+@nightly.command()
+@_keep
+@_folder
+@click.option(
+    "--simulated",
+    is_flag=True,
+    help="Simulated boards are meant, though nothing but HIL_BOARDS asks for them; else that is red.",
+)
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    context: click.Context,
+    keep: int | None,
+    folder: Path,
+    simulated: bool,
+    pytest_arguments: tuple[str, ...],
+) -> Answer:
+    """Run a night in the present folder, now. What follows -- goes to pytest.
+
+    Exit status: 0 green; 1 tests failed; 5 nothing ran; 6 the bench was not ready; 7 flaky; else pytest's.
+    """
+    from hil.nightly.night import run_night  # noqa: PLC0415 - as above
+    from hil.nightly.run_folder import forget_all_but  # noqa: PLC0415 - pytest and the database: not before
+
+    _folder_of_tests()
+    as_json = context.find_root().params.get("as_json", False)
+    terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
+    record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
+    removed = forget_all_but(folder, keep) if keep else []
+    told = {"night": record.folder, "status": record.status, "meaning": record.told}
+    if record.status and not as_json:
+        _say(f"{record.told} ({record.folder})")
+    data = told | ({"removed": [str(one) for one in removed]} if removed else {})
+    meaning = "" if record.status else f"{record.told}. "
+    gone = f"; removed {len(removed)} older" if removed else ""
+    return Answer(data, record.status or 0, text=f"{meaning}The night is kept in {record.folder}{gone}.")
+
+
+def _folder_of_tests() -> Path:
+    """Return the present folder.
+
+    Raises:
+        UsageError: pytest would find no tests in it.
+    """
+    folder = Path.cwd()
+    if any((folder / name).exists() for name in _HAS_TESTS):
+        return folder
+    raise UsageError(
+        f"there are no tests in {folder}",
+        why=f"it has none of {', '.join(_HAS_TESTS)}",
+        remedy="cd to the folder in which pytest finds them, or hil init",
+    )
+
+
+@nightly.command()
+@click.option("--at", required=True, metavar="HH:MM", help="When, in this host's time zone.")
+@_user
+@_name
+@_keep
+@click.option("--memory", default="50%", show_default=True, help="The most that a night may use.")
+@click.option("--limit", default="8h", show_default=True, help="How long a night may take.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
+    at: str,
+    user: bool,
+    name: str,
+    keep: int | None,
+    memory: str,
+    limit: str,
+    pytest_arguments: tuple[str, ...],
+) -> dict[str, Any]:
+    """Have the tests of the present folder run every night. What follows -- goes to pytest each time.
+
+    Writes a systemd service and a timer, checked by systemd-analyze. Where systemd does not run, a line for
+    cron is printed.
+    """
+    import shutil  # noqa: PLC0415 - for this verb alone
+
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
+    from hil.nightly.units import cron_line  # noqa: PLC0415 - as above
+
+    kept = ("--keep", str(keep)) if keep else ()
+    further = ("--", *pytest_arguments) if pytest_arguments else ()
+    schedule, said = _schedule(at, (*kept, *further), user=user, memory=memory, limit=limit)
+    units = Units.of(name, user=user)
+    told: dict[str, Any] = {"at": str(schedule.at), "runs": str(schedule.clone), **said}
+    if is_running() or shutil.which("systemd-analyze"):
+        units.write(schedule)
+        told |= {"service": str(units.service), "timer": str(units.timer)}
+    if is_running():
+        units.enable()
+        return told | ({"note": f"{_LINGER} {_user_name(os.getuid())}"} if user and not _lingers() else {})
+    return told | {"note": _NO_SYSTEMD, "cron": cron_line(schedule)}
+
+
+@nightly.command()
+@_user
+@_name
+def uninstall(user: bool, name: str) -> dict[str, Any]:
+    """Stop the timer and remove what `install` wrote; nights and history stay."""
+    from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
+
+    units = Units.of(name, user=user)
+    removed = units.remove()
+    if not removed:
+        raise UsageError(
+            f"{units.timer} is not there",
+            why="no night was installed under this name" + ("" if user else " for the whole machine"),
+            remedy=f"hil nightly uninstall{'' if user else ' --user'}, or --name NAME; for cron: crontab -e",
+        )
+    return {"removed": removed}
+
+
+@nightly.command()
+@_user
+@_name
+@_folder
+def status(user: bool, name: str, folder: Path) -> Answer:
+    """Say what starts the nights, how the last one went, and whether one is overdue.
+
+    Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
+    """
+    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.nightly.last_night import look_back  # noqa: PLC0415 - the database is for those who ask
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
+
+    units = Units.of(name, user=user)
+    obeys_nobody_else(folder / "history.db", "the history", "run it as its owner")
+    told, code = look_back(folder, due_s=_due_s(units))
+    if not is_running():
+        return Answer({"schedule": _schedule_without_systemd(units), **told}, code)
+    there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"
+    return Answer({"timer": there, **units.state(), **told}, code)
+
+
+def _schedule_without_systemd(units: Units) -> str:
+    from hil.nightly.cron import nights_in_crontab  # noqa: PLC0415 - as above
+
+    idle = f", which would read {units.timer}," if units.timer.exists() else ""
+    lines = nights_in_crontab()
+    if lines:
+        return f"by your crontab, as systemd{idle} does not run this host: {'; '.join(lines)}"
+    cron = "crontab is not installed" if lines is None else "your crontab starts none"
+    return (
+        f"no night: systemd{idle} does not run this host, and {cron}; "
+        "hil nightly install --at 04:30 prints a line for crontab -e"
+    )
+
+
+_NO_SYSTEMD = "systemd does not run this host, so no unit starts a night; add the line below with crontab -e"
+_LINGER = "your systemd ends when you log out: loginctl enable-linger"
+
+
+def _schedule(
+    at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
+) -> tuple[Schedule, dict[str, Any]]:
+    """Return what is to be installed, and what the user should know of it."""
+    from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.nightly import environment as kept_environment  # noqa: PLC0415 - as above
+    from hil.nightly import schedule as due_nights  # noqa: PLC0415 - as above
+    from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
+    from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
+
+    clone = _folder_of_tests()
+    time_of_day = TimeOfDay.parse(at)
+    owner = "" if user else _owner(clone)
+    if owner in {"", "root"}:  # then it is root whose tests run, if this is root
+        obeys_nobody_else(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
+        for program in (Path(sys.executable), Path(hil.__file__)):
+            obeys_nobody_else(program, "what root's nights run,", "install hil where root alone may write")
+    moved = list(due_nights.moved_nights(time_of_day))
+    environment = kept_environment.kept_environment()
+    said: dict[str, Any] = {
+        "next": [f"{night:%a %Y-%m-%d %H:%M %Z}" for night in due_nights.next_nights(time_of_day)]
+    }
+    if words := due_nights.summer_time_words(time_of_day, moved):
+        said["summer_time"] = words
+    if environment:
+        said["environment"] = environment
+    if others := kept_environment.left_out():
+        said["left_out"] = others
+    schedule = Schedule(
+        at=time_of_day,
+        clone=clone,
+        python=Path(sys.executable),
+        user=owner,
+        groups=() if user or not SystemRoot(Path("/")).has_group(BOARD_GROUP) else (BOARD_GROUP,),
+        arguments=arguments,
+        memory=memory,
+        limit=limit,
+        also=tuple(one.begins for one in moved if one.is_skipped),
+        environment=environment,
+    )
+    return schedule, said
+
+
+def _due_s(units: Units) -> float | None:
+    """Return when the last night was due by the installed timer; None if it was not installed by then."""
+    from hil.nightly.schedule import last_due  # noqa: PLC0415 - as above
+
+    at = units.time_of_day()
+    if at is None:
+        return None
+    due_s = last_due(at, time.time())
+    return due_s if due_s > units.timer.stat().st_mtime else None
+
+
+def _owner(clone: Path) -> str:
+    """Return whose the folder is: tests must not run as root only because a unit was installed so."""
+    return _user_name(clone.stat().st_uid)
+
+
+def _user_name(uid: int) -> str:
+    """Return a user's login name; the number of one without an entry in the password database."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _lingers() -> bool:
+    return Path("/var/lib/systemd/linger", _user_name(os.getuid())).exists()
+
+
+def _say(line: str) -> None:
+    click.echo(f"hil: {line}", err=True)

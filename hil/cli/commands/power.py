@@ -1,0 +1,114 @@
+"""`hil power`: the DUT's supply and its meter, by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.board_options import Asked, one_board
+from hil.cli.command_groups import Nouns
+from hil.cli.param_types import QUANTITY
+from hil.cli.result import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.dutlink.board import Board
+
+__all__ = ["power"]
+
+_VERBS = {
+    "on": "Run the board's power_on sequence, or switch the supply on where there is none.",
+    "off": "Run the board's power_off sequence, or switch the supply off where there is none.",
+    "force-on": "Switch the supply on at once, whatever the sequences say.",
+    "force-off": "Switch the supply off at once, whatever the sequences say.",
+    "rescue": "Run the board's power_rescue sequence.",
+}
+
+
+_DONE = {
+    "on": "Switched on the DUT of",
+    "off": "Switched off the DUT of",
+    "force-on": "Switched on, without its sequence, the DUT of",
+    "force-off": "Switched off, without its sequence, the DUT of",
+    "rescue": "Ran the power_rescue sequence of",
+}
+
+
+@click.group(cls=Nouns)
+def power() -> None:
+    """Switch the DUT's supply, or read its meter. The DUT stays as it was left.
+
+    \b
+    hil power on
+    hil power cycle --pause 5 --board 0df10035
+    hil --json power read
+    """  # noqa: D301 - click's own escape
+
+
+def _verb(name: str, text: str) -> click.Command:
+    @one_board
+    def act(asked: Asked) -> Answer:
+        from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+
+        with using(asked, f"hil power {name}") as board:
+            text = _sentence(board, name)
+            switch: Callable[[], None] = getattr(board.power, name.replace("-", "_"))
+            switch()
+            return Answer({"board": board.serial, "power": name}, text=text)
+
+    return click.command(name, help=text)(act)
+
+
+def _sentence(board: Board, name: str) -> str:
+    """Return what a person reads after the DUT was switched; it is asked before that what the DUT draws."""
+    done = f"{_DONE[name]} {board.label}."
+    if name in {"on", "force-on"} and board.power.draws():
+        return f"The DUT of {board.label} was on already; hil power cycle boots it again."
+    if name == "rescue" and not board.settings.read().power_rescue:
+        return (
+            f"{_DONE['on']} {board.label}, as hil power on does: it stores no power_rescue sequence; "
+            "hil settings set power_rescue SEQUENCE stores one."
+        )
+    return done
+
+
+for _name, _text in _VERBS.items():
+    power.add_command(_verb(_name, _text))
+
+
+@power.command()
+@click.option(
+    "--pause",
+    "pause_s",
+    type=QUANTITY,
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the DUT stays off.",
+)
+@one_board
+def cycle(asked: Asked, pause_s: float) -> Answer:
+    """Switch the DUT off and on again: off, wait, on; with the board's sequences."""
+    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil power cycle") as board:
+        board.power.cycle(pause_s)
+        return Answer(
+            {"board": board.serial, "power": "cycle"},
+            text=f"Switched the DUT of {board.label} off and, after {pause_s:g} s, on again.",
+        )
+
+
+@power.command()
+@one_board
+def read(asked: Asked) -> Answer:
+    """Print volts, amperes and watts, averaged over the last two seconds."""
+    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+
+    with using(asked, "hil power read") as board:
+        reading = board.power.read()
+        data = {"volts": reading.volts, "amps": reading.amps, "watts": reading.watts}
+        text = f"{board.label}: {reading.volts:.2f} V, {abs(reading.amps):.2f} A, {abs(reading.watts):.2f} W"
+        return Answer({"board": board.serial, **data}, text=text)

@@ -1,0 +1,79 @@
+"""`hil read`: the stick's bytes into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hil.cli.board_options import Asked, one_board
+from hil.cli.progress import told_progress
+from hil.cli.result import Answer
+from hil.cli.signals import stick_taken_away
+from hil.cli.sizes import in_words, parse_size
+from hil.errors import UsageError
+
+__all__ = ["read"]
+
+
+def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    size_bytes = None if text is None else parse_size(text)
+    if size_bytes == 0:
+        raise click.BadParameter("at least one byte")
+    return size_bytes
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--size",
+    "size_bytes",
+    callback=_size,
+    metavar="SIZE",
+    help="How much, from the stick's start: bytes, or a number with K, M or G.  [default: all]",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
+@one_board
+def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answer:
+    """Read the stick into FILE, with holes for zeros; FILE is there when it is complete, and not before.
+
+    Nobody has the stick afterwards.
+
+    \b
+    hil read stick.img
+    hil read first.img --size 64M --board 0df10035
+    """  # noqa: D301 - click's own escape
+    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.running_dut import lost_its_stick, runs_with_its_stick  # noqa: PLC0415 - as below
+
+    _check(file, force)
+    with (
+        using(asked, f"hil read {file.name}") as board,
+        stick_taken_away(board, f"interrupted: {file} was not written"),
+        told_progress() as progress,
+    ):
+        had_stick = runs_with_its_stick(board)
+        done = board.storage.read(file, size_bytes=size_bytes, progress=progress)
+        data = {"board": board.serial, "file": str(done.path), "size_bytes": done.size_bytes}
+        text = (
+            f"Read {in_words(done.size_bytes)} of the stick of {board.label} into {done.path}; "
+            "the stick is detached."
+        )
+        text += f"\n{lost_its_stick('read')}" if had_stick else ""
+        return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
+
+
+def _check(file: Path, force: bool) -> None:
+    """Refuse what would be noticed only when the stick was read, or would cost somebody their file."""
+    if file.is_dir() or not file.parent.is_dir():
+        raise UsageError(
+            f"{file} cannot be written",
+            why="it is a folder" if file.is_dir() else f"there is no folder {file.parent}",
+            remedy="give the path of a new file",
+        )
+    if file.exists() and not (force and file.is_file()):
+        raise UsageError(
+            f"{file} is there already",
+            why="it would be replaced" if file.is_file() else "it is no plain file",
+            remedy="another name, or --force" if file.is_file() else "another name",
+        )

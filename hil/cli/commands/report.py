@@ -1,0 +1,110 @@
+"""`hil report`: pages over the nights, or of one run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil.cli.history_options import history_file, kind_of_runs, looked_at, newest_nights, opened
+from hil.cli.result import Answer
+from hil.errors import ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("out", metavar="[OUT]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@history_file("--history")
+@newest_nights(60)
+@kind_of_runs
+@click.option(
+    "--runs",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where runs are kept, or a folder of such folders; may be repeated. Default: beside the history.",
+)
+def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
+    r"""Make static pages in OUT: what is new, failing, flaky, slower; tests by nights; boards.
+
+    Without OUT they go where each night puts them: into `report`, beside the history. OUT may also be a
+    folder that `pytest --hil-report` wrote: then the pages of that run are made anew, which a run that was
+    killed could not do itself.
+
+    \b
+    hil report
+    hil report --history nightly/history.db --nights 30 --runs nightly public
+    hil report nightly/2026-11-23T013000Z/report
+    """
+    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+
+    out = _meant(out or path.parent / "report")
+    obeys_nobody_else(out, "the folder", "run it as its owner")
+    with _translated(out):
+        if (out / "run.json").is_file():
+            return _one_run(out)
+        return _all_nights(out, path, nights, kind, folders)
+
+
+def _meant(out: Path) -> Path:
+    """Return the folder of the pages: a night keeps its own in `report`, and no others go there."""
+    folder = out / "report" if (out / "night.json").is_file() else out
+    if (folder.parent / "night.json").is_file() and not (folder / "run.json").is_file():
+        raise ReportError(
+            f"there is no run in {folder}",
+            why="that night ended before pytest could write anything",
+            remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
+        )
+    return folder
+
+
+def _one_run(folder: Path) -> Answer:
+    from hil.report.run_pages import build_run  # noqa: PLC0415 - pages are for those who ask
+
+    run = build_run(folder)
+    if run is None:
+        raise ReportError(
+            f"{folder} is no folder of a run that can be read",
+            why="its run.json and all of its tests are damaged",
+            remedy="run again with --hil-report",
+        )
+    page = folder / "index.html"
+    data = {"page": str(page), "tests": len(run.tests), "headline": run.headline}
+    return Answer(data, text=f"Made {page}, of {len(run.tests)} tests: {run.headline}")
+
+
+def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
+    from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
+
+    with opened(path) as kept:
+        built = build_nights(looked_at(kept, nights, kind), out, folders or (path.parent,))
+    said: dict[str, Any] = {
+        "page": str(built.page),
+        "runs": built.runs,
+        "tests": built.tests,
+        "runs_with_pages": built.kept,
+        "headline": built.headline,
+    }
+    lines = [f"Made {built.page}, of {built.runs} runs and {built.tests} tests: {built.headline}"]
+    return Answer(
+        said | ({"trouble": built.trouble} if built.trouble else {}), text="\n".join([*lines, *built.trouble])
+    )
+
+
+@contextmanager
+def _translated(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(
+            f"the report cannot be written to {out}",
+            why=str(error),
+            remedy="see to free space and permissions there, or name another folder",
+        ) from error

@@ -1,0 +1,219 @@
+"""`hil sim`: simulated boards in a process of their own, and what can be asked of a running one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hil.cli.command_groups import Nouns
+from hil.cli.result import Answer
+from hil.cli.sizes import parse_size
+from hil.errors import UsageError
+
+__all__ = ["sim"]
+
+_BLOCK_BYTES = 512
+_SMALLEST_STICK_BYTES = 8 << 20
+
+
+def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """Return bytes, a multiple of 512."""
+    size_bytes = parse_size(text) // _BLOCK_BYTES * _BLOCK_BYTES
+    if size_bytes < _SMALLEST_STICK_BYTES:
+        raise click.BadParameter(f"{text!r} is too small: at least 8M")
+    return size_bytes
+
+
+def _speed(_context: click.Context, _option: click.Parameter, speed: float) -> float:
+    """Return a factor between a hundredth and a thousand."""
+    if not 0.01 <= speed <= 1000:  # noqa: PLR2004 - as the message says; it refuses what is no number, too
+        raise click.BadParameter(f"{speed} is out of range: 0.01 to 1000")
+    return speed
+
+
+def _port(_context: click.Context, _option: click.Parameter, port: int | None) -> int:
+    """Return the control port of the simulator that is meant: that of HIL_BOARDS where none was typed."""
+    if port is not None:
+        return port
+    where, _, named = os.environ.get("HIL_BOARDS", "").partition("@")
+    if where != "sim" or not named.isdecimal():
+        raise UsageError(
+            "no running simulator is named",
+            why="there is no --control, and HIL_BOARDS is not sim@PORT",
+            remedy="hil sim, and paste the `export HIL_BOARDS=...` that it prints",
+        )
+    return int(named)
+
+
+_CONTROL = click.option(
+    "--control",
+    "port",
+    type=click.IntRange(1, 65535),
+    callback=_port,
+    metavar="PORT",
+    help="Control port of the simulator.  [default: that of HIL_BOARDS=sim@PORT]",
+)
+
+
+@click.group(cls=Nouns, invoke_without_command=True)
+@click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="How many.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="For USB/IP. [default: any free one]")
+@click.option("--speed", type=float, callback=_speed, default=1.0, show_default=True, help="Times real time.")
+@click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), help="Keep settings and sticks here."
+)
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address for USB/IP.")
+@click.option("--stick-size", callback=_size, default="64M", show_default=True, help="Of each stick.")
+@click.option("--end-with-stdin", is_flag=True, help="End when standard input ends.")
+@click.pass_context
+def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  # noqa: ANN401 - see the options
+    """Serve simulated boards over USB/IP until Ctrl-C.
+
+    When they can be used it prints them, and the line to paste that has commands and tests use them; where
+    standard output is no terminal, or with --json, one line of JSON.
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
+    from hil.sim.serve import serve  # noqa: PLC0415 - only here is a simulator needed
+    from hil.sim.simulator import SimulatorOptions  # noqa: PLC0415 - as above
+
+    stick_bytes = options.pop("stick_size")
+    serials: list[str] = []
+
+    def announce(ready: dict[str, Any]) -> None:
+        serials.extend(board["serial"] for board in ready["boards"])
+        as_json = ctx.find_root().params["as_json"] or not sys.stdout.isatty()
+        click.echo(json.dumps(ready) if as_json else _ready_words(ready))
+
+    serve(SimulatorOptions(stick_bytes=stick_bytes, **options), announce, end_with_stdin=end_with_stdin)
+    if options["state"] is None:
+        from hil.lab.locks.cleanup import forget_boards  # noqa: PLC0415 - a simulator starts without leases
+
+        forget_boards(serials)
+
+
+def _ready_words(ready: dict[str, Any]) -> str:
+    serials = [board["serial"] for board in ready["boards"]]
+    number = "1 simulated board runs" if len(serials) == 1 else f"{len(serials)} simulated boards run"
+    return (
+        f"{number} until Ctrl-C: {', '.join(serials)}\n"
+        f"In another terminal:\n\n  export HIL_BOARDS=sim@{ready['control_port']}\n  hil boards\n"
+    )
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    given = [name for name in ctx.params if _is_given(ctx, name)]
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise UsageError(
+            f"{option} belongs to a simulator that is being started",
+            why=f"`{ctx.invoked_subcommand}` asks one that runs",
+            remedy=f"hil sim {ctx.invoked_subcommand} --help",
+        )
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+@sim.command()
+@_CONTROL
+@click.argument("board", required=False)
+def state(port: int, board: str | None) -> Any:  # noqa: ANN401 - the truth is what it is
+    """Tell the truth about all boards, or about BOARD (its serial number)."""
+    with _client(port) as client:
+        return client.states() if board is None else client.state(board)
+
+
+@sim.command()
+@_CONTROL
+@click.argument("board")
+@click.argument("name")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answer:
+    r"""Begin the fault NAME on BOARD, or end it: `hang on=false`, `late seconds=0`.
+
+    \b
+    unplug, replug              leave the bus, come back
+    boot_loader                 come back in the boot loader
+    stall [count=1]             refuse requests
+    line_error [count=1]        have transfers fail on the way
+    hang                        answer nothing
+    late seconds=S              answer late
+    deny, deny_tty              let nobody open the board, or its console
+    no_backend                  as if there was no libusb
+    garble every=N              change every Nth console byte
+    drop every=N                lose every Nth console byte
+    sag [volts=4.5]             supply too little
+    hang_in_boot                stop in the middle of a boot
+    stays_on                    leave the DUT with power when it is switched off
+    serial told=TEXT            say another serial number, when plugged in again
+    stick_error [after_bytes=0] refuse to write
+    stick_flip every=N          change what is written
+    stick_drop every=N          lose what is written
+    stick_counterfeit real_bytes=N
+    stick_remove [after_bytes=0]
+    stick_late seconds=S        come late
+    stick_missing               do not come
+    stick_model [told=TEXT]     be another model
+    \b
+    hil sim fault 5a1c0e01 unplug
+    hil sim fault 5a1c0e01 hang on=false
+    """
+    parsed = dict(_argument(text) for text in arguments)
+    with _client(port) as client:
+        client.fault(board, name, **parsed)
+    return Answer({"board": board, "fault": name, **parsed}, text=f"Board {board} has the fault {name} now.")
+
+
+@sim.command()
+@_CONTROL
+@click.argument("board")
+def clear(port: int, board: str) -> Answer:
+    """End every fault of BOARD."""
+    with _client(port) as client:
+        client.clear(board)
+    return Answer({"board": board, "faults": []}, text=f"Board {board} has no fault any more.")
+
+
+@sim.command()
+@_CONTROL
+@click.option("--since", type=click.IntRange(min=0), default=0, help="Only from this index on.")
+@click.argument("board")
+def log(port: int, board: str, since: int) -> list[dict[str, Any]]:
+    """List the control requests that BOARD was sent, with their times and senders."""
+    with _client(port) as client:
+        requests: list[dict[str, Any]] = client.log(board, since)[0]
+    return requests
+
+
+def _client(port: int) -> Any:  # noqa: ANN401 - a ControlClient, imported when it is needed
+    from hil.sim.management.client import ControlClient  # noqa: PLC0415 - as said
+
+    return ControlClient(port)
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise UsageError(
+            f"{text!r} is no argument of a fault", why="not KEY=VALUE", remedy="as in `on=false`"
+        )
+    return key, _value(value)
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - a number, a truth or a word
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,104 @@
+"""What every command has: `--json` behind it as well as before, examples, exit statuses, completion."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hil.cli.examples import EXAMPLES, SHORT, STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from click.shell_completion import CompletionItem
+
+__all__ = ["commands_below", "complete_board", "equip", "wants_json"]
+
+_OPTION = "--json"
+_MOST_BOARDS = 8
+"""Simulated boards leave records, too; a user who tests a lot would have hundreds to choose from."""
+
+_HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
+
+_AS_WRITTEN = "\b"
+"""Click's sign that the lines below are not to be wrapped."""
+
+
+def equip(root: click.Command, name: str) -> None:
+    """Give a command, and all that is below it by now, what every command has."""
+    for path, command in _there_below(root, name):
+        command.short_help = SHORT.get(path)
+        _offer_json(command)
+        _complete_help(path, command)
+
+
+def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and all below it that are listed, each with what is typed for it."""
+    yield name, root
+    if isinstance(root, click.Group):
+        context = click.Context(root)
+        for below in root.list_commands(context):
+            command = root.get_command(context, below)
+            if command is not None:
+                yield from commands_below(command, f"{name} {below}")
+
+
+def _there_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, root
+    for below, command in root.commands.items() if isinstance(root, click.Group) else ():
+        yield from _there_below(command, f"{name} {below}")
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether `--json` is among the arguments of `hil`, and not of a command that it runs (behind `--`)."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return _OPTION in own
+
+
+def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
+    """Offer the places of the lab file and the boards that were held last; no board is asked.
+
+    bash puts an offered word into the command line unquoted, where `$(...)` would run. Other users can write
+    the files that names come from, so only names that a shell reads as plain words are offered.
+    """
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for this
+
+    from hil.errors import HilError  # noqa: PLC0415 - as above
+    from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - as above
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import boards_of_late  # noqa: PLC0415 - as above
+
+    try:
+        places = find_lab(None, Path.cwd()).places
+        items = [CompletionItem(name, help=place.serial) for name, place in places.items()]
+        items += [CompletionItem(serial) for serial in boards_of_late(lock_folder(), _MOST_BOARDS)]
+    except (HilError, OSError):
+        return []
+    return [item for item in items if item.value.startswith(begin) and _HARMLESS.fullmatch(item.value)]
+
+
+def _offer_json(command: click.Command) -> None:
+    """Let a command take `--json` too; it counts as if it stood before the noun."""
+    if not any(_OPTION in parameter.opts for parameter in command.params):
+        text = "Print data, and errors, as JSON."
+        option = click.Option([_OPTION], is_flag=True, expose_value=False, callback=_note, help=text)
+        command.params.append(option)
+
+
+def _note(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        context.find_root().params["as_json"] = True
+
+
+def _complete_help(path: str, command: click.Command) -> None:
+    text = inspect.cleandoc(command.help or "")
+    text = text.replace("\\b\n", f"{_AS_WRITTEN}\n")  # in raw docstrings it is two characters
+    examples = () if f"{_AS_WRITTEN}\n{path.split(maxsplit=1)[0]} " in text else EXAMPLES.get(path, ())
+    block = [f"{_AS_WRITTEN}\n" + "\n".join(examples)] if examples else []
+    group = isinstance(command, click.Group) and not command.invoke_without_command
+    statuses = [] if "Exit status:" in text or (group and path != "hil") else [STATUSES]
+    command.help = "\n\n".join(filter(None, [text.strip(), *block, *statuses]))

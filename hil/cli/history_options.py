@@ -1,0 +1,99 @@
+"""Which history a command looks at, and which of its runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hil.errors import HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.history.store import History
+    from hil.history.window import Window
+
+__all__ = ["history_file", "kind_of_runs", "looked_at", "newest_nights", "opened"]
+
+_Verb = TypeVar("_Verb", bound="Callable[..., Any]")
+
+kind_of_runs = click.option(
+    "--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly."
+)
+
+
+def history_file(name: str) -> Callable[[_Verb], _Verb]:
+    """Return the option that says which history; its value is `path`."""
+    return click.option(
+        name,
+        "path",
+        envvar="HIL_HISTORY",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default="nightly/history.db",
+        show_default=True,
+        help="The history; or the environment variable HIL_HISTORY.",
+    )
+
+
+def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
+    """Return the option that says how many nights back a look goes."""
+    return click.option(
+        "--nights",
+        type=click.IntRange(1, 1_000_000),
+        default=default,
+        show_default=True,
+        help="All runs of so many newest nights; each goes from noon to noon, this host's time.",
+    )
+
+
+def opened(path: Path, *, to_read: bool = True) -> History:
+    """Return an open history that is there.
+
+    Args:
+        path: Its file.
+        to_read: Nothing will be entered or removed; see `History`.
+
+    Raises:
+        HistoryError: There is none, or it cannot be read.
+        UntrustedFileError: This is root, and other users decide which files SQLite would write beside it.
+    """
+    from hil.history.damage import damaged_beside  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.store import History  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+
+    aside = damaged_beside(path)
+    obeys_nobody_else(path, "the history", "run it as its owner")
+    for damaged in aside[-1:]:
+        click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)
+    if not path.exists():
+        raise HistoryError(
+            f"there is no history in {path}",
+            why="no run was recorded there yet",
+            remedy=f"run nox -s nightly, or pytest --hil-history {path}",
+        )
+    return History(path, to_read=to_read)
+
+
+def looked_at(kept: History, nights: int, kind: str) -> Window:
+    """Return the newest nights of a history.
+
+    Raises:
+        HistoryError: No run is of that kind.
+    """
+    from hil.history.window import Window  # noqa: PLC0415 - the database is for those who ask
+
+    window = Window(kept, nights, kind, now_s=time.time())
+    if window.ahead and not window.runs:  # then this clock is wrong, and not theirs
+        click.echo("hil: every run is dated in the future: see whether this host's clock is right", err=True)
+        window = Window(kept, nights, kind)
+    if kind and not window.runs:
+        kinds = sorted(repr(one) for (one,) in window.query("SELECT DISTINCT kind FROM run"))
+        raise HistoryError(
+            f"no run is of the kind {kind!r}",
+            why=f"there are {', '.join(kinds)}" if kinds else "no run was recorded yet",
+            remedy="hil history, for runs of all kinds",
+        )
+    return window

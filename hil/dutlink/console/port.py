@@ -1,0 +1,204 @@
+"""One open tty: a thread that reads it from open to close, and writing to it.
+
+The reader never stops while the tty is open: what the board cannot hand over within its 1024 bytes of buffer
+is lost (firmware: main.rs, usbserial.rs).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.read_pacing import ReadingPace
+from hil.dutlink.console.tty import Tty, open_tty
+from hil.dutlink.console.tty_source import TtySource
+from hil.dutlink.usb.access import Access
+from hil.dutlink.usb.error_mapping import Source, translate
+from hil.errors import ConsoleError, ConsoleLostError
+from hil.forked_child import OwnDescriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.dutlink.console.transcript import Transcript
+
+__all__ = ["WRITE_LIMIT_S", "ConsolePort"]
+
+WRITE_LIMIT_S = 30.0
+"""Seconds for which the board may take none of what is sent, as it does during a power sequence."""
+
+CATCH_UP_LIMIT_S = 5.0
+"""Seconds after which a reader that does not catch up is not waited for; it never takes one."""
+
+_CATCH_UP, _STOP = b"c", b"x"
+_CATCH_UP_BYTES = 4 * 1024 * 1024
+"""A console that never pauses must not keep its reader from the next order."""
+
+
+class ConsolePort:
+    """An open console tty, always drained.
+
+    Args:
+        tty: Which.
+        serial: The board's serial number, for errors.
+        transcript: Where every byte is noted.
+        access: Permission to use the board, which every byte that is sent asks for; None: the port's own.
+
+    Raises:
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+    """
+
+    def __init__(self, tty: Tty, serial: str, transcript: Transcript, access: Access | None = None) -> None:
+        self.tty = tty
+        self.stream = ByteStream()
+        self._serial = serial
+        self._access = access or Access(serial)
+        self._transcript = transcript
+        self._sink = self.stream
+        self._owner = os.getpid()
+        self._routing = threading.Lock()
+        self._descriptor = open_tty(tty, serial)
+        self._source = TtySource(self._descriptor)
+        self._wake, self._waker = os.pipe()
+        self._open = OwnDescriptors(self._descriptor, self._wake, self._waker)
+        self._caught_up = threading.Semaphore(0)
+        self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
+        self._reader.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the tty went away; for a forked child it did when the child began."""
+        return self.stream.ended or os.getpid() != self._owner
+
+    def lost_error(self) -> ConsoleLostError:
+        """Say that it went away."""
+        return ConsoleLostError(
+            f"the console {self.tty.path} went away while it was open",
+            why="the board was unplugged or reset, or the tty's driver let go of it",
+            remedy="plug the board in again and open it anew",
+            serial=self._serial,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send all of the bytes.
+
+        Raises:
+            ConsoleLostError: The tty went away.
+            ConsoleError: It took none for 30 s.
+            LeaseEndedError: The board's lease has ended.
+        """
+        rest = memoryview(data)
+        while rest:
+            self._access.check()
+            if self.lost:
+                raise self.lost_error()
+            rest = rest[self._write_some(rest) :]
+            if rest and not self._writable(WRITE_LIMIT_S):
+                raise ConsoleError(
+                    f"the console {self.tty.path} took no more bytes for {WRITE_LIMIT_S:.0f} s",
+                    why=f"{len(rest)} of {len(data)} are left; a hung board takes none",
+                    remedy="replug the board",
+                    serial=self._serial,
+                )
+
+    @contextmanager
+    def diverted(self) -> Iterator[ByteStream]:
+        """Have what comes go into a stream of its own meanwhile; what is left there comes back at the end."""
+        aside = ByteStream()
+        with self._routing:
+            if self.lost:
+                aside.end()
+            self._sink = aside
+        try:
+            yield aside
+        finally:
+            with self._routing:
+                self._give_back(aside)
+                self._sink = self.stream
+
+    def catch_up(self) -> None:
+        """Return when every byte that the tty held at the call has been read."""
+        if not self.lost:
+            os.write(self._waker, _CATCH_UP)
+            self._caught_up.acquire(timeout=CATCH_UP_LIMIT_S)
+
+    def close(self) -> None:
+        """Stop reading and close the tty; a forked child closed its copies when it began."""
+        if os.getpid() == self._owner:
+            os.write(self._waker, _STOP)
+            self._reader.join()
+        self._open.close()
+
+    def _give_back(self, aside: ByteStream) -> None:
+        try:
+            self.stream.feed(aside.take(0))
+        except EOFError:
+            self.stream.end()
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            with self._access:
+                return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            what = f"the console {self.tty.path} does not take bytes"
+            raise translate(error, Source.TTY, what, serial=self._serial) from error
+
+    def _writable(self, limit_s: float) -> bool:
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLOUT)
+        return bool(poller.poll(limit_s * 1000))
+
+    def _drain(self) -> None:
+        """Run the reader's thread: until `close`, or until the tty goes away."""
+        try:
+            stopped = self._read_on()
+        finally:  # whatever became of the reader: nobody must wait for it
+            with self._routing:
+                self._sink.end()
+                self.stream.end()
+            self._caught_up.release()  # of somebody who asked meanwhile
+        if not stopped:
+            self._transcript.mark(f"console {self.tty.path} went away")
+
+    def _read_on(self) -> bool:
+        """Read until `close`; False when the tty went away before that."""
+        both, orders = select.poll(), select.poll()
+        both.register(self._descriptor, select.POLLIN)
+        for poller in (both, orders):
+            poller.register(self._wake, select.POLLIN)
+        pace = ReadingPace(self.tty.baud_rate)
+        while True:
+            ready = {descriptor for descriptor, _ in both.poll()}
+            order = os.read(self._wake, 1) if self._wake in ready else b""
+            taken = self._read_all(_CATCH_UP_BYTES if order else 1)
+            if taken is None or order == _STOP:
+                return taken is not None
+            if order:
+                self._caught_up.release()
+            else:
+                orders.poll(pace.rest_s(taken, is_ahead=self._sink.is_ahead) * 1000)
+
+    def _read_all(self, least_bytes: int) -> int | None:
+        """Take what is there, up to `least_bytes` and the read that reaches it.
+
+        Returns:
+            How many bytes; None if the tty is gone.
+        """
+        taken = 0
+        while taken < least_bytes:
+            data = self._source.read()
+            if data is None:
+                return None
+            if not data:
+                break
+            taken += len(data)
+            self._transcript.append(data)
+            with self._routing:
+                self._sink.feed(data)
+        return taken

@@ -1,0 +1,168 @@
+"""The console's tty: which it is, and opening it raw and for ourselves alone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import termios
+import tty
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.tty_names import uart_name
+from hil.dutlink.console.tty_users import users_of
+from hil.dutlink.usb.error_mapping import Source, translate
+from hil.errors import ConsoleBusyError, ConsoleMissingError
+
+if TYPE_CHECKING:
+    from hil.dutlink.wiring import Wiring
+
+__all__ = ["Tty", "find_tty", "open_tty", "uart_of"]
+
+UART_BAUD = 115200
+"""The board's UART is fixed at it; another rate is accepted and ignored (firmware: main.rs)."""
+
+_PTY_MAJORS = range(136, 144)
+_SERIAL = re.compile(r"serial/by-(?:id|path)/[^/]+|tty(?:[A-Z][A-Za-z]{0,9}|mxc)[0-9]+")
+"""Serial devices by name (Linux: Documentation/admin-guide/devices.txt); not the terminals tty0 to tty63."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tty:
+    """A tty that may be the console.
+
+    Attributes:
+        path: Its node.
+        baud_rate: In baud.
+        is_board: Whether it is the board's own port, with the board's shell behind it; otherwise it is a
+            console of the DUT's own.
+    """
+
+    path: Path
+    baud_rate: int = UART_BAUD
+    is_board: bool = True
+
+
+def uart_of(dev: Path, serial: str) -> Tty:
+    """Return the board's own port."""
+    return Tty(dev / "serial" / "by-id" / uart_name(serial))
+
+
+def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:
+    """Tell which tty the console is.
+
+    The wiring goes first, then the board's `usb_console` setting, then the board's own port. The setting is
+    a path of a serial device below `/dev`, a name in `serial/by-id`, or a part of the only name there that
+    contains it.
+
+    Raises:
+        ConsoleMissingError: The setting fits several ttys, or names something else than a serial device.
+    """
+    if wiring.console is not None:
+        return Tty(wiring.console, wiring.baud_rate, is_board=False)
+    if usb_console:
+        return Tty(_named(dev, usb_console), wiring.baud_rate, is_board=False)
+    return uart_of(dev, serial)
+
+
+def _named(dev: Path, setting: str) -> Path:
+    """Return the node that a board's `usb_console` setting names.
+
+    Any user of the board may have written the setting, and opening a node can have effects (a watchdog
+    starts, a tape rewinds). So a name that is not one of a serial device is refused before an open.
+    """
+    by_id = dev / "serial" / "by-id"
+    name = setting.removeprefix("/dev/")
+    if "/" not in setting and not _is_serial(dev, name):
+        fitting = (
+            sorted(entry.name for entry in by_id.iterdir() if name in entry.name) if by_id.is_dir() else []
+        )
+        if len(fitting) > 1 and name not in fitting:
+            raise ConsoleMissingError(
+                f"the board's usb_console setting {setting!r} fits several ttys",
+                why=", ".join(fitting),
+                remedy="store the whole name: settings.write(usb_console=...)",
+                errno=errno.ENOENT,
+            )
+        name = f"serial/by-id/{fitting[0] if len(fitting) == 1 else name}"
+    if not _is_serial(dev, name):
+        raise ConsoleMissingError(
+            f"the board's usb_console setting {setting!r} names no serial device",
+            why="it may name one of /dev/serial/by-id, /dev/serial/by-path or /dev/tty..., and nothing else",
+            remedy="store another one (hil settings), or name the console in the lab file, which you trust",
+            errno=errno.ENOENT,
+        )
+    return dev / name
+
+
+def _is_serial(dev: Path, name: str) -> bool:
+    """Return True if a name below the device folder is one of a serial device, or a link to such a name."""
+    if ".." in Path(name).parts:
+        return False
+    if _SERIAL.fullmatch(name):
+        return True
+    try:
+        target = (dev / name).readlink()
+    except OSError:
+        return False
+    return _SERIAL.fullmatch(str(target).removeprefix("/dev/")) is not None
+
+
+def open_tty(port: Tty, serial: str) -> int:
+    """Open a tty raw and exclusively; returns a file descriptor that does not block.
+
+    Raw comes before the first read: with the kernel's default ECHO the boot log would be sent back to the
+    DUT. What waits in the tty already is kept.
+
+    Raises:
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: As said.
+    """
+    what = f"the console {port.path} cannot be opened"
+    try:
+        descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _hold(descriptor)
+            _make_raw(descriptor, port.baud_rate)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except (OSError, termios.error) as error:
+        told = translate(error, Source.TTY_OPEN, what, serial=serial, node=port.path)
+        raise (_busy(told, port.path) if isinstance(told, ConsoleBusyError) else told) from error
+    return descriptor
+
+
+def _busy(told: ConsoleBusyError, path: Path) -> ConsoleBusyError:
+    """Name who holds a tty, where this user may know."""
+    users = users_of(path)
+    if not users:
+        return told
+    return ConsoleBusyError(
+        told.what,
+        why=f"{', '.join(map(str, users))} holds it",
+        remedy=f"end it: kill {' '.join(str(user.pid) for user in users)}",
+        errno=told.errno,
+        serial=told.serial,
+    )
+
+
+def _hold(descriptor: int) -> None:
+    """Lock it against those who ask, and (TIOCEXCL) against those who do not.
+
+    A pseudo-terminal would stay exclusive after its holder was killed, since its other end keeps it alive.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if os.major(os.fstat(descriptor).st_rdev) not in _PTY_MAJORS:
+        fcntl.ioctl(descriptor, termios.TIOCEXCL)
+
+
+def _make_raw(descriptor: int, baud_rate: int) -> None:
+    tty.setraw(descriptor, termios.TCSANOW)
+    attributes = termios.tcgetattr(descriptor)
+    speed = getattr(termios, f"B{baud_rate}", termios.B115200)
+    attributes[2] = (attributes[2] | termios.CLOCAL | termios.CREAD) & ~termios.CRTSCTS
+    attributes[4] = attributes[5] = speed
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)

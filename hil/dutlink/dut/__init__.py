@@ -1,0 +1,1 @@
+"""The system that runs on the DUT: boot stage, login, prompts, commands."""

@@ -1,0 +1,152 @@
+"""Tell from a console's last lines whether a boot loader or a system runs, and whether Enter may be pressed.
+
+A boot loader that counts down takes any byte for a key, even one that was sent before the countdown. So
+`login` types nothing until a system has printed something since the DUT's last start, or until the DUT has
+been silent for longer than it is during any start.
+
+A shell prints whatever its commands print: `UEFI is supported`. So after a system's own words, or after its
+shell has answered, only the words that begin a boot count until the next start.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.dut import boot_patterns
+from hil.dutlink.dut.boot_patterns import Stage
+from hil.dutlink.dut.prompt import at_the_end
+from hil.dutlink.dut.shell_escapes import last_line, without_escapes
+from hil.dutlink.patterns.search import search
+
+if TYPE_CHECKING:
+    from hil.dutlink.console.expect import Pattern
+    from hil.dutlink.console.transcript import Transcript
+
+__all__ = ["LOADER_SILENT_S", "SILENT_S", "Stage", "boot_prompt", "may_press_enter", "stage_of"]
+
+SILENT_S = 10.0
+"""Seconds of silence after which a DUT that has printed nothing yet is taken to wait at its login prompt."""
+
+LOADER_SILENT_S = 30.0
+"""The same if the last words are a boot loader's: training memory and loading images take long."""
+
+_LOOKED_AT_BYTES: Final = 64 * 1024
+_LOOKED_AT_OF_SHELL_BYTES: Final = 1024 * 1024
+"""The same after a shell has answered: a boot that began since then must not be overlooked."""
+
+_START: Final = re.compile(
+    r"power (?:on|force-on|rescue)(?:;|$)|reset low$|the board's shell runs '(?:power|pin|reset)\b"
+)
+_OPEN: Final = re.compile(r"console .* is open$")
+"""Notes in the transcript, in the words of `Power`, `Pins` and `Console`."""
+
+
+_NAMED_PROMPTS: Final = (
+    ("U-Boot", rb"=> ?"),
+    ("U-Boot", rb"(?i:[\w. -]*u-?boot[\w. -]*)[>#$]+ ?"),
+    ("U-Boot", rb"(?:Zynq(?:MP)?|STM32MP|Marvell|Versal)>+ ?"),
+    ("barebox", rb"barebox(?:@[^\n]*)?[:>#$/] ?"),
+    ("GRUB", rb"grub(?: rescue)?> ?"),
+    ("the UEFI shell", rb"(?:Shell|FS[0-9]+:[^\n]*)> ?"),
+    ("RedBoot", rb"RedBoot> ?"),
+    ("CFE", rb"CFE> ?"),
+    ("iPXE", rb"iPXE> ?"),
+    ("a boot loader", rb"(?:boot|rescue|loader|hush|Boot|LOADER|OK|ok)> ?|(?:OK|ok) "),
+)
+_PROMPTS: Final = tuple((name, re.compile(looks)) for name, looks in _NAMED_PROMPTS)
+_OF_LOADER: Final = re.compile(rb"[^@~/:\n]{0,40}[>#$] ?")
+
+
+def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
+    """Return how far the DUT has come since the last start that the transcript has a note of.
+
+    Args:
+        transcript: The console's.
+        prompt: The pattern of the system's shell prompt.
+    """
+    starts = [mark.position for mark in transcript.marks if _START.match(mark.text)]
+    start = starts[-1] if starts else 0
+    is_let_in = transcript.shell.system_at > start
+    begin = max(start, transcript.position - _LOOKED_AT_BYTES)
+    if is_let_in:
+        begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
+    said = without_escapes(_said_unasked(transcript, begin))
+    stage = _last_stage(re.split(rb"[\r\n]+", said), is_let_in=is_let_in)
+    if stage is Stage.UNKNOWN and search(at_the_end(prompt), said):
+        return Stage.SYSTEM
+    return stage
+
+
+def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | None:
+    """Return the name of the boot loader whose prompt is the last line, or None if it is no such prompt.
+
+    Args:
+        said: The last bytes that the DUT printed.
+        stage: How far the DUT has come.
+        is_named: Whether a prompt that looks like a known boot loader's counts in every stage.
+    """
+    line = last_line(said).rpartition(b"\r")[2]
+    for name, looks in _PROMPTS if is_named else ():
+        if looks.fullmatch(line):
+            return name
+    is_loader = stage in (Stage.LOADER, Stage.COUNTDOWN)
+    return "a boot loader" if is_loader and _OF_LOADER.fullmatch(line) else None
+
+
+def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> bool:
+    """Return True if Enter cannot stop a boot loader: a system runs, or the silence is longer than a start's.
+
+    Args:
+        transcript: The console's.
+        stage: How far the DUT has come.
+        limit_s: Seconds that the login may take in all.
+    """
+    match stage:
+        case Stage.SYSTEM:
+            return True
+        case Stage.COUNTDOWN:
+            return False
+        case Stage.LOADER:
+            return _silent_s(transcript) >= LOADER_SILENT_S
+        case _:
+            return _silent_s(transcript) >= min(SILENT_S, limit_s / 2)
+
+
+def _said_unasked(transcript: Transcript, begin: int) -> bytes:
+    """Return what came since a position, without what came within commands that ended."""
+    pieces = []
+    for first, last in transcript.shell.commands:
+        if last > begin:
+            pieces.append(transcript.between(begin, max(begin, first)))
+            begin = last
+    return b"".join([*pieces, transcript.between(begin)])
+
+
+def _last_stage(lines: list[bytes], *, is_let_in: bool) -> Stage:
+    """Return the stage after these lines.
+
+    Args:
+        lines: What the DUT printed.
+        is_let_in: Whether a system's shell had answered before them.
+    """
+    stage, is_sure = (Stage.SYSTEM, True) if is_let_in else (Stage.UNKNOWN, False)
+    for line in lines:
+        if is_sure:
+            begun = boot_patterns.begun_by(line)
+            stage, is_sure = (stage, True) if begun is None else (begun, False)
+        else:
+            stage = boot_patterns.told_by(line) or stage
+            is_sure = boot_patterns.is_surely_of_system(line)
+    return stage
+
+
+def _silent_s(transcript: Transcript) -> float:
+    """Return the seconds since the DUT's last byte, its last start, or the opening of the console."""
+    chunks = transcript.chunks_between(max(0, transcript.position - 1))
+    times = [chunk.monotonic_s for chunk in chunks[-1:]]
+    times += [
+        mark.monotonic_s for mark in transcript.marks if _START.match(mark.text) or _OPEN.match(mark.text)
+    ]
+    return time.monotonic() - max(times, default=time.monotonic())

@@ -1,0 +1,331 @@
+"""One command at the DUT's shell: its output, and its exit status."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.console.expect_error import DUT_IS_OFF, SWITCH_ON
+from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
+from hil.dutlink.dut.marked_command import MarkedCommand
+from hil.dutlink.dut.prompt import at_the_end, shown
+from hil.dutlink.dut.prompt_command import run_by_prompt, said_since
+from hil.dutlink.patterns.search import search
+from hil.dutlink.timing import Deadline, until
+from hil.errors import ExpectError, UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.console.expect import Pattern
+    from hil.dutlink.dut.prompt import Talk
+    from hil.dutlink.dut.shown_prompt import ShownPrompt
+
+__all__ = ["CommandResult", "run_command"]
+
+_SHOWN: Final = 80
+_QUIET_S: Final = 0.5
+"""Seconds of silence after which a prompt means that the shell gave the line up, and will print no mark."""
+
+_LONG_QUIET_S: Final = 2.0
+"""The same for a line that is not the known prompt, but looks like one."""
+
+_LOOK_EVERY_S: Final = 0.1
+
+_AHEAD_BYTES: Final = 1500
+"""How far typed lines may be ahead of their echo."""
+
+_ECHO_LIMIT_S: Final = 0.3
+_ECHO_LOOK_S: Final = 0.005
+
+_ASK_AGAIN_S: Final = 5.0
+"""Seconds after which a question for the status that got no answer is typed again."""
+
+_ANSWER_LIMIT_S: Final = 2.0
+_TRIES: Final = 2
+"""How often a marked line is typed: a program that still runs may read the first one in the shell's place."""
+
+_NOT_LOGGED_IN: Final = at_the_end(LOGIN_PROMPT)
+_ASKS_PASSWORD: Final = at_the_end(PASSWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a command ended.
+
+    Attributes:
+        status: Its exit status; 0 is success.
+        output: What it printed, lines ended by LF, without the last line's end; U+FFFD for what
+            is not UTF-8.
+        raw: The same bytes as the console carried them: the DUT's tty ends lines by CR LF.
+    """
+
+    status: int
+    output: str
+    raw: bytes = field(default=b"", compare=False, repr=False)
+
+
+def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float) -> CommandResult:
+    """Run a command and wait for its end.
+
+    The shell prints a mark before the command and another one after it; see `MarkedCommand`. A shell that has
+    no `eval` and `printf`, such as U-Boot's, prints none: there the prompt tells where the command ends.
+
+    Args:
+        talk: The console, at a shell.
+        prompt: What is known of the shell's prompt.
+        command: One line or several, as in a script.
+        timeout_s: Seconds that it may take.
+
+    Raises:
+        ExpectError: It did not end in time, it ended the shell, or there is no shell.
+        ConsoleError: It printed more than the transcript keeps.
+        UsageError: The command is empty or holds control characters.
+    """
+    _check(command)
+    deadline = Deadline(timeout_s)
+    prompt.look(talk)
+    if prompt.is_csh:
+        _check_for_csh(command)
+    if _NOT_LOGGED_IN.search(prompt.last_line):
+        raise _no_shell(talk, command, "the last line on the console is a login prompt")
+    for _ in range(0 if prompt.lacks_marks else _TRIES):
+        result = _Run(talk, prompt, command, deadline).result()
+        if result is None and prompt.is_csh:
+            _check_for_csh(command)
+            result = _Run(talk, prompt, command, deadline).result()
+        if result is not None:
+            return result
+    prompt.lacks_marks = True
+    return _by_prompt(talk, prompt, command, deadline)
+
+
+def _check_for_csh(command: str) -> None:
+    if "\n" in command:
+        raise UsageError(
+            f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
+            why="it is csh or tcsh, whose eval takes one line",
+            remedy="console.run() each line, or console.run(\"sh -c '...'\")",
+        )
+
+
+def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
+    """Run a command whose end only a prompt tells: one that fits the pattern, else the one that is shown."""
+    pattern = talk.prompt
+    if prompt.last_line.strip() and not search(at_the_end(pattern), prompt.last_line):
+        talk.prompt = re.escape(prompt.last_line)
+    try:
+        return _result(*run_by_prompt(talk, command, deadline.left_s))
+    finally:
+        talk.prompt = pattern
+
+
+def _check(command: str) -> None:
+    if command.strip() and command.replace("\n", "").replace("\t", "").isprintable():
+        return
+    raise UsageError(
+        f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
+        why="a command is not empty, and holds no control characters but line ends and tabs",
+        remedy="console.send() sends anything",
+    )
+
+
+def _result(status: int, output: bytes) -> CommandResult:
+    text = output.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+    return CommandResult(status, text, output)
+
+
+class _Came(enum.IntEnum):
+    """What the shell may print, in the order in which it is waited for."""
+
+    END = 0
+    ANSWER = 1
+    PROBE_ANSWER = 2
+    START = 3
+    REFUSAL = 4
+
+
+class _Run:
+    """One run of a command.
+
+    Args:
+        talk: The console.
+        prompt: What is known of the shell's prompt.
+        command: What to run.
+        deadline: When it must have ended.
+    """
+
+    def __init__(self, talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> None:
+        self._talk = talk
+        self._prompt = prompt
+        self._marked = MarkedCommand(command, outer=tuple(prompt.unfinished), for_csh=prompt.is_csh)
+        self._deadline = deadline
+        self._begin = 0
+        self._started = False
+        self._asked: Deadline | None = None
+        self._asked_at = 0
+
+    def result(self) -> CommandResult | None:
+        """Type the command and wait for its end; return None if the shell cannot print marks."""
+        self._talk.discard()
+        self._begin = self._talk.transcript.position
+        self._type(self._marked.typed())
+        position, quiet = self._begin, Deadline(_LONG_QUIET_S)
+        while True:
+            try:
+                came = self._talk.expect(
+                    self._awaited(),
+                    min(_LOOK_EVERY_S, self._deadline.left_s),
+                )
+            except ExpectError as error:
+                if self._talk.transcript.position != position:
+                    position, quiet = self._talk.transcript.position, Deadline(_LONG_QUIET_S)
+                self._look_around(error, quiet.spent_s)
+                continue
+            if came.index == _Came.END and self._is_own_end(came.text("word")):
+                return self._ended(int(came.group("status")))
+            if came.index == _Came.ANSWER:
+                return self._given_up(int(came.group(1)))
+            if came.index == _Came.PROBE_ANSWER:
+                self._talk.transcript.shell.command_ended(self._begin, self._talk.transcript.position)
+                self._prompt.pass_by(self._talk)
+                return None
+            if came.index == _Came.START:
+                self._started = True
+                self._note_system(self._marked.start)
+            if came.index == _Came.REFUSAL:
+                self._prompt.is_csh = True
+                self._prompt.pass_by(self._talk)
+                return None
+
+    def _awaited(self) -> list[Pattern]:
+        """Return the patterns of what may come, in the order of `_Came`."""
+        marked = self._marked
+        return [marked.end, marked.answer, self._probe_answer, marked.start, marked.refusal]
+
+    def _note_system(self, mark: re.Pattern[bytes]) -> None:
+        """Note that the shell is a system's where it printed this mark: no boot loader's knows `printf`."""
+        transcript = self._talk.transcript
+        position = transcript.position
+        said = transcript.between(self._begin, position)
+        ends = [found.end() for found in mark.finditer(said)]
+        transcript.shell.system_answered(position - len(said) + ends[-1] if ends else position)
+
+    def _is_own_end(self, word: str) -> bool:
+        """Return True if an end mark is this command's.
+
+        A command that ends its own shell (`exit`) is ended by the mark of the outer shell. A mark that
+        comes before this command starts belongs to an earlier one, whose end was no longer waited for.
+        """
+        unfinished = self._prompt.unfinished
+        if word in unfinished:
+            del unfinished[unfinished.index(word) :]
+        return self._started or word == self._marked.word
+
+    def _type(self, lines: list[str]) -> None:
+        """Type lines, not far ahead of their echo: a tty keeps no more than 4095 bytes."""
+        transcript, due = self._talk.transcript, self._begin - _AHEAD_BYTES
+        for line in lines[:-1]:
+            self._talk.sendline(line)
+            due += len(line)
+            until(lambda end=due: transcript.position >= end, _ECHO_LIMIT_S, _ECHO_LOOK_S)  # type: ignore[misc]
+        self._talk.sendline(lines[-1])
+
+    @property
+    def _probe(self) -> str:
+        return f"echo hil-{self._marked.word}-p$?-"
+
+    @property
+    def _probe_answer(self) -> str:
+        return rf"hil-{self._marked.word}-p[0-9]{{1,10}}-"
+
+    def _said(self) -> bytes:
+        return said_since(self._talk.transcript, self._begin, self._marked.command)
+
+    def _ended(self, status: int) -> CommandResult:
+        self._note_system(self._marked.end)
+        output = self._marked.output(self._said())
+        if self._asked is not None:  # the shell still reads that line
+            self._expect_answer()
+        self._prompt.pass_by(self._talk)
+        return _result(status, output)
+
+    def _given_up(self, status: int) -> CommandResult:
+        """Return the result of a command whose line the shell gave up: a syntax error, or `exec`."""
+        self._note_system(self._marked.answer)
+        self._prompt.unfinished.append(self._marked.word)
+        said = self._said()
+        if self._marked.is_cut(said):
+            raise ExpectError(
+                f"the status of {self._marked.command[:_SHOWN]!r} is lost",
+                why="other output on the console cut every copy of the mark at its end",
+                remedy="keep the kernel quiet: dmesg -n 1; or run it again",
+            )
+        prompt = self._prompt.pass_by(self._talk)
+        return _result(status, self._prompt.before(self._marked.output(said[: self._asked_at]), prompt))
+
+    def _expect_answer(self) -> None:
+        try:
+            self._talk.expect(self._marked.answer, min(_ANSWER_LIMIT_S, self._deadline.left_s))
+        except ExpectError:
+            return
+
+    def _look_around(self, error: ExpectError, quiet_s: float) -> None:
+        """Find out why no mark has come.
+
+        Raises:
+            ExpectError: The time is over, or there is no shell that could print one.
+        """
+        if quiet_s >= _QUIET_S:
+            self._check_shell(quiet_s)
+            is_due = self._asked is None or self._asked.passed
+            if is_due and self._prompt.is_at_end(self._talk, maybe=quiet_s >= _LONG_QUIET_S):
+                self._asked = Deadline(_ASK_AGAIN_S)
+                self._asked_at = self._talk.transcript.position - self._begin
+                self._talk.sendline(self._marked.ask() if self._started else self._probe)
+        if self._deadline.passed:
+            self._prompt.unfinished.append(self._marked.word)
+            raise self._not_ended(error) from None
+
+    def _check_shell(self, quiet_s: float) -> None:
+        last = self._talk.unread()[-256:]
+        command = self._marked.command
+        if _NOT_LOGGED_IN.search(last) and (quiet_s >= _LONG_QUIET_S or not self._started):
+            what = "the command ended the shell" if self._started else "there is no shell"
+            raise _no_shell(self._talk, command, f"{what}: a login prompt came")
+        if not self._started and _ASKS_PASSWORD.search(last):
+            raise _no_shell(self._talk, command, "the DUT asks for a password")
+
+    def _not_ended(self, error: ExpectError) -> ExpectError:
+        did = "did not end" if self._started else "did not start"
+        if self._talk.dut_is_off:
+            hint = SWITCH_ON
+        elif self._started:
+            hint = 'allow more time, or end what runs: console.send("\\x03")'
+        else:
+            hint = (
+                'console.login() first, or end what runs: console.send("\\x03"); '
+                f"console.prompt = ... if the prompt is not {shown(self._talk.prompt)}"
+            )
+        return ExpectError(
+            f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
+            why=error.why,
+            remedy=hint,
+            serial=error.serial,
+        )
+
+
+def _no_shell(talk: Talk, command: str, why: str) -> ExpectError:
+    if talk.dut_is_off:
+        return ExpectError(
+            f"{command[:_SHOWN]!r} has no shell to run in",
+            why=DUT_IS_OFF,
+            remedy=SWITCH_ON,
+            serial=talk.serial,
+        )
+    return ExpectError(
+        f"{command[:_SHOWN]!r} has no shell to run in",
+        why=why,
+        remedy="console.login() first; a command that ends the shell can be sent by console.sendline()",
+        serial=talk.serial,
+    )

@@ -1,0 +1,173 @@
+"""Run a command in a shell that has `echo` and `$?` and little else, such as U-Boot's.
+
+The next prompt tells where the command ends; see `hil.dutlink.dut.command` for shells that print marks.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.dut.prompt import at_the_end, shown, wait_for_prompt
+from hil.dutlink.patterns.search import search
+from hil.dutlink.timing import Deadline
+from hil.errors import ConsoleError, ExpectError, UsageError
+
+if TYPE_CHECKING:
+    from hil.dutlink.console.expect import Pattern
+    from hil.dutlink.console.transcript import Transcript
+    from hil.dutlink.dut.prompt import Talk
+
+__all__ = ["run_by_prompt", "said_since"]
+
+_SHOWN: Final = 80
+_PASTE_ENDS: Final = b"\x1b[?2004l\r"
+"""What readline (bash since 5.1) prints after Enter: the echo ends there."""
+
+_PASTE_BEGINS: Final = b"\x1b[?2004h"
+"""What readline prints before each prompt."""
+
+_PROMPT_LIMIT_S: Final = 5.0
+"""Seconds to wait for the prompt after an answer, which is known without it."""
+
+_WRAPS: Final = rb"[\r\n \x08]*"
+"""What a shell's line editor puts between two letters of its echo where a long line wraps."""
+
+_LINE_END: Final = rb"[ \x08]*\r*\n?"
+_SCROLLED: Final = b"\r<"
+"""How readline redraws a line that is too long for a dumb terminal."""
+
+_LAST_LETTERS: Final = 20
+
+
+def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, bytes]:
+    r"""Run a command and wait for its end.
+
+    The shell is asked for `$?` in a line of its own, with a word that no command prints; twice, since a
+    kernel's message may stand in the middle of one. If something in the output looked like a prompt, that
+    line was typed too early: the shell reads it when the command has ended. The prompt that follows the
+    answer tells how the one looked that followed the command, to the letter.
+
+    Args:
+        talk: The console, at a prompt.
+        command: One line.
+        timeout_s: Seconds that it may take.
+
+    Returns:
+        The exit status, and the output as it came.
+
+    Raises:
+        ExpectError: It did not end in time.
+        ConsoleError: It printed more than the transcript keeps.
+        UsageError: The command is not one line.
+    """
+    if "\n" in command:
+        raise UsageError(
+            f"the DUT's shell cannot be given {command[:_SHOWN]!r}",
+            why="it has no eval and printf, so a command is one line",
+            remedy="console.run() each line, or join them by ;",
+        )
+    word = f"hil-{secrets.token_hex(4)}"
+    ask = f"echo {word}a$?-{word}b$?-"
+    deadline = Deadline(timeout_s)
+    try:
+        talk.discard()
+        begin = talk.transcript.position
+        talk.sendline(command)
+        wait_for_prompt(talk, deadline.left_s)
+        talk.sendline(ask)
+        answer = talk.expect(rf"{word}[ab]([0-9]{{1,10}})-", deadline.left_s)
+    except ExpectError as error:
+        raise _not_ended(talk, command, deadline.spent_s, error) from error
+    prompt = _next_prompt(talk, deadline)
+    said = said_since(talk.transcript, begin, command).partition(answer.group())[0]
+    talk.transcript.shell.command_ended(begin, begin + len(said))
+    return int(answer.group(1)), _output(said, command, ask, prompt, talk.prompt)
+
+
+def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
+    """Return all bytes since a position, from the transcript, which keeps more than `expect` does.
+
+    Args:
+        transcript: The console's.
+        begin: The position.
+        command: What was typed there, for the error.
+
+    Raises:
+        ConsoleError: They are more than the transcript keeps.
+    """
+    end = transcript.position
+    said = transcript.between(begin, end)
+    if len(said) < end - begin:
+        raise ConsoleError(
+            f"{command[:_SHOWN]!r} printed {end - begin} bytes, more than are kept",
+            why=f"the newest {len(said)} bytes are in memory",
+            remedy="have the DUT write it to a file, or shorten it there: | tail",
+        )
+    return said
+
+
+def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
+    """Return the prompt after the answer's line; empty if a kernel's message cuts it in two."""
+    try:
+        after = talk.expect(talk.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
+    except ExpectError:
+        return b""
+    return after.before.partition(b"\n")[2] + after.group()
+
+
+def _not_ended(talk: Talk, command: str, spent_s: float, error: ExpectError) -> ExpectError:
+    return ExpectError(
+        f"{command[:_SHOWN]!r} did not end on the console of board {error.serial} within {spent_s:.1f} s, "
+        f"by the prompt {shown(talk.prompt)}",
+        why=error.why,
+        remedy=error.remedy or "allow more time; if there is another prompt, say so: console.prompt = ...",
+        serial=error.serial,
+    )
+
+
+def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern) -> bytes:
+    """Return the command's own output, without echoes and prompt.
+
+    Args:
+        said: All bytes from the command's echo up to the answer.
+        command: What was typed.
+        ask: What was typed to ask for the status.
+        prompt: The prompt in full; empty if a kernel's message cuts it in two.
+        pattern: The pattern of the prompt.
+    """
+    asked = re.compile(_wrapped(ask) + _LINE_END)
+    said = _without_prompt(_after_echo(said, command), prompt, pattern, asked)
+    return asked.sub(b"", said)
+
+
+def _after_echo(said: bytes, command: str) -> bytes:
+    """Drop the command's echo, with the escape sequences of the shell's line editor around it."""
+    if _PASTE_ENDS in said:
+        return said.partition(_PASTE_ENDS)[2]
+    echo = re.search(_wrapped(command) + _LINE_END, said)
+    if echo is not None:
+        return said[echo.end() :]
+    line, _, rest = said.partition(b"\n")
+    is_scrolled = _SCROLLED in line and line.rstrip().endswith(command.rstrip().encode()[-_LAST_LETTERS:])
+    return rest if is_scrolled else said
+
+
+def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Pattern[bytes]) -> bytes:
+    """Drop the last prompt and what follows it; drop the whole line if only a pattern finds it."""
+    ends = [prompt.split(b"\n", lines)[-1] for lines in range(prompt.count(b"\n") + 1)]
+    for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a kernel's message may stand in it
+        before, found, _ = said.rpartition(looks)
+        if found:
+            return before
+    echoes = list(asked.finditer(said))
+    said = said[: echoes[-1].start()] if echoes else said
+    line = said.rfind(b"\n") + 1
+    return said[:line] if search(at_the_end(pattern), said[line:]) else said
+
+
+def _wrapped(text: str) -> bytes:
+    """Match the echo of a text, wherever its lines wrap; readline repeats the letter there."""
+    letters = (re.escape(bytes([byte])) for byte in text.encode())
+    return _WRAPS.join(rb"%b(?:\r%b)?" % (letter, letter) for letter in letters)

@@ -1,0 +1,59 @@
+"""Escape sequences that a shell and its line editor put around prompts and commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from hil.dutlink.console.sanitize import CSI
+
+__all__ = ["ESCAPE", "ESCAPES_AT_END", "calls_editor", "last_line", "without_escapes", "without_like"]
+
+_STRING: Final = rb"\x1b[\]PX^_][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)"
+"""OSC, DCS, SOS, PM and APC (ECMA-48), ended by BEL or ST: window titles, OSC 133 and OSC 3008."""
+
+_SHORT: Final = rb"\x1b[ -/][0-~]|\x1b[0-NQ-WZ`-~]"
+"""Character sets and keypad modes."""
+
+ESCAPE: Final = rb"(?:" + CSI + rb"|" + _STRING + rb"|" + _SHORT + rb")"
+
+ESCAPES_AT_END: Final = ESCAPE + rb"*"
+
+_ESCAPE: Final = re.compile(ESCAPE)
+_EDITOR_BEGINS: Final = re.compile(rb"\x1b\[\?2004h|\x1b\]133;[AB]")
+_EDITOR_ENDS: Final = re.compile(rb"\x1b\[\?2004l|\x1b\]133;[CD]")
+_KIND: Final = re.compile(rb"\x1b\][0-9]+|\x1b.")
+
+
+def without_escapes(data: bytes) -> bytes:
+    """Remove all complete escape sequences."""
+    return _ESCAPE.sub(b"", data)
+
+
+def without_like(data: bytes, examples: bytes) -> bytes:
+    """Remove each escape sequence that has one of its kind in `examples`.
+
+    OSCs of the same number (`133`, `3008`) are of one kind; all others only if their bytes are equal.
+    """
+    found = _ESCAPE.findall(examples)
+    kinds = {_kind(each) for each in found}
+    return _ESCAPE.sub(lambda match: b"" if _kind(match.group()) in kinds else match.group(), data)
+
+
+def calls_editor(data: bytes) -> bool:
+    """Return True if the last escape sequence of a line editor says that it reads a line."""
+    return _last(_EDITOR_BEGINS, data) > _last(_EDITOR_ENDS, data)
+
+
+def last_line(data: bytes) -> bytes:
+    """Return what follows the last line end, without escape sequences."""
+    return without_escapes(data[-4096:].rpartition(b"\n")[2])
+
+
+def _kind(escape: bytes) -> bytes:
+    kind = _KIND.match(escape)
+    return kind.group() if kind is not None and escape.startswith(b"\x1b]") else escape
+
+
+def _last(mark: re.Pattern[bytes], data: bytes) -> int:
+    return max((match.start() for match in mark.finditer(data)), default=-1)

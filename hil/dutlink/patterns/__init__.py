@@ -1,0 +1,1 @@
+"""Search console bytes for patterns, in bounded time."""

@@ -1,0 +1,44 @@
+"""The process that searches with patterns which may take for ever; see `hil.dutlink.patterns.search`.
+
+It imports little, so that it is there within milliseconds. The kernel ends it when one search has taken a
+second of the processor (`ITIMER_VIRTUAL`, setitimer(2)), also when nobody is left to kill it.
+"""
+
+import os
+import re
+import signal
+import struct
+import sys
+
+LIMIT_S = 1.0
+ASKED = struct.Struct("=IIQQ")
+"""Flags, sizes of pattern and data, and where to begin."""
+
+ANSWER = struct.Struct("=qq")
+"""Where the first match begins and ends; -1 for none."""
+
+
+def _read(size_bytes: int) -> bytes:
+    pieces = []
+    while size_bytes:
+        piece = os.read(0, min(size_bytes, 1 << 20))
+        if not piece:
+            sys.exit()
+        pieces.append(piece)
+        size_bytes -= len(piece)
+    return b"".join(pieces)
+
+
+def _serve() -> None:
+    while True:
+        flags, pattern_bytes, data_bytes, begin = ASKED.unpack(_read(ASKED.size))
+        # re.DEBUG would print into the answers.
+        pattern, data = re.compile(_read(pattern_bytes), flags & ~re.DEBUG), _read(data_bytes)
+        signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
+        found = pattern.search(data, begin)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        os.write(1, ANSWER.pack(*(found.span() if found else (-1, -1))))
+
+
+if __name__ == "__main__":
+    _serve()

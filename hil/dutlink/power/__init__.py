@@ -1,0 +1,1 @@
+"""The DUT's supply and its meter: readings, sequences, traces, energy, plots."""

@@ -1,0 +1,66 @@
+"""The energy of a block, out of readings of which each is the mean of the two seconds before it.
+
+A reading times two seconds is the energy of just these two seconds. So readings at the block's end, two
+seconds before that, and so on add up to the energy of the block, whatever the power did in it. The earliest
+of these windows begins before the block; of that part the first reading tells the power.
+
+A reading's watts are the product of two means, which is less than the mean of the products while the supply
+is switched. There the charge counts (it is exact), at the voltage that was reached.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.power.reading import SETTLE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.dutlink.power.trace import Sample
+
+__all__ = ["block_joules"]
+
+_MOST_LATE_S: Final = 0.5
+_SWITCHED: Final = 0.8
+"""A supply whose voltage falls below this share of its highest was switched; a load makes it sag less."""
+
+
+def block_joules(samples: Sequence[Sample], began_s: float, ended_s: float) -> float | None:
+    """Return the energy of a block; None where the readings do not reach from its start to its end.
+
+    Args:
+        samples: The readings.
+        began_s: Start of the block; the power was steady for two seconds before it.
+        ended_s: Its end.
+    """
+    times_s = [sample.monotonic_s for sample in samples]
+    if not times_s or times_s[0] > began_s + _MOST_LATE_S or times_s[-1] < ended_s or began_s >= ended_s:
+        return None
+    joules, end_s = 0.0, ended_s
+    while end_s > began_s:
+        joules += SETTLE_S * _watts_until(end_s, times_s, samples)
+        end_s -= SETTLE_S
+    return joules - (began_s - end_s) * _between(began_s, times_s, [sample.watts for sample in samples])
+
+
+def _watts_until(end_s: float, times_s: Sequence[float], samples: Sequence[Sample]) -> float:
+    """Mean power of the two seconds before a moment."""
+    first = max(0, bisect_left(times_s, end_s - SETTLE_S) - 1)  # of a slow board's, one on each side
+    last = bisect_right(times_s, end_s + SETTLE_S) + 1
+    near, near_s = samples[first:last], times_s[first:last]
+    volts = [sample.volts for sample in near]
+    if min(volts) < _SWITCHED * max(volts):
+        return max(volts) * _between(end_s, near_s, [sample.amps for sample in near])
+    return _between(end_s, near_s, [sample.watts for sample in near])
+
+
+def _between(time_s: float, times_s: Sequence[float], values: Sequence[float]) -> float:
+    """A value at a moment, between its neighbours; the first one before them all."""
+    after = bisect_left(times_s, time_s)
+    if after == 0 or times_s[after] == time_s:
+        return values[after]
+    before = after - 1
+    share = (time_s - times_s[before]) / (times_s[after] - times_s[before])
+    return values[before] + share * (values[after] - values[before])

@@ -1,0 +1,195 @@
+"""The DUT's supply and its meter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.dutlink.noun import Noun
+from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
+from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
+from hil.dutlink.timing import hold, until
+from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
+from hil.errors import BoardFaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.dutlink.power.sampling import Sampling
+    from hil.dutlink.usb.control_link import Link
+
+__all__ = ["OFF_AMPS", "Power"]
+
+_READ_EVERY_S = 0.1
+
+
+class Power(Noun):
+    """The DUT's supply, in the firmware's words.
+
+    `on`, `off` and `rescue` run the board's power sequences; a sequence that never says `p1` does not switch
+    the supply. `force_on` and `force_off` ignore the sequences. Nothing is left out because it was sent
+    before: the board may have been reset in between.
+
+    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request.
+
+    Args:
+        link: To the board.
+        note: Takes a line about each action, for the console's transcript.
+    """
+
+    def __init__(self, link: Link, note: Callable[[str], object] = lambda _: None) -> None:
+        self._link = link
+        self._note = note
+        self._cut = False
+        self._is_off = False
+        self._latest = ""
+
+    def __repr__(self) -> str:
+        return f"<Power of board {self._link.serial}, {self.words}>"
+
+    @property
+    def words(self) -> str:
+        """What this object last asked the supply for, such as `on`."""
+        return self._latest or "power as it was found"
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last power request of this object was `force_off`, and the board took it."""
+        return self._cut
+
+    @property
+    def is_off(self) -> bool:
+        """Whether this object switched the supply off last; the board is not asked."""
+        return self._is_off
+
+    def forget(self) -> None:
+        """Take the supply to be as it was found: the board's shell may have switched it."""
+        self._cut = self._is_off = False
+        self._latest = ""
+
+    def on(self, wait: bool = True) -> None:
+        """Run the `power_on` sequence, or switch the supply on where there is none.
+
+        Args:
+            wait: Return when the board answers again, that is, when the sequence is over. Otherwise return
+                at once; the next request of this process then waits as long as the sequence may take.
+
+        Raises:
+            BoardTimeoutError: It does not answer a good while after the sequence should be over.
+        """
+        self._run(PowerAction.ON, ConfigKey.POWER_ON, wait)
+
+    def off(self, wait: bool = True) -> None:
+        """Run the `power_off` sequence, or switch the supply off where there is none; `wait` as in `on`."""
+        self._run(PowerAction.OFF, ConfigKey.POWER_OFF, wait)
+
+    def rescue(self, wait: bool = True) -> None:
+        """Run the `power_rescue` sequence, the way on runs `power_on`; `wait` as in `on`."""
+        self._run(PowerAction.RESCUE, ConfigKey.POWER_RESCUE, wait)
+
+    def force_on(self) -> None:
+        """Switch the supply on at once."""
+        self._cut = self._is_off = False
+        self._note("power force-on")
+        self._link.send(Request.POWER, PowerAction.FORCE_ON)
+        self._latest = "on"
+
+    def force_off(self) -> None:
+        """Switch the supply off at once; pins that were set high are left floating."""
+        self._cut = self._is_off = False
+        self._note("power force-off")
+        self._link.send(Request.POWER, PowerAction.FORCE_OFF)
+        self._cut = self._is_off = True
+        self._latest = "off"
+
+    def cycle(self, wait_s: float = 2.0) -> None:
+        """Off, wait that many seconds, on; with the board's sequences."""
+        self.off()
+        hold(wait_s)
+        self.on()
+
+    def read(self) -> PowerReading:
+        """Have the board take a snapshot, and return it.
+
+        Raises:
+            BoardReplyError: It answered something else.
+        """
+        (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
+        return PowerReading.parse(reply)
+
+    def draws(self) -> bool:
+        """Return True if the DUT draws current, averaged over the last two seconds."""
+        return abs(self.read().amps) >= OFF_AMPS
+
+    def read_at_once(self, limit_s: float) -> PowerReading | None:
+        """The same of a board that answers now, for who must not wait; None: see `Link.ask_at_once`.
+
+        Raises:
+            BoardReplyError: As `read`.
+        """
+        reply = self._link.ask_at_once(Request.READ, ReadKey.POWER, limit_s)
+        return None if reply is None else PowerReading.parse(reply)
+
+    def trace(
+        self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = True
+    ) -> Sampling:
+        """Read the meter in the background: `with power.trace() as trace: ...`.
+
+        Args:
+            every_s: Seconds between two readings; more where the board is slow.
+            offset_amps: What this board reads when nothing is drawn; taken off every reading.
+            exact_energy: Go on for a second after the block: readings lag that much behind the energy. A
+                block that raises is not waited for.
+
+        Raises:
+            UsageError: `every_s` is less than the meter's own 0.01 s, or more than an hour.
+        """
+        from hil.dutlink.power.sampling import Sampling  # noqa: PLC0415 - for traces alone
+
+        return Sampling(self.read, every_s, offset_amps, exact_energy)
+
+    def wait_until_off(
+        self, timeout_s: float = 5.0, offset_amps: float = 0.0, tolerance_amps: float = OFF_AMPS
+    ) -> PowerReading:
+        """Wait until the DUT draws no current any more, and return that reading.
+
+        Judged by current alone: the firmware leaves open whether voltage is taken before or behind the
+        switch. A reading settles within two seconds.
+
+        Args:
+            timeout_s: How long to wait, in seconds.
+            offset_amps: What this board reads when nothing is drawn.
+            tolerance_amps: How far from it still counts as nothing.
+
+        Raises:
+            BoardFaultError: It still draws.
+        """
+
+        def off() -> PowerReading | None:
+            reading = self.read()
+            return reading if abs(reading.amps - offset_amps) <= tolerance_amps else None
+
+        reading = until(off, timeout_s, _READ_EVERY_S)
+        if reading is None:
+            raise BoardFaultError(
+                f"board {self._link.serial}: the DUT is not off after {timeout_s:.1f} s",
+                why=f"it draws {self.read().amps:.2f} A",
+                remedy="power.force_off() ignores the power_off sequence",
+                serial=self._link.serial,
+            )
+        return reading
+
+    def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
+        """Send an action whose time is in a setting, read afresh: another process may have changed it."""
+        self._cut = self._is_off = False
+        stored = self._link.stored(setting)
+        duration_s = stored_duration_s(stored)
+        blind = f"; blind for {duration_s:.1f} s: its sequence lets no console byte through"
+        self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
+        with self._link.turn:  # no reading of another thread's gets between the two
+            self._link.send(Request.POWER, action)
+            self._latest = action.name.lower()
+            self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)
+            self._link.expect_silence(duration_s)
+        if wait:
+            self._link.answer()
+            self._note(f"power {action.name.lower()} is done")

@@ -1,0 +1,301 @@
+"""What the meter said over a while, and what may be concluded from it.
+
+A reading is the average of the last two seconds, so it tells of one second ago (its group delay), shows a
+change in full only after two, and two readings closer together than that are not independent.
+"""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hil.dutlink.power.energy import block_joules
+from hil.dutlink.power.reading import OFF_AMPS, SETTLE_S
+from hil.dutlink.power.statistics import Comparison, compare, independent
+from hil.errors import UsageError
+from hil.regular_file import nonblocking_opener
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+__all__ = ["AMPS_PER_STEP", "GROUP_DELAY_S", "OFF_AMPS", "Gap", "PowerTrace", "Sample"]
+
+AMPS_PER_STEP = 0.00305
+"""Least step of the current sensor, in amperes (firmware: powermeter.rs)."""
+
+GROUP_DELAY_S = SETTLE_S / 2
+"""How far a reading lags behind what it tells of, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading.
+
+    Attributes:
+        monotonic_s: When it was taken, by `time.monotonic`.
+        time_s: The same as seconds since 1970.
+        volts: Average voltage of the last two seconds.
+        amps: Likewise, less the board's offset where one was given.
+        watts: Product of the two averages, corrected likewise.
+    """
+
+    monotonic_s: float
+    time_s: float
+    volts: float
+    amps: float
+    watts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A while without readings: nothing is known of it, and nothing is made up.
+
+    Attributes:
+        from_s: The last reading before it, by `time.monotonic`.
+        to_s: The first one after it, or the end of the trace.
+        why: What the board said, or that it was silent.
+    """
+
+    from_s: float
+    to_s: float
+    why: str
+
+
+@dataclass(slots=True, repr=False)
+class PowerTrace:
+    """Readings in the order in which they came; grows while its `with` block runs.
+
+    Attributes:
+        samples: The readings.
+        gaps: Where there are none.
+        began_s: Start of the block, by `time.monotonic`.
+        ended_s: Its end; None while it runs.
+        delay_s: By how much the recording outlasts the block, so that energy is counted that much later.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    began_s: float = 0.0
+    ended_s: float | None = None
+    delay_s: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"<PowerTrace of {len(self.samples)} readings, {len(self.gaps)} gaps>"
+
+    @property
+    def rate_hz(self) -> float:
+        """Readings a second where there were any, as the board let them be taken; 0 without two."""
+        steps = [after.monotonic_s - before.monotonic_s for before, after in self._steps()]
+        return len(steps) / sum(steps) if sum(steps) > 0 else 0.0
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds of the block that the energy covers: all but gaps and edges without a reading."""
+        return sum(end_s - start_s for start_s, end_s, _ in self._pieces())
+
+    @property
+    def energy_joules(self) -> float:
+        """Energy over `measured_s`.
+
+        With `delay_s` of one second it is that of the block itself, whatever the power did in it, if it was
+        steady for two seconds before. Where there is a gap, it must be steady for a second around gap and
+        ends. With `delay_s` of 0 it is that of one second earlier.
+
+        Raises:
+            UsageError: There are not two readings to count between.
+        """
+        pieces = list(self._pieces())
+        if not pieces:
+            raise self._too_short("energy", 2)
+        return sum(joules for _, _, joules in pieces)
+
+    @property
+    def mean_watts(self) -> float:
+        """Mean power over `measured_s`; of a single reading, that reading.
+
+        Raises:
+            UsageError: There is no reading.
+        """
+        measured_s = self.measured_s
+        return self.energy_joules / measured_s if measured_s > 0 else self._some()[0].watts
+
+    @property
+    def mean_watts_on(self) -> float | None:
+        """Mean power while the DUT drew current; None if it did so for too short a time to tell.
+
+        Counted are the settled readings with no reading of a DUT that is off in the two seconds before and
+        after: the meter averages over a change of the supply.
+        """
+        off_s = [sample.monotonic_s for sample in self.samples if abs(sample.amps) < OFF_AMPS]
+        on = []
+        for sample in self.settled:
+            after = bisect(off_s, sample.monotonic_s)
+            near_s = off_s[max(after - 1, 0) : after + 1]
+            if all(abs(sample.monotonic_s - one_s) >= SETTLE_S for one_s in near_s):
+                on.append(sample.watts)
+        return sum(on) / len(on) if on else None
+
+    @property
+    def peak(self) -> Sample:
+        """The reading with the highest power; a peak shorter than two seconds is flattened by the meter.
+
+        Raises:
+            UsageError: There is no reading.
+        """
+        return max(self._some(), key=lambda sample: sample.watts)
+
+    @property
+    def settled(self) -> list[Sample]:
+        """Readings that tell of the block alone: from two seconds after its start, and each gap, to its end.
+
+        While a power sequence waits the board does not measure, so a gap has to settle too.
+        """
+        unsettled = [self.began_s, *(gap.to_s for gap in self.gaps)]
+        return [
+            sample
+            for sample in self.samples
+            if (self.ended_s is None or sample.monotonic_s <= self.ended_s)
+            and not any(0 <= sample.monotonic_s - start_s < SETTLE_S for start_s in unsettled)
+        ]
+
+    def assert_off(self, tolerance_amps: float = OFF_AMPS) -> None:
+        """Fail unless the DUT drew nothing, by every settled reading.
+
+        Raises:
+            AssertionError: It did.
+            UsageError: The trace is too short to tell, or `tolerance_amps` is less than a step of the sensor.
+        """
+        if not tolerance_amps >= AMPS_PER_STEP:  # NaN is refused too
+            raise UsageError(
+                f"the meter cannot tell {tolerance_amps} A from nothing",
+                why=f"its least step is {AMPS_PER_STEP} A",
+                remedy=f"leave tolerance_amps at {OFF_AMPS}",
+            )
+        worst = max(self._settled(), key=lambda sample: abs(sample.amps))
+        if abs(worst.amps) > tolerance_amps:
+            after_s = worst.monotonic_s - self.began_s
+            raise AssertionError(
+                f"the DUT is not off: it drew {worst.amps:.2f} A {after_s:.1f} s into the trace, "
+                f"more than {tolerance_amps} A"
+            )
+
+    def assert_mean_below(self, watts: float) -> None:
+        """Fail unless the mean of the settled readings is below `watts`.
+
+        Raises:
+            AssertionError: It is not.
+            UsageError: The trace is too short to tell.
+        """
+        settled = self._settled()
+        mean = sum(sample.watts for sample in settled) / len(settled)
+        if not mean < watts:  # nothing is below NaN
+            raise AssertionError(
+                f"the DUT drew {mean:z.3f} W on average over {len(settled)} settled readings, "
+                f"not less than {watts:g} W"
+            )
+
+    def compare(self, baseline: PowerTrace) -> Comparison:
+        """Tell whether this trace's settled power differs from another's of the same board.
+
+        Raises:
+            UsageError: One of them has less than three independent readings: 8 s without a gap are enough.
+        """
+        mine, theirs = self._independent(), baseline._independent()
+        volts = max(sample.volts for sample in self._some())
+        return compare(mine, theirs, least_watts=AMPS_PER_STEP * volts)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw it as SVG, or as PNG where the name ends so; see `hil.dutlink.power.plot.plot`."""
+        from hil.dutlink.power.plot import plot  # noqa: PLC0415 - few traces are drawn
+
+        plot(self, Path(path))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the readings as a table with a heading."""
+        with open(path, "w", newline="", encoding="utf-8", opener=nonblocking_opener) as file:
+            table = csv.DictWriter(file, Sample.__slots__)
+            table.writeheader()
+            table.writerows(asdict(sample) for sample in self.samples)
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything as plain data, with what was computed."""
+        enough = self.measured_s > 0
+        return {
+            **asdict(self),
+            "rate_hz": self.rate_hz,
+            "measured_s": self.measured_s,
+            "energy_joules": self.energy_joules if enough else None,
+            "mean_watts": self.mean_watts if self.samples else None,
+            "mean_watts_on": self.mean_watts_on,
+            "peak_watts": self.peak.watts if self.samples else None,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_data` gave; what was computed is computed again.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is something else.
+        """
+        samples = [Sample(**{name: float(one[name]) for name in Sample.__slots__}) for one in data["samples"]]
+        gaps = [Gap(float(one["from_s"]), float(one["to_s"]), str(one["why"])) for one in data["gaps"]]
+        ended_s = data["ended_s"]
+        return cls(
+            samples,
+            gaps,
+            float(data["began_s"]),
+            None if ended_s is None else float(ended_s),
+            float(data["delay_s"]),
+        )
+
+    def _steps(self) -> Iterator[tuple[Sample, Sample]]:
+        """Neighbours with no gap between them."""
+        after_gap = {gap.to_s for gap in self.gaps}
+        for before, after in zip(self.samples, self.samples[1:], strict=False):
+            if after.monotonic_s not in after_gap and after.monotonic_s > before.monotonic_s:
+                yield before, after
+
+    def _pieces(self) -> Iterator[tuple[float, float, float]]:
+        """Start, end and energy of the block; or of each step, cut to the block as the readings lag."""
+        if self.delay_s and not self.gaps and self.ended_s is not None:
+            whole = block_joules(self.samples, self.began_s, self.ended_s)
+            if whole is not None:
+                yield self.began_s, self.ended_s, whole
+                return
+        first_s = self.began_s + self.delay_s
+        last_s = float("inf") if self.ended_s is None else self.ended_s + self.delay_s
+        for before, after in self._steps():
+            start_s, end_s = max(before.monotonic_s, first_s), min(after.monotonic_s, last_s)
+            if end_s > start_s:
+                slope = (after.watts - before.watts) / (after.monotonic_s - before.monotonic_s)
+                middle = before.watts + slope * ((start_s + end_s) / 2 - before.monotonic_s)
+                yield start_s, end_s, middle * (end_s - start_s)
+
+    def _independent(self) -> list[float]:
+        settled = self._settled()
+        chosen = independent([sample.monotonic_s for sample in settled], SETTLE_S)
+        return [settled[index].watts for index in chosen]
+
+    def _some(self) -> list[Sample]:
+        if not self.samples:
+            raise self._too_short("power", 1)
+        return self.samples
+
+    def _settled(self) -> list[Sample]:
+        settled = self.settled
+        if not settled:
+            raise self._too_short("settled power", 1)
+        return settled
+
+    def _too_short(self, what: str, readings: int) -> UsageError:
+        gaps = f", with {len(self.gaps)} gaps (the last: {self.gaps[-1].why})" if self.gaps else ""
+        return UsageError(
+            f"this trace cannot tell the {what}",
+            why=f"that takes {readings} readings or more, and it has {len(self.samples)}{gaps}; "
+            f"a reading settles in {SETTLE_S:g} s",
+            remedy="let the block of power.trace() last longer, with no power sequence at its end",
+        )

@@ -1,0 +1,1 @@
+"""The storage stick: which disk it is, its mux, flashing it and reading it."""

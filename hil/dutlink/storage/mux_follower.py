@@ -1,0 +1,268 @@
+"""Prove which disk follows the mux, by watching it go with *off* and come with *host*.
+
+The first disk that comes, or the only one, need not be the stick: a person may plug one in. A round is *off*,
+then *host*, while every USB disk is watched. It proves a disk that came with *host* before if this disk alone
+goes at once and this disk alone comes again: at the same socket, with the same names, and as soon after
+*host* as before. Each time all is looked at until the slowest stick would have come, so that no disk is alone
+while the stick is there. A disk whose times are unlike a mux's must follow for more rounds, or proves
+nothing. A person who plugs disks in and out would have to keep the mux's own times, without the stick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hil.dutlink.storage.mux_timing import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Coming
+from hil.dutlink.storage.usb_sockets import UsbDisk, connected_s, devices_by_socket, disks_by_socket
+from hil.dutlink.timing import Deadline, hold, until
+from hil.errors import StickAmbiguousError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+__all__ = ["Mux", "Patience", "Watch"]
+
+_ROUNDS = 6
+_SETTLE_S = 0.3
+
+
+class Mux(Protocol):
+    """Turns the storage of one board."""
+
+    def take_away(self) -> None:
+        """Turn the storage off."""
+        ...
+
+    def give(self) -> None:
+        """Call `Watch.begin`, turn the storage to the host, and call `Watch.turned`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds.
+
+    Attributes:
+        appears_s: For a disk to come.
+        goes_s: For a disk to go.
+    """
+
+    appears_s: float
+    goes_s: float
+
+
+@dataclass(slots=True)
+class _Departures:
+    """The sockets that emptied with *off*.
+
+    Attributes:
+        left: When the disk there was last seen, in seconds after *off*.
+        came: Sockets at which a disk came while the storage was off.
+    """
+
+    left: dict[str, float] = field(default_factory=dict)
+    came: frozenset[str] = frozenset()
+
+    @property
+    def soon(self) -> frozenset[str]:
+        """The sockets that emptied as soon as a mux lets go."""
+        return frozenset(socket for socket, last_s in self.left.items() if last_s <= LEAVES_WITHIN_S)
+
+
+class Watch:
+    """Looks which disks come and go while one board's mux turns.
+
+    Args:
+        dev: The host's device folder.
+        sys: The folder where the host's kernel tells about disks.
+        ignored: Sockets of other boards' sticks, which come and go as they like.
+        only: The socket where this board's stick was learned to come; None: not known.
+        looked: Called at each look, with the seconds since *host*.
+        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
+
+    Attributes:
+        only: As above.
+        ignored: As above, but for `only`.
+        slowest_s: As above.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - where it looks, for what, and how long
+        self,
+        dev: Path,
+        sys: Path,
+        ignored: frozenset[str],
+        only: str | None = None,
+        looked: Callable[[float], None] = lambda _after_s: None,
+        slowest_s: float = SLOWEST_S,
+    ) -> None:
+        self.only = only
+        self.slowest_s = slowest_s
+        # Where simulated time is faster, whatever else comes or goes does so sooner as well.
+        pace = slowest_s / SLOWEST_S
+        self._settle_s, self._even_s = _SETTLE_S * pace, EVEN_S * pace
+        self._dev = dev
+        self._sys = sys
+        self.ignored = ignored - {only}
+        self._looked = looked
+        self._before: dict[str, UsbDisk] = {}
+        self._devices: dict[str, str] = {}
+        self._host = Deadline(0.0)
+
+    def begin(self) -> None:
+        """Note which disks, and which USB devices that may become disks, are there before the mux turns."""
+        self._before = disks_by_socket(self._sys)
+        self._devices = devices_by_socket(self._sys)
+
+    def turned(self) -> None:
+        """Note the time at which the mux turned to the host."""
+        self._host = Deadline(0.0)
+
+    def come(
+        self, limit_s: float, wanted: frozenset[str] = frozenset(), settled_s: float = 0.0
+    ) -> dict[str, Coming]:
+        """Wait until disks came at the wanted sockets, or at any but those of other boards' sticks.
+
+        Args:
+            limit_s: How long, in seconds.
+            wanted: The sockets; empty: any.
+            settled_s: After a disk came, go on looking until so many seconds after *host*.
+
+        Returns:
+            All disks that came and are there, those at sockets of other boards' sticks included.
+        """
+        came: dict[str, Coming] = {}
+
+        def look() -> bool:
+            for socket, disk in self._news(disks_by_socket(self._sys)).items():
+                if socket not in came or came[socket].disk.coming != disk.coming:
+                    came[socket] = self._coming(disk)
+            self._looked(self._host.spent_s)
+            return wanted <= came.keys() if wanted else bool(self.watched(came))
+
+        def look_on() -> None:
+            look()
+
+        if until(look, limit_s):  # another disk may come after it
+            until(look_on, max(self._settle_s, settled_s - self._host.spent_s))
+        now = disks_by_socket(self._sys)
+        return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
+
+    def _coming(self, disk: UsbDisk) -> Coming:
+        after_s, since_s = self._host.spent_s, connected_s(self._sys, disk.socket)
+        return Coming(disk, after_s, None if since_s is None else after_s - since_s)
+
+    def come_as_learned(self, limit_s: float, after_s: float) -> dict[str, Coming]:
+        """Wait for the disk at the learned socket, and for those that may come as soon as it should.
+
+        Args:
+            limit_s: How long, in seconds.
+            after_s: How long after *host* it was learned to come, in seconds.
+        """
+        wanted = frozenset(filter(None, [self.only]))
+        return self.come(limit_s, wanted, min(after_s, limit_s) + self._even_s)
+
+    def elsewhere(self) -> list[UsbDisk]:
+        """Return the disks that came at another socket than the learned one, but for other boards' sticks."""
+        now = disks_by_socket(self._sys)
+        return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self.ignored}]
+
+    def watched(self, sockets: Iterable[str]) -> frozenset[str]:
+        """Return these sockets without those of other boards' sticks."""
+        return frozenset(sockets) - self.ignored
+
+    def prove(self, seen: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
+        """Watch rounds until one proves a disk; return None if no disk comes any more.
+
+        The disk may be at another socket than the learned one, even at that of another board's stick.
+
+        Args:
+            seen: The disks that came with *host*.
+            mux: Turns the storage.
+            patience: How long to wait each time.
+
+        Raises:
+            StickAmbiguousError: Disks come and go by other hands all the time.
+        """
+        followed, in_a_row = "", 0
+        told: set[str] = set()
+        for _ in range(_ROUNDS):
+            gone = self._go(seen, mux, patience.goes_s)
+            mux.give()
+            wanted = self.watched(gone.soon) or gone.soon
+            last_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
+            settled_s = max(self.slowest_s, min(last_s, patience.appears_s) + self._even_s)
+            came = self.come(patience.appears_s, wanted, settled_s)
+            told |= {str(one.disk) for one in (*seen.values(), *came.values())}
+            follower = self._follower(seen, gone, came)
+            in_a_row = in_a_row + 1 if follower and follower.disk.socket == followed else int(bool(follower))
+            followed = follower.disk.socket if follower else ""
+            if not follower and not self.watched(came):
+                return None
+            if follower and in_a_row >= follower.rounds_after(seen[followed]):
+                return follower
+            seen = came
+        raise StickAmbiguousError(
+            "disks come and go by other hands, so that none is proven to be the board's stick",
+            why=f"{' and '.join(sorted(told))} came; the stick goes alone and at once, and comes back alone",
+            remedy="leave other USB disks plugged in, or out, for half a minute, then do it again",
+        )
+
+    def _follower(self, seen: dict[str, Coming], gone: _Departures, came: dict[str, Coming]) -> Coming | None:
+        """Return the one disk that went and came as behind the mux, or None if another one may have, too."""
+        follow = [
+            came[socket]
+            for socket in gone.soon & seen.keys() & came.keys()
+            if came[socket].rounds_after(seen[socket])
+        ]
+        mine = [one for one in follow if one.disk.socket not in self.ignored] or follow
+        if len(mine) != 1:
+            return None
+        socket = mine[0].disk.socket
+        rivals = {other for other in gone.soon & came.keys() if came[other].is_at(mine[0].after_s)}
+        moved = self.watched({*gone.left, *gone.came, *came})
+        return mine[0] if rivals <= {socket} and moved <= {socket} else None
+
+    def _go(self, seen: dict[str, Coming], mux: Mux, limit_s: float) -> _Departures:
+        """Turn the storage off, and watch which disks go."""
+        before = disks_by_socket(self._sys)
+        mux.take_away()
+        off, gone = Deadline(0.0), _Departures()
+        last_s = 0.0
+
+        def look() -> bool:
+            nonlocal last_s
+            at_s, now = off.spent_s, disks_by_socket(self._sys)
+            for socket, disk in before.items():
+                if not _is_there(disk, now):
+                    gone.left.setdefault(socket, last_s)
+            gone.came = frozenset(now.keys() - {s for s, disk in now.items() if _is_there(disk, before)})
+            last_s = at_s
+            return bool(self.watched(gone.left) & seen.keys())
+
+        until(look, limit_s)
+        hold(self._settle_s)  # another disk may go just after it
+        look()
+        return gone
+
+    def _news(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
+        """Return the disks that came and can be used."""
+        return {
+            socket: disk
+            for socket, disk in self._new(now).items()
+            if disk.is_ready and all((self._dev / medium.name).exists() for medium in disk.media)
+        }
+
+    def _new(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
+        """Return the disks that were not there, nor their USB devices, before the mux turned."""
+        return {
+            socket: disk
+            for socket, disk in now.items()
+            if not _is_there(disk, self._before) and self._devices.get(socket) != disk.coming
+        }
+
+
+def _is_there(disk: UsbDisk, now: dict[str, UsbDisk]) -> bool:
+    """Return True if the disk is there and was not unplugged since it was seen."""
+    return disk.socket in now and now[disk.socket].coming == disk.coming

@@ -1,0 +1,1 @@
+"""USB requests to one board: wire protocol, control transfers, permissions, errors."""

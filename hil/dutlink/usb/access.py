@@ -1,0 +1,112 @@
+"""Permission to use an open board, asked for by each transfer to it.
+
+A board object can outlive its lease: a test keeps it in a global, or a thread goes on after the test. Another
+process may hold the board by then, so each transfer asks here first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from hil.dutlink.timing import Deadline
+from hil.errors import LeaseEndedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["Access"]
+
+_DRAIN_LIMIT_S = 10.0
+"""Seconds that `end` waits for transfers of other threads; a request to a silent board takes as long."""
+
+_AGAIN = "ask for the fixture again (or open the board again): an object of an earlier lease drives nothing"
+
+
+class Access:
+    """Permission to use one open board; a `with` block for each transfer.
+
+    Args:
+        serial: The board's serial number, for errors.
+
+    Attributes:
+        serial: The same.
+        hindered: Raises why the board may not be used at present; None: it may.
+    """
+
+    def __init__(self, serial: str) -> None:
+        self.hindered: Callable[[], None] | None = None
+        self.serial = serial
+        self._owner = os.getpid()
+        self._changed = threading.Condition()
+        self._transfers = 0
+        self._ended: tuple[str, str] | None = None
+        self._closer = 0
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process is a fork of the one that opened the board, which goes on using it."""
+        return os.getpid() != self._owner
+
+    def check(self) -> None:
+        """Return if the board may be used by the calling thread.
+
+        Raises:
+            LeaseEndedError: Its use has ended, or this process is a fork of the one that opened it.
+        """
+        if self.is_inherited:
+            raise LeaseEndedError(
+                f"board {self.serial} was opened by process {self._owner}, of which this one is a fork",
+                why="a forked process inherits neither the lease of a board nor its console",
+                remedy="use the board in the process that opened it",
+                serial=self.serial,
+            )
+        if self._ended is not None and threading.get_ident() != self._closer:
+            what, why = self._ended
+            raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self.serial)
+        if self.hindered is not None:
+            self.hindered()
+
+    def end(self, how: str = "was closed", *, after: str = "", why: str = "") -> None:
+        """Refuse all further use, but by the calling thread, which makes the board safe and closes it.
+
+        Returns when no transfer of another thread is under way; harmless when repeated.
+
+        Args:
+            how: What became of the board: `was given back`.
+            after: The test after which that was.
+            why: Its cause.
+        """
+        if self._ended is not None:
+            return  # the first end is the one that errors name
+        after = f", after {after}" if after else ""
+        self._closer = threading.get_ident()
+        self._ended = (f"board {self.serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
+        if self.is_inherited:
+            return  # a fork has no copy of its parent's threads, and one of them may have held the lock
+        deadline = Deadline(_DRAIN_LIMIT_S)
+        with self._changed:
+            while self._transfers and not deadline.passed:
+                self._changed.wait(deadline.left_s)
+
+    def finish(self) -> None:
+        """Refuse the thread that called `end`, too."""
+        self._closer = 0
+
+    def __enter__(self) -> Self:
+        self.check()  # before the lock, which a fork may have inherited in its locked state
+        with self._changed:
+            self.check()  # `end` may have been called while this thread waited for the lock
+            self._transfers += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._transfers -= 1
+            if not self._transfers:
+                self._changed.notify_all()

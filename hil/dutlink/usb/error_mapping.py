@@ -1,0 +1,212 @@
+"""Foreign exceptions become ours: the one place where pyusb's, the tty's and the stick's errors are read.
+
+By type and error number, never by text. Neither `usb` nor `serial` is imported for it: an exception of
+theirs can only exist when its module has been imported already. Each row was seen on Linux with libusb.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import sys
+import termios
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.errors import (
+    BoardAbsentError,
+    BoardBusyError,
+    BoardDeniedError,
+    BoardLostError,
+    BoardTimeoutError,
+    ConsoleBusyError,
+    ConsoleDeniedError,
+    ConsoleLostError,
+    ConsoleMissingError,
+    HilError,
+    NoUsbBackendError,
+    RequestStalledError,
+    StickLostError,
+    StorageError,
+    TransferError,
+)
+from hil.flash.disk.permission import why_denied
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["NO_BACKEND_REMEDY", "Source", "classify", "translate"]
+
+NO_BACKEND_REMEDY = "install libusb (apt install libusb-1.0-0), or pip install libusb-package"
+
+
+class Source(enum.Enum):
+    """What was being done when the exception came."""
+
+    UNKNOWN = "somewhere"
+    USB = "a transfer to an open board"
+    USB_OPEN = "opening a board"
+    TTY = "an open console"
+    TTY_OPEN = "opening a console"
+    STICK = "the storage stick"
+
+
+class _Meaning(NamedTuple):
+    kind: type[HilError]
+    why: str = ""
+    remedy: str = ""
+
+
+_NO_BACKEND = _Meaning(NoUsbBackendError, "libusb cannot be loaded", NO_BACKEND_REMEDY)
+_SILENT = _Meaning(
+    BoardTimeoutError,
+    "no answer in time",
+    "wait if a power sequence is running (the board is silent meanwhile), else replug the board",
+)
+_NO_STRINGS = _Meaning(BoardDeniedError, "its strings cannot be read: no permission, or gone")
+_LINE = _Meaning(TransferError, "the transfer failed on the way", "check cable and hub, then try again")
+_LOST = _Meaning(BoardLostError, "it left the bus", "plug it in again; its settings are kept")
+_ABSENT = _Meaning(BoardAbsentError, "it left the bus", "plug it in again")
+_TTY_LOST = _Meaning(ConsoleLostError, "the tty went away", "see whether the board is still plugged in")
+_TTY_MISSING = _Meaning(ConsoleMissingError, "there is no such tty", "see whether the board is plugged in")
+_TTY_DENIED = _Meaning(ConsoleDeniedError)
+_TTY_BUSY = _Meaning(ConsoleBusyError, "another process holds it", "end it; fuser -v on the tty names it")
+_STICK_LOST = _Meaning(StickLostError, "it left the host", "set the storage position to host and start again")
+
+_USB: dict[int | None, _Meaning] = {
+    errno.EPIPE: _Meaning(
+        RequestStalledError,
+        "it refused the request (STALL)",
+        "compare firmware versions: it does not know this request or value",
+    ),
+    errno.ETIMEDOUT: _SILENT,
+    errno.ENODEV: _LOST,
+    errno.EIO: _LINE,
+    errno.EACCES: _Meaning(BoardDeniedError),
+    errno.EBUSY: _Meaning(
+        BoardBusyError,
+        "a driver or another program holds it",
+        "end the other program; control requests themselves need no claim",
+    ),
+}
+_USB_OPEN = _USB | {errno.EIO: _ABSENT, errno.ENODEV: _ABSENT, errno.ENOENT: _ABSENT}
+_TTY: dict[int | None, _Meaning] = {
+    None: _TTY_LOST,
+    errno.EIO: _TTY_LOST,
+    errno.ENXIO: _TTY_LOST,
+    errno.ENODEV: _TTY_LOST,
+    errno.ENOENT: _TTY_MISSING,
+    errno.EACCES: _TTY_DENIED,
+    errno.EPERM: _TTY_DENIED,
+    errno.EAGAIN: _TTY_BUSY,
+    errno.EBUSY: _TTY_BUSY,
+}
+_TTY_OPEN = _TTY | {errno.EIO: _TTY_MISSING, errno.ENXIO: _TTY_MISSING, errno.ENODEV: _TTY_MISSING}
+_STICK: dict[int | None, _Meaning] = {
+    errno.ENOSPC: _STICK_LOST,
+    errno.EIO: _STICK_LOST,
+    errno.ENOENT: _STICK_LOST,
+    errno.ENODEV: _STICK_LOST,
+    errno.ENXIO: _STICK_LOST,
+    errno.ENOMEDIUM: _STICK_LOST,
+    errno.EACCES: _Meaning(StorageError),
+}
+_UNKNOWN: dict[int | None, _Meaning] = {
+    errno.ENOENT: _ABSENT,
+    errno.ENODEV: _LOST,
+    errno.ENXIO: _LOST,
+    errno.EIO: _LOST,
+    errno.ENOSPC: _STICK_LOST,
+}
+_TABLES = {
+    Source.UNKNOWN: _UNKNOWN,
+    Source.USB: _USB,
+    Source.USB_OPEN: _USB_OPEN,
+    Source.TTY: _TTY,
+    Source.TTY_OPEN: _TTY_OPEN,
+    Source.STICK: _STICK,
+}
+_OTHERWISE: dict[Source, type[HilError]] = {
+    Source.USB: TransferError,
+    Source.USB_OPEN: TransferError,
+    Source.TTY: ConsoleLostError,
+    Source.TTY_OPEN: ConsoleMissingError,
+    Source.STICK: StorageError,
+}
+
+
+def classify(error: BaseException, source: Source = Source.UNKNOWN) -> type[HilError] | None:
+    """Which of our errors a raw exception is a sign of; None where it is no sign of hardware at all.
+
+    Without a source the exception's own type tells: pyusb's and pyserial's are theirs beyond doubt. A bare
+    `OSError` then counts as a sign where its number can come from hardware that went away. A sign is no
+    proof: a missing data file raises what a missing board raises.
+    """
+    if isinstance(error, HilError):
+        return type(error)
+    meaning = _meaning(error, source)
+    return meaning.kind if meaning else None
+
+
+def translate(
+    error: BaseException, source: Source, what: str, *, serial: str | None = None, node: Path | None = None
+) -> HilError:
+    """Make our error of a foreign one; raise it `from` the original.
+
+    Args:
+        error: What was caught.
+        source: What was being done.
+        what: What failed, naming the hardware, for the error's first sentence.
+        serial: The board's serial number, where it is known.
+        node: The device node, where it is known: it tells why this user may not open it.
+    """
+    if isinstance(error, HilError):
+        return error
+    number = _number(error)
+    meaning = _meaning(error, source)
+    if meaning is None:
+        kind = _OTHERWISE.get(source, HilError)
+        return kind(what, why=f"{type(error).__name__}: {error}", errno=number, serial=serial)
+    why, remedy = meaning.why, meaning.remedy
+    if not remedy and issubclass(meaning.kind, PermissionError | StorageError):
+        denial = why_denied(node)
+        why, remedy = why or denial.why, denial.remedy
+    return meaning.kind(what, why=why, remedy=remedy, errno=number, serial=serial)
+
+
+def _meaning(error: BaseException, source: Source) -> _Meaning | None:
+    number = _number(error)
+    if _is_from("usb.core", "NoBackendError", error):
+        return _NO_BACKEND
+    if _is_from("usb.core", "USBError", error):
+        timed_out = _is_from("usb.core", "USBTimeoutError", error)
+        table = _USB_OPEN if source is Source.USB_OPEN else _USB
+        return _SILENT if timed_out else table.get(number, _LINE)
+    if _is_from("serial", "SerialException", error):
+        return (_TTY_OPEN if source is Source.TTY_OPEN else _TTY).get(number, _TTY_LOST)
+    if isinstance(error, OSError | termios.error):
+        return _TABLES[source].get(number)
+    return _NO_STRINGS if isinstance(error, ValueError) and _raised_by("usb.util", error) else None
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's error number; termios keeps it in its arguments."""
+    number = error.args[0] if isinstance(error, termios.error) and error.args else None
+    number = getattr(error, "errno", number)
+    return number if isinstance(number, int) else None
+
+
+def _is_from(module_name: str, class_name: str, error: BaseException) -> bool:
+    """Whether `error` is of a class of a module that may not even be loaded."""
+    kind = getattr(sys.modules.get(module_name), class_name, None)
+    return isinstance(kind, type) and isinstance(error, kind)
+
+
+def _raised_by(module_name: str, error: BaseException) -> bool:
+    """Whether the innermost frame of the traceback belongs to that module.
+
+    pyusb says "no langid" with a bare `ValueError`, whose type tells nothing; where it was raised does.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == module_name

@@ -1,0 +1,142 @@
+"""The last requests that a board was sent, and what became of them: the first thing to read after a failure.
+
+Many requests in a row that only ask, as a power trace sends them, are one entry, and so are repetitions of
+one that fails; else they would drive out what was done to the DUT.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from hil.dutlink.usb.protocol import (
+    ConfigKey,
+    PinValue,
+    PowerAction,
+    ReadKey,
+    Request,
+    StateByte,
+    StorageAction,
+)
+
+if TYPE_CHECKING:
+    import enum
+    from collections.abc import Iterator
+
+__all__ = ["KEPT_REQUESTS", "OK", "LastRequests", "SentRequest"]
+
+KEPT_REQUESTS = 200
+OK = "ok"
+
+_METER = frozenset({Request.REFRESH, Request.READ})
+_VALUES: dict[Request, type[enum.IntEnum]] = {
+    Request.POWER: PowerAction,
+    Request.STORAGE: StorageAction,
+    Request.CONFIG: ConfigKey,
+    Request.READ: ReadKey,
+    Request.SET_PIN: PinValue,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request, or several alike in a row.
+
+    Attributes:
+        monotonic_s: When the first was sent, by `time.monotonic`.
+        time_s: The same in seconds since 1970.
+        name: The request; "meter" or "settings" where these were read.
+        value: What it was for, in the firmware's words.
+        status: "ok", or the error that it ended with.
+        duration_s: From the first being sent to the last being answered.
+        count: How many they are.
+    """
+
+    monotonic_s: float
+    time_s: float
+    name: str
+    value: str
+    status: str
+    duration_s: float
+    count: int = 1
+
+    @property
+    def end_s(self) -> float:
+        """When the last was answered, by `time.monotonic`."""
+        return self.monotonic_s + self.duration_s
+
+    def and_one_more(self, answered_s: float) -> Self:
+        """This with another one alike, answered at that moment."""
+        return type(self)(
+            self.monotonic_s,
+            self.time_s,
+            self.name,
+            self.value,
+            self.status,
+            answered_s - self.monotonic_s,
+            self.count + 1,
+        )
+
+
+class LastRequests:
+    """The newest requests; who notes one holds the link's turn."""
+
+    def __init__(self, kept: int = KEPT_REQUESTS) -> None:
+        self._kept: deque[SentRequest] = deque(maxlen=kept)
+
+    def note(self, began_s: float, request: Request, value: int, sent: bytes | None, status: str) -> None:
+        """Note a request that is over.
+
+        Args:
+            began_s: When it was sent, by `time.monotonic`.
+            request: Which.
+            value: Its `wValue`.
+            sent: The bytes that went with it; None: it was a question.
+            status: "ok", or the error's name.
+        """
+        now_s = time.monotonic()
+        read = _reading(request, sent) if status == OK else ""
+        last = self._kept[-1] if self._kept else None
+        if last is not None and read and (last.name, last.status) == (read, OK):
+            self._kept[-1] = last.and_one_more(now_s)
+            return
+        took_s = now_s - began_s
+        name = read or request.name.lower().replace("_", "-")
+        text = "" if read else _value(request, value, sent or b"")
+        new = SentRequest(began_s, time.time() - took_s, name, text, status, took_s)
+        if last is not None and _fails_again(last, new):
+            self._kept[-1] = last.and_one_more(now_s)
+        else:
+            self._kept.append(new)
+
+    def since(self, monotonic_s: float) -> list[SentRequest]:
+        """Return those that ended after that moment, oldest first."""
+        return [one for one in self if one.end_s >= monotonic_s]
+
+    def __iter__(self) -> Iterator[SentRequest]:
+        return iter(tuple(self._kept))
+
+
+def _fails_again(last: SentRequest, new: SentRequest) -> bool:
+    """Whether a request fails as the one before it did: they are one entry."""
+    same = (last.name, last.value, last.status) == (new.name, new.value, new.status)
+    return same and new.status != OK
+
+
+def _reading(request: Request, sent: bytes | None) -> str:
+    """Return what a request only reads: the meter, or the settings; empty: it does something."""
+    if request in _METER:
+        return "meter"
+    return "settings" if request is Request.CONFIG and sent is None else ""
+
+
+def _value(request: Request, value: int, sent: bytes) -> str:
+    words = _VALUES.get(request)
+    if words is None:
+        return ""
+    name = words(value).name.lower().replace("_", "-") if value in set(words) else str(value)
+    if request is Request.SET_PIN and len(sent) == 1 and sent[0] in set(StateByte):
+        return f"{name} {StateByte(sent[0]).name.lower()}"
+    return f"{name} = {sent.decode(errors='replace')!r}" if request is Request.CONFIG and sent else name

@@ -1,0 +1,91 @@
+"""The folder of a run's evidence: one file for the run, one for each test; read back whatever became of it.
+
+A file is replaced in one step, so that whoever reads it while the run goes on, or after it was killed, finds
+the old one or the new one and never half of it. Reading takes what can be read: a file that is damaged, or
+of another run in the same folder, is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from hil.evidence.file_names import file_stem
+from hil.evidence.run_record import RunRecord
+from hil.evidence.test_record import TestFacts
+from hil.regular_file import read_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["EvidenceFolder"]
+
+_RUN = "run.json"
+_TESTS = "tests"
+Kept = TypeVar("Kept", TestFacts, RunRecord)
+
+
+class EvidenceFolder:
+    """One run's folder; it is made when the first file is written.
+
+    Args:
+        path: Where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def keep_run(self, run: RunRecord) -> None:
+        """Write what is known of the run.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._write(_RUN, run)
+
+    def keep_test(self, test: TestFacts) -> None:
+        """Write what is known of a test; raises as `keep_run`."""
+        self._write(f"{_TESTS}/{file_stem(test.nodeid)}.json", test)
+
+    def run(self) -> RunRecord | None:
+        """Return the run; None: nothing readable is here."""
+        return _read(self.path / _RUN, RunRecord)
+
+    def test(self, nodeid: str, run: str) -> TestFacts | None:
+        """Return what is known of a test of that run."""
+        found = _read(self.path / _TESTS / f"{file_stem(nodeid)}.json", TestFacts)
+        return found if found is not None and found.run == run else None
+
+    def tests(self, run: str) -> list[TestFacts]:
+        """Return the tests of that run in the order in which they began; an empty key means of any."""
+        read = (_read(path, TestFacts) for path in self.path.glob(f"{_TESTS}/*.json"))
+        kept = [one for one in read if one is not None and (not run or one.run == run)]
+        return sorted(kept, key=lambda one: (one.began_s, one.nodeid))
+
+    def _write(self, name: str, record: TestFacts | RunRecord) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(record), ensure_ascii=False).encode(errors="replace")
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            unfinished.write_bytes(text)
+            unfinished.replace(path)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _read(path: Path, kind: type[Kept]) -> Kept | None:
+    with suppress(OSError, ValueError, RecursionError, ValidationError):
+        adapter: TypeAdapter[Kept] = _ADAPTERS[kind]
+        return adapter.validate_json(read_regular(path))
+    return None
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (TestFacts, RunRecord)}

@@ -1,0 +1,126 @@
+"""A transcript as lines with times, for people: safe to show in any terminal, editor or page."""
+
+from __future__ import annotations
+
+import time
+from io import StringIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+from hil.dutlink.console.sanitize import PlainText, plain_text
+from hil.dutlink.console.transcript import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.dutlink.console.transcript import Event
+
+__all__ = ["LEGEND", "TimedText", "newest_lines"]
+
+LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before the test, * what was done"
+
+_LONGEST_LINE: Final = 2000
+_LONGEST_SHOWN: Final = 240
+_DUT, _NEIGHBOUR, _DONE = "|", "<", "*"
+
+
+class TimedText:
+    """Writes events as lines: a line's time is that of its first byte.
+
+    Args:
+        file: Where to.
+        start_s: When it all began, by `time.monotonic`.
+        wall: Whether each line has the time of day, too.
+    """
+
+    def __init__(self, file: TextIO, start_s: float, *, wall: bool = True) -> None:
+        self._file = file
+        self._wall = wall
+        self._start_s = start_s
+        self._text = PlainText()
+        self._line = ""
+        self._began: Event | None = None
+        self._who = _DUT
+        self._stamped: Event | None = None
+        self._stamp = ""
+
+    def head(self, title: str) -> None:
+        """Write what this is, and how to read it."""
+        self._file.write(f"# {plain_text(title)}\n# {LEGEND}\n")
+
+    def add(self, event: Event, *, of_neighbour: bool = False) -> None:
+        """Write one event, or keep it until its line is whole."""
+        if isinstance(event, Mark):
+            self._end_line()
+            self._file.write(f"{self._at(event)} {_DONE} {plain_text(str(event))}\n")
+            return
+        who = _NEIGHBOUR if of_neighbour else _DUT
+        if who != self._who:
+            self._end_line()
+            self._who = who
+        first, *lines = self._text.feed(event.data).split("\n")
+        self._grow(first, event)
+        if lines:
+            self._write_line()
+            self._write_whole(lines[:-1], event)
+            self._grow(lines[-1], event)
+
+    def finish(self) -> None:
+        """Write what is left; more may follow."""
+        self._end_line()
+        self._file.flush()
+
+    def _grow(self, text: str, event: Event) -> None:
+        if not self._line:
+            self._began = event
+        self._line += text
+        while len(self._line) > _LONGEST_LINE:
+            rest, self._line = self._line[_LONGEST_LINE:], self._line[:_LONGEST_LINE]
+            self._write_line()
+            self._line, self._began = rest, event
+
+    def _end_line(self) -> None:
+        *whole, rest = self._text.finish().split("\n")
+        for line in whole:
+            self._line += line
+            self._write_line()
+        self._line += rest
+        if self._line:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        if self._began is not None:
+            self._write_whole([self._line], self._began)
+        self._line = ""
+
+    def _write_whole(self, lines: list[str], event: Event) -> None:
+        """Write lines that came together."""
+        if max(map(len, lines), default=0) > _LONGEST_LINE:
+            for line in lines:
+                self._grow(line, event)
+                self._write_line()
+        elif lines:
+            before = f"{self._at(event)} {self._who} "
+            self._file.write(before + f"\n{before}".join(lines) + "\n")
+
+    def _at(self, event: Event) -> str:
+        if event is not self._stamped:
+            self._stamped = event
+            since = f"{event.monotonic_s - self._start_s:+10.3f}"
+            self._stamp = f"{_time_of_day(event.time_s)} {since}" if self._wall else since
+        return self._stamp
+
+
+def _time_of_day(time_s: float) -> str:
+    seconds, milliseconds = divmod(int(time_s * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}"
+
+
+def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
+    """Return the last lines that these events make, with seconds since the start, cut to what fits."""
+    text = StringIO()
+    timed = TimedText(text, start_s, wall=False)
+    for event in events:
+        timed.add(event)
+    timed.finish()
+    newest = text.getvalue().splitlines()[-lines:]
+    return [line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..." for line in newest]

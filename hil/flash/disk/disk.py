@@ -1,0 +1,276 @@
+"""A disk that is open: large aligned transfers past the page cache, and errors that say what became of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Self
+
+from hil.errors import FlashError, StickLostError, StorageError
+from hil.flash.disk.compare import are_zeros
+from hil.flash.disk.punch_hole import punched
+from hil.forked_child import OwnDescriptors, forget_on_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hil.flash.disk.sysfs import BlockDevice
+
+__all__ = ["ALIGNED_BYTES", "PIECE_BYTES", "Disk", "Memory", "memory"]
+
+PIECE_BYTES = 4 * 1024 * 1024
+"""The most that is transferred at once."""
+
+ALIGNED_BYTES = 4096
+"""Transfers past the page cache begin and end at multiples of its block; this is one of every disk's."""
+
+_LEAVES_WITHIN_S = 1.0
+"""Seconds that the kernel may take to notice that a disk which just failed is gone."""
+
+_LOOK_EVERY_S = 0.02
+
+Memory = mmap.mmap
+"""Begins on a page. What belongs at an offset on the disk lies at `offset % ALIGNED_BYTES` in it."""
+
+
+def memory() -> Memory:
+    """Memory for a piece that begins anywhere; in large pages, which a transfer need not pin one by one.
+
+    Most systems have these for private memory only. A fork must not copy such while the kernel reads into
+    it (open(2), O_DIRECT), so a child does not get it at all.
+    """
+    pages = mmap.mmap(-1, PIECE_BYTES + 2 * ALIGNED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_DONTFORK)
+    with suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
+
+
+class Disk:
+    """An open disk; `close` it, or use it in a `with` block.
+
+    Args:
+        descriptor: Open, and from now on the disk's.
+        node: What messages call it.
+        device: What the kernel tells about it.
+        kind: What to raise when it fails.
+        access: Entered around each transfer: raises if the disk may not be used any more.
+
+    Attributes:
+        written_bytes: The most that may have been written to it, zeros included.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        node: Path,
+        device: BlockDevice,
+        kind: type[StorageError] = FlashError,
+        access: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.node = node
+        self.size_bytes = device.size_bytes
+        self.usb_names = device.usb_names
+        self.written_bytes = 0
+        self._descriptor = descriptor
+        self._device = device
+        self._key = device.key
+        self._kind = kind
+        self._access = access or nullcontext()
+        self._block_bytes = device.block_bytes
+        self._edge = mmap.mmap(-1, ALIGNED_BYTES)
+        self._is_direct = self._block_bytes <= ALIGNED_BYTES and self._go_direct()
+        self._can_punch = True
+        forget_on_fork(self)
+
+    def read(self, into: Memory, offset: int, size_bytes: int) -> memoryview:
+        """Read from the disk itself, never from memory.
+
+        Args:
+            into: For a piece.
+            offset: Where to begin.
+            size_bytes: How much, at most a piece.
+
+        Returns:
+            The bytes, in `into`.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        begin, end = self._span(offset, size_bytes)
+        lead = offset % ALIGNED_BYTES
+        first = lead - (offset - begin)
+        self._transfer(self._read_some, memoryview(into)[first : first + end - begin], begin)
+        return memoryview(into)[lead : lead + size_bytes]
+
+    def write(self, data: Memory, offset: int, size_bytes: int) -> None:
+        """Write what lies in `data`; what shares a block with it keeps its bytes.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        self.written_bytes += size_bytes
+        begin, end = self._span(offset, size_bytes)
+        lead = offset % ALIGNED_BYTES
+        first = lead - (offset - begin)
+        view = memoryview(data)[first : first + end - begin]
+        self._keep(view, begin, begin, offset)
+        self._keep(view, begin, offset + size_bytes, end)
+        self._transfer(self._write_some, view, begin)
+
+    def clear(self, offset: int, size_bytes: int) -> Iterator[int]:
+        """Make a range zeros: by the disk itself if it can, else what is not zeros already is written.
+
+        Yields:
+            How many bytes more are zeros; go on until it ends.
+
+        Raises:
+            StorageError: The disk failed.
+            StickLostError: It is gone.
+        """
+        whole = size_bytes - (offset + size_bytes) % ALIGNED_BYTES
+        if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
+            with self._access:
+                self.written_bytes += whole
+                self._can_punch = punched(self._descriptor, offset, whole)
+            if self._can_punch:
+                yield whole
+                offset, size_bytes = offset + whole, size_bytes - whole
+        for begin, data in self.pieces(memory(), offset, size_bytes):
+            if not are_zeros(data):
+                self.write(memory(), begin, len(data))
+            yield len(data)
+
+    def pieces(self, into: Memory, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
+        """Read a range of any length piece by piece: yields where each begins, and its bytes; see `read`."""
+        end = offset + size_bytes
+        while offset < end:
+            length = min(PIECE_BYTES, end - offset)
+            yield offset, self.read(into, offset, length)
+            offset += length
+
+    def has_zeros(self, offset: int, size_bytes: int) -> bool:
+        """Whether a range is nothing but zeros; raises as `read`."""
+        return all(are_zeros(data) for _, data in self.pieces(memory(), offset, size_bytes))
+
+    def sync(self) -> None:
+        """Wait until the disk says that it has everything.
+
+        Raises:
+            StorageError: It failed.
+            StickLostError: It is gone.
+        """
+        try:
+            with self._access:
+                os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._failure(error, "did not take all that was written") from error
+        self.check_there()
+
+    def check_there(self) -> None:
+        """See whether the disk is still the one that was opened.
+
+        Raises:
+            StickLostError: It is gone.
+        """
+        if self._device.key != self._key:
+            raise self._lost()
+
+    def hold(self) -> OwnDescriptors:
+        """Return what keeps other programs from the disk after it was closed, until that is closed, too.
+
+        It is the same open file, so its lock and its exclusive use of the disk last, and udev sees no end of
+        writing meanwhile.
+        """
+        return OwnDescriptors(os.dup(self._descriptor))
+
+    def close(self) -> None:
+        """Let go of it; harmless when that was done."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _span(self, offset: int, size_bytes: int) -> tuple[int, int]:
+        """Whole blocks around a range."""
+        block = self._block_bytes
+        return offset - offset % block, -(-(offset + size_bytes) // block) * block
+
+    def _keep(self, view: memoryview, origin: int, begin: int, end: int) -> None:
+        """Fill part of a block with what the disk holds there; `view` begins at `origin`."""
+        if begin == end:
+            return
+        block = begin - begin % self._block_bytes
+        edge = memoryview(self._edge)[: self._block_bytes]
+        self._transfer(self._read_some, edge, block)
+        view[begin - origin : end - origin] = edge[begin - block : end - block]
+
+    def _transfer(self, some: Callable[[memoryview, int], int], view: memoryview, at: int) -> None:
+        while view:
+            try:
+                with self._access:
+                    moved = some(view, at)
+            except OSError as error:
+                if error.errno == errno.EINVAL and self._is_direct:
+                    self._go_indirect()
+                    continue
+                raise self._failure(error, f"failed at byte {at}") from error
+            if moved == 0:
+                raise self._failure(OSError(errno.EIO, "it ends there"), f"failed at byte {at}")
+            view, at = view[moved:], at + moved
+        self.check_there()
+
+    def _read_some(self, view: memoryview, at: int) -> int:
+        if not self._is_direct:
+            os.posix_fadvise(self._descriptor, at, len(view), os.POSIX_FADV_DONTNEED)
+        return os.preadv(self._descriptor, [view], at)
+
+    def _write_some(self, view: memoryview, at: int) -> int:
+        return os.pwrite(self._descriptor, view, at)
+
+    def _go_direct(self) -> bool:
+        """Ask for transfers past the page cache, which not every file system under a simulated stick has."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+        except OSError:
+            return False
+        return True
+
+    def _go_indirect(self) -> None:
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+        self._is_direct = False
+
+    def _failure(self, error: OSError, what: str) -> StorageError:
+        """Tell a stick that fails from one that is gone, which the kernel learns a moment later."""
+        until_s = time.monotonic() + _LEAVES_WITHIN_S
+        while self._device.key == self._key:
+            if time.monotonic() > until_s:
+                return self._kind(
+                    f"{self.node.name} {what}",
+                    why=error.strerror or str(error),
+                    remedy="try another stick: this one fails, or its way to the host does (see dmesg)",
+                    errno=error.errno,
+                )
+            time.sleep(_LOOK_EVERY_S)
+        return self._lost()
+
+    def _lost(self) -> StickLostError:
+        return StickLostError(
+            f"{self.node.name} left the host while it was in use",
+            why="it was pulled out, the board lost its power, or the storage was turned away",
+            remedy="see whether board and stick are plugged in, then do it again",
+        )

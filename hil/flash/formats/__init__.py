@@ -1,0 +1,1 @@
+"""Image formats: open an image, decompress it, read its block map and checksums."""

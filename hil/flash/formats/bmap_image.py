@@ -1,0 +1,148 @@
+"""An image with a block map: only its mapped ranges are read, and each is held against its checksum.
+
+A map that was found beside the image must be proven to be its own before anything is written by it: each
+mapped range has its checksum, and what is not mapped is zeros, as it was when the map was made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.disk.compare import are_zeros
+from hil.flash.formats.checksums import CheckedRange, Checksums
+from hil.flash.formats.image import Extent
+from hil.flash.formats.stream import PIECE_BYTES, ImageFile, ImageStream
+from hil.flash.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from hil.flash.formats.bmap import BlockMap, BlockRange
+    from hil.flash.formats.image import ProvenLater, Room
+    from hil.flash.progress import Progress
+
+__all__ = ["MappedImage"]
+
+
+class MappedImage:
+    """A raw image, maybe compressed, and which of its blocks matter; an `Image`.
+
+    Args:
+        path: The image.
+        blocks: Its block map.
+        map_label: The map's file name, for messages.
+        is_found: Whether the map was found beside the image, instead of given by the user.
+
+    Attributes:
+        map_label: As above.
+    """
+
+    def __init__(self, path: Path, blocks: BlockMap, map_label: str, *, is_found: bool = False) -> None:
+        self._file = ImageFile(path)
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+        self.map_label = map_label
+        self.remarks = self._file.remarks
+        self._map = blocks
+        self._must_be_proven, self._is_proven = is_found, False
+        if blocks.is_signed:
+            self.remarks.append(
+                f"{map_label} is signed; its signature was not checked (gpg --verify does it)"
+            )
+        with self._file.stream() as stream:
+            self.is_compressed = stream.compression is not None
+            self.is_read_once = stream.is_slow
+        if not self.is_compressed and self.source_bytes != blocks.image_bytes:
+            raise self._wrong(f"it has {self.source_bytes} bytes, the map is for {blocks.image_bytes}")
+
+    @property
+    def size_bytes(self) -> int:
+        """Size as the map says; `extents` finds out whether it is true."""
+        return self._map.image_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """How many bytes matter."""
+        return self._map.mapped_bytes
+
+    def check(self, progress: Progress | None = None) -> None:
+        """Check that the file is unchanged, and prove a map that was found; see `Image`."""
+        self._file.check_unchanged()
+        if not self._must_be_proven:
+            return
+        progress = progress or Silent()
+        progress.begin("check", self._map.image_bytes if self.is_compressed else self._map.mapped_bytes)
+        try:
+            self._prove(progress)
+        finally:
+            progress.end()
+        self._must_be_proven, self._is_proven = False, True
+
+    def _prove(self, progress: Progress) -> None:
+        with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
+            for blocks in self._map.ranges:
+                self._check_zeros(stream, self._map.extent(blocks)[0], progress)
+                for extent in self._range(stream, blocks, checksums.range(_name(blocks), blocks.checksum)):
+                    progress.advance(len(extent.data))
+            self._check_zeros(stream, self._map.image_bytes, progress)
+            checksums.finish()
+            self._check_end(stream)
+
+    def _check_zeros(self, stream: ImageStream, end: int, progress: Progress) -> None:
+        """Read up to a position what is not mapped, and raise if it is not zeros."""
+        while stream.at < end:
+            if not self.is_compressed:
+                stream.skip_hole(end)
+            begin, data = stream.at, stream.exactly(min(end - stream.at, PIECE_BYTES))
+            if not are_zeros(memoryview(data)):
+                raise self._wrong(
+                    f"the map leaves out bytes {begin} to {stream.at - 1}, which are not all zeros: "
+                    "what was changed in the image since the map was made would be lost"
+                )
+            if self.is_compressed:
+                progress.advance(len(data))
+
+    def extents(self, room: Room | None = None, proven_later: ProvenLater | None = None) -> Generator[Extent]:
+        """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
+        self.check()
+        with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
+            for blocks in self._map.ranges:
+                is_known = self._is_proven or (proven_later is not None and proven_later())
+                counted = checksums.range(_name(blocks), "" if is_known else blocks.checksum)
+                yield from self._range(stream, blocks, counted, room)
+            stream.skip(self._map.image_bytes - stream.at)
+            checksums.finish()
+            self._check_end(stream)
+
+    def _range(
+        self, stream: ImageStream, blocks: BlockRange, counted: CheckedRange, room: Room | None = None
+    ) -> Iterator[Extent]:
+        begin, left = self._map.extent(blocks)
+        stream.skip(begin - stream.at)
+        while left:
+            if room is None or self.is_compressed:
+                data = memoryview(stream.exactly(min(left, PIECE_BYTES)))
+            else:
+                data = room(stream.at)[:left]
+                stream.fill(data)
+            left -= len(data)
+            yield Extent(stream.at - len(data), data, counted.add(data, is_last=not left))
+
+    def _check_end(self, stream: ImageStream) -> None:
+        if stream.read(1):
+            raise self._wrong(
+                f"it is larger than the {self._map.image_bytes} bytes that its block map is for"
+            )
+
+    def _wrong(self, why: str) -> ImageError:
+        return ImageError(
+            f"{self.label} is not what its block map {self.map_label} describes",
+            why=why,
+            remedy="fetch both again, from one build; without the map: --no-bmap",
+        )
+
+
+def _name(blocks: BlockRange) -> str:
+    return f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"

@@ -1,0 +1,155 @@
+"""Opens an image, whatever it is: its format is told by its bytes, its block map found beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.formats.android_sparse import MAGIC, AndroidSparseImage
+from hil.flash.formats.bmap import read_bmap
+from hil.flash.formats.bmap_image import MappedImage
+from hil.flash.formats.compression import FORMATS, compression_of, magic_cut_short
+from hil.flash.formats.content import SECTOR_BYTES, stranger_in
+from hil.flash.formats.disk_check import check_is_disk
+from hil.flash.formats.raw import CompressedImage, RawImage
+from hil.flash.formats.stream import ImageFile, opened, unreadable
+
+if TYPE_CHECKING:
+    from hil.flash.formats.image import Image
+    from hil.flash.progress import Progress
+
+__all__ = ["bmap_beside", "open_disk_image", "open_image"]
+
+_START_BYTES = 1024
+_PACKED = re.compile(r"\.(gz|gzip|bz2|xz|zst|zstd|lz4)$", re.IGNORECASE)
+_DISK = re.compile(r"\.(img|raw|wic|bin|iso|hddimg|sdimg|rpi-sdimg|sdcard|direct|disk|dd)$", re.IGNORECASE)
+
+
+def open_disk_image(
+    path: str | os.PathLike[str],
+    bmap: str | os.PathLike[str] | bool = True,
+    *,
+    force: bool = False,
+    file_system: bool = False,
+    progress: Progress | None = None,
+) -> Image:
+    """Open an image as `open_image` does, and refuse it if it does not look like a disk.
+
+    Args:
+        path: As `open_image`.
+        bmap: As `open_image`; a map that was found beside the image is proven to be the image's own.
+        force: Accept an image of unknown content; one that is plainly no disk is never accepted.
+        file_system: Accept a lone file system.
+        progress: Is told how far the proof of a block map is.
+
+    Raises:
+        ImageError: As `open_image`; it is no disk image; or its block map is another image's.
+    """
+    image = open_image(path, bmap)
+    image.check(progress)
+    check_is_disk(image, _last_sector(Path(path)), force=force, file_system=file_system)
+    return image
+
+
+def _last_sector(path: Path) -> bytes:
+    """Return the last bytes of a file, where some formats say what it is."""
+    with ImageFile(path).opened() as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - SECTOR_BYTES))
+        return file.read(SECTOR_BYTES)
+
+
+def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool = True) -> Image:
+    """Open an image.
+
+    Args:
+        path: A raw disk image, or an Android sparse image; plain or in gzip, bzip2, xz, zstd or LZ4.
+        bmap: Its block map; True: the one beside it, if there is one that has checksums; False: none.
+
+    Raises:
+        ImageError: It is none of these, or damaged so that it shows at once; the rest shows when it is read.
+    """
+    image = Path(path)
+    _check_file(image)
+    found = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
+    is_found = bmap is True
+    with opened(image) as stream:
+        start = stream.peek(_START_BYTES)
+        compression = stream.compression
+    if start.startswith(MAGIC):
+        if found is not None:
+            raise ImageError(
+                f"{image.name} is an Android sparse image, and {found.name} a block map",
+                why="each says which blocks matter; a block map is for a raw image",
+                remedy="leave the map out with --no-bmap, or unpack the image with simg2img",
+            )
+        return AndroidSparseImage(image)
+    _check_start(image, start, compressed=compression is not None)
+    blocks = read_bmap(found) if found is not None else None
+    if blocks is not None and found is not None and (blocks.has_all_checksums or not is_found):
+        return MappedImage(image, blocks, found.name, is_found=is_found)
+    whole = CompressedImage(image, compression) if compression is not None else RawImage(image)
+    if found is not None:
+        whole.remarks.append(
+            f"the block map {found.name} beside {image.name} was not used: without checksums nothing says "
+            f"whose it is; --bmap {found.name} uses it"
+        )
+    return whole
+
+
+def bmap_beside(image: Path) -> Path | None:
+    """Return the block map beside an image, or None if there is none.
+
+    For `os.img.xz` it is `os.img.xz.bmap`, `os.img.bmap` or `os.bmap`. Only the endings of
+    compressed files and of disk images are left out: `os.bmap` is not the map of `os.custom.img`.
+    """
+    unpacked = _PACKED.sub("", image.name)
+    for name in dict.fromkeys((image.name, unpacked, _DISK.sub("", unpacked))):
+        beside = image.with_name(f"{name}.bmap")
+        if beside.is_file() and beside != image:
+            return beside
+    return None
+
+
+def _check_file(image: Path) -> None:
+    try:
+        status = image.stat()
+    except OSError as error:
+        raise unreadable(str(image), error) from None
+    except ValueError as error:
+        why, remedy = str(error), "give the path of an image file"
+        raise ImageError(f"{str(image)!r} is no path", why=why, remedy=remedy) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(
+            f"{image} is no image file",
+            why="it is a folder" if stat.S_ISDIR(status.st_mode) else "it is a device, a pipe or a socket",
+            remedy="give the path of an image file",
+        )
+    if status.st_size == 0:
+        raise ImageError(f"{image} is empty", why="it has 0 bytes", remedy="fetch or make it again")
+
+
+def _check_start(image: Path, start: bytes, *, compressed: bool) -> None:
+    """Refuse what is an archive of files or in another archive, or a virtual machine's disk.
+
+    Its bytes would not boot. Nor would those of a download that broke off in its magic number.
+    """
+    inner = compression_of(start) if compressed else None
+    kind = inner.name if inner is not None else stranger_in(start)
+    if magic_cut_short(start):
+        raise ImageError(
+            f"{image.name} is truncated",
+            why=f"it ends after {len(start)} bytes, in the first word of an archive",
+            remedy="fetch or make it again: it is not whole",
+        )
+    if kind:
+        known = ", ".join(one.name for one in FORMATS)
+        raise ImageError(
+            f"{image.name} holds a {kind} file, which is no disk image",
+            why=f"an image is raw, an Android sparse image, or one of both in {known}",
+            remedy="unpack it, and give the image that is in it",
+        )

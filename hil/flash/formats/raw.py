@@ -1,0 +1,150 @@
+"""Images without a map: a raw file, whose holes need not be read, or an archive; all of their bytes count."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hil.errors import ImageError
+from hil.flash.formats.content import SECTOR_BYTES, footer_of
+from hil.flash.formats.image import Extent, Hole
+from hil.flash.formats.stream import PIECE_BYTES, ImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from hil.flash.formats.compression import Compression
+    from hil.flash.formats.image import ProvenLater, Room
+    from hil.flash.progress import Progress
+
+__all__ = ["CompressedImage", "RawImage", "data_ranges"]
+
+_RAW_BYTES = 1024 * 1024
+"""How much is read at once where nobody gives memory."""
+
+_AHEAD_BYTES = 8 * 1024 * 1024
+"""How much the kernel reads in advance, while what was read is being written."""
+
+
+def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data: offset and length in bytes; what is between reads as zeros."""
+    at = 0
+    while at < size_bytes:
+        try:
+            begin = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        at = min(os.lseek(descriptor, begin, os.SEEK_HOLE), size_bytes)
+        if begin < at:
+            yield begin, at - begin
+
+
+class RawImage:
+    """A file that is the disk's bytes, an `Image`."""
+
+    is_compressed = is_read_once = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = ImageFile(path)
+        self.remarks = self._file.remarks
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """Check that the file is unchanged; see `Image`."""
+        self._file.check_unchanged()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return self.source_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """The same: zeros matter, too."""
+        return self.source_bytes
+
+    def extents(
+        self, room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent | Hole]:
+        """Read what is no hole; see `Image`."""
+        with self._file.opened(buffering=0) as file:
+            yield from self._read(file.fileno(), room)
+
+    def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent | Hole]:
+        at = 0
+        for begin, length in (*data_ranges(descriptor, self.source_bytes), (self.source_bytes, 0)):
+            if begin > at:
+                yield Hole(at, begin - at)
+            at, end = begin, begin + length
+            while at < end:
+                into = room(at) if room else memoryview(bytearray(_RAW_BYTES))
+                came = os.preadv(descriptor, [into[: end - at]], at)
+                if not came:
+                    raise self._too_short()
+                at += came
+                with suppress(OSError):  # it is advice
+                    os.posix_fadvise(descriptor, at, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+                yield Extent(at - came, into[:came])
+
+    def _too_short(self) -> ImageError:
+        return ImageError(
+            f"{self.label} is truncated",
+            why=f"it ends before its {self.source_bytes} bytes",
+            remedy="wait until it is complete, then begin again",
+        )
+
+
+class CompressedImage:
+    """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there.
+
+    Args:
+        path: The archive.
+        compression: How it is compressed.
+    """
+
+    mapped_bytes = None
+    is_compressed = True
+
+    def __init__(self, path: Path, compression: Compression) -> None:
+        self._file = ImageFile(path)
+        self.label = self._file.label
+        self.source_bytes = self._file.size_bytes
+        self.remarks = self._file.remarks
+        self._size_bytes: int | None = None
+        self.is_read_once = compression.is_slow
+
+    def check(self, _progress: Progress | None = None) -> None:
+        """Check that the file is unchanged; see `Image`."""
+        self._file.check_unchanged()
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of what is in it; None until it was read to its end once."""
+        return self._size_bytes
+
+    def extents(
+        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+    ) -> Generator[Extent]:
+        """Read everything; see `Image`."""
+        end = b""
+        with self._file.stream() as stream:
+            while data := stream.read(PIECE_BYTES):
+                yield Extent(stream.at - len(data), memoryview(data))
+                end = data[-SECTOR_BYTES:]
+            self._size_bytes = stream.at
+        footer = footer_of(end)
+        remark = f"what is in {self.label} is {footer.words}" if footer else ""
+        if remark and remark not in self.remarks:
+            self.remarks.append(remark)
+        if not self._size_bytes:
+            raise ImageError(
+                f"{self.label} holds no bytes",
+                why="the archive is whole, and empty",
+                remedy="fetch or make it again",
+            )

@@ -1,0 +1,168 @@
+"""What a morning wants to know of the nights: new, fixed, flaky, slower, never run; and whose fault it is."""
+
+from __future__ import annotations
+
+import statistics
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from hil.history.analysis_text import Failing, Flaky, Morning, Skipping, Slower, Tied
+from hil.history.attribution import SURE_P, Counts, Suspicion, suspect, suspect_test
+from hil.history.models import Outcome
+from hil.history.nights import dated_ahead, missing_nights, wrong_with_newest
+from hil.history.statistics import slower_p, wilson
+
+if TYPE_CHECKING:
+    from hil.history.window import Result, Window
+
+__all__ = ["Failing", "Flaky", "Morning", "Skipping", "Slower", "Tied", "ask"]
+
+_NEWEST_RUNS = 10
+"""How many runs say how long a test takes now."""
+
+_PREFILTER = 1.05
+_SLOWER = 1.1
+_SLOWER_P = 0.01
+_SKIPPED_RUNS = 3
+_SEVERAL = 3
+"""A board that fails fewer tests is no bad board: the tests say that they fail there."""
+
+_SURELY = 3
+"""So many failures in a row are no chance."""
+
+_FLAKY_SPELLS = 2
+_SHORT = 3
+"""So many runs are a short spell of failures."""
+
+
+def ask(window: Window, now_s: float | None = None) -> Morning:
+    """Answer everything.
+
+    Args:
+        window: Which runs.
+        now_s: Seconds since 1970; None: now. A night that is late by now is missing.
+    """
+    morning = Morning(len(window.runs), window.last_counts(), simulated=window.simulated_last())
+    morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window), *dated_ahead(window)]
+    board = suspect({"board": window.boards})
+    is_bad = board is not None and window.tests_failing_on(board.value) >= _SEVERAL
+    morning.boards = [board] if board is not None and is_bad else []
+    bad_boards = {one.value for one in morning.boards}
+    for test, results in window.results.items():
+        _judge(window, test, results, bad_boards, morning)
+    # A file that could not be collected hides its tests: it comes first.
+    morning.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
+    morning.no_board.sort()
+    morning.skipping = _skipping(window)
+    morning.slower = _slower(window)
+    return morning
+
+
+def _judge(window: Window, test: int, results: list[Result], bad_boards: set[str], morning: Morning) -> None:
+    """Say of one test whether it is failing, fixed or flaky; what a bad board explains is not the test's."""
+    name, newest = window.failing_tests[test], len(window.runs) - 1
+    ran = [one for one in results if one.ran and one.outcome is not Outcome.SKIPPED]
+    if results[-1].run == newest and results[-1].outcome.is_failure and not results[-1].ran:
+        morning.no_board.append(name)
+    fair = [one for one in ran if one.board not in bad_boards]
+    fails_now = bool(ran) and ran[-1].run == newest and ran[-1].outcome.is_failure
+    is_there = fails_now and ran[-1].board in bad_boards and _is_boards_fault(window, ran, fair)
+    is_flaky = any(one.is_flaky for one in fair) or _comes_and_goes(fair)
+    if is_there:
+        morning.there.append(name)
+    follows = _follows(window, test, bad_boards if fair else set()) if is_flaky or fails_now else None
+    is_tied = is_flaky and follows is not None and follows.factor == "board"
+    if is_tied and follows is not None and not fails_now:
+        morning.tied.append(Tied(name, follows))
+    elif is_flaky and not is_tied and (is_there or not fails_now or _comes_and_goes(fair)):
+        counts = Counts(sum(one.failed_attempts > 0 for one in fair), len(fair))
+        interval = wilson(counts.failed, counts.ran)
+        morning.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
+    elif fails_now and not is_there:
+        morning.failing.append(_failing(window, test, fair or ran, follows))
+    elif not fails_now and _was_failing(ran, newest) and ran[-2] in fair:
+        morning.fixed.append(name)
+
+
+def _follows(window: Window, test: int, bad_boards: set[str]) -> Suspicion | None:
+    """Return what a test's failures follow; what bad boards do to everybody is left out."""
+    return suspect({"board": window.by_board(test, bad_boards), "image": window.by_image(test, bad_boards)})
+
+
+def _is_boards_fault(window: Window, ran: list[Result], fair: list[Result]) -> bool:
+    """Whether a failure on a bad board is what that board does to others, too."""
+    if fair:
+        return not fair[-1].outcome.is_failure
+    rate = window.boards[ran[-1].board].rate
+    return rate ** _streak(ran) > SURE_P
+
+
+def _streak(ran: list[Result]) -> int:
+    return next((at for at, one in enumerate(reversed(ran)) if not one.outcome.is_failure), len(ran))
+
+
+def _was_failing(ran: list[Result], newest: int) -> bool:
+    return len(ran) > 1 and ran[-1].run == newest and ran[-2].outcome.is_failure
+
+
+def _comes_and_goes(results: list[Result]) -> bool:
+    """Whether failures came in several short spells; one that goes on now needs more of them before it."""
+    spells = [(bad, sum(1 for _ in group)) for bad, group in groupby(results, key=_failed)]
+    lengths = [length for bad, length in spells if bad]
+    goes_on = bool(spells) and spells[-1][0]
+    if len(lengths) < _FLAKY_SPELLS + 2 * goes_on:
+        return False
+    are_short = max(lengths) <= _SHORT or len(lengths) > _FLAKY_SPELLS + 1
+    return are_short and statistics.mean(lengths) <= _SHORT and lengths[-1] <= _SHORT + 2
+
+
+def _failed(result: Result) -> bool:
+    return result.failed_attempts > 0
+
+
+def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | None) -> Failing:
+    if follows is not None and follows.factor == "board":
+        ran = [one for one in ran if one.board == follows.value] or ran
+    streak = _streak(ran)
+    if follows is None and streak >= _SURELY:
+        counts = sum(window.by_board(test).values(), Counts())
+        follows = suspect_test(window.failing_tests[test], counts, window.everything)
+    first = window.runs[ran[-streak].run]
+    before = window.runs[ran[-streak - 1].run] if streak < len(ran) else None
+    return Failing(
+        test=window.failing_tests[test],
+        runs=streak,
+        since_s=first.began_s,
+        commit=first.commit,
+        commit_before=before.commit if before else "",
+        suspicion=follows,
+    )
+
+
+def _skipping(window: Window) -> list[Skipping]:
+    found = []
+    for test, (name, verdict) in window.skipped_last().items():
+        outcomes = window.outcomes(test)
+        skipped = next(
+            (at for at, (_, one) in enumerate(reversed(outcomes)) if one is not Outcome.SKIPPED),
+            len(outcomes),
+        )
+        if skipped >= _SKIPPED_RUNS:
+            since_s = window.runs[outcomes[-skipped][0]].began_s
+            found.append(Skipping(name, skipped, since_s, verdict))
+    return sorted(found, key=lambda one: one.test)
+
+
+def _slower(window: Window) -> list[Slower]:
+    candidates = window.much_longer(_NEWEST_RUNS, _PREFILTER)
+    found = []
+    for test, name in candidates.items():
+        times_s = window.call_times_s(test)
+        earlier, later = times_s[:_NEWEST_RUNS], times_s[-_NEWEST_RUNS:]
+        if len(times_s) < 2 * _NEWEST_RUNS:
+            continue
+        p = slower_p(earlier, later) * max(1, len(candidates))
+        one = Slower(name, statistics.median(earlier), statistics.median(later), min(1.0, p))
+        if one.earlier_s > 0 and one.later_s >= _SLOWER * one.earlier_s and p < _SLOWER_P:
+            found.append(one)
+    return sorted(found, key=lambda one: one.later_s / one.earlier_s, reverse=True)

@@ -1,0 +1,177 @@
+"""What the nights say of one test, or of one board."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import HistoryError
+from hil.history.analysis import ask
+from hil.history.attribution import Counts, suspect
+from hil.history.models import Outcome
+from hil.history.nights import day_of
+from hil.history.searches import attempts_of, boards_like, runs_on, tests_like, tests_on
+from hil.history.statistics import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hil.history.analysis_text import Failing, Flaky, Skipping, Slower, Tied
+    from hil.history.models import Attempt
+    from hil.history.window import Window
+
+__all__ = ["of_board", "of_test"]
+
+_SHOWN_ATTEMPTS = 20
+_SHOWN_TESTS = 10
+_NEWEST_RUNS = 10
+
+
+def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Return what is known of a test, as data and as lines.
+
+    Args:
+        window: Which runs.
+        text: Its node id, or a part of it that no other has.
+        board: Serial number or place: its attempts on this board alone; empty: on any.
+
+    Raises:
+        HistoryError: No test, or more than one, or no board is called so.
+    """
+    number, name = _one_test(window, text)
+    serial = _one_board(window, board) if board else ""
+    attempts = attempts_of(window, number, serial)
+    told = _told_by_morning(window, name)
+    boards = {key: counts for key, counts in window.by_board(number).items() if serial in {"", key}}
+    outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
+    became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
+    lines = [
+        f"{name}: {len({run for run, _ in attempts})} of {len(window.runs)} runs had it; attempts: {became}",
+        *told,
+        *_counted("on", boards),
+        *_counted("with image", window.by_image(number)),
+        *_times(attempts),
+        *_watts(attempts),
+        *(_line(window, run, one) for run, one in attempts[-_SHOWN_ATTEMPTS:]),
+    ]
+    data = {
+        "test": name,
+        "says": told,
+        "boards": {key: asdict(counts) for key, counts in boards.items()},
+        "attempts": [{"began_s": window.runs[run].began_s, **asdict(one)} for run, one in attempts],
+    }
+    return data, lines
+
+
+def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
+    """Return what is known of a board, as data and as lines.
+
+    Args:
+        window: Which runs.
+        text: Its serial number, or the name of its place.
+
+    Raises:
+        HistoryError: No board is called so.
+    """
+    serial = _one_board(window, text)
+    runs, failing = runs_on(window, serial), tests_on(window, serial)
+    counts = window.boards.get(serial, Counts())
+    others = sum(window.boards.values(), Counts()) - counts
+    bad = suspect({"board": window.boards})
+    says = str(bad) if bad is not None and bad.value == serial else ""
+    last = runs[-1] if runs else None
+    lines = [
+        f"{serial}: used in {len(runs)} of {len(window.runs)} runs"
+        + (f", last {day_of(window.runs[last[0]].began_s)}, firmware {last[2]}" if last else "")
+        + (f", place {last[3]}" if last and last[3] else ""),
+        f"failed at the first attempt: {_of(counts)} here, {_of(others)} on other boards",
+        *([says] if says else []),
+        *(f"{name}: {one.failed} of {one.ran} failed here" for name, one in failing[:_SHOWN_TESTS]),
+        *([f"and {len(failing) - _SHOWN_TESTS} more tests"] if len(failing) > _SHOWN_TESTS else []),
+    ]
+    data = {
+        "board": serial,
+        "says": says,
+        "here": asdict(counts),
+        "elsewhere": asdict(others),
+        "runs": [
+            {"began_s": window.runs[run].began_s, **asdict(one), "firmware": fw} for run, one, fw, _ in runs
+        ],
+        "failing": [{"test": name, **asdict(one)} for name, one in failing],
+    }
+    return data, lines
+
+
+def _of(counts: Counts) -> str:
+    return f"{counts.failed} of {counts.ran} ({counts.rate:.1%})"
+
+
+def _one_test(window: Window, text: str) -> tuple[int, str]:
+    found = tests_like(window, text)
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if not found:
+        raise HistoryError(f"no test is called {text!r}", remedy="give its node id, or a part of it")
+    some = ", ".join(sorted(found.values())[:5])
+    raise HistoryError(f"{len(found)} tests have {text!r} in their names", why=some, remedy="give more of it")
+
+
+def _one_board(window: Window, text: str) -> str:
+    found = boards_like(window, text)
+    if found:
+        return found[0]
+    known = ", ".join(window.boards) or "none"
+    raise HistoryError(
+        f"no board or place is called {text!r}", why=f"there are {known}", remedy="give one of them"
+    )
+
+
+def _told_by_morning(window: Window, name: str) -> list[str]:
+    """Return what the first page says of the test."""
+    morning = ask(window)
+    found: list[Failing | Tied | Skipping | Flaky | Slower] = [*morning.failing, *morning.tied]
+    found += [*morning.skipping, *morning.flaky, *morning.slower]
+    told = [str(one).removeprefix(f"{name}: ") for one in found if one.test == name]
+    told += ["fixed"] if name in morning.fixed else []
+    return told + (["fails now, on a board that fails others, too"] if name in morning.there else [])
+
+
+def _counted(where: str, counts: Mapping[str, Counts]) -> Iterable[str]:
+    for value, one in sorted(counts.items(), key=lambda pair: -pair[1].rate):
+        low, high = wilson(one.failed, one.ran)
+        yield f"{where} {value}: {one.failed} of {one.ran} failed ({one.rate:.0%}; {low:.0%} to {high:.0%})"
+
+
+def _times(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
+    yield from _median(
+        "its body takes", "s", [one.call_s for _, one in attempts if one.outcome is Outcome.PASSED]
+    )
+
+
+def _watts(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
+    yield from _median(
+        "the DUT draws", "W", [one.mean_watts for _, one in attempts if one.mean_watts is not None]
+    )
+
+
+def _median(what: str, unit: str, values: list[float]) -> Iterable[str]:
+    if values:
+        newest = statistics.median(values[-_NEWEST_RUNS:])
+        yield f"{what} {statistics.median(values):.2f} {unit} (median; {newest:.2f} {unit} of late)"
+
+
+def _line(window: Window, run: int, one: Attempt) -> str:
+    words = (
+        day_of(window.runs[run].began_s),
+        f"{one.outcome.name.lower():<7}",
+        f"attempt {one.number}" if one.number > 1 else "",
+        one.bench.board,
+        one.bench.place,
+        f"{one.call_s:.2f} s",
+        f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
+        one.verdict,
+        one.message,
+    )
+    return "  ".join(filter(None, words))

@@ -1,0 +1,125 @@
+"""Every test in every run of a window, as pages need it: counted by SQL, one row for a test in a run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.history.models import Outcome
+from hil.history.schema import MESSAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.history.window import Window
+
+__all__ = ["AttemptRow", "BoardRow", "Cell", "Grid"]
+
+_BAD = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What became of a test in a run: outcome of the last attempt, failed attempts, its board's number."""
+
+    outcome: int
+    failed: int
+    bench: int
+
+    @property
+    def is_flaky(self) -> bool:
+        """Whether it passed only when it was repeated."""
+        return self.failed > 0 and self.outcome == Outcome.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt of a test: position of its run, outcome, number, board, firmware, seconds, message."""
+
+    run: int
+    outcome: Outcome
+    number: int
+    board: str
+    firmware: str
+    took_s: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """A board in a run: position of the run, first attempts that ran and failed, seconds used."""
+
+    run: int
+    ran: int
+    failed: int
+    used_s: float
+
+
+class Grid:
+    """The questions.
+
+    Args:
+        window: Which runs.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        keys = [run.key for run in window.runs]
+        marks = ",".join("?" * len(keys))
+        found = dict(self._ask(f"SELECT key, id FROM run WHERE key IN ({marks})", keys))
+        self._position = {found[key]: at for at, key in enumerate(keys)}
+        self._in = f"({','.join(map(str, found.values()))})"
+
+    def benches(self) -> dict[int, str]:
+        """Serial numbers by the number of what tests ran on."""
+        return dict(self._ask("SELECT id, board FROM bench"))
+
+    def cells(self) -> dict[str, dict[int, Cell]]:
+        """For each test the runs that had it."""
+        names = dict(self._ask("SELECT id, nodeid FROM test"))
+        found: dict[str, dict[int, Cell]] = defaultdict(dict)
+        rows = self._ask(
+            f"SELECT run_id, test_id, max(number), outcome, sum(outcome IN {_BAD}), bench_id "
+            f"FROM attempt WHERE run_id IN {self._in} GROUP BY run_id, test_id"
+        )
+        for run, test, _, outcome, failed, bench in rows:
+            found[names[test]][self._position[run]] = Cell(outcome, failed, bench)
+        return found
+
+    def attempts(self, nodeid: str) -> list[AttemptRow]:
+        """Return the attempts of a test, oldest first."""
+        rows = self._ask(
+            "SELECT run_id, outcome, number, board, firmware, call_s, "
+            f"substr(message, 1, {MESSAGE_SIZE}) FROM attempt "
+            "JOIN bench ON bench.id=bench_id WHERE test_id=(SELECT id FROM test WHERE nodeid=?) "
+            f"AND run_id IN {self._in} ORDER BY number",
+            (nodeid,),
+        )
+        made = [AttemptRow(self._position[run], Outcome(outcome), *rest) for run, outcome, *rest in rows]
+        return sorted(made, key=lambda one: (one.run, one.number))
+
+    def boards(self) -> dict[str, list[BoardRow]]:
+        """For each board the runs that used it, oldest first."""
+        found: dict[str, list[BoardRow]] = defaultdict(list)
+        rows = self._ask(
+            f"SELECT board, run_id, sum(number=1 AND outcome != {Outcome.SKIPPED:d}), "
+            f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s) FROM attempt "
+            f"JOIN bench ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
+            "GROUP BY board, run_id"
+        )
+        for board, run, *counts in rows:
+            found[board].append(BoardRow(self._position[run], *counts))
+        return {board: sorted(of_it, key=lambda one: one.run) for board, of_it in sorted(found.items())}
+
+    def failures_on(self, board: str, most: int) -> list[tuple[str, int]]:
+        """Return the tests that failed on a board most often, and how often."""
+        return self._ask(
+            "SELECT nodeid, count(*) FROM attempt JOIN bench ON bench.id=bench_id "
+            f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {_BAD} AND board=? "
+            "GROUP BY test_id ORDER BY count(*) DESC, nodeid LIMIT ?",
+            (board, most),
+        )
+
+    def _ask(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+        return self._window.history.read(sql, values)

@@ -1,0 +1,238 @@
+"""Enters a run of pytest into the history, each attempt as soon as it is known.
+
+Only the first process of a run does; xdist brings it every report. A history that cannot be written never
+fails a test: it is said at the end of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.boards.address import Where
+from hil.errors import HistoryError, UsageError
+from hil.lab.files.trusted_path import refuse_folder_of_others
+from hil.regular_file import check_regular
+from hil.suite.options import is_declared, is_no_run
+from hil.suite.outcome.attempts import BETWEEN
+from hil.suite.plugin import is_configured, run_of
+from hil.suite.recording.identity import identity_of
+from hil.suite.recording.phases import attempt_to_collect, message_of, outcome_of
+from hil.suite.xdist.durations import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.history.models import Attempt
+    from hil.history.store import History
+
+__all__ = ["add_options", "begin", "measured_s"]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options, once: a run may have several copies of conftest.py."""
+    if is_declared(parser, "--hil-history"):
+        return
+    group = parser.getgroup("hil")
+    group.addoption(
+        "--hil-history",
+        metavar="FILE",
+        default=os.environ.get("HIL_HISTORY", ""),
+        help="enter this run into a history, for `hil history`; or the environment variable HIL_HISTORY",
+    )
+    group.addoption(
+        "--hil-history-kind", metavar="KIND", default="", help="what kind of run it is, such as nightly"
+    )
+    group.addoption(
+        "--hil-history-key",
+        metavar="KEY",
+        default="",
+        help="continue the run that was entered under this key",
+    )
+
+
+def measured_s(config: pytest.Config) -> dict[str, float]:
+    """Return how long tests took in the newest runs of the history that a run is entered into, in seconds."""
+    path = Path(config.getoption("hil_history") or "")
+    if not path.is_file():
+        return {}
+    from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
+    from hil.history.window import typical_s  # noqa: PLC0415 - as above
+
+    try:
+        with History(path) as history:
+            return typical_s(history)
+    except HistoryError:  # it is told at the end of the run
+        return {}
+
+
+def begin(config: pytest.Config) -> None:
+    """Record the run, if that was asked for."""
+    path = config.getoption("hil_history")
+    again = config.pluginmanager.has_plugin("hil-history")
+    if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
+        try:
+            refuse_folder_of_others(Path(path), config.rootpath, "--hil-history")
+            _check(path)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
+
+
+def _check(path: str) -> None:
+    try:
+        check_regular(Path(path))
+    except OSError as error:
+        remedy = "name a history, or a path where there is nothing yet"
+        why = str(error.strerror)
+        raise UsageError(f"--hil-history {path} cannot be a history", why=why, remedy=remedy) from error
+
+
+class Recording:
+    """Takes reports in and writes what they amount to.
+
+    Args:
+        config: The run.
+        path: The history.
+    """
+
+    def __init__(self, config: pytest.Config, path: Path) -> None:
+        from hil.history.models import RunFacts  # noqa: PLC0415 - only runs that keep a history pay
+
+        who = identity_of(config)
+        self._path = path
+        self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
+        self._run = RunFacts(
+            key=who.key,
+            began_s=time.time(),
+            host=who.host,
+            kind=who.kind,
+            commit=who.commit,
+            image=who.image,
+        )
+        self._phases: dict[str, list[pytest.TestReport]] = {}
+        self._attempts: dict[str, int] = {}
+        self._unwritten: list[Attempt] = []
+        self._simulated = False
+        self._history: History | None = None
+        self._trouble: HistoryError | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Enter the run."""
+        from hil.history.store import History  # noqa: PLC0415 - as above
+
+        if is_configured(session.config):
+            asked = run_of(session.config).options
+            self._run = replace(self._run, boards=len(asked.lab.places))
+            self._simulated = asked.boards.where in {Where.STARTED, Where.RUNNING}
+        try:
+            self._history = History(self._path)
+            self._history.begin_run(self._run)
+        except HistoryError as error:
+            self._trouble = error
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Enter what could not be collected: a failure, with the file for its name."""
+        if not report.failed:
+            return
+        from hil.history.models import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
+
+        said, bench = attempt_to_collect(report).message, Bench(simulated=self._simulated)
+        self._unwritten.append(Attempt(report.nodeid, Outcome.ERROR, bench=bench, message=said))
+        self._write()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in one phase; with the last one of an attempt, enter it.
+
+        An attempt that is repeated may have no tear-down; the next one's set-up ends it.
+        """
+        if report.when == "setup" and report.nodeid in self._phases:
+            self._end_attempt(report.nodeid)
+        self._phases.setdefault(report.nodeid, []).append(report)
+        if report.when in {"teardown", BETWEEN}:
+            self._end_attempt(report.nodeid)
+            self._write()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # before the terminal's summary, behind the run's own status
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Enter what is left, and how the run ended."""
+        result = yield
+        status = session.config.pluginmanager.get_plugin("hil-run-status")
+        listed = self._run.boards
+        self._finish(int(session.exitstatus), status.boards(listed) if status is not None else listed)
+        return result
+
+    def _finish(self, exitstatus: int, boards: int) -> None:
+        for nodeid in tuple(self._phases):
+            self._end_attempt(nodeid)
+        self._trouble = None if self._history else self._trouble
+        self._write()
+        if self._history is not None and self._trouble is None:
+            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus, boards=boards)
+            try:
+                self._history.end_run(ended)
+            except HistoryError as error:
+                self._trouble = error
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what could not be written."""
+        if self._trouble is not None:
+            terminalreporter.section("hil: history", red=True, bold=True)
+            terminalreporter.write_line(f"NOT KEPT: {len(self._unwritten)} attempts of this run")
+            terminalreporter.write_line(str(self._trouble))
+
+    def pytest_unconfigure(self) -> None:
+        """Close the file."""
+        if self._history is not None:
+            self._history.close()
+
+    def _end_attempt(self, nodeid: str) -> None:
+        phases = self._phases.pop(nodeid)
+        if all(phase.when == "setup" and phase.passed for phase in phases):
+            return  # the run was interrupted: nobody knows what would have become of it
+        self._unwritten.append(self._attempt(phases))
+
+    def _write(self) -> None:
+        """Enter what waits; after a failure only the end of the run tries again."""
+        if self._history is None or self._trouble is not None:
+            return
+        try:
+            self._history.add(self._run.key, self._unwritten)
+            self._unwritten.clear()
+        except HistoryError as error:
+            self._trouble = error
+
+    def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
+        """Make an attempt of its phases."""
+        from hil.history.models import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
+
+        nodeid = phases[0].nodeid
+        plain = GROUP.sub("", nodeid) if self._grouped else nodeid
+        self._attempts[plain] = self._attempts.get(plain, 0) + 1
+        facts = {name: str(value) for report in phases for name, value in report.user_properties}
+        took_s: dict[str | None, float] = {report.when: report.duration for report in phases}
+        simulated = facts.get("hil_board_is") == "simulated"
+        watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
+        return Attempt(
+            nodeid=plain,
+            outcome=Outcome[outcome_of(phases).upper()],
+            number=self._attempts[plain],
+            bench=Bench(
+                board=facts.get("hil_board", ""),
+                firmware=facts.get("hil_firmware", ""),
+                place=facts.get("hil_place", ""),
+                simulated=simulated,
+                image=facts.get("hil_image", ""),
+            ),
+            verdict=facts.get("hil_verdict", ""),
+            setup_s=took_s.get("setup", 0.0),
+            call_s=took_s.get("call", 0.0),
+            teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
+            mean_watts=float(watts) if watts else None,
+            message=message_of(phases),
+        )

@@ -1,0 +1,116 @@
+"""The boards of a parallel run: its first process leases them, and its workers use them by turns.
+
+So a worker gets any board as fast as a connection is made, no hook runs twice, and a test that asks for a
+certain board is given to whoever has that. A lease ends when no test is left for its board.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from hil.errors import UnavailableError, UsageError
+from hil.jumpstarter.client.search import Search
+from hil.jumpstarter.client.target import Lent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hil.boards.requirements import BoardCard, Wish
+    from hil.jumpstarter.client.search import Found
+    from hil.jumpstarter.client.target import Leased
+    from hil.lab.config.lab import Lab
+
+__all__ = ["Fleet", "useful"]
+
+
+class Fleet:
+    """Leased exporters, given back one by one, and all that are left by `close`.
+
+    Args:
+        cards: Their boards, with the way that a worker takes to each.
+        ends: For each serial number, what ends its lease; None: this run has no leases.
+
+    Attributes:
+        cards: As above.
+    """
+
+    def __init__(
+        self, cards: Sequence[BoardCard], ends: Mapping[str, Callable[[], None]] | None = None
+    ) -> None:
+        self.cards = list(cards)
+        self._ends = dict(ends or {})
+        self._ending: list[threading.Thread] = []
+
+    @classmethod
+    def lease(  # noqa: PLR0913 - what is asked for, and by whom
+        cls,
+        target: Leased,
+        lab: Lab,
+        wait_s: float,
+        tell: Callable[[str], None],
+        *,
+        wishes: Sequence[Wish],
+        workers: int,
+    ) -> Self:
+        """Lease a board for each worker, and for each wish at least one that suits.
+
+        Args:
+            target: What exporters will do.
+            lab: What this machine's lab file says of their boards, too.
+            wait_s: How long others may keep all of them, in seconds; only the first is waited for.
+            tell: Shows the user a line.
+            wishes: What each test wants.
+            workers: How many boards can be used at a time.
+
+        Raises:
+            UnavailableError: There is none.
+        """
+        search = Search(target, lab, wait_s, tell)
+        with ExitStack() as undo:
+            undo.callback(search.close)
+            search.lease(min(workers, len(wishes)))
+            chosen = useful(search, wishes, workers)
+            search.keep(chosen)
+            undo.pop_all()
+            return cls(
+                [_with_way(one) for one in chosen], {one.card.serial: one.road.close for one in chosen}
+            )
+
+    def give_back(self, serial: str) -> None:
+        """Let others have a board, in the background: tests go on meanwhile; harmless when repeated."""
+        end = self._ends.pop(serial, None)
+        if end is not None:
+            thread = threading.Thread(target=end, name=f"hil-end-lease-{serial}")
+            thread.start()
+            self._ending.append(thread)
+
+    def close(self) -> None:
+        """Give all of them back, and wait until they are; harmless when repeated."""
+        for serial in list(self._ends):
+            self.give_back(serial)
+        while self._ending:
+            self._ending.pop().join()
+
+
+def useful(search: Search, wishes: Sequence[Wish], workers: int) -> list[Found]:
+    """Choose boards: one for each wish that any can fulfil, then as many as workers can use."""
+    chosen: list[Found] = []
+    for wish in sorted(set(wishes), key=lambda wish: wish.is_any):
+        if not any(wish.fits(one.card) for one in chosen):
+            try:
+                chosen.append(search.find(wish, waits=False))
+            except (UnavailableError, UsageError):
+                continue  # a test of that wish looks for itself, waits for what others have, and says why
+    rest = [one for one in search.found if one not in chosen and _is_wanted(one, wishes)]
+    return chosen + rest[: max(0, workers - len(chosen))]
+
+
+def _is_wanted(found: Found, wishes: Sequence[Wish]) -> bool:
+    return any(wish.fits(found.card) for wish in wishes)
+
+
+def _with_way(found: Found) -> BoardCard:
+    return replace(found.card, way=Lent(found.road.leasing.name).text)

@@ -1,0 +1,179 @@
+"""What the suite calls, by name: a board of a Jumpstarter lab, for this process alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.boards.place_info import PlaceFacts
+from hil.boards.requirements import ANY_BOARD
+from hil.dutlink.timing import Deadline
+from hil.jumpstarter.client.lease_guard import GUARD, guard_facts
+from hil.jumpstarter.client.target import Direct, InShell, Leased, Lent, read_target
+from hil.jumpstarter.optional import require_extra
+from hil.lab.config.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from hil.boards.requirements import BoardCard, Wish
+    from hil.dutlink.host import Host
+    from hil.dutlink.wiring import Wiring
+    from hil.jumpstarter.client.connection import Road
+    from hil.jumpstarter.client.fleet import Fleet
+    from hil.jumpstarter.client.remote_board import RemoteBoard
+
+__all__ = ["FarBoard", "check", "check_client", "lease_boards", "reach"]
+
+
+def check(text: str, client: str) -> None:
+    """See to it that a value of `--hil-boards` can be used at all.
+
+    Raises:
+        UsageError: It is not understood, or the extra is not installed.
+    """
+    read_target(text, client)
+    require_extra()
+
+
+def check_client(text: str, client: str) -> None:
+    """See to it that there is a client for a value of `--hil-boards` that needs one.
+
+    Raises:
+        UsageError: There is not, or its configuration cannot be used.
+    """
+    if isinstance(read_target(text, client), Leased):
+        from hil.jumpstarter.client.client_config import load_config  # noqa: PLC0415 - imports half a second of packages
+
+        load_config(client)
+
+
+def reach(  # noqa: PLR0913 - what is asked for, and by whom
+    text: str,
+    client: str,
+    wait_s: float,
+    tell: Callable[[str], None],
+    *,
+    wish: Wish = ANY_BOARD,
+    lab: Lab | None = None,
+) -> FarBoard:
+    """Get a board of a Jumpstarter lab.
+
+    Args:
+        text: The value of `--hil-boards`.
+        client: The value of `--hil-client`.
+        wait_s: How long others may keep it, in seconds, until it is there.
+        tell: Shows the user a line.
+        wish: What kind of board is wanted, where there is a choice.
+        lab: What this machine's lab file says of such boards, too.
+
+    Raises:
+        UnavailableError: There is none for this run.
+        UsageError: Something of it is not understood.
+    """
+    require_extra()
+    from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
+
+    lab, patience = lab or Lab(), Deadline(wait_s)
+    road = _road(read_target(text, client), lab, wait_s, tell, wish)
+
+    def on_wait(holder: str) -> None:
+        tell(f"hil: waiting for the board of {road.label}: {holder}")
+
+    with road.or_closed():
+        return FarBoard(RemoteBoard(road, patience.left_s, on_wait), lab, client)
+
+
+def lease_boards(  # noqa: PLR0913 - as above
+    text: str,
+    client: str,
+    wait_s: float,
+    tell: Callable[[str], None],
+    *,
+    lab: Lab,
+    wishes: Sequence[Wish],
+    workers: int,
+) -> Fleet:
+    """Get the boards of a parallel run, in its first process.
+
+    Args:
+        text: The value of `--hil-boards`.
+        client: The value of `--hil-client`.
+        wait_s: How long others may keep all of them, in seconds.
+        tell: Shows the user a line.
+        lab: What this machine's lab file says of such boards, too.
+        wishes: What each test that uses a board wants of it.
+        workers: How many boards can be used at a time.
+
+    Raises:
+        UnavailableError: There is none for this run.
+        UsageError: Something of it is not understood.
+    """
+    require_extra()
+    from hil.jumpstarter.client.fleet import Fleet  # noqa: PLC0415 - as above
+
+    target = read_target(text, client)
+    if isinstance(target, Leased):
+        return Fleet.lease(target, lab, wait_s, tell, wishes=wishes, workers=workers)
+    board = reach(text, client, wait_s, tell, lab=lab)  # the only one that there is; workers go the same way
+    board.close()
+    return Fleet([board.card])
+
+
+def _road(
+    target: Leased | Lent | Direct | InShell,
+    lab: Lab,
+    wait_s: float,
+    tell: Callable[[str], None],
+    wish: Wish,
+) -> Road:
+    from hil.jumpstarter.client.direct import direct_road, shell_road  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.leased import LentRoad  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.search import Search  # noqa: PLC0415 - as above
+
+    if isinstance(target, Direct):
+        return direct_road(target)
+    if isinstance(target, InShell):
+        return shell_road(target)
+    if isinstance(target, Lent):
+        return LentRoad(target, wait_s)
+    search = Search(target, lab, wait_s, tell)
+    try:
+        found = search.find(wish)
+    except BaseException:
+        search.close()
+        raise
+    search.keep([found])
+    return found.road
+
+
+class FarBoard:
+    """A board of a Jumpstarter lab that this process has to itself.
+
+    Attributes:
+        host: Its host, for `open_board`.
+        wiring: Its console, as the exporter has it wired.
+        folder: This run's own, for the lock of its guard.
+        guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
+        card: What tests may choose it by.
+        place: What the exporter's lab file says of its place.
+    """
+
+    def __init__(self, board: RemoteBoard, lab: Lab, client: str) -> None:
+        from hil.jumpstarter.client.search import dressed  # noqa: PLC0415 - as above
+
+        self._board = board
+        self.host: Host = board.host
+        self.wiring: Wiring = board.wiring
+        self.folder: Path = board.folder
+        self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, "", board.folder))
+        self.card: BoardCard = dressed(board.facts, lab)
+        self.place = PlaceFacts.from_data(board.facts.get("place", {}))
+
+    def note(self, test: str) -> None:
+        """Say on the exporter's host what it is used for now."""
+        self._board.note(test)
+
+    def close(self) -> None:
+        """Give it back; harmless when repeated."""
+        self._board.close()

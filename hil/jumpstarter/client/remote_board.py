@@ -1,0 +1,108 @@
+"""A board of an exporter as a `Host` with one board: what the rest of hil needs, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.dutlink.console.tty_names import uart_name
+from hil.dutlink.host import Host
+from hil.dutlink.wiring import Wiring
+from hil.jumpstarter.client.placeholder import Placeholder
+from hil.jumpstarter.client.remote_backend import RemoteBackend
+from hil.jumpstarter.client.remote_console import RemoteConsole
+from hil.jumpstarter.client.remote_session import RemoteSession
+from hil.jumpstarter.client.remote_stick import RemoteStick
+from hil.jumpstarter.protocol.wiring_codec import with_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.jumpstarter.client.connection import Road
+
+__all__ = ["RemoteBoard"]
+
+
+class RemoteBoard:
+    """A board that an exporter has given to this run alone.
+
+    Args:
+        road: The way to it; closed with the board.
+        wait_s: How long others may keep the board, in seconds.
+        on_wait: Told who has it.
+
+    Attributes:
+        host: The board's host, for `open_board`.
+        folder: This run's own, for its device nodes and its lock.
+        facts: What its exporter says of it.
+        wiring: What the exporter's lab file or the board's setting says of its console and its DUT.
+
+    Raises:
+        BoardBusyError: Others kept it.
+        BoardLostError: The exporter went away.
+    """
+
+    def __init__(self, road: Road, wait_s: float, on_wait: Callable[[str], None]) -> None:
+        self._road = road
+        self.folder = Path(tempfile.mkdtemp(prefix="hil-remote-"))
+        road.on_close(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+        dev = self.folder / "dev"
+        for kind in ("serial", "disk"):
+            (dev / kind / "by-id").mkdir(parents=True)
+        self._disks = dev / "disk" / "by-id"
+        self.wiring = Wiring()
+        self._consoles: list[RemoteConsole] = []
+        self._shown: Placeholder | None = None
+        self._session = RemoteSession(road, self._stick)
+        road.on_close(self._close)
+        road.on_over.append(self._session.lose)
+        facts = self._session.begin(wait_s, on_wait)
+        self.facts = facts
+        self.serial = str(facts["serial"])
+        self._show_consoles(facts, dev / "serial" / "by-id")
+        self.wiring = with_words(self.wiring, facts["words"])
+        backend = RemoteBackend(self._session)
+        self.host = Host(
+            label=f"{road.label} ({facts['host']})",
+            backend=lambda: backend,
+            dev=dev,
+            sys=self.folder / "sys",
+            far_stick=RemoteStick(road),
+        )
+
+    def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:
+        """Let the board's port appear, and the DUT's own console if it has one."""
+        uart = by_id / uart_name(self.serial)
+        self._consoles.append(RemoteConsole(self._road, "connect_board", uart))
+        if not facts["console_is_board"]:
+            own = by_id / Path(facts["console"]).name
+            self._consoles.append(RemoteConsole(self._road, "connect", own))
+            self.wiring = Wiring(console=own, baud_rate=int(facts["baud_rate"]))
+
+    def _stick(self, facts: dict[str, Any]) -> None:
+        """Let the stick's node appear or vanish, as it does on the exporter's host.
+
+        It has the stick's size, and nothing that could be taken for its bytes.
+        """
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
+        if facts:
+            node = self._disks / Path(facts["name"]).name
+            self._shown = Placeholder(node, self._road.label, int(facts["size_bytes"]))
+
+    def _close(self) -> None:
+        self._session.close()
+        self._stick({})
+        for console in self._consoles:
+            console.close()
+
+    def note(self, test: str) -> None:
+        """Say on the exporter's host what it is used for now."""
+        self._session.note(test)
+
+    def close(self) -> None:
+        """Give the board back; the exporter makes it safe."""
+        self._road.close()

@@ -1,0 +1,172 @@
+"""Looking for a board that suits, where only its exporter knows name and tags: one after another is leased.
+
+Those that do not suit are kept until the search is over, so that the controller gives others.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from hil.boards.misspelling import KnownWords
+from hil.boards.requirements import BoardCard
+from hil.errors import BoardAbsentError, UnavailableError, UsageError
+from hil.jumpstarter.client.leased import LeasedRoad, LeaseRoad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hil.boards.requirements import Wish
+    from hil.jumpstarter.client.connection import Road
+    from hil.jumpstarter.client.target import Leased
+    from hil.lab.config.lab import Lab
+
+__all__ = ["Found", "Search", "card_of", "dressed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A leased exporter, and the board that it has."""
+
+    road: LeasedRoad
+    card: BoardCard
+
+
+class Search:
+    """Exporters that are leased while a board is looked for.
+
+    Args:
+        target: What exporters will do.
+        lab: What this machine's lab file says of their boards, too.
+        wait_s: How long others may keep all of them, in seconds, for the whole search.
+        tell: Shows the user a line.
+
+    Attributes:
+        found: What is leased now.
+    """
+
+    def __init__(self, target: Leased, lab: Lab, wait_s: float, tell: Callable[[str], None]) -> None:
+        self.found: list[Found] = []
+        self._target = target
+        self._lab = lab
+        self._tell = tell
+        self._given = Event()
+        self._ends_s = time.monotonic() + wait_s
+
+    def lease(self, number: int) -> None:
+        """Lease as many as are free, `number` at most; wait for the first.
+
+        Raises:
+            UnavailableError: There is none.
+        """
+        failed: list[UnavailableError] = []
+        with ThreadPoolExecutor(number) as threads:
+            tells = [self._tell, *[_nobody] * (number - 1)]  # all of them wait for the same
+            for lease in [threads.submit(self._lease, self._given, tell) for tell in tells]:
+                try:
+                    lease.result()
+                except UnavailableError as error:
+                    failed.append(error)
+        if not self.found:
+            raise failed[0]
+
+    def find(self, wish: Wish, *, waits: bool = True) -> Found:
+        """Return an exporter whose board suits; one after another is leased until there is one.
+
+        Args:
+            wish: What it must be.
+            waits: Whether to wait for what others have.
+
+        Raises:
+            BoardBusyError: Those that were not seen stayed in use.
+            BoardAbsentError: None suits; or no exporter has the labels.
+            UnavailableError: As leasing can fail.
+        """
+        while True:
+            suits = next((one for one in self.found if wish.fits(one.card)), None)
+            if suits is not None:
+                return suits
+            if not wish.is_any:
+                self._check_that_others_are_left(wish)
+            self._lease(None if waits else self._given, self._tell)
+
+    def keep(self, chosen: Iterable[Found]) -> None:
+        """Give the others back."""
+        kept = list(chosen)
+        for one in [one for one in self.found if one not in kept]:
+            self.found.remove(one)
+            one.road.close()
+
+    def close(self) -> None:
+        """Give all of them back."""
+        self.keep(())
+
+    def _lease(self, given: Event | None, tell: Callable[[str], None]) -> None:
+        left_s = max(0.0, self._ends_s - time.monotonic())
+        road = LeasedRoad(self._target, left_s, tell, given=given)
+        with road.or_closed():
+            self.found.append(Found(road, card_of(road, self._lab)))
+
+    def _check_that_others_are_left(self, wish: Wish) -> None:
+        """See to it that there are exporters that this run does not know yet.
+
+        Raises:
+            BoardAbsentError: There are none.
+            UsageError: The same, and a word of the wish is misspelt.
+        """
+        desk = LeaseRoad("the controller", self._target.client, "")
+        try:
+            every = desk.portal.call(desk.leasing.exporters, self._target.selector)
+            known = desk.portal.call(desk.leasing.exporters_of, (os.getpid(), os.getppid()))
+        finally:
+            desk.close()
+        if every and every <= known:
+            raise self._nothing_suits(wish, known)
+
+    def _nothing_suits(self, wish: Wish, known: set[str]) -> BoardAbsentError | UsageError:
+        """Return why no exporter suits: a word is misspelt if all have told theirs, and none knows it."""
+        seen = {one.road.leasing.exporter for one in self.found}
+        words = KnownWords.of((one.card for one in self.found), certain=known <= seen)
+        mistake = (words | KnownWords.of_lab(self._lab)).mistake(wish)
+        if mistake is not None:
+            return mistake
+        there = ", ".join(str(one.card) for one in self.found)
+        others = ", ".join(sorted(known - seen))
+        whys = (
+            self._lab.missing(wish.board),
+            there and f"there is {there}",
+            others and f"what this run has leased already is not ({others})",
+        )
+        return BoardAbsentError(
+            f"no board {wish} is among the exporters with {self._target.selector}",
+            why="; ".join(filter(None, whys)),
+            remedy="give a board that name or those tags, or change what the test asks for",
+        )
+
+
+def _nobody(_line: str) -> None:
+    """Tell nobody."""
+
+
+def card_of(road: Road, lab: Lab) -> BoardCard:
+    """Return what tests may choose an exporter's board by.
+
+    Args:
+        road: To the exporter.
+        lab: What this machine's lab file says of it, too.
+
+    Raises:
+        BoardLostError: It does not answer.
+    """
+    return dressed(road.describe(), lab)
+
+
+def dressed(facts: dict[str, Any], lab: Lab) -> BoardCard:
+    """Return the card that an exporter's facts make, with what this machine's lab file says, too."""
+    serial = str(facts["serial"])
+    tags = lab.tags_of(serial).union(facts["tags"])
+    return BoardCard(serial, lab.name_of(serial) or str(facts["name"]), tags)

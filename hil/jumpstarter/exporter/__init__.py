@@ -1,0 +1,1 @@
+"""The exporter's side: drivers that offer a board to Jumpstarter clients."""

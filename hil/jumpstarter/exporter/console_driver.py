@@ -1,0 +1,75 @@
+"""The DUT's console, for any Jumpstarter client: `j console start-console`, pexpect, pipes."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyio import current_time, sleep
+from jumpstarter.driver import exportstream
+
+from hil.dutlink.console.tty import find_tty, uart_of
+from hil.errors import ConsoleBusyError
+from hil.jumpstarter.exporter.base_driver import Part
+from hil.jumpstarter.exporter.tty_stream import TtyStream
+from hil.jumpstarter.protocol.threads import by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hil.dutlink.console.tty import Tty
+
+__all__ = ["ConsoleDriver"]
+
+_CLOSES_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(kw_only=True)
+class ConsoleDriver(Part):
+    """The console that the lab file or the board's `usb_console` setting names, else the board's own port."""
+
+    @classmethod
+    def client(cls) -> str:
+        """Name the client's class: Jumpstarter's own."""
+        return "jumpstarter_driver_pyserial.client.PySerialClient"
+
+    @exportstream
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[TtyStream]:
+        """Open the console."""
+        async with await self._opened(await by_hand(self.console)) as stream:
+            yield stream
+
+    @exportstream
+    @asynccontextmanager
+    async def connect_board(self) -> AsyncIterator[TtyStream]:
+        """Open the board's own port, behind which its shell is."""
+        async with await self._opened(await by_hand(self.uart)) as stream:
+            yield stream
+
+    async def _opened(self, tty: Tty) -> TtyStream:
+        """Open a tty; one that was just closed by a client may take a moment to be closed here."""
+        ends = current_time() + _CLOSES_WITHIN_S
+        while True:
+            try:
+                return TtyStream(tty, self.tenant.serial)
+            except ConsoleBusyError:
+                if current_time() >= ends:
+                    raise
+                await sleep(_LOOK_EVERY_S)
+
+    def console(self) -> Tty:
+        """Which tty the console is."""
+        held = self.tenant.held
+        usb_console = ""
+        if held.wiring.console is None:
+            with self.tenant.board() as board:
+                usb_console = board.settings.read().usb_console
+        return find_tty(held.host.dev, held.serial, usb_console, held.wiring)
+
+    def uart(self) -> Tty:
+        """The board's own port."""
+        self.tenant.check()
+        return uart_of(self.tenant.held.host.dev, self.tenant.serial)

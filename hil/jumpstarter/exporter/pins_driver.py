@@ -1,0 +1,43 @@
+"""The control pins, for clients that have hil."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jumpstarter.driver import export
+
+from hil.jumpstarter.exporter.base_driver import Part
+from hil.jumpstarter.protocol.threads import done_by_hand
+
+__all__ = ["PinsDriver"]
+
+
+@dataclass(kw_only=True)
+class PinsDriver(Part):
+    """CTL_A to CTL_D and RESET."""
+
+    @classmethod
+    def client(cls) -> str:
+        """Name the client's class."""
+        return "hil.jumpstarter.exporter.j_clients.PinsClient"
+
+    @export
+    @done_by_hand
+    def set(self, pin: str, level: str) -> None:
+        """Drive a pin `low` or `high`, or leave it `floating`."""
+        with self.tenant.board() as board:
+            board.pins.set(pin, level)
+
+    @export
+    @done_by_hand
+    def pulse_reset(self, duration_s: float) -> None:
+        """Hold the reset pin low for that many seconds."""
+        with self.tenant.board() as board:
+            board.pins.pulse_reset(duration_s)
+
+    @export
+    @done_by_hand
+    def float_all(self) -> None:
+        """Leave every pin floating."""
+        with self.tenant.board() as board:
+            board.pins.float_all()

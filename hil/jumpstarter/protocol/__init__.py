@@ -1,0 +1,1 @@
+"""What a run and an exporter send each other; needs no Jumpstarter package."""

@@ -1,0 +1,150 @@
+"""Which board is meant by what somebody typed: a serial number, a place, or the name that a board stores."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
+from hil.dutlink.held_boards import held_boards
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
+from hil.lab.locks.lease import hold
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.safe_state.record import boards_of_late, keep_name, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hil.dutlink.host import Host
+    from hil.lab.config.lab import Lab
+
+__all__ = ["serial_meant", "told_by_place"]
+
+_SERIAL = re.compile(r"[0-9a-f]{8}")
+_LATE_BOARDS = 100
+"""In so many records, the newest, the name of a board that is not there is looked for."""
+
+
+def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
+    """Return the serial number of the board that is meant.
+
+    Args:
+        host: Where boards are.
+        lab: What the lab file says.
+        asked: A serial number or a name; None: the only board there is.
+
+    Raises:
+        UsageError: There are several, and none was named; or several store that name.
+        BoardAbsentError: There is none, or none of that name.
+        BoardBusyError: None is known to have that name now, and one that is in use had it.
+    """
+    if not asked:
+        return _only(host)
+    if asked in lab.places or _SERIAL.fullmatch(asked):
+        return lab.serial_of(asked)
+    names, in_use = _stored_names(host)
+    named = [serial for serial, name in names.items() if name == asked]
+    if len(named) > 1:
+        raise UsageError(
+            f"{len(named)} boards store the name {asked}",
+            why=f"they are {', '.join(named)}",
+            remedy=f"--board {named[0]}; hil settings set name NAME gives one of them another",
+        )
+    if named or asked in names:
+        return named[0] if named else asked
+    raise _no_board(host, lab, asked, names, in_use)
+
+
+def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
+    """Return the error with the place that the lab file has for the board that is not there."""
+    place = lab.missing(serial)
+    why = "; ".join(filter(None, (error.why, place)))
+    return type(error)(error.what, why=why, remedy=error.remedy, errno=error.errno, serial=serial)
+
+
+def _only(host: Host) -> str:
+    serials = serials_on(host)
+    if len(serials) > 1:
+        raise UsageError(
+            f"{len(serials)} boards are there, and none was named",
+            why=f"they are {', '.join(serials)}",
+            remedy=f"--board {serials[0]}, or HIL_BOARD={serials[0]}",
+        )
+    if not serials:
+        raise BoardAbsentError(
+            f"no DUTLink board is there ({host.label})",
+            why="nothing that says its serial number is on the bus",
+            remedy="plug one in, or check its cable; hil doctor says what is wrong",
+        )
+    return serials[0]
+
+
+def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]]:
+    """Return the name that each board stores, by serial number; and which are in use, and were not asked."""
+    names, in_use = {}, {}
+    for seen in list_boards(host):
+        if seen.serial is None:
+            continue
+        names[seen.serial] = ""
+        try:
+            with hold(seen.serial, test="what is its name?", host=host):
+                if seen.verdict is Verdict.PRESENT:
+                    names[seen.serial] = _stored_name(host, seen.serial)
+        except BoardBusyError as error:
+            in_use[seen.serial] = error
+        except SpoiltFileError:  # it can be meant by its serial number alone
+            continue
+    return names, in_use
+
+
+def _stored_name(host: Host, serial: str) -> str:
+    try:
+        with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
+            name = board.settings.read().name
+            keep_name(lock_folder(), board)
+            return name
+    except HilError:
+        return ""
+
+
+def _no_board(
+    host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: dict[str, BoardBusyError]
+) -> BoardAbsentError | BoardBusyError:
+    """Return why no board is meant."""
+    for serial, error in in_use.items():
+        if read_record(lock_folder(), serial).name == asked:
+            return BoardBusyError(
+                f"board {serial} is in use; it stored the name {asked} when it was last asked",
+                why=error.why,
+                remedy=f"--board {serial} waits for it",
+                serial=serial,
+            )
+    called = {serial: lab.name_of(serial) or name for serial, name in names.items()}
+    away = [name for name, place in lab.places.items() if place.serial not in names]
+    known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
+    words = [*lab.places, *filter(None, names.values()), *names]
+    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+
+    near = get_close_matches(asked, words, n=1)
+    if away_now := _stored_by_absent(asked, names):
+        return BoardAbsentError(
+            f"board {away_now}, which stores the name {asked}, is not there ({host.label})",
+            why=f"there are {', '.join(known)}" if known else "there is none at all",
+            remedy=host.remedy_for_absent,
+            serial=away_now,
+        )
+    silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
+    other = f"if one of them is meant: --board {next(iter(in_use))}" if in_use else "hil boards lists them"
+    return BoardAbsentError(
+        f"no board of {host.label}, and no place of the lab file, is called {asked}",
+        why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
+        remedy=f"did you mean {near[0]}?" if near else other,
+    )
+
+
+def _stored_by_absent(asked: str, there: Collection[str]) -> str:
+    """Return the board that is not there and stored this name when it was last asked; empty: none did."""
+    folder = lock_folder()
+    late = (serial for serial in boards_of_late(folder, _LATE_BOARDS) if serial not in there)
+    return next((serial for serial in late if read_record(folder, serial).name == asked), "")

@@ -1,0 +1,193 @@
+"""Finds the lab file, reads it, and tells what is wrong with one that is wrong."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+from hil.lab.config.lab import Lab
+from hil.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["FILE_NAME", "INSTEAD", "SYSTEM_FOLDER", "find_lab", "parse_lab", "project_folder", "read_lab"]
+
+FILE_NAME = "lab.toml"
+SYSTEM_FOLDER = Path("/etc/hil")
+INSTEAD = f"run it as the lab's owner, or let root own file and folder ({SYSTEM_FOLDER}), or HIL_LAB=none"
+
+_NONE = "none"
+_LARGEST_BYTES = 256 << 10
+"""Some 600 places. To find a mistake in a larger file would take minutes."""
+
+_PROJECT_ROOTS = (".git", "pyproject.toml")
+
+
+def find_lab(asked: str | None, folder: Path, environ: Mapping[str, str] = os.environ) -> Lab:
+    """Read the lab file that counts here: the one asked for, the project's, the user's, the machine's.
+
+    Args:
+        asked: A path, taken from `folder`; "none" for no file at all; None or empty: `HIL_LAB` decides, and
+            without that the first of the other three that exists.
+        folder: Where to look for the project.
+        environ: The environment.
+
+    Raises:
+        UsageError: The file asked for is not there, or the one that counts is wrong.
+        UntrustedFileError: This is root, and other users decide what the file says.
+    """
+    named = asked or environ.get("HIL_LAB", "")
+    if named == _NONE:
+        return Lab()
+    if named:
+        return read_lab(folder / _with_home(named))
+    found = next((file for file in _usual_files(folder, environ) if _is_file(file)), None)
+    return read_lab(found) if found is not None else Lab()
+
+
+def read_lab(file: Path) -> Lab:
+    """Read a lab file.
+
+    Raises:
+        UsageError: It cannot be read, or something in it is wrong: which line, what is allowed there and what
+            was probably meant.
+        UntrustedFileError: This is root, and other users decide what the file says.
+    """
+    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - only for runs that have a lab file
+
+    obeys_nobody_else(file, "the lab file", INSTEAD)
+    return parse_lab(file, _text(file))
+
+
+def parse_lab(file: Path, text: str) -> Lab:
+    """Read the text of a lab file; raises what `read_lab` raises for one that is wrong.
+
+    Args:
+        file: What to call it in errors.
+        text: All of it.
+    """
+    import tomllib  # noqa: PLC0415 - only for runs that have a lab file
+
+    from hil.lab.config.toml_depth import DEEPEST, first_too_deep  # noqa: PLC0415 - the same
+
+    if (line := first_too_deep(text)) is not None:
+        from hil.lab.config.errors import wrong  # noqa: PLC0415 - only for a wrong file
+
+        raise wrong(
+            file, line, "a key of too many parts", f"at most {DEEPEST} are known", "see docs/lab-file.md"
+        )
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        from hil.lab.config.errors import not_toml  # noqa: PLC0415 - only for a wrong file
+
+        raise not_toml(file, text, error) from error
+    except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
+        why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
+    from pydantic import ValidationError  # noqa: PLC0415 - the same
+
+    from hil.lab.config.place import LabContent  # noqa: PLC0415 - the same
+
+    try:
+        places = LabContent.model_validate(content).place
+    except ValidationError as error:
+        from hil.lab.config.errors import invalid  # noqa: PLC0415 - the same
+
+        raise invalid(file, text, error.errors()) from error
+    lab = Lab(file, places)
+    _check_serials(file, text, lab)
+    return lab
+
+
+def project_folder(folder: Path) -> Path:
+    """Return the folder where the project begins that `folder` is in: its lab file belongs there."""
+    roots = (
+        each for each in (folder, *folder.parents) if any((each / root).exists() for root in _PROJECT_ROOTS)
+    )
+    return next(roots, folder)
+
+
+def _usual_files(folder: Path, environ: Mapping[str, str]) -> Iterable[Path]:
+    for parent in (folder, *folder.parents):
+        if parent == folder or not _is_for_everybody(parent):
+            yield parent / FILE_NAME
+        if any((parent / root).exists() for root in _PROJECT_ROOTS):
+            break
+    home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
+    if home:
+        yield Path(home) / "hil" / FILE_NAME
+    yield SYSTEM_FOLDER / FILE_NAME
+
+
+def _with_home(named: str) -> Path:
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:  # `~nouser`, or a user without an entry in the password database and HOME
+        raise UsageError(
+            f"the lab file {named} cannot be found",
+            why=f"there is no home folder for it ({error})",
+            remedy="name it by its whole path",
+        ) from error
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # in a folder that this user may not enter, as in another user's HOME
+        return False
+
+
+def _is_for_everybody(folder: Path) -> bool:
+    """Whether anybody may put a file there, as in /tmp: what lies there belongs to no project."""
+    try:
+        return bool(folder.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
+
+
+def _text(file: Path) -> str:
+    try:
+        with open_regular(file) as opened:
+            read = opened.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"the lab file {file} cannot be read",
+            why=str(error.strerror),
+            remedy="name another with --hil-lab or HIL_LAB; none for no file",
+        ) from error
+    if len(read) > _LARGEST_BYTES:
+        raise UsageError(
+            f"{file} is no lab file",
+            why=f"it is larger than {_LARGEST_BYTES >> 10} KiB",
+            remedy="name the right file",
+        )
+    try:
+        return read.decode("utf-8-sig")  # an editor's byte order mark is no mistake
+    except UnicodeDecodeError as error:
+        line = read.count(b"\n", 0, error.start) + 1
+        from hil.lab.config.errors import wrong  # noqa: PLC0415 - the same
+
+        raise wrong(file, line, "the text is not UTF-8", "TOML is", "save it as UTF-8") from error
+
+
+def _check_serials(file: Path, text: str, lab: Lab) -> None:
+    from hil.lab.config.toml_lines import line_of  # noqa: PLC0415 - only for runs that have a lab file
+
+    owners: dict[str, str] = {}
+    for name, place in lab.places.items():
+        other = owners.setdefault(place.serial, name)
+        if other != name:
+            from hil.lab.config.errors import wrong  # noqa: PLC0415 - the same
+
+            raise wrong(
+                file,
+                line_of(text, ("place", name, "serial")),
+                f"board {place.serial} is in place {name}",
+                f"it is in place {other} already",
+                "give each place a board of its own; hil boards lists them",
+            )

@@ -1,0 +1,192 @@
+"""What a lab file may say of a place, and what each value must look like."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import termios
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from hil.dutlink.patterns.search import compile_user_pattern
+from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.wiring import UP_TIMEOUT_S
+from hil.errors import SequenceError
+from hil.lab.config.dut_values import LoginWords, PatternText, SequenceText
+from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+__all__ = ["NAME", "LabContent", "Place", "schema"]
+
+_POLICIES = (FORCE_OFF, OFF, LEAVE)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
+_SERIAL = re.compile(r"[0-9a-f]{8}")
+_WORD = re.compile(r"[^\s,]+")
+_LONGEST_UP_S = 86_400
+_BAUD_RATES = sorted(
+    int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9][0-9]+", name) and int(name[1:]) > 0
+)
+
+
+def _in_schema(**rules: JsonValue) -> FieldInfo:
+    """Tell editors a part of what a validator here checks, and says better."""
+    rule: FieldInfo = Field(json_schema_extra=rules)
+    return rule
+
+
+def _serial(text: str) -> str:
+    if not _SERIAL.fullmatch(text):
+        meant = text.strip().lower()
+        near = f"; did you mean {meant}?" if _SERIAL.fullmatch(meant) else ""
+        raise ValueError(f"a serial number is eight characters of 0-9 and a-f, as hil boards prints it{near}")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        words = ", ".join(f'"{word}"' for word in re.split(r"[\s,]+", text.strip()))
+        near = f"; did you mean {words}?" if text.strip() else ""
+        raise ValueError(f"a tag is one word, without white space and commas{near}")
+    return text
+
+
+def _device(text: str) -> str:
+    if not text.startswith("/") or "\0" in text or text.endswith("/"):
+        near = f"; did you mean /dev/{text}?" if re.fullmatch(r"[a-z]+[A-Z]*[0-9]*", text) else ""
+        raise ValueError(f"it is a device's whole path, such as /dev/serial/by-id/usb-...{near}")
+    return text
+
+
+def _expression(text: str) -> str:
+    if not text or compile_user_pattern(text).search(b""):
+        raise ValueError("it is found in an empty line, so it would fail every test")
+    return text
+
+
+def _baud_rate(number: int) -> int:
+    if number not in _BAUD_RATES:
+        nearest = min(_BAUD_RATES, key=lambda rate: abs(rate - number))
+        raise ValueError(f"Linux has no such rate; the nearest is {nearest}; did you mean {nearest}?")
+    return number
+
+
+def _seconds(number: float) -> float:
+    if not 0 < number <= _LONGEST_UP_S:
+        raise ValueError(f"it is a number of seconds, more than 0 and at most {_LONGEST_UP_S}")
+    return number
+
+
+def _pace(number: float) -> float:
+    if not 0 <= number <= 1:
+        raise ValueError("it is a number of seconds, from 0 to 1")
+    return number
+
+
+def _policy(text: str) -> str:
+    if text in _POLICIES:
+        return text
+    near = difflib.get_close_matches(text, _POLICIES, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    allowed = f"it is {', '.join(_POLICIES)}, or a power sequence such as aL,w10{meant}"
+    try:
+        orders = Sequence.parse(text).orders
+    except SequenceError as error:
+        raise ValueError(allowed if near else f"{allowed}: {error.what}") from None
+    if not orders:
+        raise ValueError(f"it is empty; {allowed}")
+    return text
+
+
+class Place(BaseModel):
+    """One place: a board, and what it cannot know about the bench around it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    serial: Annotated[str, AfterValidator(_serial), _in_schema(pattern=f"^{_SERIAL.pattern}$")] = Field(
+        description="Serial number of the place's DUTLink board, as `hil boards` prints it.",
+        examples=["0df10035"],
+    )
+    tags: list[Annotated[str, AfterValidator(_tag), _in_schema(pattern=f"^{_WORD.pattern}$")]] = Field(
+        default=[], description="Words by which tests choose boards, beside those stored on the board."
+    )
+    stick: Annotated[str, AfterValidator(_device), _in_schema(pattern="^/.*[^/]$")] | None = Field(
+        default=None,
+        description="Device node of the storage stick on the host. Default: the disk that follows the mux.",
+    )
+    console: Annotated[str, AfterValidator(_device), _in_schema(pattern="^/.*[^/]$")] | None = Field(
+        default=None, description="Tty of the DUT's console, where that is not the board's own."
+    )
+    baud_rate: Annotated[int, AfterValidator(_baud_rate), _in_schema(minimum=50)] | None = Field(
+        default=None, description="Of a console of its own; the board's is fixed at 115200."
+    )
+    pace_s: Annotated[float, AfterValidator(_pace), _in_schema(minimum=0, maximum=1)] = Field(
+        default=0.0,
+        description="Seconds between two characters that are sent, for a DUT that loses characters.",
+        examples=[0.01],
+    )
+    watch: list[Annotated[str, AfterValidator(_expression)]] = Field(
+        default=[],
+        description="Regular expressions. A line of the DUT's console in which one is found fails the test "
+        "in which it comes, as a kernel panic does.",
+        examples=[["EXT4-fs error", "(?i)over-?temperature"]],
+    )
+    login: LoginWords | None = Field(
+        default=None,
+        description="How one logs in to the DUT.",
+        examples=[{"user": "root", "password": "secret"}],
+    )
+    up: PatternText | None = Field(
+        default=None,
+        description="What the console shows when the DUT is up, a regular expression. Default: a login "
+        "prompt.",
+        examples=["Reached target Multi-User"],
+    )
+    up_timeout_s: Annotated[float, AfterValidator(_seconds)] = Field(
+        default=UP_TIMEOUT_S,
+        description="How long the DUT may take to come up, in seconds.",
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": _LONGEST_UP_S},
+    )
+    power_on: SequenceText | None = Field(
+        default=None,
+        description="The power_on sequence that the board should store; `hil settings apply` writes it.",
+        examples=["p1,aL,w5,aZ"],
+    )
+    power_off: SequenceText | None = Field(default=None, description="The same for power_off.")
+    power_rescue: SequenceText | None = Field(default=None, description="The same for power_rescue.")
+    safe: Annotated[str, AfterValidator(_policy)] = Field(
+        default=FORCE_OFF,
+        description="What is done when a run ends in any way: force-off; off (the board's power-off "
+        "sequence, then force-off); leave (nothing: the DUT stays as it is); or a power sequence of your "
+        "own, followed by force-off.",
+        examples=["force-off", "off", "leave", "aL,w10"],
+    )
+
+
+def _place_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("a place's name is letters, digits, dot, dash and underscore, 31 characters at most")
+    return text
+
+
+class LabContent(BaseModel):
+    """A lab file: what the boards of a bench cannot know about it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    place: dict[Annotated[str, AfterValidator(_place_name)], Place] = Field(
+        default={},
+        description="The places by name: [place.NAME].",
+        json_schema_extra={"propertyNames": {"pattern": f"^{NAME.pattern}$"}},
+    )
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON Schema of a lab file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **LabContent.model_json_schema(),
+        "title": "hil lab file",
+    }

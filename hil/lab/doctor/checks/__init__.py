@@ -1,0 +1,1 @@
+"""The checks of `hil doctor`: one file each."""

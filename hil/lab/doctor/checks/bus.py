@@ -1,0 +1,111 @@
+"""What is on the bus: boards, boards in their boot loader, and the power their hubs have for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.errors import BoardBusyError, BoardInBootLoaderError, UsageError, Verdict
+from hil.lab.doctor.checks.usb_access import ELSEWHERE
+from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
+from hil.lab.locks.lease import hold
+
+if TYPE_CHECKING:
+    from hil.dutlink.sighting import Sighting
+    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.finding import Finding, Findings
+    from hil.lab.doctor.host_info import Machine
+    from hil.lab.doctor.usb_tree import UsbNode
+
+__all__ = ["boards_on_the_bus", "hub_power"]
+
+PORT_MA = 500
+"""What a port of a USB 2 hub with a supply of its own gives (USB 2.0, 7.2.1)."""
+
+BUS_POWERED_PORT_MA = 100
+"""What a port of a hub without one gives."""
+
+_DFU = "replug it; if it comes back the same: dfu-util -d 2b23:e012 -D FIRMWARE.bin"
+
+
+def boards_on_the_bus(bench: Bench) -> Findings:
+    """Which boards are there, and may they be used?"""
+    seen = bench.sightings
+    if not seen:
+        in_sysfs = boards_in_sysfs(bench.machine) if bench.machine.has_boards else []
+        name = f"board {bench.only} is" if bench.only else "no DUTLink board is"
+        why = f"the kernel sees {len(in_sysfs)} all the same" if in_sysfs else "nothing has a board's USB ids"
+        not_there = f"{name}{' not' if bench.only else ''} on {bench.host.label}"
+        yield problem("boards", not_there, why=why, mend="plug it in, then: lsusb -d 2b23:")
+    for sighting in seen:
+        yield _told(sighting, bench)
+
+
+def hub_power(bench: Bench) -> Findings:
+    """Does the hub above each board have enough power for it?"""
+    if not bench.machine.has_boards:
+        yield unchecked("hub power", ELSEWHERE)
+        return
+    boards = [node for node in boards_in_sysfs(bench.machine) if not bench.only or node.serial == bench.only]
+    if not boards:
+        yield unchecked("hub power", "no board is on the bus")
+    for node in boards:
+        yield _power_for(bench.machine, node)
+
+
+def _told(sighting: Sighting, bench: Bench) -> Finding:
+    serial = sighting.serial or _serial_at(sighting.location, bench.machine)
+    name = f"board {serial}" if serial else f"the board at {sighting.location}"
+    error = sighting.error
+    if error is None:
+        return ok("boards", f"{name} answers, firmware {sighting.firmware}", board=serial)
+    if isinstance(error, BoardInBootLoaderError):
+        return problem("boot loader", error.what, why=error.why, mend=_DFU, board=serial)
+    if sighting.verdict is Verdict.DENIED:
+        return problem(
+            "permission", f"{name} may not be opened", why=error.why, mend=error.remedy, board=serial
+        )
+    if serial and (holder := _holder_of(serial, bench)):
+        why = f"{name} is silent, as in a power sequence; it is in use, and goes on undisturbed ({holder})"
+        return unchecked("boards", why, board=serial)
+    return problem_of("boards", error, board=serial)
+
+
+def _serial_at(location: str, machine: Machine) -> str:
+    """The serial number of a board that does not tell it now, as the kernel read it when it came."""
+    nodes = boards_in_sysfs(machine) if machine.has_boards else []
+    return next((node.serial for node in nodes if node.location == location), "")
+
+
+def _holder_of(serial: str, bench: Bench) -> str:
+    """Who holds a board; empty if nobody does."""
+    try:
+        hold(serial, test="hil doctor", host=bench.host).release()
+    except BoardBusyError as error:
+        return error.why
+    except UsageError:  # the check of the lock folder has told
+        return ""
+    return ""
+
+
+def _power_for(machine: Machine, node: UsbNode) -> Finding:
+    board = node.serial
+    hub = hub_of(machine, node)
+    where = f"{node.parent or 'its hub'} gives"
+    mend = "plug the board into a port of the machine, or into a hub with a supply of its own"
+    if not node.configured:
+        why = "the kernel switches no device on that its hub has no power for: dmesg | grep -i power"
+        return problem("hub power", f"board {board} is not switched on", why=why, mend=mend, board=board)
+    if hub is None:
+        return unchecked("hub power", f"nothing is known of the hub at {node.name}", board=board)
+    if hub.self_powered or not hub.parent:
+        return ok("hub power", f"{where} {PORT_MA} mA, the board may draw {node.most_ma} mA", board=board)
+    drawn_ma = sum(child.most_ma for child in children_of(machine, hub))
+    if node.most_ma > BUS_POWERED_PORT_MA:
+        why = (
+            f"{node.name} may draw {node.most_ma} mA, a port of a hub without a supply of its own gives "
+            f"{BUS_POWERED_PORT_MA} mA; all that is plugged into it may draw {drawn_ma} mA together"
+        )
+        says = f"board {board} hangs on a hub without a supply of its own"
+        return problem("hub power", says, why=why, mend=mend, board=board)
+    return ok("hub power", f"{where} {BUS_POWERED_PORT_MA} mA, enough for {node.most_ma} mA", board=board)

@@ -1,0 +1,136 @@
+"""What runs need of the machine beside boards: a clock, room, and a folder for locks."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hil
+from hil.errors import SpoiltFileError, UsageError
+from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.guard.survival import dangers
+from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
+from hil.lab.locks.shared_file import is_group_folder, open_shared, owner_name, spoilt_by
+from hil.lab.locks.wait_queue import waiting
+from hil.lab.stick_sockets import is_stick_file
+
+if TYPE_CHECKING:
+    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.finding import Finding, Findings
+
+__all__ = ["clock", "disk_space", "guard_survival", "locks"]
+
+LEAST_BYTES = 256 << 20
+"""Room that a night of transcripts, traces and history takes, with some to spare."""
+
+LEAST_FOR_LOCKS_BYTES = 1 << 20
+_MOST_FILES = 1000
+_DAY_S = 86_400
+_SET_CLOCK = "sudo timedatectl set-ntp true"
+
+
+def clock(bench: Bench) -> Findings:
+    """Is the date possible, and does something keep it right? History is sorted by it."""
+    now_s = bench.machine.now()
+    installed_s = Path(hil.__file__).stat().st_mtime
+    date = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="minutes")
+    if now_s < installed_s - _DAY_S:
+        why = "that is before this program was installed; history and reports are sorted by the date"
+        yield problem("clock", f"the clock says {date}", why=why, mend=_SET_CLOCK)
+        return
+    kept = bench.machine.clock_is_kept()
+    if kept:
+        yield ok("clock", f"{date}, kept right by a time service")
+    else:
+        why = f"it says {date}, and no time service has set it; {_SET_CLOCK} starts one"
+        yield unchecked("clock", why)
+
+
+def disk_space(bench: Bench) -> Findings:
+    """Is there room for what runs keep, and may it be written?"""
+    folders = {bench.folder: "what runs keep goes there", Path(tempfile.gettempdir()): "for temporary files"}
+    for folder, purpose in folders.items():
+        yield _room(bench, folder, purpose, LEAST_BYTES)
+
+
+def locks(bench: Bench) -> Findings:
+    """Can boards be leased: is the lock folder there, may it be written, do locks work in it?"""
+    folder = None
+    try:
+        folder = lock_folder()
+        os.close(open_shared(folder / "hil-queue"))
+        line = waiting(folder)
+    except UsageError as error:
+        spoilt = folder if isinstance(error, SpoiltFileError) else None
+        knows = spoilt is not None and (os.access(spoilt, os.W_OK) or is_group_folder(spoilt.stat()))
+        yield problem_of("lock folder", error, mend="" if knows else _mend_locks())
+        return
+    queue = f"; {len(line)} wait for a board" if line else ""
+    facts = folder.stat()
+    if is_group_folder(facts) and not facts.st_mode & stat.S_ISGID:
+        why = "files in it may belong to another group of their maker, and others of its group are kept out"
+        yield problem(
+            "lock folder", f"{folder} lacks the setgid bit", why=why, mend=f"sudo chmod g+s {folder}"
+        )
+    else:
+        yield ok("lock folder", f"{folder} can be used by {_users_of(facts)}{queue}")
+    names = sorted(path.name for path in folder.glob("hil-*"))
+    for name in [name for name in names if not is_stick_file(name)][:_MOST_FILES]:
+        if (trouble := spoilt_by(folder / name)) is not None:
+            yield problem_of("lock folder", trouble)
+    if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
+        yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+
+
+def _users_of(facts: os.stat_result) -> str:
+    """Return for whom a lock folder is, as its owner and mode say it."""
+    if facts.st_mode & stat.S_IWOTH:
+        return "everybody"
+    if not is_group_folder(facts):
+        return f"{owner_name(facts.st_uid)} alone"
+    with suppress(KeyError):
+        return f"the group {grp.getgrgid(facts.st_gid).gr_name}"
+    return f"the group {facts.st_gid}"
+
+
+def guard_survival(bench: Bench) -> Findings:
+    """Would a guard outlive a run that is started as this command was?"""
+    found = dangers(bench.machine.root, of_others=True)
+    for danger in found:
+        yield problem(
+            "guards", danger.what, why="a killed run would leave its DUT powered", mend=danger.remedy
+        )
+    if not found:
+        yield ok("guards", "a guard outlives a run that is started here")
+
+
+def _room(bench: Bench, folder: Path, purpose: str, least_bytes: int) -> Finding:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        mend = f"sudo chown {bench.machine.user} {folder}    (or start runs in another folder)"
+        return problem("disk space", f"{folder} may not be written", why=purpose, mend=mend)
+    free_bytes = bench.machine.free_bytes(folder)
+    free = f"{free_bytes / (1 << 20):,.0f} MiB are free in {folder}"
+    if free_bytes < least_bytes:
+        why = f"{purpose}; {least_bytes >> 20} MiB should be"
+        mend = f"du -xh --max-depth=2 {folder} | sort -h | tail    (then remove what is not needed)"
+        return problem("disk space", f"only {free}", why=why, mend=mend)
+    return ok("disk space", free)
+
+
+def _mend_locks() -> str:
+    named = os.environ.get("HIL_LOCK_DIR")
+    if named:
+        return f"sudo chmod 1777 {named}    (or: unset HIL_LOCK_DIR)"
+    broken = [folder for folder in SYSTEM_FOLDERS if not _is_for_everybody(folder)]
+    return f"sudo chmod 1777 {' '.join(broken or SYSTEM_FOLDERS)}"
+
+
+def _is_for_everybody(folder: str) -> bool:
+    mode = Path(folder).stat().st_mode if Path(folder).is_dir() else 0
+    return bool(mode & stat.S_IWOTH and mode & stat.S_ISVTX)

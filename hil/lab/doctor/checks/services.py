@@ -1,0 +1,97 @@
+"""Services that systemd starts: they lock where commands do; root runs nothing that others may change."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.lab.doctor.checks.usb_access import ELSEWHERE
+from hil.lab.doctor.finding import ok, problem, unchecked
+from hil.lab.files.trusted_path import who_decides_beside_root
+from hil.lab.udev.unit_escapes import first_word, literal
+from hil.regular_file import read_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.finding import Findings
+
+__all__ = ["services"]
+
+_FOLDER = "etc/systemd/system"
+_OURS = re.compile(r"hil-(safe@?|nightly[A-Za-z0-9_-]*)\.service")
+_LOCKS = re.compile(r'^Environment="?HIL_LOCK_DIR=(.*?)"?$', re.MULTILINE)
+_USER = re.compile(r"^User=(?!root$|0$).", re.MULTILINE)
+_COMMAND = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
+_WORKS_IN = re.compile(r"^WorkingDirectory=(.*)$", re.MULTILINE)
+_NAMED_FOLDER = re.compile(r"(?m)^/.*\S|(?<=')/[^'\n]+(?=')")
+_MOST_FILES = 20_000
+_WRITE_AGAIN = "sudo --preserve-env=HIL_LOCK_DIR hil udev --install, or hil nightly install    (or edit it)"
+
+
+def services(bench: Bench) -> Findings:
+    """Do services lock where this command does, and may nobody else change what they run as root?"""
+    machine = bench.machine
+    if not machine.has_boards:
+        yield unchecked("services", ELSEWHERE)
+        return
+    units = [file for file in machine.folders(_FOLDER) if _OURS.fullmatch(file.name)]
+    well = True
+    for unit in units:
+        text, locks = machine.text(f"{_FOLDER}/{unit.name}"), os.environ.get("HIL_LOCK_DIR", "")
+        theirs = "".join(_LOCKS.findall(text)[-1:])
+        if theirs not in {locks, literal(locks)}:
+            well = False
+            why = "then a service and a run may have one board at the same time"
+            says = f"{unit} has HIL_LOCK_DIR={theirs}, this command has HIL_LOCK_DIR={locks}"
+            yield problem("services", says, why=why, mend=_WRITE_AGAIN)
+        if others := _who_changes_its_program(text, machine.root):
+            well = False
+            yield problem(
+                "services",
+                f"{unit} runs as root what others may change: {others}",
+                why="it has no User=",
+                mend=_WRITE_AGAIN,
+            )
+    if well:
+        yield ok("services", f"{', '.join(unit.name for unit in units) or 'none is installed'}")
+
+
+def _who_changes_its_program(text: str, root: Path) -> str:
+    """Return who else may change what a unit of root's runs: its program, the code of that, its folder."""
+    command = _COMMAND.search(text)
+    if _USER.search(text) or command is None:
+        return ""
+    program = root / first_word(command[1]).lstrip("/")
+    folders = [root / folder.strip("\"' /") for folder in _WORKS_IN.findall(text)[-1:]]
+    files = chain([program], _code_of(program, root), folders, *map(_files_in, folders))
+    return next(filter(None, map(who_decides_beside_root, files)), "")
+
+
+def _code_of(python: Path, root: Path) -> Iterator[Path]:
+    """Yield where an interpreter finds hil: its packages, and the folders that these name (`site`).
+
+    An editable installation is such a folder.
+    """
+    prefixes = {python.parent.parent, *([python.resolve().parent.parent] if root == Path("/") else [])}
+    for site in (site for prefix in prefixes for site in prefix.glob("lib/python3*/*-packages")):
+        yield site
+        named = [site]
+        for pth in (*site.glob("*.pth"), *site.glob("__editable__*.py")):
+            yield pth
+            with suppress(OSError):
+                text = read_regular(pth).decode(errors="replace")
+                named += [root / path.lstrip("/") for path in _NAMED_FOLDER.findall(text)]
+        yield from named[1:]
+        yield from (init for folder in named if (init := folder / "hil/__init__.py").exists())
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield files and folders below one, as far as they are few enough to be looked at."""
+    below = ((Path(here, name) for name in (*folders, *files)) for here, folders, files in os.walk(folder))
+    return islice(chain.from_iterable(below), _MOST_FILES)

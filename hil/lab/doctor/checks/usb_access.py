@@ -1,0 +1,146 @@
+"""May this user reach boards at all: libusb, what udev made of the rule, the group."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from hil.dutlink.usb.control_link import backend_of
+from hil.errors import HilError, Verdict
+from hil.flash.disk.permission import BOARD_GROUP
+from hil.lab.doctor.finding import ok, problem, unchecked
+from hil.lab.doctor.usb_tree import boards_in_sysfs
+from hil.lab.udev.rule import INSTALL_RULE, RULE_NAME, is_this_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.finding import Finding, Findings
+    from hil.lab.doctor.host_info import Machine
+
+__all__ = ["ELSEWHERE", "group_membership", "libusb", "made_of_it", "udev_rule"]
+
+ELSEWHERE = "these boards are not on this machine's USB"
+
+_RULE_FOLDERS = ("etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d")
+_VENDOR = "2b23"
+_DEVICES = "/sys/bus/usb/devices"
+_NO_LIBUSB = "sudo apt install libusb-1.0-0    (or: python3 -m pip install libusb-package)"
+_GRANTS = {
+    "ID_MM_DEVICE_IGNORE=1": "ModemManager is not told to leave it alone",
+    "uaccess": "the logged-in user may not open it (no uaccess tag)",
+}
+"""What the rule does, as `udevadm test` prints it, and what it means where udev does not do it."""
+
+_MAKE_GROUP = f"sudo groupadd --system {BOARD_GROUP}; {INSTALL_RULE}"
+
+
+def libusb(bench: Bench) -> Findings:
+    """Can libusb be loaded, and is it the system's, which knows udev?"""
+    try:
+        backend_of(bench.host)
+    except HilError as error:
+        yield problem("libusb", error.what, why=error.why, mend=_NO_LIBUSB)
+        return
+    if not bench.machine.has_boards:
+        yield ok("libusb", f"{bench.host.label}: reached")
+    elif importlib.import_module("usb.backend.libusb1").get_backend() is None:
+        yield ok("libusb", "the one of libusb-package: it does, though the system's notices plugging sooner")
+    else:
+        yield ok("libusb", "the system's can be loaded")
+
+
+def udev_rule(bench: Bench) -> Findings:
+    """Is there a rule that lets people open boards, is it this version's, and what does udev make of it?"""
+    machine = bench.machine
+    if not machine.has_boards:
+        yield unchecked("udev rule", ELSEWHERE)
+        return
+    ours = next((file for file in _rule_files(machine) if file.name == RULE_NAME), None)
+    others = [file for file in _rule_files(machine) if file != ours]
+    if ours is not None and not is_this_version(machine.text(str(ours.relative_to(machine.root)))):
+        why = "it was installed by another version of hil, or changed by hand"
+        yield problem("udev rule", f"{ours} is not this version's", why=why, mend=INSTALL_RULE)
+    elif ours is None and not others:
+        why = "without one only root may open boards, and ModemManager writes to their consoles"
+        yield problem("udev rule", "no udev rule names DUTLink boards", why=why, mend=INSTALL_RULE)
+    else:
+        file = ours or others[0]
+        boards = [node for node in boards_in_sysfs(machine) if not bench.only or node.serial == bench.only]
+        findings = [made_of_it(machine, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
+        yield from findings or [ok("udev rule", f"{file} names DUTLink boards; none is there to try it on")]
+
+
+def made_of_it(machine: Machine, file: Path, device: str, board: str) -> Finding:
+    """Ask udev what it makes of the rules for a device of a board, now.
+
+    Args:
+        machine: This machine.
+        file: The rules' file.
+        device: The device's folder in sysfs.
+        board: The board's serial number.
+    """
+    said = machine.udev_test(device)
+    if not said:
+        why = f"{file} names DUTLink boards; udevadm does not tell what udev makes of it"
+        return unchecked("udev rule", why, board=board)
+    trouble = [line.strip() for line in said.splitlines() if file.name in line and BOARD_GROUP in line]
+    if unknown := next((line for line in trouble if "nknown group" in line or "resolve group" in line), ""):
+        says = f"udev knows no group {BOARD_GROUP}"
+        return problem("udev rule", says, why=unknown, mend=_MAKE_GROUP, board=board)
+    missing = [means for grant, means in _GRANTS.items() if grant not in said and file.name == RULE_NAME]
+    if missing:
+        why = "; ".join([*missing, *trouble[:1]])
+        says = f"udev does not apply {file}"
+        mend = f"udevadm verify {file}; {INSTALL_RULE}"
+        return problem("udev rule", says, why=why, mend=mend, board=board)
+    return ok("udev rule", f"udev applies {file}", board=board)
+
+
+def group_membership(bench: Bench) -> Findings:
+    """May this user open boards: by the rule's group, by sitting at this machine, or as root?"""
+    machine = bench.machine
+    if not machine.has_boards:
+        yield unchecked("group", ELSEWHERE)
+        return
+    if machine.uid == 0:
+        yield ok("group", "root needs none")
+        return
+    gid, members = _group(machine)
+    if gid in machine.gids:
+        yield ok("group", f"{machine.user} is in {BOARD_GROUP}")
+    elif any(seen.verdict is Verdict.PRESENT for seen in bench.sightings):
+        yield ok("group", f"{machine.user} is not in {BOARD_GROUP}, and may open boards all the same")
+    elif machine.user in members:
+        why = "groups count from the next login on"
+        yield problem(
+            "group",
+            f"{machine.user} is in {BOARD_GROUP}, but this session is not",
+            why=why,
+            mend=f"newgrp {BOARD_GROUP}",
+        )
+    else:
+        create = "" if gid is not None else f"sudo groupadd --system {BOARD_GROUP}; "
+        mend = f"{create}sudo usermod --append --groups {BOARD_GROUP} {machine.user}    (then log in again)"
+        why = "the udev rule lets that group open boards"
+        yield problem("group", f"{machine.user} is not in {BOARD_GROUP}", why=why, mend=mend)
+
+
+def _rule_files(machine: Machine) -> Iterator[Path]:
+    """Yield the rule files that name our vendor id in a line that is no comment."""
+    for folder in _RULE_FOLDERS:
+        for file in machine.folders(folder):
+            lines = machine.text(f"{folder}/{file.name}").splitlines() if file.suffix == ".rules" else []
+            if any(_VENDOR in line and not line.lstrip().startswith("#") for line in lines):
+                yield file
+
+
+def _group(machine: Machine) -> tuple[int | None, list[str]]:
+    """Return the group's number and its members; None where there is no such group."""
+    for line in machine.text("etc/group").splitlines():
+        name, *rest = line.split(":")
+        if name == BOARD_GROUP and len(rest) == 3 and rest[1].isdecimal():  # noqa: PLR2004 - group(5): four fields
+            return int(rest[1]), rest[2].split(",")
+    return None, []

@@ -1,0 +1,120 @@
+"""The whole examination: the machine first, then each board that nobody uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.board import open_board
+from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
+from hil.lab.doctor.board_context import BoardCheck, Patient
+from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
+from hil.lab.doctor.checks.console import console_answers
+from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
+from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
+from hil.lab.doctor.checks.services import services
+from hil.lab.doctor.checks.stick import stick_follows
+from hil.lab.doctor.checks.stored_state import lab_file, left_safe, power_sequences
+from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
+from hil.lab.doctor.finding import problem, problem_of, unchecked
+from hil.lab.locks.lease import hold, spoilt_lock
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
+from hil.lab.safe_state.record import read_record
+
+if TYPE_CHECKING:
+    from hil.lab.doctor.context import Bench, Check
+    from hil.lab.doctor.finding import Findings
+    from hil.lab.locks.lease import Lease
+
+__all__ = ["BENCH_CHECKS", "BOARD_CHECKS", "examine"]
+
+SILENCE_S: Final = 3.0
+"""How long a board that nobody holds may be silent; one in the middle of a sequence is told as such."""
+
+BENCH_CHECKS: Final[dict[str, Check]] = {
+    "lock folder": locks,
+    "disk space": disk_space,
+    "clock": clock,
+    "guards": guard_survival,
+    "libusb": libusb,
+    "udev rule": udev_rule,
+    "services": services,
+    "ModemManager": modem_manager,
+    "hub power": hub_power,
+    "console is free": tty_holders,
+    "lab file": lab_file,
+    "boards": boards_on_the_bus,
+    "group": group_membership,
+}
+"""In this order: what does not need libusb comes first."""
+
+BOARD_CHECKS: Final[dict[str, BoardCheck]] = {
+    "left safe": left_safe,
+    "power sequences": power_sequences,
+    "console": console_answers,
+    "stick": stick_follows,
+}
+"""The last one moves something."""
+
+
+def examine(bench: Bench) -> Findings:
+    """Go through all checks. Nothing here raises for what is wrong with a bench: that is a finding."""
+    for name, check in BENCH_CHECKS.items():
+        yield from _kept(name, check(bench))
+    yield from _kept("boards", _boards(bench))
+
+
+def _boards(bench: Bench) -> Findings:
+    names: dict[str, str] = {}
+    for seen in bench.sightings:
+        if seen.serial is not None and seen.verdict is Verdict.PRESENT:
+            yield from _kept("board", _one_board(bench, seen.serial, names), seen.serial)
+
+
+def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
+    try:
+        used_s = last_used_s(serial)
+        lease = hold(serial, test="hil doctor", host=bench.host)
+    except SpoiltFileError as error:
+        yield problem_of("board", error, board=serial)
+        return
+    except UsageError:  # the check of the lock folder has told
+        yield unchecked("board", "it cannot be leased: see lock folder", board=serial)
+        return
+    except BoardBusyError as error:
+        yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
+        return
+    try:
+        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+            yield problem_of("board", trouble, board=serial)
+        wait_until_settled(used_s)
+        yield from _held(bench, serial, lease, names)
+    finally:
+        lease.release()
+
+
+def _held(bench: Bench, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
+    record = read_record(lock_folder(), serial)
+    with open_board(
+        bench.host, serial, bench.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
+    ) as board:
+        patient = Patient(board, bench, record, lease)
+        other = names.setdefault(patient.settings.name or serial, serial)
+        if other != serial:
+            says = f"boards {other} and {serial} both store the name {patient.settings.name}"
+            mend = f"hil settings set name NAME --board {serial}"
+            yield problem("name", says, why="--hil-board NAME takes either", mend=mend, board=serial)
+        for check_name, check in BOARD_CHECKS.items():
+            yield from _kept(check_name, check(patient), serial)
+
+
+def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
+    """Turn what stood in a check's way into a finding of its own; the next check goes on."""
+    try:
+        yield from findings
+    except NoUsbBackendError as error:  # the check of libusb has told
+        yield unchecked(name, f"without libusb no board can be looked for ({error.what})", board=serial)
+    except HilError as error:
+        yield problem_of(name, error, board=error.serial or serial)
+    except OSError as error:
+        yield unchecked(name, f"the machine did not tell: {error}", board=serial)

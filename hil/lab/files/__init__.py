@@ -1,0 +1,1 @@
+"""Files of this system: atomic replacement, trusted paths, roots of images."""

@@ -1,0 +1,172 @@
+"""Find guards that were stopped (SIGSTOP, a debugger), and end those that keep a dead holder's board locked.
+
+A stopped guard makes nothing safe, and its part in the lock keeps the board from every other process. A
+living holder replaces its guard. If the holder is dead, who survives it and knows it (the process that ends
+COMMAND of `hil lease`, the controller of a worker) lets the guard run again; else the next process that wants
+the board kills the guard and makes the board safe itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.lab.guard.process import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.lab.locks.holder import Holder
+
+__all__ = ["StoppedGuard", "end_stopped_guards", "is_stopped", "stopped_guard_of", "wake_guards_of"]
+
+_STOPPED = frozenset("Tt")
+"""Stopped by a signal, and stopped by a debugger (proc(5), `stat`)."""
+
+_END_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedGuard:
+    """A stopped guard whose holder is dead.
+
+    Attributes:
+        pid: The guard's.
+        uid: Its user's.
+    """
+
+    pid: int
+    uid: int
+
+    @property
+    def remedy(self) -> str:
+        """What to type if this process may not kill it."""
+        return f"sudo kill -KILL {self.pid}    (then the next holder of the board makes it safe)"
+
+
+def is_stopped(pid: int) -> bool:
+    """Return True if a process is stopped, or False if it runs, is gone, or cannot be looked at."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode() in _STOPPED
+    except (OSError, IndexError):
+        return False
+
+
+def end_stopped_guards(descriptor: int) -> list[int]:
+    """Kill the guards that keep a file locked, if only stopped guards do, and return their pids.
+
+    A living holder shares the lock with its guard: then nothing is done. Processes that this user may not
+    look at are not seen; a guard has the same user as its holder.
+
+    Args:
+        descriptor: The lock file, open in this process.
+    """
+    if not any(_is_guard(pid) and is_stopped(pid) for pid in _processes()):
+        return []
+    pidfds: dict[int, int] = {}
+    try:
+        for pid in _sharing_lock(os.fstat(descriptor)):
+            if not _is_guard(pid):
+                return []
+            with suppress(OSError):
+                pidfds[pid] = os.pidfd_open(pid)
+        if not all(_is_guard(pid) and is_stopped(pid) for pid in pidfds):
+            return []  # looked at again, now that the pidfds say which processes are meant
+        return [pid for pid, pidfd in pidfds.items() if _killed(pidfd)]
+    finally:
+        for pidfd in pidfds.values():
+            os.close(pidfd)
+
+
+def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
+    """Return the stopped guard of a dead holder, also one of another user; None if there is none.
+
+    Args:
+        holder: As the lock file names it: a run, or its guard that was at work.
+    """
+    if holder is None:
+        return None
+    if _is_guard(holder.pid):
+        return _as_stopped(holder.pid)
+    if Path(f"/proc/{holder.pid}").exists():
+        return None
+    return next((stopped for pid in _guards_of(holder.pid) if (stopped := _as_stopped(pid))), None)
+
+
+def wake_guards_of(holder: int) -> None:
+    """Let the guards of a process that ends go on if they were stopped; those of a debugger stay.
+
+    It cannot hurt: a guard whose holder lives guards on, and one that wakes after the board went on without
+    it, does nothing.
+    """
+    for pid in _guards_of(holder):
+        with suppress(OSError):  # it ended just now
+            os.kill(pid, signal.SIGCONT)
+
+
+def _guards_of(holder: int) -> Iterator[int]:
+    title = f"{NAME} of pid {holder}"
+    return (pid for pid in _processes() if _is_guard(pid) and _title_of(pid) == title)
+
+
+def _as_stopped(pid: int) -> StoppedGuard | None:
+    try:
+        return StoppedGuard(pid, Path(f"/proc/{pid}").stat().st_uid) if is_stopped(pid) else None
+    except OSError:
+        return None
+
+
+def _killed(pidfd: int) -> bool:
+    """Kill a process and wait for its end; return False if it may not be killed."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except OSError:
+        return False
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    return bool(ended.poll(_END_S * 1000))
+
+
+def _sharing_lock(file: os.stat_result) -> Iterator[int]:
+    """Yield the processes that have a file open and locked, as far as this user may look at them."""
+    for pid in _processes():
+        if pid != os.getpid() and _shares_lock(pid, file):
+            yield pid
+
+
+def _shares_lock(pid: int, file: os.stat_result) -> bool:
+    with suppress(OSError):  # the process ended, or is another user's
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if os.path.samestat(entry.stat(), file) and _is_locked(pid, entry.name):
+                    return True
+    return False
+
+
+def _is_locked(pid: int, number: str) -> bool:
+    """Return True if an open file has a lock of its own (proc(5), `fdinfo`)."""
+    return b"FLOCK" in Path(f"/proc/{pid}/fdinfo/{number}").read_bytes()
+
+
+def _processes() -> Iterator[int]:
+    with suppress(OSError):
+        yield from (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def _is_guard(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == NAME
+    except OSError:
+        return False
+
+
+def _title_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return ""

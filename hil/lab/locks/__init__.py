@@ -1,0 +1,1 @@
+"""Leases: kernel locks on boards, the queue for them, and who holds them."""

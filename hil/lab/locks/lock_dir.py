@@ -1,0 +1,140 @@
+"""The one folder on a machine where the leases of all users meet.
+
+Any user who may write to the folder may also prepare it, so it is not trusted before it was looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import UsageError
+from hil.forked_child import forget_on_fork
+from hil.lab.locks.shared_file import ELSEWHERE, owner_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "SYSTEM_FOLDERS",
+    "checked_folder",
+    "forget_on_fork",
+    "is_from_outside",
+    "lock_folder",
+    "make_folder",
+    "unusable",
+]
+
+SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_UID_MAP = Path("/proc/self/uid_map")
+_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
+_ALL_UIDS = ["0", "0", str(2**32 - 1)]
+"""What `uid_map` says outside of user namespaces."""
+
+_PRIVATE = "/systemd-private-"
+
+
+def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of this machine's lock files: `HIL_LOCK_DIR`, `/run/lock` or `/tmp`.
+
+    The choice rests on what the folder is, not on who asks: two users must never lock in two folders.
+
+    Raises:
+        UsageError: `HIL_LOCK_DIR` cannot be used, or may be tampered with by another user; or there is only a
+            `/tmp` that other processes do not see.
+    """
+    named = environ.get("HIL_LOCK_DIR")
+    if named:
+        folder = Path(named)
+        make_folder(folder)
+        return checked_folder(folder)
+    first, *others = map(Path, SYSTEM_FOLDERS)
+    for folder in (first, *others):
+        if _is_for_everybody(folder):
+            return _seen_by_all(folder)
+    return _seen_by_all(others[-1])
+
+
+def checked_folder(folder: Path) -> Path:
+    """Return `folder` if no user but root, this one, and those of its group can swap files in it.
+
+    Raises:
+        UsageError: It is a link, is another user's, or lacks the sticky bit though others may write to it.
+    """
+    try:
+        facts = folder.lstat()
+    except OSError as error:
+        raise unusable(folder, str(error.strerror)) from error
+    if not stat.S_ISDIR(facts.st_mode):
+        raise unusable(folder, "it is a link or a file, not a folder")
+    if facts.st_uid not in {0, os.geteuid()} and not is_from_outside(facts.st_uid):
+        why = f"it belongs to another user, {owner_name(facts.st_uid)}, who could swap the locks in it"
+        raise unusable(folder, why)
+    if facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP) and not facts.st_mode & stat.S_ISVTX:
+        who = "everybody" if facts.st_mode & stat.S_IWOTH else "each member of its group"
+        raise unusable(folder, f"{who} may delete files in it: it lacks the sticky bit (chmod +t {folder})")
+    return folder
+
+
+def is_from_outside(uid: int) -> bool:
+    """Return True if a user namespace shows an owner without a number in it: mostly the host's root.
+
+    A rootless container gets the host's `/run/lock` like that. It must lock there, and nowhere else.
+    """
+    try:
+        return uid == int(_OVERFLOW_UID.read_text()) and _UID_MAP.read_text().split() != _ALL_UIDS
+    except (OSError, ValueError):
+        return False
+
+
+def _seen_by_all(folder: Path) -> Path:
+    """Return a system folder, unless it is one that systemd made for one unit alone (PrivateTmp=).
+
+    Raises:
+        UsageError: It is.
+    """
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
+    except OSError:
+        return folder
+    if any(
+        fields[4] == str(folder) and _PRIVATE in fields[3] for fields in mounts
+    ):  # proc(5): root, mount point
+        raise UsageError(
+            f"{folder} cannot be used for locks",
+            why=f"PrivateTmp= made it for this unit alone, and {SYSTEM_FOLDERS[0]} is not for everybody",
+            remedy=f"PrivateTmp=no in the unit; or sudo chmod 1777 {SYSTEM_FOLDERS[0]}; or {ELSEWHERE}",
+        )
+    return folder
+
+
+def unusable(path: Path, why: str) -> UsageError:
+    """Say that a file or folder cannot serve for locks, and what to do instead."""
+    return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
+
+
+def _is_for_everybody(folder: Path) -> bool:
+    try:
+        mode = checked_folder(folder).stat().st_mode
+    except (OSError, UsageError):
+        return False
+    return mode & 0o1777 == 0o1777  # noqa: PLR2004 - the one mode that lets everybody make a file and none delete
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of locks for everybody; one that is there stays as it is.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise unusable(folder, f"it cannot be made ({error.strerror})") from error
+    folder.chmod(0o1777)

@@ -1,0 +1,124 @@
+"""The second proof that a board is held: a kernel lock (`flock`) on the board's own device node.
+
+Lock files meet only where two processes find the same folder. In a container, under another `HIL_LOCK_DIR`,
+or after a cleaner removed the file they do not; the board's node is the same for all that reach the board
+through one `/dev`. The lock belongs to the open file, so that a guard keeps its part in it. The node is
+opened for reading only: nothing is sent to the board; libusb, cdc_acm and ModemManager notice nothing. A node
+that may not be opened, or that is not there, is no proof; the lock file counts alone then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from hil.dutlink.usb.device_node import usb_node
+from hil.forked_child import forget_on_fork
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.dutlink.host import Host
+
+__all__ = ["NodeLock"]
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
+
+
+class NodeLock:
+    """A board's device node, locked by this process or not.
+
+    Args:
+        host: Where the board is plugged in; None: its node is not known here.
+        serial: The board.
+        descriptor: It is open already: another process locked it and passed it on.
+
+    Attributes:
+        taken: Which node another process holds, and which process that is; empty if none was in the way.
+    """
+
+    def __init__(self, host: Host | None, serial: str, descriptor: int = -1) -> None:
+        self.taken = ""
+        self._host = host
+        self._serial = serial
+        self._descriptor = descriptor
+        forget_on_fork(self)
+
+    @property
+    def descriptor(self) -> int:
+        """The open node; -1 when there is none."""
+        return self._descriptor
+
+    def locate(self, host: Host | None) -> None:
+        """Say where the board is plugged in, after its open node alone was known; None: still not known."""
+        self._host = host
+
+    def try_lock(self) -> bool:
+        """Lock the board's node as it is now, and return False if another process has it; never waits."""
+        self.taken = ""
+        if self._host is None:
+            return self._descriptor < 0 or _locked(self._descriptor)
+        node = usb_node(self._host, self._serial)
+        descriptor = _opened(node)
+        if node is None or descriptor < 0:
+            return True
+        if self._is_open(descriptor):
+            os.close(descriptor)
+            return _locked(self._descriptor)
+        if not _locked(descriptor):
+            self.taken = f"{node}, locked by {_holder_of(descriptor)}"
+            os.close(descriptor)
+            return False
+        self.close()
+        self._descriptor = descriptor
+        return True
+
+    def unlock(self) -> None:
+        """Unlock the node, also for processes that share it, and close it; harmless when repeated."""
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.close()
+
+    def close(self) -> None:
+        """Close this process's copy; harmless when repeated."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _is_open(self, descriptor: int) -> bool:
+        return self._descriptor >= 0 and os.path.samestat(os.fstat(descriptor), os.fstat(self._descriptor))
+
+
+def _opened(node: Path | None) -> int:
+    try:
+        return -1 if node is None else os.open(node, _OPEN)
+    except OSError:  # unplugged, or not allowed: then its user cannot reach the board either
+        return -1
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a device folder without locks proves nothing
+        return True
+    return True
+
+
+def _holder_of(descriptor: int) -> str:
+    """Return the process that has a lock on an open file, as far as the kernel tells (proc(5), `locks`)."""
+    facts = os.fstat(descriptor)
+    wanted = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123 - proc(5)
+            pids = [line.split()[4] for line in locks if f" {wanted} " in line and "FLOCK" in line]
+        pid = next(pid for pid in pids if pid.isdecimal() and pid != "0")
+    except (OSError, StopIteration):
+        return "a process outside this container"
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:  # noqa: PTH123 - proc(5)
+            return f"pid {pid} ({name.read().strip()})"
+    except OSError:
+        return f"pid {pid}"

@@ -1,0 +1,1 @@
+"""Processes below a command that holds a board: start, signals, descendants, reaping."""

@@ -1,0 +1,105 @@
+"""The processes that come of this one: found, reaped, ended; guards among them are left to do their work.
+
+For a process that does nothing else, because it reaps whatever ends. A child whose parent ends is handed to
+the next process above that adopts orphans (Linux: prctl(2), PR_SET_CHILD_SUBREAPER), or to PID 1: nothing
+that a command starts can hide from a process that does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from hil.lab.guard.process import NAME
+
+__all__ = ["adopt_orphans", "end_all", "guards", "reap", "wait_for_guards"]
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LOOK_EVERY_S = 0.02
+_KILL_S = 2.0
+"""How long a killed process may take to end; one that hangs in the kernel takes longer."""
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap() -> dict[int, int]:
+    """Take the exit status of each child that has ended; by pid, as `os.waitstatus_to_exitcode` has it."""
+    ended = {}
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+    return ended
+
+
+def guards() -> list[int]:
+    """Return the guards among the children of this process."""
+    return [pid for pid in _children()[os.getpid()] if _is_guard(pid)]
+
+
+def end_all(grace_s: float) -> None:
+    """End all descendants but guards: SIGTERM, and SIGKILL for those that are left after `grace_s` seconds.
+
+    Killing a process makes its children those of this one, so none gets away by starting others.
+    """
+    _signal(_others(), signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while _others() and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+        reap()
+    deadline = time.monotonic() + _KILL_S
+    while (left := _others()) and time.monotonic() < deadline:
+        _signal(left, signal.SIGKILL)
+        time.sleep(_LOOK_EVERY_S)
+        reap()
+
+
+def wait_for_guards(limit_s: float) -> list[int]:
+    """Wait until the guards among the children have ended, and return those that have not in time."""
+    deadline = time.monotonic() + limit_s
+    while (left := guards()) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+        reap()
+    return left
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):  # it ended, or belongs to another user (sudo)
+            os.kill(pid, number)
+
+
+def _others() -> list[int]:
+    """Return all descendants that are no guards and have not ended."""
+    children, found = _children(), []
+    above = [os.getpid()]
+    while above:
+        for pid in children.get(above.pop(), []):
+            if not _is_guard(pid):
+                found.append(pid)
+                above.append(pid)
+    return found
+
+
+def _children() -> dict[int, list[int]]:
+    """Return the pids of the living children of each process that this one can see."""
+    children: dict[int, list[int]] = {os.getpid(): []}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError, ValueError):
+                state, parent = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:2]
+                if state not in {b"Z", b"X"}:
+                    children.setdefault(int(parent), []).append(int(entry.name))
+    return children
+
+
+def _is_guard(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == NAME
+    return False

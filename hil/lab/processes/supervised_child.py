@@ -1,0 +1,68 @@
+"""Stands between `hil lease` and its COMMAND, and ends all that comes of COMMAND when either of them ends.
+
+Started as a script. When the process above (the leader) is killed, a guard makes the board safe and hands it
+on: a child of COMMAND that went on would read the next holder's console. So this process adopts orphans, has
+a process group and a name of its own, by which nothing that kills the leader finds it, and asks the kernel
+to be told of the leader's end. COMMAND itself is in the leader's process group: it has the terminal.
+
+It keeps some files open until it ends, and COMMAND does not: the pipe by which a guard sees that nothing
+drives the board any more, and the board's locks, which are not free before, even if leader and guard are
+killed.
+
+Arguments: the leader's pid, the leader's process group, those files' descriptors, and the command.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_CANNOT_RUN = 126  # as shells have it
+NAME = "hil-lease-end"
+
+
+def main() -> None:
+    """Run the command."""
+    from hil.lab.guard.process import take_name  # noqa: PLC0415 - as above
+    from hil.lab.guard.stopped_guards import wake_guards_of  # noqa: PLC0415 - as above
+    from hil.lab.processes.descendants import adopt_orphans, end_all  # noqa: PLC0415 - found only now
+    from hil.lab.processes.reaper import (  # noqa: PLC0415 - as above
+        ENDED_BY,
+        GRACE_S,
+        HEARD,
+        PARENT_GONE,
+        become,
+        look_after,
+    )
+
+    leader, group, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4:]
+    for descriptor in sys.argv[3].split(","):
+        os.set_inheritable(int(descriptor), False)
+    of_the_terminal = {signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD | of_the_terminal)
+    adopt_orphans()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(PARENT_GONE))
+    child = 0
+    if os.getppid() == leader:
+        try:
+            child = os.fork()
+        except OSError as error:
+            sys.stderr.write(f"hil: {command[0]} cannot be started: {error.strerror}\n")
+            os._exit(_CANNOT_RUN)
+        if not child:
+            become(command, before, group, at_parents_end=signal.SIGKILL)
+        take_name(NAME, f"{NAME} of pid {leader}")
+    status = look_after(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
+    wake_guards_of(leader)  # a guard that was stopped would leave the DUT on
+    end_all(GRACE_S)
+    wake_guards_of(leader)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[3]))
+    main()

@@ -1,0 +1,154 @@
+"""Make a board safe and prove it: the action that a guard, the next holder and `hil safe` carry out.
+
+Safe is: the DUT's supply off, the stick detached, the control pins floating, and the meter agrees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import ANSWER_LIMIT_S
+from hil.dutlink.held_boards import held_boards
+from hil.dutlink.host import Host
+from hil.dutlink.power.power import OFF_AMPS
+from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.power.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
+from hil.dutlink.timing import hold, until
+from hil.errors import BoardUnsafeError
+from hil.lab.safe_state.policy import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
+from hil.lab.this_host import this_host
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hil.dutlink.board import Board
+
+__all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe"]
+
+MEASURED_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.05
+
+
+def make_safe(  # noqa: PLR0913 - by keyword, as plain data
+    serial: str,
+    *,
+    policy: str = FORCE_OFF,
+    host: Mapping[str, Any] | None = None,
+    offset_amps: float = 0.0,
+    answer_s: float = ANSWER_LIMIT_S,
+    glance: bool = False,
+    spare_stick: bool = False,
+) -> MadeSafe:
+    """Make a board safe, and return what its DUT draws afterwards, and what else is to be told.
+
+    Args:
+        serial: The board.
+        policy: What comes before force-off: nothing (`force-off`), the board's own power-off sequence
+            (`off`), or a sequence of the place's own, carried out from here.
+        host: Where it is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
+            None: this host's USB.
+        offset_amps: What the board's meter shows when nothing is drawn.
+        answer_s: How long it may be silent, in seconds: it may be working through a power sequence.
+        glance: Do only what takes no time where the DUT drew nothing in the last seconds.
+        spare_stick: Do nothing while a program of this host uses the stick.
+
+    Raises:
+        UnavailableError: It cannot be reached.
+        BoardFaultError: It did not do it, or its DUT still draws current.
+        StickInUseError: `spare_stick`, and a program of this host uses it.
+    """
+    with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
+        if spare_stick:
+            board.storage.check_unused()
+        before = board.power.read().amps
+        was_on = abs(before - offset_amps) > OFF_AMPS
+        if glance and not was_on:
+            bring_to_safety(board, FORCE_OFF if policy == OFF else policy)
+            return MadeSafe(before, _taken(board))
+        bring_to_safety(board, policy)
+        hold(SETTLE_S)
+        amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+        return MadeSafe(amps, _taken(board), was_on)
+
+
+def _taken(board: Board) -> str:
+    """Say from whom the stick was taken; empty: from nobody that is seen."""
+    user = board.storage.taken_from
+    return f"{STICK_TAKEN} although {user}" if user else ""
+
+
+def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
+    """Return once the meter agrees that a DUT that was just forced off draws nothing.
+
+    At once if it drew nothing in the last two seconds, whose mean the reading is. Else these must be over: a
+    reading falls as well where a relay sticks and the DUT goes from what it boots with to what it idles at.
+
+    Raises:
+        BoardUnsafeError: It still draws: a relay that sticks, or something else that feeds the DUT.
+    """
+
+    def draws_nothing() -> bool:
+        return board.power.read().amps - offset_amps <= OFF_AMPS
+
+    if not until(draws_nothing, MEASURED_WITHIN_S, LOOK_EVERY_S):
+        raise BoardUnsafeError(
+            f"board {board.serial}: the DUT is not off",
+            why=f"it draws {board.power.read().amps:.2f} A after force-off",
+            remedy="look at the board's relay, and at what else feeds the DUT",
+            serial=board.serial,
+        )
+
+
+def bring_to_safety(board: Board, policy: str, *, leave_stick: bool = False) -> None:
+    """Do what the place wants before force-off, then force-off; nothing where its DUT is to be left alone.
+
+    Args:
+        board: It.
+        policy: What the place wants.
+        leave_stick: Leave the stick where it is.
+
+    Raises:
+        BoardFaultError, BoardLostError: The board did not do it.
+    """
+    if policy == LEAVE:
+        return
+    try:
+        _prepare(board, policy)
+    finally:
+        type(board).make_safe(board, leave_stick=leave_stick)  # not what a test may have put in its place
+
+
+def _host(description: Mapping[str, Any] | None) -> Host:
+    if description is None:
+        return this_host()
+    host = resolve(description["call"])(**description.get("arguments", {}))
+    if not isinstance(host, Host):
+        raise TypeError(f"{description['call']} returned {type(host).__name__}, not a Host")
+    return host
+
+
+def host_of(safety: Safety) -> Host | None:
+    """Return where a board is plugged in that is made safe like this, or None if that is not known here."""
+    if safety.action != HERE:
+        return None
+    try:
+        return _host(safety.arguments.get("host"))
+    except Exception:  # noqa: BLE001 - a simulator that is gone, a module that is: there is no node to lock
+        return None
+
+
+def _prepare(board: Board, policy: str) -> None:
+    if policy == FORCE_OFF:
+        return
+    if policy == OFF:
+        board.power.off()
+        return
+    for order in Sequence.parse(policy).orders:
+        match order:
+            case PinOrder(pin, level):
+                board.pins.set(pin, level)
+            case WaitOrder(ticks):
+                hold(ticks * TICK_S)
+            case SupplyOrder(on):
+                (board.power.force_on if on else board.power.force_off)()

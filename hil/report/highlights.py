@@ -1,0 +1,96 @@
+"""The loud things of a morning in the order in which to read them; the sentences are the history's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hil.history.analysis import Morning
+
+__all__ = ["Group", "Item", "headline", "loud_groups", "named_tests"]
+
+
+class _OfTest(Protocol):
+    @property
+    def test(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line: what it says, and the test or board that it is about, if it is about one."""
+
+    text: str
+    test: str = ""
+    board: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lines under one heading, with the outcome that gives them their colour."""
+
+    title: str
+    outcome: str
+    items: list[Item]
+
+
+def loud_groups(morning: Morning) -> list[Group]:
+    """Return what there is to say, without empty groups."""
+    new = [one for one in morning.failing if one.is_new]
+    old = [one for one in morning.failing if not one.is_new]
+    boards = [Item(str(one), board=one.value) for one in morning.boards]
+    groups = [
+        Group("Nights", "cut short", [Item(line) for line in morning.nights]),
+        Group("Boards", "error", boards),
+        Group("Without a board", "error", [Item("the bench is at fault", test) for test in morning.no_board]),
+        Group("New failures", "failed", _items(new)),
+        Group("Still failing", "failed", _items(old)),
+        Group("Fail now, on that board alone", "error", [Item("", test) for test in morning.there]),
+        Group("Always skipped", "skipped", _items(morning.skipping)),
+        Group("Flaky", "flaky", _items(morning.flaky)),
+        Group("Slower", "slower", _items(morning.slower)),
+        Group("Fixed", "passed", [Item("passes again", test) for test in morning.fixed]),
+    ]
+    return [group for group in groups if group.items]
+
+
+def headline(morning: Morning) -> str:
+    """Return the morning in a few words."""
+    if not morning.runs:
+        return "no night is in this history"
+    failing = len(morning.failing) + len(morning.there)
+    new = sum(one.is_new for one in morning.failing)
+    absent = len(morning.no_board)
+    had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
+    if not failing and absent:
+        return f"the bench was not ready: {had_none}"
+    if not failing:
+        return "no test fails" if not morning.nights else "no test fails, but look at the nights"
+    files = sum(one.is_file for one in morning.failing)
+    failing -= files
+    fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
+    gone = f"{files} {'file' if files == 1 else 'files'} could not be collected"
+    parts = [
+        gone if files else "",
+        fails if failing else "",
+        f"{new} new" if new else "",
+        f"{len(morning.there)} on a bad board alone" if morning.there else "",
+        had_none if absent else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def named_tests(groups: Iterable[Group]) -> list[str]:
+    """Return the tests that are named, once each."""
+    return list(dict.fromkeys(item.test for group in groups for item in group.items if item.test))
+
+
+def _items(found: Sequence[_OfTest]) -> list[Item]:
+    return list(_each(found))
+
+
+def _each(found: Sequence[_OfTest]) -> Iterator[Item]:
+    for one in found:
+        yield Item(str(one).removeprefix(f"{one.test}: "), one.test)

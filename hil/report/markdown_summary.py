@@ -1,0 +1,101 @@
+"""A run as Markdown, for GitHub's step summary and for mail: short, the loud things first."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.sanitize import plain_text
+from hil.report.filters import messages, moment, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hil.evidence.test_record import TestFacts
+    from hil.report.run_view import RunView
+
+__all__ = ["summary"]
+
+_MOST = 30
+_LONGEST = 300
+
+
+def summary(run: RunView) -> str:
+    """Return the summary; what comes from outside is code, in which Markdown and HTML mean nothing."""
+    return "\n".join(_lines(run)) + "\n"
+
+
+def _lines(run: RunView) -> Iterator[str]:
+    record = run.record
+    took = f", {seconds(record.ended_s - record.began_s)}" if record.ended_s else ""
+    yield f"## hil: {run.headline}"
+    yield ""
+    yield f"{moment(record.began_s)}{took}" + (
+        f", commit {_code(record.commit[:12])}" if record.commit else ""
+    )
+    yield ""
+    if record.loud:
+        yield f"> **{_words(record.loud)}**\n"
+    if run.counts:
+        yield "| " + " | ".join(run.counts) + " |"
+        yield "| " + " | ".join("---:" for _ in run.counts) + " |"
+        yield "| " + " | ".join(map(str, run.counts.values())) + " |\n"
+    yield from _tests("Look at these first", run.bad)
+    yield from _tests("Passed only when repeated", run.flaky)
+    yield from _tests("Never asked their board for anything", run.unasked)
+    yield from _list("Hardware that could not be used", _unused(run))
+    yield from _list("Trouble", map(_code, record.trouble))
+    yield from _boards(run)
+
+
+def _tests(title: str, tests: list[TestFacts]) -> Iterator[str]:
+    yield from _list(title, map(_test, tests[:_MOST]))
+    if len(tests) > _MOST:
+        yield f"and {len(tests) - _MOST} more\n"
+
+
+def _test(test: TestFacts) -> str:
+    board = f" on board {_code(test.board.serial)}" if test.board else ""
+    said = "; then: ".join(map(_code, messages(test)))
+    return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")
+
+
+def _unused(run: RunView) -> Iterator[str]:
+    return (
+        f"{len(tests)} {'test' if len(tests) == 1 else 'tests'}: {_code(reason)}"
+        for reason, tests in run.unused.items()
+    )
+
+
+def _boards(run: RunView) -> Iterator[str]:
+    if run.boards:
+        yield "| board | tests | need a look | used | at the end |"
+        yield "| --- | ---: | ---: | ---: | --- |"
+    for board in run.boards:
+        health = board.health
+        name = f"{_code(health.serial)}{' simulated' if health.simulated else ''}"
+        used = seconds(board.used_s)
+        yield f"| {name} | {len(board.tests)} | {len(board.bad)} | {used} | {_words(health.state or '-')} |"
+
+
+def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
+    shown = list(lines)
+    if shown:
+        yield f"### {title}\n"
+        yield from (f"- {line}" for line in shown)
+        yield ""
+
+
+def _code(text: str) -> str:
+    """Return any text as a code span: fenced by more backticks than it has, in one line, no cell's end."""
+    line = " ".join(plain_text(text).split()).replace("|", "\u2502")
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _words(text: str) -> str:
+    """Return text with every character escaped that Markdown could take for its own."""
+    line = " ".join(plain_text(text).split())
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", line)

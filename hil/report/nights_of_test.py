@@ -1,0 +1,102 @@
+"""One test over the nights: each attempt, where, how long, and what it said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from hil.evidence.file_names import file_stem
+from hil.history.models import Outcome
+from hil.report.filters import when
+from hil.report.pages import write_page
+from hil.report.run_folders import link_to
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hil.history.matrix_data import AttemptRow, Grid
+    from hil.history.models import RunFacts
+
+__all__ = ["TestNights"]
+
+_WIDTH, _HEIGHT = 800, 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An attempt with its night, and the link to what is kept of it."""
+
+    when: Markup
+    commit: str
+    attempt: AttemptRow
+    outcome: str
+    link: str
+
+
+class TestNights:
+    """Writes such pages.
+
+    Args:
+        grid: The history.
+        runs: Its runs, oldest first.
+        kept: Their folders, by key.
+        out: Where pages go.
+    """
+
+    __test__ = False  # pytest would take the name for a test class
+
+    def __init__(self, grid: Grid, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path) -> None:
+        self._grid = grid
+        self._runs = runs
+        self._kept = kept
+        self._folder = out / "tests"
+
+    def write(self, test: str) -> str:
+        """Write the page of a test; returns what its newest failure said, and on which board."""
+        attempts = self._grid.attempts(test)
+        rows = [self._row(test, one) for one in reversed(attempts)]
+        write_page(
+            self._folder / f"{file_stem(test)}.html",
+            "test_nights.html.j2",
+            test=test,
+            rows=rows,
+            chart=_chart(attempts, len(self._runs)),
+        )
+        newest = next((one.attempt for one in rows if one.attempt.outcome.is_failure), None)
+        if newest is None:
+            return ""
+        return f"on board {newest.board}: {newest.message}" if newest.board else newest.message
+
+    def _row(self, test: str, attempt: AttemptRow) -> _Row:
+        run = self._runs[attempt.run]
+        folder = self._kept.get(run.key)
+        page = f"tests/{file_stem(test)}.html"
+        is_kept = folder is not None and (folder / page).is_file()
+        link = f"{link_to(folder, self._folder)}/{page}" if folder is not None and is_kept else ""
+        return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link)
+
+
+def _chart(attempts: Sequence[AttemptRow], runs: int) -> Markup | None:
+    """Draw how long the body took, a dot for each attempt that ran; None: there are not two."""
+    ran = [one for one in attempts if one.outcome is not Outcome.SKIPPED]
+    most_s = max((one.took_s for one in ran), default=0.0)
+    if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
+        return None
+    dots = "".join(
+        f'<circle class="o-{one.outcome.name.lower()} fill" cx="{_x(one.run, runs)}" '
+        f'cy="{_HEIGHT - 20 - round(one.took_s / most_s * (_HEIGHT - 40), 1)}" r="3.5"/>'
+        for one in ran
+    )
+    return Markup(  # noqa: S704 - numbers of ours
+        f'<svg class="power" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Seconds by night">'
+        f'<path class="grid" d="M60 20H790M60 {_HEIGHT - 20}H790"/>{dots}'
+        f'<text x="54" y="24" text-anchor="end">{most_s:.3g} s</text>'
+        f'<text x="54" y="{_HEIGHT - 16}" text-anchor="end">0</text></svg>'
+    )
+
+
+def _x(run: int, runs: int) -> float:
+    return round(68 + run / max(1, runs - 1) * 714, 1)

@@ -1,0 +1,59 @@
+"""Runs that were kept in folders: found by their key, their pages made where they are missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hil.evidence.run_folder import EvidenceFolder
+from hil.report.run_pages import build_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["find_kept", "link_to"]
+
+_LAYOUTS = ("*/run.json", "*/report/run.json")
+"""Where runs are in a folder of them; the second is that of `hil nightly`."""
+
+
+def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
+    """Return the folder of each run that is wanted and kept.
+
+    Args:
+        folders: Folders of runs, or folders that hold these.
+        wanted: Keys of runs.
+        trouble: Takes what could not be written.
+    """
+    keys, found = frozenset(wanted), {}
+    for folder in folders:
+        for kept in _runs_in(folder):
+            run = EvidenceFolder(kept).run()
+            if run is not None and run.key in keys:
+                found[run.key] = kept
+                if run.ended_s is None or not (kept / "index.html").is_file():
+                    _complete(kept, trouble)
+    return found
+
+
+def link_to(folder: Path, page_folder: Path) -> str:
+    """Return the link to a folder from pages in another one."""
+    return quote(os.fsencode(os.path.relpath(folder.resolve(), page_folder.resolve())))
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / "run.json").is_file():
+        return [folder]
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent for pattern in _LAYOUTS for path in folder.glob(pattern))
+
+
+def _complete(kept: Path, trouble: list[str]) -> None:
+    """Make the pages of a run that goes on, or was killed before it could."""
+    try:
+        build_run(kept)
+    except OSError as error:
+        trouble.append(f"the pages of {kept} cannot be written: {error}")

@@ -1,0 +1,85 @@
+"""A test's nights as a strip: a few SVG paths instead of a cell each, so that thousands load at once."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from hil.history.models import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hil.history.matrix_data import Cell
+
+__all__ = ["CODES", "NONE", "NOT_RUN", "code", "codes", "strip"]
+
+NOT_RUN = "."
+CODES = {
+    "p": "passed",
+    "f": "failed",
+    "e": "error",
+    "k": "flaky",
+    "s": "skipped",
+    "x": "xfailed",
+    "X": "xpassed",
+}
+"""A letter for each outcome; the page's script knows the same."""
+
+_LETTERS = {
+    Outcome.PASSED: "p",
+    Outcome.FAILED: "f",
+    Outcome.ERROR: "e",
+    Outcome.SKIPPED: "s",
+    Outcome.XFAILED: "x",
+    Outcome.XPASSED: "X",
+}
+NONE = "-"
+_NIGHT_WIDTH = 28
+"""The most pixels that a night gets; many nights share the width of the page."""
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def code(cell: Cell) -> str:
+    """Return the letter of what became of a test in a run."""
+    return "k" if cell.is_flaky else _LETTERS[Outcome(cell.outcome)]
+
+
+def codes(cells: Mapping[int, Cell], runs: int) -> str:
+    """Return a letter for each run."""
+    return "".join(code(cells[run]) if run in cells else NOT_RUN for run in range(runs))
+
+
+def boards_of(cells: Mapping[int, Cell], runs: int, numbers: Mapping[int, int]) -> str:
+    """Return a digit (base 36) for the board of each run; empty where no run had one."""
+    digits = [numbers.get(cells[run].bench) if run in cells else None for run in range(runs)]
+    if all(digit is None for digit in digits):
+        return ""
+    return "".join(NONE if digit is None or digit >= len(_DIGITS) else _DIGITS[digit] for digit in digits)
+
+
+def strip(letters: str) -> Markup:
+    """Return the strip: one path for each outcome, dashed into nights by the page's style."""
+    paths: dict[str, list[str]] = {}
+    at = 0
+    for letter, group in groupby(letters):
+        length = sum(1 for _ in group)
+        if letter != NOT_RUN:
+            paths.setdefault(letter, []).append(f"M{at} 10h{length}")
+        at += length
+    drawn = "".join(f'<path class="o-{CODES[letter]}" d="{"".join(d)}"/>' for letter, d in paths.items())
+    size = f'width="{_NIGHT_WIDTH * len(letters)}" viewBox="0 0 {len(letters)} 20"'
+    return Markup(  # noqa: S704 - letters and numbers of ours
+        f'<svg class="strip" {size} preserveAspectRatio="none" role="img" '
+        f'aria-label="{tally(letters)}">{drawn}</svg>'
+    )
+
+
+def tally(letters: Iterable[str]) -> str:
+    """Return how many runs ended how, in words."""
+    text = "".join(letters)
+    counted = {name: text.count(letter) for letter, name in CODES.items()}
+    return ", ".join(f"{number} {name}" for name, number in counted.items() if number) or "never run"

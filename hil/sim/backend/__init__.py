@@ -1,0 +1,1 @@
+"""The pyusb backend that reaches simulated boards."""

@@ -1,0 +1,133 @@
+"""Descriptors as pyusb wants to see them: objects with the USB specification's names."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from hil.sim.usbip.messages import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Configuration", "EndpointDescriptor", "InterfaceDescriptor", "configuration_of", "device_of"]
+
+DEVICE_BYTES = 18
+_CONFIGURATION_BYTES = 9
+_INTERFACE = 4
+_ENDPOINT = 5
+
+_DEVICE_FIELDS = (
+    *("bLength", "bDescriptorType", "bcdUSB", "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol"),
+    *("bMaxPacketSize0", "idVendor", "idProduct", "bcdDevice", "iManufacturer", "iProduct"),
+    *("iSerialNumber", "bNumConfigurations"),
+)
+_CONFIGURATION_FIELDS = (
+    *("bLength", "bDescriptorType", "wTotalLength", "bNumInterfaces", "bConfigurationValue"),
+    *("iConfiguration", "bmAttributes", "bMaxPower"),
+)
+_INTERFACE_FIELDS = (
+    *("bLength", "bDescriptorType", "bInterfaceNumber", "bAlternateSetting", "bNumEndpoints"),
+    *("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol", "iInterface"),
+)
+_ENDPOINT_FIELDS = (
+    *("bLength", "bDescriptorType", "bEndpointAddress", "bmAttributes", "wMaxPacketSize", "bInterval"),
+)
+
+
+class EndpointDescriptor(SimpleNamespace):
+    """One endpoint; `extra_descriptors` holds what follows it, byte by byte."""
+
+    bEndpointAddress: int  # noqa: N815 - the USB specification's name
+    extra_descriptors: list[int]
+
+
+class InterfaceDescriptor(SimpleNamespace):
+    """One alternate setting of an interface, with its endpoints."""
+
+    bInterfaceNumber: int  # noqa: N815 - the USB specification's name
+    extra_descriptors: list[int]
+    endpoints: list[EndpointDescriptor]
+
+
+@dataclass(slots=True)
+class Configuration:
+    """The configuration descriptor, and every interface by its number in order of appearance."""
+
+    descriptor: SimpleNamespace
+    interfaces: list[list[InterfaceDescriptor]] = field(default_factory=list)
+
+    def interface_of(self, endpoint_address: int) -> int | None:
+        """Return the number of the interface that has this endpoint."""
+        for settings in self.interfaces:
+            for setting in settings:
+                if any(one.bEndpointAddress == endpoint_address for one in setting.endpoints):
+                    return setting.bInterfaceNumber
+        return None
+
+
+def device_of(raw: bytes) -> SimpleNamespace:
+    """Read a device descriptor; raises WireError where it is none."""
+    try:
+        values = struct.unpack("<BBHBBBBHHHBBBB", raw[:DEVICE_BYTES])
+    except struct.error as error:
+        raise _garbled(raw) from error
+    return SimpleNamespace(**dict(zip(_DEVICE_FIELDS, values, strict=True)))
+
+
+def configuration_of(raw: bytes) -> Configuration:
+    """Read a configuration descriptor and all that belongs to it; raises WireError where it is none."""
+    try:
+        return _configuration_of(raw)
+    except (struct.error, LookupError, TypeError, AttributeError) as error:
+        raise _garbled(raw) from error
+
+
+def _garbled(raw: bytes) -> WireError:
+    return WireError(f"{len(raw)} bytes are no descriptors")
+
+
+def _configuration_of(raw: bytes) -> Configuration:
+    values = struct.unpack("<BBHBBBBB", raw[:_CONFIGURATION_BYTES])
+    descriptor = SimpleNamespace(
+        **dict(zip(_CONFIGURATION_FIELDS, values, strict=True)), extra_descriptors=[]
+    )
+    whole = Configuration(descriptor)
+    latest: SimpleNamespace = descriptor
+    for part in _parts(raw[_CONFIGURATION_BYTES:]):
+        if part[1] == _INTERFACE:
+            latest = _interface(part)
+            _add_interface(whole, latest)
+        elif part[1] == _ENDPOINT:
+            latest = _endpoint(part)
+            whole.interfaces[-1][-1].endpoints.append(latest)
+        else:
+            latest.extra_descriptors += part
+    return whole
+
+
+def _parts(raw: bytes) -> Iterator[bytes]:
+    at = 0
+    while at + 2 <= len(raw) and raw[at] >= 2:  # noqa: PLR2004 - length and type, the least of all
+        yield raw[at : at + raw[at]]
+        at += raw[at]
+
+
+def _interface(part: bytes) -> InterfaceDescriptor:
+    fields = dict(zip(_INTERFACE_FIELDS, part, strict=False))
+    return InterfaceDescriptor(**fields, extra_descriptors=[], endpoints=[])
+
+
+def _endpoint(part: bytes) -> EndpointDescriptor:
+    fields = dict(zip(_ENDPOINT_FIELDS, struct.unpack("<BBBBHB", part[:7]), strict=True))
+    return EndpointDescriptor(**fields, bRefresh=0, bSynchAddress=0, extra_descriptors=[])
+
+
+def _add_interface(whole: Configuration, one: InterfaceDescriptor) -> None:
+    for settings in whole.interfaces:
+        if settings[0].bInterfaceNumber == one.bInterfaceNumber:
+            settings.append(one)
+            return
+    whole.interfaces.append([one])

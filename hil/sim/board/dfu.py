@@ -1,0 +1,76 @@
+"""The DFU run-time interface: the way into the boot loader (usbd-dfu-rt: class.rs; firmware: dfu.rs)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.board.endpoint_zero import Kind, Refusal, Reply, Setup
+from hil.sim.interfaces import Clock, NoTimer, Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.board.ticker import Ticker
+
+__all__ = ["DfuRunTime"]
+
+_INTERFACE: Final = 2
+_DETACH: Final = 0
+_GET_STATUS: Final = 3
+_TICK_MS: Final = 10
+
+
+class DfuRunTime:
+    """A `UsbClass` that ends the firmware on request.
+
+    Args:
+        clock: Simulated time.
+        ticker: The 10 ms interrupts that count the time down.
+        detach: Called once, when the time asked for has passed.
+    """
+
+    def __init__(self, clock: Clock, ticker: Ticker, detach: Callable[[], None]) -> None:
+        self._clock = clock
+        self._ticker = ticker
+        self._detach = detach
+        self._timer: Timer = NoTimer()
+        self._due_count: int | None = None
+        self._asked = False
+
+    def control_in(self, setup: Setup) -> Reply:
+        """Answer GETSTATUS: no error, and idle (0) or about to leave (1)."""
+        if not setup.to(Kind.CLASS, _INTERFACE):
+            return None
+        if setup.request == _GET_STATUS:
+            return bytes((0, 0, 0, 0, self._asked, 0))
+        return Refusal.STALL
+
+    def control_out(self, setup: Setup, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; DETACH has none
+        """Take DETACH: `wValue` is the time to wait in milliseconds, at least until the next tick."""
+        if not setup.to(Kind.CLASS, _INTERFACE):
+            return None
+        if setup.request != _DETACH:
+            return Refusal.STALL
+        self._asked = True
+        self._due_count = self._ticker.count + max(1, -(-setup.value // _TICK_MS))
+        self.look()
+        return b""
+
+    def reset(self) -> None:
+        """A bus reset changes nothing here: the firmware says that it detaches by itself."""
+
+    def look(self) -> None:
+        """Detach if it is time, else come back; call it when ticks are counted again after a pause."""
+        self._timer.cancel()
+        if self._due_count is None or self._ticker.frozen:
+            return
+        if self._ticker.count >= self._due_count:
+            self._due_count = None
+            self._detach()
+        else:
+            self._timer = self._clock.call_later(self._ticker.until(self._due_count), self.look)
+
+    def stop(self) -> None:
+        """Forget everything, as without power."""
+        self._timer.cancel()
+        self._due_count = None

@@ -1,0 +1,148 @@
+"""The USB controller's side of the endpoints: transfers that wait, and one packet of memory each way.
+
+Packets pass without the processor; filling and emptying the packet memory is its work
+(synopsys-usb-otg: bus.rs, endpoint.rs).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from hil.sim.board.endpoint_zero import EPIPE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.interfaces import Urb
+
+__all__ = ["EOVERFLOW", "ESHUTDOWN", "PACKET_BYTES", "InEndpoint", "OutEndpoint"]
+
+PACKET_BYTES: Final = 64
+EOVERFLOW: Final = -75
+"""A packet was longer than what the host had left room for."""
+ESHUTDOWN: Final = -108
+"""The device is gone."""
+
+
+@dataclass(slots=True)
+class _Transfer:
+    urb: Urb
+
+
+_AnyTransfer = TypeVar("_AnyTransfer", bound=_Transfer)
+
+
+class _Endpoint(Generic[_AnyTransfer]):
+    """What both directions have: transfers that wait, and a packet of memory."""
+
+    def __init__(self) -> None:
+        self.packet: bytes | None = None
+        self._waiting: deque[_AnyTransfer] = deque()
+
+    def stall(self) -> bool:
+        """Refuse a transfer, as a halted endpoint does; False when none waits."""
+        if self._waiting:
+            self._waiting.popleft().urb.complete(EPIPE, b"")
+            return True
+        return False
+
+    def cancel(self, urb: Urb) -> bool:
+        """Forget what is left of a transfer; True when it was waiting."""
+        found = next((transfer for transfer in self._waiting if transfer.urb is urb), None)
+        if found is not None:
+            self._waiting.remove(found)
+        return found is not None
+
+    def drain(self) -> list[Urb]:
+        """Forget everything; return the transfers that were waiting."""
+        urbs = [transfer.urb for transfer in self._waiting]
+        self._waiting.clear()
+        self.packet = None
+        return urbs
+
+
+@dataclass(slots=True)
+class _InTransfer(_Transfer):
+    room_bytes: int
+    data: bytearray = field(default_factory=bytearray)
+
+
+class InEndpoint(_Endpoint[_InTransfer]):
+    """A bulk or interrupt endpoint towards the host.
+
+    Attributes:
+        filter: Changes each packet on its way to the host, for faults.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter: Callable[[bytes], bytes] | None = None
+
+    def add(self, urb: Urb) -> None:
+        """Let a transfer wait for packets."""
+        self._waiting.append(_InTransfer(urb, urb.length))
+
+    def load(self, packet: bytes) -> bool:
+        """Put a packet into the memory; False when one is there already."""
+        if self.packet is not None:
+            return False
+        self.packet = packet
+        return True
+
+    def hand_over(self) -> bool:
+        """Give the packet to the transfer that waits longest; False when one of the two is missing.
+
+        A transfer ends with a short packet, or when it is full.
+        """
+        if self.packet is None or not self._waiting:
+            return False
+        packet, self.packet = self.packet, None
+        transfer = self._waiting[0]
+        transfer.room_bytes -= len(packet)
+        if transfer.room_bytes < 0:
+            self._end(EOVERFLOW)
+            return True
+        transfer.data += self.filter(packet) if self.filter else packet
+        if len(packet) < PACKET_BYTES or transfer.room_bytes == 0:
+            self._end(0)
+        return True
+
+    def _end(self, status: int) -> None:
+        transfer = self._waiting.popleft()
+        transfer.urb.complete(status, bytes(transfer.data) if status == 0 else b"")
+
+
+@dataclass(slots=True)
+class _OutTransfer(_Transfer):
+    order: int
+    sent_bytes: int = 0
+
+
+class OutEndpoint(_Endpoint[_OutTransfer]):
+    """A bulk endpoint from the host."""
+
+    @property
+    def first_order(self) -> int | None:
+        """The place in the order of arrival of the transfer that waits longest."""
+        return self._waiting[0].order if self._waiting else None
+
+    def add(self, urb: Urb, order: int) -> None:
+        """Let a transfer wait for room."""
+        self._waiting.append(_OutTransfer(urb, order))
+
+    def accept(self) -> None:
+        """Take the next packet of the first transfer into the empty memory; its last one ends it."""
+        transfer = self._waiting[0]
+        data = transfer.urb.data
+        self.packet = data[transfer.sent_bytes : transfer.sent_bytes + PACKET_BYTES]
+        transfer.sent_bytes += len(self.packet)
+        if transfer.sent_bytes >= len(data):
+            self._waiting.popleft()
+            transfer.urb.complete(0, b"")
+
+    def take(self) -> bytes:
+        """Empty the memory; no bytes when it was empty."""
+        packet, self.packet = self.packet, None
+        return packet or b""

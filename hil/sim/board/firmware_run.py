@@ -1,0 +1,292 @@
+"""The firmware while it runs: its tasks, and the order in which they get the processor (firmware: main.rs).
+
+The pump runs one task after the other as long as there is anything to do. Whoever brings something new (a
+transfer, bytes from the DUT, the end of a delay) leaves it and calls the pump.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.board.cpu import Cpu, Task
+from hil.sim.board.dfu import DfuRunTime
+from hil.sim.board.endpoint_zero import ControlPipe
+from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
+from hil.sim.board.meter import Meter
+from hil.sim.board.power_pins import PowerPins
+from hil.sim.board.serial_port import SerialPort
+from hil.sim.board.shell import Shell
+from hil.sim.board.shell_commands import Commands, ShellStatus
+from hil.sim.board.shell_text import CONSOLE_LEFT
+from hil.sim.board.ticker import Ticker
+from hil.sim.board.uart import Receiver, Transmitter
+from hil.sim.board.vendor_requests import ControlClass, Hardware
+from hil.sim.interfaces import Clock, Dut, Position, Urb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.board.descriptors import DescriptorSet
+    from hil.sim.board.settings_flash import SettingsFlash
+
+__all__ = ["Bench", "Running"]
+
+_CONTROL: Final = 0
+_CONSOLE_OUT: Final = 1
+_NOTIFY_IN: Final = 0x81
+_CONSOLE_IN: Final = 0x82
+_LEAVE_CONSOLE: Final = 0x02
+_LEAVE_COUNT: Final = 5
+_CARRIAGE_RETURN: Final = b"\r"
+_EPROTO: Final = -71
+"""The status of a transfer to an endpoint that nobody answers for."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a board stands in, and what outlives its power.
+
+    Attributes:
+        clock: Simulated time.
+        flash: The settings.
+        dut: The DUT that it carries.
+        descriptors: What it says about itself.
+        version: As it tells its version.
+        noise: Draws the meter's noise.
+        offset_seed: Fixes the offset of this board's current sensor.
+        on_mux: Called when the stick's position changes.
+        on_detach: Called when the firmware leaves for the boot loader.
+    """
+
+    clock: Clock
+    flash: SettingsFlash
+    dut: Dut
+    descriptors: DescriptorSet
+    version: str
+    noise: random.Random
+    offset_seed: str
+    on_mux: Callable[[Position], None]
+    on_detach: Callable[[], None]
+
+
+class Running:
+    """One run of the firmware, from power to the loss of it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._stopped = self._pumping = False
+        self._order = 0
+        self._controls: deque[tuple[int, Urb | None]] = deque()
+        self._from_dut: deque[bytes] = deque()
+        self._receiver = Receiver()
+        self._leave_count = 0
+        self.position = Position.OFF
+        self.status = ShellStatus()
+        bench.flash.start()
+        self._build_hardware()
+        self._build_usb()
+
+    def _build_hardware(self) -> None:
+        bench = self._bench
+        self.cpu = Cpu(bench.clock, self.pump, self._freeze, self._thaw)
+        self._ticker = Ticker(bench.clock)
+        self.meter = Meter(self._ticker, random.Random(bench.offset_seed), bench.noise)  # noqa: S311  # no secret
+        self.pins = PowerPins(bench.dut.pin, bench.dut.supply)
+        self._to_dut = Transmitter(bench.clock, bench.dut.uart_to_dut, self._escapes, self.pump)
+
+    def _build_usb(self) -> None:
+        bench = self._bench
+        self._notify, self.to_host, self._from_host = InEndpoint(), InEndpoint(), OutEndpoint()
+        self._port = SerialPort(self.to_host, self._from_host)
+        self._dfu = DfuRunTime(bench.clock, self._ticker, bench.on_detach)
+        hardware = Hardware(self.pins, bench.flash, self.meter, self._switch_storage, bench.version)
+        self._control = ControlClass(hardware)
+        self._pipe = ControlPipe(bench.descriptors, (self._port, self._dfu, self._control))
+        self._shell = Shell(self._port, self.status, Commands(hardware, self.status, self._to_dut.enqueue))
+
+    def submit(self, urb: Urb) -> None:
+        """Take a transfer; it completes in its turn."""
+        self._order += 1
+        address = urb.endpoint | (0x80 if urb.is_in else 0)
+        if urb.endpoint == _CONTROL:
+            self._controls.append((self._order, urb))
+        elif address == _CONSOLE_OUT:
+            self._from_host.add(urb, self._order)
+        elif address == _CONSOLE_IN:
+            self.to_host.add(urb)
+        elif address == _NOTIFY_IN:
+            self._notify.add(urb)
+        else:
+            urb.complete(_EPROTO, b"")
+        self.pump()
+
+    def cancel(self, urb: Urb) -> bool:
+        """Forget a transfer that still waits; True when it did."""
+        for entry in self._controls:
+            if entry[1] is urb:
+                self._controls.remove(entry)
+                return True
+        return any(endpoint.cancel(urb) for endpoint in (self._notify, self.to_host, self._from_host))
+
+    def bus_reset(self) -> None:
+        """Handle a bus reset in its turn."""
+        self._order += 1
+        self._controls.append((self._order, None))
+        self.pump()
+
+    def uart_from_dut(self, data: bytes) -> None:
+        """Bytes arrive at the receiving register."""
+        self._from_dut.extend(data[at : at + PACKET_BYTES] for at in range(0, len(data), PACKET_BYTES))
+        self.pump()
+
+    def stop(self) -> list[Urb]:
+        """Lose power; return the transfers that were waiting."""
+        self._stopped = True
+        self.cpu.halt()
+        self._dfu.stop()
+        self._to_dut.stop()
+        urbs = [urb for _, urb in self._controls if urb is not None]
+        self._controls.clear()
+        for endpoint in (self._notify, self.to_host, self._from_host):
+            urbs += endpoint.drain()
+        self.pins.lose_power()
+        self._switch_storage(Position.OFF)
+        return urbs
+
+    def pump(self) -> None:
+        """Run whatever can run; from inside a task only the mark is left that there is more to do."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while not self._stopped and self._step():
+                pass
+        finally:
+            self._pumping = False
+
+    def _step(self) -> bool:
+        """Run one task, or move one packet; False when nothing can be done now."""
+        if self._from_dut:
+            self._usart_task(self._from_dut.popleft())
+        elif self.cpu.may_step:
+            self.cpu.step()
+        elif self.cpu.busy:
+            if not self.cpu.blocked or not self.to_host.hand_over():
+                return False
+            self.cpu.unblock()
+        else:
+            self._to_dut.settle()
+            return not self.usb_stopped and (self._refuse_halted() or self._begin_usb_task())
+        return True
+
+    @property
+    def usb_stopped(self) -> bool:
+        """Whether USB has stopped until power goes."""
+        return self._pipe.stopped
+
+    def _begin_usb_task(self) -> bool:
+        if self.to_host.hand_over():
+            self.cpu.run(self._usb_task(self._port.flush))
+        elif self._is_out_next():
+            if self._from_host.packet is None:
+                self._from_host.accept()
+            self.cpu.run(self._usb_task())
+        elif self._controls:
+            _, urb = self._controls.popleft()
+            self.cpu.run(self._reset_task() if urb is None else self._control_task(urb))
+        else:
+            return False
+        return True
+
+    def _is_out_next(self) -> bool:
+        """Tell whether a packet from the host can be taken, and came before the next control transfer.
+
+        While the packet memory is full, a waiting packet interrupts again and again, and each time console
+        mode moves what fits.
+        """
+        order = self._from_host.first_order
+        if order is None or (self._from_host.packet is not None and not self._to_dut.room_bytes):
+            return False
+        return not self._controls or order < self._controls[0][0]
+
+    def _refuse_halted(self) -> bool:
+        for address, endpoint in (
+            (_NOTIFY_IN, self._notify),
+            (_CONSOLE_IN, self.to_host),
+            (_CONSOLE_OUT, self._from_host),
+        ):
+            if address in self._pipe.halted and endpoint.stall():
+                return True
+        return False
+
+    def _control_task(self, urb: Urb) -> Task:
+        status, data = self._pipe.transfer(urb.setup, urb.data)
+        urb.complete(status, data)
+        if not self._stopped:
+            yield from self._usb_task()
+
+    def _usb_task(self, first: Callable[[], None] | None = None) -> Task:
+        if first is not None:
+            first()
+        yield from self._control.work()
+        if self.status.console_mode:
+            yield from self._console_work()
+        else:
+            yield from self._shell.work()
+
+    def _reset_task(self) -> Task:
+        """A bus reset empties buffers and packet memories, and ends there."""
+        self.to_host.packet = self._from_host.packet = None
+        self._pipe.reset()
+        yield from ()
+
+    def _console_work(self) -> Task:
+        """Pass on what fits; leave for the shell at the fifth Ctrl-B in a row, which passes too."""
+        data = self._port.read(self._to_dut.room_bytes)
+        self._to_dut.enqueue(data)
+        for byte in data:
+            self._leave_count = self._leave_count + 1 if byte == _LEAVE_CONSOLE else 0
+            if self._leave_count == _LEAVE_COUNT:
+                self._leave_count = 0
+                self.status.console_mode = self.status.monitor = False
+                yield from self._port.put(CONSOLE_LEFT.encode())
+
+    def _usart_task(self, data: bytes) -> None:
+        if self.cpu.busy:
+            self._receiver.arrive_unread(data)
+        elif self.status.console_mode or self.status.monitor:
+            self._show(data)
+
+    def _show(self, data: bytes) -> None:
+        """Write the DUT's output to the port, with a reading behind each CR; what does not fit is lost.
+
+        The bytes come one by one: the first leaves alone when the way is free.
+        """
+        if self.status.meter:
+            trace = f"{self.meter.read().watts_text()}> ".encode()
+            data = data.replace(_CARRIAGE_RETURN, _CARRIAGE_RETURN + trace)
+        self._port.write(data[:1])
+        self._port.write(data[1:])
+
+    def _escapes(self) -> bool:
+        return not self.status.console_mode
+
+    def _switch_storage(self, position: Position) -> None:
+        if position is not self.position:
+            self.position = position
+            self._bench.on_mux(position)
+
+    def _freeze(self) -> None:
+        self._ticker.freeze()
+        self._to_dut.freeze()
+
+    def _thaw(self) -> None:
+        self._ticker.thaw()
+        held = self._receiver.read()
+        if held:
+            self._from_dut.appendleft(held)
+        self._to_dut.thaw()
+        self._dfu.look()

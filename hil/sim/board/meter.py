@@ -1,0 +1,160 @@
+"""The power meter: a 12-bit converter and two moving averages, in the firmware's single precision.
+
+An average is a running sum, to which each sample is added and from which it is taken again 200 samples
+later. Both are rounded, so the sum drifts with all that was ever measured: without current the meter may say
+`-0.00A`.
+
+Source: firmware, main.rs (adc_dma), filter.rs, powermeter.rs and control.rs.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import random
+
+    from hil.sim.board.ticker import Ticker
+
+__all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "MovingAverage", "Reading", "single"]
+
+_SAMPLES: Final = 200
+_CONVERTER_STEPS: Final = 4096
+_MIDDLE: Final = 2048
+_REFERENCE_V: Final = 3.3
+_SENSED_V: Final = 0.264
+_LOWER_OHMS: Final = 470
+_DIVIDER_OHMS: Final = 2400 + _LOWER_OHMS
+AMPS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS / _SENSED_V
+"""3.05 mA: the sensor gives 0.264 V per ampere, downwards from half the reference."""
+VOLTS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS * _DIVIDER_OHMS / _LOWER_OHMS
+"""4.92 mV behind a divider of 2400 and 470 ohms."""
+_OFFSET_STEPS: Final = 4
+_NOISE_STEPS: Final = (-1, 0, 0, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at the averages, in the firmware's single precision.
+
+    Attributes:
+        volts: Average of the last 200 samples.
+        amps: Likewise; a board's own offset can make it negative.
+        watts: Product of the two averages.
+    """
+
+    volts: float = 0.0
+    amps: float = 0.0
+    watts: float = 0.0
+
+    def volts_text(self) -> str:
+        """As the board writes a voltage: `5.10V`."""
+        return f"{self.volts:.2f}V"
+
+    def amps_text(self) -> str:
+        """As the board writes a current: `1.05A`, or `-0.00A`."""
+        return f"{self.amps:.2f}A"
+
+    def watts_text(self) -> str:
+        """As the board writes a power: `5.35W`."""
+        return f"{self.watts:.2f}W"
+
+
+class MovingAverage:
+    """The firmware's filter (filter.rs): the mean of the last 200 values, with its rounding."""
+
+    def __init__(self) -> None:
+        self._values = deque([0.0] * _SAMPLES, _SAMPLES)
+        self._sum = 0.0
+
+    def feed(self, value: float) -> None:
+        """Take a value of single precision."""
+        self._sum = single(self._sum - self._values[0])
+        self._values.append(value)
+        self._sum = single(self._sum + value)
+
+    def get(self) -> float:
+        """Return the mean."""
+        return single(self._sum / _SAMPLES)
+
+
+class Meter:
+    """Samples a signal that changes in steps, and only when somebody looks.
+
+    Args:
+        ticker: Each tick is a sample.
+        offset: Draws the offset of this board's current sensor, a few steps; the same again for a board.
+        noise: Draws the noise of single samples.
+    """
+
+    def __init__(self, ticker: Ticker, offset: random.Random, noise: random.Random) -> None:
+        self._ticker = ticker
+        self._noise = noise
+        self._offset = offset.randint(-_OFFSET_STEPS, _OFFSET_STEPS)
+        self._amps = MovingAverage()
+        self._volts = MovingAverage()
+        self._sampled = 0
+        self._now = (self._offset, 0)
+
+    def signal(self, amps: float, volts: float) -> None:
+        """Say what there is to measure from now on."""
+        self._sample()
+        self._now = (round(amps / AMPS_PER_STEP) + self._offset, round(volts / VOLTS_PER_STEP))
+
+    def read(self) -> Reading:
+        """Return the averages as they stand."""
+        self._sample()
+        volts, amps = self._volts.get(), self._amps.get()
+        return Reading(volts, amps, single(volts * amps))
+
+    def _sample(self) -> None:
+        count = self._ticker.count
+        missing = min(count - self._sampled, _SAMPLES)
+        self._sampled = count
+        if missing <= 0:
+            return
+        amps, volts = self._now
+        for noise in self._some_noise(missing):
+            self._amps.feed(_amps_of(_clip(amps + noise, 1 - _MIDDLE, _MIDDLE)))
+        for noise in self._some_noise(missing):
+            self._volts.feed(_volts_of(_clip(volts + noise, 0, _CONVERTER_STEPS - 1)))
+
+    def _some_noise(self, samples: int) -> list[int]:
+        return self._noise.choices(_NOISE_STEPS, k=samples)
+
+
+def _clip(steps: int, low: int, high: int) -> int:
+    return min(max(steps, low), high)
+
+
+@functools.cache
+def _amps_of(steps: int) -> float:
+    """Return the current of a sample, so many steps below the middle (main.rs: current_V, current_A)."""
+    sensed = single(single(-steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return single(-sensed / _VOLTS_PER_AMPERE)
+
+
+@functools.cache
+def _volts_of(steps: int) -> float:
+    """Return the voltage of a sample (main.rs: vout_sense_V, vin)."""
+    sensed = single(single(steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return single(single(sensed * _DIVIDER_OHMS) / _LOWER_OHMS)
+
+
+def single(value: float) -> float:
+    """Round to the 32-bit float that the firmware computes with.
+
+    One sum, product or quotient of such floats, computed in Python's and rounded once, is what the firmware
+    gets.
+    """
+    rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
+    return rounded
+
+
+_SINGLE: Final = struct.Struct("<f")
+_REFERENCE_SINGLE: Final = single(_REFERENCE_V)
+_VOLTS_PER_AMPERE: Final = single(_SENSED_V)

@@ -1,0 +1,101 @@
+"""The supply switch and the control pins: what was asked for, and what is driven (firmware: ctlpins.rs)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.board.cpu import Delay, Task
+from hil.sim.board.sequence import Drive, Order, Supply, Wait, is_empty, orders
+from hil.sim.interfaces import Level, Pin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PowerPins"]
+
+_ORDER: Final = (Pin.A, Pin.B, Pin.C, Pin.D, Pin.RESET)
+
+
+class PowerPins:
+    """Pins as remembered and as driven, and the supply.
+
+    While the board believes the DUT off, a pin set high is only remembered, so that no current flows into it.
+    What it believes is not what the supply does: the end of an on-program counts as on even if the program
+    never switched the supply, and the end of an off-program as off.
+
+    Args:
+        on_pin: Called when the driven level of a pin changes.
+        on_supply: Called when the supply changes.
+    """
+
+    def __init__(self, on_pin: Callable[[Pin, Level], None], on_supply: Callable[[bool], None]) -> None:
+        self._on_pin = on_pin
+        self._on_supply = on_supply
+        self.remembered = dict.fromkeys(_ORDER, Level.FLOATING)
+        self.driven = dict.fromkeys(_ORDER, Level.FLOATING)
+        self.supply = False
+        self._believed_on = False
+
+    def set(self, pin: Pin, level: Level) -> None:
+        """Remember a level, and drive it unless it is high and the DUT is off."""
+        self.remembered[pin] = level
+        if self._believed_on or level is not Level.HIGH:
+            self._drive(pin, level)
+
+    def power_on(self, program: bytes) -> Task:
+        """Restore the pins, then run a program; an empty one switches the supply on."""
+        for pin, level in self.remembered.items():
+            self._drive(pin, level)
+        if is_empty(program):
+            self._switch(on=True)
+        else:
+            yield from self._run(program)
+        self._believed_on = True
+
+    def power_off(self, program: bytes) -> Task:
+        """Run a program, then float the pins last set high; an empty one switches the supply off instead."""
+        if is_empty(program):
+            self._float_high_ones()
+            self._switch(on=False)
+        else:
+            yield from self._run(program)
+            self._float_high_ones()
+        self._believed_on = False
+
+    def lose_power(self) -> None:
+        """Let go of everything at once, as a processor without power or in reset does."""
+        self._switch(on=False)
+        for pin in _ORDER:
+            self._drive(pin, Level.FLOATING)
+
+    def _run(self, program: bytes) -> Task:
+        steps = list(orders(program))
+        rest_s = sum(step.seconds for step in steps if isinstance(step, Wait))
+        for step in steps:
+            if isinstance(step, Wait):
+                rest_s -= step.seconds
+                if step.seconds > 0:
+                    yield Delay(step.seconds, max(0.0, rest_s))
+            else:
+                yield from self._obey(step)
+
+    def _obey(self, step: Order) -> Task:
+        if isinstance(step, Drive):
+            self._drive(step.pin, step.level)
+        elif isinstance(step, Supply):
+            yield from self.power_on(b"") if step.on else self.power_off(b"")
+
+    def _float_high_ones(self) -> None:
+        for pin, level in self.remembered.items():
+            if level is Level.HIGH:
+                self._drive(pin, Level.FLOATING)
+
+    def _drive(self, pin: Pin, level: Level) -> None:
+        if self.driven[pin] is not level:
+            self.driven[pin] = level
+            self._on_pin(pin, level)
+
+    def _switch(self, *, on: bool) -> None:
+        if self.supply is not on:
+            self.supply = on
+            self._on_supply(on)

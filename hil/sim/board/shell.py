@@ -1,0 +1,64 @@
+"""The board's shell: bytes of the port become commands, and answers go back (firmware: shell.rs)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.sim.board import shell_text as text
+from hil.sim.board.line_editor import LineEditor
+from hil.sim.board.shell_commands import Answer, Commands, ShellStatus
+
+if TYPE_CHECKING:
+    from hil.sim.board.cpu import Task
+    from hil.sim.board.serial_port import SerialPort
+
+__all__ = ["Shell"]
+
+_BARE_ANSWER_BYTES = 2
+"""An answer that holds nothing but the line break it begins with."""
+
+
+class Shell:
+    """Reads the port as long as it has bytes.
+
+    Args:
+        port: Where bytes come from and answers go.
+        status: Says whether console mode was entered: then the prompt is left out.
+        commands: What can be typed.
+    """
+
+    def __init__(self, port: SerialPort, status: ShellStatus, commands: Commands) -> None:
+        self._port = port
+        self._status = status
+        self._commands = commands
+        self._editor = LineEditor(text.COMMANDS)
+
+    def work(self) -> Task:
+        """Take all that was read, also what follows a `console` command."""
+        while byte := self._port.read(1):
+            echo, line = self._editor.feed(byte[0])
+            yield from self._port.put(echo)
+            if line is not None:
+                yield from self._run(line)
+
+    def _run(self, line: str) -> Task:
+        name, _, arguments = line.partition(" ")
+        answer = Answer()
+        if self._commands.knows(name):
+            yield from self._commands.run(name, answer, arguments)
+        else:
+            yield from self._port.put(self._direct(name).encode())
+        if len(answer) > _BARE_ANSWER_BYTES:
+            answer.write(text.CR)
+        if not self._status.console_mode:
+            answer.write(text.PROMPT)
+        yield from self._port.put(bytes(answer))
+
+    def _direct(self, name: str) -> str:
+        """Return what is printed past the answer's 512 bytes."""
+        if name == "help":
+            return text.HELP
+        if name == "clear":
+            self._editor.clear()
+            return text.CLEAR_SCREEN
+        return text.UNSUPPORTED

@@ -1,0 +1,177 @@
+"""The board's own control requests (firmware: control.rs).
+
+A request is accepted first and done afterwards; reads answer from the snapshot of the last refresh.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.board.endpoint_zero import Kind, Recipient, Refusal, Reply, Setup
+from hil.sim.board.meter import Meter, Reading
+from hil.sim.board.settings_flash import Block, Field, SettingsFlash
+from hil.sim.interfaces import Level, Pin, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.board.cpu import Task
+    from hil.sim.board.power_pins import PowerPins
+
+__all__ = ["ControlClass", "Hardware"]
+
+_INTERFACE: Final = 3
+
+
+class _Request(enum.IntEnum):
+    """`bRequest`."""
+
+    REFRESH = 0
+    POWER = 1
+    STORAGE = 2
+    CONFIG = 3
+    READ = 4
+    SET = 5
+
+
+class _Power(enum.IntEnum):
+    """`wValue` of a power request."""
+
+    OFF = 0
+    ON = 1
+    FORCE_OFF = 2
+    FORCE_ON = 3
+    RESCUE = 4
+
+
+_POSITIONS: Final = (Position.OFF, Position.HOST, Position.DUT)
+_FIELDS: Final = (
+    Field.NAME,
+    Field.TAGS,
+    Field.USB_CONSOLE,
+    Field.POWER_ON,
+    Field.POWER_OFF,
+    Field.POWER_RESCUE,
+)
+_PINS: Final = (Pin.RESET, Pin.A, Pin.B, Pin.C, Pin.D)
+_LEVELS: Final = (Level.LOW, Level.HIGH, Level.FLOATING)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What requests and shell commands act upon.
+
+    Attributes:
+        pins: Supply and control pins.
+        flash: The settings.
+        meter: The averages.
+        switch_storage: Moves the stick.
+        version: As the board tells it: `0.09 git-ref: 1a2b3c4`.
+    """
+
+    pins: PowerPins
+    flash: SettingsFlash
+    meter: Meter
+    switch_storage: Callable[[Position], None]
+    version: str
+
+    def store(self, field: Field, value: bytes) -> None:
+        """Write one setting into a fresh block of flash, whether it differs or not."""
+        self.flash.write(self.flash.current().with_field(field, value))
+
+    def power(self, action: str) -> Task:
+        """Do `on`, `off`, `force-on`, `force-off` or `rescue`."""
+        settings = self.flash.current()
+        match action:
+            case "on":
+                return self.pins.power_on(settings.get(Field.POWER_ON))
+            case "rescue":
+                return self.pins.power_on(settings.get(Field.POWER_RESCUE))
+            case "off":
+                return self.pins.power_off(settings.get(Field.POWER_OFF))
+            case "force-on":
+                return self.pins.power_on(b"")
+            case _:
+                return self.pins.power_off(b"")
+
+
+class ControlClass:
+    """A `UsbClass` for interface 3; only the low byte of `wIndex` is looked at."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+        self._snapshot = Reading()
+        self._settings = Block()
+        self._work: Callable[[], Task | None] | None = None
+
+    def control_in(self, setup: Setup) -> Reply:
+        """Answer from the snapshot."""
+        if not _is_mine(setup):
+            return None
+        if setup.request == _Request.CONFIG and setup.value < len(_FIELDS):
+            return self._settings.get(_FIELDS[setup.value])
+        if setup.request == _Request.READ:
+            return self._read(setup.value)
+        return Refusal.STALL
+
+    def control_out(self, setup: Setup, data: bytes) -> Reply:
+        """Accept or refuse; what is accepted waits for `work`. Data that nobody needs are ignored."""
+        if not _is_mine(setup):
+            return None
+        work = self._work_for(setup, data)
+        if work is None:
+            return Refusal.STALL
+        self._work = work
+        return b""
+
+    def reset(self) -> None:
+        """A bus reset changes nothing here; the snapshot stays."""
+
+    def work(self) -> Task:
+        """Do what was accepted, after its transfer has ended."""
+        work, self._work = self._work, None
+        task = work() if work is not None else None
+        if task is not None:
+            yield from task
+
+    def _read(self, key: int) -> Reply:
+        snapshot = self._snapshot
+        match key:
+            case 0:
+                return self._hardware.version.encode()
+            case 1:
+                return f"{snapshot.watts_text()} {snapshot.volts_text()} {snapshot.amps_text()}".encode()
+            case 2:
+                return snapshot.volts_text().encode()
+            case 3:
+                return snapshot.amps_text().encode()
+        return Refusal.STALL
+
+    def _work_for(self, setup: Setup, data: bytes) -> Callable[[], Task | None] | None:
+        hardware, value = self._hardware, setup.value
+        match setup.request:
+            case _Request.REFRESH:
+                return self._refresh
+            case _Request.POWER if value < len(_Power):
+                return lambda: hardware.power(_Power(value).name.lower().replace("_", "-"))
+            case _Request.STORAGE if value < len(_POSITIONS):
+                return lambda: hardware.switch_storage(_POSITIONS[value])
+            case _Request.CONFIG if value < len(_FIELDS):
+                return lambda: hardware.store(_FIELDS[value], data)
+            case _Request.SET if value < len(_PINS) and data[:1] and data[0] < len(_LEVELS):
+                return lambda: hardware.pins.set(_PINS[value], _LEVELS[data[0]])
+        return None
+
+    def _refresh(self) -> None:
+        self._snapshot = self._hardware.meter.read()
+        self._settings = self._hardware.flash.current()
+
+
+def _is_mine(setup: Setup) -> bool:
+    return (
+        setup.kind == Kind.VENDOR
+        and setup.recipient == Recipient.INTERFACE
+        and setup.index & 0xFF == _INTERFACE
+    )

@@ -1,0 +1,1 @@
+"""The simulated DUT: boot, login, shell, pins, power draw."""

@@ -1,0 +1,94 @@
+"""The simulated DUT's two prompts without an operating system: nothing to boot, and rescue mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.dut.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.dut.uart import Transmitter
+
+__all__ = ["ROM_VERSION", "BootPrompt", "RescuePrompt"]
+
+ROM_VERSION: Final = "hil boot ROM 1.0"
+
+
+class BootPrompt:
+    """Waits for Enter, then tries to boot again.
+
+    Args:
+        uart: Where it prints.
+        retry: Called on Enter, whatever was typed before it.
+    """
+
+    def __init__(self, uart: Transmitter, retry: Callable[[], None]) -> None:
+        self.terminal = Terminal(uart, self)
+        self._retry = retry
+        self._ask()
+
+    def line(self, text: str) -> None:  # noqa: ARG002 - any line will do
+        """Try again."""
+        self._retry()
+
+    def interrupt(self) -> None:
+        """Ctrl-C asks again."""
+        self._ask()
+
+    def end(self) -> None:
+        """Ctrl-D asks again."""
+        self._ask()
+
+    def _ask(self) -> None:
+        self.terminal.ask("Press Enter to try again.\r\nboot> ")
+
+
+class RescuePrompt:
+    """Rescue mode: three commands, no login.
+
+    Args:
+        uart: Where it prints.
+        boot: Called for `boot`.
+    """
+
+    def __init__(self, uart: Transmitter, boot: Callable[[], None]) -> None:
+        self.terminal = Terminal(uart, self)
+        self._uart = uart
+        self._boot = boot
+        self._uart.send(f"\r\n{ROM_VERSION}\r\nrescue mode\r\n".encode())
+        self._ask()
+
+    def line(self, text: str) -> None:
+        """Obey a command."""
+        command = text.strip()
+        if command == "boot":
+            self._boot()
+            return
+        self._uart.send(_rescue_answer(command).encode())
+        self._ask()
+
+    def interrupt(self) -> None:
+        """Ctrl-C asks again, on a line of its own."""
+        self._uart.send(b"^C\r\n")
+        self._ask()
+
+    def end(self) -> None:
+        """Ctrl-D means nothing here."""
+        self._ask()
+
+    def _ask(self) -> None:
+        self.terminal.ask("rescue> ")
+
+
+def _rescue_answer(command: str) -> str:
+    match command:
+        case "":
+            return ""
+        case "help":
+            return "boot     boot what is on the stick\r\nhelp     this\r\nversion  of the boot ROM\r\n"
+        case "version":
+            return f"{ROM_VERSION}\r\n"
+        case _:
+            return f"unknown command: {command}\r\n"

@@ -1,0 +1,214 @@
+"""What can be typed at the simulated DUT's prompt, command by command."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from hil.sim.dut.power_draw import DRAW_AMPS, Phase
+from hil.sim.dut.script import Steps
+
+if TYPE_CHECKING:
+    from hil.sim.interfaces import BlockStore
+
+__all__ = ["COMMANDS", "Command", "Machine", "run"]
+
+NOT_FOUND: Final = 127
+WRONG_USE: Final = 2
+
+_DISK: Final = "/dev/sda"
+_SLICE_BYTES: Final = 1 << 20
+_SLICE_S: Final = 0.001
+"""Between two slices of the stick others get their turn; a slice takes a few milliseconds of real time."""
+
+_LONGEST_S: Final = 86400.0
+_MOST_AMPS: Final = 5.0
+
+_HELP: Final = """\
+cat FILE                       /etc/image is what this system was booted from
+dmesg                          the boot log again
+echo TEXT                      $? is the status of the command before
+eval COMMAND                   as in any shell; a; b runs both
+printf FORMAT WORD ...         %s, %d, %b, and escapes
+false, true                    status 1, status 0
+help                           this
+load SECONDS [AMPS]            draw power
+poweroff, reboot               in an orderly way
+sha256sum /dev/sda [BYTES]     of the stick, or of its first bytes
+sleep SECONDS                  wait
+uname [-a]                     which system this is
+"""
+
+
+class Machine(Protocol):
+    """What commands may know of the DUT, and do to it."""
+
+    @property
+    def identity(self) -> str:
+        """Of the image it was booted from."""
+        ...
+
+    @property
+    def stick(self) -> BlockStore | None:
+        """What the mux gives it now."""
+        ...
+
+    @property
+    def boot_log(self) -> str:
+        """What the kernel has said so far."""
+        ...
+
+    def load(self, amps: float | None) -> None:
+        """Draw `amps` from now on; None ends it."""
+        ...
+
+    def shut_down(self, *, restart: bool) -> None:
+        """Begin to go down; the shell that asked for it is gone then."""
+        ...
+
+
+Command = Callable[[Machine, list[str]], Steps[int]]
+"""Prints and waits; returns its exit status."""
+
+
+def run(machine: Machine, words: list[str]) -> Steps[int]:
+    """Run a command line that is split into words already; none is no command, and succeeds."""
+    if not words:
+        return 0
+    command = COMMANDS.get(words[0])
+    if command is None:
+        yield f"sh: {words[0]}: not found\r\n"
+        return NOT_FOUND
+    return (yield from command(machine, words[1:]))
+
+
+def _cat(machine: Machine, args: list[str]) -> Steps[int]:
+    status = 0
+    for path in args:
+        if path == "/etc/image":
+            yield f"{machine.identity}\r\n"
+        else:
+            yield f"cat: can't open '{path}': No such file or directory\r\n"
+            status = 1
+    return status
+
+
+def _dmesg(machine: Machine, _: list[str]) -> Steps[int]:
+    yield machine.boot_log
+    return 0
+
+
+def _echo(_: Machine, args: list[str]) -> Steps[int]:
+    yield " ".join(args) + "\r\n"
+    return 0
+
+
+def _false(_: Machine, __: list[str]) -> Steps[int]:
+    yield from ()
+    return 1
+
+
+def _true(_: Machine, __: list[str]) -> Steps[int]:
+    yield from ()
+    return 0
+
+
+def _help(_: Machine, __: list[str]) -> Steps[int]:
+    yield _HELP.replace("\n", "\r\n")
+    return 0
+
+
+def _load(machine: Machine, args: list[str]) -> Steps[int]:
+    seconds = _number(args[0], _LONGEST_S) if args else None
+    amps = _number(args[1], _MOST_AMPS) if args[1:] else DRAW_AMPS[Phase.LOAD]
+    if seconds is None or amps is None:
+        yield f"usage: load SECONDS [AMPS], up to {_MOST_AMPS:.0f} A\r\n"
+        return WRONG_USE
+    machine.load(amps)
+    try:
+        yield seconds
+    finally:
+        machine.load(None)
+    return 0
+
+
+def _poweroff(machine: Machine, _: list[str]) -> Steps[int]:
+    yield from ()
+    machine.shut_down(restart=False)
+    return 0
+
+
+def _reboot(machine: Machine, _: list[str]) -> Steps[int]:
+    yield from ()
+    machine.shut_down(restart=True)
+    return 0
+
+
+def _sleep(_: Machine, args: list[str]) -> Steps[int]:
+    seconds = _number(args[0], _LONGEST_S) if args else None
+    if seconds is None:
+        yield "usage: sleep SECONDS\r\n"
+        return WRONG_USE
+    yield seconds
+    return 0
+
+
+def _sha256sum(machine: Machine, args: list[str]) -> Steps[int]:
+    length = _number(args[1], math.inf) if args[1:] else math.inf
+    if not args or length is None:
+        yield f"usage: sha256sum {_DISK} [BYTES]\r\n"
+        return WRONG_USE
+    stick = machine.stick
+    if args[0] != _DISK or stick is None:
+        yield f"sha256sum: can't open '{args[0]}': No such file or directory\r\n"
+        return 1
+    try:
+        digest = yield from _digest(machine, stick, int(min(length, stick.size_bytes)))
+    except OSError:
+        yield f"sha256sum: {_DISK}: I/O error\r\n"
+        return 1
+    yield f"{digest}  {_DISK}\r\n"
+    return 0
+
+
+def _digest(machine: Machine, stick: BlockStore, length: int) -> Steps[str]:
+    digest = hashlib.sha256()
+    for offset in range(0, length, _SLICE_BYTES):
+        if machine.stick is not stick:
+            raise OSError
+        digest.update(stick.read(offset, min(_SLICE_BYTES, length - offset)))
+        yield _SLICE_S
+    return digest.hexdigest()
+
+
+def _uname(_: Machine, args: list[str]) -> Steps[int]:
+    everything = " hil-dut 6.1.0-hil #1 SMP PREEMPT aarch64 GNU/Linux" if args == ["-a"] else ""
+    yield f"Linux{everything}\r\n"
+    return 0
+
+
+def _number(word: str, most: float) -> float | None:
+    """Read a number from 0 to `most`; None when it is none."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if 0 <= number <= most else None
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "cat": _cat,
+    "dmesg": _dmesg,
+    "echo": _echo,
+    "false": _false,
+    "help": _help,
+    "load": _load,
+    "poweroff": _poweroff,
+    "reboot": _reboot,
+    "sha256sum": _sha256sum,
+    "sleep": _sleep,
+    "true": _true,
+    "uname": _uname,
+}

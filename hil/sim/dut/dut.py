@@ -1,0 +1,241 @@
+"""A simulated DUT worth testing: it draws, boots what is on the stick, talks, and obeys its pins.
+
+How they are wired is its own affair, as with any DUT: RESET low holds it in reset; A low while reset ends or
+the supply comes means rescue mode; B low presses the power button; C and D lead nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hil.sim.dut.boot_rom import ROM_VERSION, BootPrompt, RescuePrompt
+from hil.sim.dut.image import read_image
+from hil.sim.dut.power_button import PowerButton
+from hil.sim.dut.power_draw import Draw, Phase
+from hil.sim.dut.script import Script, Steps
+from hil.sim.dut.system import System
+from hil.sim.dut.uart import Transmitter
+from hil.sim.interfaces import BlockStore, BoardSide, Clock, Level, Pin
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["FAULTS", "SimulatedDut"]
+
+FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
+"""What `SimulatedDut.fault` knows; each ends with `{"on": False}`."""
+
+_ROM_S = 0.1
+_DEAF = (Phase.OFF, Phase.STANDBY, Phase.RESET)
+
+
+class SimulatedDut:
+    """A `Dut`: hardware that starts a boot ROM, which starts what is on the stick.
+
+    The button is looked at by whatever runs: while the ROM or the kernel still boots a press does nothing,
+    so a power-on sequence may hold it after the supply has come. A long press always ends in standby. RESET
+    works in standby as well: its release boots.
+
+    Args:
+        clock: Simulated time.
+        rng: Makes boots differ a little in time; None: each takes the same.
+    """
+
+    def __init__(self, clock: Clock, rng: Random | None = None) -> None:
+        self.hangs_in_boot = False
+        self._stays_on = False
+        self._switched_on = False
+        self._clock = clock
+        self._rng = rng
+        self._board: BoardSide | None = None
+        self._uart = Transmitter(clock, self._sent)
+        self._draw = Draw()
+        self._button = PowerButton(clock, self._pressed, self._pressed_long)
+        self._phase = Phase.OFF
+        self._pins = dict.fromkeys(Pin, Level.FLOATING)
+        self._store: BlockStore | None = None
+        self._rom: Script[None] | None = None
+        self._prompt: BootPrompt | RescuePrompt | None = None
+        self._system: System | None = None
+        self._boots = 0
+        self._received_bytes = 0
+
+    def connect(self, board: BoardSide) -> None:
+        """Learn which board carries it."""
+        self._board = board
+        self._draw.connect(board)
+
+    def supply(self, on: bool) -> None:
+        """The supply came, or went; what was on its way out of the UART went with it."""
+        self._switched_on = on
+        if on == (self._phase is not Phase.OFF) or (self._stays_on and not on):
+            return
+        if not on:
+            self._button.release()
+            self._halt(Phase.OFF)
+            return
+        if self._pins[Pin.B] is Level.LOW:
+            self._button.press()
+        self._start()
+
+    def pin(self, pin: Pin, level: Level) -> None:
+        """A pin was driven, or let go; a level it has already changes nothing."""
+        if self._pins[pin] is level:
+            return
+        was_low = self._pins[pin] is Level.LOW
+        self._pins[pin] = level
+        if was_low == (level is Level.LOW) or self._phase is Phase.OFF:
+            return
+        if pin is Pin.RESET:
+            self._start()
+        elif pin is Pin.B and was_low:
+            self._button.release()
+        elif pin is Pin.B:
+            self._button.press()
+
+    def uart_to_dut(self, data: bytes) -> None:
+        """Bytes were typed; they are lost unless somebody reads."""
+        if self._phase in _DEAF:
+            return
+        self._received_bytes += len(data)
+        for byte in data:
+            reader = self._prompt or self._system
+            terminal = reader.terminal if reader else None
+            if terminal:
+                terminal.feed(byte)
+
+    def stick(self, store: BlockStore | None) -> None:
+        """The mux gave it the stick, or took it away."""
+        taken = self._store is not None and store is not self._store
+        self._store = store
+        if taken and self._system is not None:
+            self._system.stick_gone()
+
+    def fault(self, name: str, arguments: dict[str, Any]) -> None:
+        """Begin or end a fault; `on` (true unless given) ends either with false.
+
+        `hang_in_boot` stops a boot half-way through its log; ending it does not revive a DUT that hangs, a
+        reset does. `sag` takes `volts`, the supply's voltage under load. With `stays_on` a DUT that has power
+        keeps it although the board switches it off: a relay that sticks, or another supply that feeds it.
+
+        Raises:
+            ValueError: There is no such fault, or its arguments are not understood.
+        """
+        on = arguments.get("on", True)
+        if not isinstance(on, bool):
+            raise ValueError(f"the fault `{name}` is on=true or on=false, not {on!r}")  # noqa: TRY004 - as promised
+        match name:
+            case "hang_in_boot":
+                self.hangs_in_boot = on
+            case "stays_on":
+                self._stays_on = on
+                self.supply(self._switched_on)
+            case "sag":
+                self._draw.sag(_volts(arguments) if on else None)
+            case _:
+                raise ValueError(f"a DUT has no fault {name!r}; it has {', '.join(FAULTS)}")
+
+    def state(self) -> dict[str, Any]:
+        """The truth about it, as plain data; `image` and `uptime_s` are None while no system runs."""
+        system = self._system
+        return {
+            "phase": self._phase.value,
+            "image": system.identity if system else None,
+            "pins": {pin.value: level.value for pin, level in self._pins.items()},
+            "draw_amps": self._draw.amps,
+            "volts": self._draw.volts,
+            "logged_in": system is not None and system.logged_in,
+            "uptime_s": system.uptime_s if system else None,
+            "boots": self._boots,
+            "uart_sent_bytes": self._uart.sent_bytes,
+            "uart_received_bytes": self._received_bytes,
+            "hang_in_boot": self.hangs_in_boot,
+            "sag_volts": self._draw.sag_volts,
+        }
+
+    @property
+    def store(self) -> BlockStore | None:
+        """The stick, while the mux gives it to the DUT."""
+        return self._store
+
+    def enter(self, phase: Phase, amps: float | None = None) -> None:
+        """Be in a phase, and draw what it draws (or `amps`)."""
+        self._phase = phase
+        self._draw.follow(phase, amps)
+
+    def stopped(self, *, restart: bool) -> None:
+        """The system is down: start again, or rest until the button is pressed."""
+        if restart:
+            self._start()
+        else:
+            self._halt(Phase.STANDBY)
+
+    def _start(self) -> None:
+        """What every end of a reset does; while the pin is low, the reset has not ended."""
+        if self._pins[Pin.RESET] is Level.LOW:
+            self._halt(Phase.RESET)
+        elif self._pins[Pin.A] is Level.LOW:
+            self._halt(Phase.RESCUE)
+            self._prompt = RescuePrompt(self._uart, self._run_rom)
+        else:
+            self._run_rom()
+
+    def _halt(self, phase: Phase) -> None:
+        """Stop whatever runs, with all it still had to say."""
+        if self._rom is not None:
+            self._rom.cancel()
+        if self._system is not None:
+            self._system.close()
+        self._rom = self._prompt = self._system = None
+        self._uart.clear()
+        self.enter(phase)
+
+    def _run_rom(self) -> None:
+        self._halt(Phase.ROM)
+        self._rom = Script(self._clock, self._uart, _look_for_stick(), self._boot)
+        self._rom.start()
+
+    def _boot(self, _: None) -> None:
+        """Start what is on the stick, or say why not."""
+        try:
+            image = read_image(self._store) if self._store else None
+        except OSError:
+            self._give_up("sda: I/O error")
+            return
+        if image is None:
+            self._give_up("sda: no bootable image" if self._store else "sda: no stick")
+            return
+        self._boots += 1
+        self._system = System(self._clock, self._uart, self, image, self._rng)
+        self._system.start()
+
+    def _give_up(self, reason: str) -> None:
+        self.enter(Phase.PROMPT)
+        self._uart.send(f"{reason}\r\n".encode())
+        self._prompt = BootPrompt(self._uart, self._run_rom)
+
+    def _pressed(self) -> None:
+        if self._phase is Phase.STANDBY:
+            self._start()
+        elif self._system is not None:
+            self._system.power_button()
+
+    def _pressed_long(self) -> None:
+        if self._phase is not Phase.RESET:
+            self._halt(Phase.STANDBY)
+
+    def _sent(self, data: bytes) -> None:
+        if self._board is not None:
+            self._board.uart_from_dut(data)
+
+
+def _look_for_stick() -> Steps[None]:
+    yield f"\r\n{ROM_VERSION}\r\n"
+    yield _ROM_S
+
+
+def _volts(arguments: dict[str, Any]) -> float:
+    try:
+        return float(arguments["volts"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("the fault `sag` needs its volts, as in volts=4.5") from None

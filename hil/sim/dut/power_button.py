@@ -1,0 +1,46 @@
+"""The simulated DUT's power button, which pin B presses by being low."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.sim.interfaces import Clock, NoTimer, Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LONG_PRESS_S", "PRESS_S", "PowerButton"]
+
+PRESS_S: Final = 0.2
+"""Shorter is bounce."""
+
+LONG_PRESS_S: Final = 4.0
+
+
+class PowerButton:
+    """Tells a press from a long press by time; each happens while the button is still down.
+
+    Args:
+        clock: Simulated time.
+        pressed: Called after `PRESS_S`.
+        pressed_long: Called after `LONG_PRESS_S`, when the button is still down.
+    """
+
+    def __init__(self, clock: Clock, pressed: Callable[[], None], pressed_long: Callable[[], None]) -> None:
+        self._clock = clock
+        self._pressed = pressed
+        self._pressed_long = pressed_long
+        self._timers: tuple[Timer, ...] = (NoTimer(),)
+
+    def press(self) -> None:
+        """Put a finger on it; one that lies there already starts anew."""
+        self.release()
+        self._timers = (
+            self._clock.call_later(PRESS_S, self._pressed),
+            self._clock.call_later(LONG_PRESS_S, self._pressed_long),
+        )
+
+    def release(self) -> None:
+        """Let go."""
+        for timer in self._timers:
+            timer.cancel()

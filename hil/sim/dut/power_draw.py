@@ -1,0 +1,97 @@
+"""What the simulated DUT does just now, and the current that takes."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hil.sim.interfaces import BoardSide
+
+__all__ = ["DRAW_AMPS", "SUPPLY_VOLTS", "Draw", "Phase"]
+
+
+class Phase(enum.StrEnum):
+    """What the DUT does just now."""
+
+    OFF = "off"
+    STANDBY = "standby"
+    RESET = "reset"
+    ROM = "rom"
+    PROMPT = "boot prompt"
+    RESCUE = "rescue"
+    BOOT = "boot"
+    HUNG = "hung"
+    IDLE = "idle"
+    LOAD = "load"
+    SHUTDOWN = "shutdown"
+
+
+DRAW_AMPS: Final = {
+    Phase.OFF: 0.0,
+    Phase.STANDBY: 0.02,
+    Phase.RESET: 0.08,
+    Phase.ROM: 0.25,
+    Phase.PROMPT: 0.22,
+    Phase.RESCUE: 0.26,
+    Phase.BOOT: 0.62,
+    Phase.HUNG: 0.45,
+    Phase.IDLE: 0.35,
+    Phase.LOAD: 1.4,
+    Phase.SHUTDOWN: 0.48,
+}
+"""Amperes by phase; a load may ask for another current."""
+
+SUPPLY_VOLTS: Final = 5.1
+"""With nothing drawn."""
+
+_SUPPLY_OHMS: Final = 0.08
+_SAG_AMPS: Final = 0.2
+"""From here on a current counts as load for the `sag` fault: everything but standby and reset."""
+
+
+class Draw:
+    """The DUT's current, and the voltage that is left of the supply; tells the board each change."""
+
+    def __init__(self) -> None:
+        self.amps = 0.0
+        self.volts = 0.0
+        self.sag_volts: float | None = None
+        self._powered = False
+        self._board: BoardSide | None = None
+
+    def connect(self, board: BoardSide) -> None:
+        """Learn whom to tell."""
+        self._board = board
+
+    def follow(self, phase: Phase, amps: float | None = None) -> None:
+        """Draw what `phase` draws, or `amps` where that is given."""
+        self._powered = phase is not Phase.OFF
+        self._change(DRAW_AMPS[phase] if amps is None else amps)
+
+    def sag(self, volts: float | None) -> None:
+        """Let the supply sag to `volts` under load; None ends it.
+
+        Raises:
+            ValueError: Such a supply cannot be: below nothing, or no number.
+        """
+        if volts is not None and not (math.isfinite(volts) and volts >= 0):
+            raise ValueError(f"the supply cannot sag to {volts} V")
+        self.sag_volts = volts
+        self._change(self.amps)
+
+    def _change(self, amps: float) -> None:
+        volts = self._volts(amps)
+        if (amps, volts) == (self.amps, self.volts):
+            return
+        self.amps, self.volts = amps, volts
+        if self._board is not None:
+            self._board.draw_changed(amps, volts)
+
+    def _volts(self, amps: float) -> float:
+        if not self._powered:
+            return 0.0
+        if self.sag_volts is not None and amps >= _SAG_AMPS:
+            return self.sag_volts
+        return round(SUPPLY_VOLTS - _SUPPLY_OHMS * amps, 4)

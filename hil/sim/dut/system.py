@@ -1,0 +1,181 @@
+"""What runs on the simulated DUT once an image was loaded: kernel, login, the way down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from hil.sim.dut.boot_log import HALF_WAY, boot_log
+from hil.sim.dut.power_draw import Phase
+from hil.sim.dut.script import Script, Steps
+from hil.sim.dut.session import Session
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from hil.sim.dut.image import Image
+    from hil.sim.dut.terminal import Terminal
+    from hil.sim.dut.uart import Transmitter
+    from hil.sim.interfaces import BlockStore, Clock
+
+__all__ = ["Hardware", "System"]
+
+_JITTER: Final = 0.1
+"""By how much of its length a piece of work in the boot differs from one boot to the next."""
+
+_STOPPING_S: Final = 0.15
+
+
+class Hardware(Protocol):
+    """What a system needs of the DUT it runs on."""
+
+    hangs_in_boot: bool
+
+    @property
+    def store(self) -> BlockStore | None:
+        """The stick, while the mux gives it to the DUT."""
+        ...
+
+    def enter(self, phase: Phase, amps: float | None = None) -> None:
+        """Be in a phase, and draw what it draws (or `amps`)."""
+        ...
+
+    def stopped(self, *, restart: bool) -> None:
+        """The system is down; it does nothing any more."""
+        ...
+
+
+class System:
+    """An operating system, from its first line on.
+
+    Args:
+        clock: Simulated time.
+        uart: Its console.
+        hardware: The DUT.
+        image: What it was loaded from.
+        rng: Makes boots differ a little in time.
+    """
+
+    def __init__(
+        self, clock: Clock, uart: Transmitter, hardware: Hardware, image: Image, rng: Random | None
+    ) -> None:
+        self.identity = image.identity
+        self._clock = clock
+        self._uart = uart
+        self._hardware = hardware
+        self._rng = rng
+        self._began_s = clock.now()
+        self._lines: list[str] = []
+        self._session: Session | None = None
+        self._booting = True
+        self._stick_lost = False
+        self._script: Script[bool] = Script(clock, uart, self._boot(), self._booted)
+
+    def start(self) -> None:
+        """Begin to boot."""
+        self._hardware.enter(Phase.BOOT)
+        self._script.start()
+
+    def close(self) -> None:
+        """Stop at once, as a reset or the end of the supply does; prints nothing."""
+        self._booting = False
+        self._script.cancel()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """Who reads what is typed; None while nobody does."""
+        return self._session.terminal if self._session else None
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether somebody is."""
+        return self._session is not None and self._session.logged_in
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the kernel began."""
+        return self._clock.now() - self._began_s
+
+    @property
+    def stick(self) -> BlockStore | None:
+        """What the mux gives the DUT now."""
+        return self._hardware.store
+
+    @property
+    def boot_log(self) -> str:
+        """Every line that the kernel has said so far."""
+        return "".join(self._lines)
+
+    def load(self, amps: float | None) -> None:
+        """Draw `amps`; None goes back to idling, unless the system is down or on its way there."""
+        if amps is not None:
+            self._hardware.enter(Phase.LOAD, amps)
+        elif self._session is not None:
+            self._hardware.enter(Phase.IDLE)
+
+    def power_button(self) -> None:
+        """Go down, if all is up; a system that still boots doesn't look at the button."""
+        if self._session is not None:
+            self.shut_down(restart=False)
+
+    def shut_down(self, *, restart: bool) -> None:
+        """Begin to go down; the session ends at once."""
+        self.close()
+        self._uart.clear()
+        self._hardware.enter(Phase.SHUTDOWN)
+        self._script = Script(self._clock, self._uart, self._go_down(restart=restart), self._down)
+        self._script.start()
+
+    def stick_gone(self) -> None:
+        """The mux took the stick away: an error line, once; in the middle of the boot it's the end."""
+        if self._stick_lost:
+            return
+        self._stick_lost = True
+        died = self._booting
+        if died:
+            self.close()
+            self._uart.clear()
+        self._uart.send(b"\r\n" + self._say("sda: I/O error").encode())
+        if died:
+            self._uart.send(self._say("Kernel panic - not syncing: no root file system").encode())
+            self._hardware.enter(Phase.HUNG)
+
+    def _boot(self) -> Steps[bool]:
+        stick = self._hardware.store
+        for index, (work_s, text) in enumerate(boot_log(self.identity, stick.size_bytes if stick else 0)):
+            if index == HALF_WAY and self._hardware.hangs_in_boot:
+                return False
+            if work_s:
+                yield work_s * self._luck()
+            yield self._say(text)
+        return True
+
+    def _booted(self, up: bool) -> None:
+        self._booting = False
+        if not up:
+            self._hardware.enter(Phase.HUNG)
+            return
+        self._hardware.enter(Phase.IDLE)
+        self._session = Session(self._clock, self._uart, self)
+
+    def _go_down(self, *, restart: bool) -> Steps[bool]:
+        yield "\r\nThe system is going down.\r\n"
+        for text in ("init: stopping services", "EXT4-fs (sda1): unmounting filesystem."):
+            yield _STOPPING_S * self._luck()
+            yield self._say(text)
+        yield self._say("reboot: Restarting system" if restart else "reboot: Power down")
+        return restart
+
+    def _down(self, restart: bool) -> None:
+        self._hardware.stopped(restart=restart)
+
+    def _luck(self) -> float:
+        return self._rng.uniform(1 - _JITTER, 1 + _JITTER) if self._rng else 1.0
+
+    def _say(self, text: str) -> str:
+        """Stamp a line of the kernel, and keep it for `dmesg`."""
+        line = f"[{self.uptime_s:12.6f}] {text}\r\n"
+        self._lines.append(line)
+        return line

@@ -1,0 +1,1 @@
+"""The simulated host: bus, `/dev` and `/sys` folders, claims, ttys."""

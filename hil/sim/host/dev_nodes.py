@@ -1,0 +1,154 @@
+"""The `/dev`-like folder of the simulated host: nodes that appear and vanish, and udev's names for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from typing import TYPE_CHECKING
+
+from hil.sim.host.sysfs import NotListed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hil.sim.host.sysfs import SysListing
+
+__all__ = ["DevFolder", "Node"]
+
+
+class Node:
+    """One device node and the `by-id` link to it.
+
+    Args:
+        path: The node, `dev/ttyACM0` or `dev/sda`.
+        by_id: The link that udev would make, `dev/serial/by-id/...`.
+        claims: The nodes that are there now, by the name that they claim.
+        by_path: The link by the place on the bus, `dev/disk/by-path/...`; None: it has none.
+
+    Attributes:
+        listing: Where the kernel would tell about a disk; before the node is there, and no longer than it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        by_id: Path,
+        claims: dict[Path, list[Node]] | None = None,
+        by_path: Path | None = None,
+    ) -> None:
+        self.path = path
+        self.by_id = by_id
+        self._by_path = by_path
+        self.listing: SysListing = NotListed()
+        self._claims = {} if claims is None else claims
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there now."""
+        return os.path.lexists(self.path)
+
+    def show_link(self, target: str) -> None:
+        """Let it appear as a link to a device of this machine (a pty)."""
+        self._replace(lambda path: path.symlink_to(target))
+
+    def show_file(self, file: Path) -> None:
+        """Let it appear as `file` itself, under a second name where the file system allows."""
+        self.listing.show(file)
+        self._replace(lambda path: _link(file, path))
+
+    def show_nothing(self, size_bytes: int) -> None:
+        """Keep it, with nothing behind: what udev leaves for a moment after a disk is gone."""
+
+        def make(path: Path) -> None:
+            path.touch(mode=0o600)
+            os.truncate(path, size_bytes)
+
+        self.listing.hide()
+        self._replace(make)
+
+    def hide(self) -> None:
+        """Let it vanish; harmless when it is not there."""
+        self.listing.hide()
+        others = self._claims.get(self.by_id, [])
+        if self in others:
+            others.remove(self)
+        if self._is_named_by_id:
+            self.by_id.unlink(missing_ok=True)
+            if others:  # as udev does: the name leads to the next that claims it
+                self.by_id.symlink_to(others[-1]._from_by_id)  # noqa: SLF001 - one of us
+        if self._by_path is not None:
+            self._by_path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def _replace(self, make: Callable[[Path], None]) -> None:
+        fresh = self.path.with_name(f".{self.path.name}.new")
+        fresh.unlink(missing_ok=True)
+        make(fresh)
+        fresh.replace(self.path)
+        claims = self._claims.setdefault(self.by_id, [])
+        if self not in claims:
+            claims.append(self)
+        if not self._is_named_by_id:
+            self.by_id.unlink(missing_ok=True)
+            self.by_id.symlink_to(self._from_by_id)
+        if self._by_path is not None and not self._by_path.is_symlink():
+            self._by_path.parent.mkdir(exist_ok=True)
+            self._by_path.symlink_to(os.path.relpath(self.path, self._by_path.parent))
+
+    @property
+    def _is_named_by_id(self) -> bool:
+        """Whether the name leads to this device: of two devices with equal names, the later one has it."""
+        try:
+            return str(self.by_id.readlink()) == self._from_by_id
+        except OSError:
+            return False
+
+    @property
+    def _from_by_id(self) -> str:
+        return os.path.relpath(self.path, self.by_id.parent)
+
+
+def _link(file: Path, path: Path) -> None:
+    """A second name for the inode, so that a path that was resolved while it was there is gone with it."""
+    try:
+        path.hardlink_to(file)
+    except OSError:
+        path.symlink_to(file)
+
+
+class DevFolder:
+    """The folder, empty at first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._claims: dict[Path, list[Node]] = {}
+        for folder in ("serial", "disk"):
+            (root / folder / "by-id").mkdir(parents=True)
+
+    def tty(self, index: int, serial: str) -> Node:
+        """Return the node of a board's console, as Linux and udev would name it."""
+        return Node(self.root / f"ttyACM{index}", self.tty_name(serial), self._claims)
+
+    def tty_name(self, serial: str) -> Path:
+        """Return the name that udev gives to the console of a board that tells this serial number."""
+        plain = re.sub(r"[^A-Za-z0-9#+.:=@_-]", "_", serial)
+        return self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{plain}-if00"
+
+    def disk(self, index: int, serial: str, socket: str) -> Node:
+        """Return the node of a stick in a USB socket such as `2-1.3`."""
+        bus, _, port = socket.partition("-")
+        by_path = self.root / "disk/by-path" / f"platform-simulated.{bus}-usb-0:{port}:1.0-scsi-0:0:0:0"
+        return Node(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims, by_path)
+
+    def disk_name(self, serial: str, slot: int = 0) -> Path:
+        """Return the name that udev gives to a stick that tells this serial number, or to its card's slot."""
+        told = f"_{serial}" if serial else ""
+        return self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick{told}-0:{slot}"
+
+
+def _letters(index: int) -> str:
+    """Count as Linux names disks: a to z, then aa."""
+    letter = string.ascii_lowercase[index % 26]
+    return letter if index < 26 else _letters(index // 26 - 1) + letter  # noqa: PLR2004 - the alphabet

@@ -1,0 +1,1 @@
+"""The simulator's management port: the truth about each board, and fault injection."""

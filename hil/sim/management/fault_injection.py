@@ -1,0 +1,233 @@
+"""Faults by name, as tests and the command line ask for them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hil.sim.slot import Rig
+
+__all__ = ["FAULT_NAMES", "FaultDesk"]
+
+_Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """One kind of fault.
+
+    Attributes:
+        begin: What it does.
+        arguments: Names with the values they have when nothing is said; a type where something must be said.
+        over: Arguments that end it; None where it ends in another way.
+    """
+
+    begin: Callable[[Rig, _Arguments], None]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    over: _Arguments | None = None
+
+
+def _boot_loader(rig: Rig, arguments: _Arguments) -> None:
+    rig.enter_boot_loader(arguments["product_id"])
+
+
+def _serial(rig: Rig, arguments: _Arguments) -> None:
+    told = arguments["told"]
+    if not (told.isascii() and (told.isprintable())):
+        raise SimulatorError(f"no USB device tells {told!r}", remedy="printable ASCII; empty: its own number")
+    rig.call_itself(told)
+
+
+def _stall(rig: Rig, arguments: _Arguments) -> None:
+    rig.path_faults.stalls = arguments["count"]
+
+
+def _line_error(rig: Rig, arguments: _Arguments) -> None:
+    rig.path_faults.line_errors = arguments["count"]
+
+
+def _hang(rig: Rig, arguments: _Arguments) -> None:
+    rig.path_faults.hang = arguments["on"]
+    if not arguments["on"]:
+        rig.resume()
+
+
+def _late(rig: Rig, arguments: _Arguments) -> None:
+    rig.path_faults.late_s = arguments["seconds"]
+
+
+def _garble(rig: Rig, arguments: _Arguments) -> None:
+    rig.noise.garble_every = arguments["every"]
+
+
+def _drop(rig: Rig, arguments: _Arguments) -> None:
+    rig.noise.drop_every = arguments["every"]
+
+
+def _deny(rig: Rig, arguments: _Arguments) -> None:
+    rig.port.denied = arguments["on"]
+
+
+def _deny_tty(rig: Rig, arguments: _Arguments) -> None:
+    rig.tty.deny(arguments["on"])
+
+
+def _no_backend(rig: Rig, arguments: _Arguments) -> None:
+    rig.bus.no_backend = arguments["on"]
+
+
+def _stick_error(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.failing = arguments["on"]
+    rig.stick.faults.after_bytes = arguments["after_bytes"]
+
+
+def _stick_flip(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.flip_every = arguments["every"]
+    rig.stick.refresh()
+
+
+def _stick_drop(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.drop_every = arguments["every"]
+    rig.stick.refresh()
+
+
+def _stick_counterfeit(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.real_bytes = arguments["real_bytes"]
+    rig.stick.refresh()
+
+
+def _stick_remove(rig: Rig, arguments: _Arguments) -> None:
+    if arguments["on"]:
+        rig.stick.faults.pull_out(arguments["after_bytes"])
+    else:
+        rig.stick.faults.put_back()
+    rig.stick.refresh()
+
+
+def _stick_late(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.late_s = arguments["seconds"]
+
+
+def _stick_missing(rig: Rig, arguments: _Arguments) -> None:
+    rig.stick.faults.missing = arguments["on"]
+    rig.stick.refresh()
+
+
+def _stick_model(rig: Rig, arguments: _Arguments) -> None:
+    rig.change_stick(arguments["told"] if arguments["on"] else None, arguments["empty_slots"])
+
+
+def _of_dut(name: str) -> Callable[[Rig, _Arguments], None]:
+    return lambda rig, arguments: rig.dut.fault(name, arguments)
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_ON = {"on": True}
+_OFF = {"on": False}
+
+_FAULTS: dict[str, _Fault] = {
+    "unplug": _Fault(lambda rig, _arguments: rig.unplug()),
+    "replug": _Fault(lambda rig, _arguments: rig.plug()),
+    "boot_loader": _Fault(_boot_loader, {"product_id": 0xE012}),
+    "serial": _Fault(_serial, {"told": str}, {"told": ""}),
+    "stall": _Fault(_stall, {"count": 1}, {"count": 0}),
+    "hang": _Fault(_hang, _ON, _OFF),
+    "late": _Fault(_late, {"seconds": float}, {"seconds": 0.0}),
+    "line_error": _Fault(_line_error, {"count": 1}, {"count": 0}),
+    "garble": _Fault(_garble, {"every": int}, {"every": 0}),
+    "drop": _Fault(_drop, {"every": int}, {"every": 0}),
+    "deny": _Fault(_deny, _ON, _OFF),
+    "deny_tty": _Fault(_deny_tty, _ON, _OFF),
+    "no_backend": _Fault(_no_backend, _ON, _OFF),
+    "stick_error": _Fault(_stick_error, {"on": True, "after_bytes": 0}, _OFF),
+    "stick_flip": _Fault(_stick_flip, {"every": int}, {"every": 0}),
+    "stick_drop": _Fault(_stick_drop, {"every": int}, {"every": 0}),
+    "stick_counterfeit": _Fault(_stick_counterfeit, {"real_bytes": int}, {"real_bytes": 0}),
+    "stick_remove": _Fault(_stick_remove, {"on": True, "after_bytes": 0}, _OFF),
+    "stick_late": _Fault(_stick_late, {"seconds": float}, {"seconds": 0.0}),
+    "stick_missing": _Fault(_stick_missing, _ON, _OFF),
+    "stick_model": _Fault(_stick_model, {"told": "", "empty_slots": 0, "on": True}, _OFF),
+    "sag": _Fault(_of_dut("sag"), {"volts": 4.5, "on": True}, _OFF),
+    "hang_in_boot": _Fault(_of_dut("hang_in_boot"), _ON, _OFF),
+    "stays_on": _Fault(_of_dut("stays_on"), _ON, _OFF),
+}
+
+FAULT_NAMES = tuple(_FAULTS)
+
+
+class FaultDesk:
+    """The faults of one rig: begun, ended, and which are on."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._bench = rig
+        self._active: dict[str, _Arguments] = {}
+
+    def begin(self, name: str, given: _Arguments) -> None:
+        """Begin the fault `name`, or end it by its arguments; raises SimulatorError for one unknown."""
+        fault = _FAULTS.get(name)
+        if fault is None:
+            raise SimulatorError(f"no fault is called {name!r}", remedy="one of " + ", ".join(_FAULTS))
+        arguments = _arguments(name, fault, given)
+        fault.begin(self._bench, arguments)
+        if fault.over is None:
+            return
+        self._active.pop(name, None)
+        if not fault.over.items() <= arguments.items():
+            self._active[name] = arguments
+
+    def clear(self) -> None:
+        """End every fault; a board that is unplugged, a boot loader or stopped is plugged in again."""
+        for name in tuple(self._active):
+            self.begin(name, _FAULTS[name].over or {})
+        self._bench.bus.no_backend = False
+        if not self._bench.plugged or self._bench.in_boot_loader or self._bench.usb_stopped:
+            self._bench.plug()
+
+    def active(self) -> dict[str, _Arguments]:
+        """Which faults are on, with their arguments; counted ones with what is left."""
+        left = {"stall": self._bench.path_faults.stalls, "line_error": self._bench.path_faults.line_errors}
+        active = {
+            name: {"count": left[name]} if name in left else arguments
+            for name, arguments in self._active.items()
+            if left.get(name, True)
+        }
+        if not self._bench.plugged:
+            active["unplug"] = {}
+        if self._bench.in_boot_loader:
+            active["boot_loader"] = {}
+        if self._bench.usb_stopped:
+            active["usb_stopped"] = {}
+        return active
+
+
+def _arguments(name: str, fault: _Fault, given: _Arguments) -> _Arguments:
+    """Return the whole set of arguments, each of its type; raises SimulatorError."""
+    unknown = given.keys() - fault.arguments.keys()
+    if unknown:
+        known = ", ".join(fault.arguments) or "none"
+        raise SimulatorError(
+            f"{name} takes no {', '.join(sorted(unknown))}", remedy=f"its arguments: {known}"
+        )
+    whole = {}
+    for key, default in fault.arguments.items():
+        kind = default if isinstance(default, type) else type(default)
+        if key not in given and default is kind:
+            raise SimulatorError(f"{name} needs {key}", remedy=f"{key}=..., {_KINDS[kind]}")
+        whole[key] = _converted(f"{name}'s {key}", kind, given.get(key, default))
+    return whole
+
+
+def _converted(label: str, kind: type, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise SimulatorError(f"{label} cannot be {value!r}", remedy=_KINDS[kind])
+    if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
+        raise SimulatorError(f"{label} cannot be {value!r}", remedy="0 or more")
+    return value

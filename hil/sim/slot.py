@@ -1,0 +1,222 @@
+"""One simulated board with all that belongs to it: stick, DUT, tty, faults, and the truth about them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hil.sim.board.board import BootLoader, SimulatedBoard
+from hil.sim.board.request_log import RequestLog
+from hil.sim.board.settings_flash import SettingsFlash
+from hil.sim.dut.dut import SimulatedDut
+from hil.sim.host.tty import Tty
+from hil.sim.host.usb_node import UsbNode
+from hil.sim.interfaces import Position
+from hil.sim.management.faulty_path import ConsoleNoise, FaultyPath, PathFaults
+from hil.sim.stick.file import StickFile
+from hil.sim.stick.mux import Stick
+from hil.sim.stick.usb_disk import names_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from hil.sim.host.bus import Bus
+    from hil.sim.host.dev_nodes import DevFolder, Node
+    from hil.sim.host.open_watch import OpenWatch
+    from hil.sim.host.sysfs import SysFolder
+    from hil.sim.interfaces import Clock, UsbDevice
+
+__all__ = ["Rig", "Surroundings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all rigs of a simulator share.
+
+    Attributes:
+        bus: Where boards and sticks are plugged in.
+        clock: Simulated time.
+        loop: The event loop of it all.
+        watch: Tells when a tty is opened.
+        dev: The `/dev`-like folder.
+        sys: The `/sys`-like folder.
+        state: Where settings and sticks are kept.
+        stick_bytes: How large each stick is.
+    """
+
+    bus: Bus
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    watch: OpenWatch
+    dev: DevFolder
+    sys: SysFolder
+    state: Path
+    stick_bytes: int
+
+
+class Rig:
+    """The `index`-th board, at `1-N` where N is one more; its stick is at `2-N`."""
+
+    def __init__(self, index: int, serial: str, around: Surroundings) -> None:
+        self.serial = serial
+        self.bus = around.bus
+        self.clock = around.clock
+        self.port = around.bus.add_port(f"1-{index + 1}")
+        self.stick_port = around.bus.add_port(f"2-{index + 1}")
+        self.path_faults = PathFaults()
+        self.noise = ConsoleNoise()
+        self.log = RequestLog(around.clock)
+        self.in_boot_loader = False
+        self._path: FaultyPath | None = None
+        self._dev = around.dev
+        self._listing = around.sys.board(self.port.busid, serial)
+        self.port.listeners.append(self._list_board)
+        self._node = UsbNode(around.dev.root)
+        self._tty_node = around.dev.tty(index, serial)
+        self.tty = Tty(self.port, self._tty_node, around.watch, around.loop)
+        self.dut = SimulatedDut(around.clock)
+        self.stick = self._make_stick(index, around)
+        self.board = self._make_board(around)
+
+    @property
+    def plugged(self) -> bool:
+        """Whether the board is on the bus, be it as its boot loader."""
+        return self.port.device is not None
+
+    @property
+    def usb_stopped(self) -> bool:
+        """Whether a control write over 256 bytes has stopped the board's USB: replugging helps."""
+        return bool(self.board.state()["usb_stopped"])
+
+    def plug(self) -> None:
+        """Plug the board in; it starts again."""
+        self.unplug()
+        self.board.power_up()
+        self._plug(self.board)
+
+    def unplug(self) -> None:
+        """Pull the board out, power and all."""
+        if self.port.device is not None:
+            self.port.unplug()
+            if not self.in_boot_loader:
+                self.board.power_loss()
+                self.stick.move(Position.OFF)
+        self.in_boot_loader = False
+
+    def call_itself(self, serial: str) -> None:
+        """Plug the board in again, telling another serial number than its own; empty: its own."""
+        self.unplug()
+        told = serial or self.serial
+        self.board.call_itself(told)
+        self._listing.serial = told
+        self._tty_node.by_id = self._dev.tty_name(told)
+        self.plug()
+
+    def change_stick(self, serial: str | None, empty_slots: int) -> None:
+        """Put another model of stick in the place of the board's, with the same bytes.
+
+        Args:
+            serial: What it tells as its serial number; empty: none; None: that of the board's own stick.
+            empty_slots: So many slots without a card it has beside the stick's, as a card reader.
+        """
+        told = self._stick_serial if serial is None else serial
+
+        def rename() -> None:
+            self._stick_node.by_id = self._dev.disk_name(told, empty_slots)
+            self._stick_listing.become(names_of(told), empty_slots)
+
+        self.stick.become(told, empty_slots, rename)
+
+    def enter_boot_loader(self, product_id: int = 0xE012) -> None:
+        """The board restarts as its DFU boot loader."""
+        self.unplug()
+        self.in_boot_loader = True
+        self._plug(BootLoader(self.serial, product_id=product_id))
+
+    def resume(self) -> None:
+        """A hang is over."""
+        if self._path is not None:
+            self._path.resume()
+
+    def truth(self) -> dict[str, Any]:
+        """Everything about the board, its DUT and its stick, as plain data."""
+        return {
+            **self.board.state(),
+            "serial": self.serial,
+            "busid": self.port.busid,
+            "plugged": self.plugged,
+            "boot_loader": self.in_boot_loader,
+            "dut": self.dut.state(),
+            "stick": self.stick.state(),
+        }
+
+    def close(self) -> None:
+        """The simulator ends; settings and the stick's bytes stay."""
+        self.unplug()
+        self.tty.close()
+        self.stick.close()
+
+    def _list_board(self) -> None:
+        """Show the board in `/sys` and its node in `/dev` while the host has it, and hide both otherwise."""
+        record = self.port.record if self.port.claims is not None else None
+        if record is None:
+            self._listing.hide()
+            self._node.hide()
+            return
+        self._node.show(record.busnum, record.devnum)
+        self._listing.show(
+            {
+                "idVendor": f"{record.identity.vendor_id:04x}",
+                "idProduct": f"{record.identity.product_id:04x}",
+                "busnum": str(record.busnum),
+                "devnum": str(record.devnum),
+            }
+        )
+
+    def _detached(self) -> None:
+        # not within the transfer that asked for it
+        self.clock.call_later(0, self.enter_boot_loader)
+
+    def _plug(self, device: UsbDevice) -> None:
+        self._path = FaultyPath(device, self.clock, self.path_faults, self.log)
+        self.port.plug(self._path)
+
+    def _make_stick(self, index: int, around: Surroundings) -> Stick:
+        folder = around.state / "sticks"
+        folder.mkdir(exist_ok=True)
+        serial = hashlib.sha256(f"stick of {self.serial}".encode()).hexdigest()[:12].upper()
+        self._stick_serial = serial
+        return Stick(
+            serial,
+            StickFile(folder / f"{self.serial}.img", around.stick_bytes),
+            port=self.stick_port,
+            node=self._make_node(index, serial, around),
+            clock=around.clock,
+            rng=random.Random(serial),  # noqa: S311 - delays, no secrets
+            give_dut=self.dut.stick,
+        )
+
+    def _make_node(self, index: int, serial: str, around: Surroundings) -> Node:
+        node = around.dev.disk(index, serial, self.stick_port.busid)
+        listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
+        node.listing = listing
+        self._stick_node, self._stick_listing = node, listing
+        return node
+
+    def _make_board(self, around: Surroundings) -> SimulatedBoard:
+        folder = around.state / "settings"
+        folder.mkdir(exist_ok=True)
+        board = SimulatedBoard(
+            self.serial,
+            around.clock,
+            SettingsFlash(folder / f"{self.serial}.bin"),
+            self.dut,
+            self.stick.move,
+            rng=random.Random(self.serial),  # noqa: S311 - noise, no secrets
+        )
+        board.console_filter = self.noise
+        board.on_detach = self._detached
+        return board

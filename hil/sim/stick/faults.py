@@ -1,0 +1,138 @@
+"""What is wrong with a stick, and its bytes as they are then read and written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from hil.sim.stick.file import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.sim.stick.file import StickFile
+
+__all__ = ["FaultyStore", "StickFaults"]
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+class StickFaults:
+    """What is wrong with one stick, for whoever it is connected to.
+
+    Attributes:
+        failing: Reads and writes fail with EIO, from `after_bytes` more bytes on.
+        after_bytes: So many bytes still pass while it is failing.
+        flip_every: Every so many written bytes one bit is flipped; 0 is never.
+        drop_every: Every so many written blocks one keeps what it held before; 0 is never.
+        real_bytes: A counterfeit keeps nothing from here on, whatever size it claims; 0 is an honest stick.
+        missing: The stick never appears on the host.
+        remove_after: It is pulled out once so many more bytes were written; None is never.
+        removed: It was pulled out.
+        on_removed: Called when writing has come so far.
+    """
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.after_bytes = 0
+        self.flip_every = 0
+        self.drop_every = 0
+        self.real_bytes = 0
+        self.missing = False
+        self.remove_after: int | None = None
+        self.removed = False
+        self.on_removed: Callable[[], None] = _nobody
+        self._written = 0
+        self._blocks = 0
+
+    @property
+    def spoils_writes(self) -> bool:
+        """Whether a write may report success and yet not be there afterwards."""
+        return bool(self.flip_every or self.drop_every or self.real_bytes or self.remove_after is not None)
+
+    def pull_out(self, after_bytes: int) -> None:
+        """Let it be pulled out once so many more bytes were written; with 0 it is out already."""
+        self.removed = not after_bytes
+        self.remove_after = after_bytes or None
+
+    def put_back(self) -> None:
+        """It is plugged in again, or will not be pulled out after all."""
+        self.removed = False
+        self.remove_after = None
+
+    def spend(self, length: int) -> None:
+        """Account for `length` bytes; raises OSError (EIO) once the stick fails."""
+        if not self.failing:
+            return
+        if length > self.after_bytes:
+            self.after_bytes = 0
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.after_bytes -= length
+
+    def before_removal(self, length: int) -> int:
+        """Account for `length` written bytes, and return how many the stick still gets: whole blocks."""
+        if self.removed:
+            return 0
+        if self.remove_after is None:
+            return length
+        passing = min(length, self.remove_after // BLOCK_BYTES * BLOCK_BYTES)
+        self.remove_after -= passing
+        if passing < length or not self.remove_after:
+            self.removed, self.remove_after = True, None
+            self.on_removed()
+        return passing
+
+    def kept(self, offset: int, new: bytes, old: bytes) -> bytes:
+        """Return what the flash cells hold after `new` was written over `old`, which are equally long."""
+        held = self._dropped(self.flipped(new), old)
+        if not self.real_bytes:
+            return held
+        real = max(0, self.real_bytes - offset)
+        return held[:real] + old[real:]
+
+    def flipped(self, data: bytes) -> bytes:
+        """Return `data` with the bits flipped that are due."""
+        if not self.flip_every:
+            return data
+        first = self.flip_every - 1 - self._written % self.flip_every
+        self._written += len(data)
+        spoiled = bytearray(data)
+        for at in range(first, len(data), self.flip_every):
+            spoiled[at] ^= 1
+        return bytes(spoiled)
+
+    def _dropped(self, new: bytes, old: bytes) -> bytes:
+        if not self.drop_every:
+            return new
+        first = self.drop_every - 1 - self._blocks % self.drop_every
+        self._blocks += -(-len(new) // BLOCK_BYTES)
+        held = bytearray(new)
+        for at in range(first * BLOCK_BYTES, len(new), self.drop_every * BLOCK_BYTES):
+            held[at : at + BLOCK_BYTES] = old[at : at + BLOCK_BYTES]
+        return bytes(held)
+
+
+class FaultyStore:
+    """A stick's bytes with its faults: a `BlockStore`."""
+
+    def __init__(self, store: StickFile, faults: StickFaults) -> None:
+        self.size_bytes = store.size_bytes
+        self._store = store
+        self._faults = faults
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read; raises OSError (EIO) where the stick errs."""
+        self._faults.spend(length)
+        return self._store.read(offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write; raises OSError (EIO) where the stick errs, or is pulled out."""
+        self._faults.spend(len(data))
+        passing = self._faults.before_removal(len(data))
+        old = self._store.read(offset, passing).ljust(passing, b"\0")
+        self._store.write(offset, self._faults.kept(offset, data[:passing], old))
+        if passing < len(data):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))

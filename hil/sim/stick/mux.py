@@ -1,0 +1,199 @@
+"""The stick and the mux: who sees it, and how long that takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hil.sim.interfaces import BlockStore, Clock, NoTimer, Position, Timer
+from hil.sim.stick.faults import FaultyStore, StickFaults
+from hil.sim.stick.host_writes import HostWrites
+from hil.sim.stick.usb_disk import StickUsb
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from hil.sim.host.bus import Port
+    from hil.sim.host.dev_nodes import Node
+    from hil.sim.stick.file import StickFile
+
+__all__ = ["Stick"]
+
+ON_BUS_AFTER_S = 1.0
+NODE_AFTER_S = (3.4, 3.7)
+NODE_GONE_AFTER_S = (0.1, 0.5)
+"""Measured on Linux with a real stick: its node comes long after the mux has moved, and goes a bit late."""
+
+_LOOK_AFTER_S = 0.05
+"""How often to see whether a host process has written so much that the stick is to be pulled out."""
+
+
+class Stick:
+    """One board's stick.
+
+    Args:
+        serial: Its own serial number.
+        file: Its bytes.
+        port: Where it appears on the bus.
+        node: Its device node on the simulated host.
+        clock: Simulated time.
+        rng: How long the host takes, each time.
+        give_dut: Called with the bytes when the DUT gets the stick, with None when it loses it.
+
+    Attributes:
+        late_s: Seconds by which the host sees it later than usual, as with a slow mux.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a stick is wired to, by name
+        self,
+        serial: str,
+        file: StickFile,
+        *,
+        port: Port,
+        node: Node,
+        clock: Clock,
+        rng: random.Random,
+        give_dut: Callable[[BlockStore | None], None],
+    ) -> None:
+        self.position = Position.OFF
+        self.faults = StickFaults()
+        self.late_s = 0.0
+        self.serial = serial
+        self._file = file
+        self._port = port
+        self._node = node
+        self._clock = clock
+        self._rng = rng
+        self._give_dut = give_dut
+        self._connected = Position.OFF
+        self._writes = HostWrites(file, self.faults)
+        self._store = FaultyStore(file, self.faults)
+        self._usb = StickUsb(serial, self._store)
+        self._node_due = False
+        self._plug_timer: Timer = NoTimer()
+        self._node_timer: Timer = NoTimer()
+        self._look_timer: Timer = NoTimer()
+        self.faults.on_removed = self._pull_out_soon
+        port.listeners.append(self._show_or_hide)
+
+    def move(self, position: Position) -> None:
+        """The mux moves; the DUT notices at once, the host after a while."""
+        self.position = position
+        self._connect()
+
+    def become(self, serial: str, empty_slots: int, rename: Callable[[], None]) -> None:
+        """Tell that serial number, none if it is empty, and have so many empty slots: another model of stick.
+
+        Args:
+            serial: What it tells.
+            empty_slots: So many slots without a card come before it.
+            rename: Called while the host has not got it, to change the names that the host gives to it.
+        """
+        if self._connected is Position.HOST:
+            self._leave_host()
+            self._connected = Position.OFF
+        self._node_timer.cancel()
+        self._node.hide()
+        self.serial = serial
+        self._usb = StickUsb(serial, self._store, empty_slots)
+        rename()
+        self._connect()
+
+    def refresh(self) -> None:
+        """A fault began or ended: the stick leaves who has it, or comes back."""
+        self._connect()
+        if self._node_due and self._port.has_driver(0):
+            self._watch_writes()
+
+    def close(self) -> None:
+        """The simulator ends; the bytes stay."""
+        self._leave_host()
+        self._node_timer.cancel()
+        self._node.hide()
+        self._file.close()
+
+    def state(self) -> dict[str, Any]:
+        """The truth about it, as plain data."""
+        return {
+            "serial": self.serial,
+            "path": str(self._file.path),
+            "size_bytes": self._file.size_bytes,
+            "position": self.position.value,
+            "removed": self.faults.removed,
+            "on_bus": self._port.device is not None,
+            "node": str(self._node.path),
+            "node_present": self._node.present,
+        }
+
+    def _connect(self) -> None:
+        """Let the stick leave who has it, and come to who gets it."""
+        before = self._connected
+        if before is self._reached():
+            return
+        if before is Position.HOST:
+            self._leave_host()
+        if before is Position.DUT:
+            self._give_dut(None)
+        self._connected = self._reached()  # asked again: on leaving the host it may prove to be pulled out
+        if self._connected is Position.HOST:
+            self._enter_host()
+        if self._connected is Position.DUT:
+            self._give_dut(self._store)
+
+    def _reached(self) -> Position:
+        """Who the mux connects the stick to, as far as there is a stick."""
+        absent = self.faults.removed or (self.faults.missing and self.position is Position.HOST)
+        return Position.OFF if absent else self.position
+
+    def _pull_out_soon(self) -> None:
+        # not within the transfer that wrote the last byte
+        self._clock.call_later(0, self._connect)
+
+    def _enter_host(self) -> None:
+        self._node_timer.cancel()
+        self._node.hide()
+        self._plug_timer = self._clock.call_later(ON_BUS_AFTER_S + self.late_s, self._port.plug, self._usb)
+        self._node_timer = self._clock.call_later(
+            self._rng.uniform(*NODE_AFTER_S) + self.late_s, self._make_node_due
+        )
+
+    def _leave_host(self) -> None:
+        self._plug_timer.cancel()
+        self._node_timer.cancel()
+        self._node_due = False
+        if self._node.present:
+            self._node.show_nothing(self._file.size_bytes)
+            gone_after_s = self._rng.uniform(*NODE_GONE_AFTER_S)
+            self._node_timer = self._clock.call_later(gone_after_s, self._node.hide)
+        if self._port.device is not None:
+            self._port.unplug()
+        self._file.take_from_host()
+        self._stop_watching_writes()
+
+    def _make_node_due(self) -> None:
+        self._node_due = True
+        self._show_or_hide()
+
+    def _show_or_hide(self) -> None:
+        """The host may have lost the stick to a stock client, or its driver may have been detached."""
+        if not self._node_due:
+            return
+        if self._port.has_driver(0):
+            self._watch_writes()
+            self._node.show_file(self._file.path)
+        else:
+            self._node.hide()
+            self._stop_watching_writes()
+
+    def _watch_writes(self) -> None:
+        self._writes.begin()
+        self._look_timer.cancel()
+        if self._writes.reached_removal():
+            self._leave_host()
+            self._connected = self._reached()
+        elif self.faults.remove_after is not None:
+            self._look_timer = self._clock.call_later(_LOOK_AFTER_S, self._watch_writes)
+
+    def _stop_watching_writes(self) -> None:
+        self._look_timer.cancel()
+        self._writes.end()

@@ -1,0 +1,153 @@
+"""The stick on the USB bus: the `usbip` package's mass-storage class, as a `UsbDevice`.
+
+What is mended here: the package does not know of a medium that errs. A store's OSError becomes CHECK
+CONDITION with MEDIUM ERROR (SCSI SPC), as a worn stick answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from usbip import core, device
+from usbip.classes.device import msc
+
+from hil.sim.host.sysfs import UsbNames
+from hil.sim.stick.file import BLOCK_BYTES
+from hil.sim.usb_identity import UsbIdentity
+
+if TYPE_CHECKING:
+    from hil.sim.interfaces import BlockStore, Urb
+
+__all__ = ["PRODUCT", "VENDOR", "StickUsb", "names_of"]
+
+VENDOR = "HIL"
+PRODUCT = "Simulated Stick"
+
+_VENDOR_ID = 0x1209
+_PRODUCT_ID = 0x0001
+_RELEASE = 0x0100
+_HIGH_SPEED = 3
+_WITHOUT_CARD = (msc.OP_INQUIRY, msc.OP_REQUEST_SENSE)
+_READ_ERROR = (0x03, 0x11, 0x00)
+_WRITE_ERROR = (0x03, 0x0C, 0x00)
+
+
+def names_of(serial: str) -> UsbNames:
+    """What the stick with that serial number calls itself."""
+    return UsbNames(f"{_VENDOR_ID:04x}", f"{_PRODUCT_ID:04x}", VENDOR, PRODUCT, serial)
+
+
+class _Blocks:
+    """A `BlockStore` in the words of the package: blocks instead of bytes."""
+
+    block_size = BLOCK_BYTES
+
+    def __init__(self, store: BlockStore) -> None:
+        self._store = store
+        self.num_blocks = store.size_bytes // BLOCK_BYTES
+
+    def read(self, lba: int, count: int) -> bytes:
+        return self._store.read(lba * BLOCK_BYTES, count * BLOCK_BYTES)
+
+    def write(self, lba: int, _count: int, data: bytes) -> None:
+        self._store.write(lba * BLOCK_BYTES, data)
+
+
+class _EmptySlot:
+    """A slot of a card reader without a card: the package answers for it that there is no medium."""
+
+    block_size = BLOCK_BYTES
+    num_blocks = 0
+
+
+class _Disk(msc.MSC):  # type: ignore[misc]  # the package ships no types
+    _write: Any
+
+    def _dispatch(self, lun: int, tag: bytes, length: int, command: bytes) -> None:
+        if not command:
+            return
+        if isinstance(self.luns[lun].store, _EmptySlot) and command[0] not in _WITHOUT_CARD:
+            self._fail(lun, tag, length, msc.SENSE_NOT_READY, "no medium")
+            return
+        try:
+            super()._dispatch(lun, tag, length, command)
+        except OSError:
+            self._fail(lun, tag, length, _READ_ERROR, "read")
+
+    def _recv_write(self, data: bytes) -> None:
+        pending = self._write
+        try:
+            super()._recv_write(data)
+        except OSError:
+            self._write = None
+            self._fail(pending["lun"], pending["tag"], 0, _WRITE_ERROR, "write")
+
+    def on_reset(self) -> None:
+        self._write = None
+
+
+class StickUsb:
+    """A USB disk at high speed around the stick's bytes: a `UsbDevice`.
+
+    Args:
+        serial: What it tells as its serial number; empty: it has none.
+        store: The stick's bytes.
+        empty_slots: So many slots without a card come before it, as in a card reader.
+    """
+
+    def __init__(self, serial: str, store: BlockStore, empty_slots: int = 0) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, int] = {}
+        self._device = device.USBDevice(
+            _VENDOR_ID,
+            _PRODUCT_ID,
+            manufacturer=VENDOR,
+            product=PRODUCT,
+            serial=serial or None,
+            bcdDevice=_RELEASE,
+        )
+        self._device.set_speed(core.SPEED_HIGH)
+        slots = [*([_EmptySlot()] * empty_slots), _Blocks(store)]
+        self._device.add(_Disk(slots, vendor=VENDOR, product=PRODUCT, serial=serial))
+
+    @property
+    def identity(self) -> UsbIdentity:
+        """What a bus listing says about it."""
+        triples = tuple(self._device.interface_triples())
+        return UsbIdentity(_VENDOR_ID, _PRODUCT_ID, _RELEASE, (0, 0, 0), triples, _HIGH_SPEED)
+
+    def reset(self) -> None:
+        """A bus reset: queues are flushed, and a command half-way through is forgotten."""
+        self._device.reset_io()
+
+    def submit(self, urb: Urb) -> None:
+        """Take a transfer; a bulk IN waits until there is something to read."""
+        foreign = self._translated(urb)
+        self._waiting[id(urb)] = foreign.seqnum
+        answered = self._device.handle_urb(foreign, partial(self._complete, urb))
+        if answered is not None:
+            self._complete(urb, answered)
+
+    def cancel(self, urb: Urb) -> bool:
+        """Forget a transfer that is still waiting."""
+        number = self._waiting.pop(id(urb), None)
+        if number is None:
+            return False
+        self._device.cancel_urb(number)
+        return True
+
+    def _translated(self, urb: Urb) -> Any:  # noqa: ANN401 - the package ships no types
+        return core.Urb(
+            seqnum=next(self._numbers),
+            direction=int(urb.is_in),
+            ep=urb.endpoint,
+            length=urb.length,
+            setup=urb.setup,
+            buffer=urb.data,
+        )
+
+    def _complete(self, urb: Urb, answer: Any) -> None:  # noqa: ANN401 - as above
+        if self._waiting.pop(id(urb), None) is not None:
+            urb.complete(answer.status, answer.buffer[: answer.actual] if urb.is_in else b"")

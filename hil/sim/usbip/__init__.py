@@ -1,0 +1,1 @@
+"""USB/IP: messages, the simulator's server, a process's client."""

@@ -1,0 +1,153 @@
+"""USB/IP once a device is imported: transfers, unlinks and their answers as frozen values.
+
+Source: the Linux kernel's Documentation/usb/usbip_protocol.rst. Every number is big-endian, the eight SETUP
+bytes excepted, which travel as USB sends them. Host calls are ours: what a process asks of its own kernel
+(claims, kernel drivers) and not of the device; no stock client sends them.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+from hil.sim.usbip.messages import WireError
+
+__all__ = [
+    "HEADER_BYTES",
+    "LIMIT_BYTES",
+    "Call",
+    "Command",
+    "HostCall",
+    "Reply",
+    "Submit",
+    "Unlink",
+    "parse_command",
+]
+
+LIMIT_BYTES = 4 << 20
+"""The longest transfer we take; Linux' usb-storage asks for 120 KiB at once, and 1 MiB at most."""
+
+_HEADER = struct.Struct(">IIIIIIIIII8s")
+HEADER_BYTES = _HEADER.size
+_NO_PACKETS = (0, 0xFFFFFFFF)
+_ENDPOINTS = 16
+
+
+class Command(enum.IntEnum):
+    """Once a device is imported."""
+
+    SUBMIT = 1
+    UNLINK = 2
+    RETURN_SUBMIT = 3
+    RETURN_UNLINK = 4
+    HOST_CALL = 0x68696C
+    RETURN_HOST_CALL = 0x68696D
+
+
+class HostCall(enum.IntEnum):
+    """What a process asks of its own kernel rather than of the device; it travels as the direction field."""
+
+    CLAIM = 1
+    RELEASE = 2
+    DRIVER_ACTIVE = 3
+    DETACH_DRIVER = 4
+    ATTACH_DRIVER = 5
+    MAY_CONFIGURE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A transfer for the device; `length` bytes follow when it is OUT."""
+
+    seqnum: int
+    is_in: bool
+    endpoint: int
+    length: int
+    setup: bytes = bytes(8)
+    devid: int = 0
+    flags: int = 0
+    interval: int = 0
+
+    def format(self) -> bytes:
+        """Return its 48 bytes."""
+        basic = (Command.SUBMIT, self.seqnum, self.devid, int(self.is_in), self.endpoint)
+        return _HEADER.pack(*basic, self.flags, self.length, 0, 0, self.interval, self.setup)
+
+    @property
+    def payload_bytes(self) -> int:
+        """How many bytes follow the header."""
+        return 0 if self.is_in else self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Forget the transfer `target`."""
+
+    seqnum: int
+    target: int
+    devid: int = 0
+
+    def format(self) -> bytes:
+        """Return its 48 bytes."""
+        return _HEADER.pack(Command.UNLINK, self.seqnum, self.devid, 0, 0, self.target, 0, 0, 0, 0, bytes(8))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A host call: something the client's kernel would decide; `interface` is a number or a value."""
+
+    seqnum: int
+    what: HostCall
+    interface: int
+
+    def format(self) -> bytes:
+        """Return its 48 bytes."""
+        basic = (Command.HOST_CALL, self.seqnum, 0, self.what, self.interface)
+        return _HEADER.pack(*basic, 0, 0, 0, 0, 0, bytes(8))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: to a transfer, an unlink or a host call.
+
+    Attributes:
+        command: `RETURN_SUBMIT`, `RETURN_UNLINK` or `RETURN_HOST_CALL`.
+        seqnum: Of the request.
+        status: 0, or a negative errno.
+        actual_length: Bytes transferred; that many follow when the transfer was IN.
+    """
+
+    command: int
+    seqnum: int
+    status: int = 0
+    actual_length: int = 0
+
+    def format(self) -> bytes:
+        """Return its 48 bytes; device, direction and endpoint are zero, as in the kernel's own answers."""
+        status = self.status & 0xFFFFFFFF
+        return _HEADER.pack(self.command, self.seqnum, 0, 0, 0, status, self.actual_length, 0, 0, 0, bytes(8))
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Reply:
+        """Read it back."""
+        command, seqnum, _, _, _, status, actual, *_ = _HEADER.unpack(raw)
+        return cls(command, seqnum, status - (1 << 32) if status >> 31 else status, actual)
+
+
+def parse_command(raw: bytes) -> Submit | Unlink | Call:
+    """Read one client's header of 48 bytes; raises WireError for what no device here could answer."""
+    command, seqnum, devid, direction, endpoint, first, length, _, packets, interval, setup = _HEADER.unpack(
+        raw
+    )
+    if command == Command.UNLINK:
+        return Unlink(seqnum, first, devid)
+    if command == Command.HOST_CALL and direction in set(HostCall):
+        return Call(seqnum, HostCall(direction), endpoint)
+    if command != Command.SUBMIT or direction > 1 or endpoint >= _ENDPOINTS:
+        message = f"command {command:#x}, direction {direction}, endpoint {endpoint}"
+        raise WireError(message)
+    if length > LIMIT_BYTES or packets not in _NO_PACKETS:
+        message = f"a transfer of {length} bytes in {packets} isochronous packets"
+        raise WireError(message)
+    return Submit(seqnum, bool(direction), endpoint, length, setup, devid, first, interval)

@@ -1,0 +1,232 @@
+"""pytest hooks that acquire and release a board around each test, for runs that have board tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.suite.boards.dependent_fixtures import raise_together
+from hil.suite.hook_errors import contained
+from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.attempts import tell_skipped
+from hil.suite.outcome.ledger import forget_judgement, overrule_judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from hil.suite.outcome.usb_block import UsbBlock
+
+__all__ = [
+    "JUDGED",
+    "NOT_EXCUSED",
+    "PASSED",
+    "BoardGiver",
+    "BoardTests",
+    "TestsNotBegun",
+    "has_failed",
+]
+
+NOT_EXCUSED = pytest.StashKey[str]()
+"""The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
+
+PASSED = pytest.StashKey[bool]()
+"""Whether the body of the test's present attempt has passed, not as an `xfail` that it was not meant to."""
+
+JUDGED = pytest.StashKey[bool]()
+"""Whether the error that is being reported was proven to come from hardware that could not be used."""
+
+_FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
+"""For each attempt of a test how it failed first; None: it has not failed, or only for want of hardware."""
+
+NOT_BEGUN = pytest.StashKey[bool]()
+"""Whether the test does not begin in this process, for want of its board: the controller knows another."""
+
+
+def has_failed(item: pytest.Item) -> bool:
+    """Return True if the present attempt of a test has failed, in an earlier phase or in a subtest."""
+    attempts = item.stash.get(_FAILURES, [])
+    return bool(attempts) and attempts[-1] is not None
+
+
+class BoardGiver(Protocol):
+    """Gives boards to tests."""
+
+    def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Get a board for a test, or remember why it has none; raises nothing.
+
+        Returns:
+            False if the test shall not begin in this process.
+        """
+        ...
+
+    def check(self, item: pytest.Item) -> None:
+        """Raise why a test cannot have its board."""
+        ...
+
+    def over(self, item: pytest.Item) -> None:
+        """Note which image was flashed, when a test is over; raises nothing."""
+        ...
+
+    def after(self, item: pytest.Item) -> None:
+        """Give the board back if no test is left for it."""
+        ...
+
+    def end_resting(
+        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
+    ) -> list[BaseException]:
+        """End the fixtures that rest on the board, if no later test uses it as it is.
+
+        Args:
+            item: The test that is torn down.
+            nextitem: The next one of this process, if there is one.
+            failed: What the tear-down raised so far.
+
+        Returns:
+            What their tear-downs raised.
+        """
+        ...
+
+    def end_late(self) -> bool:
+        """End them after the last test, which cannot report it any more; return True if anything failed."""
+        ...
+
+    def interrupted(self) -> None:
+        """Give the board back: the run was interrupted; raises nothing."""
+        ...
+
+
+class BoardTests:
+    """The plugin.
+
+    Args:
+        boards: Gives boards.
+        block: Keeps USB away from tests without one.
+    """
+
+    def __init__(self, boards: BoardGiver, block: UsbBlock) -> None:
+        self._boards = boards
+        self._block = block
+        self._late_failed = False
+
+    def _end_late(self) -> None:
+        self._late_failed = self._boards.end_late() or self._late_failed
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, bool | None, bool | None]:
+        """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
+        if kind_of(item) is Kind.NO_HARDWARE:
+            self._block.active = True
+            try:
+                return (yield)
+            finally:
+                self._block.active = False
+        item.stash[NOT_BEGUN] = not self._boards.before(item, nextitem)
+        try:
+            return (yield)
+        finally:
+            self._boards.after(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Raise why a test has no board; once for each attempt, because each is judged separately."""
+        if kind_of(item) is not Kind.NO_HARDWARE:
+            forget_judgement(item)
+            item.stash[NOT_EXCUSED] = ""
+            item.stash[PASSED] = False
+            item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
+            self._boards.check(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
+        if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
+            self._boards.over(item)
+        item.stash[JUDGED] = False
+        report = yield
+        if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            del report.wasxfail
+        if _FAILURES in item.stash:
+            self._remember(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
+        if call.when == "call":
+            expected = hasattr(report, "wasxfail")
+            item.stash[PASSED] = report.passed and not expected and not has_failed(item)
+        return report
+
+    @staticmethod
+    def _remember(
+        item: pytest.Item,
+        report: pytest.TestReport,
+        attempts: list[pytest.TestReport | None],
+        *,
+        raised: bool,
+    ) -> None:
+        """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test.
+
+        A failure of the test's own overrules what an earlier subtest or phase has proven, too.
+        """
+        earlier = next(filter(None, attempts[:-1]), None)
+        if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
+            overrule_judgement(item, report)
+            if report.skipped:
+                tell_skipped(report, earlier)
+        unusable = any(name == "hil_verdict" for name, _ in report.user_properties)
+        own = item.stash[JUDGED] is False and (raised or not unusable)
+        if report.failed and own:
+            overrule_judgement(item, report)
+            attempts[-1] = attempts[-1] or report
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the time limit, the capture and the evidence
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """End what rests on the board in the tear-down of the last test on it; all errors are this test's."""
+        errors: list[BaseException] = []
+        result = None
+        with contained(errors.append):
+            result = yield
+        with self._block.lifted():
+            errors += self._boards.end_resting(item, nextitem, failed=errors)
+        raise_together(errors, f"errors in the tear-down of {item.nodeid}")
+        return result
+
+    @pytest.hookimpl(tryfirst=True)  # the terminal formats a traceback, which takes seconds on a busy machine
+    def pytest_keyboard_interrupt(self) -> None:
+        """End what rests on the board, and give the board back, before anything else is done."""
+        with self._block.lifted():
+            self._end_late()
+            self._boards.interrupted()
+
+    @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End what rests on the board after the last test, and tell what went wrong there."""
+        self._end_late()
+        if self._late_failed:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+class TestsNotBegun:
+    """A plugin that passes over tests whose board cannot be used and which another board can run."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    @pytest.hookimpl(tryfirst=True)  # inside of what goes around a test, instead of what runs it
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Treat a test that shall not begin as done, and tear down what the next test does not need.
+
+        The previous test left that tear-down to this one, so an error in it is this test's.
+        """
+        if not item.stash.get(NOT_BEGUN, False):
+            return None
+        runner: Any = item.config.pluginmanager.get_plugin("runner")  # alone: others' set-up did not run
+        call = pytest.CallInfo.from_call(
+            lambda: runner.pytest_runtest_teardown(item=item, nextitem=nextitem), "teardown"
+        )
+        if call.excinfo is not None:
+            item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, call))
+        return True

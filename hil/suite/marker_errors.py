@@ -1,0 +1,24 @@
+"""Tests whose markers contradict each other, or are given what they do not take, fail; the others run."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.suite.markers import MISTAKE
+
+__all__ = ["Mistakes"]
+
+
+class Mistakes:
+    """A pytest plugin, registered only if the run has such tests."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Raise what is wrong with a test's markers.
+
+        Raises:
+            UsageError: The markers contradict each other, or one has an argument that it does not take.
+        """
+        mistake = item.stash.get(MISTAKE, None)
+        if mistake is not None:
+            raise mistake

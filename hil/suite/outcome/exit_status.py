@@ -1,0 +1,179 @@
+"""The exit status of a run: whose fault it is that it is not green, as a number.
+
+pytest's own are 0 to 5. A run that has failed says which of five things it was, the worst one first: tests
+failed (1), the bench was not ready (6), tests never began or a worker ended early (2), nothing ran (5), tests
+were flaky (7).
+"""
+
+from __future__ import annotations
+
+import enum
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.suite.outcome.attempts import ATTEMPT, is_flaky
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from hil.suite.outcome.ledger import Ledger
+
+__all__ = ["BenchWatch", "RunStatus", "Status"]
+
+
+class Status(enum.IntEnum):
+    """Exit statuses of a run; 2 to 4 are pytest's, and 2 is also a run that left tests out without a word."""
+
+    GREEN = 0
+    TESTS_FAILED = 1
+    INTERRUPTED = 2
+    NOTHING_RAN = 5
+    BENCH_NOT_READY = 6
+    FLAKY = 7
+
+
+class BenchWatch(Protocol):
+    """What the first process knows of the bench when the tests are over.
+
+    Attributes:
+        ledger: The run's tally.
+    """
+
+    ledger: Ledger
+
+    def missing(self) -> Sequence[str] | None:
+        """Return a line for each board of the lab file that took no part; None: nobody wants to know."""
+        ...
+
+
+class RunStatus:
+    """The plugin, in the first process of a run.
+
+    Args:
+        bench: What it knows of the bench.
+        required: Hardware that cannot be used is a failure, and so is a run in which nothing ran.
+    """
+
+    def __init__(self, bench: BenchWatch, *, required: bool) -> None:
+        self._bench = bench
+        self._required = required
+        self._failed = self._unusable = self._flaky = 0
+        self._missing: Sequence[str] | None = None
+        self._begun: set[str] = set()
+        self._never_began = 0
+        self._untold: list[str] = []
+        self._session: pytest.Session | None = None
+        self._chosen = 0
+        self._asked: int | None = None  # by a hook that ends the process
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count tests that began, and failures by whose they are."""
+        self._begun.add(report.nodeid)
+        if not report.failed:
+            return
+        names = {name for name, _ in report.user_properties}
+        if is_flaky(report):
+            self._flaky += 1
+        elif "hil_verdict" in names and ATTEMPT not in names:
+            self._unusable += 1
+        else:
+            self._failed += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what could not be collected; the other tests may run all the same."""
+        self._failed += report.failed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Remember a worker that ended before its end: what it would have told at its end is not known."""
+        if not getattr(node, "workeroutput", None):
+            self._untold.append(node.gateway.id)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Choose the status, also where the hook of a conftest ends the session or the process here."""
+        self._session = session
+        try:
+            with self._noting_exit():
+                return (yield)
+        finally:
+            self._choose(session)
+            self._chosen = int(session.exitstatus)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        """Tell that a conftest or a plugin made a run green that was not: that is its author's to decide."""
+        try:
+            with self._noting_exit():
+                return (yield)
+        finally:
+            if self._session is not None:
+                self._tell_change(self._session)
+
+    @contextmanager
+    def _noting_exit(self) -> Iterator[None]:
+        try:
+            yield
+        except SystemExit as ended:
+            self._asked = _status_of(ended)
+            raise
+
+    def _tell_change(self, session: pytest.Session) -> None:
+        status = int(session.exitstatus) if self._asked is None else self._asked
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if self._chosen and not status and terminal is not None:
+            line = f"EXIT STATUS CHANGED: from {self._chosen} to 0, by a conftest.py or a plugin"
+            terminal.ensure_newline()
+            terminal.write_line(line, red=True, bold=True)
+
+    def _choose(self, session: pytest.Session) -> None:
+        self._missing = self._bench.missing()
+        if session.exitstatus == pytest.ExitCode.OK:
+            self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
+        if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            session.exitstatus = self._status(int(session.exitstatus))
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
+            session.exitstatus = Status.BENCH_NOT_READY
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name the boards that took no part."""
+        for line in self._missing or ():
+            terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
+        if self._never_began:
+            planned = self._bench.ledger.planned.total()
+            line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
+            terminalreporter.write_line(line, red=True, bold=True)
+        for worker in self._untold:
+            line = f"WORKER {worker} DIED: the state of its board is unknown"
+            terminalreporter.write_line(line, red=True, bold=True)
+
+    def boards(self, listed: int) -> int:
+        """Return how many boards should have run tests: those of the lab file without such as had none left.
+
+        Args:
+            listed: How many the lab file lists.
+        """
+        if self._missing is None:
+            return listed
+        return len(self._bench.ledger.serials()) + len(self._missing)
+
+    def _status(self, pytests: int) -> int:
+        excused = bool(self._flaky or self._unusable)
+        if self._failed or self._bench.ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
+            return Status.TESTS_FAILED
+        if self._unusable or self._missing or self._bench.ledger.faults:
+            return Status.BENCH_NOT_READY
+        if self._never_began or self._untold:
+            return Status.INTERRUPTED
+        if self._required and not self._bench.ledger.serials():
+            return Status.NOTHING_RAN
+        return Status.FLAKY if self._flaky else Status.GREEN
+
+
+def _status_of(ended: SystemExit) -> int:
+    """Return the exit status that a process has which this error ends."""
+    if ended.code is None:
+        return 0
+    return ended.code & 0xFF if isinstance(ended.code, int) else 1

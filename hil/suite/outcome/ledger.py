@@ -1,0 +1,382 @@
+"""What was planned, ran and was skipped, and why: the tally of a run's hardware and mixed tests.
+
+Facts travel as each test's user properties, which JUnit keeps and xdist carries to the first process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.attempts import is_flaky
+from hil.suite.recording.phases import attempt_to_collect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+    from hil.boards.acquired import Held
+    from hil.suite.outcome.verdicts import Judgement
+
+__all__ = [
+    "CRASHED",
+    "Ledger",
+    "LeftBoard",
+    "TestRecord",
+    "describe_asking",
+    "describe_board",
+    "describe_caught",
+    "describe_image",
+    "describe_judgement",
+    "describe_late_loss",
+    "describe_power",
+    "describe_test",
+    "describe_unasked",
+    "forget_judgement",
+    "overrule_judgement",
+    "planned",
+]
+
+CRASHED = "???"
+"""xdist's word for the phase in which a worker died."""
+
+_JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
+_LATE_LOSS = "hil_lost_in_teardown"
+_CAUGHT = "hil_caught"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BoardUsed:
+    """A board that tests ran on, and whether it is a simulated one."""
+
+    serial: str
+    firmware: str
+    simulated: bool
+
+    def __str__(self) -> str:
+        return f"board {self.serial}, firmware {self.firmware}, {'SIMULATED' if self.simulated else 'real'}"
+
+
+@dataclass(slots=True)
+class TestRecord:
+    """What became of one test.
+
+    Attributes:
+        kind: Hardware or mixed.
+        ran: Its body began.
+        failed: In any phase.
+        flaky: It passed, but only when it was repeated.
+        skipped: In any phase.
+        reason: Why its hardware could not be used, as the skip says it; empty if it could.
+        verdict: In which way.
+        own_reason: Why the test skipped itself, or its marker skipped it; of no meaning beside a verdict.
+        headline: How the reason begins.
+        board: What it ran on, if a board was held.
+        unasked: It passed and never asked that board for anything.
+        ended: Its tear-down is over.
+        caught: Which errors of its board it caught before it passed; else empty.
+        late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
+    """
+
+    __test__ = False  # pytest would take the name for a test class
+
+    kind: Kind
+    ran: bool = False
+    failed: bool = False
+    flaky: bool = False
+    skipped: bool = False
+    reason: str = ""
+    verdict: str = ""
+    own_reason: str = ""
+    headline: str = ""
+    board: BoardUsed | None = None
+    unasked: bool = False
+    late_loss: str = ""
+    caught: str = ""
+    ended: bool = False
+
+    @property
+    def was_tested(self) -> bool:
+        """Whether its outcome says something about a board."""
+        excused = self.verdict or self.skipped or self.unasked
+        return self.ran and self.board is not None and not excused
+
+
+def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
+    """Count the tests of each kind; one that was asked for twice is one test."""
+    return Counter({item.nodeid: kind_of(item) for item in items}.values())
+
+
+def describe_test(item: pytest.Item, kind: Kind) -> None:
+    """Note what a test is."""
+    _note(item, {"hil_kind": kind.value})
+
+
+def describe_board(item: pytest.Item, held: Held, place: str) -> None:
+    """Note which board a test has, and at which place of the lab file; empty: it names none."""
+    used = "simulated" if held.simulated else "real"
+    facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
+    _note(item, facts | ({"hil_place": place} if place else {}))
+
+
+def describe_image(item: pytest.Item, held: Held) -> None:
+    """Note what was flashed to the stick, in this test or in one before it."""
+    flashed = held.board.storage.flashed
+    if flashed is not None:
+        _note(item, {"hil_image": flashed.image})
+
+
+def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
+    """Note what the DUT drew in the mean: over the whole test, and while it was on if that can be told."""
+    on = {} if mean_watts_on is None else {"hil_mean_watts_on": f"{mean_watts_on:.3f}"}
+    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
+
+
+def describe_asking(item: pytest.Item, requests: int) -> None:
+    """Note how often a test asked its board for something."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {"hil_unasked", _CAUGHT}]
+    _note(item, {"hil_requests": str(requests)})
+
+
+def describe_caught(item: pytest.Item, errors: Sequence[str]) -> None:
+    """Note the errors of its board that a test caught before it passed."""
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        _note(item, {_CAUGHT: errors[0] + more})
+
+
+def describe_unasked(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Note that a test passed without asking its board for anything, and does not mean to."""
+    _note(item, {"hil_unasked": "yes"})
+    report.user_properties[:] = item.user_properties
+
+
+def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
+    """Note why a test's hardware could not be used."""
+    facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
+    _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
+
+
+def describe_late_loss(item: pytest.Item, judgement: Judgement) -> None:
+    """Note that a test's board was lost in its tear-down, unless an earlier phase has told the loss."""
+    if not any(name in _JUDGEMENT for name, _ in item.user_properties):
+        _note(item, {_LATE_LOSS: judgement.reason})
+
+
+def forget_judgement(item: pytest.Item) -> None:
+    """Forget what an earlier attempt proved: it says nothing about the one that begins."""
+    kept = [one for one in item.user_properties if one[0] not in {*_JUDGEMENT, _LATE_LOSS}]
+    if len(kept) < len(item.user_properties):
+        item.user_properties[:] = kept
+
+
+def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Forget a verdict in an attempt after one that failed on a board: the test was tested, and failed."""
+    forget_judgement(item)
+    report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
+
+
+def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
+    """Return why something skipped itself, on one line."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return " ".join(str(reason).removeprefix("Skipped: ").split())
+
+
+def _note(item: pytest.Item, facts: dict[str, str]) -> None:
+    """Set user properties; a second look at the same test replaces what the first one said."""
+    kept = [(name, value) for name, value in item.user_properties if name not in facts]
+    item.user_properties[:] = [*kept, *facts.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBoard:
+    """A board that a process of the run could not make safe, and left to its guard.
+
+    Attributes:
+        trouble: Why it could not.
+        serial: The board.
+        folder: Where its record is.
+        pid: The process.
+        wait_s: How long its guard may take at the end of the run, in seconds; 0: it was lost.
+    """
+
+    trouble: str
+    serial: str
+    folder: str
+    pid: int
+    wait_s: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The tally of a run, kept by its first process.
+
+    Attributes:
+        planned: How many tests of each kind were collected and selected.
+        records: What became of each, by node id.
+        left: Boards that were left to their guards; the first process tells at its end what became of them.
+        trouble: Boards that could not be made safe at the end, or were lost.
+        safe_since: The same of boards that their guards made safe before the run ended.
+        unsafe: Whether a board could not be made safe.
+        faults: What was wrong with boards that answered and could not be used, by serial number.
+        uncollected: What went wrong with files and classes that could not be collected, by node id; they are
+            failures, and how many tests they have is not known.
+        vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
+            node id; how many tests they have is not known.
+        not_kept: Evidence that could not be written.
+        remarks: What else the run should tell, such as trouble that came between two tests.
+    """
+
+    planned: Counter[Kind] = field(default_factory=Counter)
+    records: dict[str, TestRecord] = field(default_factory=dict)
+    left: list[LeftBoard] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    safe_since: list[str] = field(default_factory=list)
+    unsafe: bool = False
+    faults: dict[str, str] = field(default_factory=dict)
+    uncollected: dict[str, str] = field(default_factory=dict)
+    vanished: dict[str, str] = field(default_factory=dict)
+    not_kept: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what a worker tells the first process at its end; the reports have told the rest."""
+        planned = {kind.value: number for kind, number in self.planned.items()}
+        return {
+            "planned": planned,
+            "left": [asdict(board) for board in self.left],
+            "trouble": self.trouble,
+            "safe_since": self.safe_since,
+            "unsafe": self.unsafe,
+            "faults": self.faults,
+            "uncollected": self.uncollected,
+            "vanished": self.vanished,
+            "remarks": self.remarks,
+            "not_kept": self.not_kept,
+        }
+
+    def take_over(self, data: dict[str, Any]) -> None:
+        """Add what a worker told; every worker collects the same tests."""
+        for kind, number in data.get("planned", {}).items():
+            self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
+        self.left += [LeftBoard(**board) for board in data.get("left", [])]
+        self.trouble += data.get("trouble", [])
+        self.safe_since += data.get("safe_since", [])
+        self.unsafe = self.unsafe or data.get("unsafe", False)
+        self.faults = data.get("faults", {}) | self.faults
+        self.uncollected |= data.get("uncollected", {})
+        self.vanished |= data.get("vanished", {})
+        self.remarks += data.get("remarks", [])
+        self.not_kept += data.get("not_kept", [])
+
+    def add_collected(self, report: pytest.CollectReport) -> None:
+        """Take note of a file or class that could not be collected, or skipped itself meanwhile."""
+        if report.failed:
+            self.uncollected[report.nodeid] = attempt_to_collect(report).message
+        if report.skipped:
+            self.vanished[report.nodeid] = _skip_reason(report)
+
+    def begin(self, nodeid: str, kind: Kind) -> None:
+        """Take note that a test began, in the process that runs it."""
+        self.records.setdefault(nodeid, TestRecord(kind))
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one phase of one test into account."""
+        if report.when == CRASHED and report.nodeid in self.records:
+            self.records[report.nodeid].failed = True
+        if not report.user_properties:
+            return
+        facts = {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}
+        if "hil_kind" not in facts:
+            return
+        record = self.records.setdefault(report.nodeid, TestRecord(Kind(facts["hil_kind"])))
+        expected = hasattr(report, "wasxfail")
+        record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
+        record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
+        record.failed = (report.failed and not is_flaky(report)) or (record.failed and report.when != "setup")
+        record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
+        if record.failed and report.when == "call":
+            record.skipped = False  # a skipped subtest beside a failed one
+        if report.skipped and not expected:
+            record.own_reason = _skip_reason(report)
+        record.verdict = facts.get("hil_verdict", "")
+        record.headline = facts.get("hil_headline", "")
+        record.reason = facts.get("hil_reason", "")
+        record.unasked = "hil_unasked" in facts
+        record.caught = facts.get(_CAUGHT, "")
+        record.ended = report.when == "teardown"
+        record.late_loss = facts.get(_LATE_LOSS, "")
+        if "hil_board" in facts:
+            simulated = facts["hil_board_is"] == "simulated"
+            record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
+
+    def of(self, kind: Kind) -> list[TestRecord]:
+        """Return the records of one kind."""
+        return [record for record in self.records.values() if record.kind is kind]
+
+    def boards(self) -> dict[BoardUsed, int]:
+        """Count the tests that ran on each board."""
+        used = Counter(record.board for record in self.records.values() if record.board and record.was_tested)
+        return dict(sorted(used.items()))
+
+    def died_in_setup(self) -> dict[BoardUsed, int]:
+        """Count, for each board on which no test ran, those whose set-up failed with the board in hand."""
+        dead = [record.board for record in self.records.values() if record.failed and not record.ran]
+        ran = self.boards()
+        return dict(sorted(Counter(board for board in dead if board and board not in ran).items()))
+
+    def serials(self) -> set[str]:
+        """Return the serial numbers of the boards that tests ran on."""
+        return {board.serial for board in self.boards()}
+
+    def reasons(self) -> Counter[str]:
+        """Count the distinct reasons for which hardware could not be used."""
+        return Counter(record.reason for record in self.records.values() if record.verdict)
+
+    def own_skips(self) -> dict[str, list[str]]:
+        """Return the tests that were skipped without a proof, by the reason that their authors give."""
+        told: dict[str, list[str]] = {}
+        for nodeid, record in self.records.items():
+            if record.skipped and not record.verdict:
+                told.setdefault(record.own_reason, []).append(nodeid)
+        return told
+
+    def caught_errors(self) -> dict[str, str]:
+        """Return what tests that did not fail caught of their boards' errors, by node id."""
+        return {
+            nodeid: record.caught
+            for nodeid, record in self.records.items()
+            if record.caught and not record.failed
+        }
+
+    def late_losses(self) -> Counter[str]:
+        """Count how boards were lost in the tear-down of tests that had their outcome already."""
+        return Counter(record.late_loss for record in self.records.values() if record.late_loss)
+
+    def counts(self, kind: Kind) -> dict[str, int]:
+        """Count the tests of one kind by what became of them."""
+        records = self.of(kind)
+        planned = max(self.planned[kind], len(records))
+        return {
+            "planned": planned,
+            "ran": sum(record.was_tested for record in records),
+            "failed": sum(record.failed for record in records),
+            "skipped": sum(record.skipped for record in records),
+        } | {name: number for name, number in self._rarer_counts(records, planned).items() if number}
+
+    @staticmethod
+    def _rarer_counts(records: list[TestRecord], planned: int) -> dict[str, int]:
+        """Count what most runs have none of, by the words that the ledger uses."""
+        told = [record for record in records if record.ran or record.failed or record.skipped]
+        begun = [one for one in records if not (one.ran or one.failed or one.skipped or one.ended)]
+        boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
+        return {
+            "flaky": sum(record.flaky for record in records),
+            "never asked their board": sum(record.unasked for record in records),
+            "ran without a board": sum(boardless),
+            "interrupted": len(begun),
+            "never began": planned - len(told) - len(begun),
+        }

@@ -1,0 +1,186 @@
+"""The ledger as people and machines read it: pytest's summary and JUnit properties."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.suite.markers import Kind
+
+if TYPE_CHECKING:
+    from hil.suite.outcome.ledger import Ledger
+
+__all__ = [
+    "JunitLedger",
+    "fault_lines",
+    "junit_properties",
+    "loud_line",
+    "not_kept_lines",
+    "summary_lines",
+    "write_summary",
+]
+
+_SHOWN = 3
+_WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
+
+
+def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
+    """Write the ledger into pytest's closing summary; the loud line last."""
+    lines = summary_lines(ledger)
+    if lines:
+        terminal.write_sep("=", "hil: hardware ledger")
+    for line in lines:
+        terminal.write_line(line)
+    for remark in ledger.remarks:
+        terminal.write_line(remark, yellow=True)
+    for trouble in ledger.trouble:
+        terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+    for trouble in ledger.safe_since:
+        terminal.write_line(
+            f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True
+        )
+    for line in uncollected_lines(ledger) + fault_lines(ledger):
+        terminal.write_line(line, red=True, bold=True)
+    for line in not_kept_lines(ledger):
+        terminal.write_line(line, red=True, bold=True)
+    loud = loud_line(ledger)
+    if loud:
+        terminal.write_line(loud, yellow=True, bold=True)
+
+
+def summary_lines(ledger: Ledger) -> list[str]:
+    """Return boards, counts and reasons; nothing where no test wanted a board."""
+    lines = [
+        f"{board}: {number} {'test' if number == 1 else 'tests'} ran"
+        for board, number in ledger.boards().items()
+    ]
+    lines += [
+        f"{board}: no test ran, {number} died in set-up" for board, number in ledger.died_in_setup().items()
+    ]
+    for kind in _WITH_BOARD:
+        counts = ledger.counts(kind)
+        if counts["planned"]:
+            lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    lines += reason_lines(ledger)
+    late = ledger.late_losses().most_common()
+    lines += [
+        f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
+    ]
+    return lines + caught_lines(ledger) + vanished_lines(ledger)
+
+
+def caught_lines(ledger: Ledger) -> list[str]:
+    """Return how many tests passed although a request to their board failed, and the first of them."""
+    caught = [f"{nodeid} ({error})" for nodeid, error in ledger.caught_errors().items()]
+    if not caught:
+        return []
+    more = f" and {len(caught) - 1} more" if caught[1:] else ""
+    return [f"{len(caught)} passed after they caught an error of their board: {caught[0]}{more}"]
+
+
+def reason_lines(ledger: Ledger) -> list[str]:
+    """Return why tests were skipped: what was proven, and what their authors say."""
+    proven = [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
+    own = sorted(ledger.own_skips().items(), key=lambda one: -len(one[1]))
+    return proven + [
+        f"{len(tests)} x skipped by its author: {reason} ({', '.join(_first_few(tests))})"
+        for reason, tests in own
+    ]
+
+
+def _first_few(told: list[str]) -> list[str]:
+    return told[:_SHOWN] + ([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])
+
+
+def uncollected_lines(ledger: Ledger) -> list[str]:
+    """Return what could not be collected, and why: the first few, and how many more there are."""
+    failed = [f"{nodeid} {said}" for nodeid, said in ledger.uncollected.items()]
+    return [f"NOT COLLECTED: {one}" for one in _first_few(failed)]
+
+
+def vanished_lines(ledger: Ledger) -> list[str]:
+    """Return what vanished at collection: how much, and the first few."""
+    gone = [f"{nodeid} ({reason})" for nodeid, reason in ledger.vanished.items()]
+    told = "; ".join(_first_few(gone))
+    return [f"vanished at collection, with all their tests: {len(gone)}: {told}"] if gone else []
+
+
+def fault_lines(ledger: Ledger) -> list[str]:
+    """Return what was wrong with each board that answered and could not be used."""
+    return [f"FAULTY: {fault}" for _, fault in sorted(ledger.faults.items())]
+
+
+def not_kept_lines(ledger: Ledger) -> list[str]:
+    """Return what could not be kept: the first few, and how many more there are."""
+    shown, more = ledger.not_kept[:_SHOWN], len(ledger.not_kept) - _SHOWN
+    lines = [f"NOT KEPT: {line}" for line in shown]
+    return [*lines, f"NOT KEPT: {more} more, likewise"] if more > 0 else lines
+
+
+def loud_line(ledger: Ledger) -> str:
+    """Return one line for a run in which no hardware test ran; empty for any other."""
+    counts = ledger.counts(Kind.HARDWARE)
+    if counts["ran"]:
+        return ""
+    mixed = sum(record.was_tested for record in ledger.of(Kind.MIXED))
+    aside = (
+        f"; {mixed} mixed test{'s' if mixed != 1 else ''} ran on {_their_boards(ledger)} boards"
+        if mixed
+        else ""
+    )
+    if not counts["planned"]:
+        gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
+        failed = f", {len(ledger.uncollected)} files could not be collected" if ledger.uncollected else ""
+        return f"NO HARDWARE TEST RAN: none was planned{failed}{gone}{aside}"
+    headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
+    why = ", ".join(headline for headline, _ in headlines.most_common())
+    skipped = f"{counts['planned']} planned, {counts['skipped']} skipped, {counts['failed']} failed"
+    return f"NO HARDWARE TEST RAN: {skipped}{f' ({why})' if why else ''}{aside}"
+
+
+def junit_properties(ledger: Ledger) -> dict[str, str]:
+    """Return the ledger as properties of the whole JUnit suite."""
+    properties = {
+        f"hil_{kind.value}_{what.replace(' ', '_')}": str(number)
+        for kind in _WITH_BOARD
+        for what, number in ledger.counts(kind).items()
+    }
+    boards = "; ".join(map(str, ledger.boards()))
+    return properties | {
+        "hil_boards": boards,
+        "hil_reasons": "; ".join(reason_lines(ledger)),
+        "hil_uncollected": "; ".join(uncollected_lines(ledger)),
+        "hil_vanished": "; ".join(vanished_lines(ledger)),
+        "hil_faults": "; ".join(fault_lines(ledger)),
+        "hil_no_hardware_ran": loud_line(ledger),
+    }
+
+
+def _their_boards(ledger: Ledger) -> str:
+    boards = [record.board for record in ledger.of(Kind.MIXED) if record.was_tested and record.board]
+    simulated = sum(board.simulated for board in boards)
+    if simulated == len(boards):
+        return "SIMULATED"
+    return "real and SIMULATED" if simulated else "real"
+
+
+class JunitLedger:
+    """Puts the ledger into the JUnit file, before pytest writes that; a plugin.
+
+    Args:
+        ledger: What to put there.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Add the suite's properties."""
+        for plugin in session.config.pluginmanager.get_plugins():
+            add = getattr(plugin, "add_global_property", None)
+            if callable(add):
+                for name, value in junit_properties(self._ledger).items():
+                    add(name, value)

@@ -1,0 +1,126 @@
+"""Count what each test asks of its board: a test that passed and asked for nothing has tested nothing.
+
+Counted are requests to the board that the test holds, and uses of its console, in set-up and body. What the
+set-up of a wider fixture asked counts for each test that needs the fixture; otherwise the order of the tests
+would decide which test it counts for. A marker with `observes_only=True` says that its test judges what other
+tests did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.dutlink.usb.request_count import AskedSince
+from hil.suite.marker_arguments import observes_only
+from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.ledger import describe_asking, describe_caught, describe_unasked
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.dutlink.board import Board
+
+__all__ = ["Asking"]
+
+_SINCE = pytest.StashKey["AskedSince | None"]()
+_ASKED = pytest.StashKey["int | None"]()
+
+
+class BoardHolder(Protocol):
+    """Part of `Giving`: the board that this process holds."""
+
+    def held_board(self) -> Board | None:
+        """Return the board that is held and was not lost, if there is one."""
+        ...
+
+
+class Asking:
+    """A pytest plugin, registered only if the run has tests that use a board.
+
+    Args:
+        boards: Tells which board is held.
+        required: Fail a hardware test that never asked its board.
+    """
+
+    def __init__(self, boards: BoardHolder, *, required: bool) -> None:
+        self._boards = boards
+        self._required = required
+        self._by_fixture: dict[pytest.FixtureDef[Any], int] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Start to count; each attempt of a test is counted separately."""
+        item.stash[_SINCE] = item.stash[_ASKED] = None
+        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
+        if board is not None:
+            item.stash[_SINCE] = AskedSince(board.serial)
+            describe_asking(item, 0)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Note how often the set-up of a fixture asked the board; kept until the fixture ends."""
+        board = self._boards.held_board()
+        since = AskedSince(board.serial) if board is not None else None
+        result = yield
+        if since is not None:
+            self._by_fixture[fixturedef] = since.times()
+        return result
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Forget the count of a fixture that has ended."""
+        self._by_fixture.pop(fixturedef, None)
+
+    def _asked_by_fixtures(self, item: pytest.Item) -> int:
+        """Return how often the set-ups of a test's fixtures asked the board, also before this test."""
+        return sum(self._by_fixture.get(fixture, 0) for fixture in _fixtures_of(item))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note how often the board was asked until the end of the body, and what it caught."""
+        since = item.stash.get(_SINCE, None)
+        try:
+            result = yield
+        finally:
+            if since is not None:
+                asked = max(since.times(), self._asked_by_fixtures(item))
+                item.stash[_ASKED] = asked
+                describe_asking(item, asked)
+        if since is not None:
+            describe_caught(item, since.errors())
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Mark a pass that never asked the board, and fail it where hardware is required."""
+        report = yield
+        since, asked = item.stash.get(_SINCE, None), item.stash.get(_ASKED, None)
+        unasked = since is not None and asked == 0 and call.when == "call"
+        if not unasked or not report.passed or hasattr(report, "wasxfail") or observes_only(item):
+            return report
+        describe_unasked(item, report)
+        if self._required and since is not None and kind_of(item) is Kind.HARDWARE:
+            report.outcome = "failed"
+            report.longrepr = (
+                f"this test never asked board {since.serial} for anything: it passed, and has tested "
+                "nothing. Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
+            )
+        return report
+
+
+def _fixtures_of(item: pytest.Item) -> set[pytest.FixtureDef[Any]]:
+    """Return the fixtures that a test got, and those that they extend under the same name."""
+    request = getattr(item, "_request", None)
+    found: set[pytest.FixtureDef[Any]] = set()
+    for name, got in getattr(request, "_fixture_defs", {}).items():
+        candidates = list(getattr(request, "_arg2fixturedefs", {}).get(name, ()))
+        below = candidates[: candidates.index(got)] if got in candidates else []
+        chain = [got]
+        while name in chain[-1].argnames and below:
+            chain.append(below.pop())
+        found.update(chain)
+    return found

@@ -1,0 +1,147 @@
+"""Tests that are marked no_hardware cannot reach the system's USB, nor the simulated boards of their run.
+
+The backend modules are wrapped when, and only when, they are imported: a run that never does pays nothing. A
+backend that a test brings along, such as that of a simulator which it started, is its own business.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hil.errors import UsbBlockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
+
+__all__ = ["UsbBlock"]
+
+_BACKENDS = frozenset({"usb.backend.libusb1", "usb.backend.libusb0", "usb.backend.openusb"})
+_SIMULATED = "hil.sim.backend.backend"
+_WAYS_IN = ("enumerate_devices", "open_device", "ctrl_transfer")
+
+
+class UsbBlock:
+    """Refuses USB while `active`; one for a process.
+
+    It is a finder on `sys.meta_path`, which finds nothing by itself and only wraps what others find.
+
+    Attributes:
+        active: Whether a no_hardware test runs.
+        ports: USB/IP ports of the simulators whose boards are those of the run.
+    """
+
+    installed: ClassVar[UsbBlock | None] = None
+
+    def __init__(self) -> None:
+        self.active = False
+        self.ports: set[int] = set()
+        self._lifted = 0
+
+    @classmethod
+    def install(cls) -> UsbBlock:
+        """Return this process's block, putting it in place when first asked."""
+        if cls.installed is None:
+            cls.installed = cls()
+            sys.meta_path.insert(0, cls.installed)
+            for name in (_BACKENDS | {_SIMULATED}) & sys.modules.keys():
+                cls.installed.wrap(sys.modules[name])
+        return cls.installed
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Wrap the loader of a USB backend's module; None for all others."""
+        if name not in _BACKENDS and name != _SIMULATED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _WrappingLoader(spec.loader, self)
+        return spec
+
+    def wrap(self, module: ModuleType) -> None:
+        """Guard a backend module's `get_backend`, and the backends that it gives."""
+        if module.__name__ == _SIMULATED:
+            self._guard_simulated(module.SimulatedBackend)
+            return
+        get_backend = module.get_backend
+
+        @functools.wraps(get_backend)
+        def guarded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
+            self.check(f"{module.__name__}.get_backend()")
+            backend = get_backend(*arguments, **named)
+            return backend if backend is None else self._guard_ways_in(backend)
+
+        module.get_backend = guarded  # type: ignore[attr-defined]  # every backend module has one
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let USB be used for a block, such as the tear-down of a board's fixture, whichever test runs."""
+        self._lifted += 1
+        try:
+            yield
+        finally:
+            self._lifted -= 1
+
+    def check(self, what: str) -> None:
+        """Refuse.
+
+        Raises:
+            UsbBlockedError: A no_hardware test runs.
+        """
+        if self.active and not self._lifted:
+            raise UsbBlockedError(
+                f"{what} was called by a test that is marked no_hardware",
+                why="such a test must pass, and pass alike, on every machine",
+                remedy="mark it hardware or mixed, or have it start simulated boards of its own",
+            )
+
+    def _guard_ways_in(self, backend: Any) -> Any:  # noqa: ANN401 - pyusb ships no types
+        for name in _WAYS_IN:
+            if name not in vars(backend):  # pyusb gives the same backend again
+                setattr(backend, name, self._guarded_method(name, getattr(backend, name)))
+        return backend
+
+    def _guard_simulated(self, kind: Any) -> None:  # noqa: ANN401 - the class of a module that may not be loaded
+        for name in _WAYS_IN:
+            setattr(kind, name, self._guarded_where_own(name, getattr(kind, name)))
+
+    def _guarded_where_own(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def guarded(backend: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
+            if backend.port in self.ports:
+                self.check(f"{name}() of this run's simulated boards")
+            return method(backend, *arguments, **named)
+
+        return guarded
+
+    def _guarded_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def guarded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
+            self.check(f"libusb's {name}()")
+            return method(*arguments, **named)
+
+        return guarded
+
+
+class _WrappingLoader(importlib.abc.Loader):
+    """Loads as the module's own loader does, then wraps it."""
+
+    def __init__(self, loader: importlib.abc.Loader, block: UsbBlock) -> None:
+        self._loader = loader
+        self._block = block
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """As the module's own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, then guard what it gives."""
+        self._loader.exec_module(module)
+        self._block.wrap(module)

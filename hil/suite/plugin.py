@@ -1,0 +1,295 @@
+"""One process's part of a test run, as a pytest plugin: it joins the other modules and decides nothing.
+
+Under xdist the first process starts simulated boards and keeps the ledger, and each worker holds a board.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.boards.address import Where
+from hil.dutlink.console.sanitize import plain_line
+from hil.errors import Verdict
+from hil.lab.files.trusted_path import who_else_decides
+from hil.lab.guard.exit_with_parent import stop_with
+from hil.lab.guard.survival import dangers, is_first
+from hil.suite.attempt_labels import AttemptLabels
+from hil.suite.boards.dependent_fixtures import RestingFixtures
+from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
+from hil.suite.boards.plugin import Giving
+from hil.suite.hook_errors import contained, told
+from hil.suite.marker_errors import Mistakes
+from hil.suite.markers import MISTAKE, Kind, kind_of, sort_tests
+from hil.suite.options import is_no_run, read_options
+from hil.suite.outcome.caught_errors import Refusals
+from hil.suite.outcome.early_exit import EarlyExit
+from hil.suite.outcome.exit_status import RunStatus
+from hil.suite.outcome.forked_test import ForkedTest
+from hil.suite.outcome.ledger import Ledger, describe_judgement, describe_late_loss, planned
+from hil.suite.outcome.ledger_report import JunitLedger, write_summary
+from hil.suite.outcome.reruns import Repeats
+from hil.suite.outcome.short_failures import ShortFailures
+from hil.suite.outcome.teardown_skips import OneOutcome
+from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
+from hil.suite.outcome.usb_block import UsbBlock
+from hil.suite.recording.console_report import ConsoleReport
+from hil.suite.recording.sanitize_live import PlainTerminal
+from hil.suite.xdist.processes import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.dutlink.board import Board
+
+__all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
+
+END_WITH = "HIL_END_WITH"
+"""Environment variable: the pid of a parent process with which a run ends at once; guards do the rest."""
+
+_RUN = pytest.StashKey["Run"]()
+
+_FIRST_PROCESS = (
+    "hil: this run was PID 1 of its container; it goes on in a child, and PID 1 waits for guards. "
+    "Better start it as: hil init -- COMMAND (docs/containers.md)"
+)
+
+
+def begin(config: pytest.Config) -> Run:
+    """Read the options and take part in the run; once, however many copies of conftest.py there are.
+
+    Raises:
+        pytest.UsageError: An option cannot be understood.
+    """
+    if is_configured(config):
+        return run_of(config)
+    if os.getpid() == 1:
+        from hil.lab.processes.reaper import step_aside  # noqa: PLC0415 - for a container's first process
+
+        step_aside()
+    run = config.stash[_RUN] = Run(config)
+    config.pluginmanager.register(run, "hil-run")
+    config.pluginmanager.register(run.processes, "hil-processes")
+    config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
+    config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
+    config.pluginmanager.register(PlainTerminal(), "hil-plain-terminal")
+    config.pluginmanager.register(AttemptLabels(), "hil-attempt-labels")
+    config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
+    config.pluginmanager.register(run.time_limit, "hil-time-limit")
+    config.pluginmanager.register(run.refusals, "hil-refusals")
+    config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
+    if run.options.repeats:
+        config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
+    if not run.processes.is_worker and not is_no_run(config):
+        config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
+    if not is_no_run(config):
+        early_exit = EarlyExit(run.giving.show, is_worker=run.processes.is_worker)
+        config.pluginmanager.register(early_exit, "hil-early-exit")
+    if run.options.report is not None and not is_no_run(config):
+        from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
+
+        keep_evidence(config, run, run.options.report)
+    return run
+
+
+def _dangers() -> list[str]:
+    stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
+    return [*stepped_aside, *(f"hil: {danger}" for danger in dangers())]
+
+
+def run_of(config: pytest.Config) -> Run:
+    """Return what `begin` made."""
+    return config.stash[_RUN]
+
+
+def is_configured(config: pytest.Config) -> bool:
+    """Whether `begin` was called."""
+    return _RUN in config.stash
+
+
+class Run:
+    """The plugin.
+
+    Attributes:
+        options: What the run was asked for.
+        ledger: This process's tally.
+        processes: The first process and its workers.
+        giving: This process's board.
+        time_limit: The clock of the present test.
+        refusals: What the present test was refused.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.options = read_options(config)
+        self.ledger = Ledger()
+        self.processes = Processes(config, self.options.boards, self.ledger)
+        self._block = UsbBlock.install()
+        self.time_limit = TimeLimit()
+        self.refusals = Refusals()
+        self._resting = RestingFixtures(self._block, self.time_limit)
+        self.giving = Giving(config, self.options, self.ledger, self.processes, self._resting)
+        self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
+        parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
+        if self.processes.is_worker:
+            stop_with(self.processes.controller)
+        elif parent.isdigit():
+            stop_with(int(parent))
+
+    def board(self) -> Board:
+        """Return the board of the present test, or raise why it has none."""
+        try:
+            self._block.check("the fixture dutlink")
+            self._resting.board_asked_for()
+            return self.giving.keeper.board()
+        except Exception as error:
+            self.refusals.note(error)
+            raise
+
+    def missing(self) -> list[str] | None:
+        """Return a line for each board of the lab file that took no part, if that was asked for.
+
+        Simulated boards that nothing but the environment asks for stand for no real ones.
+        """
+        if self.options.unasked:
+            asked = f"nothing but HIL_BOARDS={self.options.unasked} asks for them"
+            return [
+                f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {self.options.unasked}"
+            ]
+        if not self.options.whole_lab or not self.options.lab.places:
+            return None
+        from hil.suite.outcome.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
+
+        keeper, problems = self.giving.keeper, list[BaseException]()
+        with contained(problems.append):
+            used = self.ledger.serials()
+            return boards_without_part(self.options.lab, used, keeper.look_for, keeper.host())
+        return [f"its boards cannot be looked at: {told(problems[0])}"]
+
+    def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
+        if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
+            return
+        from hil.suite.outcome.verdicts import REASONS, judge, told_to_pytest  # noqa: PLC0415 - for errors of tests that use boards
+
+        with self.time_limit.paused():
+            judgement = judge(
+                self.refusals.behind(call.excinfo.value),
+                kind=kind_of(item),
+                phase=call.when,
+                proven=self.giving.keeper.error,
+                prove=self.giving.keeper.prove,
+            )
+        if judgement is not None:
+            if judgement.verdict is Verdict.LOST:
+                self.giving.lost()
+            required = self.options.require or kind_of(item) is Kind.MIXED
+            if self._has_outcome(item, call.when, call.excinfo.value, required=required):
+                if call.when == "teardown":
+                    describe_late_loss(item, judgement)
+                    call.excinfo = None  # one loss is no second outcome
+                return
+            describe_judgement(item, judgement, REASONS[judgement.verdict])
+            item.stash[JUDGED] = True
+            if required:
+                item.stash[NOT_EXCUSED] = call.when
+            call.excinfo = told_to_pytest(judgement.reason, required=required)
+
+    def _has_outcome(self, item: pytest.Item, phase: str, error: BaseException, *, required: bool) -> bool:
+        """Return True if a test has its outcome, and a loss of its board is to change it no more."""
+        if has_failed(item):
+            return True
+        if phase != "teardown":
+            return False
+        if required:
+            return bool(item.stash.get(NOT_EXCUSED, ""))
+        return not (item.stash.get(PASSED, False) and self._resting.is_own(error))
+
+    def pytest_report_header(self) -> list[str]:
+        """Say in plain sight where the boards are, and what would end their guards together with this run."""
+        return [self._where_boards_are(), *self._others_who_decide(), *_dangers()]
+
+    def pytest_sessionstart(self) -> None:
+        """Say the latter with -q, too, where pytest writes no header."""
+        if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
+            for line in (*self._others_who_decide(), *_dangers()):
+                self.giving.show(line)
+
+    def _others_who_decide(self) -> list[str]:
+        """Return a line for a lab file that other users decide."""
+        lab = self.options.lab.file
+        why = who_else_decides(lab) if lab else ""
+        return [f"hil: other users decide what {lab} says: {plain_line(why)}"] if why else []
+
+    def _where_boards_are(self) -> str:
+        boards = self.options.boards
+        if not boards.simulated:
+            asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
+            return f"hil: boards from {boards.where.value}{asked}"
+        number = f"{boards.number} " if boards.where is Where.STARTED else ""
+        ending = "" if boards.where is Where.STARTED and boards.number == 1 else "s"
+        return f"hil: {number}SIMULATED board{ending} (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        """Decide what tests of other plugins are; have those fail that contradict themselves."""
+        result = yield
+        sort_tests(items)
+        if any(MISTAKE in item.stash for item in items):
+            self._config.pluginmanager.register(Mistakes(), "hil-mistakes")
+        return result
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count what is planned, after all deselection; look at each test only if some use a board."""
+        self.ledger.planned = planned(session.items)
+        if is_no_run(session.config):
+            return
+        if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
+            self._block.active = True
+            return
+        self.giving.plan(session.items)
+        if self.options.board and not self.processes.is_worker:
+            self.giving.check_board(self.giving.cards())
+        session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
+        lasting = LastingTimeLimit(self.time_limit)
+        session.config.pluginmanager.register(lasting, "hil-lasting-time-limit")  # in what gives boards
+        session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
+        session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
+        from hil.suite.outcome.untested import Asking  # noqa: PLC0415 - the driver is for runs with boards
+
+        asking = Asking(self.giving, required=self.options.require)
+        session.config.pluginmanager.register(asking, "hil-asking")
+        from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
+
+        keep_consoles(session.config, self.giving, self.options, self.ledger)
+        session.config.pluginmanager.register(ForkedTest(self.giving.show), "hil-forked-test")  # around them
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what vanishes at collection."""
+        self.ledger.add_collected(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take each phase of each test into the ledger."""
+        self.ledger.add(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Make the board safe and give it back, after every fixture is gone."""
+        self._block.active = self._blocked_outside
+        self.giving.end()
+        if self.ledger.unsafe:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        self.processes.tell()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the ledger."""
+        if is_no_run(self._config):
+            return
+        write_summary(self.ledger, terminalreporter)
+
+    def pytest_unconfigure(self) -> None:
+        """End the simulated boards that this process started."""
+        self.giving.close()
+        self.processes.close()

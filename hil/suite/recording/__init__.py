@@ -1,0 +1,1 @@
+"""What `--hil-report` keeps of a run: tests, consoles, power traces."""

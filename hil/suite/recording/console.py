@@ -1,0 +1,274 @@
+"""The console of every test that uses a board: kept, shown where it fails, and watched for trouble.
+
+What is kept and how is `hil.evidence`'s; here it meets the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pytest
+
+from hil.dutlink.console.allowlist import patterns_of_words
+from hil.dutlink.console.board_shell import left_in_shell
+from hil.dutlink.console.sanitize import plain_text
+from hil.errors import HilError
+from hil.evidence.console_capture import ConsoleTest
+from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
+from hil.suite.hook_errors import contained, told
+from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
+from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.recording.identity import identity_of
+from hil.suite.recording.power import BoardHolder
+from hil.suite.recording.sanitize import make_plain
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Generator, Sequence
+
+    from hil.dutlink.board import Board
+    from hil.dutlink.console.allowlist import Finding
+    from hil.dutlink.console.console import Console
+    from hil.suite.options import RunOptions
+    from hil.suite.outcome.ledger import Ledger
+
+__all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
+
+_SHOWN_LINES: Final = 8
+_SHELL_BYTES: Final = 64 * 1024
+"""How far back to look for the words of a board that left console mode."""
+
+
+class WatchedBoard(BoardHolder, Protocol):
+    """Who holds the board, and knows what is trouble on its console."""
+
+    def watch(self) -> Sequence[str]:
+        """Return the patterns of its place, beside those that hil knows."""
+
+
+def keep_consoles(config: pytest.Config, boards: WatchedBoard, options: RunOptions, ledger: Ledger) -> None:
+    """Have the consoles of tests on boards kept and watched."""
+    folder = options.report / CONSOLE_FOLDER if options.report is not None else None
+    kept_in = KeptIn(folder, identity_of(config).key) if folder is not None else None
+    kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
+    config.pluginmanager.register(ConsoleEvidence(boards, kept, ledger), "hil-console-evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWhere:
+    """Where consoles are kept.
+
+    Attributes:
+        report: Every test's; None: only those of failed tests are kept.
+        cache: pytest's, for those.
+    """
+
+    report: KeptIn | None
+    cache: pytest.Cache | None
+
+    def of_failed(self) -> Path | None:
+        """Return where a failed test's console is, if there is a place for it."""
+        if self.report is not None:
+            return self.report.folder
+        if self.cache is None:
+            return None
+        return Path(self.cache.mkdir("hil-console"))
+
+
+class ConsoleEvidence:
+    """The plugin.
+
+    Args:
+        boards: Who holds the board.
+        kept: Where to keep consoles.
+        ledger: Takes what the run should tell at its end; a full disk fails no test.
+    """
+
+    def __init__(self, boards: WatchedBoard, kept: KeptWhere, ledger: Ledger) -> None:
+        self._boards = boards
+        self._kept = kept
+        self._ledger = ledger
+        self._board: Board | None = None
+        self._recorder: ConsoleRecorder | None = None
+        self._last: ConsoleTest | None = None
+        self._test: ConsoleTest | None = None
+        self._latest = ""
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+        """Tell what belongs to this test from what came before and after."""
+        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
+        if board is None:
+            return (yield)
+        with contained(partial(self._not_kept, item.nodeid)):
+            self._test = self._begin(item, board)
+        try:
+            return (yield)
+        finally:
+            test, self._test = self._test, None
+            if test is not None:
+                self._last = test
+                self._end(test)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # what the body raises goes before
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed, and whose DUT was in trouble."""
+        result = yield
+        self._fail_on_trouble(item)
+        return result
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Do the same for what the tear-down brought."""
+        result = yield
+        self._fail_on_trouble(item)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show what the console said in the report of a failure."""
+        test = self._test
+        if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
+            with contained(partial(self._not_kept, item.nodeid)):
+                test.told += test.trouble(_expected(item))  # its own failure says more: it stands
+        report = yield
+        if test is not None and report.failed:
+            with contained(partial(self._not_kept, item.nodeid)):
+                self._show(test, item, report)
+        if test is not None:
+            make_plain(report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Complete the files; tell what came behind the last test while a worker can still tell it."""
+        with contained(partial(self._not_kept, "the last test")):
+            self._tell_late_trouble()
+        try:
+            return (yield)
+        finally:
+            with contained(partial(self._not_kept, "the last test")):
+                self._close()
+
+    def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
+        recorder = self._follow(board)
+        unread = _be_read(board.console)
+        again = item.nodeid == self._latest
+        self._latest = item.nodeid
+        test = ConsoleTest(recorder, board, item.nodeid, self._last, again=again)
+        if unread:
+            board.console.transcript.mark(f"the console is not read: {unread}")
+        for finding in test.strays:
+            told = f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
+            self._ledger.remarks.append(told)
+        if self._kept.report is not None:
+            _note(item.user_properties, test.path_in(self._kept.report.folder))
+        return test
+
+    def _follow(self, board: Board) -> ConsoleRecorder:
+        """Return the recorder of this board; the run may have given another one back."""
+        if self._recorder is None or self._board is not board:
+            self._close()
+            watch = self._boards.watch()
+            self._board = board
+            self._recorder = ConsoleRecorder(board.console, board.serial, self._kept.report, watch)
+        return self._recorder
+
+    def _tell_late_trouble(self) -> None:
+        """Tell the trouble that came behind the last test on a board: nobody's fault, and worth knowing."""
+        if self._last is not None:
+            where = f"after {self._last.nodeid}, board {self._last.serial}"
+            self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.late_trouble()]
+
+    def _close(self) -> None:
+        self._tell_late_trouble()
+        if self._recorder is not None:
+            self._recorder.close()
+        self._recorder = self._last = None
+
+    def _end(self, test: ConsoleTest) -> None:
+        """Complete the test's files; where none are kept, those of a failed test are written now."""
+        with contained(partial(self._not_kept, test.nodeid)):
+            test.end()
+            if left_out := self._recorder.take_left_out_bytes() if self._recorder is not None else 0:
+                self._ledger.not_kept.append(
+                    f"{left_out} bytes of the console of {test.nodeid}: it said too much to keep it all"
+                )
+            if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
+                test.keep(folder)
+
+    def _not_kept(self, test: str, error: BaseException) -> None:
+        why = error if isinstance(error, OSError) else told(error)
+        self._ledger.not_kept.append(f"the console of {test} cannot be kept: {why}")
+
+    def _fail_on_trouble(self, item: pytest.Item) -> None:
+        """Fail the test that runs for what its DUT said.
+
+        Raises:
+            pytest.fail.Exception: There was trouble that it does not expect.
+        """
+        found = self._test.trouble(_expected(item)) if self._test is not None else []
+        if found:
+            lines = "".join(f"\n  {_told(finding)}" for finding in found)
+            pytest.fail(
+                f"the DUT's console showed trouble that this test does not expect:{lines}\n"
+                f"  try: @pytest.mark.{TROUBLE_MARKER}({found[0].name!r}), if it provokes that",
+                pytrace=False,
+            )
+
+    def _show(self, test: ConsoleTest, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Add what the console said to a report."""
+        test.failed = True
+        if test.told:
+            lines = "\n".join(map(_told, test.told))
+            report.sections.append((f"{SECTION} of board {test.serial}: trouble", lines))
+            test.told = []
+        folder = self._kept.of_failed()
+        rest = "run with --hil-report DIR to keep all of it"
+        if folder is not None:
+            rest = f"all of it: {test.path_in(folder)}"
+            if self._kept.report is None:
+                for properties in (item.user_properties, report.user_properties):
+                    _note(properties, test.path_in(folder))
+        lines = "\n".join(test.newest_lines(_SHOWN_LINES)) or "it said nothing"
+        report.sections.append((f"{SECTION} of board {test.serial}", f"{lines}\n({rest})"))
+
+
+_SKIP: Final = pytest.skip.Exception
+
+
+def _be_read(console: Console) -> str:
+    """See to it that the console is read, and is the DUT's, whatever an earlier test did to it.
+
+    Returns:
+        Why it is not; empty if it is. A test that does not use it need not care.
+    """
+    try:
+        console.open(wait_s=0.0)
+        console.catch_up()
+        if left_in_shell(console.transcript.between(console.transcript.position - _SHELL_BYTES)):
+            console.restore_console_mode()  # the board ignores the Ctrl-B there: the DUT is not disturbed
+    except HilError as error:
+        return error.what
+    return ""
+
+
+def _note(properties: list[tuple[str, object]], path: Path) -> None:
+    """Have JUnit say where a test's console is, once."""
+    if all(name != "hil_console" for name, _ in properties):
+        properties.append(("hil_console", str(path)))
+
+
+def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:
+    """Return what the test's markers expect; they were checked when the test was collected."""
+    markers = item.iter_markers(TROUBLE_MARKER)
+    return [patterns_of_words(marker.args, f"the marker {TROUBLE_MARKER}") for marker in markers]
+
+
+def _told(finding: Finding) -> str:
+    return f"{plain_text(finding.name)}: {finding.line}"

@@ -1,0 +1,93 @@
+"""What became of an attempt of a test, told by the reports of its phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.sanitize import plain_line
+from hil.evidence.test_record import AttemptFacts, PhaseFacts
+from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+__all__ = ["attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
+
+_LONGEST_TEXT = 200_000
+
+
+def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> AttemptFacts:
+    """Return what is kept of an attempt; texts that are too long lose their middle."""
+    facts = {name: str(value) for report in phases for name, value in report.user_properties}
+    return AttemptFacts(
+        number=number,
+        outcome=outcome_of(phases),
+        verdict=facts.get("hil_verdict", ""),
+        message=message_of(phases),
+        longrepr=_cut("\n\n".join(filter(None, (_long(report) for report in phases)))),
+        sections=list(_sections(phases, number)),
+        phases=[_phase(report) for report in phases],
+    )
+
+
+def attempt_to_collect(report: pytest.CollectReport) -> AttemptFacts:
+    """Return what is kept of a file or class that could not be collected, and the error."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
+    said = [line for line in (plain_line(one.removeprefix("E ")).strip() for one in lines) if line]
+    message = f"could not be collected: {said[-1] if said else 'no reason is told'}"
+    return AttemptFacts(outcome="error", message=message, longrepr=_cut(report.longreprtext))
+
+
+def _phase(report: pytest.TestReport) -> PhaseFacts:
+    name = "teardown" if report.when == BETWEEN else str(report.when)
+    outcome = "passed" if is_flaky(report) else str(report.outcome)
+    return PhaseFacts(name, report.start, report.duration, outcome)
+
+
+def outcome_of(phases: Sequence[pytest.TestReport]) -> str:
+    """Return passed, failed, error, skipped, xfailed or xpassed; outside of the body it is an error."""
+    bad = [one for one in phases if one.outcome in {"failed", "rerun", REPEATED} and not is_flaky(one)]
+    if bad:
+        return "failed" if bad[0].when == "call" else "error"
+    expected = any(hasattr(report, "wasxfail") for report in phases)
+    if any(report.skipped for report in phases):
+        return "xfailed" if expected else "skipped"
+    return "xpassed" if expected else "passed"
+
+
+def message_of(phases: Iterable[pytest.TestReport]) -> str:
+    """Return the line that says what went wrong, or why it was skipped."""
+    for report in phases:
+        if report.outcome == "passed" or is_flaky(report):
+            continue
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None:
+            return str(crash.message).partition("\n")[0]
+        if isinstance(report.longrepr, tuple):
+            return str(report.longrepr[2]).partition("\n")[0]
+        if isinstance(report.longrepr, str):
+            return report.longrepr.strip().rpartition("\n")[2]
+    return ""
+
+
+def _long(report: pytest.TestReport) -> str:
+    """Return what pytest says of a phase that did not pass; a skip says it in its message."""
+    if report.outcome == "passed" or is_flaky(report) or isinstance(report.longrepr, tuple):
+        return ""
+    return report.longreprtext
+
+
+def _sections(phases: Iterable[pytest.TestReport], number: int) -> Iterable[tuple[str, str]]:
+    """Return what was captured, once: the last phase's report has that of those before."""
+    found = {title: text for report in phases for title, text in sections_of_attempt(report.sections, number)}
+    return ((title, _cut(text)) for title, text in found.items() if text.strip())
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    half = _LONGEST_TEXT // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

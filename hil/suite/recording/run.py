@@ -1,0 +1,122 @@
+"""Keeps what a run was, in its first process: when it begins, and when it has ended."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+from hil.evidence.file_names import file_stem
+from hil.evidence.run_record import BoardHealth, RunRecord
+from hil.evidence.test_record import UNCOLLECTED, AttemptFacts, TestFacts
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.safe_state.record import read_record
+from hil.suite.outcome.ledger import CRASHED
+from hil.suite.outcome.ledger_report import loud_line, summary_lines
+from hil.suite.recording.identity import identity_of
+from hil.suite.recording.phases import attempt_to_collect
+
+if TYPE_CHECKING:
+    from hil.evidence.run_folder import EvidenceFolder
+    from hil.suite.outcome.ledger import Ledger
+
+__all__ = ["RunRecorder"]
+
+
+class RunRecorder:
+    """The plugin.
+
+    Args:
+        config: The run.
+        folder: Its evidence.
+        ledger: What is planned, runs, is skipped; it takes what cannot be kept.
+        boards_from: Where the run's boards are.
+    """
+
+    def __init__(
+        self, config: pytest.Config, folder: EvidenceFolder, ledger: Ledger, boards_from: str
+    ) -> None:
+        who = identity_of(config)
+        self._folder = folder
+        self._ledger = ledger
+        self._run = RunRecord(
+            key=who.key,
+            began_s=time.time(),
+            host=who.host,
+            kind=who.kind,
+            commit=who.commit,
+            image=who.image,
+            command=shlex.join(["pytest", *sys.argv[1:]]),
+            boards_from=boards_from,
+        )
+
+    def pytest_sessionstart(self) -> None:
+        """Write the record for the case that there is no other."""
+        self._keep()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what could not be collected as what it is: a failure, with the file for its name."""
+        if not report.failed:
+            return
+        now_s, stem = time.time(), file_stem(report.nodeid)
+        facts = TestFacts(report.nodeid, self._run.key, UNCOLLECTED, stem=stem, began_s=now_s, ended_s=now_s)
+        facts.attempts.append(attempt_to_collect(report))
+        try:
+            self._folder.keep_test(facts)
+        except OSError as error:
+            self._ledger.not_kept.append(
+                f"why {report.nodeid} could not be collected cannot be kept: {error}"
+            )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Complete the record of a test that took its worker with it: nobody else can."""
+        if report.when != CRASHED:
+            return
+        facts = self._folder.test(report.nodeid, self._run.key)
+        if facts is not None:
+            words = str(report.longrepr)
+            facts.attempts.append(AttemptFacts(len(facts.attempts) + 1, "error", "", words, words))
+            with suppress(OSError):  # the record that it began is told
+                self._folder.keep_test(facts)
+
+    @pytest.hookimpl(trylast=True)  # after the last board was given back
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write how it ended."""
+        run, ledger = self._run, self._ledger
+        run.ended_s = time.time()
+        run.exit_status = int(session.exitstatus)
+        run.ledger, run.loud = summary_lines(ledger), loud_line(ledger) if ledger.records else ""
+        run.planned = {kind.value: number for kind, number in ledger.planned.items()}
+        run.vanished = len(ledger.vanished)
+        run.trouble = [*ledger.trouble, *ledger.safe_since, *ledger.not_kept]
+        run.boards = list(self._boards())
+        self._keep()
+
+    def _boards(self) -> list[BoardHealth]:
+        used = {board.serial: board for board in self._ledger.boards()}
+        for record in self._ledger.records.values():  # also those that failed each of their tests
+            if record.board is not None:
+                used.setdefault(record.board.serial, record.board)
+        return [
+            _health(BoardHealth(board.serial, board.firmware, board.simulated)) for board in used.values()
+        ]
+
+    def _keep(self) -> None:
+        try:
+            self._folder.keep_run(self._run)
+        except OSError as error:
+            self._ledger.not_kept.append(f"what the run was cannot be kept: {error}")
+
+
+def _health(board: BoardHealth) -> BoardHealth:
+    """Add what the board's record on this machine says."""
+    with suppress(OSError, UsageError):
+        record = read_record(lock_folder(), board.serial)
+        board.state = record.state.value
+        board.events = [str(event) for event in record.events]
+    return board

@@ -1,0 +1,46 @@
+"""What a report says of a test on a board, safe to show: tests print and raise what their DUT said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from hil.dutlink.console.ci_commands import without_ci_commands
+from hil.dutlink.console.sanitize import plain_text
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["make_plain", "shown"]
+
+_PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
+"""Where the classes are of which pytest makes the text of an exception."""
+
+
+def make_plain(report: pytest.TestReport) -> None:
+    """Leave only printable characters, and no CI command, in a report: output, failure, skip reason.
+
+    pytest's own colours are not in it yet.
+    """
+    report.sections = [(shown(title), shown(text)) for title, text in report.sections]
+    longrepr: Any = _plain(report.longrepr)
+    report.longrepr = longrepr
+
+
+def shown(text: str) -> str:
+    """Return text safe to show; it ends in a line end only if it did before."""
+    plain = without_ci_commands(plain_text(text))
+    return plain if text.endswith("\n") else plain.removesuffix("\n")
+
+
+def _plain(value: object) -> object:
+    """Return text as plain text; do the same inside of whatever pytest made of an exception."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    if type(value).__module__ == _PYTEST_S_OWN:
+        for name, inside in vars(value).items():
+            setattr(value, name, _plain(inside))
+    return value

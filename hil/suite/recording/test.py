@@ -1,0 +1,150 @@
+"""Keeps what became of each test, in the process that runs it: before it begins, and when it has ended.
+
+A test whose process is killed has its first record: it says what ran, where, and since when.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from hil.evidence.file_names import file_stem
+from hil.evidence.test_record import BoardFacts, TestFacts
+from hil.suite.markers import KIND, Kind
+from hil.suite.recording.identity import identity_of
+from hil.suite.recording.phases import attempt_of
+from hil.suite.xdist.durations import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.dutlink.board import Board
+    from hil.evidence.run_folder import EvidenceFolder
+
+__all__ = ["BoardSource", "TestRecorder"]
+
+
+class BoardSource(Protocol):
+    """Who knows this process's board."""
+
+    def held_board(self) -> Board | None:
+        """Return the board that is held and was not lost."""
+        ...
+
+    def name_of_board(self) -> str:
+        """Return the name of the board that is held."""
+        ...
+
+
+class TestRecorder:
+    """The plugin; outside of all that happens around a test, so that waiting for the board counts too.
+
+    Args:
+        config: The run, as this process knows it.
+        boards: Who knows the board.
+        folder: The run's evidence.
+        not_kept: Takes what cannot be written; a full disk fails no test.
+    """
+
+    __test__ = False  # pytest would take the name for a test class
+
+    def __init__(
+        self, config: pytest.Config, boards: BoardSource, folder: EvidenceFolder, not_kept: list[str]
+    ) -> None:
+        self._boards = boards
+        self._folder = folder
+        self._run = identity_of(config).key
+        self._worker: str = getattr(config, "workerinput", {}).get("workerid", "")
+        self._grouped = getattr(config.option, "loadgroup", False)  # xdist appends groups to node ids
+        self._not_kept = not_kept
+        self._facts: TestFacts | None = None
+        self._item: pytest.Item | None = None
+        self._board: Board | None = None
+        self._phases: list[pytest.TestReport] = []
+        self._over_s: float | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+        """Keep a record of one test; a repetition inside of it is part of the same."""
+        if self._facts is not None:
+            return (yield)
+        facts = self._facts = self._begin(item)
+        self._item = item
+        self._keep(facts)
+        try:
+            return (yield)
+        finally:
+            self._end(item, facts)
+            self._keep(facts)
+            self._facts = self._board = self._item = None
+
+    def pytest_runtest_logstart(self) -> None:
+        """Note how long the board was waited for, and which it is: who is killed can't do it later."""
+        facts = self._facts
+        if facts is not None and self._item is not None and not facts.wait_s:
+            facts.wait_s = time.monotonic() - facts.began_monotonic_s
+            self._board = self._boards.held_board()
+            if self._board is not None:
+                self._note_board(self._item, facts)
+                self._keep(facts)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in one phase; a set-up after others begins another attempt."""
+        if self._facts is None:  # the controller of parallel workers hears of all tests and runs none
+            return
+        if report.when == "setup":
+            self._end_attempt(self._facts)
+        self._phases.append(report)
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Note when the test itself was over; what follows is giving the board back."""
+        if self._facts is not None:
+            self._over_s = time.monotonic()
+
+    def _begin(self, item: pytest.Item) -> TestFacts:
+        """Begin a record, or go on with that of the same test, earlier in this run."""
+        nodeid = GROUP.sub("", item.nodeid) if self._grouped else item.nodeid
+        earlier = self._folder.test(nodeid, self._run)
+        facts = TestFacts(
+            nodeid=nodeid,
+            run=self._run,
+            kind=item.stash.get(KIND, Kind.NO_HARDWARE).value,
+            worker=self._worker,
+            stem=file_stem(item.nodeid),
+            began_s=earlier.began_s if earlier else time.time(),
+            began_monotonic_s=time.monotonic(),
+            attempts=earlier.attempts if earlier else [],
+        )
+        self._phases, self._over_s = [], None
+        return facts
+
+    def _end_attempt(self, facts: TestFacts) -> None:
+        if self._phases:
+            facts.attempts.append(attempt_of(self._phases, len(facts.attempts) + 1))
+            self._phases = []
+
+    def _end(self, item: pytest.Item, facts: TestFacts) -> None:
+        self._end_attempt(facts)
+        facts.ended_s = time.time()
+        facts.give_back_s = time.monotonic() - self._over_s if self._over_s is not None else 0.0
+        if self._board is not None:
+            facts.requests = self._board.requests.since(facts.began_monotonic_s)
+        self._note_board(item, facts)
+
+    def _note_board(self, item: pytest.Item, facts: TestFacts) -> None:
+        told = {name: str(value) for name, value in item.user_properties}
+        facts.unasked = "hil_unasked" in told
+        if "hil_board" in told:
+            simulated = told["hil_board_is"] == "simulated"
+            name = self._boards.name_of_board() if self._board is not None else ""
+            if not name and facts.board is not None and facts.board.serial == told["hil_board"]:
+                name = facts.board.name  # noted when the test began; by now the board is given back
+            facts.board = BoardFacts(told["hil_board"], name, told["hil_firmware"], simulated)
+
+    def _keep(self, facts: TestFacts) -> None:
+        try:
+            self._folder.keep_test(facts)
+        except OSError as error:
+            self._not_kept.append(f"what became of {facts.nodeid} cannot be kept: {error}")

@@ -1,0 +1,1 @@
+"""Schedule tests on few boards over many pytest-xdist workers."""

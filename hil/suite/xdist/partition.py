@@ -1,0 +1,99 @@
+"""Dividing tests among workers so that all end at the same time.
+
+Long tests go first, each to the worker that is free the earliest; the rest fills up what remains in the order
+of collection, one stretch for each worker, so that tests of a module stay together and its fixtures are set
+up seldom.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hil.suite.xdist.backlog import Backlog
+    from hil.suite.xdist.costs import Costs
+    from hil.suite.xdist.queue import WorkerQueue
+
+__all__ = ["common_end", "divide", "share_out"]
+
+LONG = 1 / 16  # of the time until the end: one such test out of place costs at most that much
+
+
+def common_end(work_s: float, busy_s: Sequence[float]) -> float:
+    """When workers that are busy for so long all end, if that work could be spread like water."""
+    ordered = sorted(busy_s)
+    for count, (sum_s, following_s) in enumerate(
+        zip(accumulate(ordered), [*ordered[1:], float("inf")], strict=True), start=1
+    ):
+        end_s = (work_s + sum_s) / count
+        if end_s <= following_s:
+            return end_s
+    raise AssertionError("no end is later than infinity")  # pragma: no cover
+
+
+def divide(
+    tests: Sequence[int], cost_s: Callable[[int], float], busy_s: Mapping[str, float]
+) -> dict[str, list[int]]:
+    """Give each test to one worker.
+
+    Args:
+        tests: Indices in the order of collection.
+        cost_s: Seconds that a test takes.
+        busy_s: Seconds for which each worker has work already; at least one worker.
+
+    Returns:
+        Each worker's tests, in the order in which it should run them.
+    """
+    ends_s = dict(busy_s)
+    shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
+    costs_s = {index: cost_s(index) for index in tests}
+    limit_s = LONG * common_end(sum(costs_s.values()), list(busy_s.values()))
+    long = sorted((index for index in tests if costs_s[index] > limit_s), key=lambda index: -costs_s[index])
+    for index in long:
+        worker = min(ends_s, key=ends_s.__getitem__)
+        shares[worker].append(index)
+        ends_s[worker] += costs_s.pop(index)
+    _fill(costs_s, ends_s, shares)
+    return shares
+
+
+def _fill(costs_s: Mapping[int, float], ends_s: Mapping[str, float], shares: dict[str, list[int]]) -> None:
+    """Lay the tests end to end and cut that length into each worker's room; a test's middle decides."""
+    end_s = common_end(sum(costs_s.values()), list(ends_s.values()))
+    workers = iter(ends_s)
+    worker = next(workers)
+    room_s = max(0.0, end_s - ends_s[worker])
+    laid_s = 0.0
+    for index, seconds in costs_s.items():
+        while laid_s + seconds / 2 >= room_s and (following := next(workers, None)) is not None:
+            worker = following
+            room_s += max(0.0, end_s - ends_s[worker])
+        shares[worker].append(index)
+        laid_s += seconds
+
+
+def share_out(
+    backlog: Backlog, queues: Sequence[WorkerQueue], costs: Costs, now_s: float
+) -> dict[str, list[int]]:
+    """Divide all unsent tests that can be run now.
+
+    Tests that few boards can run are divided first, those that need no board last. Returns each worker's
+    share with the next test at its end, hardware first.
+    """
+    busy_s = {queue.name: queue.left_s(now_s) for queue in queues}
+    holders = {queue.board: queue.name for queue in queues if queue.board}
+    groups: dict[frozenset[str], list[int]] = {}
+    for index in backlog:
+        groups.setdefault(backlog.boards_for(index), []).append(index)
+    shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
+    for boards, tests in sorted(groups.items(), key=lambda group: len(group[0]) or len(holders) + 1):
+        able = [holders[board] for board in holders if board in boards] if boards else list(busy_s)
+        if not able:
+            continue
+        for worker, share in divide(tests, costs.of, {worker: busy_s[worker] for worker in able}).items():
+            shares[worker] += share
+            busy_s[worker] += sum(map(costs.of, share))
+    return {worker: share[::-1] for worker, share in shares.items()}

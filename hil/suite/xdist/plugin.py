@@ -1,0 +1,169 @@
+"""Hardware tests under xdist: a pytest plugin that lets few boards serve many workers.
+
+It takes over when `-n` is given and `--dist` is not. With `--dist` it leaves scheduling to xdist and only
+keeps the line between controller and workers; every worker then finds a board for itself, and leases keep
+that right.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from hil.suite.xdist.durations import Durations
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+    from hil.boards.requirements import BoardCard, Wish
+    from hil.suite.xdist.channel import RunChannel, WorkerChannel
+    from hil.suite.xdist.durations import Measured
+
+__all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
+
+INPUT = "hil_run_channel"  # the key in xdist's workerinput
+_CHANNEL = pytest.StashKey["WorkerChannel"]()
+
+
+class SchedulingSuite(Protocol):
+    """What scheduling needs to know of the suite."""
+
+    def boards(
+        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
+    ) -> Sequence[BoardCard]:
+        """The boards of this run, asked in the controller only: first how many, before tests are known.
+
+        Args:
+            config: The controller's.
+            wishes: What each test that uses a board wants of it; none while they are not known.
+            workers: How many could use one at a time.
+        """
+        ...
+
+    def give_back(self, config: pytest.Config, serial: str) -> None:
+        """In the controller: no test is left for that board, which is another machine's."""
+        ...
+
+    def wish(self, item: pytest.Item) -> Wish | None:
+        """What a collected test wants of a board; None if it uses none."""
+        ...
+
+    def controller_gone(self, config: pytest.Config) -> None:
+        """In a worker, in a thread: the controller has died. Make safe and end."""
+        ...
+
+
+def worker_channel(config: pytest.Config) -> WorkerChannel | None:
+    """The line to the controller; None in a process that is no xdist worker on the controller's host."""
+    return config.stash.get(_CHANNEL, None)
+
+
+class BoardScheduling:
+    """The plugin; to be registered in `pytest_addoption` of a root conftest, so that `-n auto` asks it too.
+
+    Args:
+        suite: What it needs to know.
+        measured: Returns how long tests took, as a history knows it.
+    """
+
+    def __init__(self, suite: SchedulingSuite, measured: Measured = lambda _config: {}) -> None:
+        self._measured = measured
+        self._suite = suite
+        self._schedules = True
+        self._channel: RunChannel | None = None
+        self._durations: Durations | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """Look at `--dist` before xdist sets it because of `-n`."""
+        chosen = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "distload", False)
+        self._schedules = not chosen
+        return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
+        """`-n auto`: a worker for each board, which mostly waits, and one for each core."""
+        if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or config.option.numprocesses == "logical":
+            return None
+        return len(self._suite.boards(config)) + len(os.sched_getaffinity(0))
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Workers connect, all others remember durations."""
+        if not hasattr(config, "workerinput"):
+            self._durations = Durations(config, self._measured)
+        elif INPUT in config.workerinput:
+            self._connect(config, **config.workerinput[INPUT])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Tell a worker on this host, before it starts, where to connect."""
+        from hil.suite.xdist.channel import RunChannel  # noqa: PLC0415  # only with xdist
+
+        if node.gateway.spec.popen:
+            self._channel = self._channel or RunChannel()
+            node.workerinput[INPUT] = {"path": str(self._channel.path), "schedules": self._schedules}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Scheduling | None:
+        """Schedule by boards, unless `--dist` was given."""
+        if not self._schedules or self._channel is None or self._durations is None:
+            return None
+        from hil.suite.xdist.scheduler import HardwareScheduling  # noqa: PLC0415  # only with xdist
+
+        def cards(wishes: Sequence[Wish], workers: int) -> Sequence[BoardCard]:
+            return self._suite.boards(config, wishes, workers)
+
+        give_back = partial(self._suite.give_back, config)
+        return HardwareScheduling(config, cards, give_back, self._channel, self._durations)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """In a worker: say what each test wants, before xdist says what was collected."""
+        channel = worker_channel(session.config)
+        if channel is not None and channel.schedules:
+            channel.send_wishes([self._suite.wish(item) for item in session.items])
+
+    @pytest.hookimpl(tryfirst=True)  # before the terminal formats a traceback
+    def pytest_keyboard_interrupt(self) -> None:
+        """In the controller: interrupt the workers, too, which a runner's SIGINT did not reach."""
+        if self._channel is not None:
+            self._channel.tell_interrupted()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Learn how long a test takes."""
+        if self._durations is not None:
+            self._durations.add(report)
+
+    def pytest_sessionfinish(self) -> None:
+        """Remember it."""
+        if self._durations is not None:
+            self._durations.save()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """End the lines, when all fixtures are torn down."""
+        for channel in (worker_channel(config), self._channel):
+            if channel is not None:
+                channel.close()
+
+    def _connect(self, config: pytest.Config, path: str, schedules: bool) -> None:
+        from hil.suite.xdist.channel import WorkerChannel  # noqa: PLC0415  # only with xdist
+        from hil.suite.xdist.interrupt import Interruption  # noqa: PLC0415  # only with xdist
+
+        worker: str = config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist puts it there
+
+        def gone() -> None:
+            self._suite.controller_gone(config)
+
+        try:
+            config.stash[_CHANNEL] = WorkerChannel(
+                path, worker, gone, schedules=schedules, interrupted=Interruption().pass_on
+            )
+        except OSError:  # it died while this worker started
+            gone()

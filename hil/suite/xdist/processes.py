@@ -1,0 +1,84 @@
+"""The processes of a parallel run: what the first one and its xdist workers tell each other.
+
+The workers are told where the simulated boards are that the first process started for all of them, and at
+their end tell what they counted.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.boards.address import Where
+from hil.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from hil.boards.address import BoardsOption
+    from hil.sim.process import SimulatorProcess
+    from hil.suite.outcome.ledger import Ledger
+
+__all__ = ["Processes"]
+
+_BOARDS = "hil_simulated_boards"
+_LEDGER = "hil_ledger"
+
+
+class Processes:
+    """The plugin, in every process of a run, parallel or not.
+
+    Args:
+        config: The run, as this process knows it.
+        boards: What the run was asked for.
+        ledger: This process's tally.
+
+    Attributes:
+        controller: Pid of the xdist controller that this process works for; 0 where there is none.
+    """
+
+    def __init__(self, config: pytest.Config, boards: BoardsOption, ledger: Ledger) -> None:
+        self._config = config
+        self._boards = boards
+        self._ledger = ledger
+        self._told: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._started: SimulatorProcess | None = None
+        self.controller = os.getppid() if self.is_worker else 0
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this process works for another one."""
+        return self._told is not None
+
+    @property
+    def simulated(self) -> dict[str, Any] | None:
+        """The ready line of the simulated boards that the first process started; None: it started none."""
+        return self._started.ready if self._started is not None else (self._told or {}).get(_BOARDS)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Start the simulated boards of a parallel run once, and tell each worker where they are."""
+        if self._boards.where is Where.STARTED:
+            if self._started is None:
+                from hil.boards.sources import start_boards  # noqa: PLC0415 - only runs that ask for it pay
+
+                try:
+                    self._started = start_boards(self._boards.number)
+                except SimulatorError as error:
+                    raise pytest.UsageError(str(error)) from error
+            node.workerinput[_BOARDS] = self._started.ready
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
+        """Take over what a worker counted."""
+        self._ledger.take_over(getattr(node, "workeroutput", {}).get(_LEDGER, {}))
+
+    def tell(self) -> None:
+        """Tell the first process what this one counted, at the end of a worker."""
+        if self.is_worker:
+            self._config.workeroutput[_LEDGER] = self._ledger.as_data()  # type: ignore[attr-defined]  # xdist's
+
+    def close(self) -> None:
+        """End the simulated boards that this process started."""
+        if self._started is not None:
+            self._started.close()

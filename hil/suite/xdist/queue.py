@@ -1,0 +1,119 @@
+"""What one xdist worker has been sent and has not finished, and how long that may take.
+
+An xdist worker starts a test only when it knows the one after it, or that there is none. So of what it was
+sent, the first runs, the second is bound to follow, and only the rest can be taken back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+    from hil.suite.xdist.costs import Costs
+
+__all__ = ["BOUND", "WorkerQueue"]
+
+BOUND = 2  # the one that runs and the one that is known to follow
+DEPTH = 3  # one more, so that a worker never waits for the controller between two tests
+LONGEST = 32
+LOOK_AHEAD_S = 0.1  # very short tests are sent in bunches this long
+
+
+@dataclass(slots=True)
+class WorkerQueue:
+    """The tests of one worker.
+
+    Attributes:
+        name: The worker.
+        costs: What tests take.
+        tests: Indices in the order sent.
+        board: The board whose tests it is given now.
+        boards: Which board each hardware test in it runs on.
+        last: Hardware tests after which the worker was told to give a board back.
+        closing: It was told that nothing follows.
+        asked_back: A steal request is on its way.
+        began_s: When its first test began, by the clock of whoever plans.
+    """
+
+    name: str
+    costs: Costs
+    tests: list[int] = field(default_factory=list)
+    board: str | None = None
+    boards: dict[int, str] = field(default_factory=dict)
+    last: frozenset[int] = frozenset()
+    closing: bool = False
+    asked_back: bool = False
+    began_s: float = 0.0
+
+    @property
+    def runs(self) -> bool:
+        """Whether the first test can have begun."""
+        return len(self.tests) >= BOUND or (self.closing and bool(self.tests))
+
+    @property
+    def movable(self) -> list[int]:
+        """The tests that another worker could still get."""
+        return self.tests if self.asked_back else self.tests[BOUND:]
+
+    def may_use(self, board: str) -> bool:
+        """Whether a test in it runs on that board."""
+        return board in self.boards.values()
+
+    def add(self, index: int, board: str | None, now_s: float) -> None:
+        """Append a test."""
+        ran = self.runs
+        self.tests.append(index)
+        self.last -= {index}
+        if board is not None:
+            self.boards[index] = board
+        if self.runs and not ran:
+            self.began_s = now_s
+
+    def close(self, now_s: float) -> None:
+        """Nothing follows: the last test may begin."""
+        if not self.runs:
+            self.began_s = now_s
+        self.closing = True
+
+    def finish(self, index: int, now_s: float) -> None:
+        """Remove a test that has ended; the next one begins."""
+        self.remove([index])
+        self.began_s = now_s
+
+    def remove(self, indices: Sequence[int]) -> None:
+        """Remove tests that have ended or were taken back."""
+        gone = set(indices)
+        self.tests = [index for index in self.tests if index not in gone]
+        for index in gone:
+            self.boards.pop(index, None)
+
+    def keeps(self, boards: Container[str]) -> bool:
+        """Whether its board is one of these and it wasn't told to give it back."""
+        ends = (index for index, board in self.boards.items() if board == self.board)
+        return self.board is not None and self.board in boards and self.last.isdisjoint(ends)
+
+    def starts_s(self, now_s: float) -> Iterator[float]:
+        """In how many seconds each of its tests begins, and last of all in how many it has nothing left."""
+        at_s = 0.0
+        for position, index in enumerate(self.tests):
+            yield at_s
+            cost_s = self.costs.of(index)
+            if position == 0 and self.runs:
+                cost_s = abs(cost_s - (now_s - self.began_s))  # one that is overdue takes as long again
+            at_s += cost_s
+        yield at_s
+
+    def left_s(self, now_s: float) -> float:
+        """In how many seconds it has nothing left."""
+        *_, end_s = self.starts_s(now_s)
+        return end_s
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether it should be sent another test, if there is one for it."""
+        if self.closing or len(self.tests) >= LONGEST:
+            return False
+        return len(self.tests) < DEPTH or sum(map(self.costs.of, self.tests[1:])) < LOOK_AHEAD_S

@@ -1,0 +1,131 @@
+"""Joins a run to its schedule under xdist: which boards there are, and what each test wants of one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from hil.boards.address import Where
+from hil.boards.requirements import BoardCard, Wish, wish_of
+from hil.errors import SimulatorError, UnavailableError
+from hil.lab.guard.exit_with_parent import GONE_STATUS
+from hil.suite import plugin
+from hil.suite.hook_errors import contained, told
+from hil.suite.options import read_options
+from hil.suite.xdist.plugin import BoardScheduling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.boards.address import BoardsOption
+    from hil.suite.options import RunOptions
+    from hil.suite.xdist.durations import Measured
+
+__all__ = ["register"]
+
+VENDOR_ID = "2b23"
+
+
+class Fleet(Protocol):
+    """What `hil.jumpstarter.client.provider:lease_boards` gives."""
+
+    cards: list[BoardCard]
+
+    def give_back(self, serial: str) -> None:
+        """Let others have a board."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is left."""
+        ...
+
+
+_FLEET = pytest.StashKey[Fleet]()
+
+
+def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
+    """Take part from the beginning: xdist asks how many workers to start before it configures anything.
+
+    Args:
+        pluginmanager: The run's.
+        measured: Returns how long tests took, as a history knows it; that is above this package.
+    """
+    if pluginmanager.has_plugin("hil-scheduling"):  # by another copy of conftest.py
+        return
+    pluginmanager.register(BoardScheduling(Scheduled(), measured), "hil-scheduling")
+
+
+class Scheduled:
+    """What scheduling needs to know of a run."""
+
+    def boards(
+        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
+    ) -> Sequence[BoardCard]:
+        """Return the boards that can be used; as many as seem there before the run is configured."""
+        options = read_options(config)
+        if options.boards.where is Where.JUMPSTARTER:
+            return _leased_boards(config, options, wishes, workers) if wishes else []
+        if plugin.is_configured(config):
+            giving = plugin.run_of(config).giving
+            cards = giving.cards()
+            giving.check_board(cards)
+            return cards
+        return _guessed_boards(options.boards)
+
+    def give_back(self, config: pytest.Config, serial: str) -> None:
+        """Let other users of a Jumpstarter lab have a board."""
+        with contained(partial(_show, config, f"board {serial} was not given back")):
+            config.stash[_FLEET].give_back(serial)
+
+    def wish(self, item: pytest.Item) -> Wish | None:
+        """Return what a collected test wants."""
+        return wish_of(item, plugin.run_of(item.config).options.board)
+
+    def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
+        """End at once; the guard makes the board safe."""
+        os._exit(GONE_STATUS)
+
+
+def _leased_boards(
+    config: pytest.Config, options: RunOptions, wishes: Sequence[Wish], workers: int
+) -> list[BoardCard]:
+    """Get boards of a Jumpstarter lab until the run ends; none where it has none: the tests will say why."""
+    provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
+    asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).giving.show)
+    with contained(partial(_show, config, "no boards were leased")):
+        fleet: Fleet = provider.lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
+        config.stash[_FLEET] = fleet
+        config.add_cleanup(fleet.close)
+        return fleet.cards
+    return []
+
+
+def _show(config: pytest.Config, what: str, error: BaseException) -> None:
+    if not isinstance(error, UnavailableError):  # its tests say why
+        plugin.run_of(config).giving.show(f"hil: {what}: {told(error)}")
+
+
+def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
+    """Guess how many boards there are without pyusb, which most runs do without."""
+    number = boards.number if boards.where is Where.STARTED else 0
+    if boards.where is Where.RUNNING:
+        from hil.sim.management.client import ControlClient  # noqa: PLC0415 - few runs ask a running simulator
+
+        with suppress(SimulatorError), ControlClient(boards.number) as client:
+            number = len(client.hello()["boards"])
+    if boards.where is Where.USB:
+        vendors = Path("/sys/bus/usb/devices").glob("*/idVendor")
+        number = sum(map(_is_boards, vendors))
+    return [BoardCard(str(place)) for place in range(number)]
+
+
+def _is_boards(vendor: Path) -> bool:
+    with suppress(OSError):  # unplugged since it was listed
+        return vendor.read_text().strip() == VENDOR_ID
+    return False
