@@ -16,7 +16,6 @@ from hil.errors import Verdict
 from hil.lab.files.trusted_path import who_else_decides
 from hil.lab.guard.exit_with_parent import stop_with
 from hil.lab.guard.survival import dangers, is_first
-from hil.suite.attempt_labels import AttemptLabels
 from hil.suite.boards.dependent_fixtures import RestingFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.boards.plugin import Giving
@@ -24,6 +23,7 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import Mistakes
 from hil.suite.markers import MISTAKE, Kind, kind_of, sort_tests
 from hil.suite.options import is_no_run, read_options
+from hil.suite.outcome.attempt_labels import AttemptLabels
 from hil.suite.outcome.caught_errors import Refusals
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.suite.attempts import LABEL
-from hil.suite.repeating import attempts_of
+from hil.suite.outcome.attempts import LABEL
+from hil.suite.outcome.reruns import attempts_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
