@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["linger"]
 
-PAUSE_S = 5.0
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 5.0
+"""Each pause between two attempts is twice as long as the one before, because many causes pass soon."""
+
 HANG_S = 60.0
 """An attempt that takes longer hangs, and must not keep the board: the guard ends."""
 
@@ -37,9 +40,10 @@ def linger(task: GuardTask, why: str) -> None:
         task: What the guard was given.
         why: What made it necessary, for the record.
     """
-    until_s = time.monotonic() + task.safety.patience_s
+    until_s, pause_s = time.monotonic() + task.safety.patience_s, FIRST_PAUSE_S
     while time.monotonic() < until_s:
-        time.sleep(min(PAUSE_S, max(0.0, until_s - time.monotonic())))
+        time.sleep(min(pause_s, max(0.0, until_s - time.monotonic())))
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         folder_again(task.lock_path.parent)
         try:
             if not _is_left_to_do(task, why):
