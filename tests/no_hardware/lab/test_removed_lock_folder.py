@@ -203,7 +203,7 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
     locks: Path, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setattr("hil.lab.guard.retry.PAUSE_S", 0.05)
+    monkeypatch.setattr("hil.lab.guard.retry.FIRST_PAUSE_S", 0.05)
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0, absent_s=0.1, linger_s=SOON_S)
     lease = hold(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
