@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.held_boards import held_boards
+from hil.dutlink.inherited_lease import LEASED
 from hil.flash.progress_lines import ProgressLines
 from hil.lab.safe_state.action import bring_to_safety
 from hil.lab.safe_state.policy import FORCE_OFF
@@ -38,6 +40,7 @@ class Held:
         replaced: Whether it left the bus and came back since it was opened.
         test: The test that it was used for last.
         watch: Its place's own patterns of trouble on the console.
+        word: By which programs that a test starts use the board under this run's lease.
     """
 
     board: Board
@@ -50,6 +53,7 @@ class Held:
     watch: tuple[str, ...] = ()
     replaced: bool = False
     test: str = ""
+    word: str = ""
 
     def __post_init__(self) -> None:
         self.take(self.board)
@@ -61,6 +65,8 @@ class Held:
         held_boards.hold(self.host, board.serial)
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
+            self.word = self.lease.lend(ends_borrowers=False)
+            os.environ.setdefault(LEASED, self.word)
             self.lease.on_guard_lost = self._use_no_more
             if self.lease.guard_error is not None:
                 self._use_no_more(self.lease.guard_error)
@@ -69,7 +75,11 @@ class Held:
         self._end("was taken from this run", f"{error.what} ({error.why})")
 
     def _end(self, how: str, why: str) -> None:
-        """Refuse the board, through the run's own object and all that tests opened for themselves."""
+        """Refuse the board to all objects of this process, and to programs that tests started."""
+        if self.lease is not None:
+            self.lease.end_lending()
+            if os.environ.get(LEASED) == self.word:
+                del os.environ[LEASED]
         held_boards.end(self.host, self.board.access, how, after=self.test, why=why)
 
     @property

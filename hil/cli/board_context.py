@@ -15,6 +15,7 @@ from hil.boards.address import Where, parse_boards
 from hil.boards.sources import Hosts
 from hil.dutlink.board import open_board
 from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.held_boards import held_boards
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
@@ -127,17 +128,20 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     host = host_of(asked.boards)
     lab = lab_here()
     serial = serial_meant(host, lab, asked.serial)
-    lease = nullcontext() if is_borrowed(serial) else _held(host, serial, asked.wait_s, what)
-    with lease, _open(host, lab, serial) as board, _position_on_record(board):
+    borrowed = is_borrowed(serial)
+    lease = nullcontext() if borrowed else _held(host, serial, asked.wait_s, what)
+    with lease, _open(host, lab, serial, borrowed=borrowed) as board, _position_on_record(board):
         try:
             yield board
         finally:
             keep_name(lock_folder(), board)
 
 
-def _open(host: Host, lab: Lab, serial: str) -> Board:
+def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board:
+    """Open a board under a lease of this process; a borrowed one is used while the lender's lease lasts."""
     try:
-        return open_board(host, serial, lab.wiring_of(serial), console=False)
+        with nullcontext() if borrowed else held_boards.any_board():
+            return open_board(host, serial, lab.wiring_of(serial), console=False)
     except BoardAbsentError as error:
         raise told_by_place(error, lab, serial) from error
 
@@ -208,6 +212,7 @@ def guarded(
         if safety.policy != LEAVE:
             board.make_safe()
         yield board, lease
+        lease.end_lending()
         board.storage.forget()  # whatever ran under this lease may have given it to the host
         user = "" if force or safety.policy == LEAVE else board.storage.user()
         bring_to_safety(board, safety.policy, leave_stick=bool(user))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from hil.dutlink.inherited_lease import INHERITED
 from hil.errors import NotLeasedError
 from hil.forked_child import forget_on_fork
 
@@ -44,7 +45,7 @@ class HeldBoards:
     @contextmanager
     def any_board(self) -> Iterator[None]:
         """Let the calling thread open any board for a block: for code that goes by the leases itself."""
-        depth = getattr(self._of_thread, "depth", 0)
+        depth = self._depth
         self._of_thread.depth = depth + 1
         try:
             yield
@@ -95,7 +96,7 @@ class HeldBoards:
         return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
 
     def admit(self, host: Host, access: Access) -> None:
-        """Note that a board was opened.
+        """Note that a board was opened; one that this process does not hold is used under an inherited lease.
 
         Raises:
             NotLeasedError: This process belongs to a run, and does not hold the board.
@@ -111,10 +112,17 @@ class HeldBoards:
                     '@pytest.mark.hardware(tags="...")',
                     serial=access.serial,
                 )
+            if key not in self._held and not self._depth:
+                access.lease = INHERITED
             self._opened.setdefault(key, WeakSet()).add(access)
 
     def _is_restricted(self, host: Host) -> bool:
-        return host.dev in self._restricted and not getattr(self._of_thread, "depth", 0)
+        return host.dev in self._restricted and not self._depth
+
+    @property
+    def _depth(self) -> int:
+        """How many `any_board` blocks the calling thread is in."""
+        return getattr(self._of_thread, "depth", 0)
 
 
 held_boards = HeldBoards()

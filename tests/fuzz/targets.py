@@ -25,6 +25,7 @@ from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.console.ci_commands import CiCommandFilter
 from hil.dutlink.console.sanitize import PlainText, plain_line
 from hil.dutlink.console.transcript import Chunk
+from hil.dutlink.inherited_lease import lent_in
 from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.power.sequence import Sequence
 from hil.dutlink.settings import BoardSettings, Settings, encode
@@ -42,7 +43,6 @@ from hil.history.window import Window
 from hil.jumpstarter.protocol.frames import FrameKind, Frames, Transfer
 from hil.lab.config.lab_file import parse_lab
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease_token import lent_in
 from hil.lab.locks.wait_queue import Ticket
 from hil.lab.safe_state.record import RECORD_BYTES, BoardRecord
 from hil.lab.stick_sockets import _parsed as parse_sockets

@@ -51,7 +51,7 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     HIL_PLACE   its name: the lab file's, else the one stored on it
     HIL_TTY     the console's tty
     HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
-    HIL_LEASE   a word by which they do so, good for this lease alone
+    HIL_LEASE   a word by which they do so, with the lock file: good for this lease alone
 
     A stick that is mounted or open on this host is not taken away without --force: then COMMAND does not
     begin, or the stick stays with the host when COMMAND has ended, with the DUT off and exit status 1.
@@ -104,7 +104,7 @@ def _place_stick(board: Board, storage: str) -> Path | None:
 
 def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | None) -> dict[str, str]:
     from hil.cli.board_context import lab_here  # noqa: PLC0415 - as above
-    from hil.lab.locks.lease_token import LEASED  # noqa: PLC0415 - as above
+    from hil.dutlink.inherited_lease import LEASED  # noqa: PLC0415 - as above
 
     sys.stdout.flush()
     name = lab_here().name_of(board.serial) or board.settings.read().name
@@ -115,5 +115,5 @@ def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | N
         "HIL_PLACE": name,
         "HIL_TTY": str(board.console.tty.path),
         "HIL_STICK": str(stick or ""),
-        LEASED: held.lend(),
+        LEASED: held.lend(ends_borrowers=True),
     }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from hil.dutlink.inherited_lease import InheritedLease
+
 __all__ = ["Access"]
 
 _DRAIN_LIMIT_S = 10.0
@@ -35,11 +37,14 @@ class Access:
     Attributes:
         serial: The same.
         hindered: Raises why the board may not be used at present; None: it may.
+        lease: The lease of another process under which this one uses the board; None: it needs none.
     """
 
     def __init__(self, serial: str) -> None:
         self.hindered: Callable[[], None] | None = None
+        self.lease: InheritedLease | None = None
         self.serial = serial
+        self._shared: list[int] = []
         self._owner = os.getpid()
         self._changed = threading.Condition()
         self._transfers = 0
@@ -57,6 +62,11 @@ class Access:
         Raises:
             LeaseEndedError: Its use has ended, or this process is a fork of the one that opened it.
         """
+        self._check_own()
+        if self.lease is not None:
+            self._unshare(self.lease.share())
+
+    def _check_own(self) -> None:
         if self.is_inherited:
             raise LeaseEndedError(
                 f"board {self.serial} was opened by process {self._owner}, of which this one is a fork",
@@ -97,9 +107,11 @@ class Access:
         self._closer = 0
 
     def __enter__(self) -> Self:
-        self.check()  # before the lock, which a fork may have inherited in its locked state
+        self._check_own()  # before the lock, which a fork may have inherited in its locked state
         with self._changed:
-            self.check()  # `end` may have been called while this thread waited for the lock
+            self._check_own()  # `end` may have been called while this thread waited for the lock
+            if self.lease is not None:
+                self._shared.append(self.lease.share())
             self._transfers += 1
         return self
 
@@ -108,5 +120,12 @@ class Access:
     ) -> None:
         with self._changed:
             self._transfers -= 1
+            if self._shared:
+                self._unshare(self._shared.pop())
             if not self._transfers:
                 self._changed.notify_all()
+
+    @staticmethod
+    def _unshare(lock: int) -> None:
+        if lock >= 0:
+            os.close(lock)

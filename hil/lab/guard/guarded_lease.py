@@ -122,9 +122,13 @@ class GuardedLease:
         lock = self._lease.lock
         return tuple(filter(lambda descriptor: descriptor >= 0, (lock.descriptor, lock.node_descriptor)))
 
-    def lend(self) -> str:
-        """Return a token by which other processes use the board; see `hil.lab.locks.nested_lease`."""
-        return self._lease.lend()
+    def lend(self, *, ends_borrowers: bool) -> str:
+        """Return a word by which other processes use the board under this lease; see `Lease.lend`."""
+        return self._lease.lend(ends_borrowers=ends_borrowers)
+
+    def end_lending(self) -> None:
+        """Let no other process use the board any more; see `Lease.end_lending`."""
+        self._lease.end_lending()
 
     def _lock_again(self) -> None:
         """Lock the file that other processes find; otherwise they would take the board for free.

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hil.dutlink.inherited_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.guard.retry import linger
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease_token import end_borrowers, lent_in
+from hil.lab.locks.lease_token import end_borrowers
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.relock import folder_again, regained
@@ -127,6 +128,7 @@ def work(lock_descriptor: int, text: str) -> None:
     if lock is None:
         return
     lock.write(_as_holder(holder).to_json())
+    wait_for_requests(lock.descriptor)
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
     with _watchdog(task, lock, why):
         if not _follow_board(task, lock):
@@ -134,7 +136,7 @@ def work(lock_descriptor: int, text: str) -> None:
             return
     if not _rings(task.drivers, 0.0):
         why = _made_safe_early(task, lock, why)
-    end_borrowers(lent_in(content))
+    end_borrowers(content)
     with _watchdog(task, lock, why):
         event = attempt(task.safety, task.serial, why=why, by="guard")
     _finish(task, lock, event)

@@ -15,11 +15,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.inherited_lease import LENT, hash_of, new_word, wait_for_requests
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.inotify import Bell, Pauses
-from hil.lab.locks.lease_token import LENT, end_borrowers, hash_of, lent_in, new_word
+from hil.lab.locks.lease_token import ENDS, end_borrowers
 from hil.lab.locks.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.shared_file import read_shared, spoilt_by
@@ -119,13 +120,14 @@ class Lease:
         self.serial = serial
         self.holder = holder
         self.lock = lock
-        self._lent = ""
+        self._lent: dict[str, object] = {}
         self.ended_guards: tuple[int, ...] = ()
         self._only_looks = False
         self._found = content = lock.read()
         self.unended = Holder.from_json(content)
-        end_borrowers(lent_in(content))  # of a `hil lease` that was killed together with its guard
+        end_borrowers(content)  # of a `hil lease` that was killed together with its guard
         self._write()
+        wait_for_requests(lock.descriptor)
 
     def record(self) -> BoardRecord:
         """Return the board's record as it was found.
@@ -147,20 +149,28 @@ class Lease:
         self.holder = replace(self.holder, test=test)
         self._write()
 
-    def lend(self) -> str:
+    def lend(self, *, ends_borrowers: bool) -> str:
         """Return a word by which other processes use the board under this lease, as long as it lasts.
 
         The lock file, which every user may read, has the word's SHA-256 only.
+
+        Args:
+            ends_borrowers: Whether those processes end with the lease, also when this process is killed.
         """
-        word = new_word()
-        self._lent = hash_of(word)
+        word = new_word(str(self.lock.path.absolute()))
+        self._lent = {LENT: hash_of(word), ENDS: ends_borrowers}
         self._write()
         return word
 
+    def end_lending(self) -> None:
+        """Let no other process use the board any more; returns when no request of theirs is under way."""
+        if self._lent:
+            self._lent = {}
+            self._write()
+            wait_for_requests(self.lock.descriptor)
+
     def _write(self) -> None:
-        self.lock.write(
-            json.dumps({**self.holder.to_data(), **({LENT: self._lent} if self._lent else {})}).encode()
-        )
+        self.lock.write(json.dumps({**self.holder.to_data(), **self._lent}).encode())
 
     def release(self) -> None:
         """Give the board back; harmless when repeated."""

@@ -1,9 +1,6 @@
-"""The word by which the processes of `hil lease` use its board, and the end of those that outlive the lease.
+"""The end of the processes that outlive a `hil lease`: they are found by the word that it handed down.
 
-`hil lease` hands down a random word in the environment; the lock file, which every user may read, has its
-SHA-256. A pid would prove nothing: it means another process in another PID namespace, and any process can
-name one. A user who can read the environment of a process (its owner, and root) can use its lease, and could
-as well debug it.
+A test run hands down a word, too, but ends no process by it: see `hil.dutlink.inherited_lease`.
 """
 
 from __future__ import annotations
@@ -15,13 +12,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["LEASED", "LENT", "end_borrowers", "hash_of", "lent_in", "new_word"]
+from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 
-LEASED = "HIL_LEASE"
-"""The environment variable that carries the word."""
+__all__ = ["ENDS", "end_borrowers"]
 
-LENT = "lent"
-"""Where a lock file has its hash."""
+ENDS = "ends_borrowers"
+"""Where a lock file says that the processes which have its word end with the lease."""
 
 _END_S = 2.0
 """How long killed processes may take to end; one that hangs in the kernel takes longer."""
@@ -29,35 +25,17 @@ _END_S = 2.0
 _LOOK_EVERY_S = 0.02
 
 
-def new_word() -> str:
-    """Return a word that no process has yet."""
-    return os.urandom(16).hex()
-
-
-def hash_of(word: str) -> str:
-    """Return a word's hash, as lock files have it."""
-    from hashlib import sha256  # noqa: PLC0415 - for `hil lease` alone
-
-    return sha256(os.fsencode(word)).hexdigest()
-
-
-def lent_in(content: bytes) -> str:
-    """Return the hash in a lock file's content; empty if there is none."""
-    try:
-        facts = json.loads(content)
-        return str(facts.get(LENT, "")) if isinstance(facts, dict) else ""
-    except (ValueError, RecursionError):
-        return ""
-
-
-def end_borrowers(lent: str) -> None:
-    """Kill the processes that have the word of this hash in their environment; none for an empty hash.
+def end_borrowers(content: bytes) -> None:
+    """Kill the processes that have the word of a lock file's content, if they were to end with the lease.
 
     For a lease whose holder is dead, and with it the process that ends what came of its COMMAND. Processes
     that this user may not look at, and those that threw their environment away, are not found.
     """
+    lent = lent_in(content)
+    if not lent or not json.loads(content).get(ENDS):
+        return
     deadline = time.monotonic() + _END_S
-    while lent and (left := _borrowers(lent)) and time.monotonic() < deadline:
+    while (left := _borrowers(lent)) and time.monotonic() < deadline:
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,13 +1,13 @@
-"""Commands that `hil lease` runs use the board that it holds: the lease is theirs while it lasts."""
+"""Commands that a test or `hil lease` starts use the board that it holds, for as long as its lease lasts."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError
 from hil.lab.locks.lease import LOCK_FILES, lock_path
-from hil.lab.locks.lease_token import LEASED, hash_of, lent_in
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile
 
@@ -42,7 +42,8 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
         return
     raise LeaseEndedError(
         f"the lease that {LEASED} names has ended",
-        why="commands that `hil lease` runs use its board while it lasts; the next holder may have it now",
+        why="commands that a test or `hil lease` starts use its board while that lease lasts; the next "
+        "holder may have it now",
         remedy=f"unset {LEASED}    (then this command takes a lease of its own)",
     )
 
@@ -69,15 +70,15 @@ def _lends(path: Path, word: str) -> bool:
 
 
 def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
-    """Refuse to wait for boards that a `hil lease` above this process holds: it waits for this process.
+    """Refuse to wait for boards that a process above this one holds, which waits for this one.
 
     Raises:
         BoardBusyError: Only such boards would do.
     """
     if serials and all(is_borrowed(serial) for serial in serials):
         raise BoardBusyError(
-            f"board {', '.join(serials)} is held by the `hil lease` that runs this",
+            f"board {', '.join(serials)} is held by the test or the `hil lease` that runs this",
             why="a test run takes a lease of its own, and this one would never come",
-            remedy="run it without hil lease",
+            remedy="run it without hil lease, and outside of the test",
             serial=serials[0],
         )

@@ -18,9 +18,9 @@ import pytest
 from other_user import MALLORY, as_user, folder_for_everybody, only_root
 from programs import running
 
+from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 from hil.dutlink.timing import until
 from hil.lab.locks.lease import hold, lock_path
-from hil.lab.locks.lease_token import LEASED, hash_of, lent_in
 from hil.lab.locks.nested_lease import is_borrowed
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
@@ -437,7 +437,7 @@ def test_lease_lends_no_longer_than_it_lasts(serial: str) -> None:
 
 def test_a_word_left_in_the_lock_file_of_a_free_board_lends_nothing(serial: str) -> None:
     lease = hold(serial)
-    word = lease.lend()
+    word = lease.lend(ends_borrowers=True)
     assert is_borrowed(serial, {LEASED: word})
     lease.lock.close()  # as when holder and guard are killed: the content stays
 

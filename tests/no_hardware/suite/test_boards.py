@@ -88,6 +88,14 @@ class FakeLease:
     def follow_board(self) -> None:
         """No lock to take again."""
 
+    def lend(self, *, ends_borrowers: bool) -> str:
+        """No programs to lend it to."""
+        assert not ends_borrowers
+        return ""
+
+    def end_lending(self) -> None:
+        """The same."""
+
     def release(self) -> None:
         self.done.append("released")
 
