@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +71,15 @@ TAKE_S = 10.0
 ATTEMPTS = 3
 
 
+class _State(Enum):
+    """What a holder has of its guard."""
+
+    STARTING = auto()  # no guard has been ready yet
+    GUARDED = auto()  # one was ready; one that ends is replaced
+    OVER = auto()  # the board is given back, or left to the guard; one that ends is not replaced
+    LOST = auto()  # none can be started
+
+
 class Guard:
     """A process beside this one that makes the board safe when this one ends without `release`.
 
@@ -91,40 +102,31 @@ class Guard:
         on_loss: Callable[[GuardError], None] = lambda _error: None,
     ) -> None:
         keep_standard_streams()
-        self._messages = (_python_path(), task.to_json())
-        self._lock_descriptor = lock_descriptor
-        self._kept = (task.node, task.drivers)
-        self._controller = controller
+        kept = (task.node, task.drivers)
+        self._start = partial(_Process, task.to_json(), lock_descriptor, controller, kept)
         self._on_loss = on_loss
         self._serial = task.serial
-        self._turn = threading.Lock()
-        self._over = False
-        self._news = threading.Condition()
-        self._was_up = False
-        self._error: GuardError | None = None
-        self._problem = ""
-        self._taken = threading.Event()
-        self._pid, self._pidfd = 0, -1
-        self._line, self._process = self._try_to_start()
+        self._changed = threading.Condition()
+        self._state = _State.STARTING
+        self._process = self._start()
         forget_on_fork(self)
         self._watcher = threading.Thread(target=self._watch, name=f"hil-guard-{task.serial}", daemon=True)
         try:
             self._watcher.start()
         except RuntimeError as error:
+            self._process.end(kill=True)
             self.close()
-            self._end_guard()
             raise self._as_error(f"this process gets no further thread ({error})") from error
 
     @property
-    def error(self) -> GuardError | None:
-        """Why there is no guard; None while one runs, or is being replaced."""
-        return self._error
+    def _line(self) -> socket.socket:
+        return self._process.line
 
     def wait_until_ready(self, timeout_s: float = ATTEMPTS * (READY_S + 1)) -> int | None:
         """Return the guard's pid, or None if there is none in time."""
-        with self._news:
-            self._news.wait_for(lambda: self._pid or self._error, timeout_s)
-            return self._pid or None
+        with self._changed:
+            self._changed.wait_for(lambda: self._process.pid or self._state is _State.LOST, timeout_s)
+            return self._process.pid or None
 
     def require(self) -> None:
         """Return once the guard runs: before that, no board may be handed out.
@@ -133,16 +135,13 @@ class Guard:
             GuardError: It cannot run.
         """
         if self.wait_until_ready() is None:
-            raise self._error or self._as_error("it did not start in time")
+            raise self._as_error(self._process.problem or "it did not start in time")
 
     def release(self) -> None:
         """Say that the board is safe and given back; the guard ends."""
-        with self._turn:
-            self._over = True
-            try:
-                self._line.sendall(RELEASED)
-            except OSError:
-                return  # the guard died first, so it will not act
+        with self._changed, suppress(OSError):  # a guard that died first will not act
+            self._state = _State.OVER
+            self._line.sendall(RELEASED)
 
     def abandon(self) -> None:
         """Leave the board to the guard, and return once it has taken over: it makes it safe, then unlocks it.
@@ -150,167 +149,66 @@ class Guard:
         Raises:
             GuardError: The guard was killed, and no other can be started.
         """
-        with self._turn:
-            self._over = True
-            _hang_up(self._line)
+        with self._changed:
+            self._state = _State.OVER
+            self._process.hang_up()
         self._watcher.join(TAKE_S)
-        if not self._taken.is_set():
-            self._end_guard()  # it is stopped, or hangs: awake again, it must find nothing to do
+        if self._process.reached is not _Reached.TAKEN:
+            self._process.end(kill=True)  # it is stopped, or hangs: awake again, it must find nothing to do
             self._watcher.join(END_S)
         for _attempt in range(ATTEMPTS):
-            if self._taken.is_set():
-                return
-            self._line.close()
-            self._line, self._process = self._try_to_start()
-            _hang_up(self._line)
-            self._listen_until_it_ends()
-        if not self._taken.is_set():
-            raise self._as_error(self._problem)
+            if self._process.reached is not _Reached.TAKEN:
+                self._line.close()
+                self._process = self._start()
+                self._process.hang_up()
+                self._process.listen()
+        if self._process.reached is not _Reached.TAKEN:
+            raise self._as_error(self._process.problem)
 
     def join(self) -> None:
         """Wait until a released guard has ended, a second at most."""
         self._watcher.join(END_S)
         if not self._watcher.is_alive():
             self._line.close()
-            self._forget_pid()
 
     def close(self) -> None:
         """Close this process's copies of the line and the pidfd; sends nothing."""
-        self._over = True
-        self._line.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)  # without the lock: a thread that is not here any more may have it
-            self._pidfd = -1
-
-    def _try_to_start(self) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
-        """Start a guard; where none can be started, return a line that is at its end."""
-        try:
-            return self._start()
-        except OSError as error:
-            self._problem = f"{sys.executable or 'python3'} cannot be started: {error.strerror}"
-            ours, theirs = socket.socketpair()
-            theirs.close()
-            return ours, None
-
-    def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        ours, theirs = socket.socketpair()
-        watched: list[int] = []
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
-        try:
-            with theirs:
-                watched += (_watched(os.getpid()), _watched(self._controller))
-                process = _spawn(self._lock_descriptor, theirs.fileno(), *watched, kept=self._kept)
-            self._problem = ""
-            with suppress(OSError):  # it ended already: the thread that listens finds out
-                ours.settimeout(READY_S)
-                for message in map(os.fsencode, self._messages):
-                    ours.sendall(b"%d\n%s" % (len(message), message))
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            for descriptor in filter(_is_open, watched):
-                os.close(descriptor)
-        return ours, process
+        self._state = _State.OVER
+        self._process.close()
 
     def _watch(self) -> None:
         """Restart the guard when it ends. The lock stays held: this process shares it."""
         pause_s, failures = FIRST_PAUSE_S, 0
         while True:
-            began = time.monotonic()
-            failures = 0 if self._listen_until_it_ends() else failures + 1
+            process, began = self._process, time.monotonic()
+            process.listen(self._note_ready)
+            failures = failures + 1 if process.reached is _Reached.STARTED else 0
             pause_s = FIRST_PAUSE_S if time.monotonic() - began > LONG_LIFE_S else pause_s
             if failures >= ATTEMPTS:
-                self._give_up()
+                self._give_up(process)
                 return
-            with self._turn:
-                if self._over:
+            with self._changed:
+                if self._state is _State.OVER:
                     return
-                self._line.close()
-                self._line, self._process = self._try_to_start()
+                process.line.close()
+                self._process = self._start()
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _give_up(self) -> None:
-        error = self._as_error(self._problem or self._diagnosis())
-        with self._news:
-            self._error = error
-            self._news.notify_all()
-        if self._was_up and not self._over:
-            self._on_loss(error)
+    def _note_ready(self) -> None:
+        with self._changed:
+            if self._state is _State.STARTING:
+                self._state = _State.GUARDED
+            self._changed.notify_all()
 
-    def _listen_until_it_ends(self) -> bool:
-        """Hear what the guard says until its end, and return whether it was ready."""
-        line, was_ready = self._line, False
-        try:
-            while said := self._next_words(line):
-                for message in said.splitlines():
-                    was_ready |= self._hear(message, line)
-        except TimeoutError:
-            self._problem = f"it did not start within {READY_S:.0f} s"
-        except OSError:
-            pass
-        if not self._taken.is_set():
-            self._end_guard()
-        return was_ready
-
-    def _next_words(self, line: socket.socket) -> bytes:
-        """Return what the guard says next; empty if it ended, or was stopped and must be replaced."""
-        seen_stopped = False
-        while self._pid and not _rings(line.fileno(), LOOK_EVERY_S):
-            stopped = is_stopped(self._pid)
-            if stopped and seen_stopped:
-                self._problem = "it was stopped"
-                return b""
-            seen_stopped = stopped
-        return line.recv(512)
-
-    def _hear(self, said: bytes, line: socket.socket) -> bool:
-        """Take in one message, and return whether it says that the guard is ready."""
-        word, _, rest = said.partition(b" ")
-        if word == TAKEN.rstrip():
-            self._taken.set()
-        elif word == BROKEN:
-            self._problem = rest.decode(errors="replace")
-        elif word == READY:
-            self._came_up(int(rest), line)
-            return True
-        return False
-
-    def _came_up(self, pid: int, line: socket.socket) -> None:
-        pidfd = _watched(pid)
-        if pidfd >= 0 and _is_at_its_end(line):  # it ended just now, and the pid may be another process's
-            os.close(pidfd)
-            pidfd = -1
-        line.settimeout(None)
-        with self._news:
-            process, self._process = self._process, None
-            self._pid, self._pidfd, self._was_up = pid, pidfd, True
-            self._news.notify_all()
-        if process is not None:
-            process.wait()  # only the process that forked the guard: it has ended
-
-    def _end_guard(self) -> None:
-        """Kill a guard that is left before another one may take its place, and forget its pid."""
-        with self._news:
-            process, self._process = self._process, None
-        if process is not None:  # it never was ready: its pid is not known, but that of its session is
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self._forget_pid(kill=True)
-
-    def _forget_pid(self, *, kill: bool = False) -> None:
-        with self._news:
-            pidfd, self._pid, self._pidfd = self._pidfd, 0, -1
-        if pidfd < 0:
-            return
-        if kill:
-            with suppress(OSError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            _rings(pidfd, END_S)
-        os.close(pidfd)
+    def _give_up(self, last: _Process) -> None:
+        last.problem = last.problem or _diagnosis()
+        with self._changed:
+            before = self._state
+            self._state = _State.LOST
+            self._changed.notify_all()
+        if before is _State.GUARDED:
+            self._on_loss(self._as_error(last.problem))
 
     def _as_error(self, why: str) -> GuardError:
         return GuardError(
@@ -320,22 +218,139 @@ class Guard:
             serial=self._serial,
         )
 
-    def _diagnosis(self) -> str:
-        """Return what the interpreter says when it is asked for next to nothing."""
+
+class _Reached(Enum):
+    """How far a guard process has come."""
+
+    STARTED = auto()
+    READY = auto()
+    TAKEN = auto()
+
+
+class _Process:
+    """One guard process; one that cannot be started has a line that is at its end.
+
+    Attributes:
+        line: To it.
+        pid: Its pid while it is ready; else 0.
+        reached: How far it has come.
+        problem: Why it is no guard; empty: it has not said.
+    """
+
+    def __init__(self, task: str, lock: int, controller: int, kept: tuple[int, ...]) -> None:
+        self.pid, self.reached, self.problem = 0, _Reached.STARTED, ""
+        self._turn = threading.Lock()
+        self._victim: subprocess.Popen[bytes] | int | None = None  # its first process; its own pidfd; none
+        self.line, theirs = socket.socketpair()
+        self.line.settimeout(READY_S)
+        watched: list[int] = []
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
-            ran = subprocess.run(
-                [*_interpreter(), "-c", ""],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                cwd="/",
-                env=_environment(),
-                timeout=END_S,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            return f"its interpreter cannot be run ({error})"
-        said = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        return f"its process ended before it was ready ({', '.join(said) or f'status {ran.returncode}'})"
+            with theirs:
+                ends = (_watched(os.getpid()), _watched(controller))
+                watched += (descriptor for descriptor in ends if descriptor >= 0)
+                self._victim = _spawn(lock, theirs.fileno(), *ends, kept=kept)
+            with suppress(OSError):  # it ended already: the thread that listens finds out
+                for message in map(os.fsencode, (_python_path(), task)):
+                    self.line.sendall(b"%d\n%s" % (len(message), message))
+        except OSError as error:
+            self.problem = f"{sys.executable or 'python3'} cannot be started: {error.strerror}"
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            for descriptor in watched:
+                os.close(descriptor)
+
+    def hang_up(self) -> None:
+        """Have the guard see the end of its holder, and still hear what it answers."""
+        with suppress(OSError):  # the guard is dead: the thread that listens finds out
+            self.line.shutdown(socket.SHUT_WR)
+
+    def listen(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Hear what the guard says until its end; kill one that is left then, unless it has taken over."""
+        try:
+            while said := self._next_words():
+                for message in said.splitlines():
+                    self._hear(message, on_ready)
+        except TimeoutError:
+            self.problem = f"it did not start within {READY_S:.0f} s"
+        except OSError:
+            pass
+        self.end(kill=self.reached is not _Reached.TAKEN)
+
+    def _next_words(self) -> bytes:
+        """Return what the guard says next; empty if it ended, or was stopped and must be replaced."""
+        seen_stopped = False
+        while self.pid and not _rings(self.line.fileno(), LOOK_EVERY_S):
+            stopped = is_stopped(self.pid)
+            if stopped and seen_stopped:
+                self.problem = "it was stopped"
+                return b""
+            seen_stopped = stopped
+        return self.line.recv(512)
+
+    def _hear(self, said: bytes, on_ready: Callable[[], None]) -> None:
+        word, _, rest = said.partition(b" ")
+        if word == TAKEN.rstrip():
+            self.reached = _Reached.TAKEN
+        elif word == BROKEN:
+            self.problem = rest.decode(errors="replace")
+        elif word == READY:
+            self._come_up(int(rest))
+            on_ready()
+
+    def _come_up(self, pid: int) -> None:
+        pidfd = _watched(pid)
+        if pidfd >= 0 and _is_at_its_end(
+            self.line
+        ):  # it ended just now, and the pid may be another process's
+            os.close(pidfd)
+            pidfd = -1
+        self.line.settimeout(None)
+        with self._turn:
+            first, self._victim = self._victim, pidfd
+            self.pid, self.reached = pid, _Reached.READY
+        if isinstance(first, subprocess.Popen):
+            first.wait()  # only the process that forked the guard: it has ended
+
+    def end(self, *, kill: bool) -> None:
+        """Forget the guard's pid; kill it first if another one is to take its place."""
+        with self._turn:
+            victim, self._victim, self.pid = self._victim, None, 0
+        if isinstance(victim, subprocess.Popen):  # it never was ready: its pid is not known, its session's is
+            with suppress(OSError):
+                os.killpg(victim.pid, signal.SIGKILL)
+            victim.wait()
+        elif victim is not None and victim >= 0:
+            if kill:
+                with suppress(OSError):
+                    signal.pidfd_send_signal(victim, signal.SIGKILL)
+                _rings(victim, END_S)
+            os.close(victim)
+
+    def close(self) -> None:
+        """Close this process's copies of the line and the pidfd."""
+        self.line.close()
+        victim, self._victim = self._victim, None  # without the lock: a forked child's may be held for good
+        if isinstance(victim, int) and victim >= 0:
+            os.close(victim)
+
+
+def _diagnosis() -> str:
+    """Return what the interpreter says when it is asked for next to nothing."""
+    try:
+        ran = subprocess.run(
+            [*_interpreter(), "-c", ""],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            cwd="/",
+            env=_environment(),
+            timeout=END_S,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"its interpreter cannot be run ({error})"
+    said = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"its process ended before it was ready ({', '.join(said) or f'status {ran.returncode}'})"
 
 
 def _python_path() -> str:
@@ -361,10 +376,6 @@ def _watched(pid: int) -> int:
         return -1
 
 
-def _is_open(descriptor: int) -> bool:
-    return descriptor >= 0
-
-
 def _is_at_its_end(line: socket.socket) -> bool:
     try:
         return _rings(line.fileno(), 0.0) and not line.recv(1, socket.MSG_PEEK)
@@ -377,14 +388,6 @@ def _rings(descriptor: int, limit_s: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(limit_s * 1000))
-
-
-def _hang_up(line: socket.socket) -> None:
-    """Have the guard see the end of its holder, and still hear what it answers."""
-    try:
-        line.shutdown(socket.SHUT_WR)
-    except OSError:
-        return  # the guard is dead: the thread that listens finds out
 
 
 def _interpreter() -> list[str]:
