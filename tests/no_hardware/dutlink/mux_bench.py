@@ -6,6 +6,7 @@ Several actors, each a thread, take turns: one runs until it waits, and then the
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from hil.dutlink.storage import mux_follower, stick_node, usb_sockets
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.storage.usb_sockets import Learned
 from hil.dutlink.usb.access import Access
+from hil.flash.disk import users
 from hil.sim.clock import ManualClock
 from hil.sim.host.bus import Bus
 from hil.sim.host.dev_nodes import DevFolder
@@ -194,6 +196,13 @@ class Memory:
         ]
 
 
+def only_this_process(proc: Path) -> Path:
+    """Make a `/proc` of one process, because a look at the machine's takes longer than a whole test."""
+    proc.mkdir()
+    (proc / str(os.getpid())).symlink_to("/proc/self")
+    return proc
+
+
 class MuxBench:
     """Some boards with their sticks, and strangers' disks that are not plugged in yet.
 
@@ -220,6 +229,7 @@ class MuxBench:
             timing, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
         )
         LookedUp(monkeypatch)
+        monkeypatch.setattr(users, "_PROC", only_this_process(folder / "proc"))
         self.bus = Bus(self.clock)
         self.dev = DevFolder(folder / "dev")
         self.sys = SysFolder(folder / "sys")
