@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
         known: The words to choose from.
         likeness: How alike they have to be, from 0 to 1.
     """
-    by_folded = {one.lower(): one for one in sorted(known)}
+    return _nearest(word, tuple(sorted(known)), likeness)
+
+
+@lru_cache(maxsize=1024)  # asked for each marker of thousands of tests, which have few different ones
+def _nearest(word: str, known: tuple[str, ...], likeness: float) -> str:
+    by_folded = {one.lower(): one for one in known}
     near = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=likeness)
     return by_folded[near[0]] if near else ""
 
