@@ -37,8 +37,8 @@ ON_BOARDS = ("-m", "hardware or mixed")
 CI_RERUNS = (
     ("--reruns", "1", "--max-suite-reruns", "3", "--rerun-show-tracebacks") if "CI" in os.environ else ()
 )
-# Half of the time a test waits for a simulated board, so two workers for each core.
-WITHOUT_BOARDS = (*CI_RERUNS, "-n", str(min(4, 2 * (os.cpu_count() or 1))), "-m")
+# Most of the time a test waits for a simulated board, so three workers for each core.
+WITHOUT_BOARDS = (*CI_RERUNS, "-n", str(min(6, 3 * (os.cpu_count() or 1))), "-m")
 # Simulated boards can always be had: a test that is skipped for want of one is a hole in the run.
 SIMULATED = ("--hil-boards", "sim:2", "--hil-require", "-n", "2")
 
