@@ -30,7 +30,7 @@ from hil.errors import (
     Verdict,
 )
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold_any
+from hil.lab.locks.lease import acquire_any
 from hil.lab.locks.nested_lease import refuse_what_is_borrowed
 from hil.lab.safe_state.action import confirm_off
 from hil.lab.safe_state.policy import LEAVE
@@ -326,7 +326,7 @@ class BoardFinder:
             patience, ours = Deadline(OWN_RUN_S), self._is_ours(serials)
             while True:
                 try:
-                    return hold_any(
+                    return acquire_any(
                         serials,
                         wait_s=wait_s,
                         test=test,

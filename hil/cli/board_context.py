@@ -26,7 +26,7 @@ from hil.errors import (
 )
 from hil.lab.board_lookup import serial_meant, told_by_place
 from hil.lab.config.lab_file import find_lab
-from hil.lab.locks.lease import hold, holder_of
+from hil.lab.locks.lease import acquire, holder_of
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
 from hil.lab.safe_state.record import keep_name, read_record, write_record
@@ -239,7 +239,7 @@ def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
 def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     refuse_ended_lease()
     try:
-        return hold(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
+        return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
         from hil.lab.guard.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
 

@@ -9,7 +9,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import boards_of_late, keep_name, read_record
 
@@ -88,7 +88,7 @@ def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]
             continue
         names[seen.serial] = ""
         try:
-            with hold(seen.serial, test="what is its name?", host=host):
+            with acquire(seen.serial, test="what is its name?", host=host):
                 if seen.verdict is Verdict.PRESENT:
                     names[seen.serial] = _stored_name(host, seen.serial)
         except BoardBusyError as error:

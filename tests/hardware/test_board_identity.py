@@ -11,7 +11,7 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.usb.firmware import OLDEST, FirmwareVersion
 from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import BoardBusyError, Verdict
-from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease import acquire, lock_path
 from hil.lab.locks.lock_file import lock_folder
 
 if TYPE_CHECKING:
@@ -55,4 +55,4 @@ def test_nobody_else_can_hold_the_board_and_the_refusal_names_this_test(
     if not lock_path(lock_folder(), dutlink.serial).exists():
         pytest.skip("it is held on another machine")
     with pytest.raises(BoardBusyError, match=re.escape(request.node.nodeid)):
-        hold(dutlink.serial, wait_s=0.0)
+        acquire(dutlink.serial, wait_s=0.0)

@@ -13,7 +13,7 @@ from jumpstarter.client.core import DriverError
 from stock_client import connected
 
 from hil.errors import BoardBusyError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_the_guard_makes_the_board_safe_when_the_exporter_is_killed(
 @pytest.mark.usefixtures("direct")
 def test_a_local_user_and_the_exporter_never_meet_on_one_board(boards: list[str]) -> None:
     with pytest.raises(BoardBusyError, match=r"jmp run"):
-        hold(boards[0], wait_s=0.0)
+        acquire(boards[0], wait_s=0.0)
 
 
 @pytest.mark.parametrize("passphrase", [None, "guessed"])

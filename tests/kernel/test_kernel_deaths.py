@@ -16,7 +16,7 @@ import pytest
 from inner_suite import OPTIONS, PLUGINS, inner_environment
 
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def test_a_run_that_dies_leaves_its_board_safe_and_free(
         assert bench.control.state(serial)["supply"] is True
         end(run, test)
 
-        with hold(serial, wait_s=SAFE_WITHIN_S):
+        with acquire(serial, wait_s=SAFE_WITHIN_S):
             truth = bench.control.state(serial)
 
     assert (truth["supply"], truth["mux"]) == (False, "off")

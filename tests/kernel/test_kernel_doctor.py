@@ -15,7 +15,7 @@ from attached import tty_node
 from desk import INSIDER, OUTSIDER
 from test_kernel_problems import SYSTEM_LIBUSB, grabbed, hidden, packaged_libusb
 
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,7 +185,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 
 def test_a_board_in_use_goes_on_undisturbed(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
-    with hold(boards[0], test="test_boot"):
+    with acquire(boards[0], test="test_boot"):
         _, since = bench.control.log(boards[0])
         _, found = examined(tmp_path)
         requests, _ = bench.control.log(boards[0], since)

@@ -13,7 +13,7 @@ from attached import tty_node
 from desk import INSIDER
 from inner_suite import READS, TALKS, run_suite
 
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def test_boards_that_others_hold_are_busy_and_the_holder_is_named(
 ) -> None:
     with contextlib.ExitStack() as leases:
         for serial in boards:
-            leases.enter_context(hold(serial, test="elsewhere.py::test_long"))
+            leases.enter_context(acquire(serial, test="elsewhere.py::test_long"))
 
         outcome = run_suite(tmp_path, READS, "--hil-wait=0.5")["test_reads"]
 

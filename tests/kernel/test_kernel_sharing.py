@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inner_suite import READS, run_suite
 
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def test_two_workers_use_two_boards(boards: tuple[str, ...], tmp_path: Path) -> 
 
 
 def test_a_board_that_is_leased_is_left_alone(boards: tuple[str, ...], tmp_path: Path) -> None:
-    with hold(boards[0], test="elsewhere.py::test_long"):
+    with acquire(boards[0], test="elsewhere.py::test_long"):
         outcome = run_suite(tmp_path, READS)["test_reads"]
 
     assert (outcome.result, outcome.board) == ("passed", boards[1])

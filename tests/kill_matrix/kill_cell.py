@@ -15,7 +15,7 @@ from supply_watch import SupplyWatch
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.errors import HilError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def inspect(
     if read_record(locks, serial).state is not state:
         problems.append(f"its record does not say {state}")
     try:
-        with hold(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
+        with acquire(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
             problems += _metered(simulator)
     except HilError as error:
         problems.append(f"{error.what}: {error.why}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lease_witness import lease_of
 
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ class FaultScript:
 
         def wait_and_hold() -> None:
             try:
-                lease = hold(serial, wait_s=_BUSY_LIMIT_S, test="another user's", folder=self._locks)
+                lease = acquire(serial, wait_s=_BUSY_LIMIT_S, test="another user's", folder=self._locks)
             except Exception:  # noqa: BLE001 - the run never gave it up; or the folder is gone
                 return
             future = asyncio.run_coroutine_threadsafe(self._held(serial), loop)

@@ -11,7 +11,7 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
-from hil.lab.locks.lease import hold, holder_of, spoilt_lock
+from hil.lab.locks.lease import acquire, holder_of, spoilt_lock
 from hil.lab.locks.lock_file import lock_folder
 from hil.lab.safe_state.record import BoardState, keep_name, read_record
 
@@ -121,7 +121,7 @@ class BoardList:
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
         """Ask a board that is free; of one that is held, read the lock file."""
         try:
-            with hold(serial, test="hil boards", host=self._host) as lease:
+            with acquire(serial, test="hil boards", host=self._host) as lease:
                 lease.only_look()
                 self._read_record(row, serial)
                 if lease.unended is not None and row.safe is not False:

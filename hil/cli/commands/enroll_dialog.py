@@ -20,7 +20,7 @@ from hil.lab.enroll.lab_file_editor import LabEdit
 from hil.lab.enroll.naming import default_name, split_words
 from hil.lab.enroll.survey import Survey, survey
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.safe_state.policy import Safety
 from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks
@@ -129,7 +129,7 @@ class Enrolling:
 
     def _enroll(self, serial: str, row: dict[str, Any]) -> None:
         used_s = last_used_s(serial)
-        with hold(serial, wait_s=self._asked.wait_s, test="hil enroll", host=self._host) as lease:
+        with acquire(serial, wait_s=self._asked.wait_s, test="hil enroll", host=self._host) as lease:
             wait_until_settled(used_s)
             with open_board(self._host, serial, console=False) as board:
                 if not self._may_switch_off(board):

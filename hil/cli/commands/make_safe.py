@@ -22,7 +22,7 @@ from hil.lab.board_lookup import serial_meant
 from hil.lab.config.lab import Lab
 from hil.lab.guard.guarded_lease import make_safe_now, make_safe_unleased
 from hil.lab.guard.stopped_guards import stopped_guard_of
-from hil.lab.locks.lease import hold, holder_of, lock_path, spoilt_lock
+from hil.lab.locks.lease import acquire, holder_of, lock_path, spoilt_lock
 from hil.lab.locks.lock_file import lock_folder
 from hil.lab.safe_state.policy import STICK_TAKEN, Safety
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
@@ -112,7 +112,7 @@ class MakingSafe:
         if self._lab.leaves_alone(board):
             return self._left_alone(board)
         try:
-            with hold(
+            with acquire(
                 board,
                 wait_s=self._wait.left_s,
                 test="hil safe",
@@ -181,7 +181,7 @@ class MakingSafe:
         """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
         safety = self._lab.safety_of(serial, self._safety)
         try:
-            lease = hold(
+            lease = acquire(
                 serial,
                 wait_s=self._wait.left_s,
                 test="hil safe",
@@ -234,7 +234,7 @@ def _is_held(folder: Path, serial: str) -> bool:
     if not lock_path(folder, serial).exists():  # `hold` would make a file for a board that may not exist
         return False
     try:
-        hold(serial, folder=folder).release()
+        acquire(serial, folder=folder).release()
     except BoardBusyError:
         return True
     except SpoiltFileError:

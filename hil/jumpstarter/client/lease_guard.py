@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def guard_lease(client: str, config: str, name: str) -> Callable[[], None]:
     if "/" not in client:
         client = str(folder / "client.yaml")
         Path(client).write_text(config, encoding="utf-8")
-    lock = hold(name, test="a Jumpstarter lease", folder=folder)
+    lock = acquire(name, test="a Jumpstarter lease", folder=folder)
     guarded = under_guard(lock, Safety(GUARD, guard_facts(client, name, folder), limit_s=GUARD_LIMIT_S))
 
     def end() -> None:

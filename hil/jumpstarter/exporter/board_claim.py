@@ -19,7 +19,7 @@ from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.exporter.tenant import HeldBoard
 from hil.lab.config.lab_file import find_lab
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> Held
     host = hosts.chosen()
     lab = find_lab(lab_file, Path.cwd())
     number = lab.serial_of(serial) if serial else _only(host)
-    lease = hold(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
+    lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
     reach = {"host": hosts.chosen_as_data(), "answer_s": ANSWER_LIMIT_S}
     guarded = under_guard(lease, lab.safety_of(number, Safety(arguments=reach)))
     return HeldBoard(host, guarded, lab, simulated=chosen.simulated)

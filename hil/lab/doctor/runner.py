@@ -16,7 +16,7 @@ from hil.lab.doctor.checks.stick import stick_follows
 from hil.lab.doctor.checks.stored_state import lab_file, left_safe, power_sequences
 from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
 from hil.lab.doctor.finding import problem, problem_of, unchecked
-from hil.lab.locks.lease import hold, spoilt_lock
+from hil.lab.locks.lease import acquire, spoilt_lock
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.safe_state.record import read_record
@@ -74,7 +74,7 @@ def _boards(bench: Bench) -> Findings:
 def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
     try:
         used_s = last_used_s(serial)
-        lease = hold(serial, test="hil doctor", host=bench.host)
+        lease = acquire(serial, test="hil doctor", host=bench.host)
     except SpoiltFileError as error:
         yield problem_of("board", error, board=serial)
         return

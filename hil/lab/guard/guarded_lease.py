@@ -340,7 +340,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
     """Put a guard beside a lease that was just taken, and make the board safe if it was not left so.
 
     Args:
-        lease: From `hold` or `hold_any`; it is given back if this fails.
+        lease: From `acquire` or `acquire_any`; it is given back if this fails.
         safety: How to make the board safe.
         controller: Pid of the xdist controller that this process works for; the guard ends this process when
             that is gone. 0: none.

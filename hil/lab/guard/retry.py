@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.locks.relock import folder_again
 from hil.lab.safe_state.action import host_of
 from hil.lab.safe_state.policy import attempt
@@ -55,7 +55,7 @@ def linger(task: GuardTask, why: str) -> None:
 def _is_left_to_do(task: GuardTask, why: str) -> bool:
     """Try once, and tell whether another attempt may help."""
     folder = task.lock_path.parent
-    with hold(task.serial, test="", folder=folder, host=host_of(task.safety)):
+    with acquire(task.serial, test="", folder=folder, host=host_of(task.safety)):
         found = read_record(folder, task.serial)
         if found.holder is not None and found.state is not BoardState.PENDING:
             return False  # a record that was removed proves nothing

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.locks.wait_queue import Ticket
 
-__all__ = ["Holder", "Lease", "Waiting", "hold", "hold_any", "holder_of", "lock_path", "spoilt_lock"]
+__all__ = ["Holder", "Lease", "Waiting", "acquire", "acquire_any", "holder_of", "lock_path", "spoilt_lock"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Waiting:
 class Lease:
     """The exclusive right to one board; a `with` block gives it back.
 
-    Made by `hold` and `hold_any`.
+    Made by `acquire` and `acquire_any`.
 
     Attributes:
         serial: The board.
@@ -189,7 +189,7 @@ class Lease:
         self.release()
 
 
-def hold(  # noqa: PLR0913 - by keyword, and most are left out
+def acquire(  # noqa: PLR0913 - by keyword, and most are left out
     serial: str,
     *,
     wait_s: float = 0.0,
@@ -198,11 +198,11 @@ def hold(  # noqa: PLR0913 - by keyword, and most are left out
     folder: Path | None = None,
     host: Host | None = None,
 ) -> Lease:
-    """Hold one board; see `hold_any`."""
-    return hold_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder, host=host)
+    """Hold one board; see `acquire_any`."""
+    return acquire_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder, host=host)
 
 
-def hold_any(  # noqa: PLR0913 - by keyword, and most are left out
+def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
     serials: Sequence[str],
     *,
     wait_s: float = 0.0,

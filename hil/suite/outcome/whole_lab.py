@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError, UnavailableError, Verdict
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,7 +41,7 @@ def boards_without_part(
 def _trouble(serial: str, look_for: Callable[[str], Sighting], host: Host | None) -> str:
     """Say why a board cannot be used; empty if it can."""
     try:
-        with hold(serial, wait_s=0.0, test="is it there?", host=host):
+        with acquire(serial, wait_s=0.0, test="is it there?", host=host):
             sighting = look_for(serial)
     except BoardBusyError as error:
         return f"{error.what}: {error.why}"

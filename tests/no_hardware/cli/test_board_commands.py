@@ -19,7 +19,7 @@ from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import hold as hold_s
 from hil.dutlink.timing import until
 from hil.errors import UsageError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, record_path, write_record
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
@@ -67,7 +67,7 @@ def test_the_dut_stays_as_a_hand_left_it(
 
     assert (status, told(capsys)) == (0, {"board": serial, "power": verb})
     assert simulator.control.state(serial)["supply"] is supply
-    assert hold(serial).release() is None
+    assert acquire(serial).release() is None
 
 
 def test_a_cycle_takes_the_supply_away_and_gives_it_back(simulator: SimulatorProcess, serial: str) -> None:
@@ -165,7 +165,7 @@ def test_a_board_in_use_is_left_alone(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["power", "force-on"])
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         status = run(["power", "force-off", "--wait", "0"])
 
     said = capsys.readouterr().err
@@ -206,7 +206,7 @@ def test_name_that_is_stored_is_listed_while_the_board_is_held(
     run(["settings", "set", "name", "rack-7"])
     capsys.readouterr()
 
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         run(["--json", "boards"])
 
     assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
@@ -219,7 +219,7 @@ def test_name_of_a_held_board_leads_to_its_serial_number(
     capsys.readouterr()
     monkeypatch.delenv("HIL_BOARD")
 
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         status = run(["power", "read", "--board", "rack-7"])
 
     said = capsys.readouterr().err
@@ -302,7 +302,7 @@ def test_a_board_in_use_is_not_asked_for_its_name(
 ) -> None:
     run(["settings", "set", "name", "rack-9"])
     record_path(tmp_path, serial).unlink()
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         _, since = simulator.control.log(serial)
         status = run(["power", "off", "--board", "rack-9"])
         requests, _ = simulator.control.log(serial, since)
@@ -340,7 +340,7 @@ def test_a_place_whose_board_is_not_there_is_fine_until_it_is_needed(
 def test_the_list_tells_free_boards_from_held_ones(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         status = run(["boards", "--json"])
 
     held, free = sorted(told(capsys), key=lambda row: row["board"] != serial)

@@ -13,7 +13,7 @@ from hil.cli.commands.board_list import BoardList, BoardRow
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def test_boards_names_a_command_that_was_killed_until_the_board_is_used_again(
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     board, boards = Sighting(Verdict.DENIED, SERIAL), BoardList("usb")
-    lease = hold(SERIAL, test="hil flash product.img")
+    lease = acquire(SERIAL, test="hil flash product.img")
     lease.lock.close()  # as a kill does: what the lock file says stays
 
     rows = [boards._row(board) for _ in range(2)]  # to look changes nothing
-    hold(SERIAL).release()
+    acquire(SERIAL).release()
     used = boards._row(board)
 
     told = f"hil flash product.img was killed; hil safe {SERIAL}"

@@ -20,7 +20,7 @@ from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.timing import Deadline, until
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(
     terminal.process.send_signal(number)
 
     assert (terminal.ended(), terminal.is_as_before) == (status, True)
-    assert hold(serial).release() is None
+    assert acquire(serial).release() is None
 
 
 def test_a_lost_board_ends_it_and_the_terminal_is_as_before(
@@ -212,7 +212,7 @@ def test_a_board_left_in_its_shell_is_brought_back(
 
 
 def test_who_holds_the_board_is_told(at_terminal: Callable[..., AtTerminal], serial: str) -> None:
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         terminal = at_terminal("console", "--wait", "0")
 
         assert (terminal.ended(), b"test_boot" in terminal.said) == (1, True)

@@ -11,7 +11,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.lab.config.lab_file import read_lab
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
 
@@ -181,7 +181,7 @@ def test_somebody_who_walks_away_leaves_a_safe_board(
     monkeypatch.setattr(sys, "stdin", Terminal(""))
 
     status = run(["enroll", "--board", serial, "--listen", "0"])
-    with hold(serial, wait_s=60):
+    with acquire(serial, wait_s=60):
         truth = simulator.control.state(serial)
 
     assert (status, truth["supply"], truth["mux"], lab.exists()) == (130, False, "off", False)
@@ -191,7 +191,7 @@ def test_a_board_in_use_is_left_alone_and_the_others_are_enrolled(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held, free = simulator.serials()
-    with hold(held, test="test_boot"):
+    with acquire(held, test="test_boot"):
         status, answer = enrolled(capsys, "--yes", "--wait", "0", "--listen", "0")
 
     assert (status, "test_boot" in answer["boards"][0]["problems"][0]) == (1, True)

@@ -24,7 +24,7 @@ from hil.dutlink.power.reading import OFF_AMPS
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.timing import until
 from hil.flash.progress_lines import ProgressLines
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def test_a_second_call_goes_on_after_an_interruption(
         patch.setattr(ProgressLines, "begin", lambda *_: signal.raise_signal(signal.SIGINT))
         run(["flash", str(image), "--force"])
 
-    assert hold(serial).release() is None
+    assert acquire(serial).release() is None
     assert (run(["flash", str(image)]), on_stick(truth)) == (0, CONTENT)
 
 

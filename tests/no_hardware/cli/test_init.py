@@ -32,11 +32,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")}, limit_s=9)
-lease = under_guard(hold("5a1c0e01", folder=folder), safety)
+lease = under_guard(acquire("5a1c0e01", folder=folder), safety)
 (folder / "board").write_text("busy")  # its guard needs a moment longer
 %s
 """

@@ -20,7 +20,7 @@ from programs import running
 
 from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease import acquire, lock_path
 from hil.lab.locks.nested_lease import is_borrowed
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
@@ -221,7 +221,7 @@ def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
         process.kill()
         process.wait(LIMIT_S)
 
-    with hold(serial, wait_s=LIMIT_S):
+    with acquire(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
     assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
 
@@ -284,7 +284,7 @@ def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_is_over(
 ) -> None:
     with driven(how) as (process, command, _above):
         process.kill()
-        with hold(serial, wait_s=LIMIT_S) as lease:
+        with acquire(serial, wait_s=LIMIT_S) as lease:
             over, record = is_over(command), read_record(lease.lock.path.parent, serial)
             truth = simulator.control.state(serial)
 
@@ -325,7 +325,7 @@ def test_board_of_a_lease_is_not_free_while_its_command_lives_though_lease_and_g
     with driven("ignore") as (process, command, _above):
         for pid in (process.pid, *guards_of(process.pid)):
             os.kill(pid, signal.SIGKILL)
-        with hold(serial, wait_s=LIMIT_S):
+        with acquire(serial, wait_s=LIMIT_S):
             over = is_over(command)
 
     assert over
@@ -372,7 +372,7 @@ def test_lease_that_is_ended_ends_its_command_and_all_its_children(
         process.wait(LIMIT_S)
 
         assert until(lambda: not sleeping(*seconds), 60)
-    with hold(serial, wait_s=LIMIT_S):
+    with acquire(serial, wait_s=LIMIT_S):
         assert simulator.control.state(serial)["supply"] is False
 
 
@@ -436,13 +436,13 @@ def test_lease_lends_no_longer_than_it_lasts(serial: str) -> None:
 
 
 def test_a_word_left_in_the_lock_file_of_a_free_board_lends_nothing(serial: str) -> None:
-    lease = hold(serial)
+    lease = acquire(serial)
     word = lease.lend(ends_borrowers=True)
     assert is_borrowed(serial, {LEASED: word})
     lease.lock.close()  # as when holder and guard are killed: the content stays
 
     assert not is_borrowed(serial, {LEASED: word})
-    hold(serial).release()
+    acquire(serial).release()
 
 
 def test_a_board_that_cannot_be_made_safe_afterwards_fails_a_command_that_went_well(

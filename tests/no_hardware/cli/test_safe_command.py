@@ -22,7 +22,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.sighting import Sighting
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease import acquire, lock_path
 from hil.lab.locks.wait_queue import LINE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record
@@ -102,7 +102,7 @@ def test_a_board_whose_holder_and_guard_died_is_on_record_as_safe_again(folder: 
 def test_a_board_in_use_is_left_alone(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         status = run(["--json", "safe", "--wait", "0", serial])
 
     error = complaint(capsys)
@@ -112,7 +112,7 @@ def test_a_board_in_use_is_left_alone(
 
 
 def test_a_board_in_use_is_waited_for(serial: str) -> None:
-    lease = hold(serial)
+    lease = acquire(serial)
     arguments = [sys.executable, "-m", "hil.cli.main", "safe", serial]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -188,14 +188,14 @@ def test_all_does_not_count_a_board_that_a_run_elsewhere_uses(
     monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
     leave_in_use(folder, OTHER)
 
-    with hold(OTHER):
+    with acquire(OTHER):
         run(["--json", "safe", "--all"])
 
     assert told(capsys) == []
 
 
 def test_all_fails_for_a_board_that_stays_in_use(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with hold(serial):
+    with acquire(serial):
         status = run(["--json", "safe", "--all", "--wait", "0"])
 
     outcomes = {row["board"]: row["outcome"] for row in told(capsys)}

@@ -12,7 +12,7 @@ from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import look
 from hil.errors import TwinBoardsError, Verdict
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
@@ -158,7 +158,7 @@ def test_a_silent_board_keeps_its_serial_number_its_name_and_its_holder(
     simulator.control.fault(serial, "hang", on=True)
 
     run(["--json", "boards"])
-    with hold(serial, test="a long sequence"):
+    with acquire(serial, test="a long sequence"):
         run(["--json", "boards"])
 
     simulator.control.clear(serial)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
@@ -59,10 +59,10 @@ def test_after(power):
 WAITS = """
 import sys
 from hil.errors import BoardBusyError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 print("waits", flush=True)
 try:
-    with hold(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda waiting: print("in line", flush=True)):
+    with acquire(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda waiting: print("in line", flush=True)):
         print("has it", flush=True)
 except BoardBusyError:
     print("busy", flush=True)
@@ -117,7 +117,7 @@ def test_run_holds_its_board_and_leaves_it_safe_though_the_clock_jumps(
     assert done.returncode == 0, done.stdout + done.stderr
     assert simulator.control.state(serial)["supply"] is False
     assert read_record(tmp_path / "locks", serial).state is BoardState.SAFE
-    hold(serial).release()
+    acquire(serial).release()
     with closing(sqlite3.connect(tmp_path / "history.db")) as history:
         counted = "SELECT count(*), min(call_s) >= 0, max(call_s) < 1000 FROM attempt"
         rows = history.execute(counted).fetchone()
@@ -154,7 +154,7 @@ def waiters() -> Iterator[list[Waiter]]:
 def test_waiters_get_their_board_in_order_though_the_clock_jumps(
     clock: dict[str, str], waiters: list[Waiter]
 ) -> None:
-    with hold(SERIAL):
+    with acquire(SERIAL):
         waiters.append(Waiter(clock, 90.0))
         assert waiters[0].says() == "in line"
         Path(clock["FAKETIME_TIMESTAMP_FILE"]).write_text(clock["JUMP"])
@@ -169,7 +169,7 @@ def test_waiters_get_their_board_in_order_though_the_clock_jumps(
 def test_waiter_gives_up_when_its_time_is_over_though_the_clock_jumps(
     clock: dict[str, str], waiters: list[Waiter]
 ) -> None:
-    with hold(SERIAL):
+    with acquire(SERIAL):
         began = time.monotonic()
         waiters.append(Waiter(clock, 3.0))
         assert waiters[0].says() == "in line"

@@ -39,11 +39,11 @@ import os, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[3])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")})
-lease = under_guard(hold("5a1c0e01", folder=folder), safety, controller=os.getppid())
+lease = under_guard(acquire("5a1c0e01", folder=folder), safety, controller=os.getppid())
 lease.guard.wait_until_ready()
 (folder / "board").write_text("on")
 print(os.getpid(), flush=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 from hil.sim.process import SimulatorProcess
 
@@ -145,7 +145,7 @@ def test_a_dut_that_is_on_notices_nothing(
 def test_a_board_in_use_goes_on_undisturbed(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with hold(serial, test="test_boot"):
+    with acquire(serial, test="test_boot"):
         _, since = simulator.control.log(serial)
         status, found = examined(capsys)
         requests, _ = simulator.control.log(serial, since)

@@ -23,7 +23,7 @@ from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
 from hil.lab.doctor.context import Bench, Check
 from hil.lab.doctor.finding import Finding, Outcome
 from hil.lab.doctor.runner import examine
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.udev.unit_escapes import command_line
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
     seen = Sighting(Verdict.LOST, None, error=SILENT, location="bus 1 address 2")
-    with hold(SERIAL, test="test_long_sequence") if held else nullcontext():
+    with acquire(SERIAL, test="test_long_sequence") if held else nullcontext():
         finding = found(boards_on_the_bus, bench_of(machine, seen))
 
     assert (finding.outcome, finding.board) == (outcome, SERIAL)

@@ -18,7 +18,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lease, wait_queue
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import Waiting, hold, hold_any, holder_of
+from hil.lab.locks.lease import Waiting, acquire, acquire_any, holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
 
@@ -30,12 +30,12 @@ WAITER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.locks.lease import hold_any
+from hil.lab.locks.lease import acquire_any
 if int(sys.argv[5]):
     import ctypes
     os.setuid(int(sys.argv[5]))
     ctypes.CDLL(None).prctl(4, 1)  # a process of that user from its start could read its own /proc entries
-lease = hold_any(sys.argv[4].split(","), wait_s=60, folder=Path(sys.argv[2]), test=sys.argv[3])
+lease = acquire_any(sys.argv[4].split(","), wait_s=60, folder=Path(sys.argv[2]), test=sys.argv[3])
 print(lease.serial, time.monotonic(), flush=True)
 sys.stdin.readline()
 lease.release()
@@ -45,11 +45,11 @@ TURNS = """
 import json, os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 folder, turns = Path(sys.argv[2]), int(sys.argv[3])
 log = []
 def turn(kept=True):
-    with hold("5a1c0e01", wait_s=60, folder=folder) as lease:
+    with acquire("5a1c0e01", wait_s=60, folder=folder) as lease:
         began = time.monotonic()
         inside = os.open(folder / "inside", os.O_CREAT | os.O_EXCL)
         os.close(inside)
@@ -130,7 +130,7 @@ def open_descriptors() -> int:
 def test_those_who_wait_get_the_board_in_the_order_they_came(
     folder: Path, line: Callable[..., Waiter]
 ) -> None:
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     waiters = [line(str(number)) for number in range(5)]
     first.release()
     served = []
@@ -143,7 +143,7 @@ def test_those_who_wait_get_the_board_in_the_order_they_came(
 
 
 def test_a_board_goes_to_the_first_who_can_use_it(folder: Path, line: Callable[..., Waiter]) -> None:
-    one, two = hold(ONE, folder=folder), hold(TWO, folder=folder)
+    one, two = acquire(ONE, folder=folder), acquire(TWO, folder=folder)
     wants_one, wants_any, wants_two = line("a", ONE), line("b", f"{ONE},{TWO}"), line("c", TWO)
     two.release()
     assert wants_any.serial() == TWO
@@ -155,7 +155,7 @@ def test_a_board_goes_to_the_first_who_can_use_it(folder: Path, line: Callable[.
 
 
 def test_a_killed_waiter_holds_up_nobody(folder: Path, line: Callable[..., Waiter]) -> None:
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     killed, second = line("killed"), line("second")
     killed.process.kill()
     first.release()
@@ -177,34 +177,34 @@ def test_a_stopped_waiter_is_passed_after_a_while(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     stopped = line("stopped")
     stopped.process.send_signal(signal.SIGSTOP)
     released = time.monotonic() + 0.2
     threading.Timer(0.2, first.release).start()
 
-    with hold(ONE, wait_s=SOON_S, folder=folder):
+    with acquire(ONE, wait_s=SOON_S, folder=folder):
         assert time.monotonic() - released > 0.3
 
 
 def test_who_will_not_wait_does_not_push_in(folder: Path, line: Callable[..., Waiter]) -> None:
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     ahead = line("ahead")
     ahead.process.send_signal(signal.SIGSTOP)
     first.release()
 
     with pytest.raises(BoardBusyError, match="ahead"):
-        hold(ONE, folder=folder)
+        acquire(ONE, folder=folder)
 
 
 def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
     folder: Path, line: Callable[..., Waiter]
 ) -> None:
-    first = hold(ONE, folder=folder, test="first")
+    first = acquire(ONE, folder=folder, test="first")
     line("ahead")
     news: list[Waiting] = []
     with pytest.raises(BoardBusyError):
-        hold(ONE, wait_s=0.2, on_wait=news.append, folder=folder)
+        acquire(ONE, wait_s=0.2, on_wait=news.append, folder=folder)
 
     ((serial, holder),) = news[0].holders
     assert (serial, holder) == (ONE, first.holder)
@@ -212,7 +212,7 @@ def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
 
 
 def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> None:
-    first = hold(ONE, folder=folder, test="first")
+    first = acquire(ONE, folder=folder, test="first")
     news: list[str] = []
 
     def hear(waiting: Waiting) -> None:
@@ -221,7 +221,7 @@ def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> Non
             first.note("second")
 
     with pytest.raises(BoardBusyError):
-        hold(ONE, wait_s=0.4, on_wait=hear, folder=folder)
+        acquire(ONE, wait_s=0.4, on_wait=hear, folder=folder)
 
     assert "for first" in news[0]
     assert "for second" in news[-1]
@@ -231,12 +231,12 @@ def test_a_wait_ends_at_an_interrupt(folder: Path) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
-            hold(ONE, wait_s=SOON_S, folder=folder)
+            acquire(ONE, wait_s=SOON_S, folder=folder)
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -259,10 +259,10 @@ def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> No
 
 def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inotify.Bell, "polls", property(lambda _bell: True))
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     threading.Timer(0.1, first.release).start()
 
-    with hold(ONE, wait_s=SOON_S, folder=folder) as second:
+    with acquire(ONE, wait_s=SOON_S, folder=folder) as second:
         assert second.serial == ONE
 
 
@@ -272,7 +272,7 @@ def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.
 def test_what_somebody_else_writes_into_the_line_is_nobody(folder: Path, slot: bytes) -> None:
     (folder / LINE_NAME).write_bytes(slot)
 
-    with hold(ONE, folder=folder) as mine:
+    with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
 
 
@@ -290,35 +290,35 @@ def test_a_spoilt_line_stops_no_lease_and_is_told(
 ) -> None:
     spoil(folder / LINE_NAME)
 
-    with hold(ONE, folder=folder), pytest.raises(BoardBusyError):
-        hold(ONE, folder=folder, wait_s=0.1)
+    with acquire(ONE, folder=folder), pytest.raises(BoardBusyError):
+        acquire(ONE, folder=folder, wait_s=0.1)
     assert f" {folder / LINE_NAME}  " in caplog.text
     assert not (folder / "precious").exists()
 
 
 def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -> None:
     os.mkfifo(folder / LINE_NAME)
-    held = hold(ONE, folder=folder)
+    held = acquire(ONE, folder=folder)
     threading.Timer(0.1, held.release).start()
 
-    hold(ONE, wait_s=SOON_S, folder=folder).release()
+    acquire(ONE, wait_s=SOON_S, folder=folder).release()
 
 
 def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait_queue, "MOST_SLOTS", 2)
     places = [PlaceInLine(folder, [TWO], Holder()) for _ in range(2)]
 
-    with hold(ONE, folder=folder) as mine:
+    with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
     for place in places:
         place.close()
 
 
 def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> None:
-    hold(ONE, folder=folder).release()
+    acquire(ONE, folder=folder).release()
     os.truncate(folder / LINE_NAME, 10_000 * SLOT_BYTES)
 
-    with hold(ONE, folder=folder) as mine:
+    with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
 
 
@@ -329,7 +329,7 @@ def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None
         os.mkfifo(folder / f"hil-board-{ONE}.{number}.lock")
 
     with pytest.raises(SpoiltFileError, match="a named pipe"):
-        hold(ONE, folder=folder)
+        acquire(ONE, folder=folder)
 
 
 @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
@@ -338,8 +338,8 @@ def test_a_board_whose_lock_was_spoilt_is_held_once_all_the_same_and_told(
 ) -> None:
     spoil(folder / f"hil-board-{ONE}.lock")
 
-    with hold(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
-        hold(ONE, folder=folder)
+    with acquire(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
+        acquire(ONE, folder=folder)
     assert f"{folder / f'hil-board-{ONE}.lock'} cannot be used" in caplog.text
     assert not (folder / "precious").exists()
 
@@ -348,32 +348,32 @@ def test_a_spoilt_lock_takes_away_its_board_alone(folder: Path) -> None:
     for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lease.SPARE_NAMES))):
         os.mkfifo(folder / f"{name}.lock")
 
-    with hold_any([ONE, TWO], folder=folder) as mine:
+    with acquire_any([ONE, TWO], folder=folder) as mine:
         assert mine.serial == TWO
 
 
 def test_a_lock_of_3_gb_is_a_lock(folder: Path) -> None:
     path = folder / f"hil-board-{ONE}.lock"
-    hold(ONE, folder=folder).release()
+    acquire(ONE, folder=folder).release()
     os.truncate(path, 3 << 30)
 
     assert holder_of(folder, ONE) is None
-    with hold(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
-        hold(ONE, folder=folder)
+    with acquire(ONE, folder=folder), pytest.raises(BoardBusyError, match=str(os.getpid())):
+        acquire(ONE, folder=folder)
     assert path.stat().st_size == 0
 
 
 def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
-    held = hold(ONE, folder=folder)
+    held = acquire(ONE, folder=folder)
     threading.Timer(0.2, held.release).start()
     threading.Timer(0.1, (folder / f"hil-board-{ONE}.lock").unlink).start()
 
-    with hold(ONE, wait_s=SOON_S, folder=folder), pytest.raises(BoardBusyError):
-        hold(ONE, folder=folder)
+    with acquire(ONE, wait_s=SOON_S, folder=folder), pytest.raises(BoardBusyError):
+        acquire(ONE, folder=folder)
 
 
 def test_wait_hears_of_a_lock_file_that_was_made_again(folder: Path) -> None:
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     wait = lease._Wait(folder, [ONE], Holder(), None)
     try:
         assert wait._try() is None
@@ -401,27 +401,27 @@ def test_lease_that_is_interrupted_leaves_its_board_free(
     with monkeypatch.context() as patched:
         patched.setattr(lease, "end_borrowers", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            hold(ONE, folder=folder)
+            acquire(ONE, folder=folder)
 
-    hold(ONE, folder=folder).release()
+    acquire(ONE, folder=folder).release()
 
 
 def test_nothing_to_hold_is_an_error(folder: Path) -> None:
     with pytest.raises(UsageError, match="no board"):
-        hold_any([], folder=folder)
+        acquire_any([], folder=folder)
 
 
 def test_too_many_boards_to_wait_for_is_an_error(folder: Path) -> None:
     with pytest.raises(UsageError, match="too many"):
-        hold_any([f"{number:08x}" for number in range(1000)], folder=folder)
+        acquire_any([f"{number:08x}" for number in range(1000)], folder=folder)
 
 
 def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
-    hold(ONE, folder=folder).release()
+    acquire(ONE, folder=folder).release()
     before = open_descriptors()
-    first = hold(ONE, folder=folder)
+    first = acquire(ONE, folder=folder)
     with pytest.raises(BoardBusyError):
-        hold_any([ONE], wait_s=0.1, folder=folder)
+        acquire_any([ONE], wait_s=0.1, folder=folder)
     first.release()
 
     assert open_descriptors() == before

@@ -10,7 +10,7 @@ import pytest
 from hil.dutlink.storage.usb_sockets import Learned, StickNames
 from hil.dutlink.timing import until
 from hil.lab.locks.cleanup import forget_boards
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.lab.stick_sockets import StickSockets
@@ -28,7 +28,7 @@ def files_of_boards(folder: Path) -> list[str]:
 
 
 def use(folder: Path, serial: str) -> None:
-    with hold(serial, folder=folder):
+    with acquire(serial, folder=folder):
         write_record(folder, serial, BoardRecord())
 
 
@@ -44,7 +44,7 @@ def test_lock_and_record_go_and_those_of_other_boards_stay(tmp_path: Path) -> No
 def test_a_board_that_somebody_holds_keeps_its_files(tmp_path: Path) -> None:
     use(tmp_path, SERIAL)
 
-    with hold(SERIAL, folder=tmp_path):
+    with acquire(SERIAL, folder=tmp_path):
         forget_boards([SERIAL], tmp_path)
 
     assert len(files_of_boards(tmp_path)) == 2

@@ -15,7 +15,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
 from hil.lab.guard.guarded_lease import make_safe_now, under_guard
 from hil.lab.guard.process import NAME
-from hil.lab.locks.lease import Waiting, hold
+from hil.lab.locks.lease import Waiting, acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 
@@ -32,14 +32,14 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 board = folder / "board"
 arguments = {"board": str(board)}
 safety = Safety("fake_board:switch_off", arguments, limit_s=1.5, absent_s=0.1, linger_s=20)
 drivers, mark = os.pipe()
-lease = under_guard(hold("5a1c0e01", test="theirs.py::test_long", folder=folder), safety, drivers=drivers)
+lease = under_guard(acquire("5a1c0e01", test="theirs.py::test_long", folder=folder), safety, drivers=drivers)
 board.write_text("on")
 print(lease.guard.wait_until_ready(), flush=True)
 for line in sys.stdin:
@@ -91,13 +91,13 @@ board = Path(sys.argv[1])
 sys.path.append(sys.argv[2])
 
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 for number in (100, 500):
     for _ in range(number):
-        under_guard(hold("0df10035", folder=board.parent), safety).release()
+        under_guard(acquire("0df10035", folder=board.parent), safety).release()
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     descriptors = list(Path("/proc/self/fd").iterdir())
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -187,7 +187,7 @@ def test_the_next_holder_gets_the_board_only_once_it_is_safe(
     holder.die_by("os.kill(os.getpid(), 9)")
     folder = board.parent
 
-    with under_guard(hold(SERIAL, wait_s=SOON_S, folder=folder), safety) as lease:
+    with under_guard(acquire(SERIAL, wait_s=SOON_S, folder=folder), safety) as lease:
         assert board.read_text() == "off"
         assert "made safe by guard" in str(lease.found.events[-1])
         assert lease.made_safe is None
@@ -196,7 +196,7 @@ def test_the_next_holder_gets_the_board_only_once_it_is_safe(
 def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Path) -> None:
     pid = holder.process.pid
     holder.die_by("os.kill(os.getpid(), 9)")
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
 
     event = read_record(board.parent, SERIAL).events[-1]
     assert str(pid) in event.why
@@ -213,13 +213,13 @@ def test_guard_makes_a_board_safe_again_when_what_its_holder_started_is_over(
     holder.die_by("os._exit(1)")
     assert until(lambda: board.read_text() == "off", SOON_S)
     with pytest.raises(BoardBusyError):
-        hold(SERIAL, wait_s=1, folder=board.parent)
+        acquire(SERIAL, wait_s=1, folder=board.parent)
     assert read_record(board.parent, SERIAL).state is BoardState.IN_USE
 
     board.write_text("on again")
     os.kill(int(board.with_name("left").read_text()), signal.SIGKILL)
 
-    with hold(SERIAL, wait_s=SOON_S, folder=board.parent):
+    with acquire(SERIAL, wait_s=SOON_S, folder=board.parent):
         assert board.read_text() == "off"
         assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
@@ -237,7 +237,7 @@ def test_guard_gives_back_a_board_in_trouble_and_makes_it_safe_when_that_has_pas
 ) -> None:
     board.write_text(trouble)
     holder.die_by("os._exit(1)")
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.PENDING
 
     board.write_text("on")
@@ -252,7 +252,7 @@ def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
 ) -> None:
     board.write_text("silent")
     holder.die_by("os._exit(1)")
-    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+    lease = acquire(SERIAL, wait_s=SOON_S, folder=board.parent)
     board.write_text("on")
 
     with under_guard(lease, safety):
@@ -269,7 +269,7 @@ def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) ->
     board.unlink()
     holder.die_by("os._exit(1)")
     news: list[Waiting] = []
-    hold(SERIAL, wait_s=SOON_S, on_wait=news.append, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, on_wait=news.append, folder=board.parent).release()
 
     assert any("making the board safe" in str(waiting) for waiting in news)
 
@@ -279,7 +279,7 @@ def test_an_unplugged_board_is_on_record_and_done_first_when_it_is_back(
 ) -> None:
     board.unlink()
     holder.die_by("os._exit(1)")
-    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+    lease = acquire(SERIAL, wait_s=SOON_S, folder=board.parent)
     assert read_record(board.parent, SERIAL).state is BoardState.PENDING
     board.write_text("on")
 
@@ -294,11 +294,11 @@ def test_a_board_that_cannot_be_made_safe_is_not_handed_out(
 ) -> None:
     board.unlink()
     holder.die_by("os._exit(1)")
-    lease = hold(SERIAL, wait_s=SOON_S, folder=board.parent)
+    lease = acquire(SERIAL, wait_s=SOON_S, folder=board.parent)
 
     with pytest.raises(BoardLostError, match="not on the bus"):
         under_guard(lease, safety)
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).needs_safety
 
 
@@ -318,7 +318,7 @@ def test_a_killed_guard_is_replaced_and_the_board_never_free(holder: Holder, boa
     os.kill(holder.guard, signal.SIGKILL)
     assert until(lambda: any(pid != holder.guard for pid in guards_of(board.parent)), SOON_S)
     with pytest.raises(BoardBusyError):
-        hold(SERIAL, folder=board.parent)
+        acquire(SERIAL, folder=board.parent)
     holder.die_by("os.kill(os.getpid(), 9)")
 
     assert until(lambda: board.read_text() == "off", SOON_S)
@@ -333,7 +333,7 @@ def test_when_both_are_killed_the_next_holder_makes_the_board_safe_first(
     holder.process.wait()
     assert board.read_text() == "on"
 
-    with under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety) as lease:
+    with under_guard(acquire(SERIAL, wait_s=SOON_S, folder=board.parent), safety) as lease:
         assert board.read_text() == "off"
         assert lease.found.state is BoardState.IN_USE
 
@@ -343,7 +343,7 @@ def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path,
     os.kill(holder.guard, signal.SIGKILL)
     os.kill(holder.process.pid, signal.SIGKILL)
 
-    with hold(SERIAL, wait_s=SOON_S, folder=board.parent) as lease:
+    with acquire(SERIAL, wait_s=SOON_S, folder=board.parent) as lease:
         event = make_safe_now(lease, safety)
 
     assert event.by == "hil safe"
@@ -355,14 +355,14 @@ def test_a_released_board_is_left_alone_and_the_guard_ends(holder: Holder, board
 
     assert until(lambda: not alive(holder.guard), SOON_S)
     assert board.read_text() == "on"
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert not read_record(board.parent, SERIAL).needs_safety
 
 
 def test_an_abandoned_board_is_made_safe_while_its_holder_lives(holder: Holder, board: Path) -> None:
     holder.do("os.close(mark)")  # nothing that it started drives the board
     holder.do("lease.abandon()")
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
 
     assert board.read_text() == "off"
     assert holder.process.poll() is None
@@ -370,15 +370,15 @@ def test_an_abandoned_board_is_made_safe_while_its_holder_lives(holder: Holder, 
 
 def test_an_error_inside_the_block_leaves_the_board_to_the_guard(board: Path, safety: Safety) -> None:
     board.write_text("on")
-    with pytest.raises(ZeroDivisionError), under_guard(hold(SERIAL, folder=board.parent), safety):
+    with pytest.raises(ZeroDivisionError), under_guard(acquire(SERIAL, folder=board.parent), safety):
         raise ZeroDivisionError
 
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     assert board.read_text() == "off"
 
 
 def test_a_place_that_says_leave_has_no_guard(board: Path) -> None:
-    with under_guard(hold(SERIAL, folder=board.parent), Safety(policy="leave")) as lease:
+    with under_guard(acquire(SERIAL, folder=board.parent), Safety(policy="leave")) as lease:
         assert lease.guard is None
     assert read_record(board.parent, SERIAL).state is BoardState.UNKNOWN
 
@@ -430,7 +430,7 @@ def test_forked_child_of_the_holder_can_neither_give_the_board_back_nor_call_it_
 
     assert read_record(board.parent, "5a1c0e01").state is BoardState.IN_USE
     with pytest.raises(BoardBusyError):
-        hold("5a1c0e01", folder=board.parent)
+        acquire("5a1c0e01", folder=board.parent)
     holder.die_by("os.kill(os.getpid(), 9)")
     assert until(lambda: board.read_text() == "off", SOON_S)
 
@@ -438,26 +438,26 @@ def test_forked_child_of_the_holder_can_neither_give_the_board_back_nor_call_it_
 def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
     board: Path, safety: Safety
 ) -> None:
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     assert lease.guard is not None
     guard = lease.guard.wait_until_ready()
     assert guard is not None
     board.write_text("on")
     os.kill(guard, signal.SIGKILL)
     lease.abandon()
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
 
     assert board.read_text() == "off"
 
 
 def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety: Safety) -> None:
-    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+    with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
         lease.note("a_test")
     lease.release()
     before = descriptors_and_threads()
     for _ in range(5):
-        under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety).release()
-        under_guard(hold(SERIAL, wait_s=SOON_S, folder=board.parent), safety).abandon()
+        under_guard(acquire(SERIAL, wait_s=SOON_S, folder=board.parent), safety).release()
+        under_guard(acquire(SERIAL, wait_s=SOON_S, folder=board.parent), safety).abandon()
 
     # A guard that was left to finish ends a moment later, and so may a thread of an earlier test.
     assert until(lambda: all(map(operator.le, descriptors_and_threads(), before)), SOON_S)
@@ -468,9 +468,9 @@ def test_without_a_guard_there_is_no_lease(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(GuardError, match="cannot be started"):
-        under_guard(hold(SERIAL, folder=board.parent), safety)
+        under_guard(acquire(SERIAL, folder=board.parent), safety)
 
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
 
 
 @pytest.mark.thorough  # each turn starts a guard

@@ -17,7 +17,7 @@ from hil.dutlink.timing import until
 from hil.errors import GuardError
 from hil.lab.guard import guard, guarded_lease
 from hil.lab.guard.guarded_lease import GuardedLease, under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety, attempt
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record
 
@@ -42,7 +42,7 @@ def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
 def lease(board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch) -> GuardedLease:
     """A lease whose guard was killed while no other can be started."""
     lost = threading.Event()
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     board.write_text("on")
     assert lease.guard is not None
     pid = lease.guard.wait_until_ready()
@@ -77,10 +77,10 @@ def test_guard_that_does_not_start_hands_out_no_board(
     monkeypatch.setattr(sys, "executable", interpreter(board.parent, script))
 
     with pytest.raises(GuardError, match=why) as raised:
-        under_guard(hold(SERIAL, folder=board.parent), safety)
+        under_guard(acquire(SERIAL, folder=board.parent), safety)
 
     assert raised.value.remedy
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.UNKNOWN
 
 
@@ -90,7 +90,7 @@ def test_guard_that_finds_no_hil_hands_out_no_board(
     monkeypatch.setattr(guard, "_python_path", lambda: "/no/such/folder")
 
     with pytest.raises(GuardError, match="module hil is not found"):
-        under_guard(hold(SERIAL, folder=board.parent), safety)
+        under_guard(acquire(SERIAL, folder=board.parent), safety)
 
 
 def test_guard_finds_hil_where_only_an_import_hook_finds_it(
@@ -99,20 +99,20 @@ def test_guard_finds_hil_where_only_an_import_hook_finds_it(
     here = Path(guard.__file__).parents[2]
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if Path(entry).absolute() != here])
 
-    under_guard(hold(SERIAL, folder=board.parent), safety).release()
+    under_guard(acquire(SERIAL, folder=board.parent), safety).release()
 
 
 def test_guard_that_cannot_run_leaves_an_unsafe_board_on_record(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     board.unlink()
     lease.abandon()
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
     with pytest.raises(GuardError):
-        under_guard(hold(SERIAL, folder=board.parent), safety)
+        under_guard(acquire(SERIAL, folder=board.parent), safety)
 
     assert read_record(board.parent, SERIAL).state is BoardState.PENDING
 
@@ -125,7 +125,7 @@ def test_guard_that_cannot_be_replaced_ends_the_use_of_its_board(lease: GuardedL
 
     with pytest.raises(GuardError, match="no guard runs"):
         lease.release()
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
@@ -138,14 +138,14 @@ def test_guard_that_cannot_be_replaced_leaves_an_abandoned_board_to_its_holder(
     lease.abandon()
 
     assert board.read_text() == "off"
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
 def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guard(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     given_back: list[bool] = []
 
     def attempt_while_the_holder_releases(*arguments: Any, **options: Any) -> SafetyEvent:
@@ -165,7 +165,7 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
     releasing.join(SOON_S)
 
     assert given_back == [False]
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
@@ -180,7 +180,7 @@ def test_guard_that_is_interrupted_before_it_replaces_another_ends(
         started.append(os.pidfd_open(pid))
         raise KeyboardInterrupt
 
-    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+    with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
         (board.parent / f"hil-board-{SERIAL}.lock").unlink()
         before = lease.guard
         monkeypatch.setattr(guard.Guard, "require", interrupted)
@@ -194,7 +194,7 @@ def test_guard_that_is_interrupted_before_it_replaces_another_ends(
 
 
 def test_guard_that_is_killed_again_and_again_is_replaced(board: Path, safety: Safety) -> None:
-    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+    with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
         seen = [killed(lease) for _ in range(4)]
         assert lease.guard is not None
         assert lease.guard.wait_until_ready()

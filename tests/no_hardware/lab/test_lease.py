@@ -15,14 +15,14 @@ from programs import running
 
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.locks import lock_dir, lock_file
-from hil.lab.locks.lease import Holder, hold, hold_any
+from hil.lab.locks.lease import Holder, acquire, acquire_any
 from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
 
 HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from hil.lab.locks.lease import hold
-lease = hold("5a1c0e01", test="theirs.py::test_long", folder=Path(sys.argv[1]))
+from hil.lab.locks.lease import acquire
+lease = acquire("5a1c0e01", test="theirs.py::test_long", folder=Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -40,38 +40,38 @@ def other_holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_free_board_is_held_at_once(tmp_path: Path) -> None:
-    with hold("5a1c0e01", folder=tmp_path) as lease:
+    with acquire("5a1c0e01", folder=tmp_path) as lease:
         assert lease.serial == "5a1c0e01"
 
 
 def test_a_held_board_is_refused(tmp_path: Path) -> None:
-    with hold("5a1c0e01", folder=tmp_path), pytest.raises(BoardBusyError):
-        hold("5a1c0e01", folder=tmp_path)
+    with acquire("5a1c0e01", folder=tmp_path), pytest.raises(BoardBusyError):
+        acquire("5a1c0e01", folder=tmp_path)
 
 
 def test_a_board_given_back_can_be_held_again(tmp_path: Path) -> None:
-    hold("5a1c0e01", folder=tmp_path).release()
+    acquire("5a1c0e01", folder=tmp_path).release()
 
-    with hold("5a1c0e01", folder=tmp_path) as again:
+    with acquire("5a1c0e01", folder=tmp_path) as again:
         assert again.serial == "5a1c0e01"
 
 
 def test_the_first_free_one_of_several_boards_is_taken(tmp_path: Path) -> None:
-    with hold("5a1c0e01", folder=tmp_path), hold_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second:
+    with acquire("5a1c0e01", folder=tmp_path), acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second:
         assert second.serial == "5a1c0e02"
 
 
 def test_boards_that_were_not_taken_stay_free(tmp_path: Path) -> None:
     with (
-        hold_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path),
-        hold("5a1c0e02", folder=tmp_path) as other,
+        acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path),
+        acquire("5a1c0e02", folder=tmp_path) as other,
     ):
         assert other.serial == "5a1c0e02"
 
 
 def test_a_busy_board_names_its_holder(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
     with pytest.raises(BoardBusyError) as caught:
-        hold("5a1c0e01", folder=tmp_path)
+        acquire("5a1c0e01", folder=tmp_path)
 
     assert str(other_holder.pid) in caught.value.why
     assert "theirs.py::test_long" in caught.value.why
@@ -82,15 +82,15 @@ def test_a_killed_holder_frees_the_board(tmp_path: Path, other_holder: subproces
     other_holder.kill()
     other_holder.wait()
 
-    with hold("5a1c0e01", folder=tmp_path) as lease:
+    with acquire("5a1c0e01", folder=tmp_path) as lease:
         assert lease.holder.pid == os.getpid()
 
 
 def test_waiting_ends_when_the_board_is_given_back(tmp_path: Path) -> None:
-    first = hold("5a1c0e01", folder=tmp_path)
+    first = acquire("5a1c0e01", folder=tmp_path)
     threading.Timer(0.1, first.release).start()
 
-    with hold("5a1c0e01", wait_s=10, folder=tmp_path) as lease:
+    with acquire("5a1c0e01", wait_s=10, folder=tmp_path) as lease:
         assert lease.serial == "5a1c0e01"
 
 
@@ -118,16 +118,16 @@ def fork_that_lives_on() -> Iterator[Callable[[], None]]:
 def test_a_forked_child_does_not_keep_the_board_beyond_its_parent(
     tmp_path: Path, fork_that_lives_on: Callable[[], None]
 ) -> None:
-    lease = hold("5a1c0e01", folder=tmp_path)
+    lease = acquire("5a1c0e01", folder=tmp_path)
     fork_that_lives_on()
     lease.release()
 
-    with hold("5a1c0e01", wait_s=10, folder=tmp_path) as again:
+    with acquire("5a1c0e01", wait_s=10, folder=tmp_path) as again:
         assert again.serial == "5a1c0e01"
 
 
 def test_the_lock_file_says_which_test_runs_now(tmp_path: Path) -> None:
-    with hold("5a1c0e01", test="first", folder=tmp_path) as lease:
+    with acquire("5a1c0e01", test="first", folder=tmp_path) as lease:
         lease.note("second")
 
         assert Holder.from_json((tmp_path / "hil-board-5a1c0e01.lock").read_bytes()) == lease.holder
@@ -141,7 +141,7 @@ def test_a_record_that_is_no_record_is_nobody(record: bytes) -> None:
 def test_a_link_in_place_of_a_lock_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "hil-board-5a1c0e01.lock").symlink_to(tmp_path / "precious")
 
-    hold("5a1c0e01", folder=tmp_path).release()
+    acquire("5a1c0e01", folder=tmp_path).release()
 
     assert not (tmp_path / "precious").exists()
 
@@ -151,7 +151,7 @@ def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
     os.link(tmp_path / "precious", tmp_path / "hil-board-5a1c0e01.lock")
 
     with pytest.raises(UsageError, match="second name"):
-        hold("5a1c0e01", folder=tmp_path)
+        acquire("5a1c0e01", folder=tmp_path)
     assert (tmp_path / "precious").read_text() == "mine"
 
 
@@ -221,14 +221,14 @@ def test_a_user_namespace_locks_in_the_folder_of_its_host(monkeypatch: pytest.Mo
             return os.geteuid(), -1, folder, "no user namespace to be had"
         found = lock_folder({})
         try:
-            hold("5a1c0e01", folder=found)
+            acquire("5a1c0e01", folder=found)
         except BoardBusyError as error:
             return os.geteuid(), found.stat().st_uid, found, error.why
         return os.geteuid(), found.stat().st_uid, found, "held twice"
 
     with folder_for_everybody() as folder, folder_for_everybody() as other:
         monkeypatch.setattr(lock_dir, "SYSTEM_FOLDERS", (str(folder), str(other)))
-        with hold("5a1c0e01", folder=folder):
+        with acquire("5a1c0e01", folder=folder):
             uid, owner, found, why = as_user(VICTIM, lambda: hold_inside(folder))
         if owner == -1:
             pytest.skip("this machine lets nobody make a user namespace")
@@ -273,7 +273,7 @@ def test_a_file_system_without_locks_is_an_error_and_never_a_softer_lock(
     monkeypatch.setattr(lock_file.fcntl, "flock", refuse)
 
     with pytest.raises(UsageError, match="gives no locks") as caught:
-        hold("5a1c0e01", folder=tmp_path)
+        acquire("5a1c0e01", folder=tmp_path)
     assert "HIL_LOCK_DIR" in caught.value.remedy
 
 

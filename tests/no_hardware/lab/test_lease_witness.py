@@ -22,7 +22,7 @@ import json, os, sys
 from pathlib import Path
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.backend.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -35,7 +35,7 @@ def state():
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), pages * 4
 
 def turn(board):
-    with hold(serial, wait_s=100, folder=folder):
+    with acquire(serial, wait_s=100, folder=folder):
         board.pins.low("A")
         board.pins.floating("A")
 

@@ -24,7 +24,7 @@ from hil.errors import BoardBusyError, Verdict
 from hil.lab.config.lab_file import parse_lab
 from hil.lab.guard.guarded_lease import under_guard
 from hil.lab.locks import relock
-from hil.lab.locks.lease import hold, hold_any
+from hil.lab.locks.lease import acquire, acquire_any
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
@@ -42,11 +42,11 @@ from pathlib import Path
 from hil.dutlink.host import Host
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 write_record(folder, "5a1c0e01", BoardRecord(BoardState.SAFE))  # so that nothing is done before it is held
-lease = hold("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
+lease = acquire("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
 safety = Safety(action="slow_action:wait_for_file", arguments={"path": str(folder / "go")})
 if len(sys.argv) > 3:
     found = {"call": "slow_action:host", "arguments": {"root": str(root)}}
@@ -135,8 +135,8 @@ def test_usb_node_is_the_one_that_the_kernel_numbers(host: Host, tmp_path: Path)
 def test_a_board_that_is_held_in_another_folder_is_busy_and_names_node_and_holder(
     host: Host, one: Path, two: Path
 ) -> None:
-    with hold(SERIAL, folder=one, host=host), pytest.raises(BoardBusyError) as caught:
-        hold(SERIAL, folder=two, host=host)
+    with acquire(SERIAL, folder=one, host=host), pytest.raises(BoardBusyError) as caught:
+        acquire(SERIAL, folder=two, host=host)
 
     assert "bus/usb/001/004" in caught.value.why
     assert str(os.getpid()) in caught.value.why
@@ -145,40 +145,40 @@ def test_a_board_that_is_held_in_another_folder_is_busy_and_names_node_and_holde
 
 
 def test_a_board_that_is_given_back_in_another_folder_is_free(host: Host, one: Path, two: Path) -> None:
-    first = hold(SERIAL, folder=one, host=host)
+    first = acquire(SERIAL, folder=one, host=host)
     threading.Timer(0.1, first.release).start()
 
-    with hold(SERIAL, folder=two, host=host, wait_s=SOON_S):
+    with acquire(SERIAL, folder=two, host=host, wait_s=SOON_S):
         pass
-    with hold(SERIAL, folder=one, host=host):
+    with acquire(SERIAL, folder=one, host=host):
         pass
 
 
 def test_another_board_is_taken_where_one_is_held_in_another_folder(host: Host, one: Path, two: Path) -> None:
-    with hold(SERIAL, folder=one, host=host), hold_any([SERIAL, OTHER], folder=two, host=host) as mine:
+    with acquire(SERIAL, folder=one, host=host), acquire_any([SERIAL, OTHER], folder=two, host=host) as mine:
         assert mine.serial == OTHER
-    with hold_any([SERIAL], folder=two, host=host):
+    with acquire_any([SERIAL], folder=two, host=host):
         pass
 
 
 def test_boards_in_one_folder_are_handed_over_in_order_with_their_nodes(host: Host, one: Path) -> None:
     for _ in range(50):
-        first = hold(SERIAL, folder=one, host=host)
+        first = acquire(SERIAL, folder=one, host=host)
         threading.Thread(target=first.release).start()
-        hold(SERIAL, folder=one, host=host, wait_s=SOON_S).release()
+        acquire(SERIAL, folder=one, host=host, wait_s=SOON_S).release()
 
 
 def test_a_board_without_a_node_is_leased_by_its_file_alone(host: Host, one: Path, two: Path) -> None:
-    with hold("5a1c0e09", folder=one, host=host), hold("5a1c0e09", folder=two, host=host):
+    with acquire("5a1c0e09", folder=one, host=host), acquire("5a1c0e09", folder=two, host=host):
         pass
 
 
 def test_a_lock_file_that_was_removed_under_its_holder_lets_no_second_one_in(host: Host, one: Path) -> None:
-    with hold(SERIAL, folder=one, host=host):
+    with acquire(SERIAL, folder=one, host=host):
         (one / f"hil-board-{SERIAL}.lock").unlink()
 
         with pytest.raises(BoardBusyError):
-            hold(SERIAL, folder=one, host=host)
+            acquire(SERIAL, folder=one, host=host)
 
 
 def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
@@ -186,7 +186,7 @@ def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
 ) -> None:
     safety = Safety(action="builtins:print", arguments={})
     for replaced in (False, True):
-        with under_guard(hold(SERIAL, folder=one, host=host), safety) as lease:
+        with under_guard(acquire(SERIAL, folder=one, host=host), safety) as lease:
             first = lease.guard
             for name in (f"hil-board-{SERIAL}.lock", f"hil-board-{SERIAL}.json"):
                 (one / name).unlink()
@@ -195,20 +195,20 @@ def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
             lease.note("next.py::test")
 
             with pytest.raises(BoardBusyError, match="for next"):
-                hold(SERIAL, folder=one)
+                acquire(SERIAL, folder=one)
             assert read_record(one, SERIAL).needs_safety
             assert lease.guard is not first
-        hold(SERIAL, folder=one, host=host).release()
+        acquire(SERIAL, folder=one, host=host).release()
 
 
 def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
     one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relock, "REGAIN_S", 0.1)
-    lease = under_guard(hold(SERIAL, folder=one), Safety(action="builtins:print", arguments={}))
+    lease = under_guard(acquire(SERIAL, folder=one), Safety(action="builtins:print", arguments={}))
     (one / f"hil-board-{SERIAL}.lock").unlink()
     with (
-        hold(SERIAL, folder=one),
+        acquire(SERIAL, folder=one),
         pytest.raises(BoardBusyError, match="was taken by another process") as caught,
     ):
         lease.note("next.py::test")
@@ -234,9 +234,9 @@ def test_a_guard_that_shares_the_file_locked_again_keeps_it_when_its_holder_is_k
 
         for folder in (one, two):
             with pytest.raises(BoardBusyError):
-                hold(SERIAL, folder=folder, host=host)
+                acquire(SERIAL, folder=folder, host=host)
         (one / "go").touch()
-        hold(SERIAL, folder=one, wait_s=SOON_S).release()
+        acquire(SERIAL, folder=one, wait_s=SOON_S).release()
         assert not read_record(one, SERIAL).needs_safety
 
 
@@ -249,37 +249,37 @@ def test_a_killed_holders_guard_keeps_the_node_until_the_board_is_safe(
         holder.wait()
 
         with pytest.raises(BoardBusyError, match="bus/usb/001/004"):
-            hold(SERIAL, folder=two, host=host)
+            acquire(SERIAL, folder=two, host=host)
         (one / "go").touch()
-        hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+        acquire(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
         assert until(lambda: not read_record(one, SERIAL).needs_safety, SOON_S)
 
 
 def test_follow_board_locks_the_node_of_a_board_that_was_plugged_in_again(
     host: Host, one: Path, two: Path, tmp_path: Path
 ) -> None:
-    with under_guard(hold(SERIAL, folder=one, host=host), Safety(action="builtins:print")) as lease:
+    with under_guard(acquire(SERIAL, folder=one, host=host), Safety(action="builtins:print")) as lease:
         first = lease.guard
         replug(tmp_path)
         lease.follow_board()
 
         with pytest.raises(BoardBusyError, match="bus/usb/001/005"):
-            hold(SERIAL, folder=two, host=host)
+            acquire(SERIAL, folder=two, host=host)
         second = lease.guard
         assert second is not first
         lease.follow_board()
         assert lease.guard is second
-    hold(SERIAL, folder=two, host=host).release()
+    acquire(SERIAL, folder=two, host=host).release()
 
 
 def test_follow_board_refuses_a_board_that_another_folder_has_by_now(
     host: Host, one: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relock, "REGAIN_S", 0.1)
-    lease = under_guard(hold(SERIAL, folder=one, host=host), Safety(action="builtins:print"))
+    lease = under_guard(acquire(SERIAL, folder=one, host=host), Safety(action="builtins:print"))
     replug(tmp_path)
     with (
-        hold(SERIAL, folder=two, host=host),
+        acquire(SERIAL, folder=two, host=host),
         pytest.raises(BoardBusyError, match="was taken by another process"),
     ):
         lease.follow_board()
@@ -307,7 +307,7 @@ def test_guard_keeps_the_node_of_a_board_that_was_plugged_in_again(
             assert is_busy(host, two)
         for folder in (one, tmp_path):
             (folder / "go").touch()
-        hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+        acquire(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
 
 
 def test_guard_leaves_a_board_alone_that_another_folder_has_after_a_replug(
@@ -316,11 +316,11 @@ def test_guard_leaves_a_board_alone_that_another_folder_has_after_a_replug(
     (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
     with killable_holder(one, tmp_path, "here") as holder:
         replug(tmp_path)
-        with hold(SERIAL, folder=two, host=host):
+        with acquire(SERIAL, folder=two, host=host):
             holder.kill()
             holder.wait()
 
-            hold(SERIAL, folder=one, wait_s=SOON_S).release()
+            acquire(SERIAL, folder=one, wait_s=SOON_S).release()
             assert read_record(one, SERIAL).needs_safety
             assert not read_record(one, SERIAL).events
 
@@ -331,7 +331,7 @@ def test_whole_lab_names_a_board_that_another_folder_has(
     monkeypatch.setenv("HIL_LOCK_DIR", str(two))
     lab = parse_lab(two / "lab.toml", f'[place.ours]\nserial = "{SERIAL}"\n')
 
-    with hold(SERIAL, folder=one, host=host):
+    with acquire(SERIAL, folder=one, host=host):
         (line,) = boards_without_part(lab, (), lambda _serial: Sighting(Verdict.PRESENT), host)
 
     assert "bus/usb/001/004" in line
@@ -340,7 +340,7 @@ def test_whole_lab_names_a_board_that_another_folder_has(
 
 def is_busy(host: Host, folder: Path) -> bool:
     try:
-        hold(SERIAL, folder=folder, host=host).release()
+        acquire(SERIAL, folder=folder, host=host).release()
     except BoardBusyError as error:
         return "bus/usb/001/005" in error.why
     return False
@@ -348,14 +348,14 @@ def is_busy(host: Host, folder: Path) -> bool:
 
 def test_a_guarded_lease_that_is_given_back_gives_the_node_back(host: Host, one: Path, two: Path) -> None:
     safety = Safety(action="builtins:print", arguments={})
-    with under_guard(hold(SERIAL, folder=one, host=host), safety), pytest.raises(BoardBusyError):
-        hold(SERIAL, folder=two, host=host)
+    with under_guard(acquire(SERIAL, folder=one, host=host), safety), pytest.raises(BoardBusyError):
+        acquire(SERIAL, folder=two, host=host)
 
-    hold(SERIAL, folder=two, host=host).release()
+    acquire(SERIAL, folder=two, host=host).release()
 
 
 def test_a_forked_child_does_not_keep_the_node(host: Host, one: Path, two: Path) -> None:
-    lease = hold(SERIAL, folder=one, host=host)
+    lease = acquire(SERIAL, folder=one, host=host)
     until_told, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -364,7 +364,7 @@ def test_a_forked_child_does_not_keep_the_node(host: Host, one: Path, two: Path)
         os._exit(0)
     lease.release()
 
-    hold(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
+    acquire(SERIAL, folder=two, host=host, wait_s=SOON_S).release()
     os.close(tell)
     os.waitpid(child, 0)
     os.close(until_told)
@@ -378,8 +378,8 @@ def test_a_node_that_may_only_be_read_is_proof_enough() -> None:
         for name in ("one", "two"):
             (root / name).mkdir()
             (root / name).chmod(0o1777)
-        with hold(SERIAL, folder=root / "one", host=host), pytest.raises(BoardBusyError):
-            as_user(VICTIM, lambda: hold(SERIAL, folder=root / "two", host=host))
+        with acquire(SERIAL, folder=root / "one", host=host), pytest.raises(BoardBusyError):
+            as_user(VICTIM, lambda: acquire(SERIAL, folder=root / "two", host=host))
 
 
 @pytest.fixture(scope="module")
@@ -408,17 +408,17 @@ def test_a_node_lock_does_not_disturb_the_use_of_a_board(
     host, serial = simulated_host(simulator.ready), simulator.serials()[0]
     from hil.dutlink.board import open_board  # noqa: PLC0415 - only this test drives one
 
-    with hold(serial, folder=one, host=host), open_board(host, serial) as board:
+    with acquire(serial, folder=one, host=host), open_board(host, serial) as board:
         board.console.open()
         board.power.force_on()
         board.make_safe()
         with pytest.raises(BoardBusyError):
-            hold(serial, folder=two, host=host)
+            acquire(serial, folder=two, host=host)
 
 
 def test_a_foreign_flock_on_the_node_is_somebody(host: Host, one: Path, tmp_path: Path) -> None:
     with (tmp_path / "dev/bus/usb/001/004").open("rb") as node:
         fcntl.flock(node, fcntl.LOCK_EX)
         with pytest.raises(BoardBusyError):
-            hold(SERIAL, folder=one, host=host)
-    hold(SERIAL, folder=one, host=host).release()
+            acquire(SERIAL, folder=one, host=host)
+    acquire(SERIAL, folder=one, host=host).release()

@@ -16,7 +16,7 @@ from hil.dutlink.timing import until
 from hil.lab.guard.guarded_lease import under_guard
 from hil.lab.guard.recovery import GuardTask, work
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import (
     BoardRecord,
@@ -39,10 +39,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 safety = Safety("fake_board:switch_off", {"board": sys.argv[2]}, limit_s=1.5, absent_s=0.1)
-lease = under_guard(hold("5a1c0e01", folder=Path(sys.argv[1])), safety)
+lease = under_guard(acquire("5a1c0e01", folder=Path(sys.argv[1])), safety)
 for line in sys.stdin:
     lease.note(line.strip())
     print(lease.guard.wait_until_ready(), flush=True)
@@ -126,7 +126,7 @@ def test_guard_makes_a_board_safe_whose_files_were_removed(
     assert until(lambda: board.read_text() == "off", SOON_S)
     if what != "workspace":
         assert until(lambda: bool(read_record(locks, SERIAL).events), SOON_S)
-        hold(SERIAL, wait_s=SOON_S, folder=locks).release()
+        acquire(SERIAL, wait_s=SOON_S, folder=locks).release()
 
 
 def test_run_whose_lock_folder_was_removed_goes_on_under_a_new_one(
@@ -144,7 +144,7 @@ def test_run_whose_lock_folder_was_removed_goes_on_under_a_new_one(
 def test_record_that_was_put_back_from_before_the_lease_proves_nothing(
     locks: Path, board: Path, safety: Safety
 ) -> None:
-    lease = hold(SERIAL, folder=locks)
+    lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     remove(locks, "folder, made again")
     earlier = Holder(pid=1, since="2001-01-01T00:00:00+00:00")
@@ -158,10 +158,10 @@ def test_record_that_was_put_back_from_before_the_lease_proves_nothing(
 def test_guard_leaves_a_board_that_a_later_holder_gave_back_under_a_new_folder(
     locks: Path, board: Path, safety: Safety
 ) -> None:
-    lease = hold(SERIAL, folder=locks)
+    lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     remove(locks, "folder, made again")
-    under_guard(hold(SERIAL, folder=locks), safety).release()
+    under_guard(acquire(SERIAL, folder=locks), safety).release()
     board.write_text("on by hand")
 
     work(os.dup(lease.lock.descriptor), task.to_json())
@@ -177,24 +177,24 @@ def test_next_holder_makes_a_board_safe_whose_record_was_removed_before_run_and_
     run.kill()
     os.kill(run.guard, signal.SIGKILL)
 
-    with under_guard(hold(SERIAL, wait_s=SOON_S, folder=locks), safety) as lease:
+    with under_guard(acquire(SERIAL, wait_s=SOON_S, folder=locks), safety) as lease:
         assert board.read_text() == "off"
         assert str(run.process.pid) in str(lease.made_safe)
 
 
 def test_board_whose_record_says_nothing_counts_as_in_use_by_a_holder_that_died(locks: Path) -> None:
-    died = hold(SERIAL, folder=locks)
+    died = acquire(SERIAL, folder=locks)
     write_record(locks, SERIAL, read_record(locks, SERIAL).with_position(""))
     died.lock.close()
 
-    with hold(SERIAL, folder=locks) as lease:
+    with acquire(SERIAL, folder=locks) as lease:
         found = lease.record()
 
     assert (found.state, found.holder) == (BoardState.IN_USE, died.holder)
 
 
 def test_board_that_was_never_held_is_used_as_it_is(locks: Path, board: Path, safety: Safety) -> None:
-    with under_guard(hold(SERIAL, folder=locks), safety) as lease:
+    with under_guard(acquire(SERIAL, folder=locks), safety) as lease:
         assert lease.made_safe is None
         assert board.read_text() == "on"
 
@@ -205,7 +205,7 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
     monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setattr("hil.lab.guard.retry.FIRST_PAUSE_S", 0.05)
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0, absent_s=0.1, linger_s=SOON_S)
-    lease = hold(SERIAL, folder=locks)
+    lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     failed: list[SafetyEvent] = []
 

@@ -16,7 +16,7 @@ from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.errors import BoardUnsafeError
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state import action
 from hil.lab.safe_state.action import confirm_off, make_safe
 from hil.lab.safe_state.policy import Safety, attempt
@@ -34,12 +34,12 @@ sys.path.insert(0, sys.argv[3])
 import fake_board
 from hil.dutlink.board import open_board
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
 serial = ready["boards"][0]["serial"]
 safety = Safety(arguments={"host": {"call": "fake_board:simulated", "arguments": {"ready": ready}}})
-under_guard(hold(serial, folder=folder), safety)
+under_guard(acquire(serial, folder=folder), safety)
 board = open_board(fake_board.simulated(ready), serial)
 board.power.force_on()
 board.storage.dut()
@@ -89,7 +89,7 @@ hold, held = lingering.hold, lingering.hold(serial, folder=folder)
 busy = []
 def hold_once_busy(*arguments, **options):
     try:
-        return hold(*arguments, **options)
+        return acquire(*arguments, **options)
     except BoardBusyError as error:
         busy.append(error)
         held.release()
@@ -120,7 +120,7 @@ def test_a_killed_holders_dut_is_off_by_its_meter_before_anybody_else_has_the_bo
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
     die_holding(tmp_path, simulator)
-    with hold(serial, wait_s=POWERED_S, folder=tmp_path):
+    with acquire(serial, wait_s=POWERED_S, folder=tmp_path):
         truth = simulator.control.state(serial)
 
     assert (truth["supply"], truth["mux"]) == (False, "off")
@@ -132,7 +132,7 @@ def test_a_guard_waits_for_a_power_sequence_to_end(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
     die_holding(tmp_path, simulator, 'board.settings.write(power_off="w30,p0"); board.power.off(wait=False)')
-    with hold(serial, wait_s=POWERED_S, folder=tmp_path):
+    with acquire(serial, wait_s=POWERED_S, folder=tmp_path):
         truth = simulator.control.state(serial)
 
     assert (truth["supply"], truth["busy_s"]) == (False, 0)
@@ -144,7 +144,7 @@ def test_a_board_that_was_unplugged_is_pending(
 ) -> None:
     unplug = f"from hil.sim.management.client import ControlClient; ControlClient({simulator.control.port})"
     die_holding(tmp_path, simulator, f"{unplug}.fault(serial, 'unplug')")
-    hold(serial, wait_s=POWERED_S, folder=tmp_path).release()
+    acquire(serial, wait_s=POWERED_S, folder=tmp_path).release()
 
     record = read_record(tmp_path, serial)
     assert record.needs_safety
@@ -193,7 +193,7 @@ def test_board_without_a_record_is_made_safe_before_it_is_used(
         board.power.force_on()
         until(lambda: board.power.read().amps > OFF_AMPS, POWERED_S)
 
-    with under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
+    with under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
         truth = simulator.control.state(serial)
 
     assert (truth["supply"], lease.made_safe is not None and lease.made_safe.was_on) == (False, True)
@@ -207,7 +207,7 @@ def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
     waits: list[float] = []
     monkeypatch.setattr(action, "hold", waits.append)
 
-    with under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
+    with under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
         assert (lease.made_safe, waits) == (None, [])
 
     assert (read_record(tmp_path, serial).state, read_record(tmp_path, serial).events) == (
@@ -220,7 +220,7 @@ def test_board_without_a_record_that_cannot_be_opened_stays_unknown(
     tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
     simulator.control.fault(serial, "deny")
-    lease = under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
+    lease = under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
 
     lease.release_unused()
 
@@ -233,7 +233,7 @@ def test_board_without_a_record_that_refuses_is_not_handed_out(
     simulator.control.fault(serial, "stall", count=1000)
 
     with pytest.raises(BoardUnsafeError):
-        under_guard(hold(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
+        under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
 
     assert read_record(tmp_path, serial).state is BoardState.PENDING
 

@@ -16,7 +16,7 @@ from hil.errors import (
 from hil.lab.guard import recovery
 from hil.lab.guard.recovery import GuardTask, work
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease import acquire, lock_path
 from hil.lab.safe_state.policy import Safety, attempt, resolve
 from hil.lab.safe_state.record import read_record
 
@@ -88,14 +88,14 @@ def test_attempts_end(board: Path) -> None:
 
 
 def test_a_guard_makes_the_board_safe_records_it_and_lets_the_lock_go(board: Path) -> None:
-    lease = hold(SERIAL, test="a_test", folder=board.parent)
+    lease = acquire(SERIAL, test="a_test", folder=board.parent)
     task = GuardTask(SERIAL, lease.lock.path, Safety("fake_board:switch_off", {"board": str(board)}))
     work(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "off"
     assert "a_test" in read_record(board.parent, SERIAL).events[-1].why
     lease.lock.close()
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
 
 
 def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
@@ -104,7 +104,7 @@ def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
     ended: list[int] = []
     monkeypatch.setattr(recovery, "HANG_S", 0.05)
     monkeypatch.setattr("os._exit", ended.append)
-    lease = hold(SERIAL, folder=board.parent)
+    lease = acquire(SERIAL, folder=board.parent)
     safety = Safety("fake_board:hang", {"board": str(board)}, limit_s=0.0)
     work(os.dup(lease.lock.descriptor), GuardTask(SERIAL, lease.lock.path, safety).to_json())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.power.reading import SETTLE_S
-from hil.lab.locks.lease import hold, lock_path
+from hil.lab.locks.lease import acquire, lock_path
 from hil.lab.safe_state import meter_settling
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 
@@ -34,7 +34,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_wait_until_settled_waits_for_a_board_that_was_just_given_back(waits: list[float]) -> None:
-    hold(SERIAL).release()
+    acquire(SERIAL).release()
 
     wait_until_settled(last_used_s(SERIAL))
     assert waits == [pytest.approx(SETTLE_S, abs=60.0)]
@@ -50,7 +50,7 @@ def test_wait_until_settled_waits_for_no_board_that_was_never_used(waits: list[f
 def test_wait_until_settled_is_short_though_the_clock_jumps_meanwhile(
     waits: list[float], monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
-    hold(SERIAL).release()
+    acquire(SERIAL).release()
     used_s, now = last_used_s(SERIAL), time.time
     monkeypatch.setattr(time, "time", lambda: now() + jump_s)
 
@@ -59,7 +59,7 @@ def test_wait_until_settled_is_short_though_the_clock_jumps_meanwhile(
 
 
 def test_last_used_s_takes_a_use_in_the_future_for_one_of_just_now(folder: Path) -> None:
-    hold(SERIAL).release()
+    acquire(SERIAL).release()
     future_s = time.time() + HOUR_S
     os.utime(lock_path(folder, SERIAL), (future_s, future_s))
 

@@ -15,7 +15,7 @@ from hil.lab.guard import guard
 from hil.lab.guard.guarded_lease import under_guard
 from hil.lab.guard.recovery import GuardTask, work
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
@@ -48,7 +48,7 @@ def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "TAKE_S", 0.2)
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     assert lease.guard is not None
     pid = lease.guard.wait_until_ready()
     assert pid is not None
@@ -56,7 +56,7 @@ def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
 
     lease.abandon()
 
-    hold(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     assert board.read_text() == "off"
     assert until(lambda: is_over(pid), SOON_S)
 
@@ -65,14 +65,14 @@ def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
 def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
     board: Path, safety: Safety, went_on: str
 ) -> None:
-    lease = hold(SERIAL, folder=board.parent)
+    lease = acquire(SERIAL, folder=board.parent)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     guards_own = os.dup(lease.lock.descriptor)
     lease.release()  # as another guard does that had the same task
     other = Holder(pid=1, since=lease.holder.since)
     record = BoardRecord().used_by(lease.holder).with_event(SafetyEvent.made_safe("died", "guard", 0.0))
     write_record(board.parent, SERIAL, record)
-    held = hold(SERIAL, folder=board.parent) if went_on == "another holds it" else None
+    held = acquire(SERIAL, folder=board.parent) if went_on == "another holds it" else None
     if went_on == "another used it":
         write_record(board.parent, SERIAL, record.used_by(other))
 
@@ -81,11 +81,11 @@ def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
     assert board.read_text() == "on"
     if held is not None:
         held.release()
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
 
 
 def test_guard_whose_lock_file_was_removed_works_under_the_new_one(board: Path, safety: Safety) -> None:
-    lease = hold(SERIAL, folder=board.parent)
+    lease = acquire(SERIAL, folder=board.parent)
     write_record(board.parent, SERIAL, BoardRecord().used_by(lease.holder))
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     lease.lock.path.unlink()
@@ -93,13 +93,13 @@ def test_guard_whose_lock_file_was_removed_works_under_the_new_one(board: Path, 
     work(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "off"
-    hold(SERIAL, folder=board.parent).release()
+    acquire(SERIAL, folder=board.parent).release()
 
 
 def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
     board: Path, safety: Safety
 ) -> None:
-    lease = hold(SERIAL, folder=board.parent)
+    lease = acquire(SERIAL, folder=board.parent)
     write_record(board.parent, SERIAL, BoardRecord().used_by(lease.holder))
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     lease.lock.path.unlink()
@@ -116,9 +116,9 @@ NAMES = """
 import os, sys
 from pathlib import Path
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
-lease = under_guard(hold("5a1c0e01", folder=Path(sys.argv[1])), Safety())
+lease = under_guard(acquire("5a1c0e01", folder=Path(sys.argv[1])), Safety())
 pid = lease.guard.wait_until_ready()
 print(Path(f"/proc/{pid}/comm").read_text().strip())
 print(Path(f"/proc/{pid}/cmdline").read_text().replace(chr(0), " ").strip())
@@ -143,10 +143,10 @@ from pathlib import Path
 for number in map(int, sys.argv[2]):
     os.close(number)
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
-lease = hold("5a1c0e01", folder=folder)
+lease = acquire("5a1c0e01", folder=folder)
 guarded = under_guard(lease, Safety())
 up = guarded.guard.wait_until_ready()
 numbers = [lease.lock.descriptor, guarded.guard._line.fileno()]

@@ -17,7 +17,7 @@ from hil.errors import BoardBusyError
 from hil.lab.guard import guard
 from hil.lab.guard.guarded_lease import make_safe_now, under_guard
 from hil.lab.guard.stopped_guards import wake_guards_of
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.suite.xdist.channel import RunChannel
@@ -36,11 +36,11 @@ sys.path.insert(0, sys.argv[2])
 from hil.lab.guard import guard
 guard.LOOK_EVERY_S = 600
 from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 board = Path(sys.argv[1]) / "board"
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1.5, absent_s=0.1)
-lease = under_guard(hold("5a1c0e01", folder=board.parent), safety)
+lease = under_guard(acquire("5a1c0e01", folder=board.parent), safety)
 board.write_text("on")
 print(lease.guard.wait_until_ready(), flush=True)
 sys.stdin.read()
@@ -112,7 +112,7 @@ def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.05, raising=False)
-    lease = under_guard(hold(SERIAL, folder=board.parent), safety)
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     assert lease.guard is not None
     stopped = lease.guard.wait_until_ready()
     assert stopped
@@ -122,7 +122,7 @@ def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
     assert until(lambda: state(stopped) in {"", "Z", "X"}, SOON_S)
     assert lease.guard.wait_until_ready() != stopped
     with pytest.raises(BoardBusyError):
-        hold(SERIAL, folder=board.parent)
+        acquire(SERIAL, folder=board.parent)
     lease.abandon()
     assert until(lambda: board.read_text() == "off", SOON_S)
 
@@ -152,7 +152,7 @@ def test_next_holder_kills_the_stopped_guard_of_a_dead_holder_and_makes_the_boar
 ) -> None:
     run.kill()
 
-    with under_guard(hold(SERIAL, folder=board.parent), safety) as lease:
+    with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
         assert board.read_text() == "off"
         assert f"its guard (pid {run.guard}) was stopped, and was killed" in str(lease.made_safe)
     assert state(run.guard) in {"", "Z", "X"}
@@ -161,7 +161,7 @@ def test_next_holder_kills_the_stopped_guard_of_a_dead_holder_and_makes_the_boar
 def test_hil_safe_kills_the_stopped_guard_of_a_dead_holder(run: Run, board: Path, safety: Safety) -> None:
     run.kill()
 
-    with hold(SERIAL, folder=board.parent) as lease:
+    with acquire(SERIAL, folder=board.parent) as lease:
         event = make_safe_now(lease, safety)
 
     assert board.read_text() == "off"
@@ -174,14 +174,14 @@ def test_waiting_process_gets_the_board_of_a_holder_that_dies_after_its_guard_wa
 ) -> None:
     monkeypatch.setattr("hil.lab.locks.lease.GUARDS_EVERY_S", 0.05, raising=False)
 
-    hold(SERIAL, wait_s=SOON_S, on_wait=lambda _news: run.kill(), folder=board.parent).release()
+    acquire(SERIAL, wait_s=SOON_S, on_wait=lambda _news: run.kill(), folder=board.parent).release()
 
     assert state(run.guard) in {"", "Z", "X"}
 
 
 def test_stopped_guard_of_a_living_holder_is_left_to_its_holder(run: Run, board: Path) -> None:
     with pytest.raises(BoardBusyError, match=str(run.process.pid)):
-        hold(SERIAL, folder=board.parent)
+        acquire(SERIAL, folder=board.parent)
 
     assert state(run.guard) == "T"
 
@@ -193,7 +193,7 @@ def test_stopped_guard_that_may_not_be_killed_is_named_with_what_to_type() -> No
         run.kill()
         try:
             with pytest.raises(BoardBusyError) as caught:
-                as_user(VICTIM, lambda: hold(SERIAL, folder=folder))
+                as_user(VICTIM, lambda: acquire(SERIAL, folder=folder))
         finally:
             os.kill(run.guard, signal.SIGKILL)
 

@@ -13,7 +13,7 @@ from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.lab.udev.safe_unit import unit_text
 from hil.sim.process import SimulatorProcess
@@ -84,7 +84,7 @@ def test_safe_if_unsafe_leaves_a_board_to_the_run_that_holds_it(
     powered: str, locks: Path, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left(locks, powered, BoardState.IN_USE)
-    with hold(powered):
+    with acquire(powered):
         assert run(["--json", "safe", "--if-unsafe", "--wait", "0.1", powered]) == 0
 
     assert (told(capsys), simulator.control.state(powered)["supply"]) == ("busy", True)

@@ -27,7 +27,7 @@ HEAD = """
 import contextlib, json, os, threading, time, unittest
 import pytest
 from hil.errors import LeaseEndedError, UsbBlockedError
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.management.client import ControlClient
 
 ONE, TWO = os.environ["ONE"], os.environ["TWO"]
@@ -110,7 +110,7 @@ def test_2(numbered, made_later):
 @two
 def test_3(dutlink, by_name, dynamic, on_dynamic, made_later, unrelated):
     alone = "PYTEST_XDIST_WORKER" not in os.environ
-    with hold(ONE) if alone else contextlib.nullcontext():  # was given back
+    with acquire(ONE) if alone else contextlib.nullcontext():  # was given back
         assert not alone or not supply(ONE)
         uses(TWO, dutlink, by_name, dynamic, on_dynamic, made_later())
 

@@ -411,7 +411,7 @@ def test_what_was_waited_in_vain_is_not_waited_again(
     keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.hold_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
 
     keeper.prepare(Kind.HARDWARE, "first")
     keeper.prepare(Kind.HARDWARE, "second")
@@ -423,7 +423,7 @@ def test_hold_waits_for_another_board_as_long_as_ever(
     keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.hold_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
@@ -441,7 +441,7 @@ def test_hold_is_as_patient_with_another_board_after_one_was_silent(
         raise BoardLostError("silent", serial=serial)
 
     monkeypatch.setattr(
-        "hil.boards.acquire.hold_any", lambda serials, **_: SimpleNamespace(serial=serials[0])
+        "hil.boards.acquire.acquire_any", lambda serials, **_: SimpleNamespace(serial=serials[0])
     )
     monkeypatch.setattr(
         "hil.boards.acquire.under_guard",
@@ -477,7 +477,7 @@ def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def hold_any(
+    def acquire_any(
         _: list[str], *, wait_s: float, test: str, on_wait: object, folder: None, host: object
     ) -> None:
         assert on_wait
@@ -486,7 +486,7 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
 
-    return hold_any
+    return acquire_any
 
 
 @pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])

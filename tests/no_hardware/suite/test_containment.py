@@ -28,7 +28,7 @@ pytestmark = pytest.mark.thorough  # processes
 BEFORE = (
     "hil.suite.boards.session:BoardKeeper.can_replace",
     "hil.suite.boards.session:BoardKeeper.is_as_opened",
-    "hil.boards.acquire:hold_any",
+    "hil.boards.acquire:acquire_any",
     "hil.boards.acquire:list_boards",
     "hil.boards.acquire:open_board",
     "hil.boards.acquire:under_guard",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def test_program_that_outlives_its_run_does_not_switch_the_dut_on(
     run_suite(TEST.format(program=DRIVES, boards=boards, told=str(told), then=then), f"--hil-boards={boards}")
 
     assert until(lambda: told_by(told), LIMIT_S) == "LeaseEndedError"
-    with hold(serial, wait_s=LIMIT_S):  # a guard has done its work
+    with acquire(serial, wait_s=LIMIT_S):  # a guard has done its work
         assert simulator.control.state(serial)["supply"] is False
 
 

@@ -15,7 +15,7 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
@@ -128,7 +128,7 @@ def run(
 def test_workers_give_tests_back_whose_board_another_user_holds(
     run: RunOnTwo, bad: str, pytester: pytest.Pytester
 ) -> None:
-    with hold(bad, folder=pytester.path / "locks"):
+    with acquire(bad, folder=pytester.path / "locks"):
         inner = run(MANY, "-n2", "--hil-wait=0.5")
 
     assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
@@ -145,7 +145,7 @@ def test_board_that_is_given_back_during_the_run_runs_its_own_tests(
     )
     (pytester.path / "busy.toml").write_text(lab)
     lease = ExitStack()
-    lease.enter_context(hold(bad, folder=pytester.path / "locks"))
+    lease.enter_context(acquire(bad, folder=pytester.path / "locks"))
     with lease:
         timer = threading.Timer(12.0, lease.close)
         timer.start()

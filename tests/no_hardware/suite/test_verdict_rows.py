@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.history.store import History
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
 
@@ -351,7 +351,7 @@ def test_a_board_in_its_boot_loader_is_named_as_such(
 def test_a_busy_board_is_skipped_and_its_holder_named(
     run: RunOnSimulator, serial: str, workers: tuple[str, ...], pytester: pytest.Pytester
 ) -> None:
-    with hold(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
+    with acquire(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
         inner = run(READS, "--hil-wait=0.2", *workers)
 
     message = inner.outcomes["test_reads"].message
@@ -364,7 +364,7 @@ def test_waiting_for_a_board_is_not_charged_to_the_test(
 ) -> None:
     limit = ("--timeout=1", f"--timeout-method={method}")
 
-    with hold(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
+    with acquire(serial, test=HELD_ELSEWHERE, folder=pytester.path / "locks"):
         inner = run(READS, "--hil-wait=2.5", *limit, *workers)
 
     assert inner.outcomes["test_reads"].message.startswith("DUTLink busy: "), inner.text
@@ -382,7 +382,7 @@ def test_opens_the_board_itself():
     pathlib.Path({str(touched)!r}).touch()
 """
 
-    with hold(serial, folder=pytester.path / "locks"):
+    with acquire(serial, folder=pytester.path / "locks"):
         run(source, "--hil-wait=0")
 
     assert not touched.exists()

@@ -8,7 +8,7 @@ from hil.errors import BoardBusyError, BoardInBootLoaderError, UsageError, Verdi
 from hil.lab.doctor.checks.usb_access import ELSEWHERE
 from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
 from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
-from hil.lab.locks.lease import hold
+from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from hil.dutlink.sighting import Sighting
@@ -80,7 +80,7 @@ def _serial_at(location: str, machine: Machine) -> str:
 def _holder_of(serial: str, bench: Bench) -> str:
     """Who holds a board; empty if nobody does."""
     try:
-        hold(serial, test="hil doctor", host=bench.host).release()
+        acquire(serial, test="hil doctor", host=bench.host).release()
     except BoardBusyError as error:
         return error.why
     except UsageError:  # the check of the lock folder has told
