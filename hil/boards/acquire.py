@@ -34,7 +34,7 @@ from hil.lab.locks.lease import acquire_any
 from hil.lab.locks.nested_lease import refuse_what_is_borrowed
 from hil.lab.safe_state.action import confirm_off
 from hil.lab.safe_state.policy import LEAVE
-from hil.lab.safe_state.record import keep_name
+from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.errors import UsageError
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.lease import Lease, Waiting
+    from hil.lab.locks.lease import Lease, WaitStatus
     from hil.suite.options import RunOptions
 
 __all__ = ["GLANCE_S", "BoardFinder"]
@@ -362,7 +362,7 @@ class BoardFinder:
         """
         return GLANCE_S if serial in self._silent else self._silence_s
 
-    def _tell_waiting(self, waiting: Waiting) -> None:
+    def _tell_waiting(self, waiting: WaitStatus) -> None:
         self._tell(f"hil: waiting for a board: {waiting}")
 
     def _open(self, host: Host, lease: GuardedLease, test: str) -> Held:
@@ -405,7 +405,7 @@ class BoardFinder:
                 board.make_safe()
                 if not self._is_far:  # another machine's exporter asks its meter
                     confirm_off(board)
-            keep_name(lease.folder, board)
+            record_name(lease.folder, board)
             self._tell_differences(board, place)
             undone.pop_all()
         return held

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.inherited_lease import LEASED
 from hil.flash.progress_lines import ProgressLines
-from hil.lab.safe_state.action import bring_to_safety
+from hil.lab.safe_state.action import apply_policy
 from hil.lab.safe_state.policy import FORCE_OFF
-from hil.lab.safe_state.record import keep_name
+from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
     from hil.boards.sources import Hosts
@@ -93,7 +93,7 @@ class Held:
         Raises:
             BoardFaultError, BoardLostError: It did not do it.
         """
-        bring_to_safety(self.board, self.policy)
+        apply_policy(self.board, self.policy)
 
     def end_use(self, how: str, why: str) -> None:
         """Refuse the board to all but the calling thread, which makes it safe and closes it.
@@ -119,7 +119,7 @@ class Held:
             self._end("was given back", "")
             self.board.close()
             if self.lease is not None:
-                keep_name(self.lease.folder, self.board)  # a test may have stored another
+                record_name(self.lease.folder, self.board)  # a test may have stored another
 
     def note(self, test: str) -> None:
         """Say to others what it is used for now."""

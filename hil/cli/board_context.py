@@ -24,12 +24,12 @@ from hil.errors import (
     UnavailableError,
     UsageError,
 )
-from hil.lab.board_lookup import serial_meant, told_by_place
+from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.lease import acquire, holder_of
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
-from hil.lab.safe_state.record import keep_name, read_record, write_record
+from hil.lab.safe_state.record import read_record, record_name, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.lease import Lease, Waiting
+    from hil.lab.locks.lease import Lease, WaitStatus
 
 __all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
 
@@ -100,9 +100,9 @@ def lab_here() -> Lab:
     """
     lab = find_lab(None, Path.cwd())
     if lab.file:
-        from hil.lab.files.trusted_path import who_else_decides  # noqa: PLC0415 - for who has a lab file
+        from hil.lab.files.trusted_path import why_untrusted  # noqa: PLC0415 - for who has a lab file
 
-        if why := who_else_decides(lab.file):
+        if why := why_untrusted(lab.file):
             _tell_once(f"other users decide what {lab.file} says: {why}")
     return lab
 
@@ -127,14 +127,14 @@ def using(asked: Asked, what: str) -> Iterator[Board]:
     """
     host = host_of(asked.boards)
     lab = lab_here()
-    serial = serial_meant(host, lab, asked.serial)
+    serial = resolve_serial(host, lab, asked.serial)
     borrowed = is_borrowed(serial)
     lease = nullcontext() if borrowed else _held(host, serial, asked.wait_s, what)
     with lease, _open(host, lab, serial, borrowed=borrowed) as board, _position_on_record(board):
         try:
             yield board
         finally:
-            keep_name(lock_folder(), board)
+            record_name(lock_folder(), board)
 
 
 def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board:
@@ -143,7 +143,7 @@ def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board
         with nullcontext() if borrowed else held_boards.any_board():
             return open_board(host, serial, lab.wiring_of(serial), console=False)
     except BoardAbsentError as error:
-        raise told_by_place(error, lab, serial) from error
+        raise with_place(error, lab, serial) from error
 
 
 @contextmanager
@@ -195,12 +195,12 @@ def guarded(
         UsageError: There are several, and none was named.
     """
     from hil.lab.guard.guarded_lease import under_guard  # noqa: PLC0415 - most commands need no guard
-    from hil.lab.safe_state.action import bring_to_safety  # noqa: PLC0415 - the same
+    from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
     from hil.lab.safe_state.policy import LEAVE, Safety  # noqa: PLC0415 - the same
 
     hosts = hosts_of(asked.boards)
     host, lab = hosts.chosen(), lab_here()
-    serial = serial_meant(host, lab, asked.serial)
+    serial = resolve_serial(host, lab, asked.serial)
     safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
     held = _held(host, serial, asked.wait_s, what)
     if not force:
@@ -215,7 +215,7 @@ def guarded(
         lease.end_lending()
         board.storage.forget()  # whatever ran under this lease may have given it to the host
         user = "" if force or safety.policy == LEAVE else board.storage.user()
-        bring_to_safety(board, safety.policy, leave_stick=bool(user))
+        apply_policy(board, safety.policy, leave_stick=bool(user))
         if user:
             lease.release("host")
             raise StickInUseError(
@@ -249,5 +249,5 @@ def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
         raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
 
 
-def _tell(waiting: Waiting) -> None:
+def _tell(waiting: WaitStatus) -> None:
     sys.stderr.write(f"hil: waiting: {waiting}\n")

@@ -70,12 +70,12 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
     from hil.errors import HilError  # noqa: PLC0415 - as above
     from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - as above
     from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import boards_of_late  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import newest_boards  # noqa: PLC0415 - as above
 
     try:
         places = find_lab(None, Path.cwd()).places
         items = [CompletionItem(name, help=place.serial) for name, place in places.items()]
-        items += [CompletionItem(serial) for serial in boards_of_late(lock_folder(), _MOST_BOARDS)]
+        items += [CompletionItem(serial) for serial in newest_boards(lock_folder(), _MOST_BOARDS)]
     except (HilError, OSError):
         return []
     return [item for item in items if item.value.startswith(begin) and _HARMLESS.fullmatch(item.value)]

@@ -62,10 +62,10 @@ def opened(path: Path, *, to_read: bool = True) -> History:
     """
     from hil.history.damage import damaged_beside  # noqa: PLC0415 - the database is for those who ask
     from hil.history.store import History  # noqa: PLC0415 - as above
-    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 
     aside = damaged_beside(path)
-    obeys_nobody_else(path, "the history", "run it as its owner")
+    refuse_untrusted(path, "the history", "run it as its owner")
     for damaged in aside[-1:]:
         click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)
     if not path.exists():

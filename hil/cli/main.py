@@ -175,9 +175,9 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
 def main() -> None:
     """Run as a program."""
     if os.getpid() == 1 and sys.argv[1:2] != ["init"]:
-        from hil.lab.processes.reaper import step_aside  # noqa: PLC0415 - for the first process of a container
+        from hil.lab.processes.reaper import fork_from_pid_1  # noqa: PLC0415 - for the first process of a container
 
-        step_aside()
+        fork_from_pid_1()
     let_readers_leave()
     sys.exit(run())
 

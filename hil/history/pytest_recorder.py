@@ -16,7 +16,7 @@ import pytest
 
 from hil.boards.address import Where
 from hil.errors import HistoryError, UsageError
-from hil.lab.files.trusted_path import refuse_folder_of_others
+from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_regular
 from hil.suite.options import is_declared, is_no_run
 from hil.suite.outcome.attempts import BETWEEN
@@ -77,7 +77,7 @@ def begin(config: pytest.Config) -> None:
     again = config.pluginmanager.has_plugin("hil-history")
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         try:
-            refuse_folder_of_others(Path(path), config.rootpath, "--hil-history")
+            refuse_foreign_folder(Path(path), config.rootpath, "--hil-history")
             _check(path)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error

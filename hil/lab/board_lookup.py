@@ -11,7 +11,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.safe_state.record import boards_of_late, keep_name, read_record
+from hil.lab.safe_state.record import newest_boards, read_record, record_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
 
-__all__ = ["serial_meant", "told_by_place"]
+__all__ = ["resolve_serial", "with_place"]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _LATE_BOARDS = 100
 """In so many records, the newest, the name of a board that is not there is looked for."""
 
 
-def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
+def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
     """Return the serial number of the board that is meant.
 
     Args:
@@ -56,7 +56,7 @@ def serial_meant(host: Host, lab: Lab, asked: str | None) -> str:
     raise _no_board(host, lab, asked, names, in_use)
 
 
-def told_by_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
+def with_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
     """Return the error with the place that the lab file has for the board that is not there."""
     place = lab.missing(serial)
     why = "; ".join(filter(None, (error.why, place)))
@@ -102,7 +102,7 @@ def _stored_name(host: Host, serial: str) -> str:
     try:
         with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
             name = board.settings.read().name
-            keep_name(lock_folder(), board)
+            record_name(lock_folder(), board)
             return name
     except HilError:
         return ""
@@ -146,5 +146,5 @@ def _no_board(
 def _stored_by_absent(asked: str, there: Collection[str]) -> str:
     """Return the board that is not there and stored this name when it was last asked; empty: none did."""
     folder = lock_folder()
-    late = (serial for serial in boards_of_late(folder, _LATE_BOARDS) if serial not in there)
+    late = (serial for serial in newest_boards(folder, _LATE_BOARDS) if serial not in there)
     return next((serial for serial in late if read_record(folder, serial).name == asked), "")

@@ -26,7 +26,7 @@ from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
-from hil.lab.files.trusted_path import obeys_nobody_else
+from hil.lab.files.trusted_path import refuse_untrusted
 from hil.nightly.exit_status import meaning_of
 from hil.nightly.run_folder import NightRecord, new_folder
 from hil.nightly.tee_process import run_copied
@@ -63,8 +63,8 @@ def run_night(
         UsageError: A night cannot be kept there.
         UntrustedFileError: This is root, and other users decide which tests run, or what is in `parent`.
     """
-    obeys_nobody_else(Path.cwd(), "the tests' folder", _AS_OWNER)
-    obeys_nobody_else(parent.absolute(), "the nights' folder", _AS_OWNER)
+    refuse_untrusted(Path.cwd(), "the tests' folder", _AS_OWNER)
+    refuse_untrusted(parent.absolute(), "the nights' folder", _AS_OWNER)
     folder, key = _begin(parent.absolute()), uuid.uuid4().hex
     real = () if simulated else ("--hil-real",)
     command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *real, *more)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.files.file_below import write_below
-from hil.lab.files.trusted_path import obeys_nobody_else
+from hil.lab.files.trusted_path import refuse_untrusted
 from hil.lab.udev.unit_escapes import literal
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import WRITTEN_BY, service, timer
@@ -105,7 +105,7 @@ class Units:
                 systemd refuses them, or the folder cannot be written.
             UntrustedFileError: This is root, and other users decide what is in the folder.
         """
-        obeys_nobody_else(self.folder, "the units' folder", "run it as its owner")
+        refuse_untrusted(self.folder, "the units' folder", "run it as its owner")
         self._there()
         self._check_owner(schedule)
         with tempfile.TemporaryDirectory(prefix="hil-units-") as draft:

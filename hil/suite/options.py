@@ -14,7 +14,7 @@ from hil.boards.address import BoardsOption, Where, parse_boards
 from hil.errors import UsageError
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import find_lab
-from hil.lab.files.trusted_path import refuse_folder_of_others
+from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_folder
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _folder(config: pytest.Config) -> Path | None:
     if not asked:
         return None
     folder = config.invocation_params.dir / asked
-    refuse_folder_of_others(folder, config.rootpath, "--hil-report")
+    refuse_foreign_folder(folder, config.rootpath, "--hil-report")
     try:
         check_folder(folder)
     except OSError as error:

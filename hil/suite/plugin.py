@@ -13,9 +13,9 @@ import pytest
 from hil.boards.address import Where
 from hil.dutlink.console.sanitize import plain_line
 from hil.errors import Verdict
-from hil.lab.files.trusted_path import who_else_decides
-from hil.lab.guard.exit_with_parent import stop_with
-from hil.lab.guard.survival import dangers, is_first
+from hil.lab.files.trusted_path import why_untrusted
+from hil.lab.guard.exit_with_parent import exit_with_parent
+from hil.lab.guard.survival import find_dangers, is_first
 from hil.suite.boards.dependent_fixtures import RestingFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
 from hil.suite.boards.plugin import Giving
@@ -66,9 +66,9 @@ def begin(config: pytest.Config) -> Run:
     if is_configured(config):
         return run_of(config)
     if os.getpid() == 1:
-        from hil.lab.processes.reaper import step_aside  # noqa: PLC0415 - for a container's first process
+        from hil.lab.processes.reaper import fork_from_pid_1  # noqa: PLC0415 - for a container's first process
 
-        step_aside()
+        fork_from_pid_1()
     run = config.stash[_RUN] = Run(config)
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(run.processes, "hil-processes")
@@ -96,7 +96,7 @@ def begin(config: pytest.Config) -> Run:
 
 def _dangers() -> list[str]:
     stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
-    return [*stepped_aside, *(f"hil: {danger}" for danger in dangers())]
+    return [*stepped_aside, *(f"hil: {danger}" for danger in find_dangers())]
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -134,9 +134,9 @@ class Run:
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
-            stop_with(self.processes.controller)
+            exit_with_parent(self.processes.controller)
         elif parent.isdigit():
-            stop_with(int(parent))
+            exit_with_parent(int(parent))
 
     def board(self) -> Board:
         """Return the board of the present test, or raise why it has none."""
@@ -220,7 +220,7 @@ class Run:
     def _others_who_decide(self) -> list[str]:
         """Return a line for a lab file that other users decide."""
         lab = self.options.lab.file
-        why = who_else_decides(lab) if lab else ""
+        why = why_untrusted(lab) if lab else ""
         return [f"hil: other users decide what {lab} says: {plain_line(why)}"] if why else []
 
     def _where_boards_are(self) -> str:

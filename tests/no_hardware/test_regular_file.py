@@ -16,7 +16,7 @@ from hil.errors import HilError, HistoryError
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.sqlite import copy_whole
 from hil.history.store import History
-from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.nightly.run_folder import newest_record
 from hil.regular_file import check_folder, nonblocking_opener
 from hil.report.power import _read as read_trace
@@ -50,7 +50,7 @@ def test_opened_history_does_not_call_it_a_run_that_is_missing(no_file: Path) ->
 
 def test_lab_edit_refuses_what_is_no_file(no_file: Path) -> None:
     with pytest.raises(HilError, match="it is a "):
-        LabEdit(no_file)
+        LabFileEditor(no_file)
 
 
 @pytest.mark.parametrize("open_it", [BytesFile, lambda path: TimedFile(path, "title")])

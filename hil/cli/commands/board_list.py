@@ -11,9 +11,9 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import hold as let_pass
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
-from hil.lab.locks.lease import acquire, holder_of, spoilt_lock
+from hil.lab.locks.lease import acquire, holder_of, lock_file_problem
 from hil.lab.locks.lock_file import lock_folder
-from hil.lab.safe_state.record import BoardState, keep_name, read_record
+from hil.lab.safe_state.record import BoardState, read_record, record_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,10 +122,10 @@ class BoardList:
         """Ask a board that is free; of one that is held, read the lock file."""
         try:
             with acquire(serial, test="hil boards", host=self._host) as lease:
-                lease.only_look()
+                lease.leave_untouched()
                 self._read_record(row, serial)
-                if lease.unended is not None and row.safe is not False:
-                    killed = lease.unended.test or lease.unended.command
+                if lease.killed_holder is not None and row.safe is not False:
+                    killed = lease.killed_holder.test or lease.killed_holder.command
                     row.add_trouble("left as it was", f"{killed} was killed; hil safe {serial}")
                 if verdict is Verdict.PRESENT:
                     self._read_board(row, serial)
@@ -141,7 +141,7 @@ class BoardList:
         except HilError as error:
             row.add_trouble("faulty", error.what)
         else:
-            if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+            if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
                 row.add_trouble("lock spoilt", f"{trouble.what}: {trouble.why}; {trouble.remedy}")
 
     def _read_record(self, row: BoardRow, serial: str) -> None:
@@ -156,7 +156,7 @@ class BoardList:
         with open_board(self._host, serial, console=False) as board:
             kept, reading = board.settings.read(), board.power.read()
         row.name = row.name or kept.name
-        keep_name(lock_folder(), board)
+        record_name(lock_folder(), board)
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"

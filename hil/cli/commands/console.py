@@ -99,10 +99,10 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
     """Open the console, and talk until that is over."""
     from hil.cli.commands.console_session import Talk  # noqa: PLC0415 - as above
     from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import keep_name  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
 
     board.console.open()
-    keep_name(lock_folder(), board)
+    record_name(lock_folder(), board)
     _warn_of_others(board.console.tty.path)
     leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "nothing is sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")

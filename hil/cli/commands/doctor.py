@@ -15,7 +15,7 @@ from hil.dutlink.console.sanitize import plain_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Finding
 
 __all__ = ["doctor"]
@@ -49,24 +49,24 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
 
     Exit status: 0 no problem, 1 problems, 2 misuse.
     """
-    bench = _bench(boards, serial, quick=quick)
-    from hil.lab.doctor.runner import examine  # noqa: PLC0415 - the driver is for commands that use boards
+    context = _bench(boards, serial, quick=quick)
+    from hil.lab.doctor.runner import run_checks  # noqa: PLC0415 - the driver is for commands that use boards
 
     if ctx.find_root().params["as_json"]:
-        found = list(examine(bench))
+        found = list(run_checks(context))
         return Answer(_data(found), _status(found))
-    found = _shown(examine(bench))
+    found = _shown(run_checks(context))
     click.echo(_summary(found))
     return Answer(None, _status(found))
 
 
-def _bench(boards: str, serial: str | None, *, quick: bool) -> Bench:
+def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
     from hil.cli.board_context import hosts_of, lab_here  # noqa: PLC0415 - as above
     from hil.errors import UsageError  # noqa: PLC0415 - as above
-    from hil.lab.board_lookup import serial_meant  # noqa: PLC0415 - as above
+    from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - as above
     from hil.lab.config.lab import Lab  # noqa: PLC0415 - as above
-    from hil.lab.doctor.context import Bench  # noqa: PLC0415 - as above
-    from hil.lab.doctor.host_info import Machine  # noqa: PLC0415 - as above
+    from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - as above
+    from hil.lab.doctor.host_info import HostInfo  # noqa: PLC0415 - as above
     from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - as above
 
     hosts = hosts_of(boards)
@@ -76,14 +76,14 @@ def _bench(boards: str, serial: str | None, *, quick: bool) -> Bench:
         lab = lab_here()
     except UsageError as error:
         lab_error = error
-    return Bench(
+    return DoctorContext(
         host,
-        Machine(has_boards=hosts.chosen_as_data() is None),
+        HostInfo(has_boards=hosts.chosen_as_data() is None),
         lab,
         lab_error,
         Safety(arguments={"host": hosts.chosen_as_data()}),
         quick,
-        serial_meant(host, lab, serial) if serial else "",
+        resolve_serial(host, lab, serial) if serial else "",
         Path.cwd(),
     )
 
@@ -106,7 +106,7 @@ def _text(finding: Finding) -> str:
         return f"{label}{about}: {plain_text(finding.why)}"
     lines = [f"{label}{about}: {plain_text(finding.says)}"]
     lines += [f"{indent}why:  {plain_text(finding.why)}"] if finding.why else []
-    lines += [f"{indent}try:  {plain_text(finding.mend)}"] if finding.mend else []
+    lines += [f"{indent}try:  {plain_text(finding.fix)}"] if finding.fix else []
     return "\n".join(lines)
 
 

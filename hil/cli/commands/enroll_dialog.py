@@ -14,9 +14,9 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.power import OFF_AMPS
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, Verdict
-from hil.lab.board_lookup import serial_meant
+from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import FILE_NAME, project_folder
-from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.lab.enroll.naming import default_name, split_words
 from hil.lab.enroll.survey import Survey, survey
 from hil.lab.guard.guarded_lease import under_guard
@@ -73,7 +73,7 @@ class Enrolling:
         self._asked = asked
         self._wishes = wishes
         file = wishes.file or lab_here().file or project_folder(Path.cwd()) / FILE_NAME
-        self._edit = LabEdit(file)
+        self._edit = LabFileEditor(file)
 
     def run(self) -> Answer:
         """Survey the boards, then show and write the lab file."""
@@ -90,7 +90,7 @@ class Enrolling:
 
     def _serials(self) -> list[str]:
         if self._asked.serial:
-            return [serial_meant(self._host, self._edit.lab, self._asked.serial)]
+            return [resolve_serial(self._host, self._edit.lab, self._asked.serial)]
         seen = list_boards(self._host)
         serials = [each.serial for each in seen if each.serial and each.verdict in _USABLE]
         if not serials:

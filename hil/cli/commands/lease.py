@@ -66,20 +66,20 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     if not command:
         raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
     from hil.cli.board_context import guarded  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.lab.processes.supervise import end_of_command, lead  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import keep_name  # noqa: PLC0415 - as above
+    from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
 
     status = 0
     try:
         with (
-            end_of_command() as (drivers, mark),
+            command_end_pipe() as (drivers, mark),
             guarded(asked, f"hil lease: {' '.join(command)}", force=force, drivers=drivers) as (board, held),
         ):
             held.on_guard_lost = _end_the_command
             stick = _place_stick(board, storage)
             environ = _environment(asked, board, held, stick)
-            keep_name(held.folder, board)
-            status = lead(command, environ, mark, held.descriptors)
+            record_name(held.folder, board)
+            status = run_supervised(command, environ, mark, held.descriptors)
     except HilError as error:
         if not status:
             raise

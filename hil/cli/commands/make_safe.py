@@ -18,11 +18,11 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.lab.board_lookup import serial_meant
+from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab import Lab
 from hil.lab.guard.guarded_lease import make_safe_now, make_safe_unleased
 from hil.lab.guard.stopped_guards import stopped_guard_of
-from hil.lab.locks.lease import acquire, holder_of, lock_path, spoilt_lock
+from hil.lab.locks.lease import acquire, holder_of, lock_file_problem, lock_path
 from hil.lab.locks.lock_file import lock_folder
 from hil.lab.safe_state.policy import STICK_TAKEN, Safety
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.sighting import Sighting
-    from hil.lab.locks.lease import Waiting
+    from hil.lab.locks.lease import WaitStatus
     from hil.lab.safe_state.record import SafetyEvent
 
 __all__ = ["MakingSafe"]
@@ -40,7 +40,7 @@ __all__ = ["MakingSafe"]
 _MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
 _WHAT_IS_LEFT = {
     BoardState.IN_USE: "its last holder died",
-    BoardState.PENDING: "its last holder could not make it safe",
+    BoardState.UNSAFE: "its last holder could not make it safe",
     BoardState.UNKNOWN: "nothing is known of it",
 }
 _HARMLESS = ("safe", "absent", "left alone")
@@ -79,7 +79,7 @@ class MakingSafe:
             BoardFaultError: It could not be made safe; its record says so.
             UsageError: There are several, and none was named.
         """
-        named = serial_meant(self._host, self._lab, serial) if serial else self._only()
+        named = resolve_serial(self._host, self._lab, serial) if serial else self._only()
         found = look(self._host, named)
         if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
             raise found.error
@@ -108,7 +108,7 @@ class MakingSafe:
         Raises:
             BoardFaultError: It could not be made safe; its record says so.
         """
-        board = serial_meant(self._host, self._lab, serial)
+        board = resolve_serial(self._host, self._lab, serial)
         if self._lab.leaves_alone(board):
             return self._left_alone(board)
         try:
@@ -191,7 +191,7 @@ class MakingSafe:
         except SpoiltFileError as error:
             self._troubles[serial] = f"without a lease: {_told(error)}"
             return make_safe_unleased(lock_folder(), serial, safety)
-        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+        if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
             self._troubles[serial] = _told(trouble)
         with lease:
             return make_safe_now(lease, safety)
@@ -206,7 +206,7 @@ class MakingSafe:
         why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"
         return _row(serial, "left alone", None, why)
 
-    def _tell_waiting(self, waiting: Waiting) -> None:
+    def _tell_waiting(self, waiting: WaitStatus) -> None:
         self._tell(f"hil: waiting: {waiting}")
 
 

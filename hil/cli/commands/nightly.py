@@ -178,12 +178,12 @@ def status(user: bool, name: str, folder: Path) -> Answer:
 
     Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
     """
-    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
     from hil.nightly.last_night import look_back  # noqa: PLC0415 - the database is for those who ask
     from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
-    obeys_nobody_else(folder / "history.db", "the history", "run it as its owner")
+    refuse_untrusted(folder / "history.db", "the history", "run it as its owner")
     told, code = look_back(folder, due_s=_due_s(units))
     if not is_running():
         return Answer({"schedule": _schedule_without_systemd(units), **told}, code)
@@ -214,7 +214,7 @@ def _schedule(
 ) -> tuple[Schedule, dict[str, Any]]:
     """Return what is to be installed, and what the user should know of it."""
     from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - as above
-    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
     from hil.nightly import environment as kept_environment  # noqa: PLC0415 - as above
     from hil.nightly import schedule as due_nights  # noqa: PLC0415 - as above
     from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
@@ -224,9 +224,9 @@ def _schedule(
     time_of_day = TimeOfDay.parse(at)
     owner = "" if user else _owner(clone)
     if owner in {"", "root"}:  # then it is root whose tests run, if this is root
-        obeys_nobody_else(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
+        refuse_untrusted(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
         for program in (Path(sys.executable), Path(hil.__file__)):
-            obeys_nobody_else(program, "what root's nights run,", "install hil where root alone may write")
+            refuse_untrusted(program, "what root's nights run,", "install hil where root alone may write")
     moved = list(due_nights.moved_nights(time_of_day))
     environment = kept_environment.kept_environment()
     said: dict[str, Any] = {

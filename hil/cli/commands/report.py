@@ -43,10 +43,10 @@ def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[
     hil report --history nightly/history.db --nights 30 --runs nightly public
     hil report nightly/2026-11-23T013000Z/report
     """
-    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 
     out = _meant(out or path.parent / "report")
-    obeys_nobody_else(out, "the folder", "run it as its owner")
+    refuse_untrusted(out, "the folder", "run it as its owner")
     with _translated(out):
         if (out / "run.json").is_file():
             return _one_run(out)

@@ -24,7 +24,7 @@ from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
-    from hil.lab.locks.lease import Waiting
+    from hil.lab.locks.lease import WaitStatus
 
 __all__ = ["hold_board"]
 
@@ -93,5 +93,5 @@ def _only(host: Host) -> str:
     )
 
 
-def _tell(waiting: Waiting) -> None:
+def _tell(waiting: WaitStatus) -> None:
     logger.warning("waiting for a local user: %s", waiting)

@@ -18,7 +18,7 @@ from hil.boards.requirements import BoardCard
 from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.exporter.usb_service import UsbDesk
-from hil.lab.safe_state.action import bring_to_safety
+from hil.lab.safe_state.action import apply_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class HeldBoard:
         """Make the board safe; returns what stood in the way."""
         with self._turn:
             try:
-                bring_to_safety(self._opened(), self.place.safe)
+                apply_policy(self._opened(), self.place.safe)
             except HilError as error:
                 self._let_go_if_lost(error)
                 logger.warning("board %s could not be made safe: %s", self.serial, error)

@@ -12,7 +12,7 @@ from hil.dutlink.patterns.incremental_match import compiled
 from hil.dutlink.power.sequence import Sequence
 from hil.errors import SequenceError
 
-__all__ = ["LoginWords", "PatternText", "SequenceText"]
+__all__ = ["LoginEntry", "PatternText", "SequenceText"]
 
 _LITERALLY = "put \\ before . * + ? [ ] ( ) that mean themselves"
 
@@ -58,7 +58,7 @@ PatternText = Annotated[str, AfterValidator(_pattern)]
 SequenceText = Annotated[str, AfterValidator(_sequence)]
 
 
-class LoginWords(BaseModel):
+class LoginEntry(BaseModel):
     """How one logs in to the DUT; `console.login()` uses it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from hil.lab.config.dut_values import LoginWords
+from hil.lab.config.dut_values import LoginEntry
 from hil.lab.config.place import LabContent, Place
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["field_of", "hint", "known_keys"]
 
-_MODELS: dict[int, type[BaseModel]] = {1: LabContent, 3: Place, 4: LoginWords}
+_MODELS: dict[int, type[BaseModel]] = {1: LabContent, 3: Place, 4: LoginEntry}
 """By the number of words in a key's path: `place`; place, its name, key; place, its name, login, key."""
 
 _OTHER_WORDS = {
@@ -80,7 +80,7 @@ def hint(path: Sequence[str]) -> str:
         return f"did you mean {meant}?"
     if len(path) == 1 and (folded in Place.model_fields or _OTHER_WORDS.get(folded) in Place.model_fields):
         return "put it under a [place.NAME]"
-    if folded in LoginWords.model_fields:
+    if folded in LoginEntry.model_fields:
         return f'login = {{ {folded} = "..." }}'
     if folded in Place.model_fields:
         return f"put {folded} into the place, outside of its login"

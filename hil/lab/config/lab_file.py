@@ -57,9 +57,9 @@ def read_lab(file: Path) -> Lab:
             was probably meant.
         UntrustedFileError: This is root, and other users decide what the file says.
     """
-    from hil.lab.files.trusted_path import obeys_nobody_else  # noqa: PLC0415 - only for runs that have a lab file
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - only for runs that have a lab file
 
-    obeys_nobody_else(file, "the lab file", INSTEAD)
+    refuse_untrusted(file, "the lab file", INSTEAD)
     return parse_lab(file, _text(file))
 
 

@@ -13,7 +13,7 @@ from hil.dutlink.patterns.search import compile_user_pattern
 from hil.dutlink.power.sequence import Sequence
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
-from hil.lab.config.dut_values import LoginWords, PatternText, SequenceText
+from hil.lab.config.dut_values import LoginEntry, PatternText, SequenceText
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Place(BaseModel):
         "in which it comes, as a kernel panic does.",
         examples=[["EXT4-fs error", "(?i)over-?temperature"]],
     )
-    login: LoginWords | None = Field(
+    login: LoginEntry | None = Field(
         default=None,
         description="How one logs in to the DUT.",
         examples=[{"user": "root", "password": "secret"}],

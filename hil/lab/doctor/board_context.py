@@ -12,26 +12,26 @@ from hil.lab.safe_state.record import BoardRecord, BoardState
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.settings import Settings
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Findings
     from hil.lab.locks.lease import Lease
 
-__all__ = ["BoardCheck", "Patient"]
+__all__ = ["BoardCheck", "BoardContext"]
 
 
 @dataclass(frozen=True)
-class Patient:
+class BoardContext:
     """A board under examination: leased and open.
 
     Attributes:
         board: It.
-        bench: Where it is.
+        doctor: What `hil doctor` examines.
         record: What is on record of it.
         lease: The right to it.
     """
 
     board: Board
-    bench: Bench
+    doctor: DoctorContext
     record: BoardRecord
     lease: Lease
 
@@ -53,7 +53,7 @@ class Patient:
     @property
     def reason_to_leave_it(self) -> str:
         """Why its DUT must not notice anything; empty where it may."""
-        if self.bench.lab.leaves_alone(self.serial):
+        if self.doctor.lab.leaves_alone(self.serial):
             return "the lab file says that its DUT is to be left alone"
         if abs(self.amps) >= OFF_AMPS:
             return f"its DUT is on ({self.amps:.2f} A) and would notice; hil power off, then again"
@@ -65,6 +65,6 @@ class Patient:
 class BoardCheck(Protocol):
     """Looks at one thing of a board."""
 
-    def __call__(self, patient: Patient) -> Findings:
+    def __call__(self, context: BoardContext) -> Findings:
         """Yield what was found; raise `HilError` for what stood in the way."""
         ...

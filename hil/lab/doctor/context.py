@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.host import Host
 from hil.lab.config.lab import Lab
-from hil.lab.doctor.host_info import Machine
+from hil.lab.doctor.host_info import HostInfo
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from hil.errors import UsageError
     from hil.lab.doctor.finding import Findings
 
-__all__ = ["Bench", "Check"]
+__all__ = ["Check", "DoctorContext"]
 
 
 @dataclass(frozen=True)
-class Bench:
+class DoctorContext:
     """All that a check may look at.
 
     Attributes:
         host: Where the boards are.
-        machine: This machine.
+        host_info: This machine.
         lab: What the lab file says.
         lab_error: Why it cannot be read, if so.
         safety: How a board is made safe on this host.
@@ -37,7 +37,7 @@ class Bench:
     """
 
     host: Host = field(default_factory=Host)
-    machine: Machine = field(default_factory=Machine)
+    host_info: HostInfo = field(default_factory=HostInfo)
     lab: Lab = field(default_factory=Lab)
     lab_error: UsageError | None = None
     safety: Safety = field(default_factory=Safety)
@@ -59,6 +59,6 @@ class Bench:
 class Check(Protocol):
     """Looks at one thing of a bench."""
 
-    def __call__(self, bench: Bench) -> Findings:
+    def __call__(self, context: DoctorContext) -> Findings:
         """Yield what was found; raise `HilError` for what stood in the way."""
         ...

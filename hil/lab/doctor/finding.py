@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from hil.errors import HilError
 
-__all__ = ["Finding", "Findings", "Outcome", "ok", "problem", "problem_of", "unchecked"]
+__all__ = ["CheckOutcome", "Finding", "Findings", "ok", "problem", "problem_of", "skipped"]
 
 
-class Outcome(enum.StrEnum):
+class CheckOutcome(enum.StrEnum):
     """What became of a check."""
 
     OK = "ok"
     PROBLEM = "problem"
-    UNCHECKED = "not checked"
+    SKIPPED = "not checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Finding:
     """
 
     check: str
-    outcome: Outcome
+    outcome: CheckOutcome
     says: str
     why: str = ""
-    mend: str = ""
+    fix: str = ""
     board: str = ""
 
     def to_data(self) -> dict[str, Any]:
@@ -52,19 +52,19 @@ Findings: TypeAlias = Iterator[Finding]
 
 def ok(check: str, says: str, *, board: str = "") -> Finding:
     """It is well."""
-    return Finding(check, Outcome.OK, says, board=board)
+    return Finding(check, CheckOutcome.OK, says, board=board)
 
 
-def problem(check: str, says: str, *, why: str = "", mend: str = "", board: str = "") -> Finding:
+def problem(check: str, says: str, *, why: str = "", fix: str = "", board: str = "") -> Finding:
     """It is not, and this mends it."""
-    return Finding(check, Outcome.PROBLEM, says, why, mend, board)
+    return Finding(check, CheckOutcome.PROBLEM, says, why, fix, board)
 
 
-def problem_of(check: str, error: HilError, *, mend: str = "", board: str = "") -> Finding:
+def problem_of(check: str, error: HilError, *, fix: str = "", board: str = "") -> Finding:
     """It is not, as an error says."""
-    return problem(check, error.what, why=error.why, mend=mend or error.remedy, board=board)
+    return problem(check, error.what, why=error.why, fix=fix or error.remedy, board=board)
 
 
-def unchecked(check: str, why: str, *, board: str = "") -> Finding:
+def skipped(check: str, why: str, *, board: str = "") -> Finding:
     """Nothing was looked at."""
-    return Finding(check, Outcome.UNCHECKED, "not looked at", why, board=board)
+    return Finding(check, CheckOutcome.SKIPPED, "not looked at", why, board=board)

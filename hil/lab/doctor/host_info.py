@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Machine", "Process", "clock_is_kept", "udev_test"]
+__all__ = ["HostInfo", "Process", "clock_is_kept", "udev_test"]
 
 _TIME_ERROR = 5
 """What adjtimex returns while nothing keeps the clock right (linux/timex.h)."""
@@ -69,7 +69,7 @@ def clock_is_kept() -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class HostInfo:
     """This machine, as far as a bench depends on it.
 
     Attributes:

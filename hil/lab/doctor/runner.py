@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
 from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
-from hil.lab.doctor.board_context import BoardCheck, Patient
+from hil.lab.doctor.board_context import BoardCheck, BoardContext
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console import console_answers
 from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
@@ -15,23 +15,23 @@ from hil.lab.doctor.checks.services import services
 from hil.lab.doctor.checks.stick import stick_follows
 from hil.lab.doctor.checks.stored_state import lab_file, left_safe, power_sequences
 from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
-from hil.lab.doctor.finding import problem, problem_of, unchecked
-from hil.lab.locks.lease import acquire, spoilt_lock
+from hil.lab.doctor.finding import problem, problem_of, skipped
+from hil.lab.locks.lease import acquire, lock_file_problem
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.safe_state.record import read_record
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.context import Bench, Check
+    from hil.lab.doctor.context import Check, DoctorContext
     from hil.lab.doctor.finding import Findings
     from hil.lab.locks.lease import Lease
 
-__all__ = ["BENCH_CHECKS", "BOARD_CHECKS", "examine"]
+__all__ = ["BOARD_CHECKS", "HOST_CHECKS", "run_checks"]
 
 SILENCE_S: Final = 3.0
 """How long a board that nobody holds may be silent; one in the middle of a sequence is told as such."""
 
-BENCH_CHECKS: Final[dict[str, Check]] = {
+HOST_CHECKS: Final[dict[str, Check]] = {
     "lock folder": locks,
     "disk space": disk_space,
     "clock": clock,
@@ -57,55 +57,55 @@ BOARD_CHECKS: Final[dict[str, BoardCheck]] = {
 """The last one moves something."""
 
 
-def examine(bench: Bench) -> Findings:
+def run_checks(context: DoctorContext) -> Findings:
     """Go through all checks. Nothing here raises for what is wrong with a bench: that is a finding."""
-    for name, check in BENCH_CHECKS.items():
-        yield from _kept(name, check(bench))
-    yield from _kept("boards", _boards(bench))
+    for name, check in HOST_CHECKS.items():
+        yield from _kept(name, check(context))
+    yield from _kept("boards", _boards(context))
 
 
-def _boards(bench: Bench) -> Findings:
+def _boards(context: DoctorContext) -> Findings:
     names: dict[str, str] = {}
-    for seen in bench.sightings:
+    for seen in context.sightings:
         if seen.serial is not None and seen.verdict is Verdict.PRESENT:
-            yield from _kept("board", _one_board(bench, seen.serial, names), seen.serial)
+            yield from _kept("board", _one_board(context, seen.serial, names), seen.serial)
 
 
-def _one_board(bench: Bench, serial: str, names: dict[str, str]) -> Findings:
+def _one_board(context: DoctorContext, serial: str, names: dict[str, str]) -> Findings:
     try:
         used_s = last_used_s(serial)
-        lease = acquire(serial, test="hil doctor", host=bench.host)
+        lease = acquire(serial, test="hil doctor", host=context.host)
     except SpoiltFileError as error:
         yield problem_of("board", error, board=serial)
         return
     except UsageError:  # the check of the lock folder has told
-        yield unchecked("board", "it cannot be leased: see lock folder", board=serial)
+        yield skipped("board", "it cannot be leased: see lock folder", board=serial)
         return
     except BoardBusyError as error:
-        yield unchecked("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
+        yield skipped("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
         return
     try:
-        if (trouble := spoilt_lock(lock_folder(), serial)) is not None:
+        if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
             yield problem_of("board", trouble, board=serial)
         wait_until_settled(used_s)
-        yield from _held(bench, serial, lease, names)
+        yield from _held(context, serial, lease, names)
     finally:
         lease.release()
 
 
-def _held(bench: Bench, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
+def _held(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
     record = read_record(lock_folder(), serial)
     with open_board(
-        bench.host, serial, bench.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
+        doctor.host, serial, doctor.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
     ) as board:
-        patient = Patient(board, bench, record, lease)
-        other = names.setdefault(patient.settings.name or serial, serial)
+        context = BoardContext(board, doctor, record, lease)
+        other = names.setdefault(context.settings.name or serial, serial)
         if other != serial:
-            says = f"boards {other} and {serial} both store the name {patient.settings.name}"
-            mend = f"hil settings set name NAME --board {serial}"
-            yield problem("name", says, why="--hil-board NAME takes either", mend=mend, board=serial)
+            says = f"boards {other} and {serial} both store the name {context.settings.name}"
+            fix = f"hil settings set name NAME --board {serial}"
+            yield problem("name", says, why="--hil-board NAME takes either", fix=fix, board=serial)
         for check_name, check in BOARD_CHECKS.items():
-            yield from _kept(check_name, check(patient), serial)
+            yield from _kept(check_name, check(context), serial)
 
 
 def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
@@ -113,8 +113,8 @@ def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
     try:
         yield from findings
     except NoUsbBackendError as error:  # the check of libusb has told
-        yield unchecked(name, f"without libusb no board can be looked for ({error.what})", board=serial)
+        yield skipped(name, f"without libusb no board can be looked for ({error.what})", board=serial)
     except HilError as error:
         yield problem_of(name, error, board=error.serial or serial)
     except OSError as error:
-        yield unchecked(name, f"the machine did not tell: {error}", board=serial)
+        yield skipped(name, f"the machine did not tell: {error}", board=serial)

@@ -13,16 +13,16 @@ from hil.dutlink.usb.protocol import UsbId
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.lab.doctor.host_info import Machine
+    from hil.lab.doctor.host_info import HostInfo
 
-__all__ = ["UsbNode", "boards_in_sysfs", "children_of", "hub_of", "ttys_of"]
+__all__ = ["UsbTreeNode", "boards_in_sysfs", "children_of", "hub_of", "ttys_of"]
 
 _DEVICES = "sys/bus/usb/devices"
 _SELF_POWERED = 0x40
 
 
 @dataclass(frozen=True, slots=True)
-class UsbNode:
+class UsbTreeNode:
     """A USB device.
 
     Attributes:
@@ -54,39 +54,39 @@ class UsbNode:
         return above or f"usb{self.name.partition('-')[0]}"
 
 
-def boards_in_sysfs(machine: Machine) -> list[UsbNode]:
+def boards_in_sysfs(host_info: HostInfo) -> list[UsbTreeNode]:
     """Return the boards and boot loaders on this machine's bus."""
     ids = (UsbId.FIRMWARE, UsbId.BOOT_LOADER)
-    return [node for node in _nodes(machine) if node.vendor == UsbId.VENDOR and node.product in ids]
+    return [node for node in _nodes(host_info) if node.vendor == UsbId.VENDOR and node.product in ids]
 
 
-def hub_of(machine: Machine, node: UsbNode) -> UsbNode | None:
+def hub_of(host_info: HostInfo, node: UsbTreeNode) -> UsbTreeNode | None:
     """Return the hub that a device is plugged into."""
-    return next((hub for hub in _nodes(machine) if hub.name == node.parent), None)
+    return next((hub for hub in _nodes(host_info) if hub.name == node.parent), None)
 
 
-def children_of(machine: Machine, hub: UsbNode) -> list[UsbNode]:
+def children_of(host_info: HostInfo, hub: UsbTreeNode) -> list[UsbTreeNode]:
     """Return what is plugged into a hub."""
-    return [node for node in _nodes(machine) if node.parent == hub.name]
+    return [node for node in _nodes(host_info) if node.parent == hub.name]
 
 
-def ttys_of(machine: Machine, node: UsbNode) -> list[str]:
+def ttys_of(host_info: HostInfo, node: UsbTreeNode) -> list[str]:
     """Return the names of a device's ttys, such as `ttyACM0`."""
-    device = machine.root / _DEVICES / node.name
+    device = host_info.root / _DEVICES / node.name
     return sorted(path.name for path in device.glob(f"{node.name}:*/tty/*"))
 
 
-def _nodes(machine: Machine) -> list[UsbNode]:
-    paths = [path for path in machine.folders(_DEVICES) if ":" not in path.name]
-    return [node for path in paths if (node := _node(machine, path)) is not None]
+def _nodes(host_info: HostInfo) -> list[UsbTreeNode]:
+    paths = [path for path in host_info.folders(_DEVICES) if ":" not in path.name]
+    return [node for path in paths if (node := _node(host_info, path)) is not None]
 
 
-def _node(machine: Machine, path: Path) -> UsbNode | None:
+def _node(host_info: HostInfo, path: Path) -> UsbTreeNode | None:
     def word(name: str) -> str:
-        return machine.text(f"{_DEVICES}/{path.name}/{name}")
+        return host_info.text(f"{_DEVICES}/{path.name}/{name}")
 
     try:
-        return UsbNode(
+        return UsbTreeNode(
             name=path.name,
             vendor=int(word("idVendor"), 16),
             product=int(word("idProduct"), 16),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["ConsoleHunt"]
+__all__ = ["ConsoleProbe"]
 
 _ENOUGH_BYTES: Final = 16
 _READABLE: Final = 0.8
@@ -27,7 +27,7 @@ _GRACE_S: Final = 2.0
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F)) | {0x07, 0x08, 0x09, 0x0A, 0x0D, 0x1B}
 
 
-class ConsoleHunt:
+class ConsoleProbe:
     """Listens to every console that may be the DUT's: not to those of other boards, nor to those in use.
 
     One that speaks while the DUT has no power is not the DUT's.
@@ -57,7 +57,7 @@ class ConsoleHunt:
         while self._ports:
             self._ports.popitem()[1].close()
 
-    def power_comes_now(self) -> None:
+    def mark_power_on(self) -> None:
         """Count from now on; what has spoken until now is not the DUT's, but for the board's own console."""
         self._not_the_duts = {
             path for path, heard in self._heard.items() if heard.position and path != self._own
@@ -65,7 +65,7 @@ class ConsoleHunt:
         for path in self._heard:
             self._heard[path].mark("power")
 
-    def speaker(self, limit_s: float) -> Path | None:
+    def wait_for_speaker(self, limit_s: float) -> Path | None:
         """Wait until one speaks, and return it; None where none did in time.
 
         The board's own goes first: where it and another speak, the other may be a copy.

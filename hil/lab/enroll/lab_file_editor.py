@@ -11,7 +11,7 @@ import tomlkit
 from hil.errors import UsageError
 from hil.lab.config.lab_file import INSTEAD, parse_lab
 from hil.lab.files.atomic_file import write_atomically
-from hil.lab.files.trusted_path import obeys_nobody_else
+from hil.lab.files.trusted_path import refuse_untrusted
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hil.lab.config.lab import Lab
     from hil.lab.enroll.survey import Survey
 
-__all__ = ["LabEdit"]
+__all__ = ["LabFileEditor"]
 
 _HEADING = "The places of this lab; docs/lab-file.md says what they may have."
 
 
-class LabEdit:
+class LabFileEditor:
     """A lab file that is being changed.
 
     Args:
@@ -39,7 +39,7 @@ class LabEdit:
     """
 
     def __init__(self, file: Path) -> None:
-        obeys_nobody_else(file, "the lab file", INSTEAD)
+        refuse_untrusted(file, "the lab file", INSTEAD)
         self.file = file
         self._before = _read(file)
         self.lab: Lab = parse_lab(file, self._before)

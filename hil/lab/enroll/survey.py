@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hil.errors import FlashError, HilError, StickMissingError
-from hil.lab.enroll.console_probe import ConsoleHunt
+from hil.lab.enroll.console_probe import ConsoleProbe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def _stick(board: Board) -> tuple[Path | None, str]:
 def _speaker(board: Board, listen_s: float) -> Path | None:
     with suppress(FlashError):  # an image that is not proven is not booted
         board.storage.dut()  # most DUTs say more when they find something to boot
-    with ConsoleHunt(board.host.dev, board.serial, board.host.sys) as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(board.host.dev, board.serial, board.host.sys) as hunt:
+        hunt.mark_power_on()
         board.power.on()
-        return hunt.speaker(listen_s)
+        return hunt.wait_for_speaker(listen_s)

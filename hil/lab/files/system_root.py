@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hil.lab.files.trusted_path import owner_on_the_way, parts_of_the_way
+from hil.lab.files.trusted_path import first_foreign_owner, walk_path
 from hil.regular_file import read_regular
 
 __all__ = ["SystemRoot"]
@@ -56,10 +56,10 @@ class SystemRoot:
             path: An absolute path of the system.
         """
         if self.is_this_machine:
-            owner = owner_on_the_way(path)
+            owner = first_foreign_owner(path)
             return self._user(owner) if owner else ""
         with suppress(OSError):  # the way ends
-            for part, facts in parts_of_the_way(path, self.path):
+            for part, facts in walk_path(path, self.path):
                 if facts.st_uid and part != self.path:  # whoever builds an image may own its folder
                     return self._user(facts.st_uid)
         return ""
@@ -90,5 +90,5 @@ class SystemRoot:
 
     def _find(self, path: Path) -> Path:
         """Return where an absolute path of the image leads, below the root; OSError where it ends."""
-        *_, (found, _) = parts_of_the_way(path, self.path)
+        *_, (found, _) = walk_path(path, self.path)
         return found

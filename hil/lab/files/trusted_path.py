@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hil.dutlink.console.sanitize import plain_line
 from hil.errors import UntrustedFileError
-from hil.lab.locks.lock_dir import is_from_outside
+from hil.lab.locks.lock_dir import is_unmapped_owner
 from hil.lab.locks.shared_file import owner_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "obeys_nobody_else",
-    "owner_on_the_way",
-    "parts_of_the_way",
-    "refuse_folder_of_others",
-    "who_decides_beside_root",
-    "who_else_decides",
+    "first_foreign_owner",
+    "refuse_foreign_folder",
+    "refuse_untrusted",
+    "walk_path",
+    "why_untrusted",
+    "why_untrusted_by_root",
 ]
 
 _Way: TypeAlias = list[tuple[Path, os.stat_result]]
@@ -36,7 +36,7 @@ _Way: TypeAlias = list[tuple[Path, os.stat_result]]
 _MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
 
 
-def obeys_nobody_else(path: Path, what: str, instead: str) -> None:
+def refuse_untrusted(path: Path, what: str, instead: str) -> None:
     """Refuse a path that other users decide, if this process is root's.
 
     Args:
@@ -47,12 +47,12 @@ def obeys_nobody_else(path: Path, what: str, instead: str) -> None:
     Raises:
         UntrustedFileError: This process is root's, and another user decides what is there.
     """
-    if os.geteuid() == 0 and (why := who_else_decides(path)):
+    if os.geteuid() == 0 and (why := why_untrusted(path)):
         refused = f"{what} {plain_line(str(path))} is refused, because this is root"
         raise UntrustedFileError(refused, why=why, remedy=instead)
 
 
-def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
+def refuse_foreign_folder(folder: Path, project: Path, option: str) -> None:
     """Refuse to keep results where another user prepared a folder or link, if this process is root's.
 
     Root obeys the owner of `project`, whose tests it runs. Modes do not count: CI services clone with any.
@@ -65,7 +65,7 @@ def refuse_folder_of_others(folder: Path, project: Path, option: str) -> None:
         raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
 
 
-def owner_on_the_way(path: Path) -> int:
+def first_foreign_owner(path: Path) -> int:
     """Return the first user but root who owns a file, or a folder or link on the way to it; else 0."""
     owned = _third_owner(_way_to(path), {0})
     return owned[1] if owned else 0
@@ -73,19 +73,21 @@ def owner_on_the_way(path: Path) -> int:
 
 def _third_owner(way: _Way, known: set[int]) -> tuple[Path, int] | None:
     owners = ((part, facts.st_uid) for part, facts in way)
-    return next(((part, uid) for part, uid in owners if uid not in known and not is_from_outside(uid)), None)
+    return next(
+        ((part, uid) for part, uid in owners if uid not in known and not is_unmapped_owner(uid)), None
+    )
 
 
 def _owned(part: Path, owner: int) -> str:
     return f"{plain_line(str(part))} belongs to {owner_name(owner)}"
 
 
-def who_else_decides(path: Path) -> str:
+def why_untrusted(path: Path) -> str:
     """Return who else than root and this user decides what is at a path; empty if nobody does."""
     return _decided(path, {0, os.geteuid()}, os.getegid())
 
 
-def who_decides_beside_root(path: Path) -> str:
+def why_untrusted_by_root(path: Path) -> str:
     """Return who else than root decides what is at a path; empty if nobody does."""
     return _decided(path, {0}, 0)
 
@@ -113,11 +115,11 @@ def _way_to(path: Path) -> _Way:
     """Return each folder, link, and file on the way; where nothing is there, those above it."""
     way: _Way = []
     with suppress(OSError):
-        way.extend(parts_of_the_way(path))
+        way.extend(walk_path(path))
     return way
 
 
-def parts_of_the_way(path: Path, root: Path = Path("/")) -> Iterator[tuple[Path, os.stat_result]]:
+def walk_path(path: Path, root: Path = Path("/")) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield each folder, link, and file on the way to a path, as the kernel goes it.
 
     Args:

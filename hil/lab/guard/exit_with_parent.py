@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GONE_STATUS", "stop_with"]
+__all__ = ["GONE_STATUS", "exit_with_parent"]
 
 GONE_STATUS = 70
 """The exit status of a worker whose controller is gone (sysexits.h: EX_SOFTWARE)."""
@@ -18,7 +18,7 @@ GONE_STATUS = 70
 LOOK_EVERY_S = 0.2
 
 
-def stop_with(controller: int, stop: Callable[[], None] | None = None) -> None:
+def exit_with_parent(controller: int, stop: Callable[[], None] | None = None) -> None:
     """End this process, without any cleaning up, as soon as its parent process `controller` has ended.
 
     A lease that it holds is left to its guard. Call it early in a worker: a controller that is gone by then

@@ -19,7 +19,7 @@ from hil.errors import BoardLostError, BoardUnsafeError, GuardError, SpoiltFileE
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.guard import Guard
 from hil.lab.guard.recovery import GuardTask
-from hil.lab.locks.relock import folder_again, node_followed, regained
+from hil.lab.locks.relock import recreate_folder, relock_file, relock_node
 from hil.lab.safe_state.policy import Safety, attempt
 from hil.lab.safe_state.record import (
     BoardRecord,
@@ -99,7 +99,7 @@ class GuardedLease:
             GuardError: The same; no guard can run that shares the lock of the file made again.
         """
         has_record = self._guard is None or record_path(self._folder, self.serial).exists()
-        if not has_record or not self._lease.lock.is_the_one_of_its_name():
+        if not has_record or not self._lease.lock.is_current():
             self._lock_again()
         self._lease.note(test)
 
@@ -113,7 +113,7 @@ class GuardedLease:
             BoardBusyError: Another process, with another lock folder, holds the board by now.
             GuardError: No guard can run that shares the lock of the new node.
         """
-        if node_followed(self._lease.lock, self.serial):
+        if relock_node(self._lease.lock, self.serial):
             self._replace_guard()
 
     @property
@@ -135,14 +135,14 @@ class GuardedLease:
 
         The guard shares the lock of the removed file, so another guard takes its place.
         """
-        folder_again(self._folder)
+        recreate_folder(self._folder)
         old, guard = self._lease.lock, self._guard
         if guard is not None:
             record = read_record(self._folder, self.serial)
-            write_record(self._folder, self.serial, record.used_by(self.holder))
-        if old.is_the_one_of_its_name():
+            write_record(self._folder, self.serial, record.marked_in_use(self.holder))
+        if old.is_current():
             return
-        self._lease.lock = regained(old, self.serial)
+        self._lease.lock = relock_file(old, self.serial)
         self._lease.note(self.holder.test)
         self._replace_guard()
         old.close()
@@ -173,7 +173,7 @@ class GuardedLease:
             GuardError: The board is given back; but for some of the time there was no guard.
         """
         had_guard = self._guard is not None
-        self._end(lambda record: record.left_safe().with_position(position))
+        self._end(lambda record: record.marked_safe().with_position(position))
         if had_guard and self._guard_error is not None:
             raise self._guard_error
 
@@ -218,7 +218,7 @@ class GuardedLease:
         else:
             self.abandon()
 
-    def handle_lost_guard(self, safety: Safety, error: GuardError) -> None:
+    def on_guard_ended(self, safety: Safety, error: GuardError) -> None:
         """End the use of a board whose guard cannot be replaced, and make it safe from here."""
         self._safety, self._guard_error = safety, error
         self.on_guard_lost(error)
@@ -239,7 +239,7 @@ class GuardedLease:
             lock.node_descriptor,
             self._drivers,
         )
-        return Guard(task, lock.descriptor, controller, partial(self.handle_lost_guard, safety))
+        return Guard(task, lock.descriptor, controller, partial(self.on_guard_ended, safety))
 
     def use_guard(self, guard: Guard, safety: Safety) -> None:
         """Use this guard from now on, and wait until it runs.
@@ -255,46 +255,48 @@ class GuardedLease:
         event = attempt(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
         done = read_record(self._folder, self.serial).with_event(event)
         write_record(
-            self._folder, self.serial, done.used_by(self.holder) if self._guard is not None else done
+            self._folder, self.serial, done.marked_in_use(self.holder) if self._guard is not None else done
         )
 
-    def give_back_untouched(self, guard: Guard) -> None:
+    def release_untouched(self, guard: Guard) -> None:
         """Give back a board to which nothing was done: its record is as it was found."""
         self._guard = guard
         self._end(lambda _record: self.found)
 
-    def bring_to_safety(self, safety: Safety) -> None:
+    def make_safe(self, safety: Safety) -> None:
         """Make a board safe that was not left so, before it is used.
 
         Raises:
             BoardLostError: It could not be reached. The record says so, and the board is given back.
             BoardUnsafeError: It answers and could not be made safe; the same.
         """
-        event = attempt(safety, self.serial, why=_why(self.found, self._lease.ended_guards), by="next holder")
+        event = attempt(
+            safety, self.serial, why=_why(self.found, self._lease.killed_guards), by="next holder"
+        )
         done = read_record(self._folder, self.serial).with_event(event)
-        if done.state is BoardState.PENDING:
+        if done.state is BoardState.UNSAFE:
             self._refuse(done, event)
         self.made_safe, self._known = event, done
-        write_record(self._folder, self.serial, done.used_by(self.holder))
+        write_record(self._folder, self.serial, done.marked_in_use(self.holder))
 
-    def make_unknown_board_safe(self, safety: Safety, *, spare_stick: bool = False) -> None:
+    def make_unknown_safe(self, safety: Safety, *, spare_stick: bool = False) -> None:
         """Make a board safe of which nothing is known.
 
         A board that cannot be reached stays unknown: whoever opens it next is told why.
 
         Raises:
-            BoardLostError, BoardUnsafeError: As `bring_to_safety` does.
+            BoardLostError, BoardUnsafeError: As `make_safe` does.
         """
         event = attempt(
             safety.at_a_glance(spare_stick=spare_stick), self.serial, why=_why(self.found), by="next holder"
         )
         done = self.found.with_event(event)
-        if done.state is BoardState.PENDING and (event.silent or event.faulty):
+        if done.state is BoardState.UNSAFE and (event.silent or event.faulty):
             self._refuse(done, event)
         if done.state is BoardState.SAFE:
             self._known = done if event.was_on else replace(self.found, state=BoardState.SAFE)
             self.made_safe = event if event.was_on else None
-            write_record(self._folder, self.serial, self._known.used_by(self.holder))
+            write_record(self._folder, self.serial, self._known.marked_in_use(self.holder))
 
     def _refuse(self, done: BoardRecord, event: SafetyEvent) -> Never:
         self._end(lambda _record: done)
@@ -367,22 +369,22 @@ def under_guard(  # noqa: PLR0913 - by keyword
         lease.release()
         raise
     try:
-        write_record(path.parent, lease.serial, found.used_by(lease.holder))  # while the guard starts
+        write_record(path.parent, lease.serial, found.marked_in_use(lease.holder))  # while the guard starts
         guarded.use_guard(guard, safety)
     except BaseException:
-        guarded.give_back_untouched(guard)
+        guarded.release_untouched(guard)
         raise
     if found.state is BoardState.UNKNOWN and safety.can_glance:
-        guarded.make_unknown_board_safe(safety, spare_stick=spare_stick)
+        guarded.make_unknown_safe(safety, spare_stick=spare_stick)
     elif found.needs_safety and found.state is not BoardState.UNKNOWN:
-        guarded.bring_to_safety(safety.once() if hurry else safety)
+        guarded.make_safe(safety.once() if hurry else safety)
     return guarded
 
 
 def make_safe_now(lease: Lease, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
     """Make a held board safe and record it; for `hil safe`, which does not use the board afterwards."""
     folder, serial = lease.lock.path.parent, lease.serial
-    return _made_safe(folder, serial, safety, by, lease.record(), lease.ended_guards)
+    return _made_safe(folder, serial, safety, by, lease.record(), lease.killed_guards)
 
 
 def make_safe_unleased(folder: Path, serial: str, safety: Safety, *, by: str = "hil safe") -> SafetyEvent:
@@ -396,25 +398,25 @@ def _made_safe(  # noqa: PLR0913, PLR0917 - for the two functions above alone
     safety: Safety,
     by: str,
     found: BoardRecord,
-    ended_guards: tuple[int, ...] = (),
+    killed_guards: tuple[int, ...] = (),
 ) -> SafetyEvent:
     with suppress(SpoiltFileError):
         write_record(folder, serial, found.with_position(""))  # this process may be killed
-    event = attempt(safety, serial, why=_why(found, ended_guards), by=by)
+    event = attempt(safety, serial, why=_why(found, killed_guards), by=by)
     with suppress(SpoiltFileError):
         write_record(folder, serial, found.with_event(event))
     return event
 
 
-def _why(found: BoardRecord, ended_guards: tuple[int, ...] = ()) -> str:
+def _why(found: BoardRecord, killed_guards: tuple[int, ...] = ()) -> str:
     """Return why a board with this record has to be made safe."""
     if found.state is BoardState.IN_USE:
         name = found.holder.name if found.holder else "its holder"
-        if ended_guards:
-            pids = ", ".join(map(str, ended_guards))
+        if killed_guards:
+            pids = ", ".join(map(str, killed_guards))
             return f"{name} ended; its guard (pid {pids}) was stopped, and was killed"
         return f"{name} and its guard ended without giving it back"
-    if found.state is BoardState.PENDING:
+    if found.state is BoardState.UNSAFE:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
     if found.state is BoardState.UNKNOWN:
         return "nothing is known of it, as it has no record on this host"

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.inherited_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
-from hil.lab.guard.retry import linger
+from hil.lab.guard.retry import retry_until_safe
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease_token import end_borrowers
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
-from hil.lab.locks.relock import folder_again, regained
+from hil.lab.locks.relock import recreate_folder, relock_file
 from hil.lab.safe_state.policy import Safety, attempt
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
 
@@ -140,8 +140,8 @@ def work(lock_descriptor: int, text: str) -> None:
     with _watchdog(task, lock, why):
         event = attempt(task.safety, task.serial, why=why, by="guard")
     _finish(task, lock, event)
-    if event.passing:
-        linger(task, why)
+    if event.transient:
+        retry_until_safe(task, why)
 
 
 def _made_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
@@ -199,7 +199,7 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
         lock.give_back()
         lock.close()
         return None
-    return lock if lock.is_the_one_of_its_name() else _lock_of_its_name(task, lock)
+    return lock if lock.is_current() else _lock_of_its_name(task, lock)
 
 
 def _lock_of_its_name(task: GuardTask, lock: LockFile) -> LockFile | None:
@@ -208,8 +208,8 @@ def _lock_of_its_name(task: GuardTask, lock: LockFile) -> LockFile | None:
     A cleaner removed the file of this lease, or its folder. If no other can be made, the open file has to do.
     """
     try:
-        folder_again(task.lock_path.parent)
-        fresh = regained(lock, task.serial)
+        recreate_folder(task.lock_path.parent)
+        fresh = relock_file(lock, task.serial)
     except BoardBusyError:
         lock.close()
         return None

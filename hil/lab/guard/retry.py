@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import HilError
 from hil.lab.locks.lease import acquire
-from hil.lab.locks.relock import folder_again
+from hil.lab.locks.relock import recreate_folder
 from hil.lab.safe_state.action import host_of
 from hil.lab.safe_state.policy import attempt
 from hil.lab.safe_state.record import BoardState, read_record, write_record
@@ -23,7 +23,7 @@ from hil.lab.safe_state.record import BoardState, read_record, write_record
 if TYPE_CHECKING:
     from hil.lab.guard.recovery import GuardTask
 
-__all__ = ["linger"]
+__all__ = ["retry_until_safe"]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
@@ -33,7 +33,7 @@ HANG_S = 60.0
 """An attempt that takes longer hangs, and must not keep the board: the guard ends."""
 
 
-def linger(task: GuardTask, why: str) -> None:
+def retry_until_safe(task: GuardTask, why: str) -> None:
     """Try again now and then, whenever the board is free, until it is safe or the patience is over.
 
     Args:
@@ -44,7 +44,7 @@ def linger(task: GuardTask, why: str) -> None:
     while time.monotonic() < until_s:
         time.sleep(min(pause_s, max(0.0, until_s - time.monotonic())))
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        folder_again(task.lock_path.parent)
+        recreate_folder(task.lock_path.parent)
         try:
             if not _is_left_to_do(task, why):
                 return
@@ -57,13 +57,13 @@ def _is_left_to_do(task: GuardTask, why: str) -> bool:
     folder = task.lock_path.parent
     with acquire(task.serial, test="", folder=folder, host=host_of(task.safety)):
         found = read_record(folder, task.serial)
-        if found.holder is not None and found.state is not BoardState.PENDING:
+        if found.holder is not None and found.state is not BoardState.UNSAFE:
             return False  # a record that was removed proves nothing
         watchdog = threading.Timer(HANG_S, os._exit, (1,))
         watchdog.daemon = True
         watchdog.start()
         event = attempt(task.safety.once(), task.serial, why=why, by="guard")
         watchdog.cancel()
-        if not event.passing:
+        if not event.transient:
             write_record(folder, task.serial, found.with_event(event))
-        return event.passing
+        return event.transient

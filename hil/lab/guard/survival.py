@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "dangers", "is_first"]
+__all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "find_dangers", "is_first"]
 
 INIT_NAME = "hil-init"
 """The name of a first process that waits for guards: `hil init`."""
@@ -46,7 +46,7 @@ class Danger:
         return f"{self.what}; {self.remedy}"
 
 
-def dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: bool = False) -> list[Danger]:
+def find_dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: bool = False) -> list[Danger]:
     """Return what would end the guards of process `pid` (None: of this one) with it.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hil.dutlink.console.sanitize import plain_line
 
-__all__ = ["Holder", "cut", "now", "word_of"]
+__all__ = ["Holder", "cut", "now", "text_field"]
 
 COMMAND_SIZE = 200
 TEST_SIZE = 300
@@ -26,7 +26,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def word_of(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was written
+def text_field(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was written
     """Return a text out of parsed JSON.
 
     Raises:
@@ -104,7 +104,9 @@ class Holder:
         Any user may have written it: nothing is left in it that a terminal obeys.
         """
         try:
-            words = {name: plain_line(word_of(facts, name)) for name in ("user", "command", "since", "test")}
+            words = {
+                name: plain_line(text_field(facts, name)) for name in ("user", "command", "since", "test")
+            }
             pid = facts["pid"]
         except (TypeError, KeyError):
             return None

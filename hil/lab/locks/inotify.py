@@ -2,7 +2,7 @@
 
 The kernel rings when a watched file is closed by its last owner, also when it closes it for a process that
 was killed. That bell rings an instant *before* the lock is gone (Linux: __fput in fs/file_table.c), so
-whoever is woken by it looks again a moment later; `Pauses` says when.
+whoever is woken by it looks again a moment later; `Backoff` says when.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hil.lab.locks.lock_dir import forget_on_fork
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Bell", "Pauses"]
+__all__ = ["Backoff", "FileWatch"]
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8  # linux/inotify.h
 _EVENT = struct.Struct("iIII")  # struct inotify_event: watch, mask, cookie, length of the name
@@ -28,7 +28,7 @@ FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 1.0
 
 
-class Pauses:
+class Backoff:
     """How long to sleep at most: shortly after a bell, up to a second when all is quiet.
 
     The long ones are a net under the bell, not the way boards are handed over.
@@ -37,7 +37,7 @@ class Pauses:
     def __init__(self) -> None:
         self._next_s = FIRST_PAUSE_S
 
-    def rang(self) -> None:
+    def reset(self) -> None:
         """Begin again with the shortest."""
         self._next_s = FIRST_PAUSE_S
 
@@ -47,7 +47,7 @@ class Pauses:
         return pause_s
 
 
-class Bell:
+class FileWatch:
     """Watches open files for being written, touched, or closed by a writer.
 
     Where the kernel gives no inotify (its limit of instances for each user is 128) it looks every 50 ms.
@@ -67,13 +67,13 @@ class Bell:
             self._watch(descriptor)
 
     @property
-    def polls(self) -> bool:
-        """Whether there is no bell, so that nothing is known about who rang."""
+    def is_polling(self) -> bool:
+        """Whether there is no bell, so that nothing is known about who reset."""
         return self._descriptor < 0
 
     def wait(self, limit_s: float) -> frozenset[int]:
-        """Sleep until a file rings; return the descriptors that rang, none when the time was over."""
-        if self.polls:
+        """Sleep until a file rings; return the descriptors that reset, none when the time was over."""
+        if self.is_polling:
             time.sleep(min(limit_s, POLL_S))
             return frozenset()
         poll = select.poll()
@@ -89,7 +89,7 @@ class Bell:
             os.close(descriptor)
 
     def _watch(self, descriptor: int) -> None:
-        if self.polls:
+        if self.is_polling:
             return
         path = f"/proc/self/fd/{descriptor}".encode()
         watch = self._libc.inotify_add_watch(self._descriptor, path, IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE)

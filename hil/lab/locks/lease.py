@@ -19,12 +19,12 @@ from hil.dutlink.inherited_lease import LENT, hash_of, new_word, wait_for_reques
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.inotify import Bell, Pauses
+from hil.lab.locks.inotify import Backoff, FileWatch
 from hil.lab.locks.lease_token import ENDS, end_borrowers
 from hil.lab.locks.lock_file import CONTENT_BYTES, LockFile, lock_folder
 from hil.lab.locks.node_lock import NodeLock
-from hil.lab.locks.shared_file import read_shared, spoilt_by
-from hil.lab.locks.wait_queue import NoLine, PlaceInLine
+from hil.lab.locks.shared_file import read_shared, shared_file_problem
+from hil.lab.locks.wait_queue import NoQueue, QueueEntry
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record
 
 if TYPE_CHECKING:
@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.locks.wait_queue import Ticket
 
-__all__ = ["Holder", "Lease", "Waiting", "acquire", "acquire_any", "holder_of", "lock_path", "spoilt_lock"]
+__all__ = [
+    "Holder",
+    "Lease",
+    "WaitStatus",
+    "acquire",
+    "acquire_any",
+    "holder_of",
+    "lock_file_problem",
+    "lock_path",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,12 +68,14 @@ def lock_path(folder: Path, serial: str) -> Path:
     """Where a board's lock file is: the first of its names that nothing else has taken."""
     first = _lock_name(folder, serial)
     others = (_lock_name(folder, serial, f".{number}") for number in range(2, 2 + SPARE_NAMES))
-    return next((path for path in itertools.chain((first,), others) if spoilt_by(path) is None), first)
+    return next(
+        (path for path in itertools.chain((first,), others) if shared_file_problem(path) is None), first
+    )
 
 
-def spoilt_lock(folder: Path, serial: str) -> SpoiltFileError | None:
+def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
     """Return what another user put in the place of a board's lock file; None if there is no such thing."""
-    return spoilt_by(_lock_name(folder, serial))
+    return shared_file_problem(_lock_name(folder, serial))
 
 
 def _lock_name(folder: Path, serial: str, spare: str = "") -> Path:
@@ -80,7 +91,7 @@ def holder_of(folder: Path, serial: str) -> Holder | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitStatus:
     """What a wait for a board can tell its user.
 
     Attributes:
@@ -112,8 +123,8 @@ class Lease:
         serial: The board.
         holder: This process, as others read it.
         lock: The board's lock.
-        ended_guards: The pids of stopped guards of a dead holder that were killed to get the board.
-        unended: The last holder, if it never gave the board back: it was killed.
+        killed_guards: The pids of stopped guards of a dead holder that were killed to get the board.
+        killed_holder: The last holder, if it never gave the board back: it was killed.
     """
 
     def __init__(self, serial: str, lock: LockFile, holder: Holder) -> None:
@@ -121,10 +132,10 @@ class Lease:
         self.holder = holder
         self.lock = lock
         self._lent: dict[str, object] = {}
-        self.ended_guards: tuple[int, ...] = ()
+        self.killed_guards: tuple[int, ...] = ()
         self._only_looks = False
         self._found = content = lock.read()
-        self.unended = Holder.from_json(content)
+        self.killed_holder = Holder.from_json(content)
         end_borrowers(content)  # of a `hil lease` that was killed together with its guard
         self._write()
         wait_for_requests(lock.descriptor)
@@ -136,11 +147,11 @@ class Lease:
         nothing of the board's state, or was removed since, the board counts as in use by that holder.
         """
         record = read_record(self.lock.path.parent, self.serial)
-        if self.unended is None or record.state is not BoardState.UNKNOWN:
+        if self.killed_holder is None or record.state is not BoardState.UNKNOWN:
             return record
-        return record.used_by(self.unended)
+        return record.marked_in_use(self.killed_holder)
 
-    def only_look(self) -> None:
+    def leave_untouched(self) -> None:
         """Do nothing to the board under this lease: its lock file goes on naming a holder that was killed."""
         self._only_looks = True
 
@@ -174,7 +185,7 @@ class Lease:
 
     def release(self) -> None:
         """Give the board back; harmless when repeated."""
-        if self._only_looks and self.unended is not None and self.lock.descriptor >= 0:
+        if self._only_looks and self.killed_holder is not None and self.lock.descriptor >= 0:
             self.lock.write(self._found)
             self.lock.give_back()
             self.lock.close()
@@ -194,7 +205,7 @@ def acquire(  # noqa: PLR0913 - by keyword, and most are left out
     *,
     wait_s: float = 0.0,
     test: str = "",
-    on_wait: Callable[[Waiting], None] | None = None,
+    on_wait: Callable[[WaitStatus], None] | None = None,
     folder: Path | None = None,
     host: Host | None = None,
 ) -> Lease:
@@ -207,7 +218,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
     *,
     wait_s: float = 0.0,
     test: str = "",
-    on_wait: Callable[[Waiting], None] | None = None,
+    on_wait: Callable[[WaitStatus], None] | None = None,
     folder: Path | None = None,
     host: Host | None = None,
 ) -> Lease:
@@ -233,19 +244,19 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
     try:
         serial = wait.take(wait_s, on_wait)
         lease = Lease(serial, wait.locks[serial], Holder(test=test))
-        lease.ended_guards = wait.ended_guards.get(serial, ())
+        lease.killed_guards = wait.killed_guards.get(serial, ())
         del wait.locks[serial]
         return lease
     finally:
         wait.close()
 
 
-def _place_in_line(folder: Path, serials: Sequence[str], who: Holder) -> PlaceInLine | NoLine:
+def _place_in_line(folder: Path, serials: Sequence[str], who: Holder) -> QueueEntry | NoQueue:
     try:
-        return PlaceInLine(folder, serials, who)
+        return QueueEntry(folder, serials, who)
     except SpoiltFileError as error:
         _LOG.warning("the line of those who wait cannot be used: %s", error)
-        return NoLine()
+        return NoQueue()
 
 
 class _Wait:
@@ -255,12 +266,12 @@ class _Wait:
         self.locks: dict[str, LockFile] = {}
         self._folder = folder
         self._host = host
-        self._bell: Bell | None = None
+        self._bell: FileWatch | None = None
         self._watched: dict[int, int] = {}  # the inode of each descriptor that the bell watches
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
         self._look_for_guards_at = 0.0
-        self.ended_guards: dict[str, tuple[int, ...]] = {}
+        self.killed_guards: dict[str, tuple[int, ...]] = {}
         self._line = _place_in_line(folder, serials, who)
         try:
             self._open_locks(folder, serials)
@@ -279,7 +290,7 @@ class _Wait:
                 errors.append(error)
                 continue
             first = self.locks[serial].path == _lock_name(folder, serial)
-            if not first and (trouble := spoilt_lock(folder, serial)) is not None:
+            if not first and (trouble := lock_file_problem(folder, serial)) is not None:
                 _LOG.warning("board %s: %s", serial, trouble)
         if not self.locks:
             raise errors[0]
@@ -290,10 +301,10 @@ class _Wait:
             if held is not None:
                 held.close()
 
-    def take(self, wait_s: float, on_wait: Callable[[Waiting], None] | None) -> str:
+    def take(self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None) -> str:
         """Return the serial number of the board whose lock was taken."""
         began = time.monotonic()
-        pauses, told = Pauses(), None
+        pauses, told = Backoff(), None
         while (serial := self._try()) is None:
             left_s = began + max(wait_s, DECIDE_S if self._blocked() else 0.0) - time.monotonic()
             if self._ended_stopped_guards(last=left_s <= 0):
@@ -304,7 +315,7 @@ class _Wait:
                 told = news
                 on_wait(news)
             if self._listen(min(left_s, pauses.next())):
-                pauses.rang()
+                pauses.reset()
         return serial
 
     def _ended_stopped_guards(self, *, last: bool) -> bool:
@@ -325,7 +336,7 @@ class _Wait:
                 _LOG.warning(
                     "board %s: its holder is dead; killed its guard %s, which was stopped", serial, pids
                 )
-                self.ended_guards[serial] = tuple(pids)
+                self.killed_guards[serial] = tuple(pids)
                 ended = True
         return ended
 
@@ -340,7 +351,7 @@ class _Wait:
         if self._bell is None or watched != self._watched:
             if self._bell is not None:
                 self._bell.close()
-            self._bell, self._watched = Bell(watched), watched
+            self._bell, self._watched = FileWatch(watched), watched
             self._quiet_since.clear()
             return True
         rung = self._bell.wait(limit_s)
@@ -363,7 +374,7 @@ class _Wait:
 
         The bell rings before a lock is given up: silence means that the board was free all the time.
         """
-        if self._bell is None or self._bell.polls:
+        if self._bell is None or self._bell.is_polling:
             return False
         now = time.monotonic()
         if now - self._quiet_since.setdefault(lock.descriptor, now) < PATIENCE_S or not lock.try_lock():
@@ -377,7 +388,7 @@ class _Wait:
     def _blocked(self) -> bool:
         return any(self._is_promised(serial) for serial in self.locks)
 
-    def _news(self) -> Waiting:
+    def _news(self) -> WaitStatus:
         holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
         ahead = (ticket.who for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
         taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
@@ -386,7 +397,7 @@ class _Wait:
             for serial, what in taken
             if what
         ]
-        return Waiting(holders, tuple(ahead), tuple(elsewhere))
+        return WaitStatus(holders, tuple(ahead), tuple(elsewhere))
 
     def _busy(self, wait_s: float) -> BoardBusyError:
         from hil.lab.guard.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SYSTEM_FOLDERS",
-    "checked_folder",
+    "check_folder",
     "forget_on_fork",
-    "is_from_outside",
+    "is_unmapped_owner",
     "lock_folder",
     "make_folder",
-    "unusable",
+    "unusable_error",
 ]
 
 SYSTEM_FOLDERS = ("/run/lock", "/tmp")  # noqa: S108 - one folder for all users; TMPDIR differs between them
@@ -51,7 +51,7 @@ def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
     if named:
         folder = Path(named)
         make_folder(folder)
-        return checked_folder(folder)
+        return check_folder(folder)
     first, *others = map(Path, SYSTEM_FOLDERS)
     for folder in (first, *others):
         if _is_for_everybody(folder):
@@ -59,7 +59,7 @@ def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return _seen_by_all(others[-1])
 
 
-def checked_folder(folder: Path) -> Path:
+def check_folder(folder: Path) -> Path:
     """Return `folder` if no user but root, this one, and those of its group can swap files in it.
 
     Raises:
@@ -68,19 +68,21 @@ def checked_folder(folder: Path) -> Path:
     try:
         facts = folder.lstat()
     except OSError as error:
-        raise unusable(folder, str(error.strerror)) from error
+        raise unusable_error(folder, str(error.strerror)) from error
     if not stat.S_ISDIR(facts.st_mode):
-        raise unusable(folder, "it is a link or a file, not a folder")
-    if facts.st_uid not in {0, os.geteuid()} and not is_from_outside(facts.st_uid):
+        raise unusable_error(folder, "it is a link or a file, not a folder")
+    if facts.st_uid not in {0, os.geteuid()} and not is_unmapped_owner(facts.st_uid):
         why = f"it belongs to another user, {owner_name(facts.st_uid)}, who could swap the locks in it"
-        raise unusable(folder, why)
+        raise unusable_error(folder, why)
     if facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP) and not facts.st_mode & stat.S_ISVTX:
         who = "everybody" if facts.st_mode & stat.S_IWOTH else "each member of its group"
-        raise unusable(folder, f"{who} may delete files in it: it lacks the sticky bit (chmod +t {folder})")
+        raise unusable_error(
+            folder, f"{who} may delete files in it: it lacks the sticky bit (chmod +t {folder})"
+        )
     return folder
 
 
-def is_from_outside(uid: int) -> bool:
+def is_unmapped_owner(uid: int) -> bool:
     """Return True if a user namespace shows an owner without a number in it: mostly the host's root.
 
     A rootless container gets the host's `/run/lock` like that. It must lock there, and nowhere else.
@@ -112,14 +114,14 @@ def _seen_by_all(folder: Path) -> Path:
     return folder
 
 
-def unusable(path: Path, why: str) -> UsageError:
+def unusable_error(path: Path, why: str) -> UsageError:
     """Say that a file or folder cannot serve for locks, and what to do instead."""
     return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
 
 
 def _is_for_everybody(folder: Path) -> bool:
     try:
-        mode = checked_folder(folder).stat().st_mode
+        mode = check_folder(folder).stat().st_mode
     except (OSError, UsageError):
         return False
     return mode & 0o1777 == 0o1777  # noqa: PLR2004 - the one mode that lets everybody make a file and none delete
@@ -136,5 +138,5 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise unusable(folder, f"it cannot be made ({error.strerror})") from error
+        raise unusable_error(folder, f"it cannot be made ({error.strerror})") from error
     folder.chmod(0o1777)

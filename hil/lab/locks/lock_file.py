@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from hil.lab.locks.lock_dir import (
     SYSTEM_FOLDERS,
-    checked_folder,
+    check_folder,
     forget_on_fork,
     lock_folder,
-    unusable,
+    unusable_error,
 )
 from hil.lab.locks.shared_file import open_shared
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hil.lab.locks.node_lock import NodeLock
 
-__all__ = ["SYSTEM_FOLDERS", "LockFile", "checked_folder", "lock_folder"]
+__all__ = ["SYSTEM_FOLDERS", "LockFile", "check_folder", "lock_folder"]
 
 CONTENT_BYTES = 2048
 """A lock file's content is padded to this size: one write replaces it, and no reader sees half of it."""
@@ -65,7 +65,7 @@ class LockFile:
         """
         if not self._lock():
             return False
-        while not self.is_the_one_of_its_name():  # a cleaner of old files removed it since it was opened
+        while not self.is_current():  # a cleaner of old files removed it since it was opened
             os.close(self._descriptor)
             self._descriptor = -1
             self._descriptor = open_shared(self.path)
@@ -132,14 +132,14 @@ class LockFile:
         except BlockingIOError:
             return False
         except OSError as error:
-            raise unusable(self.path, f"its file system gives no locks ({error.strerror})") from error
+            raise unusable_error(self.path, f"its file system gives no locks ({error.strerror})") from error
         return True
 
     def try_lock_again(self) -> bool:
         """Lock the open file, whatever its name leads to now; True as well if it is locked by this file."""
         return self._lock() and self._lock_node()
 
-    def is_the_one_of_its_name(self) -> bool:
+    def is_current(self) -> bool:
         """Return True if the open file is the one that others open by its name."""
         try:
             named = self.path.lstat()

@@ -19,13 +19,13 @@ from hil.lab.locks.lock_file import LockFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["folder_again", "node_followed", "regained"]
+__all__ = ["recreate_folder", "relock_file", "relock_node"]
 
 REGAIN_S = 2.0
 """A process that looks whether the board is free gives the file back at once, because the node is locked."""
 
 
-def folder_again(folder: Path) -> None:
+def recreate_folder(folder: Path) -> None:
     """Make a removed folder of locks again, so that later processes find what happened to its boards.
 
     A folder that cannot be made stays away: what is above it was removed, too.
@@ -34,7 +34,7 @@ def folder_again(folder: Path) -> None:
         make_folder(folder)
 
 
-def regained(old: LockFile, serial: str) -> LockFile:
+def relock_file(old: LockFile, serial: str) -> LockFile:
     """Return the lock of the file that has the name now; the lock of the board's node goes over to it.
 
     Raises:
@@ -55,7 +55,7 @@ def regained(old: LockFile, serial: str) -> LockFile:
     return fresh
 
 
-def node_followed(lock: LockFile, serial: str) -> bool:
+def relock_node(lock: LockFile, serial: str) -> bool:
     """Lock the node that the board has now; return True if that is not the node that was locked.
 
     Raises:

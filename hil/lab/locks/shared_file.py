@@ -28,8 +28,8 @@ __all__ = [
     "owner_name",
     "read_shared",
     "replace_shared",
-    "spoilt",
-    "spoilt_by",
+    "shared_file_problem",
+    "spoilt_error",
 ]
 
 ELSEWHERE: Final = "name another folder with HIL_LOCK_DIR, the same one for everybody on this machine"
@@ -66,10 +66,10 @@ def open_shared(path: Path, content: bytes = b"") -> int:
             continue
         except PermissionError as error:
             if not _give_back_its_mode(path):
-                raise spoilt(path, error) from error
+                raise spoilt_error(path, error) from error
             continue
         except OSError as error:
-            raise spoilt(path, error) from error
+            raise spoilt_error(path, error) from error
         try:
             if _check(path, descriptor).st_nlink:
                 return descriptor
@@ -91,10 +91,10 @@ def read_shared(path: Path, most_bytes: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise spoilt(path, error) from error
+        raise spoilt_error(path, error) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise spoilt(path)
+            raise spoilt_error(path)
         return os.pread(descriptor, most_bytes, 0)
     finally:
         os.close(descriptor)
@@ -116,10 +116,10 @@ def replace_shared(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise spoilt(path, error) from error
+        raise spoilt_error(path, error) from error
 
 
-def spoilt(path: Path, error: OSError | None = None, because: str = "") -> SpoiltFileError:
+def spoilt_error(path: Path, error: OSError | None = None, because: str = "") -> SpoiltFileError:
     """Say which file it is, whose, and what to type."""
     facts = None
     with suppress(OSError):
@@ -142,7 +142,7 @@ def spoilt(path: Path, error: OSError | None = None, because: str = "") -> Spoil
     return SpoiltFileError(f"{path} cannot be used for locks", why=why, remedy=remedy, errno=number)
 
 
-def spoilt_by(path: Path) -> SpoiltFileError | None:
+def shared_file_problem(path: Path) -> SpoiltFileError | None:
     """Return what is wrong with whatever has a file's name; None if it is a file for all, or not there.
 
     The answer depends on the file, not on the user who asks: all users must get the same one.
@@ -155,7 +155,7 @@ def spoilt_by(path: Path) -> SpoiltFileError | None:
                 return None
     except OSError:
         return None
-    return spoilt(path)
+    return spoilt_error(path)
 
 
 def owner_name(uid: int) -> str:
@@ -190,11 +190,11 @@ def _check(path: Path, descriptor: int) -> os.stat_result:
     """Return what an opened file is, once it is sure that writing to it harms nothing else."""
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
-        raise spoilt(path)
+        raise spoilt_error(path)
     wanted = _final_mode(path.parent.stat())
     is_shared = facts.st_mode & wanted == wanted
     if facts.st_nlink > 1 and not is_shared:  # others may not write to a file of its owner
-        raise spoilt(path, because="not a plain file of one name, but a second name of a file")
+        raise spoilt_error(path, because="not a plain file of one name, but a second name of a file")
     if not is_shared and os.geteuid() in {0, facts.st_uid}:
         os.fchmod(descriptor, wanted)
     return facts
@@ -232,7 +232,7 @@ def _bear(path: Path, content: bytes) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise spoilt(path, error, because=f"it cannot be made ({error.strerror})") from error
+        raise spoilt_error(path, error, because=f"it cannot be made ({error.strerror})") from error
 
 
 def _bear_without_a_name(path: Path, content: bytes) -> None:

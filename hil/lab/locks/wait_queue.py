@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lock_dir import forget_on_fork, unusable
-from hil.lab.locks.shared_file import open_shared, spoilt
+from hil.lab.locks.lock_dir import forget_on_fork, unusable_error
+from hil.lab.locks.shared_file import open_shared, spoilt_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["NoLine", "PlaceInLine", "Ticket", "waiting"]
+__all__ = ["NoQueue", "QueueEntry", "Ticket", "waiting"]
 
 LINE_NAME = "hil-queue"
 SLOT_BYTES = 4096
@@ -67,7 +67,7 @@ class Ticket:
         return cls(number, tuple(serial for serial in serials if isinstance(serial, str)), who)
 
 
-class PlaceInLine:
+class QueueEntry:
     """A place at the end of the line, taken when it is made and given up by `close`.
 
     Args:
@@ -114,7 +114,7 @@ class PlaceInLine:
             os.close(descriptor)
 
 
-class NoLine:
+class NoQueue:
     """Stand for a place in line where the line's file cannot be used: waiting works, in no order."""
 
     descriptor = -1
@@ -153,17 +153,17 @@ def _lock_a_slot(descriptor: int, path: Path) -> int:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                raise unusable(path, f"its file system gives no locks ({error.strerror})") from error
+                raise unusable_error(path, f"its file system gives no locks ({error.strerror})") from error
         else:
             return slot
-    raise spoilt(path, because=f"a line in which {MOST_SLOTS} processes wait already")
+    raise spoilt_error(path, because=f"a line in which {MOST_SLOTS} processes wait already")
 
 
 def _write(descriptor: int, path: Path, slot: int, record: bytes) -> None:
     try:
         os.pwrite(descriptor, record, slot * SLOT_BYTES)
     except OSError as error:
-        raise spoilt(path, error) from error
+        raise spoilt_error(path, error) from error
 
 
 def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hil.lab.guard.process import NAME
 
-__all__ = ["adopt_orphans", "end_all", "guards", "reap", "wait_for_guards"]
+__all__ = ["adopt_orphans", "end_descendants", "guards", "reap", "wait_for_guards"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_EVERY_S = 0.02
@@ -43,7 +43,7 @@ def guards() -> list[int]:
     return [pid for pid in _children()[os.getpid()] if _is_guard(pid)]
 
 
-def end_all(grace_s: float) -> None:
+def end_descendants(grace_s: float) -> None:
     """End all descendants but guards: SIGTERM, and SIGKILL for those that are left after `grace_s` seconds.
 
     Killing a process makes its children those of this one, so none gets away by starting others.

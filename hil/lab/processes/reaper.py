@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING
 
 from hil.lab.guard.process import take_name
 from hil.lab.guard.survival import FIRST_NAME, INIT_NAME
-from hil.lab.processes.descendants import adopt_orphans, end_all, reap, wait_for_guards
+from hil.lab.processes.descendants import adopt_orphans, end_descendants, reap, wait_for_guards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AWAITED_SIGNALS",
     "ENDED_BY",
     "FROM_THE_TERMINAL",
     "GRACE_S",
     "GUARDS_LIMIT_S",
-    "HEARD",
     "PARENT_GONE",
     "PASSED_ON",
-    "become",
+    "exec_command",
+    "fork_from_pid_1",
     "has_the_terminal",
-    "look_after",
     "run_as_init",
-    "step_aside",
+    "supervise_child",
 ]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -58,8 +58,8 @@ PASSED_ON = FROM_THE_TERMINAL | {
 PARENT_GONE = signal.SIGRTMIN
 """What the kernel sends to a process that asked for it when its parent has ended."""
 
-HEARD = PASSED_ON | {signal.SIGCHLD, PARENT_GONE}
-"""What `look_after` waits for: to be blocked before the child exists."""
+AWAITED_SIGNALS = PASSED_ON | {signal.SIGCHLD, PARENT_GONE}
+"""What `supervise_child` waits for: to be blocked before the child exists."""
 
 _USUAL = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGCHLD")
 
@@ -72,14 +72,14 @@ def run_as_init(command: Sequence[str], guards_limit_s: float) -> int:
         guards_limit_s: How long guards are waited for, in seconds.
     """
     adopt_orphans()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED_SIGNALS)
     child = os.fork()
     if not child:
-        become(command, before)
+        exec_command(command, before)
     return _to_the_end(child, guards_limit_s, INIT_NAME)
 
 
-def step_aside() -> None:
+def fork_from_pid_1() -> None:
     """In PID 1, go on in a child: the first process becomes its init and ends when it and its guards have.
 
     Call it before anything is opened. The kernel ends all of a container with its PID 1, and leaves it to
@@ -87,7 +87,7 @@ def step_aside() -> None:
     """
     if os.getpid() != 1:
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED_SIGNALS)
     child = os.fork()
     if not child:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -95,7 +95,7 @@ def step_aside() -> None:
     os._exit(_to_the_end(child, GUARDS_LIMIT_S, FIRST_NAME))
 
 
-def look_after(child: int, *, of_a_leader: bool = False) -> int:
+def supervise_child(child: int, *, of_a_leader: bool = False) -> int:
     """Pass signals on to a child, reap whatever ends, and return the child's exit status.
 
     All signals that matter must be blocked.
@@ -105,7 +105,7 @@ def look_after(child: int, *, of_a_leader: bool = False) -> int:
         of_a_leader: Whether signals come from a process above only, and its end is this one's, too.
     """
     while True:
-        number = signal.sigwaitinfo(HEARD).si_signo
+        number = signal.sigwaitinfo(AWAITED_SIGNALS).si_signo
         if number == PARENT_GONE:
             if of_a_leader:
                 return ENDED_BY + signal.SIGTERM
@@ -118,7 +118,7 @@ def look_after(child: int, *, of_a_leader: bool = False) -> int:
                 os.kill(child, number)
 
 
-def become(
+def exec_command(
     command: Sequence[str],
     mask: set[signal.Signals] | set[int],
     group: int = 0,
@@ -154,8 +154,8 @@ def become(
 
 def _to_the_end(child: int, guards_limit_s: float, name: str) -> int:
     take_name(name, name)
-    status = look_after(child)
-    end_all(GRACE_S)
+    status = supervise_child(child)
+    end_descendants(GRACE_S)
     left = wait_for_guards(guards_limit_s)
     if left:
         sys.stderr.write(

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["end_of_command", "lead"]
+__all__ = ["command_end_pipe", "run_supervised"]
 
 _SCRIPT: Final = Path(__file__).with_name("supervised_child.py")
 
 
 @contextmanager
-def end_of_command() -> Iterator[tuple[int, int]]:
+def command_end_pipe() -> Iterator[tuple[int, int]]:
     """Make a pipe that is at its end when nothing is left of a command, for a `with` block.
 
     Yields:
-        Its end to read, for a guard; its end to write, for `lead`.
+        Its end to read, for a guard; its end to write, for `run_supervised`.
     """
     seen, mark = os.pipe()
     try:
@@ -36,7 +36,9 @@ def end_of_command() -> Iterator[tuple[int, int]]:
         os.close(mark)
 
 
-def lead(command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tuple[int, ...] = ()) -> int:
+def run_supervised(
+    command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tuple[int, ...] = ()
+) -> int:
     """Run a command and return its exit status; 128 and the signal's number where one ended it.
 
     It shares this process's group and terminal, so Ctrl-C reaches it by itself; other signals to this
@@ -46,7 +48,7 @@ def lead(command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tu
     Args:
         command: Program and arguments.
         environ: Its environment.
-        mark: From `end_of_command`: the process that ends the command keeps it open until it has.
+        mark: From `command_end_pipe`: the process that ends the command keeps it open until it has.
         kept: What that process keeps open as long: the board's locks, which are not free before.
     """
     process: subprocess.Popen[bytes] | None = None

@@ -29,21 +29,21 @@ def main() -> None:
     """Run the command."""
     from hil.lab.guard.process import take_name  # noqa: PLC0415 - as above
     from hil.lab.guard.stopped_guards import wake_guards_of  # noqa: PLC0415 - as above
-    from hil.lab.processes.descendants import adopt_orphans, end_all  # noqa: PLC0415 - found only now
+    from hil.lab.processes.descendants import adopt_orphans, end_descendants  # noqa: PLC0415 - found only now
     from hil.lab.processes.reaper import (  # noqa: PLC0415 - as above
+        AWAITED_SIGNALS,
         ENDED_BY,
         GRACE_S,
-        HEARD,
         PARENT_GONE,
-        become,
-        look_after,
+        exec_command,
+        supervise_child,
     )
 
     leader, group, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4:]
     for descriptor in sys.argv[3].split(","):
         os.set_inheritable(int(descriptor), False)
     of_the_terminal = {signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD | of_the_terminal)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED_SIGNALS | of_the_terminal)
     adopt_orphans()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(PARENT_GONE))
     child = 0
@@ -54,11 +54,11 @@ def main() -> None:
             sys.stderr.write(f"hil: {command[0]} cannot be started: {error.strerror}\n")
             os._exit(_CANNOT_RUN)
         if not child:
-            become(command, before, group, at_parents_end=signal.SIGKILL)
+            exec_command(command, before, group, at_parents_end=signal.SIGKILL)
         take_name(NAME, f"{NAME} of pid {leader}")
-    status = look_after(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
+    status = supervise_child(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
     wake_guards_of(leader)  # a guard that was stopped would leave the DUT on
-    end_all(GRACE_S)
+    end_descendants(GRACE_S)
     wake_guards_of(leader)
     os._exit(status)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["bring_to_safety", "confirm_off", "host_of", "make_safe"]
+__all__ = ["apply_policy", "confirm_off", "host_of", "make_safe"]
 
 MEASURED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -64,9 +64,9 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
         before = board.power.read().amps
         was_on = abs(before - offset_amps) > OFF_AMPS
         if glance and not was_on:
-            bring_to_safety(board, FORCE_OFF if policy == OFF else policy)
+            apply_policy(board, FORCE_OFF if policy == OFF else policy)
             return MadeSafe(before, _taken(board))
-        bring_to_safety(board, policy)
+        apply_policy(board, policy)
         hold(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
         return MadeSafe(amps, _taken(board), was_on)
@@ -100,7 +100,7 @@ def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
         )
 
 
-def bring_to_safety(board: Board, policy: str, *, leave_stick: bool = False) -> None:
+def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> None:
     """Do what the place wants before force-off, then force-off; nothing where its DUT is to be left alone.
 
     Args:

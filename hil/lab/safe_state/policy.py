@@ -159,14 +159,14 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
         action: Action = resolve(safety.action)
     except UsageError as error:
         return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
-    problem, silent, faulty, passing = "", False, False, False
+    problem, silent, faulty, transient = "", False, False, False
     for spent_s in _tries(safety.limit_s):
         try:
             done = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
             silent = isinstance(error, BoardLostError | BoardTimeoutError)
             faulty = isinstance(error, BoardFaultError) and not isinstance(error, _UNANSWERED)
-            passing = not _is_unplugged(error)
+            transient = not _is_unplugged(error)
             problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
             if _is_absent(error) and spent_s >= safety.absent_s:
                 break
@@ -174,7 +174,7 @@ def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
             made = done if isinstance(done, MadeSafe) else MadeSafe(done)
             told = "; ".join(filter(None, (why, made.remark)))
             return SafetyEvent.made_safe(told, by, made.amps, was_on=made.was_on)
-    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty, passing=passing)
+    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty, transient=transient)
 
 
 _UNANSWERED = (BoardTimeoutError, TransferError)

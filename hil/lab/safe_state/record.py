@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from hil.dutlink.console.sanitize import plain_line
 from hil.errors import SpoiltFileError
-from hil.lab.locks.holder import Holder, cut, now, word_of
-from hil.lab.locks.shared_file import open_shared, owner_name, read_shared, replace_shared, spoilt
+from hil.lab.locks.holder import Holder, cut, now, text_field
+from hil.lab.locks.shared_file import open_shared, owner_name, read_shared, replace_shared, spoilt_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +34,10 @@ __all__ = [
     "BoardRecord",
     "BoardState",
     "SafetyEvent",
-    "boards_of_late",
-    "keep_name",
     "known_boards",
+    "newest_boards",
     "read_record",
+    "record_name",
     "record_path",
     "write_record",
 ]
@@ -66,7 +66,7 @@ class BoardState(enum.StrEnum):
     SAFE = "safe"
     IN_USE = "in use"
     """A process uses it. If no process holds it, the holder and its guard died, and the DUT may be on."""
-    PENDING = "pending"
+    UNSAFE = "pending"
     """It could not be made safe; that is done first when it is held again."""
     UNKNOWN = "not known"
     """No record says it: the host started since, or the folder was removed. Its DUT may be on."""
@@ -86,7 +86,7 @@ class SafetyEvent:
             power sequence.
         faulty: It failed although the board answered: it refused, or its DUT still drew current.
         was_on: The DUT drew current before.
-        passing: It failed for a cause that may pass without the board being plugged in again;
+        transient: It failed for a cause that may pass without the board being plugged in again;
             not read back from a record.
     """
 
@@ -98,7 +98,7 @@ class SafetyEvent:
     silent: bool = False
     faulty: bool = False
     was_on: bool = False
-    passing: bool = field(default=False, compare=False)
+    transient: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         measured = "" if self.amps is None else f", {self.amps:z.2f} A measured"
@@ -111,11 +111,11 @@ class SafetyEvent:
 
     @classmethod
     def failed(
-        cls, why: str, by: str, *, silent: bool = False, faulty: bool = False, passing: bool = False
+        cls, why: str, by: str, *, silent: bool = False, faulty: bool = False, transient: bool = False
     ) -> Self:
         """It did not work, just now."""
         cause = cut(why[:WHY_SIZE], WHY_BYTES)
-        return cls("could not be made safe", cause, by, None, now(), silent, faulty, passing=passing)
+        return cls("could not be made safe", cause, by, None, now(), silent, faulty, transient=transient)
 
     @classmethod
     def from_data(cls, facts: Any) -> Self:  # noqa: ANN401 - whatever was written
@@ -124,7 +124,7 @@ class SafetyEvent:
         Raises:
             KeyError, TypeError: It is none.
         """
-        words = {name: plain_line(word_of(facts, name)) for name in ("what", "why", "by", "when")}
+        words = {name: plain_line(text_field(facts, name)) for name in ("what", "why", "by", "when")}
         amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
         if not isinstance(silent, bool) or not isinstance(faulty, bool) or not _is_reading(amps):
             raise TypeError("an event's values are of other types")
@@ -157,11 +157,11 @@ class BoardRecord:
         """Whether it must be made safe before it is used, as it is not known to be."""
         return self.state is not BoardState.SAFE
 
-    def used_by(self, holder: Holder) -> Self:
+    def marked_in_use(self, holder: Holder) -> Self:
         """The record while `holder` uses the board."""
         return replace(self, state=BoardState.IN_USE, holder=holder, position="")
 
-    def left_safe(self) -> Self:
+    def marked_safe(self) -> Self:
         """The record after its holder made it safe and gave it back."""
         return replace(self, state=BoardState.SAFE, position="off")
 
@@ -175,7 +175,7 @@ class BoardRecord:
 
     def with_event(self, event: SafetyEvent) -> Self:
         """The record after an attempt to make it safe."""
-        state = BoardState.PENDING if event.what == "could not be made safe" else BoardState.SAFE
+        state = BoardState.UNSAFE if event.what == "could not be made safe" else BoardState.SAFE
         position = "off" if state is BoardState.SAFE else ""
         return replace(self, state=state, events=(*self.events, event)[-MOST_EVENTS:], position=position)
 
@@ -202,11 +202,11 @@ class BoardRecord:
         """Read a record; one that is none, or not all of it, is not known to be safe."""
         try:
             facts: dict[str, Any] = json.loads(record)
-            state, position = BoardState(word_of(facts, "state")), str(facts.get("position", ""))
+            state, position = BoardState(text_field(facts, "state")), str(facts.get("position", ""))
             events = tuple(SafetyEvent.from_data(event) for event in facts["events"][-MOST_EVENTS:])
             holder = Holder.from_data(facts["holder"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            return cls(BoardState.PENDING, trouble="it does not hold what records hold")
+            return cls(BoardState.UNSAFE, trouble="it does not hold what records hold")
         name = cut(plain_line(str(facts.get("name", ""))), NAME_BYTES)
         return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
 
@@ -222,10 +222,10 @@ def record_path(folder: Path, serial: str) -> Path:
 
 def known_boards(folder: Path) -> list[str]:
     """The serial numbers of all boards that have a record here, sorted; of too many, the newest."""
-    return sorted(boards_of_late(folder, MOST_BOARDS))
+    return sorted(newest_boards(folder, MOST_BOARDS))
 
 
-def boards_of_late(folder: Path, most: int) -> list[str]:
+def newest_boards(folder: Path, most: int) -> list[str]:
     """The serial numbers of the boards whose records are the newest, the newest first."""
     found: list[tuple[float, str]] = []
     with suppress(OSError), os.scandir(folder) as entries:
@@ -244,7 +244,7 @@ def read_record(folder: Path, serial: str) -> BoardRecord:
     except FileNotFoundError:
         return BoardRecord()
     except SpoiltFileError as error:
-        return BoardRecord(BoardState.PENDING, trouble=f"{error.what}: {error.why}; {error.remedy}")
+        return BoardRecord(BoardState.UNSAFE, trouble=f"{error.what}: {error.why}; {error.remedy}")
     if not record.trouble:
         return record
     owner = ""
@@ -271,7 +271,7 @@ def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
         _LOG.warning("the record of board %s stays as it is: %s", serial, error)
 
 
-def keep_name(folder: Path, board: Board) -> None:
+def record_name(folder: Path, board: Board) -> None:
     """Keep the name that a board stores, for others while it is held. Only for the holder of its lock.
 
     The board is not asked: its name is on record from the first time on that its settings are read.
@@ -294,6 +294,6 @@ def _write(path: Path, text: bytes) -> None:
         os.pwrite(descriptor, text, 0)
         os.ftruncate(descriptor, RECORD_BYTES)
     except OSError as error:
-        raise spoilt(path, error) from error
+        raise spoilt_error(path, error) from error
     finally:
         os.close(descriptor)

@@ -30,7 +30,7 @@ def lease_of(error: HilError | None) -> Callable[..., AbstractContextManager[Sim
     def held(*_: object, **__: object) -> Iterator[SimpleNamespace]:
         if error is not None:
             raise error
-        yield SimpleNamespace(only_look=lambda: None, unended=None)
+        yield SimpleNamespace(leave_untouched=lambda: None, killed_holder=None)
 
     return held
 
@@ -38,10 +38,10 @@ def lease_of(error: HilError | None) -> Callable[..., AbstractContextManager[Sim
 def row_of(
     monkeypatch: pytest.MonkeyPatch, folder: Path, held: HilError | None, verdict: Verdict
 ) -> BoardRow:
-    write_record(folder, SERIAL, BoardRecord(BoardState.PENDING))
+    write_record(folder, SERIAL, BoardRecord(BoardState.UNSAFE))
     monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
-    monkeypatch.setattr(board_list, "hold", lease_of(held))
-    monkeypatch.setattr(board_list, "spoilt_lock", lambda *_: SPOILT)
+    monkeypatch.setattr(board_list, "acquire", lease_of(held))
+    monkeypatch.setattr(board_list, "lock_file_problem", lambda *_: SPOILT)
     lost = BoardLostError("it is silent") if verdict is Verdict.LOST else None
     return BoardList("usb")._row(Sighting(verdict, SERIAL, error=lost))
 
@@ -71,9 +71,9 @@ def test_boards_names_each_trouble(
 def test_boards_names_a_held_board_as_it_was_last_called(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack-3").used_by(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack-3").marked_in_use(Holder()))
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    monkeypatch.setattr(board_list, "hold", lease_of(BoardBusyError("it is in use", why="bob has it")))
+    monkeypatch.setattr(board_list, "acquire", lease_of(BoardBusyError("it is in use", why="bob has it")))
 
     row = BoardList("usb")._row(Sighting(Verdict.PRESENT, SERIAL))
 

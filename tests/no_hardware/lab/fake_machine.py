@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.lab.doctor.host_info import Machine
+from hil.lab.doctor.host_info import HostInfo
 from hil.lab.udev.rule import rule_text
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FakeMachine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.facts = Machine(
+        self.facts = HostInfo(
             root=root, user="ann", uid=1000, gids=frozenset({1000, 46}), udev_test=lambda _device: APPLIED
         )
         self.device("usb1", idVendor="1d6b", idProduct="0002", bmAttributes="e0", bMaxPower="0mA")

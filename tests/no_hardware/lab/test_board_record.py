@@ -98,7 +98,7 @@ def test_a_record_of_a_newer_version_that_knows_another_position_is_read() -> No
 def test_the_longest_words_in_any_letters_fit(tmp_path: Path) -> None:
     long = "\N{EARTH GLOBE EUROPE-AFRICA}\N{CJK UNIFIED IDEOGRAPH-4E00}" * 500
     holder = Holder(user=long, command=long, test=long)
-    record = BoardRecord().used_by(holder).with_event(SafetyEvent.failed(long, "guard"))
+    record = BoardRecord().marked_in_use(holder).with_event(SafetyEvent.failed(long, "guard"))
     write_record(tmp_path, SERIAL, record)
 
     read = read_record(tmp_path, SERIAL)
@@ -135,8 +135,8 @@ def test_a_record_that_was_spoilt_heals_when_it_is_written(
 def test_a_record_that_another_user_spoilt_for_good_stays_unsafe_and_stops_nothing() -> None:
     with folder_for_everybody() as folder:
         as_user(MALLORY, lambda: os.mkfifo(record_path(folder, SERIAL)))
-        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().used_by(Holder())))
-        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().left_safe()))
+        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_in_use(Holder())))
+        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_safe()))
 
         assert as_user(VICTIM, lambda: read_record(folder, SERIAL)).needs_safety
 
@@ -147,13 +147,13 @@ def test_a_mark_that_cannot_be_written_is_an_error_where_the_board_would_pass_fo
     def full(path: Path, *_: object) -> None:
         raise SpoiltFileError(f"no room in {path.parent}")
 
-    write_record(tmp_path, SERIAL, BoardRecord().left_safe())
+    write_record(tmp_path, SERIAL, BoardRecord().marked_safe())
     monkeypatch.setattr(board_record, "open_shared", full)
     monkeypatch.setattr(board_record, "replace_shared", full)
 
     with pytest.raises(SpoiltFileError, match="no room"):
-        write_record(tmp_path, SERIAL, BoardRecord().used_by(Holder()))
-    write_record(tmp_path, SERIAL, BoardRecord().left_safe())
+        write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().marked_safe())
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_files_that_are_no_boards_are_not_known_and_too_many_are_not_looked_at(t
     os.utime(record_path(tmp_path, SERIAL), (1, 1))
 
     assert known_boards(tmp_path) == ["00", "01", "02", SERIAL]
-    assert SERIAL not in board_record.boards_of_late(tmp_path, 3)
+    assert SERIAL not in board_record.newest_boards(tmp_path, 3)
 
 
 def test_a_board_without_a_record_is_not_known_to_be_safe(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_board_without_a_record_is_not_known_to_be_safe(tmp_path: Path) -> Non
 
 
 def test_a_board_in_use_is_not_safe() -> None:
-    assert BoardRecord().used_by(Holder()).needs_safety
+    assert BoardRecord().marked_in_use(Holder()).needs_safety
 
 
 def test_the_newest_event_says_who_did_what_and_what_was_measured(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_link_in_place_of_a_record_is_replaced_and_not_followed(tmp_path: Path
 def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
     evil = "\x1b]0;evil\x07\n\u202e"
     forged = BoardRecord(
-        BoardState.PENDING,
+        BoardState.UNSAFE,
         Holder(user=evil, command=evil, test=evil),
         (SafetyEvent.failed(evil, evil),),
     )
@@ -219,6 +219,6 @@ def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
 
 
 def test_a_record_keeps_the_name_that_a_board_stored_without_what_a_terminal_obeys(tmp_path: Path) -> None:
-    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").used_by(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").marked_in_use(Holder()))
 
-    assert read_record(tmp_path, SERIAL).left_safe().name == plain_line("rack\x1b[31m-3")
+    assert read_record(tmp_path, SERIAL).marked_safe().name == plain_line("rack\x1b[31m-3")

@@ -62,7 +62,7 @@ from hil.errors import BoardBusyError
 from hil.lab.locks.lease import acquire
 print("waits", flush=True)
 try:
-    with acquire(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda waiting: print("in line", flush=True)):
+    with acquire(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda _: print("in line", flush=True)):
         print("has it", flush=True)
 except BoardBusyError:
     print("busy", flush=True)

@@ -12,7 +12,7 @@ import pytest
 from hil.dutlink.console.tty import uart_of
 from hil.dutlink.console.tty_names import serial_devices
 from hil.dutlink.timing import until
-from hil.lab.enroll.console_probe import ConsoleHunt
+from hil.lab.enroll.console_probe import ConsoleProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,42 +74,42 @@ def own(consoles: Consoles) -> int:
 
 def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
     consoles.plug("usb-FTDI")
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.mark_power_on()
         os.write(own, WORDS)
 
-        assert hunt.speaker(10) == uart_of(consoles.dev, SERIAL).path
+        assert hunt.wait_for_speaker(10) == uart_of(consoles.dev, SERIAL).path
 
 
 def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
     other = consoles.plug("usb-FTDI")
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.mark_power_on()
         os.write(own, b"\x00")
         os.write(other, WORDS)
 
-        assert hunt.speaker(10) == consoles.dev / "serial/by-id/usb-FTDI"
+        assert hunt.wait_for_speaker(10) == consoles.dev / "serial/by-id/usb-FTDI"
 
 
 @pytest.mark.thorough
 def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.mark_power_on()
         os.write(consoles.plug("usb-Gadget"), WORDS)
 
-        assert hunt.speaker(10) == consoles.dev / "serial/by-id/usb-Gadget"
+        assert hunt.wait_for_speaker(10) == consoles.dev / "serial/by-id/usb-Gadget"
 
 
 def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consoles, own: int) -> None:
     chatty = consoles.plug("usb-Chatty")
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         os.write(chatty, WORDS)
         assert until(lambda: any(heard.position for heard in hunt._heard.values()), 60)
-        hunt.power_comes_now()
+        hunt.mark_power_on()
         os.write(chatty, WORDS)
         os.write(own, b"\xff\x00" * 40)
 
-        assert hunt.speaker(0.2) is None
+        assert hunt.wait_for_speaker(0.2) is None
 
 
 @pytest.mark.parametrize("speaking", [0, 1])
@@ -118,12 +118,12 @@ def test_of_two_alike_adapters_the_one_that_speaks_is_named_by_its_place(
     consoles: Consoles, own: int, usb_serial: str, speaking: int
 ) -> None:
     adapters = [consoles.plug_adapter(number, usb_serial) for number in (0, 1)]
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.mark_power_on()
         os.write(own, b"\x00")
         os.write(adapters[speaking], WORDS)
 
-        assert hunt.speaker(60) == consoles.dev / f"serial/by-path/pci-usb-0:{speaking}:1.0-port0"
+        assert hunt.wait_for_speaker(60) == consoles.dev / f"serial/by-path/pci-usb-0:{speaking}:1.0-port0"
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_an_adapter_is_named_by_what_it_is_if_that_is_unambiguous(
 
 def test_other_boards_are_not_listened_to(consoles: Consoles) -> None:
     consoles.plug("usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00")
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         assert hunt._heard == {}
 
 
 def test_where_nothing_speaks_there_is_none(consoles: Consoles, own: int) -> None:
     assert own
-    with ConsoleHunt(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
-        hunt.power_comes_now()
+    with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
+        hunt.mark_power_on()
 
-        assert hunt.speaker(0.1) is None
+        assert hunt.wait_for_speaker(0.1) is None
 
 
 def test_a_folder_that_is_not_there_has_no_consoles(tmp_path: Path) -> None:
-    with ConsoleHunt(tmp_path, SERIAL, tmp_path) as hunt:
-        assert hunt.speaker(0) is None
+    with ConsoleProbe(tmp_path, SERIAL, tmp_path) as hunt:
+        assert hunt.wait_for_speaker(0) is None

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.timing import until
-from hil.lab.guard import exit_with_parent
-from hil.lab.guard.exit_with_parent import GONE_STATUS, stop_with
+from hil.lab.guard import exit_with_parent as module_under_test
+from hil.lab.guard.exit_with_parent import GONE_STATUS, exit_with_parent
 
-HIL = Path(exit_with_parent.__file__).parents[2]
+HIL = Path(module_under_test.__file__).parents[2]
 HERE = Path(__file__).parent
 SOON_S = 60.0
 
@@ -27,8 +27,8 @@ time.sleep(60)
 WATCHING = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from hil.lab.guard.exit_with_parent import stop_with
-stop_with(os.getppid())
+from hil.lab.guard.exit_with_parent import exit_with_parent
+exit_with_parent(os.getppid())
 print(os.getpid(), flush=True)
 for _ in range(600):  # a signal between a look for it and one long sleep would be found at its end
     time.sleep(0.1)
@@ -86,18 +86,18 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts() -> None:
     stopped = threading.Event()
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
-    stop_with(gone.pid, stopped.set)
+    exit_with_parent(gone.pid, stopped.set)
 
     assert stopped.is_set()
 
 
 def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exit_with_parent, "_open", lambda _pid: -1)
-    monkeypatch.setattr(exit_with_parent, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(module_under_test, "_open", lambda _pid: -1)
+    monkeypatch.setattr(module_under_test, "LOOK_EVERY_S", 0.01)
     parents = iter([4711, 4711, 4711, 1])
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     stopped = threading.Event()
-    stop_with(4711, stopped.set)
+    exit_with_parent(4711, stopped.set)
 
     assert stopped.wait(SOON_S)
 
@@ -105,7 +105,7 @@ def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.Mo
 def test_the_end_is_without_any_cleaning_up() -> None:
     child = os.fork()
     if child == 0:
-        stop_with(0)
+        exit_with_parent(0)
         os._exit(0)
     _pid, status = os.waitpid(child, 0)
 

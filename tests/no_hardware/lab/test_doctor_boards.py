@@ -198,7 +198,7 @@ def test_a_board_that_was_not_left_safe_is_found(
     tmp_path: Path, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     examined(capsys, "--quick")  # makes the folder
-    write_record(tmp_path / "locks", serial, BoardRecord(BoardState.PENDING))
+    write_record(tmp_path / "locks", serial, BoardRecord(BoardState.UNSAFE))
 
     status, found = examined(capsys, "--quick")
 

@@ -20,9 +20,9 @@ from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.checks.services import services
 from hil.lab.doctor.checks.stored_state import lab_file
 from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
-from hil.lab.doctor.context import Bench, Check
-from hil.lab.doctor.finding import Finding, Outcome
-from hil.lab.doctor.runner import examine
+from hil.lab.doctor.context import Check, DoctorContext
+from hil.lab.doctor.finding import CheckOutcome, Finding
+from hil.lab.doctor.runner import run_checks
 from hil.lab.locks.lease import acquire
 from hil.lab.udev.unit_escapes import command_line
 
@@ -43,31 +43,31 @@ def no_libusb() -> None:
     return None
 
 
-def bench_of(machine: FakeMachine, *seen: Sighting, **facts: object) -> Bench:
-    bench = Bench(machine=machine.facts, **facts)  # type: ignore[arg-type]
-    bench.__dict__["sightings"] = list(seen)
-    return bench
+def bench_of(machine: FakeMachine, *seen: Sighting, **facts: object) -> DoctorContext:
+    context = DoctorContext(host_info=machine.facts, **facts)  # type: ignore[arg-type]
+    context.__dict__["sightings"] = list(seen)
+    return context
 
 
-def found(check: Check, bench: Bench) -> Finding:
+def found(check: Check, context: DoctorContext) -> Finding:
     """The first problem, else the first finding."""
-    findings = list(check(bench))
-    return next((each for each in findings if each.outcome is Outcome.PROBLEM), findings[0])
+    findings = list(check(context))
+    return next((each for each in findings if each.outcome is CheckOutcome.PROBLEM), findings[0])
 
 
-BENCH_CHECKS = [udev_rule, group_membership, services, modem_manager, tty_holders, hub_power]
+HOST_CHECKS = [udev_rule, group_membership, services, modem_manager, tty_holders, hub_power]
 
 
-@pytest.mark.parametrize("check", BENCH_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", HOST_CHECKS, ids=lambda check: check.__name__)
 def test_a_healthy_machine_is_well(machine: FakeMachine, check: Check) -> None:
-    assert [finding.outcome for finding in check(bench_of(machine))] == [Outcome.OK]
+    assert [finding.outcome for finding in check(bench_of(machine))] == [CheckOutcome.OK]
 
 
-@pytest.mark.parametrize("check", BENCH_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", HOST_CHECKS, ids=lambda check: check.__name__)
 def test_nothing_is_said_of_a_machine_that_has_no_part_in_it(machine: FakeMachine, check: Check) -> None:
     machine.become(has_boards=False)
 
-    assert found(check, bench_of(machine)).outcome is Outcome.UNCHECKED
+    assert found(check, bench_of(machine)).outcome is CheckOutcome.SKIPPED
 
 
 def without_rule(machine: FakeMachine) -> None:
@@ -124,7 +124,7 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("planted", "check", "says", "mend"),
+    ("planted", "check", "says", "fix"),
     [
         (without_rule, udev_rule, "no udev rule", "udev --install"),
         (with_an_old_rule, udev_rule, "not this version's", "udev --install"),
@@ -142,15 +142,15 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
     ids=lambda part: getattr(part, "__name__", None),
 )
 def test_what_is_wrong_is_found_and_what_mends_it_is_said(
-    machine: FakeMachine, planted: Callable[[FakeMachine], None], check: Check, says: str, mend: str
+    machine: FakeMachine, planted: Callable[[FakeMachine], None], check: Check, says: str, fix: str
 ) -> None:
     planted(machine)
 
     finding = found(check, bench_of(machine))
 
-    assert (finding.outcome, finding.board in {"", "5a1c0e01", SERIAL}) == (Outcome.PROBLEM, True)
+    assert (finding.outcome, finding.board in {"", "5a1c0e01", SERIAL}) == (CheckOutcome.PROBLEM, True)
     assert says in finding.says
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
@@ -158,20 +158,20 @@ def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
 
     finding = found(group_membership, bench_of(machine, Sighting(Verdict.PRESENT, SERIAL)))
 
-    assert finding.outcome is Outcome.OK
+    assert finding.outcome is CheckOutcome.OK
 
 
 def test_a_board_behind_a_hub_with_a_supply_is_well(machine: FakeMachine) -> None:
     machine.device("1-2", idVendor="05e3", idProduct="0608", bmAttributes="e0", bMaxPower="100mA")
     machine.device("1-2.3", **BOARD, serial="5a1c0e01")
 
-    assert {finding.outcome for finding in hub_power(bench_of(machine))} == {Outcome.OK}
+    assert {finding.outcome for finding in hub_power(bench_of(machine))} == {CheckOutcome.OK}
 
 
 def test_a_modem_manager_that_was_told_leaves_consoles_alone(machine: FakeMachine) -> None:
     machine.process(77, "ModemManager")
 
-    assert found(modem_manager, bench_of(machine)).outcome is Outcome.OK
+    assert found(modem_manager, bench_of(machine)).outcome is CheckOutcome.OK
 
 
 def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) -> None:
@@ -179,16 +179,16 @@ def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) 
 
     finding = found(boards_on_the_bus, bench_of(machine, seen))
 
-    assert (finding.check, "udev --install" in finding.mend) == ("permission", True)
+    assert (finding.check, "udev --install" in finding.fix) == ("permission", True)
     assert "bus 1 address 5" in finding.says
 
 
 SILENT = BoardLostError("it does not answer", why="no answer in time", remedy="replug it")
 
 
-@pytest.mark.parametrize(("held", "outcome"), [(True, Outcome.UNCHECKED), (False, Outcome.PROBLEM)])
+@pytest.mark.parametrize(("held", "outcome"), [(True, CheckOutcome.SKIPPED), (False, CheckOutcome.PROBLEM)])
 def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
-    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, outcome: Outcome
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, outcome: CheckOutcome
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
     seen = Sighting(Verdict.LOST, None, error=SILENT, location="bus 1 address 2")
@@ -200,44 +200,44 @@ def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
 
 
 def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> None:
-    bench = Bench(host=Host(backend=no_libusb), machine=machine.facts)
+    context = DoctorContext(host=Host(backend=no_libusb), host_info=machine.facts)
 
-    findings = list(examine(bench))
+    findings = list(run_checks(context))
 
-    problems = [finding for finding in findings if finding.outcome is Outcome.PROBLEM]
+    problems = [finding for finding in findings if finding.outcome is CheckOutcome.PROBLEM]
     assert problems[0].check == "libusb"
-    assert "apt install libusb-1.0-0" in problems[0].mend
+    assert "apt install libusb-1.0-0" in problems[0].fix
     assert {"udev rule", "hub power", "clock"} <= {finding.check for finding in findings}
-    assert found(libusb, bench).outcome is Outcome.PROBLEM
+    assert found(libusb, context).outcome is CheckOutcome.PROBLEM
 
 
 def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(_bench: Bench, serial: str, *_more: object) -> Iterator[Finding]:
+    def lost(_bench: DoctorContext, serial: str, *_more: object) -> Iterator[Finding]:
         raise BoardLostError(f"board {serial} is gone")
         yield
 
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr("hil.lab.doctor.runner._held", lost)
     serials = ("0df10035", "5a1c0e01")
-    bench = bench_of(machine, *(Sighting(Verdict.PRESENT, serial) for serial in serials))
+    context = bench_of(machine, *(Sighting(Verdict.PRESENT, serial) for serial in serials))
 
-    told = [finding.board for finding in examine(bench) if finding.says.endswith("is gone")]
+    told = [finding.board for finding in run_checks(context) if finding.says.endswith("is gone")]
 
     assert told == list(serials)
 
 
 def test_no_board_at_all_is_a_problem(machine: FakeMachine) -> None:
-    assert found(boards_on_the_bus, bench_of(machine)).mend == "plug it in, then: lsusb -d 2b23:"
+    assert found(boards_on_the_bus, bench_of(machine)).fix == "plug it in, then: lsusb -d 2b23:"
 
 
 @pytest.mark.parametrize(
     ("now_s", "kept", "outcome"),
-    [(0.0, True, Outcome.PROBLEM), (4e9, True, Outcome.OK), (4e9, False, Outcome.UNCHECKED)],
+    [(0.0, True, CheckOutcome.PROBLEM), (4e9, True, CheckOutcome.OK), (4e9, False, CheckOutcome.SKIPPED)],
 )
 def test_a_date_before_the_program_was_installed_is_wrong(
-    machine: FakeMachine, now_s: float, kept: bool, outcome: Outcome
+    machine: FakeMachine, now_s: float, kept: bool, outcome: CheckOutcome
 ) -> None:
     machine.become(now=lambda: now_s, clock_is_kept=lambda: kept)
 
@@ -250,7 +250,7 @@ def test_a_full_disk_is_found(machine: FakeMachine, tmp_path: Path) -> None:
     finding = found(disk_space, bench_of(machine, folder=tmp_path))
 
     assert finding.says == f"only 1 MiB are free in {tmp_path}"
-    assert f"du -xh --max-depth=2 {tmp_path}" in finding.mend
+    assert f"du -xh --max-depth=2 {tmp_path}" in finding.fix
 
 
 def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
@@ -261,10 +261,13 @@ def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
     folder.chmod(0o777)
     monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
     finding = found(locks, bench_of(machine))
-    assert (finding.outcome, finding.mend.startswith(f"sudo chmod 1777 {folder}")) == (Outcome.PROBLEM, True)
+    assert (finding.outcome, finding.fix.startswith(f"sudo chmod 1777 {folder}")) == (
+        CheckOutcome.PROBLEM,
+        True,
+    )
     folder.chmod(0o1777)
 
-    assert found(locks, bench_of(machine)).outcome is Outcome.OK
+    assert found(locks, bench_of(machine)).outcome is CheckOutcome.OK
 
 
 @pytest.mark.parametrize(
@@ -289,7 +292,7 @@ def test_a_lock_folder_is_judged_by_its_mode(
     finding = found(locks, bench_of(machine))
 
     assert finding.outcome == outcome
-    assert told in f"{finding.says} {finding.why} {finding.mend}"
+    assert told in f"{finding.says} {finding.why} {finding.fix}"
 
 
 def test_a_spoilt_file_in_the_lock_folder_is_found(
@@ -301,8 +304,8 @@ def test_a_spoilt_file_in_the_lock_folder_is_found(
 
     finding = found(locks, bench_of(machine))
 
-    assert finding.outcome is Outcome.PROBLEM
-    assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.json'}" in finding.mend
+    assert finding.outcome is CheckOutcome.PROBLEM
+    assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.json'}" in finding.fix
 
 
 @pytest.mark.parametrize("what", ["stick", "flash"])
@@ -315,7 +318,7 @@ def test_a_file_of_sticks_is_for_its_user_alone_and_no_problem_to_others(
     found(locks, bench_of(machine))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)  # another user than the file's
 
-    assert found(locks, bench_of(machine)).outcome is Outcome.OK
+    assert found(locks, bench_of(machine)).outcome is CheckOutcome.OK
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -325,7 +328,7 @@ def test_a_lock_folder_that_may_not_be_written_is_found(
     tmp_path.chmod(0o555)
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
 
-    assert found(locks, bench_of(machine)).outcome is Outcome.PROBLEM
+    assert found(locks, bench_of(machine)).outcome is CheckOutcome.PROBLEM
 
 
 def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeMachine) -> None:
@@ -335,7 +338,7 @@ def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeM
 
     finding = found(lab_file, replace(bench_of(machine), lab_error=error))
 
-    assert (finding.says, finding.mend) == (error.what, "did you mean serial?")
+    assert (finding.says, finding.fix) == (error.what, "did you mean serial?")
 
 
 def test_each_check_has_a_problem_that_it_finds() -> None:
@@ -343,9 +346,9 @@ def test_each_check_has_a_problem_that_it_finds() -> None:
     tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
     tested |= {clock, disk_space, locks, lab_file, guard_survival, services}
 
-    from hil.lab.doctor.runner import BENCH_CHECKS  # noqa: PLC0415 - the name is taken above
+    from hil.lab.doctor.runner import HOST_CHECKS  # noqa: PLC0415 - the name is taken above
 
-    assert set(BENCH_CHECKS.values()) == tested
+    assert set(HOST_CHECKS.values()) == tested
 
 
 UNIT = "[Service]\nExecStart=/opt/hil/python -m hil.cli.main safe --all\n"
@@ -369,7 +372,7 @@ def test_services_that_lock_elsewhere_are_named(
 
     finding = found(services, bench_of(machine))
 
-    assert (finding.outcome, name in finding.says) == (Outcome.PROBLEM, True)
+    assert (finding.outcome, name in finding.says) == (CheckOutcome.PROBLEM, True)
     assert f"HIL_LOCK_DIR={here}" in finding.says
 
 
@@ -381,7 +384,7 @@ def test_services_that_lock_where_commands_do_are_well(
     machine.write("etc/systemd/system/hil-safe.service", f"{UNIT}Environment={line}\n")
     machine.write("etc/systemd/system/backup.service", "[Service]\nExecStart=/bin/true\n")
 
-    assert found(services, bench_of(machine)).outcome is Outcome.OK
+    assert found(services, bench_of(machine)).outcome is CheckOutcome.OK
 
 
 @only_root
@@ -396,7 +399,7 @@ def test_services_that_run_as_root_what_another_user_may_change_are_named(
 
     finding = found(services, bench_of(machine))
 
-    assert finding.outcome is (Outcome.OK if "ada" in user else Outcome.PROBLEM)
+    assert finding.outcome is (CheckOutcome.OK if "ada" in user else CheckOutcome.PROBLEM)
     assert "ada" in user or f"uid {MALLORY}" in finding.says
 
 
@@ -413,7 +416,7 @@ def test_services_whose_program_everybody_may_write_are_named(
 
     finding = found(services, bench_of(machine))
 
-    assert (finding.outcome, f"{program} may be written" in finding.says) == (Outcome.PROBLEM, True)
+    assert (finding.outcome, f"{program} may be written" in finding.says) == (CheckOutcome.PROBLEM, True)
 
 
 SITE = "opt/hil/lib/python3.12/site-packages"
@@ -441,7 +444,7 @@ def test_services_that_run_as_root_an_editable_hil_of_another_user_are_named(
 
     finding = found(services, bench_of(machine))
 
-    assert (before.outcome, finding.outcome) == (Outcome.OK, Outcome.PROBLEM)
+    assert (before.outcome, finding.outcome) == (CheckOutcome.OK, CheckOutcome.PROBLEM)
     assert f"uid {MALLORY}" in finding.says
 
 
@@ -470,5 +473,5 @@ def test_services_that_run_as_root_in_a_folder_with_files_of_others_are_named(
 
     finding = found(services, bench_of(machine))
 
-    assert (before.outcome, finding.outcome) == (Outcome.OK, Outcome.PROBLEM)
+    assert (before.outcome, finding.outcome) == (CheckOutcome.OK, CheckOutcome.PROBLEM)
     assert "deep/conftest.py belongs to" in finding.says

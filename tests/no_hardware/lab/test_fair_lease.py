@@ -18,9 +18,9 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lease, wait_queue
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import Waiting, acquire, acquire_any, holder_of
+from hil.lab.locks.lease import WaitStatus, acquire, acquire_any, holder_of
 from hil.lab.locks.lock_file import LockFile
-from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, PlaceInLine, waiting
+from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, QueueEntry, waiting
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
 SOON_S = 60.0
@@ -202,7 +202,7 @@ def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
 ) -> None:
     first = acquire(ONE, folder=folder, test="first")
     line("ahead")
-    news: list[Waiting] = []
+    news: list[WaitStatus] = []
     with pytest.raises(BoardBusyError):
         acquire(ONE, wait_s=0.2, on_wait=news.append, folder=folder)
 
@@ -215,7 +215,7 @@ def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> Non
     first = acquire(ONE, folder=folder, test="first")
     news: list[str] = []
 
-    def hear(waiting: Waiting) -> None:
+    def hear(waiting: WaitStatus) -> None:
         news.append(str(waiting))
         if len(news) == 1:
             first.note("second")
@@ -258,7 +258,7 @@ def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> No
 
 
 def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inotify.Bell, "polls", property(lambda _bell: True))
+    monkeypatch.setattr(inotify.FileWatch, "is_polling", property(lambda _bell: True))
     first = acquire(ONE, folder=folder)
     threading.Timer(0.1, first.release).start()
 
@@ -277,7 +277,7 @@ def test_what_somebody_else_writes_into_the_line_is_nobody(folder: Path, slot: b
 
 
 def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None:
-    place = PlaceInLine(folder, [ONE], Holder())
+    place = QueueEntry(folder, [ONE], Holder())
     place.close()
 
     assert (folder / LINE_NAME).stat().st_size == SLOT_BYTES
@@ -306,7 +306,7 @@ def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -
 
 def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait_queue, "MOST_SLOTS", 2)
-    places = [PlaceInLine(folder, [TWO], Holder()) for _ in range(2)]
+    places = [QueueEntry(folder, [TWO], Holder()) for _ in range(2)]
 
     with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE

@@ -15,7 +15,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
 from hil.lab.guard.guarded_lease import make_safe_now, under_guard
 from hil.lab.guard.process import NAME
-from hil.lab.locks.lease import Waiting, acquire
+from hil.lab.locks.lease import WaitStatus, acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 
@@ -238,7 +238,7 @@ def test_guard_gives_back_a_board_in_trouble_and_makes_it_safe_when_that_has_pas
     board.write_text(trouble)
     holder.die_by("os._exit(1)")
     acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
-    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+    assert read_record(board.parent, SERIAL).state is BoardState.UNSAFE
 
     board.write_text("on")
 
@@ -268,7 +268,7 @@ def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
 def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) -> None:
     board.unlink()
     holder.die_by("os._exit(1)")
-    news: list[Waiting] = []
+    news: list[WaitStatus] = []
     acquire(SERIAL, wait_s=SOON_S, on_wait=news.append, folder=board.parent).release()
 
     assert any("making the board safe" in str(waiting) for waiting in news)
@@ -280,7 +280,7 @@ def test_an_unplugged_board_is_on_record_and_done_first_when_it_is_back(
     board.unlink()
     holder.die_by("os._exit(1)")
     lease = acquire(SERIAL, wait_s=SOON_S, folder=board.parent)
-    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+    assert read_record(board.parent, SERIAL).state is BoardState.UNSAFE
     board.write_text("on")
 
     with under_guard(lease, safety) as guarded:

@@ -15,7 +15,7 @@ from programs import running
 
 from hil.dutlink.timing import until
 from hil.lab.guard import survival
-from hil.lab.guard.survival import dangers
+from hil.lab.guard.survival import find_dangers
 from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Machine:
             (folder / "memory.oom.group").write_text("1\n")
 
     def told(self) -> str:
-        return "; ".join(map(str, dangers(self.root, 50)))
+        return "; ".join(map(str, find_dangers(self.root, 50)))
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_first_process_of_a_container_that_the_run_was_put_into_is_no_danger(mac
 
 
 def test_run_that_is_the_first_process_is_a_danger(machine: Machine) -> None:
-    assert "this process is PID 1" in str(dangers(machine.root, 1)[0])
+    assert "this process is PID 1" in str(find_dangers(machine.root, 1)[0])
 
 
 def test_cgroup_that_ends_as_a_whole_is_a_danger(machine: Machine) -> None:

@@ -114,7 +114,7 @@ def test_guard_that_cannot_run_leaves_an_unsafe_board_on_record(
     with pytest.raises(GuardError):
         under_guard(acquire(SERIAL, folder=board.parent), safety)
 
-    assert read_record(board.parent, SERIAL).state is BoardState.PENDING
+    assert read_record(board.parent, SERIAL).state is BoardState.UNSAFE
 
 
 def test_guard_that_cannot_be_replaced_ends_the_use_of_its_board(lease: GuardedLease, board: Path) -> None:
@@ -161,7 +161,7 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
     releasing = threading.Thread(target=release)
     monkeypatch.setattr(guarded_lease, "attempt", attempt_while_the_holder_releases)
 
-    lease.handle_lost_guard(safety, GuardError("no guard", serial=SERIAL))
+    lease.on_guard_ended(safety, GuardError("no guard", serial=SERIAL))
     releasing.join(SOON_S)
 
     assert given_back == [False]

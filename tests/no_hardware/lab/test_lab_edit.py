@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import UsageError
-from hil.lab.enroll.lab_file_editor import LabEdit
+from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.lab.enroll.survey import Survey
 
 STICK = Path("/dev/disk/by-id/usb-new")
@@ -30,14 +30,14 @@ serial = "5a1c0e01"
 # kept: at the end"""
 
 
-def edit_of(folder: Path, text: str) -> LabEdit:
+def edit_of(folder: Path, text: str) -> LabFileEditor:
     file = folder / "lab.toml"
     file.write_text(text)
-    return LabEdit(file)
+    return LabFileEditor(file)
 
 
 def test_a_new_file_has_the_place_and_nothing_else(tmp_path: Path) -> None:
-    edit = LabEdit(tmp_path / "lab.toml")
+    edit = LabFileEditor(tmp_path / "lab.toml")
     edit.add("a", "0df10035", FOUND, ["x"])
     edit.write()
 
@@ -78,7 +78,7 @@ def test_every_comment_is_kept(tmp_path_factory: pytest.TempPathFactory, comment
 def test_line_ends_are_kept(tmp_path: Path, line_end: str) -> None:
     file = tmp_path / "lab.toml"
     file.write_bytes(GOOD.replace("\n", line_end).encode())
-    edit = LabEdit(file)
+    edit = LabFileEditor(file)
     edit.add("pi", "5a1c0e01", FOUND, [])
     edit.write()
 

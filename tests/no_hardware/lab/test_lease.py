@@ -57,7 +57,10 @@ def test_a_board_given_back_can_be_held_again(tmp_path: Path) -> None:
 
 
 def test_the_first_free_one_of_several_boards_is_taken(tmp_path: Path) -> None:
-    with acquire("5a1c0e01", folder=tmp_path), acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second:
+    with (
+        acquire("5a1c0e01", folder=tmp_path),
+        acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second,
+    ):
         assert second.serial == "5a1c0e02"
 
 

@@ -148,7 +148,7 @@ def test_record_that_was_put_back_from_before_the_lease_proves_nothing(
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     remove(locks, "folder, made again")
     earlier = Holder(pid=1, since="2001-01-01T00:00:00+00:00")
-    write_record(locks, SERIAL, BoardRecord().used_by(earlier).left_safe())
+    write_record(locks, SERIAL, BoardRecord().marked_in_use(earlier).marked_safe())
 
     work(os.dup(lease.lock.descriptor), task.to_json())
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import hil
-from hil.lab.doctor.finding import Outcome
+from hil.lab.doctor.finding import CheckOutcome
 from hil.lab.udev.rule import StickPlace, rule_text
 from hil.lab.udev.safe_unit import has_systemd
 
@@ -117,9 +117,9 @@ def test_a_disk_at_another_socket_is_not_opened(udevadm: list[str], groups: Path
 def test_the_doctor_is_told_by_udev_that_it_does_not_know_the_group(udevadm: list[str], groups: Path) -> None:
     doctor = """\
 from pathlib import Path
-from hil.lab.doctor.host_info import Machine
+from hil.lab.doctor.host_info import HostInfo
 from hil.lab.doctor.checks.usb_access import made_of_it
-made = made_of_it(Machine(), Path("/run/udev/rules.d/60-dutlink.rules"), "/sys/class/tty/tty0", "5a1c0e01")
+made = made_of_it(HostInfo(), Path("/run/udev/rules.d/60-dutlink.rules"), "/sys/class/tty/tty0", "5a1c0e01")
 print("FOUND", made.outcome, made.says)
 """
     program = groups.parent / "bin/udevadm"
@@ -133,7 +133,7 @@ print("FOUND", made.outcome, made.says)
     said = in_a_machine_with(f"PATH={program.parent}:$PATH {sys.executable} {file}", groups, rule)
 
     knows = "plugdev" in groups.read_text()
-    outcome = Outcome.OK if knows else Outcome.PROBLEM
+    outcome = CheckOutcome.OK if knows else CheckOutcome.PROBLEM
     assert f"FOUND {outcome}" in said, said
     assert ("udev knows no group plugdev" in said) is not knows, said
 

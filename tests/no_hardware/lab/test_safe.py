@@ -85,7 +85,7 @@ from hil.lab.guard import retry as lingering
 from hil.lab.guard.recovery import GuardTask
 from hil.lab.safe_state.policy import Safety
 folder, serial = Path(sys.argv[3]), json.loads(sys.argv[1])["boards"][0]["serial"]
-hold, held = lingering.hold, lingering.hold(serial, folder=folder)
+acquire, held = lingering.acquire, lingering.acquire(serial, folder=folder)
 busy = []
 def hold_once_busy(*arguments, **options):
     try:
@@ -94,8 +94,9 @@ def hold_once_busy(*arguments, **options):
         busy.append(error)
         held.release()
         raise
-lingering.hold, lingering.PAUSE_S = hold_once_busy, 0.01
-lingering.linger(GuardTask(serial, held.lock.path, Safety(arguments={"host": host}, linger_s=60)), "")
+lingering.acquire, lingering.FIRST_PAUSE_S = hold_once_busy, 0.01
+safety = Safety(arguments={"host": host}, linger_s=60)
+lingering.retry_until_safe(GuardTask(serial, held.lock.path, safety), "")
 assert len(busy) == 1
 new = set(sys.modules) - loaded
 print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hil.lab"))))
@@ -235,7 +236,7 @@ def test_board_without_a_record_that_refuses_is_not_handed_out(
     with pytest.raises(BoardUnsafeError):
         under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
 
-    assert read_record(tmp_path, serial).state is BoardState.PENDING
+    assert read_record(tmp_path, serial).state is BoardState.UNSAFE
 
 
 def test_make_safe_at_a_glance_tells_from_whom_it_took_the_stick(

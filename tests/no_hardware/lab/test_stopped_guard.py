@@ -70,11 +70,11 @@ def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
     guards_own = os.dup(lease.lock.descriptor)
     lease.release()  # as another guard does that had the same task
     other = Holder(pid=1, since=lease.holder.since)
-    record = BoardRecord().used_by(lease.holder).with_event(SafetyEvent.made_safe("died", "guard", 0.0))
+    record = BoardRecord().marked_in_use(lease.holder).with_event(SafetyEvent.made_safe("died", "guard", 0.0))
     write_record(board.parent, SERIAL, record)
     held = acquire(SERIAL, folder=board.parent) if went_on == "another holds it" else None
     if went_on == "another used it":
-        write_record(board.parent, SERIAL, record.used_by(other))
+        write_record(board.parent, SERIAL, record.marked_in_use(other))
 
     work(guards_own, task.to_json())
 
@@ -86,7 +86,7 @@ def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
 
 def test_guard_whose_lock_file_was_removed_works_under_the_new_one(board: Path, safety: Safety) -> None:
     lease = acquire(SERIAL, folder=board.parent)
-    write_record(board.parent, SERIAL, BoardRecord().used_by(lease.holder))
+    write_record(board.parent, SERIAL, BoardRecord().marked_in_use(lease.holder))
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     lease.lock.path.unlink()
 
@@ -100,7 +100,7 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
     board: Path, safety: Safety
 ) -> None:
     lease = acquire(SERIAL, folder=board.parent)
-    write_record(board.parent, SERIAL, BoardRecord().used_by(lease.holder))
+    write_record(board.parent, SERIAL, BoardRecord().marked_in_use(lease.holder))
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     lease.lock.path.unlink()
     new = LockFile(lease.lock.path)

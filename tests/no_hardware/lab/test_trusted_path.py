@@ -17,8 +17,8 @@ from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from hil.cli.main import run
 from hil.errors import UntrustedFileError
 from hil.lab.config.lab_file import find_lab, read_lab
-from hil.lab.enroll.lab_file_editor import LabEdit
-from hil.lab.files.trusted_path import who_else_decides
+from hil.lab.enroll.lab_file_editor import LabFileEditor
+from hil.lab.files.trusted_path import why_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,10 +150,10 @@ def test_read_lab_as_a_user_reads_the_same_file(common: Path) -> None:
 def test_who_else_decides_names_file_owner_and_mode(common: Path) -> None:
     owned, writable = other_owner(common), folder_for_others(common)
 
-    assert f"{owned} belongs to uid {MALLORY}" in who_else_decides(owned)
+    assert f"{owned} belongs to uid {MALLORY}" in why_untrusted(owned)
     os.chown(writable, 0, 0)
-    assert f"{writable.parent} may be written by others (mode 0777)" in who_else_decides(writable)
-    assert not as_user(MALLORY, lambda: who_else_decides(write(common / "mine")))
+    assert f"{writable.parent} may be written by others (mode 0777)" in why_untrusted(writable)
+    assert not as_user(MALLORY, lambda: why_untrusted(write(common / "mine")))
 
 
 def test_error_is_no_line_that_another_user_made_up(common: Path) -> None:
@@ -169,7 +169,7 @@ def test_lab_edit_as_root_makes_no_file_where_a_link_of_another_user_leads(commo
     as_user(MALLORY, lambda: (common / "lab.toml").symlink_to("/etc/hil-test.toml"))
 
     with pytest.raises(UntrustedFileError):
-        LabEdit(common / "lab.toml")
+        LabFileEditor(common / "lab.toml")
 
 
 def hil(*arguments: str, cwd: Path, module: str = "hil.cli.main") -> subprocess.CompletedProcess[str]:

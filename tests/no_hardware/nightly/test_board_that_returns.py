@@ -51,8 +51,8 @@ def powered(simulator: SimulatorProcess) -> str:
 
 
 def left(locks: Path, serial: str, state: BoardState) -> None:
-    record = BoardRecord().used_by(Holder(test="test_killed"))
-    write_record(locks, serial, record if state is BoardState.IN_USE else record.left_safe())
+    record = BoardRecord().marked_in_use(Holder(test="test_killed"))
+    write_record(locks, serial, record if state is BoardState.IN_USE else record.marked_safe())
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:

@@ -67,7 +67,7 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
         return look_after(board)
 
     monkeypatch.setattr(plugin, "look_after", look)
-    write_record(tmp_path, SERIAL, BoardRecord().used_by(Holder(pid=os.getpid())))
+    write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder(pid=os.getpid())))
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)
 

@@ -306,7 +306,7 @@ def test_run_takes_the_stick_of_a_board_that_a_dead_run_left_and_says_so(
     pytester: pytest.Pytester,
     two_boards: SimulatorProcess,
 ) -> None:
-    write_record(pytester.path / "locks", bad, BoardRecord(BoardState.PENDING))
+    write_record(pytester.path / "locks", bad, BoardRecord(BoardState.UNSAFE))
 
     inner = run(READS, f"--hil-board={bad}")
 

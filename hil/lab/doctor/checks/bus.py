@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError, BoardInBootLoaderError, UsageError, Verdict
 from hil.lab.doctor.checks.usb_access import ELSEWHERE
-from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
 from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
     from hil.dutlink.sighting import Sighting
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Finding, Findings
-    from hil.lab.doctor.host_info import Machine
-    from hil.lab.doctor.usb_tree import UsbNode
+    from hil.lab.doctor.host_info import HostInfo
+    from hil.lab.doctor.usb_tree import UsbTreeNode
 
 __all__ = ["boards_on_the_bus", "hub_power"]
 
@@ -28,59 +28,61 @@ BUS_POWERED_PORT_MA = 100
 _DFU = "replug it; if it comes back the same: dfu-util -d 2b23:e012 -D FIRMWARE.bin"
 
 
-def boards_on_the_bus(bench: Bench) -> Findings:
+def boards_on_the_bus(context: DoctorContext) -> Findings:
     """Which boards are there, and may they be used?"""
-    seen = bench.sightings
+    seen = context.sightings
     if not seen:
-        in_sysfs = boards_in_sysfs(bench.machine) if bench.machine.has_boards else []
-        name = f"board {bench.only} is" if bench.only else "no DUTLink board is"
+        in_sysfs = boards_in_sysfs(context.host_info) if context.host_info.has_boards else []
+        name = f"board {context.only} is" if context.only else "no DUTLink board is"
         why = f"the kernel sees {len(in_sysfs)} all the same" if in_sysfs else "nothing has a board's USB ids"
-        not_there = f"{name}{' not' if bench.only else ''} on {bench.host.label}"
-        yield problem("boards", not_there, why=why, mend="plug it in, then: lsusb -d 2b23:")
+        not_there = f"{name}{' not' if context.only else ''} on {context.host.label}"
+        yield problem("boards", not_there, why=why, fix="plug it in, then: lsusb -d 2b23:")
     for sighting in seen:
-        yield _told(sighting, bench)
+        yield _told(sighting, context)
 
 
-def hub_power(bench: Bench) -> Findings:
+def hub_power(context: DoctorContext) -> Findings:
     """Does the hub above each board have enough power for it?"""
-    if not bench.machine.has_boards:
-        yield unchecked("hub power", ELSEWHERE)
+    if not context.host_info.has_boards:
+        yield skipped("hub power", ELSEWHERE)
         return
-    boards = [node for node in boards_in_sysfs(bench.machine) if not bench.only or node.serial == bench.only]
+    boards = [
+        node for node in boards_in_sysfs(context.host_info) if not context.only or node.serial == context.only
+    ]
     if not boards:
-        yield unchecked("hub power", "no board is on the bus")
+        yield skipped("hub power", "no board is on the bus")
     for node in boards:
-        yield _power_for(bench.machine, node)
+        yield _power_for(context.host_info, node)
 
 
-def _told(sighting: Sighting, bench: Bench) -> Finding:
-    serial = sighting.serial or _serial_at(sighting.location, bench.machine)
+def _told(sighting: Sighting, context: DoctorContext) -> Finding:
+    serial = sighting.serial or _serial_at(sighting.location, context.host_info)
     name = f"board {serial}" if serial else f"the board at {sighting.location}"
     error = sighting.error
     if error is None:
         return ok("boards", f"{name} answers, firmware {sighting.firmware}", board=serial)
     if isinstance(error, BoardInBootLoaderError):
-        return problem("boot loader", error.what, why=error.why, mend=_DFU, board=serial)
+        return problem("boot loader", error.what, why=error.why, fix=_DFU, board=serial)
     if sighting.verdict is Verdict.DENIED:
         return problem(
-            "permission", f"{name} may not be opened", why=error.why, mend=error.remedy, board=serial
+            "permission", f"{name} may not be opened", why=error.why, fix=error.remedy, board=serial
         )
-    if serial and (holder := _holder_of(serial, bench)):
+    if serial and (holder := _holder_of(serial, context)):
         why = f"{name} is silent, as in a power sequence; it is in use, and goes on undisturbed ({holder})"
-        return unchecked("boards", why, board=serial)
+        return skipped("boards", why, board=serial)
     return problem_of("boards", error, board=serial)
 
 
-def _serial_at(location: str, machine: Machine) -> str:
+def _serial_at(location: str, host_info: HostInfo) -> str:
     """The serial number of a board that does not tell it now, as the kernel read it when it came."""
-    nodes = boards_in_sysfs(machine) if machine.has_boards else []
+    nodes = boards_in_sysfs(host_info) if host_info.has_boards else []
     return next((node.serial for node in nodes if node.location == location), "")
 
 
-def _holder_of(serial: str, bench: Bench) -> str:
+def _holder_of(serial: str, context: DoctorContext) -> str:
     """Who holds a board; empty if nobody does."""
     try:
-        acquire(serial, test="hil doctor", host=bench.host).release()
+        acquire(serial, test="hil doctor", host=context.host).release()
     except BoardBusyError as error:
         return error.why
     except UsageError:  # the check of the lock folder has told
@@ -88,24 +90,24 @@ def _holder_of(serial: str, bench: Bench) -> str:
     return ""
 
 
-def _power_for(machine: Machine, node: UsbNode) -> Finding:
+def _power_for(host_info: HostInfo, node: UsbTreeNode) -> Finding:
     board = node.serial
-    hub = hub_of(machine, node)
+    hub = hub_of(host_info, node)
     where = f"{node.parent or 'its hub'} gives"
-    mend = "plug the board into a port of the machine, or into a hub with a supply of its own"
+    fix = "plug the board into a port of the machine, or into a hub with a supply of its own"
     if not node.configured:
         why = "the kernel switches no device on that its hub has no power for: dmesg | grep -i power"
-        return problem("hub power", f"board {board} is not switched on", why=why, mend=mend, board=board)
+        return problem("hub power", f"board {board} is not switched on", why=why, fix=fix, board=board)
     if hub is None:
-        return unchecked("hub power", f"nothing is known of the hub at {node.name}", board=board)
+        return skipped("hub power", f"nothing is known of the hub at {node.name}", board=board)
     if hub.self_powered or not hub.parent:
         return ok("hub power", f"{where} {PORT_MA} mA, the board may draw {node.most_ma} mA", board=board)
-    drawn_ma = sum(child.most_ma for child in children_of(machine, hub))
+    drawn_ma = sum(child.most_ma for child in children_of(host_info, hub))
     if node.most_ma > BUS_POWERED_PORT_MA:
         why = (
             f"{node.name} may draw {node.most_ma} mA, a port of a hub without a supply of its own gives "
             f"{BUS_POWERED_PORT_MA} mA; all that is plugged into it may draw {drawn_ma} mA together"
         )
         says = f"board {board} hangs on a hub without a supply of its own"
-        return problem("hub power", says, why=why, mend=mend, board=board)
+        return problem("hub power", says, why=why, fix=fix, board=board)
     return ok("hub power", f"{where} {BUS_POWERED_PORT_MA} mA, enough for {node.most_ma} mA", board=board)

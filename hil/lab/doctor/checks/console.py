@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from hil.errors import ConsoleBusyError, ConsoleDeniedError, ConsoleError, ConsoleMissingError
 from hil.flash.disk.permission import why_denied
-from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
+from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs, ttys_of
 
 if TYPE_CHECKING:
     from hil.dutlink.console.tty import Tty
-    from hil.lab.doctor.board_context import Patient
+    from hil.lab.doctor.board_context import BoardContext
     from hil.lab.doctor.finding import Finding, Findings
 
 __all__ = ["console_answers"]
@@ -20,54 +20,56 @@ __all__ = ["console_answers"]
 _CHECK = "console"
 
 
-def console_answers(patient: Patient) -> Findings:
+def console_answers(context: BoardContext) -> Findings:
     """Can the console be used? The board is asked through it only where no DUT would read along."""
-    serial = patient.serial
+    serial = context.serial
     try:
-        tty = patient.board.console.tty
+        tty = context.board.console.tty
         if not tty.path.exists():
-            yield _missing(patient, tty)
+            yield _missing(context, tty)
         elif not os.access(tty.path, os.R_OK | os.W_OK):
             yield _denied(serial, tty)
-        elif reason := patient.reason_to_leave_it:
-            yield unchecked(_CHECK, f"{tty.path} is there and may be opened; {reason}", board=serial)
+        elif reason := context.reason_to_leave_it:
+            yield skipped(_CHECK, f"{tty.path} is there and may be opened; {reason}", board=serial)
         else:
-            yield _asked(patient, tty)
+            yield _asked(context, tty)
     except ConsoleBusyError as error:
-        yield problem_of(_CHECK, error, mend=f"sudo fuser -v -k {tty.path.resolve()}", board=serial)
+        yield problem_of(_CHECK, error, fix=f"sudo fuser -v -k {tty.path.resolve()}", board=serial)
     except ConsoleDeniedError:
         yield _denied(serial, tty)
     except ConsoleError as error:
         yield problem_of(_CHECK, error, board=serial)
 
 
-def _asked(patient: Patient, tty: Tty) -> Finding:
-    serial = patient.serial
-    with patient.board.console.open(wait_s=0.0) as console:
+def _asked(context: BoardContext, tty: Tty) -> Finding:
+    serial = context.serial
+    with context.board.console.open(wait_s=0.0) as console:
         if not tty.is_board:
             return ok(_CHECK, f"{tty.path} can be opened; its DUT is off and says nothing", board=serial)
         answer = console.shell("version")
     return ok(_CHECK, f"{tty.path} answers: {answer[:60]}", board=serial)
 
 
-def _missing(patient: Patient, tty: Tty) -> Finding:
-    serial, path = patient.serial, tty.path
-    if not tty.is_board and patient.reason_to_leave_it == "":
+def _missing(context: BoardContext, tty: Tty) -> Finding:
+    serial, path = context.serial, tty.path
+    if not tty.is_board and context.reason_to_leave_it == "":
         why = f"{path} is not there; its DUT is off, and may bring it along when it is on"
-        return unchecked(_CHECK, why, board=serial)
-    machine = patient.bench.machine
-    nodes = [node for node in boards_in_sysfs(machine) if node.serial == serial] if machine.has_boards else []
-    ttys = [tty for node in nodes for tty in ttys_of(machine, node)]
+        return skipped(_CHECK, why, board=serial)
+    host_info = context.doctor.host_info
+    nodes = (
+        [node for node in boards_in_sysfs(host_info) if node.serial == serial] if host_info.has_boards else []
+    )
+    ttys = [tty for node in nodes for tty in ttys_of(host_info, node)]
     says = f"the console of board {serial} is not at {path}"
     if not tty.is_board:
-        mend = f"hil enroll --board {serial}    (listens which console speaks)"
+        fix = f"hil enroll --board {serial}    (listens which console speaks)"
         return problem(
-            _CHECK, says, why="the lab file, or the board's usb_console, names it", mend=mend, board=serial
+            _CHECK, says, why="the lab file, or the board's usb_console, names it", fix=fix, board=serial
         )
     if ttys:
         why = f"the kernel has it as {', '.join(ttys)}: udev did not name it"
-        mend = "sudo systemctl restart systemd-udevd; sudo udevadm trigger"
-        return problem(_CHECK, says, why=why, mend=mend, board=serial)
+        fix = "sudo systemctl restart systemd-udevd; sudo udevadm trigger"
+        return problem(_CHECK, says, why=why, fix=fix, board=serial)
     return problem_of(
         _CHECK, ConsoleMissingError(says, why="no driver made a tty", remedy="sudo modprobe cdc_acm")
     )
@@ -75,4 +77,4 @@ def _missing(patient: Patient, tty: Tty) -> Finding:
 
 def _denied(serial: str, tty: Tty) -> Finding:
     denial = why_denied(tty.path)
-    return problem(_CHECK, f"{tty.path} may not be opened", why=denial.why, mend=denial.remedy, board=serial)
+    return problem(_CHECK, f"{tty.path} may not be opened", why=denial.why, fix=denial.remedy, board=serial)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import hil
 from hil.errors import SpoiltFileError, UsageError
-from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
-from hil.lab.guard.survival import dangers
+from hil.lab.doctor.finding import ok, problem, problem_of, skipped
+from hil.lab.guard.survival import find_dangers
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
-from hil.lab.locks.shared_file import is_group_folder, open_shared, owner_name, spoilt_by
+from hil.lab.locks.shared_file import is_group_folder, open_shared, owner_name, shared_file_problem
 from hil.lab.locks.wait_queue import waiting
 from hil.lab.stick_sockets import is_stick_file
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Finding, Findings
 
 __all__ = ["clock", "disk_space", "guard_survival", "locks"]
@@ -35,31 +35,34 @@ _DAY_S = 86_400
 _SET_CLOCK = "sudo timedatectl set-ntp true"
 
 
-def clock(bench: Bench) -> Findings:
+def clock(context: DoctorContext) -> Findings:
     """Is the date possible, and does something keep it right? History is sorted by it."""
-    now_s = bench.machine.now()
+    now_s = context.host_info.now()
     installed_s = Path(hil.__file__).stat().st_mtime
     date = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="minutes")
     if now_s < installed_s - _DAY_S:
         why = "that is before this program was installed; history and reports are sorted by the date"
-        yield problem("clock", f"the clock says {date}", why=why, mend=_SET_CLOCK)
+        yield problem("clock", f"the clock says {date}", why=why, fix=_SET_CLOCK)
         return
-    kept = bench.machine.clock_is_kept()
+    kept = context.host_info.clock_is_kept()
     if kept:
         yield ok("clock", f"{date}, kept right by a time service")
     else:
         why = f"it says {date}, and no time service has set it; {_SET_CLOCK} starts one"
-        yield unchecked("clock", why)
+        yield skipped("clock", why)
 
 
-def disk_space(bench: Bench) -> Findings:
+def disk_space(context: DoctorContext) -> Findings:
     """Is there room for what runs keep, and may it be written?"""
-    folders = {bench.folder: "what runs keep goes there", Path(tempfile.gettempdir()): "for temporary files"}
+    folders = {
+        context.folder: "what runs keep goes there",
+        Path(tempfile.gettempdir()): "for temporary files",
+    }
     for folder, purpose in folders.items():
-        yield _room(bench, folder, purpose, LEAST_BYTES)
+        yield _room(context, folder, purpose, LEAST_BYTES)
 
 
-def locks(bench: Bench) -> Findings:
+def locks(context: DoctorContext) -> Findings:
     """Can boards be leased: is the lock folder there, may it be written, do locks work in it?"""
     folder = None
     try:
@@ -69,23 +72,23 @@ def locks(bench: Bench) -> Findings:
     except UsageError as error:
         spoilt = folder if isinstance(error, SpoiltFileError) else None
         knows = spoilt is not None and (os.access(spoilt, os.W_OK) or is_group_folder(spoilt.stat()))
-        yield problem_of("lock folder", error, mend="" if knows else _mend_locks())
+        yield problem_of("lock folder", error, fix="" if knows else _mend_locks())
         return
     queue = f"; {len(line)} wait for a board" if line else ""
     facts = folder.stat()
     if is_group_folder(facts) and not facts.st_mode & stat.S_ISGID:
         why = "files in it may belong to another group of their maker, and others of its group are kept out"
         yield problem(
-            "lock folder", f"{folder} lacks the setgid bit", why=why, mend=f"sudo chmod g+s {folder}"
+            "lock folder", f"{folder} lacks the setgid bit", why=why, fix=f"sudo chmod g+s {folder}"
         )
     else:
         yield ok("lock folder", f"{folder} can be used by {_users_of(facts)}{queue}")
     names = sorted(path.name for path in folder.glob("hil-*"))
     for name in [name for name in names if not is_stick_file(name)][:_MOST_FILES]:
-        if (trouble := spoilt_by(folder / name)) is not None:
+        if (trouble := shared_file_problem(folder / name)) is not None:
             yield problem_of("lock folder", trouble)
-    if bench.machine.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
-        yield _room(bench, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+    if context.host_info.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
+        yield _room(context, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
 
 
 def _users_of(facts: os.stat_result) -> str:
@@ -99,27 +102,27 @@ def _users_of(facts: os.stat_result) -> str:
     return f"the group {facts.st_gid}"
 
 
-def guard_survival(bench: Bench) -> Findings:
+def guard_survival(context: DoctorContext) -> Findings:
     """Would a guard outlive a run that is started as this command was?"""
-    found = dangers(bench.machine.root, of_others=True)
+    found = find_dangers(context.host_info.root, of_others=True)
     for danger in found:
         yield problem(
-            "guards", danger.what, why="a killed run would leave its DUT powered", mend=danger.remedy
+            "guards", danger.what, why="a killed run would leave its DUT powered", fix=danger.remedy
         )
     if not found:
         yield ok("guards", "a guard outlives a run that is started here")
 
 
-def _room(bench: Bench, folder: Path, purpose: str, least_bytes: int) -> Finding:
+def _room(context: DoctorContext, folder: Path, purpose: str, least_bytes: int) -> Finding:
     if not os.access(folder, os.W_OK | os.X_OK):
-        mend = f"sudo chown {bench.machine.user} {folder}    (or start runs in another folder)"
-        return problem("disk space", f"{folder} may not be written", why=purpose, mend=mend)
-    free_bytes = bench.machine.free_bytes(folder)
+        fix = f"sudo chown {context.host_info.user} {folder}    (or start runs in another folder)"
+        return problem("disk space", f"{folder} may not be written", why=purpose, fix=fix)
+    free_bytes = context.host_info.free_bytes(folder)
     free = f"{free_bytes / (1 << 20):,.0f} MiB are free in {folder}"
     if free_bytes < least_bytes:
         why = f"{purpose}; {least_bytes >> 20} MiB should be"
-        mend = f"du -xh --max-depth=2 {folder} | sort -h | tail    (then remove what is not needed)"
-        return problem("disk space", f"only {free}", why=why, mend=mend)
+        fix = f"du -xh --max-depth=2 {folder} | sort -h | tail    (then remove what is not needed)"
+        return problem("disk space", f"only {free}", why=why, fix=fix)
     return ok("disk space", free)
 
 

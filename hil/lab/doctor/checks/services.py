@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.lab.doctor.checks.usb_access import ELSEWHERE
-from hil.lab.doctor.finding import ok, problem, unchecked
-from hil.lab.files.trusted_path import who_decides_beside_root
+from hil.lab.doctor.finding import ok, problem, skipped
+from hil.lab.files.trusted_path import why_untrusted_by_root
 from hil.lab.udev.unit_escapes import first_word, literal
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Findings
 
 __all__ = ["services"]
@@ -34,29 +34,29 @@ _MOST_FILES = 20_000
 _WRITE_AGAIN = "sudo --preserve-env=HIL_LOCK_DIR hil udev --install, or hil nightly install    (or edit it)"
 
 
-def services(bench: Bench) -> Findings:
+def services(context: DoctorContext) -> Findings:
     """Do services lock where this command does, and may nobody else change what they run as root?"""
-    machine = bench.machine
-    if not machine.has_boards:
-        yield unchecked("services", ELSEWHERE)
+    host_info = context.host_info
+    if not host_info.has_boards:
+        yield skipped("services", ELSEWHERE)
         return
-    units = [file for file in machine.folders(_FOLDER) if _OURS.fullmatch(file.name)]
+    units = [file for file in host_info.folders(_FOLDER) if _OURS.fullmatch(file.name)]
     well = True
     for unit in units:
-        text, locks = machine.text(f"{_FOLDER}/{unit.name}"), os.environ.get("HIL_LOCK_DIR", "")
+        text, locks = host_info.text(f"{_FOLDER}/{unit.name}"), os.environ.get("HIL_LOCK_DIR", "")
         theirs = "".join(_LOCKS.findall(text)[-1:])
         if theirs not in {locks, literal(locks)}:
             well = False
             why = "then a service and a run may have one board at the same time"
             says = f"{unit} has HIL_LOCK_DIR={theirs}, this command has HIL_LOCK_DIR={locks}"
-            yield problem("services", says, why=why, mend=_WRITE_AGAIN)
-        if others := _who_changes_its_program(text, machine.root):
+            yield problem("services", says, why=why, fix=_WRITE_AGAIN)
+        if others := _who_changes_its_program(text, host_info.root):
             well = False
             yield problem(
                 "services",
                 f"{unit} runs as root what others may change: {others}",
                 why="it has no User=",
-                mend=_WRITE_AGAIN,
+                fix=_WRITE_AGAIN,
             )
     if well:
         yield ok("services", f"{', '.join(unit.name for unit in units) or 'none is installed'}")
@@ -70,7 +70,7 @@ def _who_changes_its_program(text: str, root: Path) -> str:
     program = root / first_word(command[1]).lstrip("/")
     folders = [root / folder.strip("\"' /") for folder in _WORKS_IN.findall(text)[-1:]]
     files = chain([program], _code_of(program, root), folders, *map(_files_in, folders))
-    return next(filter(None, map(who_decides_beside_root, files)), "")
+    return next(filter(None, map(why_untrusted_by_root, files)), "")
 
 
 def _code_of(python: Path, root: Path) -> Iterator[Path]:

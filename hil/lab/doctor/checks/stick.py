@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.errors import StickInUseError, StorageError
-from hil.lab.doctor.finding import ok, problem_of, unchecked
+from hil.lab.doctor.finding import ok, problem_of, skipped
 from hil.lab.guard.guarded_lease import under_guard
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.board_context import Patient
+    from hil.lab.doctor.board_context import BoardContext
     from hil.lab.doctor.finding import Finding, Findings
 
 __all__ = ["stick_follows"]
@@ -17,16 +17,16 @@ __all__ = ["stick_follows"]
 _CHECK = "stick"
 
 
-def stick_follows(patient: Patient) -> Findings:
+def stick_follows(context: BoardContext) -> Findings:
     """Turn the mux to the host and off again, and see the stick come and go; gives the lease back."""
-    reason = "--quick leaves out what moves the mux" if patient.bench.quick else patient.reason_to_leave_it
-    reason = reason or _in_use(patient)
-    yield unchecked(_CHECK, reason, board=patient.serial) if reason else _turned(patient)
+    reason = "--quick leaves out what moves the mux" if context.doctor.quick else context.reason_to_leave_it
+    reason = reason or _in_use(context)
+    yield skipped(_CHECK, reason, board=context.serial) if reason else _turned(context)
 
 
-def _in_use(patient: Patient) -> str:
+def _in_use(context: BoardContext) -> str:
     """Who uses the stick, or what may be the stick, on this host; empty: nothing that is seen."""
-    user = patient.board.storage.user()
+    user = context.board.storage.user()
     return _left_alone(user) if user else ""
 
 
@@ -34,37 +34,37 @@ def _left_alone(user: str) -> str:
     return f"{user}, and the mux is not turned under it; hil storage off, when that has ended"
 
 
-def _turned(patient: Patient) -> Finding:
+def _turned(context: BoardContext) -> Finding:
     """Turn it under a guard: whatever ends this process, the stick does not stay with the host."""
-    safety = patient.bench.lab.safety_of(patient.serial, patient.bench.safety)
-    with under_guard(patient.lease, safety) as lease:
+    safety = context.doctor.lab.safety_of(context.serial, context.doctor.safety)
+    with under_guard(context.lease, safety) as lease:
         try:
             try:
-                found = _followed(patient)
+                found = _followed(context)
             except StickInUseError:
                 raise
             except StorageError as error:
-                found = problem_of(_CHECK, error, mend=_mend(patient), board=patient.serial)
-            patient.board.storage.off()
+                found = problem_of(_CHECK, error, fix=_mend(context), board=context.serial)
+            context.board.storage.off()
         except StickInUseError as error:
             lease.release("host")
-            return unchecked(_CHECK, _left_alone(error.why), board=patient.serial)
+            return skipped(_CHECK, _left_alone(error.why), board=context.serial)
         return found
 
 
-def _followed(patient: Patient) -> Finding:
-    storage = patient.board.storage
+def _followed(context: BoardContext) -> Finding:
+    storage = context.board.storage
     storage.off()
     storage.host()
     node = storage.wait_for_node()
     storage.off()
     storage.wait_until_gone()
-    return ok(_CHECK, f"{node} comes and goes with the mux; it is detached now", board=patient.serial)
+    return ok(_CHECK, f"{node} comes and goes with the mux; it is detached now", board=context.serial)
 
 
-def _mend(patient: Patient) -> str:
-    serial = patient.serial
-    if patient.bench.lab.wiring_of(serial).stick is not None:
+def _mend(context: BoardContext) -> str:
+    serial = context.serial
+    if context.doctor.lab.wiring_of(serial).stick is not None:
         return f"hil enroll --board {serial}    (sees which disk follows the mux)"
     return (
         f"plug a stick into the board, then: hil storage host --board {serial}; lsblk --output NAME,TRAN,SIZE"

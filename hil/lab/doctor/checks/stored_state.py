@@ -9,43 +9,44 @@ from hil.dutlink.power.sequence import Sequence
 from hil.errors import SequenceError
 from hil.lab.config.lab import SEQUENCES
 from hil.lab.config.lab_file import SYSTEM_FOLDER
-from hil.lab.doctor.finding import ok, problem, problem_of, unchecked
-from hil.lab.files.trusted_path import who_else_decides
+from hil.lab.doctor.finding import ok, problem, problem_of, skipped
+from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.safe_state.record import BoardState
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.board_context import Patient
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.board_context import BoardContext
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Findings
 
 __all__ = ["lab_file", "left_safe", "power_sequences"]
 
 
-def lab_file(bench: Bench) -> Findings:
+def lab_file(context: DoctorContext) -> Findings:
     """Can the lab file be read, and are the boards of its places there?"""
-    if bench.lab_error is not None:
-        yield problem_of("lab file", bench.lab_error)
+    if context.lab_error is not None:
+        yield problem_of("lab file", context.lab_error)
         return
-    if bench.lab.file is None:
+    if context.lab.file is None:
         yield ok("lab file", "there is none; each board is a place by itself")
         return
-    if why := who_else_decides(bench.lab.file):
+    if why := why_untrusted(context.lab.file):
         yield problem(
             "lab file",
-            f"other users decide what {bench.lab.file} says: root does not obey it",
+            f"other users decide what {context.lab.file} says: root does not obey it",
             why=why,
-            mend=f"sudo chown {bench.machine.user} FILE; chmod go-w FILE    (or: move it to {SYSTEM_FOLDER})",
+            fix=f"sudo chown {context.host_info.user} FILE; chmod go-w FILE"
+            f"    (or: move it to {SYSTEM_FOLDER})",
         )
-    there = {seen.serial for seen in bench.sightings}
-    yield ok("lab file", f"{bench.lab.file} has {len(bench.lab.places)} places")
-    for name, place in bench.lab.places.items():
-        if place.serial not in there and not bench.only:
-            yield unchecked("lab file", f"the board of place {name} is not plugged in", board=place.serial)
+    there = {seen.serial for seen in context.sightings}
+    yield ok("lab file", f"{context.lab.file} has {len(context.lab.places)} places")
+    for name, place in context.lab.places.items():
+        if place.serial not in there and not context.only:
+            yield skipped("lab file", f"the board of place {name} is not plugged in", board=place.serial)
 
 
-def left_safe(patient: Patient) -> Findings:
+def left_safe(context: BoardContext) -> Findings:
     """Was the board left safe by whoever had it last?"""
-    serial, record = patient.serial, patient.record
+    serial, record = context.serial, context.record
     if record.state is BoardState.UNKNOWN:
         yield ok("left safe", "no record on this host; the first lease makes it safe", board=serial)
         return
@@ -54,26 +55,26 @@ def left_safe(patient: Patient) -> Findings:
         return
     cause = str(record.events[-1]) if record.events else "its holder and the guard beside it died"
     why = record.trouble or cause
-    mend = f"hil safe {serial}"
-    yield problem("left safe", f"board {serial} was not left safe", why=why, mend=mend, board=serial)
+    fix = f"hil safe {serial}"
+    yield problem("left safe", f"board {serial} was not left safe", why=why, fix=fix, board=serial)
 
 
-def power_sequences(patient: Patient) -> Findings:
+def power_sequences(context: BoardContext) -> Findings:
     """Do the stored power sequences mean what they say, and are they those of the lab file?"""
-    serial, stored, well = patient.serial, asdict(patient.settings), True
-    for name, wanted in patient.bench.lab.unlike(serial, patient.settings).items():
+    serial, stored, well = context.serial, asdict(context.settings), True
+    for name, wanted in context.doctor.lab.unlike(serial, context.settings).items():
         well = False
         says = f"board {serial} stores {name} = {stored[name]!r}, the lab file has {wanted!r}"
-        mend = f"hil settings apply --board {serial}"
-        yield problem("power sequences", says, why="on and off do what is stored", mend=mend, board=serial)
+        fix = f"hil settings apply --board {serial}"
+        yield problem("power sequences", says, why="on and off do what is stored", fix=fix, board=serial)
     for name in SEQUENCES:
         try:
             Sequence.parse(stored[name])
         except SequenceError as error:
             well = False
             says = f"board {serial} stores {name} = {stored[name]!r}, which does not mean what it seems to"
-            mend = f"hil settings set {name} {_mended(error)} --board {serial}"
-            yield problem("power sequences", says, why=error.why, mend=mend, board=serial)
+            fix = f"hil settings set {name} {_mended(error)} --board {serial}"
+            yield problem("power sequences", says, why=error.why, fix=fix, board=serial)
     if well:
         yield ok("power sequences", "they mean what they say", board=serial)
 

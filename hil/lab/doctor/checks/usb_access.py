@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.usb.control_link import backend_of
 from hil.errors import HilError, Verdict
 from hil.flash.disk.permission import BOARD_GROUP
-from hil.lab.doctor.finding import ok, problem, unchecked
+from hil.lab.doctor.finding import ok, problem, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs
 from hil.lab.udev.rule import INSTALL_RULE, RULE_NAME, is_this_version
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.lab.doctor.context import Bench
+    from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Finding, Findings
-    from hil.lab.doctor.host_info import Machine
+    from hil.lab.doctor.host_info import HostInfo
 
 __all__ = ["ELSEWHERE", "group_membership", "libusb", "made_of_it", "udev_rule"]
 
@@ -37,109 +37,111 @@ _GRANTS = {
 _MAKE_GROUP = f"sudo groupadd --system {BOARD_GROUP}; {INSTALL_RULE}"
 
 
-def libusb(bench: Bench) -> Findings:
+def libusb(context: DoctorContext) -> Findings:
     """Can libusb be loaded, and is it the system's, which knows udev?"""
     try:
-        backend_of(bench.host)
+        backend_of(context.host)
     except HilError as error:
-        yield problem("libusb", error.what, why=error.why, mend=_NO_LIBUSB)
+        yield problem("libusb", error.what, why=error.why, fix=_NO_LIBUSB)
         return
-    if not bench.machine.has_boards:
-        yield ok("libusb", f"{bench.host.label}: reached")
+    if not context.host_info.has_boards:
+        yield ok("libusb", f"{context.host.label}: reached")
     elif importlib.import_module("usb.backend.libusb1").get_backend() is None:
         yield ok("libusb", "the one of libusb-package: it does, though the system's notices plugging sooner")
     else:
         yield ok("libusb", "the system's can be loaded")
 
 
-def udev_rule(bench: Bench) -> Findings:
+def udev_rule(context: DoctorContext) -> Findings:
     """Is there a rule that lets people open boards, is it this version's, and what does udev make of it?"""
-    machine = bench.machine
-    if not machine.has_boards:
-        yield unchecked("udev rule", ELSEWHERE)
+    host_info = context.host_info
+    if not host_info.has_boards:
+        yield skipped("udev rule", ELSEWHERE)
         return
-    ours = next((file for file in _rule_files(machine) if file.name == RULE_NAME), None)
-    others = [file for file in _rule_files(machine) if file != ours]
-    if ours is not None and not is_this_version(machine.text(str(ours.relative_to(machine.root)))):
+    ours = next((file for file in _rule_files(host_info) if file.name == RULE_NAME), None)
+    others = [file for file in _rule_files(host_info) if file != ours]
+    if ours is not None and not is_this_version(host_info.text(str(ours.relative_to(host_info.root)))):
         why = "it was installed by another version of hil, or changed by hand"
-        yield problem("udev rule", f"{ours} is not this version's", why=why, mend=INSTALL_RULE)
+        yield problem("udev rule", f"{ours} is not this version's", why=why, fix=INSTALL_RULE)
     elif ours is None and not others:
         why = "without one only root may open boards, and ModemManager writes to their consoles"
-        yield problem("udev rule", "no udev rule names DUTLink boards", why=why, mend=INSTALL_RULE)
+        yield problem("udev rule", "no udev rule names DUTLink boards", why=why, fix=INSTALL_RULE)
     else:
         file = ours or others[0]
-        boards = [node for node in boards_in_sysfs(machine) if not bench.only or node.serial == bench.only]
-        findings = [made_of_it(machine, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
+        boards = [
+            node for node in boards_in_sysfs(host_info) if not context.only or node.serial == context.only
+        ]
+        findings = [made_of_it(host_info, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
         yield from findings or [ok("udev rule", f"{file} names DUTLink boards; none is there to try it on")]
 
 
-def made_of_it(machine: Machine, file: Path, device: str, board: str) -> Finding:
+def made_of_it(host_info: HostInfo, file: Path, device: str, board: str) -> Finding:
     """Ask udev what it makes of the rules for a device of a board, now.
 
     Args:
-        machine: This machine.
+        host_info: This machine.
         file: The rules' file.
         device: The device's folder in sysfs.
         board: The board's serial number.
     """
-    said = machine.udev_test(device)
+    said = host_info.udev_test(device)
     if not said:
         why = f"{file} names DUTLink boards; udevadm does not tell what udev makes of it"
-        return unchecked("udev rule", why, board=board)
+        return skipped("udev rule", why, board=board)
     trouble = [line.strip() for line in said.splitlines() if file.name in line and BOARD_GROUP in line]
     if unknown := next((line for line in trouble if "nknown group" in line or "resolve group" in line), ""):
         says = f"udev knows no group {BOARD_GROUP}"
-        return problem("udev rule", says, why=unknown, mend=_MAKE_GROUP, board=board)
+        return problem("udev rule", says, why=unknown, fix=_MAKE_GROUP, board=board)
     missing = [means for grant, means in _GRANTS.items() if grant not in said and file.name == RULE_NAME]
     if missing:
         why = "; ".join([*missing, *trouble[:1]])
         says = f"udev does not apply {file}"
-        mend = f"udevadm verify {file}; {INSTALL_RULE}"
-        return problem("udev rule", says, why=why, mend=mend, board=board)
+        fix = f"udevadm verify {file}; {INSTALL_RULE}"
+        return problem("udev rule", says, why=why, fix=fix, board=board)
     return ok("udev rule", f"udev applies {file}", board=board)
 
 
-def group_membership(bench: Bench) -> Findings:
+def group_membership(context: DoctorContext) -> Findings:
     """May this user open boards: by the rule's group, by sitting at this machine, or as root?"""
-    machine = bench.machine
-    if not machine.has_boards:
-        yield unchecked("group", ELSEWHERE)
+    host_info = context.host_info
+    if not host_info.has_boards:
+        yield skipped("group", ELSEWHERE)
         return
-    if machine.uid == 0:
+    if host_info.uid == 0:
         yield ok("group", "root needs none")
         return
-    gid, members = _group(machine)
-    if gid in machine.gids:
-        yield ok("group", f"{machine.user} is in {BOARD_GROUP}")
-    elif any(seen.verdict is Verdict.PRESENT for seen in bench.sightings):
-        yield ok("group", f"{machine.user} is not in {BOARD_GROUP}, and may open boards all the same")
-    elif machine.user in members:
+    gid, members = _group(host_info)
+    if gid in host_info.gids:
+        yield ok("group", f"{host_info.user} is in {BOARD_GROUP}")
+    elif any(seen.verdict is Verdict.PRESENT for seen in context.sightings):
+        yield ok("group", f"{host_info.user} is not in {BOARD_GROUP}, and may open boards all the same")
+    elif host_info.user in members:
         why = "groups count from the next login on"
         yield problem(
             "group",
-            f"{machine.user} is in {BOARD_GROUP}, but this session is not",
+            f"{host_info.user} is in {BOARD_GROUP}, but this session is not",
             why=why,
-            mend=f"newgrp {BOARD_GROUP}",
+            fix=f"newgrp {BOARD_GROUP}",
         )
     else:
         create = "" if gid is not None else f"sudo groupadd --system {BOARD_GROUP}; "
-        mend = f"{create}sudo usermod --append --groups {BOARD_GROUP} {machine.user}    (then log in again)"
+        fix = f"{create}sudo usermod --append --groups {BOARD_GROUP} {host_info.user}    (then log in again)"
         why = "the udev rule lets that group open boards"
-        yield problem("group", f"{machine.user} is not in {BOARD_GROUP}", why=why, mend=mend)
+        yield problem("group", f"{host_info.user} is not in {BOARD_GROUP}", why=why, fix=fix)
 
 
-def _rule_files(machine: Machine) -> Iterator[Path]:
+def _rule_files(host_info: HostInfo) -> Iterator[Path]:
     """Yield the rule files that name our vendor id in a line that is no comment."""
     for folder in _RULE_FOLDERS:
-        for file in machine.folders(folder):
-            lines = machine.text(f"{folder}/{file.name}").splitlines() if file.suffix == ".rules" else []
+        for file in host_info.folders(folder):
+            lines = host_info.text(f"{folder}/{file.name}").splitlines() if file.suffix == ".rules" else []
             if any(_VENDOR in line and not line.lstrip().startswith("#") for line in lines):
                 yield file
 
 
-def _group(machine: Machine) -> tuple[int | None, list[str]]:
+def _group(host_info: HostInfo) -> tuple[int | None, list[str]]:
     """Return the group's number and its members; None where there is no such group."""
-    for line in machine.text("etc/group").splitlines():
+    for line in host_info.text("etc/group").splitlines():
         name, *rest = line.split(":")
         if name == BOARD_GROUP and len(rest) == 3 and rest[1].isdecimal():  # noqa: PLR2004 - group(5): four fields
             return int(rest[1]), rest[2].split(",")
