@@ -201,9 +201,9 @@ class Hosts:
 
     def _ready_line(self) -> dict[str, Any]:
         if self._ready is None and self._boards.where is Where.RUNNING:
-            from hil.sim.management.client import ControlClient  # noqa: PLC0415 - boards on USB do without
+            from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - boards on USB do without
 
-            with ControlClient(self._boards.number) as client:
+            with ManagementClient(self._boards.number) as client:
                 self._ready = client.hello()
         if self._ready is None:
             self._ready = self._start(self._boards.number).ready

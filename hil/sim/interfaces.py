@@ -19,17 +19,17 @@ __all__ = [
     "BlockStore",
     "BoardSide",
     "Clock",
+    "ControlPin",
     "Dut",
-    "Level",
-    "Pin",
-    "Position",
+    "MuxPosition",
+    "PinLevel",
     "Timer",
     "Urb",
     "UsbDevice",
 ]
 
 
-class Level(enum.StrEnum):
+class PinLevel(enum.StrEnum):
     """What a control pin does to the DUT."""
 
     LOW = "low"
@@ -37,7 +37,7 @@ class Level(enum.StrEnum):
     FLOATING = "floating"
 
 
-class Pin(enum.StrEnum):
+class ControlPin(enum.StrEnum):
     """The control pins, by the names on the board."""
 
     RESET = "reset"
@@ -47,7 +47,7 @@ class Pin(enum.StrEnum):
     D = "d"
 
 
-class Position(enum.StrEnum):
+class MuxPosition(enum.StrEnum):
     """Who sees the storage stick."""
 
     OFF = "off"
@@ -157,7 +157,7 @@ class Dut(Protocol):
         """The board switched the supply."""
         ...
 
-    def pin(self, pin: Pin, level: Level) -> None:
+    def pin(self, pin: ControlPin, level: PinLevel) -> None:
         """The board drives a control pin, or lets it float."""
         ...
 

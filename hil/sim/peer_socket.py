@@ -48,7 +48,7 @@ class PeerSocket:
         except OSError as error:
             raise _failed(error) from error
 
-    def line(self, most_bytes: int) -> bytes:
+    def read_line(self, most_bytes: int) -> bytes:
         """Return the answer's next line, without its end.
 
         Raises:
@@ -62,7 +62,7 @@ class PeerSocket:
         del self._received[: end + 1]
         return line
 
-    def exactly(self, size_bytes: int) -> bytes:
+    def read_exactly(self, size_bytes: int) -> bytes:
         """Return so many bytes of the answer; raises PeerError as `line` does."""
         while len(self._received) < size_bytes:
             self._receive_more(size_bytes)
@@ -70,7 +70,7 @@ class PeerSocket:
         del self._received[:size_bytes]
         return taken
 
-    def rest(self, most_bytes: int) -> bytes:
+    def read_all(self, most_bytes: int) -> bytes:
         """Return the answer up to the connection's end; raises PeerError as `line` does."""
         while self._receive(most_bytes):
             pass

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 import hil
 from hil.errors import SimulatorError
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 __all__ = ["SimulatorProcess"]
 
@@ -67,7 +67,7 @@ class SimulatorProcess:
         self.ready: dict[str, Any] = {}
         try:
             self.ready = self._read_ready_line()
-            self.control = ControlClient(self.ready["control_port"], token=self.ready["token"])
+            self.control = ManagementClient(self.ready["control_port"], token=self.ready["token"])
         except BaseException:
             self._end()
             raise

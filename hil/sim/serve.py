@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hil.sim.management.server import ControlPort
+from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def _serve(
     end_with_stdin: bool,
 ) -> None:
     simulator = Simulator(options, folders)
-    control = ControlPort(simulator)
+    control = ManagementServer(simulator)
     _end_on_signals(simulator.ended)
     try:
         await simulator.begin()

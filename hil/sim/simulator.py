@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
 from hil.sim.clock import LoopClock
-from hil.sim.host.bus import Bus
+from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
-from hil.sim.host.foreign_disk import Strangers
+from hil.sim.host.foreign_disk import ForeignDisks
 from hil.sim.host.open_watch import OpenWatch
 from hil.sim.host.sysfs import SysFolder
-from hil.sim.management.fault_injection import FaultDesk
+from hil.sim.management.fault_injection import FaultInjector
 from hil.sim.management.trust import TOKEN_NAME
-from hil.sim.slot import Rig, Surroundings
+from hil.sim.slot import SimulatedSlot, SlotEnvironment
 from hil.sim.usbip.server import UsbIpServer
 
 if TYPE_CHECKING:
@@ -122,14 +122,14 @@ def _hold(fd: int, folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServedBoard:
-    """One board with its rig, and the desk where its faults are ordered."""
+    """One board with its slot, and the faults where its faults are ordered."""
 
-    rig: Rig
-    desk: FaultDesk
+    slot: SimulatedSlot
+    faults: FaultInjector
 
     def truth(self) -> dict[str, Any]:
         """Everything about it, as plain data."""
-        return {**self.rig.truth(), "faults": self.desk.active()}
+        return {**self.slot.truth(), "faults": self.faults.active()}
 
 
 class Simulator:
@@ -142,10 +142,10 @@ class Simulator:
         self._folders = folders
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop, options.speed)
-        self._bus = Bus(clock)
+        self._bus = UsbBus(clock)
         self._server = UsbIpServer(self._bus)
         self._watch = OpenWatch(loop)
-        around = Surroundings(
+        environment = SlotEnvironment(
             bus=self._bus,
             clock=clock,
             loop=loop,
@@ -155,9 +155,14 @@ class Simulator:
             state=folders.state,
             stick_bytes=options.stick_bytes,
         )
-        self.strangers = Strangers(folders.state / "strangers", self._bus, around.dev, around.sys)
-        rigs = [Rig(index, _serial(folders.state, index), around) for index in range(options.boards)]
-        self.boards = {rig.serial: ServedBoard(rig, FaultDesk(rig)) for rig in rigs}
+        self.strangers = ForeignDisks(
+            folders.state / "strangers", self._bus, environment.dev, environment.sys
+        )
+        slots = [
+            SimulatedSlot(index, _serial(folders.state, index), environment)
+            for index in range(options.boards)
+        ]
+        self.boards = {slot.serial: ServedBoard(slot, FaultInjector(slot)) for slot in slots}
         self._usbip_port = 0
         self._token_file = folders.state / TOKEN_NAME
         _write_token(self._token_file, self.token)
@@ -173,13 +178,13 @@ class Simulator:
                 remedy="another --port (0 is any free one), or an address of this machine with --bind",
             ) from error
         for board in self.boards.values():
-            board.rig.plug()
+            board.slot.plug()
 
     async def end(self) -> None:
         """Unplug everything; settings and sticks are in the state folder."""
         await self._server.close()
         for board in self.boards.values():
-            board.rig.close()
+            board.slot.close()
         self.strangers.close()
         self._token_file.unlink(missing_ok=True)
         self._watch.close()
@@ -197,7 +202,7 @@ class Simulator:
             "sys": str(self._folders.sys),
             "state": str(self._folders.state),
             "boards": [
-                {"serial": serial, "busid": one.rig.port.busid, "stick_busid": one.rig.stick_port.busid}
+                {"serial": serial, "busid": one.slot.port.busid, "stick_busid": one.slot.stick_port.busid}
                 for serial, one in self.boards.items()
             ],
         }

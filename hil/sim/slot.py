@@ -11,30 +11,30 @@ from hil.sim.board.board import BootLoader, SimulatedBoard
 from hil.sim.board.request_log import RequestLog
 from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.dut.dut import SimulatedDut
-from hil.sim.host.tty import Tty
-from hil.sim.host.usb_node import UsbNode
-from hil.sim.interfaces import Position
+from hil.sim.host.tty import SimulatedTty
+from hil.sim.host.usb_node import UsbDeviceNode
+from hil.sim.interfaces import MuxPosition
 from hil.sim.management.faulty_path import ConsoleNoise, FaultyPath, PathFaults
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
-from hil.sim.stick.usb_disk import names_of
+from hil.sim.stick.usb_disk import usb_names_of
 
 if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from hil.sim.host.bus import Bus
-    from hil.sim.host.dev_nodes import DevFolder, Node
+    from hil.sim.host.bus import UsbBus
+    from hil.sim.host.dev_nodes import DevFolder, DeviceNode
     from hil.sim.host.open_watch import OpenWatch
     from hil.sim.host.sysfs import SysFolder
     from hil.sim.interfaces import Clock, UsbDevice
 
-__all__ = ["Rig", "Surroundings"]
+__all__ = ["SimulatedSlot", "SlotEnvironment"]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all rigs of a simulator share.
+class SlotEnvironment:
+    """What all slots of a simulator share.
 
     Attributes:
         bus: Where boards and sticks are plugged in.
@@ -47,7 +47,7 @@ class Surroundings:
         stick_bytes: How large each stick is.
     """
 
-    bus: Bus
+    bus: UsbBus
     clock: Clock
     loop: asyncio.AbstractEventLoop
     watch: OpenWatch
@@ -57,29 +57,29 @@ class Surroundings:
     stick_bytes: int
 
 
-class Rig:
+class SimulatedSlot:
     """The `index`-th board, at `1-N` where N is one more; its stick is at `2-N`."""
 
-    def __init__(self, index: int, serial: str, around: Surroundings) -> None:
+    def __init__(self, index: int, serial: str, environment: SlotEnvironment) -> None:
         self.serial = serial
-        self.bus = around.bus
-        self.clock = around.clock
-        self.port = around.bus.add_port(f"1-{index + 1}")
-        self.stick_port = around.bus.add_port(f"2-{index + 1}")
+        self.bus = environment.bus
+        self.clock = environment.clock
+        self.port = environment.bus.add_port(f"1-{index + 1}")
+        self.stick_port = environment.bus.add_port(f"2-{index + 1}")
         self.path_faults = PathFaults()
         self.noise = ConsoleNoise()
-        self.log = RequestLog(around.clock)
+        self.log = RequestLog(environment.clock)
         self.in_boot_loader = False
         self._path: FaultyPath | None = None
-        self._dev = around.dev
-        self._listing = around.sys.board(self.port.busid, serial)
+        self._dev = environment.dev
+        self._listing = environment.sys.board(self.port.busid, serial)
         self.port.listeners.append(self._list_board)
-        self._node = UsbNode(around.dev.root)
-        self._tty_node = around.dev.tty(index, serial)
-        self.tty = Tty(self.port, self._tty_node, around.watch, around.loop)
-        self.dut = SimulatedDut(around.clock)
-        self.stick = self._make_stick(index, around)
-        self.board = self._make_board(around)
+        self._node = UsbDeviceNode(environment.dev.root)
+        self._tty_node = environment.dev.tty(index, serial)
+        self.tty = SimulatedTty(self.port, self._tty_node, environment.watch, environment.loop)
+        self.dut = SimulatedDut(environment.clock)
+        self.stick = self._make_stick(index, environment)
+        self.board = self._make_board(environment)
 
     @property
     def plugged(self) -> bool:
@@ -103,14 +103,14 @@ class Rig:
             self.port.unplug()
             if not self.in_boot_loader:
                 self.board.power_loss()
-                self.stick.move(Position.OFF)
+                self.stick.move(MuxPosition.OFF)
         self.in_boot_loader = False
 
-    def call_itself(self, serial: str) -> None:
+    def set_reported_serial(self, serial: str) -> None:
         """Plug the board in again, telling another serial number than its own; empty: its own."""
         self.unplug()
         told = serial or self.serial
-        self.board.call_itself(told)
+        self.board.set_reported_serial(told)
         self._listing.serial = told
         self._tty_node.by_id = self._dev.tty_name(told)
         self.plug()
@@ -126,7 +126,7 @@ class Rig:
 
         def rename() -> None:
             self._stick_node.by_id = self._dev.disk_name(told, empty_slots)
-            self._stick_listing.become(names_of(told), empty_slots)
+            self._stick_listing.become(usb_names_of(told), empty_slots)
 
         self.stick.become(told, empty_slots, rename)
 
@@ -184,34 +184,34 @@ class Rig:
         self._path = FaultyPath(device, self.clock, self.path_faults, self.log)
         self.port.plug(self._path)
 
-    def _make_stick(self, index: int, around: Surroundings) -> Stick:
-        folder = around.state / "sticks"
+    def _make_stick(self, index: int, environment: SlotEnvironment) -> Stick:
+        folder = environment.state / "sticks"
         folder.mkdir(exist_ok=True)
         serial = hashlib.sha256(f"stick of {self.serial}".encode()).hexdigest()[:12].upper()
         self._stick_serial = serial
         return Stick(
             serial,
-            StickFile(folder / f"{self.serial}.img", around.stick_bytes),
+            StickFile(folder / f"{self.serial}.img", environment.stick_bytes),
             port=self.stick_port,
-            node=self._make_node(index, serial, around),
-            clock=around.clock,
+            node=self._make_node(index, serial, environment),
+            clock=environment.clock,
             rng=random.Random(serial),  # noqa: S311 - delays, no secrets
             give_dut=self.dut.stick,
         )
 
-    def _make_node(self, index: int, serial: str, around: Surroundings) -> Node:
-        node = around.dev.disk(index, serial, self.stick_port.busid)
-        listing = around.sys.disk(index, node.path.name, self.stick_port.busid, names_of(serial))
+    def _make_node(self, index: int, serial: str, environment: SlotEnvironment) -> DeviceNode:
+        node = environment.dev.disk(index, serial, self.stick_port.busid)
+        listing = environment.sys.disk(index, node.path.name, self.stick_port.busid, usb_names_of(serial))
         node.listing = listing
         self._stick_node, self._stick_listing = node, listing
         return node
 
-    def _make_board(self, around: Surroundings) -> SimulatedBoard:
-        folder = around.state / "settings"
+    def _make_board(self, environment: SlotEnvironment) -> SimulatedBoard:
+        folder = environment.state / "settings"
         folder.mkdir(exist_ok=True)
         board = SimulatedBoard(
             self.serial,
-            around.clock,
+            environment.clock,
             SettingsFlash(folder / f"{self.serial}.bin"),
             self.dut,
             self.stick.move,

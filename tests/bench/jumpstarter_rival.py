@@ -17,7 +17,7 @@ from jumpstarter.common import ExporterStatus
 from jumpstarter.exporter import Session
 
 from hil.sim.backend.backend import simulated_host
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def _ours(serial: str, control_port: int, _stick: str) -> Any:
 def _theirs(serial: str, control_port: int, stick: str) -> Any:
     from jumpstarter_driver_dutlink.driver import Dutlink  # noqa: PLC0415 - not in our process
 
-    with ControlClient(control_port) as client:
+    with ManagementClient(control_port) as client:
         host = simulated_host(client.hello())
     backend, find = host.backend(), usb.core.find
     tty = host.dev / "serial" / "by-id" / f"usb-Red_Hat_Inc._Dutlink_{serial}-if00"

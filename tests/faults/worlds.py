@@ -20,7 +20,7 @@ from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import Verdict
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class World(ABC):
         serials: Of the boards.
     """
 
-    def __init__(self, host: Host, control: ControlClient, serials: tuple[str, ...]) -> None:
+    def __init__(self, host: Host, control: ManagementClient, serials: tuple[str, ...]) -> None:
         self.host = host
         self.control = control
         self.serials = serials
@@ -144,7 +144,7 @@ class KernelWorld(World):
 
     def __init__(self, job_path: str) -> None:
         job = json.loads(Path(job_path).read_text("utf-8"))
-        control = ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
+        control = ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
         super().__init__(Host(), control, tuple(board["serial"] for board in job["ready"]["boards"]))
         self._hidden = False
 

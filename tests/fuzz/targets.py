@@ -49,17 +49,17 @@ from hil.lab.stick_sockets import _parsed as parse_sockets
 from hil.nightly.run_folder import newest_record
 from hil.report.run_view import read_run
 from hil.report.transcript import read_transcript
-from hil.sim.backend.descriptor_tree import configuration_of, device_of
+from hil.sim.backend.descriptor_tree import parse_configuration_descriptor, parse_device_descriptor
 from hil.sim.clock import ManualClock
 from hil.sim.connections import Connections
-from hil.sim.dut.session import PASSWORD, USER, Session
-from hil.sim.dut.uart import Transmitter
-from hil.sim.host.bus import Bus
+from hil.sim.dut.session import PASSWORD, USER, LoginSession
+from hil.sim.dut.uart import DutTransmitter
+from hil.sim.host.bus import UsbBus
 from hil.sim.management.client import _parsed as parse_answer
-from hil.sim.management.server import ControlPort
+from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 from hil.sim.usbip import messages, urbs
-from hil.sim.usbip.server import _Connection
+from hil.sim.usbip.server import _UsbIpConnection
 from hil.suite.xdist.channel import RunChannel, WorkerChannel
 
 sys.path.append(str(Path(__file__).parents[1] / "no_hardware" / "sim"))
@@ -220,9 +220,9 @@ def usb_descriptors(data: bytes) -> None:
     if len(data) >= urbs.HEADER_BYTES:
         urbs.Reply.parse(data[: urbs.HEADER_BYTES])
     with suppress(ValueError):
-        device_of(data)
+        parse_device_descriptor(data)
     with suppress(ValueError):
-        configuration_of(data)
+        parse_configuration_descriptor(data)
 
 
 def control_requests(data: bytes) -> None:
@@ -271,7 +271,7 @@ class _Machine:
 def dut_console(data: bytes) -> None:
     """What is typed at the simulated DUT, logged in."""
     clock = ManualClock()
-    session = Session(clock, Transmitter(clock, bytearray().extend), _Machine())
+    session = LoginSession(clock, DutTransmitter(clock, bytearray().extend), _Machine())
     for words in (USER, PASSWORD):
         for byte in f"{words}\r".encode():
             session.terminal.feed(byte)
@@ -336,14 +336,14 @@ def _in_loop(act: Callable[[], None]) -> None:
 def usbip_server(data: bytes) -> None:
     """What a client of USB/IP sends, with a simulated board on the bus."""
     bench = Bench()
-    bus = Bus(bench.clock)
+    bus = UsbBus(bench.clock)
     port = bus.add_port("1-1")
     port.plug(bench.board)
     bench.clock.advance(1.0)
 
     def act() -> None:
         connections = Connections()
-        connection = _Connection(bus, connections)
+        connection = _UsbIpConnection(bus, connections)
         connection.connection_made(_Transport())  # type: ignore[arg-type]
         for piece in pieces(data):
             connection.data_received(piece)
@@ -377,7 +377,7 @@ def control_port(data: bytes) -> None:
 
     def act() -> None:
         ((serial, board),) = simulator.boards.items()
-        port = ControlPort(simulator)
+        port = ManagementServer(simulator)
         for line in data.replace(b"SERIAL", serial.encode()).split(b"\n"):
             port.answer(line)
             with suppress(ValueError, RecursionError):
@@ -389,8 +389,8 @@ def control_port(data: bytes) -> None:
                     assert json.loads(json.dumps(answer))["ok"] in {True, False}
         for disk in simulator.strangers._disks:
             simulator.strangers.unplug(disk)
-        if board.desk.active():
-            board.desk.clear()
+        if board.faults.active():
+            board.faults.clear()
 
     _in_loop(act)
 

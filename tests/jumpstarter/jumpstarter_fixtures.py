@@ -12,7 +12,7 @@ from controller import Controller
 from exporters import DirectExporter, Exporter, wait_for
 from stock_client import connected
 
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 
 @pytest.fixture(scope="session")
-def control(simulator: SimulatorProcess) -> Iterator[ControlClient]:
+def control(simulator: SimulatorProcess) -> Iterator[ManagementClient]:
     """The simulator's control port: the truth about its boards, and their faults."""
-    with ControlClient(simulator.ready["control_port"]) as client:
+    with ManagementClient(simulator.ready["control_port"]) as client:
         yield client
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jumpstarter_fixtures import StartThird
 
     from hil.dutlink.board import Board
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(240)
@@ -54,7 +54,7 @@ def opened(relay: Relay, certificate: Certificate, folder: Path) -> AbstractCont
 
 
 def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
-    relay: Relay, certificate: Certificate, tmp_path: Path, control: ControlClient
+    relay: Relay, certificate: Certificate, tmp_path: Path, control: ManagementClient
 ) -> None:
     with LabRun(tmp_path / "run", through(relay, certificate, tmp_path), ("-k", "holds")) as run:
         board = run.wait_for_sign("holding")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporters import DirectExporter
 
     from hil.dutlink.board import Board
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(120)
@@ -54,7 +54,7 @@ class Interrupted(Silent):
 
 
 def test_a_flash_whose_exporter_is_killed_ends_as_a_lost_board(
-    board: Board, mortal: DirectExporter, control: ControlClient, tmp_path: Path
+    board: Board, mortal: DirectExporter, control: ManagementClient, tmp_path: Path
 ) -> None:
     image = tmp_path / "image"
     image.write_bytes(os.urandom(16 << 20))
@@ -66,7 +66,7 @@ def test_a_flash_whose_exporter_is_killed_ends_as_a_lost_board(
 
 
 def test_a_console_whose_exporter_is_killed_while_bytes_come_is_lost(
-    board: Board, mortal: DirectExporter, control: ControlClient
+    board: Board, mortal: DirectExporter, control: ManagementClient
 ) -> None:
     board.power.on()
     board.console.expect("boot", timeout_s=LIMIT_S)

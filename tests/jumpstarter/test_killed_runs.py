@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from exporters import Exporter
 
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 FIRST = "jumpstarter:lab=0"
 
@@ -52,7 +52,7 @@ def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
 
 
 def test_a_run_that_has_its_client_from_the_environment_leaves_no_lease_either(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
     facts = json.loads(client.read_text())
@@ -87,7 +87,7 @@ def test_a_run_that_is_killed_before_its_exporter_let_it_in_leaves_no_lease(
 
 @each_way
 def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient, workers: str
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient, workers: str
 ) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "run", FIRST, options(client, workers, "flashes")) as run:
@@ -104,7 +104,7 @@ def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
 
 
 def test_a_killed_worker_leaves_a_safe_board_and_its_run_the_lease(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "run", FIRST, options(client, "1", "is_killed or next")) as run:

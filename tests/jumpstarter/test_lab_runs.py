@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporters import Exporter
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 ANY = "jumpstarter:board=dutlink"
 FIRST = "jumpstarter:lab=0"
@@ -32,7 +32,7 @@ def by(client: Path, *more: str) -> tuple[str, ...]:
 
 
 def test_two_workers_have_two_exporters(
-    tmp_path: Path, client: Path, boards: list[str], controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, boards: list[str], controller: Controller, control: ManagementClient
 ) -> None:
     with LabRun(tmp_path / "run", ANY, by(client, "-n", "2", "-k", "own")) as run:
         text = run.result()
@@ -89,7 +89,7 @@ def test_who_will_not_wait_is_told_that_all_are_busy(
 
 
 def test_a_killed_run_leaves_a_safe_board_and_no_lease(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "run", ANY, by(client, "-k", "holds")) as run:
@@ -105,7 +105,7 @@ def test_a_killed_run_leaves_a_safe_board_and_no_lease(
 
 
 def test_a_lease_that_expires_under_a_test_loses_its_board(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "run", ANY, by(client, "-k", "holds")) as run:
@@ -160,7 +160,7 @@ def test_a_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(
     third: StartThird,
     tmp_path: Path,
     client: Path,
-    control: ControlClient,
+    control: ManagementClient,
     boards: list[str],
 ) -> None:
     with third() as exporter:

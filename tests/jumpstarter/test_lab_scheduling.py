@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 ANY = "jumpstarter:board=dutlink"
 WISHES = "case_wishes.py"
@@ -135,7 +135,7 @@ def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noq
     tmp_path: Path,
     client: Path,
     controller: Controller,
-    control: ControlClient,
+    control: ManagementClient,
     boards: list[str],
 ) -> None:
     wait_until_free(controller, 2)
@@ -165,7 +165,7 @@ def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noq
 
 
 def test_a_killed_parallel_run_leaves_safe_boards_and_no_lease(
-    tmp_path: Path, client: Path, controller: Controller, control: ControlClient
+    tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", "2", "-k", "holds")) as run:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from controller import Controller
     from jumpstarter_fixtures import StartThird
 
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 WORDS = """
 watch = ["Linux version 6"]
@@ -30,7 +30,7 @@ def test_the_words_of_an_exporters_lab_file_hold_for_a_run(  # noqa: PLR0913, PL
     tmp_path: Path,
     client: Path,
     controller: Controller,
-    control: ControlClient,
+    control: ManagementClient,
     boards: list[str],
 ) -> None:
     with third(words=WORDS):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporters import DirectExporter
 
     from hil.dutlink.board import Board
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 LIMIT_S = 30.0
 
@@ -90,7 +90,7 @@ def test_only_what_the_stick_lacks_is_sent(board: Board, tmp_path: Path) -> None
 
 
 def test_far_stick_whose_socket_is_known_comes_once_to_be_written_and_once_to_be_read_back(
-    board: Board, tmp_path: Path, control: ControlClient
+    board: Board, tmp_path: Path, control: ManagementClient
 ) -> None:
     """Each time takes seconds on a real host."""
     first, second = tmp_path / "first", tmp_path / "second"
@@ -107,7 +107,7 @@ def test_far_stick_whose_socket_is_known_comes_once_to_be_written_and_once_to_be
 
 
 def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from_afar(
-    board: Board, control: ControlClient
+    board: Board, control: ManagementClient
 ) -> None:
     board.storage.off()
     StickSockets(board.serial).doubt("image.img")  # as the exporter does, before it dies
@@ -123,7 +123,7 @@ def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from
 
 
 def test_a_damaged_image_is_refused_before_the_stick_is_touched(
-    board: Board, tmp_path: Path, control: ControlClient
+    board: Board, tmp_path: Path, control: ManagementClient
 ) -> None:
     image = tmp_path / "image.gz"
     image.write_bytes(gzip.compress(os.urandom(1 << 20))[:-9])

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from certificates import Certificate
     from exporters import DirectExporter
 
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 AMPS_OF_A_RUNNING_DUT = 0.1
 
 
-def truth(control: ControlClient, board: str) -> dict[str, Any]:
+def truth(control: ManagementClient, board: str) -> dict[str, Any]:
     return control.state(board)
 
 
-def test_on_and_off_switch_the_supply(stock: Any, control: ControlClient, boards: list[str]) -> None:
+def test_on_and_off_switch_the_supply(stock: Any, control: ManagementClient, boards: list[str]) -> None:
     stock.power.on()
     on = truth(control, boards[0])["supply"]
 
@@ -50,7 +50,7 @@ def test_the_meter_is_read_without_end_and_shows_the_dut_running(stock: Any) -> 
 
 
 def test_force_off_cuts_the_power_in_one_call_whatever_the_sequence_is(
-    stock: Any, control: ControlClient, boards: list[str]
+    stock: Any, control: ManagementClient, boards: list[str]
 ) -> None:
     stock.power.on()
 
@@ -59,7 +59,7 @@ def test_force_off_cuts_the_power_in_one_call_whatever_the_sequence_is(
     assert not truth(control, boards[0])["supply"]
 
 
-def test_the_mux_turns_both_ways(stock: Any, control: ControlClient, boards: list[str]) -> None:
+def test_the_mux_turns_both_ways(stock: Any, control: ManagementClient, boards: list[str]) -> None:
     stock.storage.host()
     on_host = truth(control, boards[0])["mux"]
 
@@ -103,7 +103,7 @@ def test_an_error_says_what_why_and_what_to_do(direct: DirectExporter, certifica
 
 
 def test_clients_with_hil_also_have_pins_and_settings(
-    direct: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+    direct: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(direct.address, certificate, allow=["*"]) as client:
         client.dutlink.pins.set("a", "low")
@@ -116,7 +116,7 @@ def test_clients_with_hil_also_have_pins_and_settings(
 
 
 def test_the_board_is_made_safe_when_the_exporter_ends(
-    mortal: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+    mortal: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(mortal.address, certificate, allow=["*"]) as client:
         client.dutlink.power.on()
@@ -131,7 +131,7 @@ def test_the_board_is_made_safe_when_the_exporter_ends(
 
 
 def test_the_guard_makes_the_board_safe_when_the_exporter_is_killed(
-    mortal: DirectExporter, certificate: Certificate, control: ControlClient, boards: list[str]
+    mortal: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(mortal.address, certificate, allow=["*"]) as client:
         client.dutlink.power.on()
@@ -159,7 +159,7 @@ def test_nobody_calls_without_the_passphrase(
 
 
 def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
-    stock: Any, tmp_path: Path, control: ControlClient, boards: list[str]
+    stock: Any, tmp_path: Path, control: ManagementClient, boards: list[str]
 ) -> None:
     image = tmp_path / "image"
     build_image(image, "stock-1", 4 << 20)
@@ -177,7 +177,7 @@ def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
 
 
 def test_what_is_not_proven_is_not_given_to_the_dut(
-    stock: Any, tmp_path: Path, control: ControlClient, boards: list[str]
+    stock: Any, tmp_path: Path, control: ManagementClient, boards: list[str]
 ) -> None:
     (tmp_path / "image.gz").write_bytes(gzip.compress(bytes(1 << 20))[:-9])
 

@@ -11,7 +11,7 @@ from hil.dutlink.discovery import look
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import Verdict
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Bench:
     """
 
     serials: tuple[str, ...]
-    control: ControlClient
+    control: ManagementClient
     own_machine: bool
     project: Path
     jumpstarter: Path | None
@@ -47,7 +47,7 @@ class Bench:
         """Make it from the session's `job.json`."""
         job: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
         serials = tuple(board["serial"] for board in job["ready"]["boards"])
-        control = ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
+        control = ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"])
         jumpstarter = Path(job["jumpstarter"]) if job["jumpstarter"] else None
         return cls(serials, control, job["own_machine"], Path(job["project"]), jumpstarter)
 

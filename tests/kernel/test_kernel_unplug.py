@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 PULLS = """
 import json, os, pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def pull(board):
     job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
+    with ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
         client.fault(board.serial, "unplug")
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_later(power):
 """
 WAITS = """
 import json, os, threading
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def test_pulled(console, dutlink):
     console.open()
     job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ControlClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
+    with ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
         timer = threading.Timer(0.5, client.fault, (dutlink.serial, "unplug"))
         timer.start()
         try:

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,7 @@ class SupplyWatch:
     """
 
     def __init__(self, port: int, serial: str) -> None:
-        self._client = ControlClient(port)
+        self._client = ManagementClient(port)
         self._serial = serial
         self._changes: list[tuple[float, bool]] = []
         self._over = threading.Event()

@@ -70,7 +70,7 @@ class FaultScript:
                 self._end_counted(spell)
         count = self._requests[serial]
         self._requests[serial] += 1
-        index = [board.rig.serial for board in self._boards].index(serial)
+        index = [board.slot.serial for board in self._boards].index(serial)
         due = [fault for fault in self._pending if fault.at == f"request:{count}" and fault.board == index]
         self._pending = [fault for fault in self._pending if fault not in due]
         for fault in due:
@@ -86,12 +86,12 @@ class FaultScript:
     def _begin(self, fault: Fault) -> None:
         served = self._boards[fault.board]
         if fault.kind == "busy":
-            self._hold(served.rig.serial, fault.lasts_s)
+            self._hold(served.slot.serial, fault.lasts_s)
             return
         arguments = {"count": int(fault.lasts_s)} if fault.kind in _COUNTED else {}
-        was_leased = self._is_used(served.rig.serial)
-        served.desk.begin(fault.kind, arguments)
-        spell = self._record.begin(fault.kind, served.rig.serial, was_leased=was_leased)
+        was_leased = self._is_used(served.slot.serial)
+        served.faults.begin(fault.kind, arguments)
+        spell = self._record.begin(fault.kind, served.slot.serial, was_leased=was_leased)
         self._spells.append(spell)
         if fault.kind == "unplug":
             self._plugged(served)
@@ -108,11 +108,11 @@ class FaultScript:
         if self._over.is_set() or spell.ended_s is not None:
             return
         if spell.kind == "unplug":
-            if not served.rig.plugged:
-                served.desk.begin("replug", {})
+            if not served.slot.plugged:
+                served.faults.begin("replug", {})
                 self._plugged(served)
         else:
-            served.desk.begin(spell.kind, {"on": False})
+            served.faults.begin(spell.kind, {"on": False})
         self._close(spell)
         if spell.kind == "unplug":
             others = [other for other in self._spells if other.kind == "unplug" and other.ended_s is None]
@@ -121,7 +121,7 @@ class FaultScript:
                     self._close(other)
 
     def _end_counted(self, spell: Spell) -> None:
-        faults = next(board.rig.path_faults for board in self._boards if board.rig.serial == spell.board)
+        faults = next(board.slot.path_faults for board in self._boards if board.slot.serial == spell.board)
         if not (faults.stalls if spell.kind == "stall" else faults.line_errors):
             self._close(spell)
 
@@ -130,7 +130,7 @@ class FaultScript:
         self._record.next()
 
     def _plugged(self, served: ServedBoard) -> None:
-        self._record.plugged_at.setdefault(served.rig.serial, []).append(self._record.next())
+        self._record.plugged_at.setdefault(served.slot.serial, []).append(self._record.next())
 
     def _hold(self, serial: str, lasts_s: float) -> None:
         """Hold a lease as another user would: one at the start at once, a later one when it is given up."""

@@ -22,7 +22,7 @@ from suite_plan import TAGS
 
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
-from hil.sim.management.server import ControlPort
+from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 
 if TYPE_CHECKING:
@@ -126,21 +126,21 @@ class WatchedBoards:
 
     def _heal(self) -> None:
         for served in self._simulator.boards.values():
-            served.desk.clear()
-            served.rig.unplug()
-            served.rig.plug()
+            served.faults.clear()
+            served.slot.unplug()
+            served.slot.plug()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         with open_folders(None) as folders:
             self._simulator = Simulator(SimulatorOptions(boards=len(TAGS), speed=SPEED), folders)
-            control = ControlPort(self._simulator)
+            control = ManagementServer(self._simulator)
             await self._simulator.begin()
             await control.listen()
             desk = await asyncio.start_unix_server(self._attend, self.desk)
             self.port, self.serials = control.number, list(self._simulator.boards)
             for serial, served in self._simulator.boards.items():
-                self._watch(serial, served.rig.log)
+                self._watch(serial, served.slot.log)
             self._ready.set()
             await self._simulator.ended.wait()
             desk.close()

@@ -193,10 +193,10 @@ def log(port: int, board: str, since: int) -> list[dict[str, Any]]:
     return requests
 
 
-def _client(port: int) -> Any:  # noqa: ANN401 - a ControlClient, imported when it is needed
-    from hil.sim.management.client import ControlClient  # noqa: PLC0415 - as said
+def _client(port: int) -> Any:  # noqa: ANN401 - a ManagementClient, imported when it is needed
+    from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - as said
 
-    return ControlClient(port)
+    return ManagementClient(port)
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 import usb.backend
 import usb.core
 
-from hil.sim.backend.descriptor_tree import DEVICE_BYTES, Configuration, configuration_of, device_of
-from hil.sim.backend.libusb_errors import checked, fail
+from hil.sim.backend.descriptor_tree import (
+    DEVICE_BYTES,
+    Configuration,
+    parse_configuration_descriptor,
+    parse_device_descriptor,
+)
+from hil.sim.backend.libusb_errors import check_status, raise_usb_error
 from hil.sim.usbip.client import DeviceChannel, RefusedError, host_list
 from hil.sim.usbip.messages import DeviceRecord, ImportStatus
 from hil.sim.usbip.urbs import HostCall
@@ -85,7 +90,7 @@ class _Device:
 
     def __init__(self, record: DeviceRecord) -> None:
         self.record = record
-        self.configuration: Configuration = configuration_of(record.descriptors[DEVICE_BYTES:])
+        self.configuration: Configuration = parse_configuration_descriptor(record.descriptors[DEVICE_BYTES:])
 
 
 class _Handle:
@@ -98,7 +103,7 @@ class _Handle:
 
     def claim(self, interface: int) -> None:
         if interface not in self.claimed:
-            checked(self.channel.call(HostCall.CLAIM, interface))
+            check_status(self.channel.call(HostCall.CLAIM, interface))
             self.claimed.add(interface)
 
 
@@ -133,7 +138,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     def get_device_descriptor(self, dev: _Device) -> SimpleNamespace:
         """Return the device descriptor and its place on the bus; like sysfs, it needs no permission."""
-        found = device_of(dev.record.descriptors)
+        found = parse_device_descriptor(dev.record.descriptors)
         found.bus, found.address = dev.record.busnum, dev.record.devnum
         found.speed = dev.record.identity.speed
         found.port_number = int(dev.record.busid.partition("-")[2])
@@ -143,7 +148,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
     def get_configuration_descriptor(self, dev: _Device, config: int) -> SimpleNamespace:
         """Return the one configuration."""
         if config:
-            fail(-errno.ENOENT)
+            raise_usb_error(-errno.ENOENT)
         return dev.configuration.descriptor
 
     def get_interface_descriptor(self, dev: _Device, intf: int, alt: int, config: int) -> SimpleNamespace:
@@ -166,8 +171,8 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
             return _Handle(dev, DeviceChannel(self._address, dev.record))
         except RefusedError as error:
             if error.status == ImportStatus.DENIED:
-                fail(-errno.EACCES)
-            fail(-errno.EIO if self._is_listed(dev.record) else -errno.ENODEV)
+                raise_usb_error(-errno.EACCES)
+            raise_usb_error(-errno.EIO if self._is_listed(dev.record) else -errno.ENODEV)
 
     def _is_listed(self, record: DeviceRecord) -> bool:
         listed = [(one.busid, one.devnum) for one in host_list(self._address)]
@@ -179,18 +184,18 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     def get_configuration(self, dev_handle: _Handle) -> int:
         """Return the value of the active configuration, as sysfs tells it without asking the device."""
-        checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, 0))
+        check_status(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, 0))
         return dev_handle.device.record.identity.configuration_value
 
     def set_configuration(self, dev_handle: _Handle, config_value: int) -> None:
         """Set it; EBUSY while a kernel driver or anybody else has an interface."""
-        checked(dev_handle.channel.call(HostCall.MAY_CONFIGURE, config_value))
+        check_status(dev_handle.channel.call(HostCall.MAY_CONFIGURE, config_value))
         self._request(dev_handle, (0x00, 0x09, config_value, 0))
 
     def set_interface_altsetting(self, dev_handle: _Handle, intf: int, altsetting: int) -> None:
         """Set it; the interface has to be claimed."""
         if intf not in dev_handle.claimed:
-            fail(-errno.ENOENT)
+            raise_usb_error(-errno.ENOENT)
         self._request(dev_handle, (0x01, 0x0B, altsetting, intf))
 
     def claim_interface(self, dev_handle: _Handle, intf: int) -> None:
@@ -200,7 +205,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
     def release_interface(self, dev_handle: _Handle, intf: int) -> None:
         """Release it."""
         dev_handle.claimed.discard(intf)
-        checked(dev_handle.channel.call(HostCall.RELEASE, intf))
+        check_status(dev_handle.channel.call(HostCall.RELEASE, intf))
 
     def clear_halt(self, dev_handle: _Handle, ep: int) -> None:
         """End an endpoint's STALL."""
@@ -212,15 +217,15 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     def is_kernel_driver_active(self, dev_handle: _Handle, intf: int) -> bool:
         """Whether a kernel driver has the interface."""
-        return bool(checked(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, intf)))
+        return bool(check_status(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, intf)))
 
     def detach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
         """Take the interface from its kernel driver; a tty or disk that it made is gone."""
-        checked(dev_handle.channel.call(HostCall.DETACH_DRIVER, intf))
+        check_status(dev_handle.channel.call(HostCall.DETACH_DRIVER, intf))
 
     def attach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
         """Give it back."""
-        checked(dev_handle.channel.call(HostCall.ATTACH_DRIVER, intf))
+        check_status(dev_handle.channel.call(HostCall.ATTACH_DRIVER, intf))
 
     # transfers
 
@@ -288,7 +293,7 @@ def _transfer(
         setup=setup,
         timeout_s=timeout_ms / 1000 if timeout_ms else None,
     )
-    checked(status)
+    check_status(status)
     if is_in:
         memoryview(data).cast("B")[: len(answer)] = answer
         return len(answer)

@@ -12,7 +12,13 @@ from hil.sim.usbip.messages import WireError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Configuration", "EndpointDescriptor", "InterfaceDescriptor", "configuration_of", "device_of"]
+__all__ = [
+    "Configuration",
+    "EndpointDescriptor",
+    "InterfaceDescriptor",
+    "parse_configuration_descriptor",
+    "parse_device_descriptor",
+]
 
 DEVICE_BYTES = 18
 _CONFIGURATION_BYTES = 9
@@ -68,7 +74,7 @@ class Configuration:
         return None
 
 
-def device_of(raw: bytes) -> SimpleNamespace:
+def parse_device_descriptor(raw: bytes) -> SimpleNamespace:
     """Read a device descriptor; raises WireError where it is none."""
     try:
         values = struct.unpack("<BBHBBBBHHHBBBB", raw[:DEVICE_BYTES])
@@ -77,7 +83,7 @@ def device_of(raw: bytes) -> SimpleNamespace:
     return SimpleNamespace(**dict(zip(_DEVICE_FIELDS, values, strict=True)))
 
 
-def configuration_of(raw: bytes) -> Configuration:
+def parse_configuration_descriptor(raw: bytes) -> Configuration:
     """Read a configuration descriptor and all that belongs to it; raises WireError where it is none."""
     try:
         return _configuration_of(raw)

@@ -7,7 +7,7 @@ from typing import Final, Never
 
 import usb.core
 
-__all__ = ["checked", "fail"]
+__all__ = ["check_status", "raise_usb_error"]
 
 _CODES: Final = {
     errno.EPIPE: (-9, errno.EPIPE, "Pipe error"),
@@ -23,7 +23,7 @@ _IO: Final = (-1, errno.EIO, "Input/Output Error")
 """Line errors and the rest."""
 
 
-def fail(status: int) -> Never:
+def raise_usb_error(status: int) -> Never:
     """Raise what a negative errno becomes.
 
     Raises:
@@ -34,12 +34,12 @@ def fail(status: int) -> Never:
     raise kind(words, code, number)
 
 
-def checked(status: int) -> int:
+def check_status(status: int) -> int:
     """Return a status that is no error.
 
     Raises:
         usb.core.USBTimeoutError, usb.core.USBError: It is one.
     """
     if status < 0:
-        fail(status)
+        raise_usb_error(status)
     return status

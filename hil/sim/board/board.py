@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from hil.sim.board.boot_loader import BootLoader
 from hil.sim.board.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, board_descriptors, version_bcd
 from hil.sim.board.endpoints import ESHUTDOWN
-from hil.sim.board.firmware_run import Bench, Running
+from hil.sim.board.firmware_run import BoardEnvironment, FirmwareRun
 from hil.sim.board.settings_flash import Field, SettingsFlash
-from hil.sim.dut.energy import EnergyCount
-from hil.sim.interfaces import Clock, Dut, Level, Pin, Position, Urb
+from hil.sim.dut.energy import EnergyCounter
+from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb
 from hil.sim.usb_identity import UsbIdentity
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class SimulatedBoard:
         clock: Clock,
         flash: SettingsFlash,
         dut: Dut,
-        on_mux: Callable[[Position], None],
+        on_mux: Callable[[MuxPosition], None],
         *,
         version: str = "0.09",
         git_ref: str = "1a2b3c4",
@@ -52,10 +52,10 @@ class SimulatedBoard:
         self.serial = serial
         self._version = version
         self._amps = self._volts = 0.0
-        self._energy = EnergyCount(clock)
+        self._energy = EnergyCounter(clock)
         self._console_filter: Callable[[bytes], bytes] | None = None
         self.on_detach: Callable[[], None] | None = None
-        self._bench = Bench(
+        self._bench = BoardEnvironment(
             clock=clock,
             flash=flash,
             dut=dut,
@@ -67,7 +67,7 @@ class SimulatedBoard:
             on_detach=self._detach,
         )
         dut.connect(self)
-        self._running: Running | None = None
+        self._running: FirmwareRun | None = None
         self.power_up()
 
     @property
@@ -119,7 +119,7 @@ class SimulatedBoard:
     def power_up(self) -> None:
         """Be plugged in; nothing happens to a board that has power."""
         if self._running is None:
-            self._running = Running(self._bench)
+            self._running = FirmwareRun(self._bench)
             self._running.to_host.filter = self._console_filter
             self._running.meter.signal(self._amps, self._volts)
 
@@ -128,7 +128,7 @@ class SimulatedBoard:
         if self._running is not None:
             self._running.uart_from_dut(data)
 
-    def call_itself(self, serial: str) -> None:
+    def set_reported_serial(self, serial: str) -> None:
         """Tell another serial number than its own from the next start on, as with a foreign firmware."""
         self._bench.descriptors = board_descriptors(serial, self._version)
 
@@ -156,8 +156,8 @@ class SimulatedBoard:
     def _running_state(self) -> dict[str, Any]:
         running = self._running
         if running is None:
-            floating = {pin.value: Level.FLOATING.value for pin in Pin}
-            return _state_of(False, floating, floating, Position.OFF) | {"busy_s": 0.0, "blocked": False}
+            floating = {pin.value: PinLevel.FLOATING.value for pin in ControlPin}
+            return _state_of(False, floating, floating, MuxPosition.OFF) | {"busy_s": 0.0, "blocked": False}
         status = running.status
         driven = {pin.value: level.value for pin, level in running.pins.driven.items()}
         remembered = {pin.value: level.value for pin, level in running.pins.remembered.items()}
@@ -178,7 +178,7 @@ class SimulatedBoard:
 
 
 def _state_of(
-    supply: bool, driven: dict[str, str], remembered: dict[str, str], position: Position
+    supply: bool, driven: dict[str, str], remembered: dict[str, str], position: MuxPosition
 ) -> dict[str, Any]:
     return {
         "supply": supply,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.sim.board.descriptors import VENDOR_ID, boot_loader_descriptors
-from hil.sim.board.endpoint_zero import ControlPipe, Kind, Refusal, Reply, Setup
+from hil.sim.board.endpoint_zero import EndpointZero, Handshake, Reply, RequestType, SetupPacket
 from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.usb_identity import UsbIdentity
 
@@ -23,7 +23,7 @@ _EPROTO: Final = -71
 _FULL_SPEED: Final = 2
 
 
-class _Request:
+class _DfuRequest:
     """`bRequest` of DFU 1.1a."""
 
     GET_STATUS: Final = 3
@@ -37,17 +37,17 @@ _IDLE: Final = 2
 class _DfuMode:
     """Interface 0, for ever idle: no firmware can be written to a simulated board."""
 
-    def control_in(self, setup: Setup) -> Reply:
-        if not setup.to(Kind.CLASS, 0):
+    def control_in(self, setup: SetupPacket) -> Reply:
+        if not setup.to(RequestType.CLASS, 0):
             return None
-        if setup.request == _Request.GET_STATUS:
+        if setup.request == _DfuRequest.GET_STATUS:
             return bytes((0, 0, 0, 0, _IDLE, 0))
-        return bytes((_IDLE,)) if setup.request == _Request.GET_STATE else Refusal.STALL
+        return bytes((_IDLE,)) if setup.request == _DfuRequest.GET_STATE else Handshake.STALL
 
-    def control_out(self, setup: Setup, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; ABORT has none
-        if not setup.to(Kind.CLASS, 0):
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; ABORT has none
+        if not setup.to(RequestType.CLASS, 0):
             return None
-        return b"" if setup.request == _Request.ABORT else Refusal.STALL
+        return b"" if setup.request == _DfuRequest.ABORT else Handshake.STALL
 
     def reset(self) -> None:
         """Idle before, idle after."""
@@ -63,7 +63,7 @@ class BootLoader:
 
     def __init__(self, serial: str, product_id: int = PRODUCT_ID) -> None:
         self.serial = serial
-        self._pipe = ControlPipe(boot_loader_descriptors(serial, product_id), (_DfuMode(),))
+        self._pipe = EndpointZero(boot_loader_descriptors(serial, product_id), (_DfuMode(),))
         self._product_id = product_id
         self._powered = True
 

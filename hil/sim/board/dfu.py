@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.endpoint_zero import Kind, Refusal, Reply, Setup
+from hil.sim.board.endpoint_zero import Handshake, Reply, RequestType, SetupPacket
 from hil.sim.interfaces import Clock, NoTimer, Timer
 
 if TYPE_CHECKING:
@@ -37,20 +37,20 @@ class DfuRunTime:
         self._due_count: int | None = None
         self._asked = False
 
-    def control_in(self, setup: Setup) -> Reply:
+    def control_in(self, setup: SetupPacket) -> Reply:
         """Answer GETSTATUS: no error, and idle (0) or about to leave (1)."""
-        if not setup.to(Kind.CLASS, _INTERFACE):
+        if not setup.to(RequestType.CLASS, _INTERFACE):
             return None
         if setup.request == _GET_STATUS:
             return bytes((0, 0, 0, 0, self._asked, 0))
-        return Refusal.STALL
+        return Handshake.STALL
 
-    def control_out(self, setup: Setup, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; DETACH has none
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; DETACH has none
         """Take DETACH: `wValue` is the time to wait in milliseconds, at least until the next tick."""
-        if not setup.to(Kind.CLASS, _INTERFACE):
+        if not setup.to(RequestType.CLASS, _INTERFACE):
             return None
         if setup.request != _DETACH:
-            return Refusal.STALL
+            return Handshake.STALL
         self._asked = True
         self._due_count = self._ticker.count + max(1, -(-setup.value // _TICK_MS))
         self.look()

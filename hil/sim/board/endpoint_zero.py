@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BUFFER_BYTES",
     "EPIPE",
-    "ControlPipe",
-    "Kind",
+    "EndpointZero",
+    "Handshake",
     "Recipient",
-    "Refusal",
     "Reply",
-    "Setup",
+    "RequestType",
+    "SetupPacket",
     "UsbClass",
 ]
 
@@ -44,7 +44,7 @@ _MOST_ADDRESS: Final = 127
 _SETUP: Final = struct.Struct("<BBHHH")
 
 
-class Kind(enum.IntEnum):
+class RequestType(enum.IntEnum):
     """Who defines a request: bits 5 and 6 of `bmRequestType`."""
 
     STANDARD = 0
@@ -63,18 +63,18 @@ class Recipient(enum.IntEnum):
     RESERVED = 4
 
 
-class Refusal(enum.Enum):
+class Handshake(enum.Enum):
     """The other answer to a request."""
 
     STALL = "stall"
 
 
-Reply: TypeAlias = bytes | Literal[Refusal.STALL] | None
+Reply: TypeAlias = bytes | Literal[Handshake.STALL] | None
 """An answer: bytes (for OUT: accepted), a STALL, or None where somebody else may answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class SetupPacket:
     """A SETUP packet, by its fields (USB 2.0, table 9-2)."""
 
     request_type: int
@@ -84,7 +84,7 @@ class Setup:
     length: int
 
     @classmethod
-    def parse(cls, packet: bytes) -> Setup:
+    def parse(cls, packet: bytes) -> SetupPacket:
         """Read the eight bytes; raises struct.error for any other number."""
         return cls(*_SETUP.unpack(packet))
 
@@ -95,7 +95,7 @@ class Setup:
 
     @property
     def kind(self) -> int:
-        """Who defines the request, a `Kind`."""
+        """Who defines the request, a `RequestType`."""
         return self.request_type >> 5 & 3
 
     @property
@@ -103,7 +103,7 @@ class Setup:
         """Whom it is for, a `Recipient`."""
         return min(self.request_type & 0x1F, Recipient.RESERVED)
 
-    def to(self, kind: Kind, interface: int) -> bool:
+    def to(self, kind: RequestType, interface: int) -> bool:
         """Tell whether this is a request of a kind for an interface, all 16 bits of `wIndex` compared."""
         return self.request_type & 0x7F == kind << 5 | Recipient.INTERFACE and self.index == interface
 
@@ -111,11 +111,11 @@ class Setup:
 class UsbClass(Protocol):
     """What answers the requests of its own interfaces."""
 
-    def control_in(self, setup: Setup) -> Reply:
+    def control_in(self, setup: SetupPacket) -> Reply:
         """Answer a request for data."""
         ...
 
-    def control_out(self, setup: Setup, data: bytes) -> Reply:
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
         """Take a request."""
         ...
 
@@ -124,7 +124,7 @@ class UsbClass(Protocol):
         ...
 
 
-class _Request:
+class _StandardRequest:
     """`bRequest` of standard requests (usb-device: control.rs)."""
 
     GET_STATUS: Final = 0
@@ -149,7 +149,7 @@ _ENDPOINT_COUNT: Final = 4
 """Endpoint numbers of the controller; every higher one counts as halted (synopsys-usb-otg: bus.rs)."""
 
 
-class ControlPipe:
+class EndpointZero:
     """Endpoint zero of one device.
 
     Args:
@@ -167,7 +167,7 @@ class ControlPipe:
 
     def transfer(self, packet: bytes, data: bytes) -> tuple[int, bytes]:
         """Run one control transfer: its status (0 or -32) and the bytes for the host, cut to `wLength`."""
-        setup = Setup.parse(packet)
+        setup = SetupPacket.parse(packet)
         if not setup.is_in and setup.length > BUFFER_BYTES:
             self.stopped = True
             return EPIPE, b""
@@ -184,48 +184,58 @@ class ControlPipe:
         for usb_class in self._classes:
             usb_class.reset()
 
-    def _reply(self, setup: Setup, data: bytes) -> Reply:
+    def _reply(self, setup: SetupPacket, data: bytes) -> Reply:
         for usb_class in self._classes:
             reply = usb_class.control_in(setup) if setup.is_in else usb_class.control_out(setup, data)
             if reply is not None:
                 return reply
-        if setup.kind != Kind.STANDARD:
-            return Refusal.STALL
+        if setup.kind != RequestType.STANDARD:
+            return Handshake.STALL
         return self._standard_in(setup) if setup.is_in else self._standard_out(setup)
 
-    def _standard_in(self, setup: Setup) -> Reply:  # noqa: PLR0911  # one return per request of the table
+    def _standard_in(self, setup: SetupPacket) -> Reply:  # noqa: PLR0911  # one return per request of the table
         match setup.recipient, setup.request:
-            case Recipient.DEVICE, _Request.GET_STATUS:
+            case Recipient.DEVICE, _StandardRequest.GET_STATUS:
                 return bytes((2 * self._remote_wakeup, 0))
-            case Recipient.INTERFACE, _Request.GET_STATUS:
+            case Recipient.INTERFACE, _StandardRequest.GET_STATUS:
                 return bytes(2)
-            case Recipient.ENDPOINT, _Request.GET_STATUS:
+            case Recipient.ENDPOINT, _StandardRequest.GET_STATUS:
                 return bytes((self._is_halted(setup.index & 0x8F), 0))
-            case Recipient.DEVICE, _Request.GET_DESCRIPTOR:
+            case Recipient.DEVICE, _StandardRequest.GET_DESCRIPTOR:
                 found = self._descriptors.find(setup.value >> 8, setup.value & 0xFF, setup.index)
-                return Refusal.STALL if found is None else found
-            case Recipient.DEVICE, _Request.GET_CONFIGURATION:
+                return Handshake.STALL if found is None else found
+            case Recipient.DEVICE, _StandardRequest.GET_CONFIGURATION:
                 return bytes((self.configured,))
-            case Recipient.INTERFACE, _Request.GET_INTERFACE if setup.index <= _MOST_U8:
+            case Recipient.INTERFACE, _StandardRequest.GET_INTERFACE if setup.index <= _MOST_U8:
                 return bytes(1)
-        return Refusal.STALL
+        return Handshake.STALL
 
-    def _standard_out(self, setup: Setup) -> Reply:
+    def _standard_out(self, setup: SetupPacket) -> Reply:
         match setup.recipient, setup.request, setup.value:
-            case Recipient.DEVICE, _Request.CLEAR_FEATURE | _Request.SET_FEATURE, _Feature.REMOTE_WAKEUP:
-                self._remote_wakeup = setup.request == _Request.SET_FEATURE
-            case Recipient.ENDPOINT, _Request.SET_FEATURE, _Feature.ENDPOINT_HALT if not setup.index & 0x0F:
-                return Refusal.STALL  # what would say "accepted" has just been halted (device.rs)
-            case Recipient.ENDPOINT, _Request.CLEAR_FEATURE | _Request.SET_FEATURE, _Feature.ENDPOINT_HALT:
-                self._set_halted(setup.index & 0x8F, halted=setup.request == _Request.SET_FEATURE)
-            case Recipient.DEVICE, _Request.SET_ADDRESS, address if 1 <= address <= _MOST_ADDRESS:
+            case (
+                Recipient.DEVICE,
+                _StandardRequest.CLEAR_FEATURE | _StandardRequest.SET_FEATURE,
+                _Feature.REMOTE_WAKEUP,
+            ):
+                self._remote_wakeup = setup.request == _StandardRequest.SET_FEATURE
+            case Recipient.ENDPOINT, _StandardRequest.SET_FEATURE, _Feature.ENDPOINT_HALT if (
+                not setup.index & 0x0F
+            ):
+                return Handshake.STALL  # what would say "accepted" has just been halted (device.rs)
+            case (
+                Recipient.ENDPOINT,
+                _StandardRequest.CLEAR_FEATURE | _StandardRequest.SET_FEATURE,
+                _Feature.ENDPOINT_HALT,
+            ):
+                self._set_halted(setup.index & 0x8F, halted=setup.request == _StandardRequest.SET_FEATURE)
+            case Recipient.DEVICE, _StandardRequest.SET_ADDRESS, address if 1 <= address <= _MOST_ADDRESS:
                 self.configured = False
-            case Recipient.DEVICE, _Request.SET_CONFIGURATION, 0 | 1:
+            case Recipient.DEVICE, _StandardRequest.SET_CONFIGURATION, 0 | 1:
                 self.configured = setup.value == 1
-            case Recipient.INTERFACE, _Request.SET_INTERFACE, 0 if setup.index <= _MOST_U8:
+            case Recipient.INTERFACE, _StandardRequest.SET_INTERFACE, 0 if setup.index <= _MOST_U8:
                 pass
             case _:
-                return Refusal.STALL
+                return Handshake.STALL
         return b""
 
     def _is_halted(self, address: int) -> bool:

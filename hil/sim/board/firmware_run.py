@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.sim.board.cpu import Cpu, Task
 from hil.sim.board.dfu import DfuRunTime
-from hil.sim.board.endpoint_zero import ControlPipe
+from hil.sim.board.endpoint_zero import EndpointZero
 from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
 from hil.sim.board.meter import Meter
 from hil.sim.board.power_pins import PowerPins
@@ -22,9 +22,9 @@ from hil.sim.board.shell import Shell
 from hil.sim.board.shell_commands import Commands, ShellStatus
 from hil.sim.board.shell_text import CONSOLE_LEFT
 from hil.sim.board.ticker import Ticker
-from hil.sim.board.uart import Receiver, Transmitter
-from hil.sim.board.vendor_requests import ControlClass, Hardware
-from hil.sim.interfaces import Clock, Dut, Position, Urb
+from hil.sim.board.uart import BoardTransmitter, ReceiveRegister
+from hil.sim.board.vendor_requests import BoardFunctions, VendorRequests
+from hil.sim.interfaces import Clock, Dut, MuxPosition, Urb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hil.sim.board.descriptors import DescriptorSet
     from hil.sim.board.settings_flash import SettingsFlash
 
-__all__ = ["Bench", "Running"]
+__all__ = ["BoardEnvironment", "FirmwareRun"]
 
 _CONTROL: Final = 0
 _CONSOLE_OUT: Final = 1
@@ -46,7 +46,7 @@ _EPROTO: Final = -71
 
 
 @dataclass(slots=True)
-class Bench:
+class BoardEnvironment:
     """What a board stands in, and what outlives its power.
 
     Attributes:
@@ -68,22 +68,22 @@ class Bench:
     version: str
     noise: random.Random
     offset_seed: str
-    on_mux: Callable[[Position], None]
+    on_mux: Callable[[MuxPosition], None]
     on_detach: Callable[[], None]
 
 
-class Running:
+class FirmwareRun:
     """One run of the firmware, from power to the loss of it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: BoardEnvironment) -> None:
         self._bench = bench
         self._stopped = self._pumping = False
         self._order = 0
         self._controls: deque[tuple[int, Urb | None]] = deque()
         self._from_dut: deque[bytes] = deque()
-        self._receiver = Receiver()
+        self._receiver = ReceiveRegister()
         self._leave_count = 0
-        self.position = Position.OFF
+        self.position = MuxPosition.OFF
         self.status = ShellStatus()
         bench.flash.start()
         self._build_hardware()
@@ -95,16 +95,16 @@ class Running:
         self._ticker = Ticker(bench.clock)
         self.meter = Meter(self._ticker, random.Random(bench.offset_seed), bench.noise)  # noqa: S311  # no secret
         self.pins = PowerPins(bench.dut.pin, bench.dut.supply)
-        self._to_dut = Transmitter(bench.clock, bench.dut.uart_to_dut, self._escapes, self.pump)
+        self._to_dut = BoardTransmitter(bench.clock, bench.dut.uart_to_dut, self._escapes, self.pump)
 
     def _build_usb(self) -> None:
         bench = self._bench
         self._notify, self.to_host, self._from_host = InEndpoint(), InEndpoint(), OutEndpoint()
         self._port = SerialPort(self.to_host, self._from_host)
         self._dfu = DfuRunTime(bench.clock, self._ticker, bench.on_detach)
-        hardware = Hardware(self.pins, bench.flash, self.meter, self._switch_storage, bench.version)
-        self._control = ControlClass(hardware)
-        self._pipe = ControlPipe(bench.descriptors, (self._port, self._dfu, self._control))
+        hardware = BoardFunctions(self.pins, bench.flash, self.meter, self._switch_storage, bench.version)
+        self._control = VendorRequests(hardware)
+        self._pipe = EndpointZero(bench.descriptors, (self._port, self._dfu, self._control))
         self._shell = Shell(self._port, self.status, Commands(hardware, self.status, self._to_dut.enqueue))
 
     def submit(self, urb: Urb) -> None:
@@ -153,7 +153,7 @@ class Running:
         for endpoint in (self._notify, self.to_host, self._from_host):
             urbs += endpoint.drain()
         self.pins.lose_power()
-        self._switch_storage(Position.OFF)
+        self._switch_storage(MuxPosition.OFF)
         return urbs
 
     def pump(self) -> None:
@@ -274,7 +274,7 @@ class Running:
     def _escapes(self) -> bool:
         return not self.status.console_mode
 
-    def _switch_storage(self, position: Position) -> None:
+    def _switch_storage(self, position: MuxPosition) -> None:
         if position is not self.position:
             self.position = position
             self._bench.on_mux(position)

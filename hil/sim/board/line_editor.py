@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LINE_BYTES", "History", "LineEditor"]
+__all__ = ["LINE_BYTES", "LineEditor", "LineHistory"]
 
 LINE_BYTES: Final = 512
 _HISTORY_LINES: Final = 10
@@ -33,7 +33,7 @@ _CLEAR_TO_END: Final = b"\x1b[K"
 _RUB_OUT: Final = b"\x08 \x08"
 
 
-class History:
+class LineHistory:
     """The last ten different lines, the latest first; typing one again moves it to the front."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class LineEditor:
 
     def __init__(self, words: tuple[str, ...]) -> None:
         self._words = [word.encode() for word in words]
-        self._history = History()
+        self._history = LineHistory()
         self._line = bytearray()
         self._cursor = 0
         self._in_control = False

@@ -1,4 +1,4 @@
-"""The power meter: a 12-bit converter and two moving averages, in the firmware's single precision.
+"""The power meter: a 12-bit converter and two moving averages, in the firmware's to_float32 precision.
 
 An average is a running sum, to which each sample is added and from which it is taken again 200 samples
 later. Both are rounded, so the sum drifts with all that was ever measured: without current the meter may say
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hil.sim.board.ticker import Ticker
 
-__all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "MovingAverage", "Reading", "single"]
+__all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "MovingAverage", "Reading", "to_float32"]
 
 _SAMPLES: Final = 200
 _CONVERTER_STEPS: Final = 4096
@@ -39,7 +39,7 @@ _NOISE_STEPS: Final = (-1, 0, 0, 0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the averages, in the firmware's single precision.
+    """One look at the averages, in the firmware's to_float32 precision.
 
     Attributes:
         volts: Average of the last 200 samples.
@@ -72,14 +72,14 @@ class MovingAverage:
         self._sum = 0.0
 
     def feed(self, value: float) -> None:
-        """Take a value of single precision."""
-        self._sum = single(self._sum - self._values[0])
+        """Take a value of to_float32 precision."""
+        self._sum = to_float32(self._sum - self._values[0])
         self._values.append(value)
-        self._sum = single(self._sum + value)
+        self._sum = to_float32(self._sum + value)
 
     def get(self) -> float:
         """Return the mean."""
-        return single(self._sum / _SAMPLES)
+        return to_float32(self._sum / _SAMPLES)
 
 
 class Meter:
@@ -88,7 +88,7 @@ class Meter:
     Args:
         ticker: Each tick is a sample.
         offset: Draws the offset of this board's current sensor, a few steps; the same again for a board.
-        noise: Draws the noise of single samples.
+        noise: Draws the noise of to_float32 samples.
     """
 
     def __init__(self, ticker: Ticker, offset: random.Random, noise: random.Random) -> None:
@@ -109,7 +109,7 @@ class Meter:
         """Return the averages as they stand."""
         self._sample()
         volts, amps = self._volts.get(), self._amps.get()
-        return Reading(volts, amps, single(volts * amps))
+        return Reading(volts, amps, to_float32(volts * amps))
 
     def _sample(self) -> None:
         count = self._ticker.count
@@ -134,18 +134,18 @@ def _clip(steps: int, low: int, high: int) -> int:
 @functools.cache
 def _amps_of(steps: int) -> float:
     """Return the current of a sample, so many steps below the middle (main.rs: current_V, current_A)."""
-    sensed = single(single(-steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
-    return single(-sensed / _VOLTS_PER_AMPERE)
+    sensed = to_float32(to_float32(-steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return to_float32(-sensed / _VOLTS_PER_AMPERE)
 
 
 @functools.cache
 def _volts_of(steps: int) -> float:
     """Return the voltage of a sample (main.rs: vout_sense_V, vin)."""
-    sensed = single(single(steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
-    return single(single(sensed * _DIVIDER_OHMS) / _LOWER_OHMS)
+    sensed = to_float32(to_float32(steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
+    return to_float32(to_float32(sensed * _DIVIDER_OHMS) / _LOWER_OHMS)
 
 
-def single(value: float) -> float:
+def to_float32(value: float) -> float:
     """Round to the 32-bit float that the firmware computes with.
 
     One sum, product or quotient of such floats, computed in Python's and rounded once, is what the firmware
@@ -156,5 +156,5 @@ def single(value: float) -> float:
 
 
 _SINGLE: Final = struct.Struct("<f")
-_REFERENCE_SINGLE: Final = single(_REFERENCE_V)
-_VOLTS_PER_AMPERE: Final = single(_SENSED_V)
+_REFERENCE_SINGLE: Final = to_float32(_REFERENCE_V)
+_VOLTS_PER_AMPERE: Final = to_float32(_SENSED_V)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.sim.board.cpu import Delay, Task
-from hil.sim.board.sequence import Drive, Order, Supply, Wait, is_empty, orders
-from hil.sim.interfaces import Level, Pin
+from hil.sim.board.sequence import Drive, Instruction, Supply, Wait, is_empty, parse_program
+from hil.sim.interfaces import ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PowerPins"]
 
-_ORDER: Final = (Pin.A, Pin.B, Pin.C, Pin.D, Pin.RESET)
+_ORDER: Final = (ControlPin.A, ControlPin.B, ControlPin.C, ControlPin.D, ControlPin.RESET)
 
 
 class PowerPins:
@@ -28,18 +28,20 @@ class PowerPins:
         on_supply: Called when the supply changes.
     """
 
-    def __init__(self, on_pin: Callable[[Pin, Level], None], on_supply: Callable[[bool], None]) -> None:
+    def __init__(
+        self, on_pin: Callable[[ControlPin, PinLevel], None], on_supply: Callable[[bool], None]
+    ) -> None:
         self._on_pin = on_pin
         self._on_supply = on_supply
-        self.remembered = dict.fromkeys(_ORDER, Level.FLOATING)
-        self.driven = dict.fromkeys(_ORDER, Level.FLOATING)
+        self.remembered = dict.fromkeys(_ORDER, PinLevel.FLOATING)
+        self.driven = dict.fromkeys(_ORDER, PinLevel.FLOATING)
         self.supply = False
         self._believed_on = False
 
-    def set(self, pin: Pin, level: Level) -> None:
+    def set(self, pin: ControlPin, level: PinLevel) -> None:
         """Remember a level, and drive it unless it is high and the DUT is off."""
         self.remembered[pin] = level
-        if self._believed_on or level is not Level.HIGH:
+        if self._believed_on or level is not PinLevel.HIGH:
             self._drive(pin, level)
 
     def power_on(self, program: bytes) -> Task:
@@ -66,10 +68,10 @@ class PowerPins:
         """Let go of everything at once, as a processor without power or in reset does."""
         self._switch(on=False)
         for pin in _ORDER:
-            self._drive(pin, Level.FLOATING)
+            self._drive(pin, PinLevel.FLOATING)
 
     def _run(self, program: bytes) -> Task:
-        steps = list(orders(program))
+        steps = list(parse_program(program))
         rest_s = sum(step.seconds for step in steps if isinstance(step, Wait))
         for step in steps:
             if isinstance(step, Wait):
@@ -79,7 +81,7 @@ class PowerPins:
             else:
                 yield from self._obey(step)
 
-    def _obey(self, step: Order) -> Task:
+    def _obey(self, step: Instruction) -> Task:
         if isinstance(step, Drive):
             self._drive(step.pin, step.level)
         elif isinstance(step, Supply):
@@ -87,10 +89,10 @@ class PowerPins:
 
     def _float_high_ones(self) -> None:
         for pin, level in self.remembered.items():
-            if level is Level.HIGH:
-                self._drive(pin, Level.FLOATING)
+            if level is PinLevel.HIGH:
+                self._drive(pin, PinLevel.FLOATING)
 
-    def _drive(self, pin: Pin, level: Level) -> None:
+    def _drive(self, pin: ControlPin, level: PinLevel) -> None:
         if self.driven[pin] is not level:
             self.driven[pin] = level
             self._on_pin(pin, level)

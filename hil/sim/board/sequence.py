@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from hil.sim.interfaces import Level, Pin
+from hil.sim.interfaces import ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Drive", "Order", "Supply", "Wait", "is_empty", "orders"]
+__all__ = ["Drive", "Instruction", "Supply", "Wait", "is_empty", "parse_program"]
 
-_PINS: Final = {ord("a"): Pin.A, ord("b"): Pin.B, ord("c"): Pin.C, ord("d"): Pin.D, ord("r"): Pin.RESET}
-_LEVELS: Final = {ord("h"): Level.HIGH, ord("l"): Level.LOW}
+_PINS: Final = {
+    ord("a"): ControlPin.A,
+    ord("b"): ControlPin.B,
+    ord("c"): ControlPin.C,
+    ord("d"): ControlPin.D,
+    ord("r"): ControlPin.RESET,
+}
+_LEVELS: Final = {ord("h"): PinLevel.HIGH, ord("l"): PinLevel.LOW}
 _DIGITS: Final = b"0123456789"
 _CYCLES_PER_STEP: Final = 3_300_000
 _STEP_S: Final = 0.1
@@ -24,8 +30,8 @@ _U32: Final = 0xFFFF_FFFF
 class Drive:
     """Drive a pin, or let it float."""
 
-    pin: Pin
-    level: Level
+    pin: ControlPin
+    level: PinLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Supply:
     on: bool
 
 
-Order: TypeAlias = Drive | Wait | Supply
+Instruction: TypeAlias = Drive | Wait | Supply
 
 
 def is_empty(program: bytes) -> bool:
@@ -50,7 +56,7 @@ def is_empty(program: bytes) -> bool:
     return program[:1] in {b"", b"\0"}
 
 
-def orders(program: bytes) -> Iterator[Order]:
+def parse_program(program: bytes) -> Iterator[Instruction]:
     """Read a program the way the firmware does, surprises included.
 
     A pin letter takes the next byte whatever it is, and anything but h and l lets the pin float; `p` takes
@@ -65,7 +71,7 @@ def orders(program: bytes) -> Iterator[Order]:
         if letter == 0:
             return
         if letter in _PINS:
-            yield Drive(_PINS[letter], _LEVELS.get(_lower(operand), Level.FLOATING))
+            yield Drive(_PINS[letter], _LEVELS.get(_lower(operand), PinLevel.FLOATING))
             at += 1
         elif letter == ord("p"):
             yield Supply(on=operand == ord("1"))

@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 from hil.sim.board.cpu import HostMustRead, Task
-from hil.sim.board.endpoint_zero import Kind, Refusal, Reply, Setup
+from hil.sim.board.endpoint_zero import Handshake, Reply, RequestType, SetupPacket
 from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
 
 __all__ = ["BUFFER_BYTES", "SerialPort"]
@@ -24,7 +24,7 @@ _MOST_STOP_BITS: Final = 2
 _MOST_PARITY: Final = 4
 
 
-class _Request:
+class _CdcRequest:
     """`bRequest` of the class (usbd-serial: cdc_acm.rs)."""
 
     SEND_ENCAPSULATED_COMMAND: Final = 0x00
@@ -92,22 +92,22 @@ class SerialPort:
         elif self._full_packets and self._to_host.load(b""):
             self._full_packets = 0
 
-    def control_in(self, setup: Setup) -> Reply:
+    def control_in(self, setup: SetupPacket) -> Reply:
         """Answer GET_LINE_CODING, and only if it asks for exactly seven bytes."""
-        if not setup.to(Kind.CLASS, _INTERFACE):
+        if not setup.to(RequestType.CLASS, _INTERFACE):
             return None
-        if setup.request == _Request.GET_LINE_CODING and setup.length == len(self.line_coding):
+        if setup.request == _CdcRequest.GET_LINE_CODING and setup.length == len(self.line_coding):
             return self.line_coding
-        return Refusal.STALL
+        return Handshake.STALL
 
-    def control_out(self, setup: Setup, data: bytes) -> Reply:
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
         """Take line coding and control lines; neither has any effect on the UART."""
-        if not setup.to(Kind.CLASS, _INTERFACE):
+        if not setup.to(RequestType.CLASS, _INTERFACE):
             return None
-        if setup.request == _Request.SET_LINE_CODING and len(data) >= len(self.line_coding):
+        if setup.request == _CdcRequest.SET_LINE_CODING and len(data) >= len(self.line_coding):
             self.line_coding = _sane_line_coding(data)
-        elif setup.request not in (_Request.SET_CONTROL_LINE_STATE, _Request.SEND_ENCAPSULATED_COMMAND):
-            return Refusal.STALL
+        elif setup.request not in (_CdcRequest.SET_CONTROL_LINE_STATE, _CdcRequest.SEND_ENCAPSULATED_COMMAND):
+            return Handshake.STALL
         return b""
 
     def reset(self) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.sim.board import shell_text as text
 from hil.sim.board.line_editor import LineEditor
-from hil.sim.board.shell_commands import Answer, Commands, ShellStatus
+from hil.sim.board.shell_commands import AnswerBuffer, Commands, ShellStatus
 
 if TYPE_CHECKING:
     from hil.sim.board.cpu import Task
@@ -43,7 +43,7 @@ class Shell:
 
     def _run(self, line: str) -> Task:
         name, _, arguments = line.partition(" ")
-        answer = Answer()
+        answer = AnswerBuffer()
         if self._commands.knows(name):
             yield from self._commands.run(name, answer, arguments)
         else:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from hil.sim.board import shell_text as text
 from hil.sim.board.settings_flash import Field
-from hil.sim.interfaces import Level, Pin, Position
+from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.sim.board.cpu import Task
-    from hil.sim.board.vendor_requests import Hardware
+    from hil.sim.board.vendor_requests import BoardFunctions
 
-__all__ = ["ANSWER_BYTES", "Answer", "Commands", "ShellStatus"]
+__all__ = ["ANSWER_BYTES", "AnswerBuffer", "Commands", "ShellStatus"]
 
 ANSWER_BYTES: Final = 512
 
@@ -37,21 +37,21 @@ _POWER: Final = {
     "rescue": "Device powered on to rescue",
 }
 _STORAGE: Final = {
-    "dut": (Position.DUT, "storage connected to device under test"),
-    "host": (Position.HOST, "storage connected to host"),
-    "off": (Position.OFF, "storage disconnected"),
+    "dut": (MuxPosition.DUT, "storage connected to device under test"),
+    "host": (MuxPosition.HOST, "storage connected to host"),
+    "off": (MuxPosition.OFF, "storage disconnected"),
 }
 _PINS: Final = {
-    "r": (Pin.RESET, "/RESET"),
-    "a": (Pin.A, "CTL_A"),
-    "b": (Pin.B, "CTL_B"),
-    "c": (Pin.C, "CTL_C"),
-    "d": (Pin.D, "CTL_D"),
+    "r": (ControlPin.RESET, "/RESET"),
+    "a": (ControlPin.A, "CTL_A"),
+    "b": (ControlPin.B, "CTL_B"),
+    "c": (ControlPin.C, "CTL_C"),
+    "d": (ControlPin.D, "CTL_D"),
 }
 _LEVELS: Final = {
-    "l": (Level.LOW, "LOW"),
-    "h": (Level.HIGH, "HIGH"),
-    "z": (Level.FLOATING, "HIGH IMPEDANCE"),
+    "l": (PinLevel.LOW, "LOW"),
+    "h": (PinLevel.HIGH, "HIGH"),
+    "z": (PinLevel.FLOATING, "HIGH IMPEDANCE"),
 }
 
 
@@ -70,7 +70,7 @@ class ShellStatus:
     meter: bool = False
 
 
-class Answer:
+class AnswerBuffer:
     """An answer in 512 bytes. A piece that does not fit whole is left out; shorter ones may follow."""
 
     def __init__(self) -> None:
@@ -106,11 +106,11 @@ class Commands:
         send: Queues bytes for the DUT.
     """
 
-    def __init__(self, hardware: Hardware, status: ShellStatus, send: Callable[[bytes], None]) -> None:
+    def __init__(self, hardware: BoardFunctions, status: ShellStatus, send: Callable[[bytes], None]) -> None:
         self._hardware = hardware
         self._status = status
         self._send = send
-        self._by_name: dict[str, Callable[[Answer, str], None]] = {
+        self._by_name: dict[str, Callable[[AnswerBuffer, str], None]] = {
             "about": self._about,
             "console": self._console,
             "monitor": self._monitor,
@@ -125,7 +125,7 @@ class Commands:
             "": lambda _answer, _arguments: None,
         }
 
-    def run(self, name: str, answer: Answer, arguments: str) -> Task:
+    def run(self, name: str, answer: AnswerBuffer, arguments: str) -> Task:
         """Run a command; raises KeyError for one that is not there."""
         if name == "power":
             yield from self._power(answer, arguments)
@@ -140,26 +140,26 @@ class Commands:
         version, words, git_ref = self._hardware.version.partition(" git-ref: ")
         yield from (version, words, git_ref)
 
-    def _about(self, answer: Answer, _arguments: str) -> None:
+    def _about(self, answer: AnswerBuffer, _arguments: str) -> None:
         answer.write(text.ABOUT_HEAD)
         answer.write(*self._version())
         answer.write(text.ABOUT_TAIL)
 
-    def _console(self, answer: Answer, arguments: str) -> None:
+    def _console(self, answer: AnswerBuffer, arguments: str) -> None:
         if arguments:
             answer.write("usage: console")
         else:
             self._status.console_mode = True
             answer.write("Entering console mode, type CTRL+B 5 times to exit")
 
-    def _monitor(self, answer: Answer, arguments: str) -> None:
+    def _monitor(self, answer: AnswerBuffer, arguments: str) -> None:
         if arguments not in {"on", "off"}:
             answer.write("usage: monitor on|off")
             return
         self._status.monitor = arguments == "on"
         answer.write("Monitor enabled" if self._status.monitor else "Monitor disabled")
 
-    def _meter(self, answer: Answer, arguments: str) -> None:
+    def _meter(self, answer: AnswerBuffer, arguments: str) -> None:
         match arguments:
             case "on":
                 self._status.meter = True
@@ -173,7 +173,7 @@ class Commands:
             case _:
                 answer.write("usage: meter on|read|off")
 
-    def _storage(self, answer: Answer, arguments: str) -> None:
+    def _storage(self, answer: AnswerBuffer, arguments: str) -> None:
         if arguments not in _STORAGE:
             answer.write("usage: storage dut|host|off")
             return
@@ -181,20 +181,20 @@ class Commands:
         self._hardware.switch_storage(position)
         answer.write(words)
 
-    def _power(self, answer: Answer, arguments: str) -> Task:
+    def _power(self, answer: AnswerBuffer, arguments: str) -> Task:
         if arguments not in _POWER:
             answer.write("usage: power on|off|force-on|force-off|rescue")
             return
         yield from self._hardware.power(arguments)
         answer.write(_POWER[arguments])
 
-    def _send_text(self, answer: Answer, arguments: str) -> None:
+    def _send_text(self, answer: AnswerBuffer, arguments: str) -> None:
         if arguments:
             self._send(arguments.encode())
         else:
             answer.write("usage: send string")
 
-    def _set(self, answer: Answer, arguments: str) -> None:
+    def _set(self, answer: AnswerBuffer, arguments: str) -> None:
         pin, space, level = arguments[:1], arguments[1:2], arguments[2:]
         if pin not in _PINS or space != " " or level not in _LEVELS:
             answer.write("usage: set r|a|b|c|d l|h|z")
@@ -202,7 +202,7 @@ class Commands:
         self._hardware.pins.set(_PINS[pin][0], _LEVELS[level][0])
         answer.write("Set ", _PINS[pin][1], " to ", _LEVELS[level][1])
 
-    def _set_config(self, answer: Answer, arguments: str) -> None:
+    def _set_config(self, answer: AnswerBuffer, arguments: str) -> None:
         """Take a key and one word; no word clears, and further ones are ignored."""
         words = [word for word in arguments.split(" ") if word]
         field = _FIELDS.get(words[0]) if words else None
@@ -213,7 +213,7 @@ class Commands:
         self._hardware.store(field, value.encode())
         answer.write(f"Set {field.label} to ", value)
 
-    def _get_config(self, answer: Answer, arguments: str) -> None:
+    def _get_config(self, answer: AnswerBuffer, arguments: str) -> None:
         settings = self._hardware.flash.current()
         if arguments in _FIELDS:
             answer.write_setting(settings.text(_FIELDS[arguments]))
@@ -224,7 +224,7 @@ class Commands:
                 answer.write(f"{text.CR if number else ''}{field.label}: ")
                 answer.write_setting(settings.text(field))
 
-    def _show_status(self, answer: Answer, arguments: str) -> None:
+    def _show_status(self, answer: AnswerBuffer, arguments: str) -> None:
         if arguments:
             answer.write("usage: status")
             return

@@ -69,7 +69,7 @@ ABOUT_TAIL: Final = CR.join(
         "",
         "",
         "This is a device for testing images and power consumption of Edge devices in CI or",
-        "development, made as Open Hardware, designed to be used with the jumpstarter project.",
+        "development, made as Open BoardFunctions, designed to be used with the jumpstarter project.",
         "more information can be found here:",
         "",
         "https://github.com/redhat-et/jumpstarter",

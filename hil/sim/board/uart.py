@@ -11,7 +11,7 @@ from hil.sim.interfaces import Clock, NoTimer, Timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BYTES_PER_S", "QUEUE_BYTES", "Receiver", "Transmitter"]
+__all__ = ["BYTES_PER_S", "QUEUE_BYTES", "BoardTransmitter", "ReceiveRegister"]
 
 BYTES_PER_S: Final = 11520
 QUEUE_BYTES: Final = 1023
@@ -37,7 +37,7 @@ _ESCAPES: Final = {
 }
 
 
-class Transmitter:
+class BoardTransmitter:
     r"""Bytes on their way to the DUT, sent by the firmware's idle task.
 
     The idle task looks at the console mode when it finds the queue filled, and stays with what it found
@@ -181,7 +181,7 @@ class Transmitter:
         self._moved()
 
 
-class Receiver:
+class ReceiveRegister:
     """The receiving register: it holds one byte while nobody reads; an overrun loses that one too."""
 
     def __init__(self) -> None:

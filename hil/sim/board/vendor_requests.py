@@ -9,10 +9,10 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.endpoint_zero import Kind, Recipient, Refusal, Reply, Setup
+from hil.sim.board.endpoint_zero import Handshake, Recipient, Reply, RequestType, SetupPacket
 from hil.sim.board.meter import Meter, Reading
 from hil.sim.board.settings_flash import Block, Field, SettingsFlash
-from hil.sim.interfaces import Level, Pin, Position
+from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from hil.sim.board.cpu import Task
     from hil.sim.board.power_pins import PowerPins
 
-__all__ = ["ControlClass", "Hardware"]
+__all__ = ["BoardFunctions", "VendorRequests"]
 
 _INTERFACE: Final = 3
 
 
-class _Request(enum.IntEnum):
+class _VendorRequest(enum.IntEnum):
     """`bRequest`."""
 
     REFRESH = 0
@@ -46,7 +46,7 @@ class _Power(enum.IntEnum):
     RESCUE = 4
 
 
-_POSITIONS: Final = (Position.OFF, Position.HOST, Position.DUT)
+_POSITIONS: Final = (MuxPosition.OFF, MuxPosition.HOST, MuxPosition.DUT)
 _FIELDS: Final = (
     Field.NAME,
     Field.TAGS,
@@ -55,12 +55,12 @@ _FIELDS: Final = (
     Field.POWER_OFF,
     Field.POWER_RESCUE,
 )
-_PINS: Final = (Pin.RESET, Pin.A, Pin.B, Pin.C, Pin.D)
-_LEVELS: Final = (Level.LOW, Level.HIGH, Level.FLOATING)
+_PINS: Final = (ControlPin.RESET, ControlPin.A, ControlPin.B, ControlPin.C, ControlPin.D)
+_LEVELS: Final = (PinLevel.LOW, PinLevel.HIGH, PinLevel.FLOATING)
 
 
 @dataclass(frozen=True, slots=True)
-class Hardware:
+class BoardFunctions:
     """What requests and shell commands act upon.
 
     Attributes:
@@ -74,7 +74,7 @@ class Hardware:
     pins: PowerPins
     flash: SettingsFlash
     meter: Meter
-    switch_storage: Callable[[Position], None]
+    switch_storage: Callable[[MuxPosition], None]
     version: str
 
     def store(self, field: Field, value: bytes) -> None:
@@ -97,32 +97,32 @@ class Hardware:
                 return self.pins.power_off(b"")
 
 
-class ControlClass:
+class VendorRequests:
     """A `UsbClass` for interface 3; only the low byte of `wIndex` is looked at."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: BoardFunctions) -> None:
         self._hardware = hardware
         self._snapshot = Reading()
         self._settings = Block()
         self._work: Callable[[], Task | None] | None = None
 
-    def control_in(self, setup: Setup) -> Reply:
+    def control_in(self, setup: SetupPacket) -> Reply:
         """Answer from the snapshot."""
         if not _is_mine(setup):
             return None
-        if setup.request == _Request.CONFIG and setup.value < len(_FIELDS):
+        if setup.request == _VendorRequest.CONFIG and setup.value < len(_FIELDS):
             return self._settings.get(_FIELDS[setup.value])
-        if setup.request == _Request.READ:
+        if setup.request == _VendorRequest.READ:
             return self._read(setup.value)
-        return Refusal.STALL
+        return Handshake.STALL
 
-    def control_out(self, setup: Setup, data: bytes) -> Reply:
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
         """Accept or refuse; what is accepted waits for `work`. Data that nobody needs are ignored."""
         if not _is_mine(setup):
             return None
         work = self._work_for(setup, data)
         if work is None:
-            return Refusal.STALL
+            return Handshake.STALL
         self._work = work
         return b""
 
@@ -147,20 +147,20 @@ class ControlClass:
                 return snapshot.volts_text().encode()
             case 3:
                 return snapshot.amps_text().encode()
-        return Refusal.STALL
+        return Handshake.STALL
 
-    def _work_for(self, setup: Setup, data: bytes) -> Callable[[], Task | None] | None:
+    def _work_for(self, setup: SetupPacket, data: bytes) -> Callable[[], Task | None] | None:
         hardware, value = self._hardware, setup.value
         match setup.request:
-            case _Request.REFRESH:
+            case _VendorRequest.REFRESH:
                 return self._refresh
-            case _Request.POWER if value < len(_Power):
+            case _VendorRequest.POWER if value < len(_Power):
                 return lambda: hardware.power(_Power(value).name.lower().replace("_", "-"))
-            case _Request.STORAGE if value < len(_POSITIONS):
+            case _VendorRequest.STORAGE if value < len(_POSITIONS):
                 return lambda: hardware.switch_storage(_POSITIONS[value])
-            case _Request.CONFIG if value < len(_FIELDS):
+            case _VendorRequest.CONFIG if value < len(_FIELDS):
                 return lambda: hardware.store(_FIELDS[value], data)
-            case _Request.SET if value < len(_PINS) and data[:1] and data[0] < len(_LEVELS):
+            case _VendorRequest.SET if value < len(_PINS) and data[:1] and data[0] < len(_LEVELS):
                 return lambda: hardware.pins.set(_PINS[value], _LEVELS[data[0]])
         return None
 
@@ -169,9 +169,9 @@ class ControlClass:
         self._settings = self._hardware.flash.current()
 
 
-def _is_mine(setup: Setup) -> bool:
+def _is_mine(setup: SetupPacket) -> bool:
     return (
-        setup.kind == Kind.VENDOR
+        setup.kind == RequestType.VENDOR
         and setup.recipient == Recipient.INTERFACE
         and setup.index & 0xFF == _INTERFACE
     )

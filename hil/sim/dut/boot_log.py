@@ -1,4 +1,4 @@
-"""The words of the simulated DUT's kernel while it starts: plausible, and of nobody's machine."""
+"""The words of the simulated DUT's kernel while it starts: plausible, and of nobody's system."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.dut.terminal import Terminal
+from hil.sim.dut.terminal import DutTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.sim.dut.uart import Transmitter
+    from hil.sim.dut.uart import DutTransmitter
 
 __all__ = ["ROM_VERSION", "BootPrompt", "RescuePrompt"]
 
@@ -24,8 +24,8 @@ class BootPrompt:
         retry: Called on Enter, whatever was typed before it.
     """
 
-    def __init__(self, uart: Transmitter, retry: Callable[[], None]) -> None:
-        self.terminal = Terminal(uart, self)
+    def __init__(self, uart: DutTransmitter, retry: Callable[[], None]) -> None:
+        self.terminal = DutTerminal(uart, self)
         self._retry = retry
         self._ask()
 
@@ -53,8 +53,8 @@ class RescuePrompt:
         boot: Called for `boot`.
     """
 
-    def __init__(self, uart: Transmitter, boot: Callable[[], None]) -> None:
-        self.terminal = Terminal(uart, self)
+    def __init__(self, uart: DutTransmitter, boot: Callable[[], None]) -> None:
+        self.terminal = DutTerminal(uart, self)
         self._uart = uart
         self._boot = boot
         self._uart.send(f"\r\n{ROM_VERSION}\r\nrescue mode\r\n".encode())

@@ -8,18 +8,18 @@ from typing import Final, TypeAlias
 
 from hil.sim.dut.script import Steps
 
-__all__ = ["MisreadError", "UnfinishedError", "Word", "expanded", "parsed"]
+__all__ = ["IncompleteCommandError", "ShellSyntaxError", "Word", "expand_words", "parse_commands"]
 
 _BLANKS: Final = " \t"
 _ENDS: Final = ";\n"
 _ESCAPED_IN_DOUBLE_QUOTES: Final = '$`"\\'
 
 
-class MisreadError(ValueError):
+class ShellSyntaxError(ValueError):
     """The line is no shell command."""
 
 
-class UnfinishedError(MisreadError):
+class IncompleteCommandError(ShellSyntaxError):
     """The line is not complete; another one must follow."""
 
 
@@ -42,16 +42,16 @@ class Word:
 RunAll: TypeAlias = Callable[[list[list[Word]]], Steps[int]]
 
 
-def parsed(text: str) -> list[list[Word]]:
+def parse_commands(text: str) -> list[list[Word]]:
     """Split a text into commands, each a list of words.
 
     Raises:
-        UnfinishedError: A quote is open, or the last line ends in a backslash.
+        IncompleteCommandError: A quote is open, or the last line ends in a backslash.
     """
     return _Reader(text).commands(until="")
 
 
-def expanded(words: list[Word], status: int, run: RunAll) -> Steps[list[str]]:
+def expand_words(words: list[Word], status: int, run: RunAll) -> Steps[list[str]]:
     """Return the texts of a command's words.
 
     Args:
@@ -143,7 +143,7 @@ class _Reader:
     def _until_quote(self) -> str:
         end = self._text.find("'", self._at)
         if end < 0:
-            raise UnfinishedError
+            raise IncompleteCommandError
         text, self._at = self._text[self._at : end], end + 1
         return text
 
@@ -151,11 +151,11 @@ class _Reader:
         return self._text[self._at : self._at + 1]
 
     def _next(self, at_end: str | None) -> str:
-        """Return the next letter, or `at_end` at the end if that is empty; else raise `UnfinishedError`."""
+        """Return the next letter. At the end return `at_end` if it is empty, else raise an error."""
         letter = self._peek()
         self._at += 1
         if letter:
             return letter
         if at_end == "":
             return at_end
-        raise UnfinishedError
+        raise IncompleteCommandError

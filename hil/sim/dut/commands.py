@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.sim.dut.power_draw import DRAW_AMPS, Phase
+from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 from hil.sim.dut.script import Steps
 
 if TYPE_CHECKING:
     from hil.sim.interfaces import BlockStore
 
-__all__ = ["COMMANDS", "Command", "Machine", "run"]
+__all__ = ["COMMANDS", "Command", "RunningSystem", "run"]
 
 NOT_FOUND: Final = 127
 WRONG_USE: Final = 2
@@ -42,7 +42,7 @@ uname [-a]                     which system this is
 """
 
 
-class Machine(Protocol):
+class RunningSystem(Protocol):
     """What commands may know of the DUT, and do to it."""
 
     @property
@@ -69,11 +69,11 @@ class Machine(Protocol):
         ...
 
 
-Command = Callable[[Machine, list[str]], Steps[int]]
+Command = Callable[[RunningSystem, list[str]], Steps[int]]
 """Prints and waits; returns its exit status."""
 
 
-def run(machine: Machine, words: list[str]) -> Steps[int]:
+def run(system: RunningSystem, words: list[str]) -> Steps[int]:
     """Run a command line that is split into words already; none is no command, and succeeds."""
     if not words:
         return 0
@@ -81,72 +81,72 @@ def run(machine: Machine, words: list[str]) -> Steps[int]:
     if command is None:
         yield f"sh: {words[0]}: not found\r\n"
         return NOT_FOUND
-    return (yield from command(machine, words[1:]))
+    return (yield from command(system, words[1:]))
 
 
-def _cat(machine: Machine, args: list[str]) -> Steps[int]:
+def _cat(system: RunningSystem, args: list[str]) -> Steps[int]:
     status = 0
     for path in args:
         if path == "/etc/image":
-            yield f"{machine.identity}\r\n"
+            yield f"{system.identity}\r\n"
         else:
             yield f"cat: can't open '{path}': No such file or directory\r\n"
             status = 1
     return status
 
 
-def _dmesg(machine: Machine, _: list[str]) -> Steps[int]:
-    yield machine.boot_log
+def _dmesg(system: RunningSystem, _: list[str]) -> Steps[int]:
+    yield system.boot_log
     return 0
 
 
-def _echo(_: Machine, args: list[str]) -> Steps[int]:
+def _echo(_: RunningSystem, args: list[str]) -> Steps[int]:
     yield " ".join(args) + "\r\n"
     return 0
 
 
-def _false(_: Machine, __: list[str]) -> Steps[int]:
+def _false(_: RunningSystem, __: list[str]) -> Steps[int]:
     yield from ()
     return 1
 
 
-def _true(_: Machine, __: list[str]) -> Steps[int]:
+def _true(_: RunningSystem, __: list[str]) -> Steps[int]:
     yield from ()
     return 0
 
 
-def _help(_: Machine, __: list[str]) -> Steps[int]:
+def _help(_: RunningSystem, __: list[str]) -> Steps[int]:
     yield _HELP.replace("\n", "\r\n")
     return 0
 
 
-def _load(machine: Machine, args: list[str]) -> Steps[int]:
+def _load(system: RunningSystem, args: list[str]) -> Steps[int]:
     seconds = _number(args[0], _LONGEST_S) if args else None
-    amps = _number(args[1], _MOST_AMPS) if args[1:] else DRAW_AMPS[Phase.LOAD]
+    amps = _number(args[1], _MOST_AMPS) if args[1:] else DRAW_AMPS[DutPhase.LOAD]
     if seconds is None or amps is None:
         yield f"usage: load SECONDS [AMPS], up to {_MOST_AMPS:.0f} A\r\n"
         return WRONG_USE
-    machine.load(amps)
+    system.load(amps)
     try:
         yield seconds
     finally:
-        machine.load(None)
+        system.load(None)
     return 0
 
 
-def _poweroff(machine: Machine, _: list[str]) -> Steps[int]:
+def _poweroff(system: RunningSystem, _: list[str]) -> Steps[int]:
     yield from ()
-    machine.shut_down(restart=False)
+    system.shut_down(restart=False)
     return 0
 
 
-def _reboot(machine: Machine, _: list[str]) -> Steps[int]:
+def _reboot(system: RunningSystem, _: list[str]) -> Steps[int]:
     yield from ()
-    machine.shut_down(restart=True)
+    system.shut_down(restart=True)
     return 0
 
 
-def _sleep(_: Machine, args: list[str]) -> Steps[int]:
+def _sleep(_: RunningSystem, args: list[str]) -> Steps[int]:
     seconds = _number(args[0], _LONGEST_S) if args else None
     if seconds is None:
         yield "usage: sleep SECONDS\r\n"
@@ -155,17 +155,17 @@ def _sleep(_: Machine, args: list[str]) -> Steps[int]:
     return 0
 
 
-def _sha256sum(machine: Machine, args: list[str]) -> Steps[int]:
+def _sha256sum(system: RunningSystem, args: list[str]) -> Steps[int]:
     length = _number(args[1], math.inf) if args[1:] else math.inf
     if not args or length is None:
         yield f"usage: sha256sum {_DISK} [BYTES]\r\n"
         return WRONG_USE
-    stick = machine.stick
+    stick = system.stick
     if args[0] != _DISK or stick is None:
         yield f"sha256sum: can't open '{args[0]}': No such file or directory\r\n"
         return 1
     try:
-        digest = yield from _digest(machine, stick, int(min(length, stick.size_bytes)))
+        digest = yield from _digest(system, stick, int(min(length, stick.size_bytes)))
     except OSError:
         yield f"sha256sum: {_DISK}: I/O error\r\n"
         return 1
@@ -173,17 +173,17 @@ def _sha256sum(machine: Machine, args: list[str]) -> Steps[int]:
     return 0
 
 
-def _digest(machine: Machine, stick: BlockStore, length: int) -> Steps[str]:
+def _digest(system: RunningSystem, stick: BlockStore, length: int) -> Steps[str]:
     digest = hashlib.sha256()
     for offset in range(0, length, _SLICE_BYTES):
-        if machine.stick is not stick:
+        if system.stick is not stick:
             raise OSError
         digest.update(stick.read(offset, min(_SLICE_BYTES, length - offset)))
         yield _SLICE_S
     return digest.hexdigest()
 
 
-def _uname(_: Machine, args: list[str]) -> Steps[int]:
+def _uname(_: RunningSystem, args: list[str]) -> Steps[int]:
     everything = " hil-dut 6.1.0-hil #1 SMP PREEMPT aarch64 GNU/Linux" if args == ["-a"] else ""
     yield f"Linux{everything}\r\n"
     return 0

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from hil.sim.dut.boot_rom import ROM_VERSION, BootPrompt, RescuePrompt
 from hil.sim.dut.image import read_image
 from hil.sim.dut.power_button import PowerButton
-from hil.sim.dut.power_draw import Draw, Phase
+from hil.sim.dut.power_draw import DutPhase, PowerDraw
 from hil.sim.dut.script import Script, Steps
 from hil.sim.dut.system import System
-from hil.sim.dut.uart import Transmitter
-from hil.sim.interfaces import BlockStore, BoardSide, Clock, Level, Pin
+from hil.sim.dut.uart import DutTransmitter
+from hil.sim.interfaces import BlockStore, BoardSide, Clock, ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from random import Random
@@ -26,7 +26,7 @@ FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
 """What `SimulatedDut.fault` knows; each ends with `{"on": False}`."""
 
 _ROM_S = 0.1
-_DEAF = (Phase.OFF, Phase.STANDBY, Phase.RESET)
+_DEAF = (DutPhase.OFF, DutPhase.STANDBY, DutPhase.RESET)
 
 
 class SimulatedDut:
@@ -48,11 +48,11 @@ class SimulatedDut:
         self._clock = clock
         self._rng = rng
         self._board: BoardSide | None = None
-        self._uart = Transmitter(clock, self._sent)
-        self._draw = Draw()
+        self._uart = DutTransmitter(clock, self._sent)
+        self._draw = PowerDraw()
         self._button = PowerButton(clock, self._pressed, self._pressed_long)
-        self._phase = Phase.OFF
-        self._pins = dict.fromkeys(Pin, Level.FLOATING)
+        self._phase = DutPhase.OFF
+        self._pins = dict.fromkeys(ControlPin, PinLevel.FLOATING)
         self._store: BlockStore | None = None
         self._rom: Script[None] | None = None
         self._prompt: BootPrompt | RescuePrompt | None = None
@@ -68,29 +68,29 @@ class SimulatedDut:
     def supply(self, on: bool) -> None:
         """The supply came, or went; what was on its way out of the UART went with it."""
         self._switched_on = on
-        if on == (self._phase is not Phase.OFF) or (self._stays_on and not on):
+        if on == (self._phase is not DutPhase.OFF) or (self._stays_on and not on):
             return
         if not on:
             self._button.release()
-            self._halt(Phase.OFF)
+            self._halt(DutPhase.OFF)
             return
-        if self._pins[Pin.B] is Level.LOW:
+        if self._pins[ControlPin.B] is PinLevel.LOW:
             self._button.press()
         self._start()
 
-    def pin(self, pin: Pin, level: Level) -> None:
+    def pin(self, pin: ControlPin, level: PinLevel) -> None:
         """A pin was driven, or let go; a level it has already changes nothing."""
         if self._pins[pin] is level:
             return
-        was_low = self._pins[pin] is Level.LOW
+        was_low = self._pins[pin] is PinLevel.LOW
         self._pins[pin] = level
-        if was_low == (level is Level.LOW) or self._phase is Phase.OFF:
+        if was_low == (level is PinLevel.LOW) or self._phase is DutPhase.OFF:
             return
-        if pin is Pin.RESET:
+        if pin is ControlPin.RESET:
             self._start()
-        elif pin is Pin.B and was_low:
+        elif pin is ControlPin.B and was_low:
             self._button.release()
-        elif pin is Pin.B:
+        elif pin is ControlPin.B:
             self._button.press()
 
     def uart_to_dut(self, data: bytes) -> None:
@@ -158,7 +158,7 @@ class SimulatedDut:
         """The stick, while the mux gives it to the DUT."""
         return self._store
 
-    def enter(self, phase: Phase, amps: float | None = None) -> None:
+    def enter(self, phase: DutPhase, amps: float | None = None) -> None:
         """Be in a phase, and draw what it draws (or `amps`)."""
         self._phase = phase
         self._draw.follow(phase, amps)
@@ -168,19 +168,19 @@ class SimulatedDut:
         if restart:
             self._start()
         else:
-            self._halt(Phase.STANDBY)
+            self._halt(DutPhase.STANDBY)
 
     def _start(self) -> None:
         """What every end of a reset does; while the pin is low, the reset has not ended."""
-        if self._pins[Pin.RESET] is Level.LOW:
-            self._halt(Phase.RESET)
-        elif self._pins[Pin.A] is Level.LOW:
-            self._halt(Phase.RESCUE)
+        if self._pins[ControlPin.RESET] is PinLevel.LOW:
+            self._halt(DutPhase.RESET)
+        elif self._pins[ControlPin.A] is PinLevel.LOW:
+            self._halt(DutPhase.RESCUE)
             self._prompt = RescuePrompt(self._uart, self._run_rom)
         else:
             self._run_rom()
 
-    def _halt(self, phase: Phase) -> None:
+    def _halt(self, phase: DutPhase) -> None:
         """Stop whatever runs, with all it still had to say."""
         if self._rom is not None:
             self._rom.cancel()
@@ -191,7 +191,7 @@ class SimulatedDut:
         self.enter(phase)
 
     def _run_rom(self) -> None:
-        self._halt(Phase.ROM)
+        self._halt(DutPhase.ROM)
         self._rom = Script(self._clock, self._uart, _look_for_stick(), self._boot)
         self._rom.start()
 
@@ -210,19 +210,19 @@ class SimulatedDut:
         self._system.start()
 
     def _give_up(self, reason: str) -> None:
-        self.enter(Phase.PROMPT)
+        self.enter(DutPhase.PROMPT)
         self._uart.send(f"{reason}\r\n".encode())
         self._prompt = BootPrompt(self._uart, self._run_rom)
 
     def _pressed(self) -> None:
-        if self._phase is Phase.STANDBY:
+        if self._phase is DutPhase.STANDBY:
             self._start()
         elif self._system is not None:
             self._system.power_button()
 
     def _pressed_long(self) -> None:
-        if self._phase is not Phase.RESET:
-            self._halt(Phase.STANDBY)
+        if self._phase is not DutPhase.RESET:
+            self._halt(DutPhase.STANDBY)
 
     def _sent(self, data: bytes) -> None:
         if self._board is not None:

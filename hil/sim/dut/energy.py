@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hil.sim.interfaces import Clock
 
-__all__ = ["EnergyCount"]
+__all__ = ["EnergyCounter"]
 
 
-class EnergyCount:
+class EnergyCounter:
     """Counts from the moment the supply comes on; what was counted stays when it goes."""
 
     def __init__(self, clock: Clock) -> None:

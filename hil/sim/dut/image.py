@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.sim.interfaces import BlockStore
 
-__all__ = ["IMAGE_SIZE_BYTES", "Image", "build_image", "read_image"]
+__all__ = ["IMAGE_SIZE_BYTES", "DutImage", "build_image", "read_image"]
 
 IMAGE_SIZE_BYTES: Final = 8 << 20
 """How large `build_image` makes an image unless told."""
@@ -35,7 +35,7 @@ _MARKED_NAME: Final = re.compile(re.escape(_NAME_MARK) + b"(" + _NAME.pattern.en
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class DutImage:
     """A bootable image.
 
     Attributes:
@@ -52,7 +52,7 @@ class Image:
         return f"{self.name} {self.digest}".lstrip()
 
 
-def read_image(store: BlockStore) -> Image | None:
+def read_image(store: BlockStore) -> DutImage | None:
     """Look at the start of a stick; None when nothing there can be booted.
 
     Raises:
@@ -64,7 +64,7 @@ def read_image(store: BlockStore) -> Image | None:
     return _identify(start)
 
 
-def build_image(path: Path, name: str, size_bytes: int = IMAGE_SIZE_BYTES) -> Image:
+def build_image(path: Path, name: str, size_bytes: int = IMAGE_SIZE_BYTES) -> DutImage:
     """Write a bootable, mostly empty image (a sparse file) that carries a name.
 
     It has an MBR with one partition, and 64 KiB that follow from the name at the start of that partition.
@@ -90,10 +90,10 @@ def build_image(path: Path, name: str, size_bytes: int = IMAGE_SIZE_BYTES) -> Im
     return _identify(first_sector.ljust(_IDENTIFIED_BYTES, b"\0"))
 
 
-def _identify(start: bytes) -> Image:
+def _identify(start: bytes) -> DutImage:
     named = _MARKED_NAME.match(start)
     name = named[1].decode() if named else ""
-    return Image(name, hashlib.sha256(start).hexdigest()[:16])
+    return DutImage(name, hashlib.sha256(start).hexdigest()[:16])
 
 
 def _first_sector(name: str, size_bytes: int) -> bytes:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hil.sim.interfaces import BoardSide
 
-__all__ = ["DRAW_AMPS", "SUPPLY_VOLTS", "Draw", "Phase"]
+__all__ = ["DRAW_AMPS", "SUPPLY_VOLTS", "DutPhase", "PowerDraw"]
 
 
-class Phase(enum.StrEnum):
+class DutPhase(enum.StrEnum):
     """What the DUT does just now."""
 
     OFF = "off"
@@ -29,17 +29,17 @@ class Phase(enum.StrEnum):
 
 
 DRAW_AMPS: Final = {
-    Phase.OFF: 0.0,
-    Phase.STANDBY: 0.02,
-    Phase.RESET: 0.08,
-    Phase.ROM: 0.25,
-    Phase.PROMPT: 0.22,
-    Phase.RESCUE: 0.26,
-    Phase.BOOT: 0.62,
-    Phase.HUNG: 0.45,
-    Phase.IDLE: 0.35,
-    Phase.LOAD: 1.4,
-    Phase.SHUTDOWN: 0.48,
+    DutPhase.OFF: 0.0,
+    DutPhase.STANDBY: 0.02,
+    DutPhase.RESET: 0.08,
+    DutPhase.ROM: 0.25,
+    DutPhase.PROMPT: 0.22,
+    DutPhase.RESCUE: 0.26,
+    DutPhase.BOOT: 0.62,
+    DutPhase.HUNG: 0.45,
+    DutPhase.IDLE: 0.35,
+    DutPhase.LOAD: 1.4,
+    DutPhase.SHUTDOWN: 0.48,
 }
 """Amperes by phase; a load may ask for another current."""
 
@@ -51,7 +51,7 @@ _SAG_AMPS: Final = 0.2
 """From here on a current counts as load for the `sag` fault: everything but standby and reset."""
 
 
-class Draw:
+class PowerDraw:
     """The DUT's current, and the voltage that is left of the supply; tells the board each change."""
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class Draw:
         """Learn whom to tell."""
         self._board = board
 
-    def follow(self, phase: Phase, amps: float | None = None) -> None:
+    def follow(self, phase: DutPhase, amps: float | None = None) -> None:
         """Draw what `phase` draws, or `amps` where that is given."""
-        self._powered = phase is not Phase.OFF
+        self._powered = phase is not DutPhase.OFF
         self._change(DRAW_AMPS[phase] if amps is None else amps)
 
     def sag(self, volts: float | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from hil.sim.interfaces import Clock, NoTimer, Timer
 
 if TYPE_CHECKING:
-    from hil.sim.dut.uart import Transmitter
+    from hil.sim.dut.uart import DutTransmitter
 
 __all__ = ["Script", "Steps"]
 
@@ -31,7 +31,7 @@ class Script(Generic[ResultT]):
     """
 
     def __init__(
-        self, clock: Clock, uart: Transmitter, steps: Steps[ResultT], done: Callable[[ResultT], None]
+        self, clock: Clock, uart: DutTransmitter, steps: Steps[ResultT], done: Callable[[ResultT], None]
     ) -> None:
         self._clock = clock
         self._uart = uart

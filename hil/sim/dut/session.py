@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.dut.command_line import MisreadError, UnfinishedError, Word, expanded, parsed
-from hil.sim.dut.commands import WRONG_USE, Machine, run
+from hil.sim.dut.command_line import (
+    IncompleteCommandError,
+    ShellSyntaxError,
+    Word,
+    expand_words,
+    parse_commands,
+)
+from hil.sim.dut.commands import WRONG_USE, RunningSystem, run
 from hil.sim.dut.printf import printf
 from hil.sim.dut.script import Script, Steps
-from hil.sim.dut.terminal import Terminal
+from hil.sim.dut.terminal import DutTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.sim.dut.uart import Transmitter
+    from hil.sim.dut.uart import DutTransmitter
     from hil.sim.interfaces import Clock
 
-__all__ = ["PASSWORD", "USER", "Session"]
+__all__ = ["PASSWORD", "USER", "LoginSession"]
 
 USER: Final = "root"
 PASSWORD: Final = "hil"  # noqa: S105 - a simulated DUT's, told to everybody
@@ -27,21 +33,21 @@ _WRONG_PASSWORD_S: Final = 0.5
 _INTERRUPTED: Final = 130
 
 
-class Session:
+class LoginSession:
     """Ask for a login, run commands until logout, and ask again.
 
     Args:
         clock: Simulated time.
         uart: Where it prints.
-        machine: What the commands act on.
+        system: What the commands act on.
     """
 
-    def __init__(self, clock: Clock, uart: Transmitter, machine: Machine) -> None:
-        self.terminal = Terminal(uart, self)
+    def __init__(self, clock: Clock, uart: DutTransmitter, system: RunningSystem) -> None:
+        self.terminal = DutTerminal(uart, self)
         self.logged_in = False
         self._clock = clock
         self._uart = uart
-        self._machine = machine
+        self._machine = system
         self._answer: Callable[[str], None] = self._name_given
         self._script: Script[int] | None = None
         self._name = ""
@@ -115,8 +121,8 @@ class Session:
         text = self._unfinished + text
         self._unfinished = ""
         try:
-            commands = parsed(text)
-        except UnfinishedError:
+            commands = parse_commands(text)
+        except IncompleteCommandError:
             self._unfinished = f"{text}\n"
             self._ask("> ", self._command_given)
         else:
@@ -125,7 +131,7 @@ class Session:
     def _all(self, commands: list[list[Word]]) -> Steps[int]:
         """Run commands one after the other; the status is the last one's."""
         for command in commands:
-            words = yield from expanded(command, self._status, self._all)
+            words = yield from expand_words(command, self._status, self._all)
             self._status = yield from self._one(words)
         return self._status if commands else 0
 
@@ -141,8 +147,8 @@ class Session:
 
     def _eval(self, text: str) -> Steps[int]:
         try:
-            commands = parsed(text)
-        except MisreadError:
+            commands = parse_commands(text)
+        except ShellSyntaxError:
             yield "sh: syntax error: unterminated quoted string\r\n"
             return WRONG_USE
         return (yield from self._all(commands))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hil.sim.dut.boot_log import HALF_WAY, boot_log
-from hil.sim.dut.power_draw import Phase
+from hil.sim.dut.power_draw import DutPhase
 from hil.sim.dut.script import Script, Steps
-from hil.sim.dut.session import Session
+from hil.sim.dut.session import LoginSession
 
 if TYPE_CHECKING:
     from random import Random
 
-    from hil.sim.dut.image import Image
-    from hil.sim.dut.terminal import Terminal
-    from hil.sim.dut.uart import Transmitter
+    from hil.sim.dut.image import DutImage
+    from hil.sim.dut.terminal import DutTerminal
+    from hil.sim.dut.uart import DutTransmitter
     from hil.sim.interfaces import BlockStore, Clock
 
-__all__ = ["Hardware", "System"]
+__all__ = ["DutHardware", "System"]
 
 _JITTER: Final = 0.1
 """By how much of its length a piece of work in the boot differs from one boot to the next."""
@@ -25,7 +25,7 @@ _JITTER: Final = 0.1
 _STOPPING_S: Final = 0.15
 
 
-class Hardware(Protocol):
+class DutHardware(Protocol):
     """What a system needs of the DUT it runs on."""
 
     hangs_in_boot: bool
@@ -35,7 +35,7 @@ class Hardware(Protocol):
         """The stick, while the mux gives it to the DUT."""
         ...
 
-    def enter(self, phase: Phase, amps: float | None = None) -> None:
+    def enter(self, phase: DutPhase, amps: float | None = None) -> None:
         """Be in a phase, and draw what it draws (or `amps`)."""
         ...
 
@@ -56,7 +56,7 @@ class System:
     """
 
     def __init__(
-        self, clock: Clock, uart: Transmitter, hardware: Hardware, image: Image, rng: Random | None
+        self, clock: Clock, uart: DutTransmitter, hardware: DutHardware, image: DutImage, rng: Random | None
     ) -> None:
         self.identity = image.identity
         self._clock = clock
@@ -65,14 +65,14 @@ class System:
         self._rng = rng
         self._began_s = clock.now()
         self._lines: list[str] = []
-        self._session: Session | None = None
+        self._session: LoginSession | None = None
         self._booting = True
         self._stick_lost = False
         self._script: Script[bool] = Script(clock, uart, self._boot(), self._booted)
 
     def start(self) -> None:
         """Begin to boot."""
-        self._hardware.enter(Phase.BOOT)
+        self._hardware.enter(DutPhase.BOOT)
         self._script.start()
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class System:
             session.close()
 
     @property
-    def terminal(self) -> Terminal | None:
+    def terminal(self) -> DutTerminal | None:
         """Who reads what is typed; None while nobody does."""
         return self._session.terminal if self._session else None
 
@@ -111,9 +111,9 @@ class System:
     def load(self, amps: float | None) -> None:
         """Draw `amps`; None goes back to idling, unless the system is down or on its way there."""
         if amps is not None:
-            self._hardware.enter(Phase.LOAD, amps)
+            self._hardware.enter(DutPhase.LOAD, amps)
         elif self._session is not None:
-            self._hardware.enter(Phase.IDLE)
+            self._hardware.enter(DutPhase.IDLE)
 
     def power_button(self) -> None:
         """Go down, if all is up; a system that still boots doesn't look at the button."""
@@ -124,7 +124,7 @@ class System:
         """Begin to go down; the session ends at once."""
         self.close()
         self._uart.clear()
-        self._hardware.enter(Phase.SHUTDOWN)
+        self._hardware.enter(DutPhase.SHUTDOWN)
         self._script = Script(self._clock, self._uart, self._go_down(restart=restart), self._down)
         self._script.start()
 
@@ -140,7 +140,7 @@ class System:
         self._uart.send(b"\r\n" + self._say("sda: I/O error").encode())
         if died:
             self._uart.send(self._say("Kernel panic - not syncing: no root file system").encode())
-            self._hardware.enter(Phase.HUNG)
+            self._hardware.enter(DutPhase.HUNG)
 
     def _boot(self) -> Steps[bool]:
         stick = self._hardware.store
@@ -155,10 +155,10 @@ class System:
     def _booted(self, up: bool) -> None:
         self._booting = False
         if not up:
-            self._hardware.enter(Phase.HUNG)
+            self._hardware.enter(DutPhase.HUNG)
             return
-        self._hardware.enter(Phase.IDLE)
-        self._session = Session(self._clock, self._uart, self)
+        self._hardware.enter(DutPhase.IDLE)
+        self._session = LoginSession(self._clock, self._uart, self)
 
     def _go_down(self, *, restart: bool) -> Steps[bool]:
         yield "\r\nThe system is going down.\r\n"

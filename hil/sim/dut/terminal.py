@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from hil.sim.dut.uart import Transmitter
+    from hil.sim.dut.uart import DutTransmitter
 
-__all__ = ["Terminal", "TerminalUser"]
+__all__ = ["DutTerminal", "LineReader"]
 
 _CTRL_C: Final = 0x03
 _CTRL_D: Final = 0x04
@@ -25,7 +25,7 @@ _LIMIT_BYTES: Final = 1024
 """Longest line, and longest type-ahead; what goes beyond is lost."""
 
 
-class TerminalUser(Protocol):
+class LineReader(Protocol):
     """Who reads from a terminal."""
 
     def line(self, text: str) -> None:
@@ -41,7 +41,7 @@ class TerminalUser(Protocol):
         ...
 
 
-class Terminal:
+class DutTerminal:
     """Bytes from the UART become lines.
 
     Args:
@@ -49,7 +49,7 @@ class Terminal:
         user: Who gets the lines.
     """
 
-    def __init__(self, uart: Transmitter, user: TerminalUser) -> None:
+    def __init__(self, uart: DutTransmitter, user: LineReader) -> None:
         self._uart = uart
         self._user = user
         self._line = bytearray()

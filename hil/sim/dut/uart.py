@@ -10,7 +10,7 @@ from hil.sim.interfaces import Clock, NoTimer, Timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BYTES_PER_S", "Transmitter"]
+__all__ = ["BYTES_PER_S", "DutTransmitter"]
 
 BYTES_PER_S: Final = 11520
 """115200 baud, 8N1: ten bits a byte."""
@@ -22,7 +22,7 @@ _LAG_S: Final = 0.25
 """How far behind a busy process may fall and still catch up."""
 
 
-class Transmitter:
+class DutTransmitter:
     """Bytes on their way out of the DUT.
 
     A byte counts as sent at the end of its last bit, so that an interrupted supply takes the byte with it.

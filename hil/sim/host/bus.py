@@ -13,7 +13,7 @@ from hil.sim.usbip.messages import DeviceRecord, ImportStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Attachment", "Bus", "Port"]
+__all__ = ["Attachment", "UsbBus", "UsbPort"]
 
 GONE_BUT_LISTED_S = 0.5
 """How long a host still lists a device after it was unplugged: libusb follows udev, which takes its time."""
@@ -30,7 +30,7 @@ class Attachment(Protocol):
         ...
 
 
-class Port:
+class UsbPort:
     """A socket of the bus, with or without a device in it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Port:
         listeners: Called after every change of what the host has.
     """
 
-    def __init__(self, bus: Bus, busid: str) -> None:
+    def __init__(self, bus: UsbBus, busid: str) -> None:
         self.busid = busid
         self.device: UsbDevice | None = None
         self.claims: Claims | None = None
@@ -166,7 +166,7 @@ class Port:
             listener()
 
 
-class Bus:
+class UsbBus:
     """All ports; boards are at `1-N`, sticks at `2-N`.
 
     Attributes:
@@ -177,15 +177,15 @@ class Bus:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.no_backend = False
-        self._ports: dict[str, Port] = {}
+        self._ports: dict[str, UsbPort] = {}
         self._addresses = itertools.cycle(range(2, 128))
 
-    def add_port(self, busid: str) -> Port:
+    def add_port(self, busid: str) -> UsbPort:
         """Make an empty port."""
-        port = self._ports[busid] = Port(self, busid)
+        port = self._ports[busid] = UsbPort(self, busid)
         return port
 
-    def port(self, busid: str) -> Port | None:
+    def port(self, busid: str) -> UsbPort | None:
         """Return the port of that name."""
         return self._ports.get(busid)
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from hil.sim.host.sysfs import SysListing
 
-__all__ = ["DevFolder", "Node"]
+__all__ = ["DevFolder", "DeviceNode"]
 
 
-class Node:
+class DeviceNode:
     """One device node and the `by-id` link to it.
 
     Args:
@@ -35,7 +35,7 @@ class Node:
         self,
         path: Path,
         by_id: Path,
-        claims: dict[Path, list[Node]] | None = None,
+        claims: dict[Path, list[DeviceNode]] | None = None,
         by_path: Path | None = None,
     ) -> None:
         self.path = path
@@ -123,24 +123,24 @@ class DevFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._claims: dict[Path, list[Node]] = {}
+        self._claims: dict[Path, list[DeviceNode]] = {}
         for folder in ("serial", "disk"):
             (root / folder / "by-id").mkdir(parents=True)
 
-    def tty(self, index: int, serial: str) -> Node:
+    def tty(self, index: int, serial: str) -> DeviceNode:
         """Return the node of a board's console, as Linux and udev would name it."""
-        return Node(self.root / f"ttyACM{index}", self.tty_name(serial), self._claims)
+        return DeviceNode(self.root / f"ttyACM{index}", self.tty_name(serial), self._claims)
 
     def tty_name(self, serial: str) -> Path:
         """Return the name that udev gives to the console of a board that tells this serial number."""
         plain = re.sub(r"[^A-Za-z0-9#+.:=@_-]", "_", serial)
         return self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{plain}-if00"
 
-    def disk(self, index: int, serial: str, socket: str) -> Node:
+    def disk(self, index: int, serial: str, socket: str) -> DeviceNode:
         """Return the node of a stick in a USB socket such as `2-1.3`."""
         bus, _, port = socket.partition("-")
         by_path = self.root / "disk/by-path" / f"platform-simulated.{bus}-usb-0:{port}:1.0-scsi-0:0:0:0"
-        return Node(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims, by_path)
+        return DeviceNode(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims, by_path)
 
     def disk_name(self, serial: str, slot: int = 0) -> Path:
         """Return the name that udev gives to a stick that tells this serial number, or to its card's slot."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import SimulatorError
 from hil.sim.interfaces import NoTimer, Timer
 from hil.sim.stick.file import BLOCK_BYTES, StickFile
-from hil.sim.stick.usb_disk import StickUsb, names_of
+from hil.sim.stick.usb_disk import UsbStick, usb_names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.sim.host.bus import Bus, Port
-    from hil.sim.host.dev_nodes import DevFolder, Node
+    from hil.sim.host.bus import UsbBus, UsbPort
+    from hil.sim.host.dev_nodes import DevFolder, DeviceNode
     from hil.sim.host.sysfs import SysFolder
 
-__all__ = ["Stranger", "Strangers"]
+__all__ = ["ForeignDisk", "ForeignDisks"]
 
 NODE_AFTER_S = 0.4
 """Seconds until a disk that was plugged in has its node."""
@@ -33,7 +33,7 @@ _MOST_DISKS = 100
 _MOST_BYTES = 1 << 30
 
 
-class Stranger:
+class ForeignDisk:
     """One disk, filled with a pattern.
 
     Args:
@@ -50,7 +50,7 @@ class Stranger:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a disk is plugged into
-        self, index: int, file: Path, size_bytes: int, bus: Bus, dev: DevFolder, sys: SysFolder
+        self, index: int, file: Path, size_bytes: int, bus: UsbBus, dev: DevFolder, sys: SysFolder
     ) -> None:
         self.socket = ""
         self.serial = ""
@@ -61,8 +61,8 @@ class Stranger:
         self._content = (_PATTERN * (size_bytes // len(_PATTERN) + 1))[:size_bytes]
         file.write_bytes(self._content)
         self._file = StickFile(file, size_bytes)
-        self._port: Port | None = None
-        self._node: Node | None = None
+        self._port: UsbPort | None = None
+        self._node: DeviceNode | None = None
         self._timer: Timer = NoTimer()
 
     def plug(self, socket: str, serial: str) -> None:
@@ -80,10 +80,12 @@ class Stranger:
             )
         self.socket, self.serial, self._port = socket, serial, port
         self._node = self._dev.disk(_FIRST_LETTER + self._index, serial, socket)
-        listing = self._sys.disk(_FIRST_LETTER + self._index, self._node.path.name, socket, names_of(serial))
+        listing = self._sys.disk(
+            _FIRST_LETTER + self._index, self._node.path.name, socket, usb_names_of(serial)
+        )
         listing.plug()
         self._node.listing = listing
-        port.plug(StickUsb(serial, self._file))
+        port.plug(UsbStick(serial, self._file))
         self._timer = self._bus.clock.call_later(NODE_AFTER_S, self._show)
 
     def unplug(self) -> None:
@@ -94,7 +96,7 @@ class Stranger:
         if self._node is not None:
             self._node.hide()
         self._port = self._node = None
-        self._file.take_from_host()
+        self._file.revoke_host_access()
 
     def state(self) -> dict[str, Any]:
         """Return the truth about the disk as plain data, with the number of bytes that were changed."""
@@ -120,7 +122,7 @@ class Stranger:
             self._node.show_file(self._file.path)
 
 
-class Strangers:
+class ForeignDisks:
     """All disks of a simulator that belong to no board, by the names that tests give them.
 
     Args:
@@ -130,10 +132,10 @@ class Strangers:
         sys: The `/sys`-like folder.
     """
 
-    def __init__(self, folder: Path, bus: Bus, dev: DevFolder, sys: SysFolder) -> None:
+    def __init__(self, folder: Path, bus: UsbBus, dev: DevFolder, sys: SysFolder) -> None:
         self._folder = folder
         self._around = (bus, dev, sys)
-        self._disks: dict[str, Stranger] = {}
+        self._disks: dict[str, ForeignDisk] = {}
 
     def plug(self, name: str, socket: str, serial: str, size_bytes: int) -> None:
         """Plug in the disk of that name, which is made the first time.
@@ -158,7 +160,7 @@ class Strangers:
                 )
             self._folder.mkdir(exist_ok=True)
             file = self._folder / f"{name}.img"
-            self._disks[name] = Stranger(len(self._disks), file, size_bytes, *self._around)
+            self._disks[name] = ForeignDisk(len(self._disks), file, size_bytes, *self._around)
         self._disks[name].plug(socket, serial)
 
     def unplug(self, name: str) -> None:

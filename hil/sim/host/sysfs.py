@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hil.sim.stick.partitions import LOOKED_AT_BYTES, partitions_of
+from hil.sim.stick.partitions import PARTITION_TABLE_BYTES, find_partitions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +168,7 @@ class SysDisk:
         self.plug()
         self._write_disk(identity, status.st_size)
         with file.open("rb") as stick:
-            found = partitions_of(stick.read(LOOKED_AT_BYTES), status.st_size)
+            found = find_partitions(stick.read(PARTITION_TABLE_BYTES), status.st_size)
         numbers = {identity: self._disk} | {self._write_partition(one): self._part(one) for one in found}
         names = {self._folder.root / "class/block" / self._part(one).name: self._part(one) for one in found}
         numbered = {self._folder.root / "dev/block" / number: path for number, path in numbers.items()}

@@ -21,11 +21,11 @@ from hil.sim.management.faulty_path import HOST_DRIVER
 if TYPE_CHECKING:
     import asyncio
 
-    from hil.sim.host.bus import Port
-    from hil.sim.host.dev_nodes import Node
+    from hil.sim.host.bus import UsbPort
+    from hil.sim.host.dev_nodes import DeviceNode
     from hil.sim.host.open_watch import OpenWatch
 
-__all__ = ["Tty"]
+__all__ = ["SimulatedTty"]
 
 _BULK_IN = 2
 _BULK_OUT = 1
@@ -36,7 +36,7 @@ _SET_CONTROL_LINE_STATE = struct.Struct("<BBHHH")
 _DTR_AND_RTS = 3
 
 
-class Tty:
+class SimulatedTty:
     """One board's tty; it is there while the simulated host's cdc_acm has the board.
 
     Args:
@@ -46,7 +46,9 @@ class Tty:
         loop: The simulator's event loop.
     """
 
-    def __init__(self, port: Port, node: Node, watch: OpenWatch, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, port: UsbPort, node: DeviceNode, watch: OpenWatch, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._port = port
         self._node = node
         self._watch = watch

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["UsbNode"]
+__all__ = ["UsbDeviceNode"]
 
 _NODE_MODE = 0o664
 """As udev's own rules have it: all users may read it."""
 
 
-class UsbNode:
+class UsbDeviceNode:
     """One board's node; a board that is plugged in again gets another one.
 
     Args:

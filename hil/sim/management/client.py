@@ -10,14 +10,14 @@ from hil.errors import SimulatorError
 from hil.sim.management.trust import check_folders, check_owner, read_token
 from hil.sim.peer_socket import PeerError, PeerSocket
 
-__all__ = ["ControlClient"]
+__all__ = ["ManagementClient"]
 
 _LOOPBACK = "127.0.0.1"
 _LONGEST_ANSWER_BYTES = 256 << 20
 """Of twenty thousand requests, as a log keeps them, with all of their data: 170 MB."""
 
 
-class ControlClient:
+class ManagementClient:
     """The truth about simulated boards, and their faults.
 
     Safe for threads: one request at a time. After a request that failed or was interrupted, the next one
@@ -141,7 +141,7 @@ class ControlClient:
                 self._socket, self._is_lost = self._connected(), False
             try:
                 self._socket.send(request)
-                return _parsed(self._socket.line(_LONGEST_ANSWER_BYTES))
+                return _parsed(self._socket.read_line(_LONGEST_ANSWER_BYTES))
             except BaseException:  # a late answer would be taken for that of the next request
                 self._socket.close()
                 self._is_lost = True

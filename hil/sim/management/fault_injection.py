@@ -11,9 +11,9 @@ from hil.errors import SimulatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hil.sim.slot import Rig
+    from hil.sim.slot import SimulatedSlot
 
-__all__ = ["FAULT_NAMES", "FaultDesk"]
+__all__ = ["FAULT_NAMES", "FaultInjector"]
 
 _Arguments = dict[str, Any]
 
@@ -28,103 +28,103 @@ class _Fault:
         over: Arguments that end it; None where it ends in another way.
     """
 
-    begin: Callable[[Rig, _Arguments], None]
+    begin: Callable[[SimulatedSlot, _Arguments], None]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     over: _Arguments | None = None
 
 
-def _boot_loader(rig: Rig, arguments: _Arguments) -> None:
-    rig.enter_boot_loader(arguments["product_id"])
+def _boot_loader(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.enter_boot_loader(arguments["product_id"])
 
 
-def _serial(rig: Rig, arguments: _Arguments) -> None:
+def _serial(slot: SimulatedSlot, arguments: _Arguments) -> None:
     told = arguments["told"]
     if not (told.isascii() and (told.isprintable())):
         raise SimulatorError(f"no USB device tells {told!r}", remedy="printable ASCII; empty: its own number")
-    rig.call_itself(told)
+    slot.set_reported_serial(told)
 
 
-def _stall(rig: Rig, arguments: _Arguments) -> None:
-    rig.path_faults.stalls = arguments["count"]
+def _stall(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.path_faults.stalls = arguments["count"]
 
 
-def _line_error(rig: Rig, arguments: _Arguments) -> None:
-    rig.path_faults.line_errors = arguments["count"]
+def _line_error(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.path_faults.line_errors = arguments["count"]
 
 
-def _hang(rig: Rig, arguments: _Arguments) -> None:
-    rig.path_faults.hang = arguments["on"]
+def _hang(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.path_faults.hang = arguments["on"]
     if not arguments["on"]:
-        rig.resume()
+        slot.resume()
 
 
-def _late(rig: Rig, arguments: _Arguments) -> None:
-    rig.path_faults.late_s = arguments["seconds"]
+def _late(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.path_faults.late_s = arguments["seconds"]
 
 
-def _garble(rig: Rig, arguments: _Arguments) -> None:
-    rig.noise.garble_every = arguments["every"]
+def _garble(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.noise.garble_every = arguments["every"]
 
 
-def _drop(rig: Rig, arguments: _Arguments) -> None:
-    rig.noise.drop_every = arguments["every"]
+def _drop(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.noise.drop_every = arguments["every"]
 
 
-def _deny(rig: Rig, arguments: _Arguments) -> None:
-    rig.port.denied = arguments["on"]
+def _deny(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.port.denied = arguments["on"]
 
 
-def _deny_tty(rig: Rig, arguments: _Arguments) -> None:
-    rig.tty.deny(arguments["on"])
+def _deny_tty(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.tty.deny(arguments["on"])
 
 
-def _no_backend(rig: Rig, arguments: _Arguments) -> None:
-    rig.bus.no_backend = arguments["on"]
+def _no_backend(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.bus.no_backend = arguments["on"]
 
 
-def _stick_error(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.faults.failing = arguments["on"]
-    rig.stick.faults.after_bytes = arguments["after_bytes"]
+def _stick_error(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.faults.failing = arguments["on"]
+    slot.stick.faults.after_bytes = arguments["after_bytes"]
 
 
-def _stick_flip(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.faults.flip_every = arguments["every"]
-    rig.stick.refresh()
+def _stick_flip(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.faults.flip_every = arguments["every"]
+    slot.stick.refresh()
 
 
-def _stick_drop(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.faults.drop_every = arguments["every"]
-    rig.stick.refresh()
+def _stick_drop(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.faults.drop_every = arguments["every"]
+    slot.stick.refresh()
 
 
-def _stick_counterfeit(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.faults.real_bytes = arguments["real_bytes"]
-    rig.stick.refresh()
+def _stick_counterfeit(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.faults.real_bytes = arguments["real_bytes"]
+    slot.stick.refresh()
 
 
-def _stick_remove(rig: Rig, arguments: _Arguments) -> None:
+def _stick_remove(slot: SimulatedSlot, arguments: _Arguments) -> None:
     if arguments["on"]:
-        rig.stick.faults.pull_out(arguments["after_bytes"])
+        slot.stick.faults.pull_out(arguments["after_bytes"])
     else:
-        rig.stick.faults.put_back()
-    rig.stick.refresh()
+        slot.stick.faults.put_back()
+    slot.stick.refresh()
 
 
-def _stick_late(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.late_s = arguments["seconds"]
+def _stick_late(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.late_s = arguments["seconds"]
 
 
-def _stick_missing(rig: Rig, arguments: _Arguments) -> None:
-    rig.stick.faults.missing = arguments["on"]
-    rig.stick.refresh()
+def _stick_missing(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.stick.faults.missing = arguments["on"]
+    slot.stick.refresh()
 
 
-def _stick_model(rig: Rig, arguments: _Arguments) -> None:
-    rig.change_stick(arguments["told"] if arguments["on"] else None, arguments["empty_slots"])
+def _stick_model(slot: SimulatedSlot, arguments: _Arguments) -> None:
+    slot.change_stick(arguments["told"] if arguments["on"] else None, arguments["empty_slots"])
 
 
-def _of_dut(name: str) -> Callable[[Rig, _Arguments], None]:
-    return lambda rig, arguments: rig.dut.fault(name, arguments)
+def _of_dut(name: str) -> Callable[[SimulatedSlot, _Arguments], None]:
+    return lambda slot, arguments: slot.dut.fault(name, arguments)
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -132,8 +132,8 @@ _ON = {"on": True}
 _OFF = {"on": False}
 
 _FAULTS: dict[str, _Fault] = {
-    "unplug": _Fault(lambda rig, _arguments: rig.unplug()),
-    "replug": _Fault(lambda rig, _arguments: rig.plug()),
+    "unplug": _Fault(lambda slot, _arguments: slot.unplug()),
+    "replug": _Fault(lambda slot, _arguments: slot.plug()),
     "boot_loader": _Fault(_boot_loader, {"product_id": 0xE012}),
     "serial": _Fault(_serial, {"told": str}, {"told": ""}),
     "stall": _Fault(_stall, {"count": 1}, {"count": 0}),
@@ -161,11 +161,11 @@ _FAULTS: dict[str, _Fault] = {
 FAULT_NAMES = tuple(_FAULTS)
 
 
-class FaultDesk:
-    """The faults of one rig: begun, ended, and which are on."""
+class FaultInjector:
+    """The faults of one slot: begun, ended, and which are on."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._bench = rig
+    def __init__(self, slot: SimulatedSlot) -> None:
+        self._bench = slot
         self._active: dict[str, _Arguments] = {}
 
     def begin(self, name: str, given: _Arguments) -> None:

@@ -19,17 +19,16 @@ from hil.sim.simulator import LOOPBACK, ServedBoard, Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ControlPort"]
+__all__ = ["ManagementServer"]
 
 _DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
 """Names and defaults of what `plug_disk` takes."""
 
 _LINE_LIMIT = 1 << 17
-_Request = dict[str, Any]
-_Answer = dict[str, Any]
+_JsonObject = dict[str, Any]
 
 
-class ControlPort:
+class ManagementServer:
     """Listens on loopback, whatever address USB/IP has."""
 
     def __init__(self, simulator: Simulator) -> None:
@@ -41,7 +40,9 @@ class ControlPort:
     async def listen(self) -> None:
         """Begin to listen on any free port, its number in `number`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self, self._connections), LOOPBACK, 0)
+        self._server = await loop.create_server(
+            lambda: _ManagementConnection(self, self._connections), LOOPBACK, 0
+        )
         self.number = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -50,7 +51,7 @@ class ControlPort:
             self._server.close()
         self._connections.close()
 
-    def answer(self, line: bytes) -> tuple[_Answer, bool]:
+    def answer(self, line: bytes) -> tuple[_JsonObject, bool]:
         """Answer one request; whatever is wrong with it is told, never raised.
 
         Returns:
@@ -65,7 +66,7 @@ class ControlPort:
             parts = {key: error.parts[key] for key in ("what", "why", "remedy")}
             return {"ok": False, "error": parts}, has_token
 
-    def _do(self, request: _Request, *, has_token: bool) -> _Answer:
+    def _do(self, request: _JsonObject, *, has_token: bool) -> _JsonObject:
         verb = request.get("do")
         action = self._VERBS.get(verb) if isinstance(verb, str) else None
         if action is None:
@@ -79,37 +80,37 @@ class ControlPort:
             )
         return action(self, request)
 
-    def _has_token(self, request: _Request) -> bool:
+    def _has_token(self, request: _JsonObject) -> bool:
         """Take the token out of a request, and return whether it is the simulator's."""
         token, expected = request.pop("token", None), self._simulator.token
         return isinstance(token, str) and hmac.compare_digest(
             token.encode(errors="replace"), expected.encode()
         )
 
-    def _hello(self, _request: _Request) -> _Answer:
+    def _hello(self, _request: _JsonObject) -> _JsonObject:
         return {key: value for key, value in self._simulator.ready(self.number).items() if key != "token"}
 
-    def _state(self, request: _Request) -> _Answer:
+    def _state(self, request: _JsonObject) -> _JsonObject:
         asked = [self._board(request)] if "board" in request else self._simulator.boards.values()
         return {"boards": [board.truth() for board in asked]}
 
-    def _fault(self, request: _Request) -> _Answer:
+    def _fault(self, request: _JsonObject) -> _JsonObject:
         arguments = {key: value for key, value in request.items() if key not in {"do", "board", "fault"}}
-        self._board(request).desk.begin(str(request.get("fault")), arguments)
+        self._board(request).faults.begin(str(request.get("fault")), arguments)
         return {}
 
-    def _clear(self, request: _Request) -> _Answer:
-        self._board(request).desk.clear()
+    def _clear(self, request: _JsonObject) -> _JsonObject:
+        self._board(request).faults.clear()
         return {}
 
-    def _log(self, request: _Request) -> _Answer:
+    def _log(self, request: _JsonObject) -> _JsonObject:
         since = request.get("since", 0)
         if type(since) is not int:
             raise SimulatorError(f"since is {since!r}", why="not an index", remedy="a number, 0 for all")
-        requests, following = self._board(request).rig.log.since(since)
+        requests, following = self._board(request).slot.log.since(since)
         return {"requests": requests, "next": following}
 
-    def _plug_disk(self, request: _Request) -> _Answer:
+    def _plug_disk(self, request: _JsonObject) -> _JsonObject:
         given = [request.get(key, default) for key, default in _DISK.items()]
         if [type(value) for value in given] != [type(default) for default in _DISK.values()]:
             raise SimulatorError(
@@ -118,18 +119,18 @@ class ControlPort:
         self._simulator.strangers.plug(*given)
         return {}
 
-    def _unplug_disk(self, request: _Request) -> _Answer:
+    def _unplug_disk(self, request: _JsonObject) -> _JsonObject:
         self._simulator.strangers.unplug(str(request.get("disk")))
         return {}
 
-    def _disks(self, _request: _Request) -> _Answer:
+    def _disks(self, _request: _JsonObject) -> _JsonObject:
         return {"disks": self._simulator.strangers.states()}
 
-    def _quit(self, _request: _Request) -> _Answer:
+    def _quit(self, _request: _JsonObject) -> _JsonObject:
         self._simulator.ended.set()
         return {}
 
-    def _board(self, request: _Request) -> ServedBoard:
+    def _board(self, request: _JsonObject) -> ServedBoard:
         serial = request.get("board")
         board = self._simulator.boards.get(serial) if isinstance(serial, str) else None
         if board is None:
@@ -137,7 +138,7 @@ class ControlPort:
             raise SimulatorError(f"no board {serial!r} here", why="", remedy=f"its serial number: {known}")
         return board
 
-    _VERBS: dict[str, Callable[[ControlPort, _Request], _Answer]] = {  # noqa: RUF012 - never changed
+    _VERBS: dict[str, Callable[[ManagementServer, _JsonObject], _JsonObject]] = {  # noqa: RUF012 - never changed
         "hello": _hello,
         "state": _state,
         "fault": _fault,
@@ -150,7 +151,7 @@ class ControlPort:
     }
 
 
-def _parsed(line: bytes) -> _Request:
+def _parsed(line: bytes) -> _JsonObject:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -160,10 +161,10 @@ def _parsed(line: bytes) -> _Request:
     return request
 
 
-class _Connection(Connection):
+class _ManagementConnection(Connection):
     """One client of the control port."""
 
-    def __init__(self, port: ControlPort, connections: Connections) -> None:
+    def __init__(self, port: ManagementServer, connections: Connections) -> None:
         super().__init__(connections)
         self._port = port
         self._is_full = False

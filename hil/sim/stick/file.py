@@ -50,7 +50,7 @@ class StickFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.pwrite(self._fd, data, offset)
 
-    def take_from_host(self) -> None:
+    def revoke_host_access(self) -> None:
         """Make sure that nobody but us can change the bytes from now on.
 
         A host process may also have made the file longer or shorter, which no stick lets it do.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.sim.interfaces import BlockStore, Clock, NoTimer, Position, Timer
+from hil.sim.interfaces import BlockStore, Clock, MuxPosition, NoTimer, Timer
 from hil.sim.stick.faults import FaultyStore, StickFaults
 from hil.sim.stick.host_writes import HostWrites
-from hil.sim.stick.usb_disk import StickUsb
+from hil.sim.stick.usb_disk import UsbStick
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from hil.sim.host.bus import Port
-    from hil.sim.host.dev_nodes import Node
+    from hil.sim.host.bus import UsbPort
+    from hil.sim.host.dev_nodes import DeviceNode
     from hil.sim.stick.file import StickFile
 
 __all__ = ["Stick"]
@@ -49,13 +49,13 @@ class Stick:
         serial: str,
         file: StickFile,
         *,
-        port: Port,
-        node: Node,
+        port: UsbPort,
+        node: DeviceNode,
         clock: Clock,
         rng: random.Random,
         give_dut: Callable[[BlockStore | None], None],
     ) -> None:
-        self.position = Position.OFF
+        self.position = MuxPosition.OFF
         self.faults = StickFaults()
         self.late_s = 0.0
         self.serial = serial
@@ -65,10 +65,10 @@ class Stick:
         self._clock = clock
         self._rng = rng
         self._give_dut = give_dut
-        self._connected = Position.OFF
+        self._connected = MuxPosition.OFF
         self._writes = HostWrites(file, self.faults)
         self._store = FaultyStore(file, self.faults)
-        self._usb = StickUsb(serial, self._store)
+        self._usb = UsbStick(serial, self._store)
         self._node_due = False
         self._plug_timer: Timer = NoTimer()
         self._node_timer: Timer = NoTimer()
@@ -76,7 +76,7 @@ class Stick:
         self.faults.on_removed = self._pull_out_soon
         port.listeners.append(self._show_or_hide)
 
-    def move(self, position: Position) -> None:
+    def move(self, position: MuxPosition) -> None:
         """The mux moves; the DUT notices at once, the host after a while."""
         self.position = position
         self._connect()
@@ -89,13 +89,13 @@ class Stick:
             empty_slots: So many slots without a card come before it.
             rename: Called while the host has not got it, to change the names that the host gives to it.
         """
-        if self._connected is Position.HOST:
+        if self._connected is MuxPosition.HOST:
             self._leave_host()
-            self._connected = Position.OFF
+            self._connected = MuxPosition.OFF
         self._node_timer.cancel()
         self._node.hide()
         self.serial = serial
-        self._usb = StickUsb(serial, self._store, empty_slots)
+        self._usb = UsbStick(serial, self._store, empty_slots)
         rename()
         self._connect()
 
@@ -130,20 +130,20 @@ class Stick:
         before = self._connected
         if before is self._reached():
             return
-        if before is Position.HOST:
+        if before is MuxPosition.HOST:
             self._leave_host()
-        if before is Position.DUT:
+        if before is MuxPosition.DUT:
             self._give_dut(None)
         self._connected = self._reached()  # asked again: on leaving the host it may prove to be pulled out
-        if self._connected is Position.HOST:
+        if self._connected is MuxPosition.HOST:
             self._enter_host()
-        if self._connected is Position.DUT:
+        if self._connected is MuxPosition.DUT:
             self._give_dut(self._store)
 
-    def _reached(self) -> Position:
+    def _reached(self) -> MuxPosition:
         """Who the mux connects the stick to, as far as there is a stick."""
-        absent = self.faults.removed or (self.faults.missing and self.position is Position.HOST)
-        return Position.OFF if absent else self.position
+        absent = self.faults.removed or (self.faults.missing and self.position is MuxPosition.HOST)
+        return MuxPosition.OFF if absent else self.position
 
     def _pull_out_soon(self) -> None:
         # not within the transfer that wrote the last byte
@@ -167,7 +167,7 @@ class Stick:
             self._node_timer = self._clock.call_later(gone_after_s, self._node.hide)
         if self._port.device is not None:
             self._port.unplug()
-        self._file.take_from_host()
+        self._file.revoke_host_access()
         self._stop_watching_writes()
 
     def _make_node_due(self) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOOKED_AT_BYTES", "Partition", "partitions_of"]
+__all__ = ["PARTITION_TABLE_BYTES", "Partition", "find_partitions"]
 
-LOOKED_AT_BYTES: Final = 34 * 512
+PARTITION_TABLE_BYTES: Final = 34 * 512
 """How much of a disk's start says it all: MBR, GPT header, 128 entries."""
 
 _SECTOR: Final = 512
@@ -38,11 +38,11 @@ class Partition:
     sectors: int
 
 
-def partitions_of(start: bytes, size_bytes: int) -> list[Partition]:
+def find_partitions(start: bytes, size_bytes: int) -> list[Partition]:
     """Find the partitions that lie within a disk.
 
     Args:
-        start: The disk's first bytes, `LOOKED_AT_BYTES` of them.
+        start: The disk's first bytes, `PARTITION_TABLE_BYTES` of them.
         size_bytes: The disk's size.
     """
     if start[510:512] != b"\x55\xaa":
@@ -66,7 +66,7 @@ def _mbr_partitions(start: bytes) -> Iterator[Partition]:
 
 
 def _gpt_partitions(start: bytes) -> Iterator[Partition]:
-    for number, at in enumerate(range(_FIRST_GPT_ENTRY, LOOKED_AT_BYTES, _GPT_ENTRY_BYTES), 1):
-        kind, first, last = _GPT_ENTRY.unpack_from(start.ljust(LOOKED_AT_BYTES, b"\0"), at)
+    for number, at in enumerate(range(_FIRST_GPT_ENTRY, PARTITION_TABLE_BYTES, _GPT_ENTRY_BYTES), 1):
+        kind, first, last = _GPT_ENTRY.unpack_from(start.ljust(PARTITION_TABLE_BYTES, b"\0"), at)
         if any(kind) and last >= first:
             yield Partition(number, first, last - first + 1)

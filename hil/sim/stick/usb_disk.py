@@ -20,7 +20,7 @@ from hil.sim.usb_identity import UsbIdentity
 if TYPE_CHECKING:
     from hil.sim.interfaces import BlockStore, Urb
 
-__all__ = ["PRODUCT", "VENDOR", "StickUsb", "names_of"]
+__all__ = ["PRODUCT", "VENDOR", "UsbStick", "usb_names_of"]
 
 VENDOR = "HIL"
 PRODUCT = "Simulated Stick"
@@ -34,7 +34,7 @@ _READ_ERROR = (0x03, 0x11, 0x00)
 _WRITE_ERROR = (0x03, 0x0C, 0x00)
 
 
-def names_of(serial: str) -> UsbNames:
+def usb_names_of(serial: str) -> UsbNames:
     """What the stick with that serial number calls itself."""
     return UsbNames(f"{_VENDOR_ID:04x}", f"{_PRODUCT_ID:04x}", VENDOR, PRODUCT, serial)
 
@@ -88,7 +88,7 @@ class _Disk(msc.MSC):  # type: ignore[misc]  # the package ships no types
         self._write = None
 
 
-class StickUsb:
+class UsbStick:
     """A USB disk at high speed around the stick's bytes: a `UsbDevice`.
 
     Args:

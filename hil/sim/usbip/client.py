@@ -52,10 +52,10 @@ def host_list(address: _Address) -> list[DeviceRecord]:
     """
     with _simulator_errors(address), contextlib.closing(PeerSocket(address)) as connection:
         connection.send(OperationHeader(Operation.REQUEST_HOST_LIST).format())
-        status = OperationHeader.parse(connection.exactly(messages.OPERATION_BYTES)).status
+        status = OperationHeader.parse(connection.read_exactly(messages.OPERATION_BYTES)).status
         if status:
             raise RefusedError(status)
-        return messages.parse_list(connection.rest(_LONGEST_LIST_BYTES), for_host=True)
+        return messages.parse_list(connection.read_all(_LONGEST_LIST_BYTES), for_host=True)
 
 
 @contextlib.contextmanager
@@ -241,10 +241,10 @@ def _import(connection: PeerSocket, record: DeviceRecord) -> None:
     request = ImportRequest(record.busid, os.getpid()).format()
     try:
         connection.send(OperationHeader(Operation.REQUEST_IMPORT).format() + request)
-        status = OperationHeader.parse(connection.exactly(messages.OPERATION_BYTES)).status
+        status = OperationHeader.parse(connection.read_exactly(messages.OPERATION_BYTES)).status
         if status:
             raise RefusedError(status)
-        imported = DeviceRecord.parse(connection.exactly(messages.RECORD_BYTES))
+        imported = DeviceRecord.parse(connection.read_exactly(messages.RECORD_BYTES))
     except PeerError as error:  # the device may be gone
         raise RefusedError(ImportStatus.ERROR) from error
     if imported.devnum != record.devnum:

@@ -20,7 +20,7 @@ from hil.sim.usbip.messages import ImportStatus, Operation
 from hil.sim.usbip.urbs import Command
 
 if TYPE_CHECKING:
-    from hil.sim.host.bus import Bus, Port
+    from hil.sim.host.bus import UsbBus, UsbPort
 
 __all__ = ["UsbIpServer"]
 
@@ -35,7 +35,7 @@ _WAITING_BYTES = 16 << 20
 class UsbIpServer:
     """Listens on one address for everything on `bus`."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: UsbBus) -> None:
         self._bus = bus
         self._connections = Connections()
         self._server: asyncio.Server | None = None
@@ -44,7 +44,7 @@ class UsbIpServer:
         """Begin to listen and return the port; raises OSError where it cannot be had."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self._bus, self._connections), address, port
+            lambda: _UsbIpConnection(self._bus, self._connections), address, port
         )
         return cast("int", self._server.sockets[0].getsockname()[1])
 
@@ -55,15 +55,15 @@ class UsbIpServer:
         self._connections.close()
 
 
-class _Connection(Connection):
+class _UsbIpConnection(Connection):
     """One client: first it asks, then, once a device is imported, it transfers."""
 
-    def __init__(self, bus: Bus, connections: Connections) -> None:
+    def __init__(self, bus: UsbBus, connections: Connections) -> None:
         super().__init__(connections)
         self._bus = bus
         self._waiting: dict[int, Urb] = {}
         self._waiting_bytes = 0
-        self._port: Port | None = None
+        self._port: UsbPort | None = None
         self._device: UsbDevice | None = None
         self._sender = ""
 
@@ -159,7 +159,7 @@ class _Connection(Connection):
         self._connections.exempt(self)
         self._answer(Operation.REPLY_IMPORT, port.record.format())
 
-    def _import_from(self, port: Port, request: messages.ImportRequest) -> ImportStatus:
+    def _import_from(self, port: UsbPort, request: messages.ImportRequest) -> ImportStatus:
         if request.sharer is None:
             return port.import_stock(self)
         self._sender = f"pid {request.sharer}"

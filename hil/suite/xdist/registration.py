@@ -115,9 +115,9 @@ def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
     """Guess how many boards there are without pyusb, which most runs do without."""
     number = boards.number if boards.where is Where.STARTED else 0
     if boards.where is Where.RUNNING:
-        from hil.sim.management.client import ControlClient  # noqa: PLC0415 - few runs ask a running simulator
+        from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - few runs ask a running simulator
 
-        with suppress(SimulatorError), ControlClient(boards.number) as client:
+        with suppress(SimulatorError), ManagementClient(boards.number) as client:
             number = len(client.hello()["boards"])
     if boards.where is Where.USB:
         vendors = Path("/sys/bus/usb/devices").glob("*/idVendor")

@@ -230,9 +230,9 @@ DRIVES_ON = """
 import os, signal, sys, time
 from hil.cli.board_context import host_of
 from hil.dutlink.board import open_board
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
-control, serial = ControlClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
+control, serial = ManagementClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
 board = open_board(host_of(os.environ["HIL_BOARDS"]), serial, console=False)
 
 def undo(*_):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil import errors
 from hil.sim.interfaces import NoTimer
-from hil.sim.stick.usb_disk import names_of
+from hil.sim.stick.usb_disk import usb_names_of
 
 if TYPE_CHECKING:
     import random
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mux_bench import MuxBench
 
-    from hil.sim.host.foreign_disk import Stranger
+    from hil.sim.host.foreign_disk import ForeignDisk
     from hil.sim.interfaces import Timer
 
 __all__ = ["LIMIT_S", "Hands"]
@@ -67,7 +67,7 @@ class Hands:
     def _plug(self) -> None:
         self._plug_in(self._rng.choice(self._strangers), self._rng.choice(self._sockets))
 
-    def _plug_in(self, stranger: Stranger, socket: str, serial: str = "") -> None:
+    def _plug_in(self, stranger: ForeignDisk, socket: str, serial: str = "") -> None:
         plug_in(self._bench, stranger, socket, serial or self._rng.choice(_SERIALS))
 
     def _yank(self) -> None:
@@ -97,7 +97,7 @@ class Hands:
         """Another stick is put into the board, or one that calls itself as the other board's does."""
         stick = self._rng.choice(self._bench.sticks)
         listing: Any = stick._node.listing
-        listing._names = names_of(self._rng.choice(["AB00", "AB01", "CD77"]))
+        listing._names = usb_names_of(self._rng.choice(["AB00", "AB01", "CD77"]))
 
     def _swap(self) -> None:
         """Swap the cables between the muxes and the sticks' sockets; the sticks may go with the muxes."""
@@ -110,7 +110,7 @@ class Hands:
         self._bench.move(self._rng.randrange(2), f"1-{self._rng.randint(1, 9)}")
 
 
-def plug_in(bench: MuxBench, stranger: Stranger, socket: str, serial: str) -> None:
+def plug_in(bench: MuxBench, stranger: ForeignDisk, socket: str, serial: str) -> None:
     """Plug a disk in, unless the socket is taken."""
     sticks = [stick for stick in bench.sticks if stick._port.busid == socket]
     if all(stick.faults.missing for stick in sticks):

@@ -20,14 +20,14 @@ from hil.dutlink.storage.usb_sockets import Learned
 from hil.dutlink.usb.access import Access
 from hil.flash.disk import users
 from hil.sim.clock import ManualClock
-from hil.sim.host.bus import Bus
+from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
-from hil.sim.host.foreign_disk import Stranger
+from hil.sim.host.foreign_disk import ForeignDisk
 from hil.sim.host.sysfs import SysDisk, SysFolder
-from hil.sim.interfaces import Position
+from hil.sim.interfaces import MuxPosition
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
-from hil.sim.stick.usb_disk import names_of
+from hil.sim.stick.usb_disk import usb_names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ MIB = 1 << 20
 _LEAST_S = 0.15
 """Each look at the folders costs real time, so looks are rarer here."""
 
-_POSITIONS = (Position.OFF, Position.HOST, Position.DUT)
+_POSITIONS = (MuxPosition.OFF, MuxPosition.HOST, MuxPosition.DUT)
 
 
 class VirtualTime:
@@ -116,9 +116,9 @@ class FakeLink:
         self.stick = stick
 
     @property
-    def position(self) -> Position:
+    def position(self) -> MuxPosition:
         """Where the mux is turned to."""
-        return Position(self.sent[-1]) if self.sent else Position.OFF
+        return MuxPosition(self.sent[-1]) if self.sent else MuxPosition.OFF
 
     @property
     def socket(self) -> str:
@@ -230,7 +230,7 @@ class MuxBench:
         )
         LookedUp(monkeypatch)
         monkeypatch.setattr(users, "_PROC", only_this_process(folder / "proc"))
-        self.bus = Bus(self.clock)
+        self.bus = UsbBus(self.clock)
         self.dev = DevFolder(folder / "dev")
         self.sys = SysFolder(folder / "sys")
         self.kept: dict[str, Any] = {}
@@ -242,7 +242,7 @@ class MuxBench:
         for board in self._boards:
             board.show({})
         self.strangers = [
-            Stranger(index, folder / f"stranger-{index}.img", size_bytes, self.bus, self.dev, self.sys)
+            ForeignDisk(index, folder / f"stranger-{index}.img", size_bytes, self.bus, self.dev, self.sys)
             for index in range(strangers)
         ]
 
@@ -267,7 +267,7 @@ class MuxBench:
         """
         one, other = self.links[:2]
         for link in (one, other):
-            link.stick.move(Position.OFF)
+            link.stick.move(MuxPosition.OFF)
         one.stick, other.stick = other.stick, one.stick
         if with_names:
             listings: list[Any] = [link.stick._node.listing for link in (one, other)]
@@ -305,7 +305,7 @@ class MuxBench:
         serial = f"AB{index:02}"
         port = self.bus.add_port(f"2-{index + 1}")
         node = self.dev.disk(index, serial, port.busid)
-        node.listing = self.sys.disk(index, node.path.name, port.busid, names_of(serial))
+        node.listing = self.sys.disk(index, node.path.name, port.busid, usb_names_of(serial))
         return Stick(
             serial,
             StickFile(folder / f"stick-{index}.img", size_bytes),

@@ -13,7 +13,7 @@ from hil.dutlink.storage.mux_timing import Coming
 from hil.dutlink.storage.usb_sockets import Learned, StickNames, UsbDisk, connected_s
 from hil.flash.progress import Silent
 from hil.sim.dut.image import build_image
-from hil.sim.stick.usb_disk import names_of
+from hil.sim.stick.usb_disk import usb_names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -243,7 +243,7 @@ def test_a_known_board_writes_to_no_stick_of_another_one_after_their_cables_were
 ) -> None:
     """The sticks stay at their sockets, or in their boards; or both call themselves the same."""
     if kind == "namesakes":
-        bench.sticks[1]._node.listing._names = names_of("AB00")  # type: ignore[attr-defined]
+        bench.sticks[1]._node.listing._names = usb_names_of("AB00")  # type: ignore[attr-defined]
     learned_both(bench)
     before = [stick._file.path.read_bytes() for stick in bench.sticks]
     bench.swap(with_names=kind == "boards")
@@ -598,7 +598,7 @@ def test_an_error_before_the_first_byte_says_that_nothing_was_written(bench: Mux
 
 def test_an_error_after_the_first_byte_says_how_much_was_written(bench: MuxBench, image: Path) -> None:
     def exchange() -> None:
-        bench.sticks[0]._node.listing._names = names_of("CD77")  # type: ignore[attr-defined]
+        bench.sticks[0]._node.listing._names = usb_names_of("CD77")  # type: ignore[attr-defined]
 
     with pytest.raises(errors.StorageError) as caught:
         bench.storage().flash(image, force=True, progress=At("write", exchange))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.host import Host
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
 
 SPEED = 10.0
 ESCAPE = b"\x02" * 5
@@ -50,7 +50,7 @@ def serial(simulator: SimulatorProcess) -> Iterator[str]:
 
 
 @pytest.fixture
-def truth(simulator: SimulatorProcess) -> ControlClient:
+def truth(simulator: SimulatorProcess) -> ManagementClient:
     return simulator.control
 
 
@@ -66,7 +66,7 @@ def test_all_boards_are_listed(sim_host: Host, simulator: SimulatorProcess) -> N
     assert {sighting.serial for sighting in list_boards(sim_host)} == set(simulator.serials())
 
 
-def test_on_returns_when_its_sequence_is_over(board: Board, truth: ControlClient) -> None:
+def test_on_returns_when_its_sequence_is_over(board: Board, truth: ManagementClient) -> None:
     board.settings.write(power_on="aL,w30,p1")
     began = time.monotonic()
 
@@ -77,7 +77,7 @@ def test_on_returns_when_its_sequence_is_over(board: Board, truth: ControlClient
 
 
 def test_a_request_after_on_without_waiting_is_done_after_the_sequence(
-    board: Board, truth: ControlClient
+    board: Board, truth: ManagementClient
 ) -> None:
     board.settings.write(power_on="w30,p1")
     board.power.on(wait=False)
@@ -87,7 +87,9 @@ def test_a_request_after_on_without_waiting_is_done_after_the_sequence(
     assert not truth.state(board.serial)["supply"]
 
 
-def test_a_sequence_that_never_says_p1_does_not_switch_the_supply(board: Board, truth: ControlClient) -> None:
+def test_a_sequence_that_never_says_p1_does_not_switch_the_supply(
+    board: Board, truth: ManagementClient
+) -> None:
     board.settings.write(power_on="bL,w1,bZ")
 
     board.power.on()
@@ -116,7 +118,7 @@ def test_a_busy_neighbour_does_not_hold_up_the_way(
 
 
 def test_a_board_that_hangs_is_lost_after_the_limit(
-    sim_host: Host, serial: str, truth: ControlClient
+    sim_host: Host, serial: str, truth: ManagementClient
 ) -> None:
     truth.fault(serial, "hang", on=True)
 
@@ -124,7 +126,7 @@ def test_a_board_that_hangs_is_lost_after_the_limit(
 
 
 def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
-    board: Board, sim_host: Host, truth: ControlClient
+    board: Board, sim_host: Host, truth: ManagementClient
 ) -> None:
     truth.fault(board.serial, "unplug")
 
@@ -135,7 +137,7 @@ def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
 
 @pytest.mark.parametrize("product_id", [0xE012, 0x1012])
 def test_a_board_in_its_boot_loader_is_named(
-    sim_host: Host, serial: str, truth: ControlClient, product_id: int
+    sim_host: Host, serial: str, truth: ManagementClient, product_id: int
 ) -> None:
     truth.fault(serial, "boot_loader", product_id=product_id)
 
@@ -152,14 +154,14 @@ def test_settings_keep_what_was_written(board: Board) -> None:
     assert board.settings.read().name == "n" * 64
 
 
-def test_the_shell_answers_and_console_mode_is_back(board: Board, truth: ControlClient) -> None:
+def test_the_shell_answers_and_console_mode_is_back(board: Board, truth: ManagementClient) -> None:
     answer = board.console.shell("version")
 
     assert answer.startswith("0.09 git-ref: ")
     assert truth.state(board.serial)["console_mode"]
 
 
-def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ControlClient) -> None:
+def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ManagementClient) -> None:
     board.settings.write(tags="t" * 256)
     board.console.shell("set-config json " + "j" * 300)
 
@@ -169,7 +171,7 @@ def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ControlCli
     assert truth.state(board.serial)["console_mode"]
 
 
-def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: ControlClient) -> None:
+def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: ManagementClient) -> None:
     board.settings.write(power_on="w50,p1")
 
     answer = board.console.shell("power on", timeout_s=0.3)
@@ -179,7 +181,7 @@ def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: C
 
 
 def test_console_mode_is_restored_for_the_next_to_open(
-    board: Board, sim_host: Host, truth: ControlClient
+    board: Board, sim_host: Host, truth: ManagementClient
 ) -> None:
     board.console.send(b"\x02" * 5)
     board.console.expect("Exiting console mode", timeout_s=5)
@@ -215,7 +217,7 @@ def test_the_stick_of_each_board_is_found_when_all_turn_at_once(
     assert found == own
 
 
-def test_a_stick_that_never_appears_is_missing(board: Board, truth: ControlClient) -> None:
+def test_a_stick_that_never_appears_is_missing(board: Board, truth: ManagementClient) -> None:
     truth.fault(board.serial, "stick_missing", on=True)
     board.storage.host()
 
@@ -231,7 +233,7 @@ def test_off_is_seen_by_the_current(board: Board) -> None:
 
 
 def test_a_meter_that_somebody_left_on_does_not_speak_between_the_lines_of_the_next_one(
-    board: Board, sim_host: Host, truth: ControlClient
+    board: Board, sim_host: Host, truth: ManagementClient
 ) -> None:
     board.console.shell("meter on")
     board.close()
@@ -241,7 +243,7 @@ def test_a_meter_that_somebody_left_on_does_not_speak_between_the_lines_of_the_n
         assert not truth.state(board.serial)["meter"]
 
 
-def test_a_meter_that_a_test_switched_on_stays_on(board: Board, truth: ControlClient) -> None:
+def test_a_meter_that_a_test_switched_on_stays_on(board: Board, truth: ManagementClient) -> None:
     board.console.shell("meter on")
     board.console.shell("console")
 
@@ -277,7 +279,7 @@ def read_until(descriptor: int, end: bytes) -> None:
     ],
 )
 def test_half_a_command_in_the_board_s_line_is_never_run(
-    board: Board, sim_host: Host, truth: ControlClient, keys: bytes
+    board: Board, sim_host: Host, truth: ManagementClient, keys: bytes
 ) -> None:
     stopped_typing(board, keys)
 

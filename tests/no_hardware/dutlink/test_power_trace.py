@@ -25,7 +25,7 @@ from hil.errors import UsageError
 from hil.sim.board.meter import AMPS_PER_STEP, Meter
 from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
-from hil.sim.dut.energy import EnergyCount
+from hil.sim.dut.energy import EnergyCounter
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def traced(draw_amps: Callable[[], float], duration_s: float, board: str) -> tup
     """Trace a DUT that changes its draw each 50 ms, in simulated time; with the true energy of the block."""
     clock = ManualClock()
     meter = Meter(Ticker(clock), chance(board), chance(f"noise {draw_amps()}"))
-    energy = EnergyCount(clock)
+    energy = EnergyCounter(clock)
     trace = PowerTrace(delay_s=GROUP_DELAY_S, began_s=3.0, ended_s=3.0 + duration_s)
     before = after = 0.0
     for step in range(round((duration_s + 5) * 20)):

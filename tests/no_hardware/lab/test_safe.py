@@ -143,7 +143,9 @@ def test_a_guard_waits_for_a_power_sequence_to_end(
 def test_a_board_that_was_unplugged_is_pending(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
-    unplug = f"from hil.sim.management.client import ControlClient; ControlClient({simulator.control.port})"
+    unplug = (
+        f"from hil.sim.management.client import ManagementClient; ManagementClient({simulator.control.port})"
+    )
     die_holding(tmp_path, simulator, f"{unplug}.fault(serial, 'unplug')")
     acquire(serial, wait_s=POWERED_S, folder=tmp_path).release()
 

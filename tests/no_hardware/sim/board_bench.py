@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hil.sim.board.board import SimulatedBoard
 from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.clock import ManualClock
-from hil.sim.interfaces import BlockStore, BoardSide, Level, Pin, Position, Urb
+from hil.sim.interfaces import BlockStore, BoardSide, ControlPin, MuxPosition, PinLevel, Urb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ class NotingDut:
     clock: ManualClock
     board: BoardSide | None = None
     supplies: list[bool] = field(default_factory=list)
-    pins: list[tuple[Pin, Level]] = field(default_factory=list)
+    pins: list[tuple[ControlPin, PinLevel]] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)
 
@@ -37,7 +37,7 @@ class NotingDut:
     def supply(self, on: bool) -> None:
         self.supplies.append(on)
 
-    def pin(self, pin: Pin, level: Level) -> None:
+    def pin(self, pin: ControlPin, level: PinLevel) -> None:
         self.pins.append((pin, level))
 
     def uart_to_dut(self, data: bytes) -> None:
@@ -72,7 +72,7 @@ class Bench:
         self.clock = ManualClock()
         self.dut = NotingDut(self.clock)
         self.flash = SettingsFlash(bytearray() if store is None else store)
-        self.positions: list[Position] = []
+        self.positions: list[MuxPosition] = []
         self.board = SimulatedBoard(serial, self.clock, self.flash, self.dut, self.positions.append, **board)
 
     def submit(

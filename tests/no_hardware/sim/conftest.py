@@ -15,7 +15,7 @@ from hil.sim.process import SimulatorProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.sim.host.bus import Port
+    from hil.sim.host.bus import UsbPort
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def device() -> FakeDevice:
 
 
 @pytest.fixture
-def port(bench: ServerBench, device: FakeDevice) -> Port:
+def port(bench: ServerBench, device: FakeDevice) -> UsbPort:
     """The port where the fake device is plugged in."""
     return bench.plug("1-1", device)
 

@@ -13,7 +13,7 @@ from hil.sim.dut.session import PASSWORD, USER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.sim.interfaces import Level, Pin
+    from hil.sim.interfaces import ControlPin, PinLevel
 
 TICK_S = 0.005
 
@@ -65,7 +65,7 @@ class Bench:
     def type(self, text: str) -> None:
         self.dut.uart_to_dut(text.encode())
 
-    def pin(self, pin: Pin, level: Level) -> None:
+    def pin(self, pin: ControlPin, level: PinLevel) -> None:
         self.dut.pin(pin, level)
 
     def wait_for(self, text: str, within_s: float = 5.0) -> str:

@@ -35,7 +35,7 @@ ESCAPES = {
 }
 
 
-def single(value: float) -> float:
+def to_float32(value: float) -> float:
     """Round as an f32 does."""
     number: float = struct.unpack("<f", struct.pack("<f", value))[0]
     return number
@@ -49,29 +49,29 @@ class MovingAverage:
         self.sum = 0.0
 
     def feed(self, value: float) -> None:
-        self.sum = single(self.sum - self.values.pop(0))  # filter.rs:23
+        self.sum = to_float32(self.sum - self.values.pop(0))  # filter.rs:23
         self.values.append(value)
-        self.sum = single(self.sum + value)  # filter.rs:26
+        self.sum = to_float32(self.sum + value)  # filter.rs:26
 
     def get(self) -> float:
-        return single(self.sum / single(200))  # filter.rs:33
+        return to_float32(self.sum / to_float32(200))  # filter.rs:33
 
 
 def raw_amps(raw: int) -> float:
     """main.rs:455-456."""
-    volts = single(single(single(raw - 2048.0) * single(3.3)) / 4096.0)
-    return single(-volts / single(0.264))
+    volts = to_float32(to_float32(to_float32(raw - 2048.0) * to_float32(3.3)) / 4096.0)
+    return to_float32(-volts / to_float32(0.264))
 
 
 def raw_volts(raw: int) -> float:
     """main.rs:460-464."""
-    sensed = single(single(raw * single(3.3)) / 4096.0)
-    return single(single(sensed * single(2400.0 + 470.0)) / 470.0)
+    sensed = to_float32(to_float32(raw * to_float32(3.3)) / 4096.0)
+    return to_float32(to_float32(sensed * to_float32(2400.0 + 470.0)) / 470.0)
 
 
 def words_of(volts: float, amps: float) -> tuple[bytes, str]:
     """What the control request says of both averages (control.rs:314), and the shell (powermeter.rs:54)."""
-    watts = single(volts * amps)  # powermeter.rs:30
+    watts = to_float32(volts * amps)  # powermeter.rs:30
     return f"{watts:.2f}W {volts:.2f}V {amps:.2f}A".encode(), f"{amps:.2f}A {volts:.2f}V {watts:.2f}W"
 
 

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from hil.sim.clock import ManualClock
-from hil.sim.host.bus import Bus
+from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
@@ -14,7 +14,7 @@ from hil.sim.stick.mux import Stick
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.sim.interfaces import BlockStore, Position
+    from hil.sim.interfaces import BlockStore, MuxPosition
 
 SIZE_BYTES = 8 << 20
 
@@ -24,7 +24,7 @@ class StickBench:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
-        self.bus = Bus(self.clock)
+        self.bus = UsbBus(self.clock)
         self.port = self.bus.add_port("2-1")
         self.node = DevFolder(folder / "dev").disk(0, "AB12", "2-1")
         self.dut: BlockStore | None = None
@@ -42,6 +42,6 @@ class StickBench:
     def _give_dut(self, store: BlockStore | None) -> None:
         self.dut = store
 
-    def move(self, position: Position, wait_s: float = 0.0) -> None:
+    def move(self, position: MuxPosition, wait_s: float = 0.0) -> None:
         self.stick.move(position)
         self.clock.advance(wait_s)

@@ -13,7 +13,7 @@ from pyusb_view import REFRESH, error_of, read_version
 
 if TYPE_CHECKING:
     from hil.sim.backend.backend import SimulatedHost
-    from hil.sim.management.client import ControlClient
+    from hil.sim.management.client import ManagementClient
     from hil.sim.process import SimulatorProcess
 
 USB_ERROR = usb.core.USBError
@@ -25,7 +25,7 @@ DENIED = (USB_ERROR, 13, -3)
 
 
 @pytest.fixture
-def control(simulator: SimulatorProcess) -> ControlClient:
+def control(simulator: SimulatorProcess) -> ManagementClient:
     return simulator.control
 
 
@@ -34,7 +34,7 @@ def listed(host: SimulatedHost) -> list[tuple[int, int]]:
     return sorted((one.idVendor, one.idProduct) for one in found)
 
 
-def test_a_stall(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_stall(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "stall", count=2)
 
     assert [error_of(read_version, board), error_of(read_version, board)] == [STALLED, STALLED]
@@ -42,7 +42,7 @@ def test_a_stall(control: ControlClient, serial: str, board: Any) -> None:
 
 
 def test_a_stall_is_not_spent_on_what_is_no_vendor_request(
-    control: ControlClient, serial: str, board: Any
+    control: ManagementClient, serial: str, board: Any
 ) -> None:
     control.fault(serial, "stall")
 
@@ -50,26 +50,28 @@ def test_a_stall_is_not_spent_on_what_is_no_vendor_request(
     assert error_of(read_version, board) == STALLED
 
 
-def test_a_line_error(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_line_error(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "line_error")
 
     assert error_of(read_version, board) == IO_ERROR
     assert read_version(board) is not None
 
 
-def test_a_board_that_hangs(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_board_that_hangs(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "hang")
 
     assert error_of(read_version, board, timeout_ms=50) == LATE
 
 
-def test_a_board_that_hangs_is_still_listed(control: ControlClient, serial: str, host: SimulatedHost) -> None:
+def test_a_board_that_hangs_is_still_listed(
+    control: ManagementClient, serial: str, host: SimulatedHost
+) -> None:
     control.fault(serial, "hang")
 
     assert listed(host).count((0x2B23, 0x1012)) == 2
 
 
-def test_a_hang_that_ends_in_time(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_hang_that_ends_in_time(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "hang")
     end = threading.Timer(0.05, control.fault, (serial, "hang"), {"on": False})
     end.start()
@@ -78,13 +80,13 @@ def test_a_hang_that_ends_in_time(control: ControlClient, serial: str, board: An
     end.join()
 
 
-def test_an_answer_that_comes_too_late(control: ControlClient, serial: str, board: Any) -> None:
+def test_an_answer_that_comes_too_late(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "late", seconds=4)  # 0.2 s at this speed
 
     assert error_of(read_version, board, timeout_ms=50) == LATE
 
 
-def test_an_answer_that_comes_late_but_in_time(control: ControlClient, serial: str, board: Any) -> None:
+def test_an_answer_that_comes_late_but_in_time(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "late", seconds=2)
     began = time.monotonic()
 
@@ -93,14 +95,14 @@ def test_an_answer_that_comes_late_but_in_time(control: ControlClient, serial: s
     assert time.monotonic() - began >= 0.1
 
 
-def test_a_board_unplugged_between_two_transfers(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_board_unplugged_between_two_transfers(control: ManagementClient, serial: str, board: Any) -> None:
     read_version(board)
     control.fault(serial, "unplug")
 
     assert error_of(read_version, board) == GONE
 
 
-def test_a_board_unplugged_during_a_transfer(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_board_unplugged_during_a_transfer(control: ManagementClient, serial: str, board: Any) -> None:
     read_version(board)
     control.fault(serial, "hang")
     pull = threading.Timer(0.05, control.fault, (serial, "unplug"))
@@ -110,7 +112,7 @@ def test_a_board_unplugged_during_a_transfer(control: ControlClient, serial: str
     pull.join()
 
 
-def test_an_old_handle_after_a_replug(control: ControlClient, serial: str, board: Any) -> None:
+def test_an_old_handle_after_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
     read_version(board)
     control.fault(serial, "replug")
 
@@ -118,7 +120,7 @@ def test_an_old_handle_after_a_replug(control: ControlClient, serial: str, board
 
 
 def test_a_board_that_is_opened_when_it_has_just_gone(
-    control: ControlClient, serial: str, board: Any
+    control: ManagementClient, serial: str, board: Any
 ) -> None:
     control.fault(serial, "unplug")
     usb.util.dispose_resources(board)
@@ -126,7 +128,9 @@ def test_a_board_that_is_opened_when_it_has_just_gone(
     assert error_of(read_version, board) in (IO_ERROR, GONE)  # gone from the list too, a moment later
 
 
-def test_an_old_device_that_is_opened_after_a_replug(control: ControlClient, serial: str, board: Any) -> None:
+def test_an_old_device_that_is_opened_after_a_replug(
+    control: ManagementClient, serial: str, board: Any
+) -> None:
     control.fault(serial, "replug")
     usb.util.dispose_resources(board)
 
@@ -134,7 +138,7 @@ def test_an_old_device_that_is_opened_after_a_replug(control: ControlClient, ser
 
 
 def test_a_board_that_came_back_is_found_anew(
-    control: ControlClient, serial: str, host: SimulatedHost
+    control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     control.fault(serial, "unplug")
     control.fault(serial, "replug")
@@ -142,7 +146,9 @@ def test_a_board_that_came_back_is_found_anew(
     assert usb.core.find(backend=host.backend(), serial_number=serial) is not None
 
 
-def test_an_unplugged_board_leaves_the_list(control: ControlClient, serial: str, host: SimulatedHost) -> None:
+def test_an_unplugged_board_leaves_the_list(
+    control: ManagementClient, serial: str, host: SimulatedHost
+) -> None:
     control.fault(serial, "unplug")
     deadline = time.monotonic() + 60
     while len(listed(host)) > 1 and time.monotonic() < deadline:
@@ -151,14 +157,16 @@ def test_an_unplugged_board_leaves_the_list(control: ControlClient, serial: str,
     assert listed(host) == [(0x2B23, 0x1012)]
 
 
-def test_a_board_that_is_denied(control: ControlClient, serial: str, board: Any) -> None:
+def test_a_board_that_is_denied(control: ManagementClient, serial: str, board: Any) -> None:
     usb.util.dispose_resources(board)
     control.fault(serial, "deny")
 
     assert error_of(read_version, board) == DENIED
 
 
-def test_strings_of_a_board_that_is_denied(control: ControlClient, serial: str, host: SimulatedHost) -> None:
+def test_strings_of_a_board_that_is_denied(
+    control: ManagementClient, serial: str, host: SimulatedHost
+) -> None:
     control.fault(serial, "deny")
     first = usb.core.find(backend=host.backend(), port_number=1, bus=1)
 
@@ -167,14 +175,14 @@ def test_strings_of_a_board_that_is_denied(control: ControlClient, serial: str, 
 
 
 def test_a_board_that_is_denied_is_not_found_by_its_serial_number(
-    control: ControlClient, serial: str, host: SimulatedHost
+    control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     control.fault(serial, "deny")
 
     assert usb.core.find(backend=host.backend(), serial_number=serial) is None
 
 
-def test_no_backend(control: ControlClient, serial: str, host: SimulatedHost) -> None:
+def test_no_backend(control: ManagementClient, serial: str, host: SimulatedHost) -> None:
     control.fault(serial, "no_backend")
 
     with pytest.raises(usb.core.NoBackendError):
@@ -182,7 +190,7 @@ def test_no_backend(control: ControlClient, serial: str, host: SimulatedHost) ->
 
 
 def test_no_backend_for_a_program_that_has_one(
-    control: ControlClient, serial: str, host: SimulatedHost
+    control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     backend = host.backend()
     control.fault(serial, "no_backend")
@@ -193,7 +201,7 @@ def test_no_backend_for_a_program_that_has_one(
 
 @pytest.mark.parametrize("product_id", [0xE012, 0x1012])
 def test_a_board_in_its_boot_loader(
-    control: ControlClient, serial: str, host: SimulatedHost, product_id: int
+    control: ManagementClient, serial: str, host: SimulatedHost, product_id: int
 ) -> None:
     control.fault(serial, "boot_loader", product_id=product_id)
 
@@ -204,7 +212,7 @@ def test_a_board_in_its_boot_loader(
 
 
 def test_a_board_that_is_told_to_detach_comes_back_as_its_boot_loader(
-    control: ControlClient, serial: str, board: Any
+    control: ManagementClient, serial: str, board: Any
 ) -> None:
     board.ctrl_transfer(0x21, 0, 100, 2)
     deadline = time.monotonic() + 60
@@ -214,7 +222,7 @@ def test_a_board_that_is_told_to_detach_comes_back_as_its_boot_loader(
     assert control.state(serial)["boot_loader"]
 
 
-def test_settings_survive_a_replug(control: ControlClient, serial: str, board: Any) -> None:
+def test_settings_survive_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
     board.ctrl_transfer(0x41, 3, 0, 3, b"survivor")
 
     control.fault(serial, "replug")
@@ -222,7 +230,7 @@ def test_settings_survive_a_replug(control: ControlClient, serial: str, board: A
     assert control.state(serial)["settings"]["name"] == "survivor"
 
 
-def test_power_does_not_survive_a_replug(control: ControlClient, serial: str, board: Any) -> None:
+def test_power_does_not_survive_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
     board.ctrl_transfer(0x41, 1, 3, 3)
     board.ctrl_transfer(*REFRESH)
     powered = control.state(serial)["supply"]

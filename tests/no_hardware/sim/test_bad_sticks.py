@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stick_bench import SIZE_BYTES, StickBench
 
-from hil.sim.interfaces import Position
+from hil.sim.interfaces import MuxPosition
 from hil.sim.stick.faults import FaultyStore
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ def write(stick: StickBench, data: bytes, offset: int = 0) -> None:
 
 def flashed(stick: StickBench, data: bytes, offset: int = 0) -> bytes:
     """Write with the stick on the host, and return what is there after it was enumerated anew."""
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, data, offset)
     return again(stick)[offset : offset + len(data)]
 
 
 def again(stick: StickBench) -> bytes:
-    stick.move(Position.OFF, 1)
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.OFF, 1)
+    stick.move(MuxPosition.HOST, 4)
     return stick.node.by_id.read_bytes()
 
 
 def test_a_stick_that_flips_bits_says_nothing_until_it_comes_back(stick: StickBench) -> None:
     stick.stick.faults.flip_every = 100_000
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
     cached = stick.node.by_id.read_bytes()[: len(WRITTEN)]
 
@@ -91,7 +91,7 @@ def test_what_nobody_wrote_stays_as_it_is(stick: StickBench) -> None:
 
 def test_a_fault_that_ended_in_time_spoils_nothing(stick: StickBench) -> None:
     stick.stick.faults.flip_every = 7
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
     stick.stick.faults.flip_every = 0
     stick.stick.refresh()
@@ -108,10 +108,10 @@ def test_a_stick_is_spoiled_once_for_each_time_it_was_written(stick: StickBench)
 
 def test_the_dut_gets_what_the_bad_stick_kept(stick: StickBench) -> None:
     stick.stick.faults.drop_every = 1
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
 
-    stick.move(Position.DUT)
+    stick.move(MuxPosition.DUT)
 
     assert stick.dut is not None
     assert stick.dut.read(0, PAGE) == bytes(PAGE)
@@ -119,10 +119,10 @@ def test_the_dut_gets_what_the_bad_stick_kept(stick: StickBench) -> None:
 
 def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: StickBench) -> None:
     stick.stick.faults.drop_every = 1
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     with stick.node.by_id.open("r+b", buffering=0) as node:
         node.write(WRITTEN)
-        stick.move(Position.OFF, 1)
+        stick.move(MuxPosition.OFF, 1)
 
     assert stick.file.read(0, PAGE) == bytes(PAGE)
 
@@ -147,7 +147,7 @@ def test_no_copy_is_kept_for_a_good_stick_or_after_a_bad_one(stick: StickBench, 
 
 def test_a_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=10 * PAGE)
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN[: 9 * PAGE])
     stick.clock.advance(1)
     early = (stick.node.present, stick.port.device is not None)
@@ -160,7 +160,7 @@ def test_a_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick:
 @pytest.mark.parametrize("after_bytes", [512, 10 * PAGE, 10 * PAGE + 1536])
 def test_a_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBench, after_bytes: int) -> None:
     stick.stick.faults.pull_out(after_bytes)
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
     stick.clock.advance(1)
 
@@ -169,15 +169,15 @@ def test_a_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBenc
 
 def test_it_is_pulled_out_also_when_the_mux_is_faster(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=PAGE)
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
-    stick.move(Position.DUT)
+    stick.move(MuxPosition.DUT)
 
     assert (stick.dut, stick.file.read(PAGE, PAGE)) == (None, bytes(PAGE))
 
 
-@pytest.mark.parametrize("position", [Position.HOST, Position.DUT])
-def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: Position) -> None:
+@pytest.mark.parametrize("position", [MuxPosition.HOST, MuxPosition.DUT])
+def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: MuxPosition) -> None:
     stick.move(position, 4)
     stick.stick.faults.pull_out(after_bytes=0)
     stick.stick.refresh()
@@ -189,7 +189,7 @@ def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: Positio
 
 def test_a_stick_that_is_put_back_is_where_the_mux_points(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=0)
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     out = stick.node.present
     stick.stick.faults.put_back()
     stick.stick.refresh()
@@ -220,7 +220,7 @@ def test_over_usb_a_counterfeit_takes_everything_and_keeps_the_first_bytes(stick
 
 
 def test_over_usb_a_stick_is_pulled_out_at_the_very_block(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     stick.stick.faults.pull_out(after_bytes=1024)
     store = FaultyStore(stick.file, stick.stick.faults)
     with pytest.raises(OSError, match="Input/output error"):
@@ -237,11 +237,11 @@ def test_what_a_stock_client_wrote_is_not_spoiled_twice(stick: StickBench) -> No
 
     client = StockClient()
     stick.stick.faults.flip_every = 1000
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     stick.port.import_stock(client)
     FaultyStore(stick.file, stick.stick.faults).write(0, WRITTEN)
     once = stick.file.read(0, len(WRITTEN))
     stick.port.release(client)
-    stick.move(Position.OFF, 1)
+    stick.move(MuxPosition.OFF, 1)
 
     assert stick.file.read(0, len(WRITTEN)) == once

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import SimulatorError
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def test_control_port_answers_a_client_that_reads_late_in_order(
     lines = [json.dumps({**request, "since": number}).encode() + b"\n" for number in range(0, -200, -1)]
     wire.sendall(b"".join(lines) + b'{"do": "hello"}\n')
 
-    with ControlClient(simulator.ready["control_port"]) as other:
+    with ManagementClient(simulator.ready["control_port"]) as other:
         assert other.hello()["pid"] == simulator.pid
     with wire.makefile("rb") as answers:
         oks = [json.loads(answers.readline())["ok"] for _ in range(201)]
@@ -236,7 +236,7 @@ def test_control_port_answers_a_client_that_reads_late_in_order(
 def test_control_client_reads_the_token_of_its_own_users_simulator(
     simulator: SimulatorProcess, serial: str
 ) -> None:
-    with ControlClient(simulator.ready["control_port"]) as client:
+    with ManagementClient(simulator.ready["control_port"]) as client:
         state = client.state(serial)
 
     assert state["serial"] == serial
@@ -281,7 +281,7 @@ sys.stdin.read()
         port = int(stranger.stdout.readline())
 
         with pytest.raises(SimulatorError, match=r"another user \(uid 60001\)"):
-            ControlClient(port)
+            ManagementClient(port)
     finally:
         stranger.communicate(b"")
 
@@ -321,11 +321,11 @@ def test_nobody_at_the_control_port_is_told() -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(SimulatorError, match=f"control port {port}"):
-            ControlClient(port)
+            ManagementClient(port)
 
 
 def test_the_port_of_usbip_is_told_from_the_control_port(simulator: SimulatorProcess) -> None:
     with pytest.raises(SimulatorError, match="it hung up") as caught:
-        ControlClient(simulator.ready["usbip_port"])
+        ManagementClient(simulator.ready["usbip_port"])
 
     assert "the control_port, not the usbip_port" in str(caught.value)

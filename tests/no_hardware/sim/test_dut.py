@@ -7,8 +7,8 @@ from dut_bench import Bench, bootable_stick
 
 from hil.sim.clock import ManualClock
 from hil.sim.dut.dut import FAULTS, SimulatedDut
-from hil.sim.dut.power_draw import DRAW_AMPS, Phase
-from hil.sim.interfaces import Level, Pin
+from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
+from hil.sim.interfaces import ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,9 @@ def test_it_draws_nothing_before_the_supply_comes(bench: Bench) -> None:
 def test_it_tells_each_change_of_its_draw_once(bench: Bench) -> None:
     bench.boot()
 
-    assert [amps for amps, _ in bench.draws] == [DRAW_AMPS[p] for p in (Phase.ROM, Phase.BOOT, Phase.IDLE)]
+    assert [amps for amps, _ in bench.draws] == [
+        DRAW_AMPS[p] for p in (DutPhase.ROM, DutPhase.BOOT, DutPhase.IDLE)
+    ]
 
 
 def test_the_supply_gives_way_a_little_under_load(bench: Bench) -> None:
@@ -113,8 +115,8 @@ def test_every_printed_byte_is_counted(bench: Bench) -> None:
 
 
 def test_every_pins_level_is_in_its_state(bench: Bench) -> None:
-    bench.pin(Pin.C, Level.HIGH)
-    bench.pin(Pin.D, Level.LOW)
+    bench.pin(ControlPin.C, PinLevel.HIGH)
+    bench.pin(ControlPin.D, PinLevel.LOW)
 
     assert bench.dut.state()["pins"] == {
         "reset": "floating",
@@ -130,12 +132,12 @@ def test_a_supply_may_sag_under_load(bench: Bench) -> None:
 
     bench.dut.fault("sag", {"volts": 4.4})
 
-    assert bench.draws[-1] == (DRAW_AMPS[Phase.IDLE], 4.4)
+    assert bench.draws[-1] == (DRAW_AMPS[DutPhase.IDLE], 4.4)
 
 
 def test_a_sagging_supply_is_well_without_load(bench: Bench) -> None:
     bench.dut.fault("sag", {"volts": 4.4})
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
 
     bench.dut.supply(on=True)
 
@@ -172,7 +174,7 @@ def test_a_dut_that_stays_on_draws_until_the_fault_ends(bench: Bench) -> None:
     draws = bench.dut.state()["draw_amps"]
     bench.dut.fault("stays_on", {"on": False})
 
-    assert (draws, bench.dut.state()["draw_amps"]) == (DRAW_AMPS[Phase.IDLE], 0.0)
+    assert (draws, bench.dut.state()["draw_amps"]) == (DRAW_AMPS[DutPhase.IDLE], 0.0)
 
 
 def test_a_dut_that_stays_on_has_no_power_before_it_is_switched_on(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from dut_bench import Bench, MemoryStick, bootable_stick
 
 from hil.sim.dut.dut import SimulatedDut
 from hil.sim.dut.uart import BYTES_PER_S
-from hil.sim.interfaces import Level, Pin
+from hil.sim.interfaces import ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,8 +151,8 @@ def test_a_reset_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) ->
     bench.wait_for("boot> ")
     bench.dut.stick(bootable_stick(tmp_path))
 
-    bench.pin(Pin.RESET, Level.LOW)
-    bench.pin(Pin.RESET, Level.FLOATING)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.FLOATING)
 
     assert "image: demo-1" in bench.wait_for("login: ")
 
@@ -214,8 +214,8 @@ def test_a_dut_that_hangs_boots_after_fault_and_reset(bench: Bench) -> None:
     bench.clock.advance(10.0)
     bench.dut.fault("hang_in_boot", {"on": False})
 
-    bench.pin(Pin.RESET, Level.LOW)
-    bench.pin(Pin.RESET, Level.FLOATING)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.FLOATING)
 
     assert bench.wait_for("login: ")
 

@@ -7,7 +7,7 @@ import pytest
 from dut_bench import Bench, MemoryStick, bootable_stick
 
 from hil.sim.dut.commands import COMMANDS
-from hil.sim.dut.power_draw import DRAW_AMPS, Phase
+from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_sleep_wants_a_time_that_ends(shell: Bench, seconds: str) -> None:
 def test_a_load_draws_power_while_it_runs(shell: Bench) -> None:
     shell.run("load 3")
 
-    assert [amps for amps, _ in shell.draws[-2:]] == [DRAW_AMPS[Phase.LOAD], DRAW_AMPS[Phase.IDLE]]
+    assert [amps for amps, _ in shell.draws[-2:]] == [DRAW_AMPS[DutPhase.LOAD], DRAW_AMPS[DutPhase.IDLE]]
 
 
 def test_a_load_draws_what_it_is_told(shell: Bench) -> None:
@@ -117,7 +117,7 @@ def test_ctrl_c_ends_a_load(shell: Bench) -> None:
 
     shell.type("\x03")
 
-    assert shell.draws[-1][0] == DRAW_AMPS[Phase.IDLE]
+    assert shell.draws[-1][0] == DRAW_AMPS[DutPhase.IDLE]
 
 
 def test_the_supply_ends_a_load_without_an_idle_moment(shell: Bench) -> None:
@@ -210,7 +210,7 @@ def test_poweroff_ends_in_standby(shell: Bench) -> None:
 
     assert shell.wait_for("reboot: Power down\r\n")
     shell.clock.advance(0.1)
-    assert shell.draws[-1][0] == DRAW_AMPS[Phase.STANDBY]
+    assert shell.draws[-1][0] == DRAW_AMPS[DutPhase.STANDBY]
 
 
 def test_nothing_is_typed_on_the_way_down(shell: Bench) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dut_bench import Bench, bootable_stick
 
-from hil.sim.dut.power_draw import DRAW_AMPS, Phase
-from hil.sim.interfaces import Level, Pin
+from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
+from hil.sim.interfaces import ControlPin, PinLevel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +18,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def _hold_button(bench: Bench, seconds: float) -> None:
-    bench.pin(Pin.B, Level.LOW)
+    bench.pin(ControlPin.B, PinLevel.LOW)
     bench.clock.advance(seconds)
-    bench.pin(Pin.B, Level.FLOATING)
+    bench.pin(ControlPin.B, PinLevel.FLOATING)
 
 
 def _rest(bench: Bench) -> None:
@@ -33,7 +33,7 @@ def _rest(bench: Bench) -> None:
 
 def test_reset_low_silences_it(bench: Bench) -> None:
     bench.boot()
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.printed = ""
 
     bench.clock.advance(10.0)
@@ -44,18 +44,18 @@ def test_reset_low_silences_it(bench: Bench) -> None:
 def test_reset_low_draws_little(bench: Bench) -> None:
     bench.boot()
 
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
 
-    assert bench.draws[-1][0] == DRAW_AMPS[Phase.RESET]
+    assert bench.draws[-1][0] == DRAW_AMPS[DutPhase.RESET]
 
 
-@pytest.mark.parametrize("released", [Level.HIGH, Level.FLOATING])
-def test_the_end_of_reset_boots(bench: Bench, released: Level) -> None:
+@pytest.mark.parametrize("released", [PinLevel.HIGH, PinLevel.FLOATING])
+def test_the_end_of_reset_boots(bench: Bench, released: PinLevel) -> None:
     bench.boot()
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.clock.advance(0.1)
 
-    bench.pin(Pin.RESET, released)
+    bench.pin(ControlPin.RESET, released)
 
     assert "image: demo-1" in bench.wait_for("login: ")
 
@@ -63,13 +63,13 @@ def test_the_end_of_reset_boots(bench: Bench, released: Level) -> None:
 def test_reset_from_floating_to_high_is_no_reset(bench: Bench) -> None:
     bench.boot()
 
-    bench.pin(Pin.RESET, Level.HIGH)
+    bench.pin(ControlPin.RESET, PinLevel.HIGH)
 
     assert bench.phase == "idle"
 
 
 def test_a_supply_that_comes_during_reset_waits_for_its_end(bench: Bench) -> None:
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
     bench.clock.advance(10.0)
 
@@ -77,7 +77,7 @@ def test_a_supply_that_comes_during_reset_waits_for_its_end(bench: Bench) -> Non
 
 
 def test_bytes_typed_during_reset_are_not_received(bench: Bench) -> None:
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
 
     bench.type("hello")
@@ -88,13 +88,13 @@ def test_bytes_typed_during_reset_are_not_received(bench: Bench) -> None:
 def test_reset_logs_out(bench: Bench) -> None:
     bench.log_in()
 
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
 
     assert bench.dut.state()["logged_in"] is False
 
 
 def test_pin_a_low_when_the_supply_comes_means_rescue_mode(bench: Bench) -> None:
-    bench.pin(Pin.A, Level.LOW)
+    bench.pin(ControlPin.A, PinLevel.LOW)
 
     bench.dut.supply(on=True)
 
@@ -103,10 +103,10 @@ def test_pin_a_low_when_the_supply_comes_means_rescue_mode(bench: Bench) -> None
 
 def test_pin_a_low_when_reset_ends_means_rescue_mode(bench: Bench) -> None:
     bench.boot()
-    bench.pin(Pin.A, Level.LOW)
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.A, PinLevel.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
 
-    bench.pin(Pin.RESET, Level.FLOATING)
+    bench.pin(ControlPin.RESET, PinLevel.FLOATING)
 
     assert bench.wait_for("rescue> ")
 
@@ -114,21 +114,21 @@ def test_pin_a_low_when_reset_ends_means_rescue_mode(bench: Bench) -> None:
 def test_pin_a_alone_disturbs_no_running_system(bench: Bench) -> None:
     bench.boot()
 
-    bench.pin(Pin.A, Level.LOW)
+    bench.pin(ControlPin.A, PinLevel.LOW)
     bench.clock.advance(10.0)
 
     assert bench.phase == "idle"
 
 
 def test_pin_a_high_is_no_rescue_mode(bench: Bench) -> None:
-    bench.pin(Pin.A, Level.HIGH)
+    bench.pin(ControlPin.A, PinLevel.HIGH)
 
     assert bench.boot()
 
 
 @pytest.fixture
 def rescued(bench: Bench) -> Bench:
-    bench.pin(Pin.A, Level.LOW)
+    bench.pin(ControlPin.A, PinLevel.LOW)
     bench.dut.supply(on=True)
     bench.wait_for("rescue> ")
     return bench
@@ -174,7 +174,7 @@ def test_the_power_button_shuts_a_running_system_down(bench: Bench) -> None:
 
     assert bench.wait_for("Power down\r\n")
     bench.clock.advance(0.1)
-    assert bench.draws[-1][0] == DRAW_AMPS[Phase.STANDBY]
+    assert bench.draws[-1][0] == DRAW_AMPS[DutPhase.STANDBY]
 
 
 def test_a_bounce_of_the_power_button_does_nothing(bench: Bench) -> None:
@@ -214,7 +214,7 @@ def test_four_seconds_of_the_power_button_end_even_a_hung_boot(bench: Bench) -> 
 
 def test_four_seconds_of_the_power_button_do_nothing_during_reset(bench: Bench) -> None:
     bench.dut.supply(on=True)
-    bench.pin(Pin.RESET, Level.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
 
     _hold_button(bench, 4.5)
 
@@ -222,7 +222,7 @@ def test_four_seconds_of_the_power_button_do_nothing_during_reset(bench: Bench) 
 
 
 def test_a_button_held_before_the_supply_comes_counts_from_then(bench: Bench) -> None:
-    bench.pin(Pin.B, Level.LOW)
+    bench.pin(ControlPin.B, PinLevel.LOW)
     bench.clock.advance(10.0)
 
     bench.dut.supply(on=True)
@@ -235,7 +235,7 @@ def test_a_button_held_before_the_supply_comes_counts_from_then(bench: Bench) ->
 
 def test_a_button_forgets_its_press_with_the_supply(bench: Bench) -> None:
     bench.boot()
-    bench.pin(Pin.B, Level.LOW)
+    bench.pin(ControlPin.B, PinLevel.LOW)
     bench.dut.supply(on=False)
 
     bench.clock.advance(10.0)
@@ -246,15 +246,15 @@ def test_a_button_forgets_its_press_with_the_supply(bench: Bench) -> None:
 def test_reset_wakes_it_from_standby(bench: Bench) -> None:
     _rest(bench)
 
-    bench.pin(Pin.RESET, Level.LOW)
-    bench.pin(Pin.RESET, Level.FLOATING)
+    bench.pin(ControlPin.RESET, PinLevel.LOW)
+    bench.pin(ControlPin.RESET, PinLevel.FLOATING)
 
     assert bench.wait_for("login: ")
 
 
-@pytest.mark.parametrize("pin", [Pin.C, Pin.D])
-@pytest.mark.parametrize("level", [Level.LOW, Level.HIGH])
-def test_pins_c_and_d_lead_nowhere(bench: Bench, pin: Pin, level: Level) -> None:
+@pytest.mark.parametrize("pin", [ControlPin.C, ControlPin.D])
+@pytest.mark.parametrize("level", [PinLevel.LOW, PinLevel.HIGH])
+def test_pins_c_and_d_lead_nowhere(bench: Bench, pin: ControlPin, level: PinLevel) -> None:
     bench.boot()
 
     bench.pin(pin, level)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.sim.dut.uart import BYTES_PER_S
-from hil.sim.interfaces import Level, Pin
+from hil.sim.interfaces import ControlPin, PinLevel
 
 TYPED = st.lists(
     st.one_of(
@@ -30,7 +30,7 @@ TYPED = st.lists(
 ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("supply"), st.booleans()),
-        st.tuples(st.just("pin"), st.tuples(st.sampled_from(Pin), st.sampled_from(Level))),
+        st.tuples(st.just("pin"), st.tuples(st.sampled_from(ControlPin), st.sampled_from(PinLevel))),
         st.tuples(st.just("stick"), st.booleans()),
         st.tuples(st.just("type"), st.sampled_from([b"\r", b"root\rhil\r", b"load 9\r", b"boot\r", b"\x03"])),
         st.tuples(st.just("wait"), st.floats(0.0, 3.0)),
@@ -48,7 +48,7 @@ def _act(bench: Bench, stick: MemoryStick, what: str, how: object) -> None:
     match what, how:
         case "supply", bool(on):
             bench.dut.supply(on)
-        case "pin", (Pin() as pin, Level() as level):
+        case "pin", (ControlPin() as pin, PinLevel() as level):
             bench.dut.pin(pin, level)
         case "stick", bool(given_):
             bench.dut.stick(stick if given_ else None)
@@ -80,8 +80,8 @@ def test_whatever_happened_a_power_cycle_brings_it_up(
     bench = Bench(stick)
     for what, how in acts:
         _act(bench, stick, what, how)
-    for pin in Pin:
-        bench.dut.pin(pin, Level.FLOATING)
+    for pin in ControlPin:
+        bench.dut.pin(pin, PinLevel.FLOATING)
     bench.dut.stick(stick)
     bench.dut.supply(on=False)
     bench.printed = ""

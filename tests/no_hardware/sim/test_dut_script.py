@@ -6,7 +6,7 @@ import pytest
 
 from hil.sim.clock import ManualClock
 from hil.sim.dut.script import Script
-from hil.sim.dut.uart import Transmitter
+from hil.sim.dut.uart import DutTransmitter
 
 if TYPE_CHECKING:
     from hil.sim.dut.script import Steps
@@ -19,7 +19,7 @@ class Stage:
         self.clock = ManualClock()
         self.printed = b""
         self.results: list[str] = []
-        self.uart = Transmitter(self.clock, self._leave)
+        self.uart = DutTransmitter(self.clock, self._leave)
 
     def script(self, steps: Steps[str]) -> Script[str]:
         return Script(self.clock, self.uart, steps, self.results.append)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.sim.clock import ManualClock
-from hil.sim.dut.uart import BYTES_PER_S, Transmitter
+from hil.sim.dut.uart import BYTES_PER_S, DutTransmitter
 from hil.sim.interfaces import NoTimer, Timer
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def left() -> list[bytes]:
 
 
 @pytest.fixture
-def uart(clock: ManualClock, left: list[bytes]) -> Transmitter:
-    return Transmitter(clock, left.append)
+def uart(clock: ManualClock, left: list[bytes]) -> DutTransmitter:
+    return DutTransmitter(clock, left.append)
 
 
 def test_a_byte_leaves_when_its_last_bit_does(
-    clock: ManualClock, uart: Transmitter, left: list[bytes]
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(b"x")
     clock.advance(0.9 / BYTES_PER_S)
@@ -60,7 +60,7 @@ def test_a_byte_leaves_when_its_last_bit_does(
     assert (early, left) == ([], [b"x"])
 
 
-def test_a_second_of_text_takes_a_second(clock: ManualClock, uart: Transmitter, left: list[bytes]) -> None:
+def test_a_second_of_text_takes_a_second(clock: ManualClock, uart: DutTransmitter, left: list[bytes]) -> None:
     uart.send(bytes(2 * BYTES_PER_S))
 
     clock.advance(1.0)
@@ -69,7 +69,7 @@ def test_a_second_of_text_takes_a_second(clock: ManualClock, uart: Transmitter, 
 
 
 def test_text_leaves_in_chunks_of_five_milliseconds_at_most(
-    clock: ManualClock, uart: Transmitter, left: list[bytes]
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(bytes(1000))
 
@@ -78,7 +78,7 @@ def test_text_leaves_in_chunks_of_five_milliseconds_at_most(
     assert max(map(len, left)) <= 0.005 * BYTES_PER_S
 
 
-def test_two_texts_leave_in_order(clock: ManualClock, uart: Transmitter, left: list[bytes]) -> None:
+def test_two_texts_leave_in_order(clock: ManualClock, uart: DutTransmitter, left: list[bytes]) -> None:
     uart.send(b"one ")
     uart.send(b"two")
 
@@ -88,7 +88,7 @@ def test_two_texts_leave_in_order(clock: ManualClock, uart: Transmitter, left: l
 
 
 def test_a_callback_comes_between_what_was_sent_before_and_after(
-    clock: ManualClock, uart: Transmitter, left: list[bytes]
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(b"before")
     uart.then(lambda: left.append(b"|"))
@@ -99,14 +99,14 @@ def test_a_callback_comes_between_what_was_sent_before_and_after(
     assert b"".join(left) == b"before|after"
 
 
-def test_a_callback_on_an_idle_line_comes_at_once(uart: Transmitter, left: list[bytes]) -> None:
+def test_a_callback_on_an_idle_line_comes_at_once(uart: DutTransmitter, left: list[bytes]) -> None:
     uart.then(lambda: left.append(b"|"))
 
     assert left == [b"|"]
 
 
 def test_clearing_forgets_bytes_and_callbacks(
-    clock: ManualClock, uart: Transmitter, left: list[bytes]
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(bytes(1000))
     uart.then(lambda: left.append(b"|"))
@@ -117,7 +117,9 @@ def test_clearing_forgets_bytes_and_callbacks(
     assert left == []
 
 
-def test_a_callback_may_clear_and_send_anew(clock: ManualClock, uart: Transmitter, left: list[bytes]) -> None:
+def test_a_callback_may_clear_and_send_anew(
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
+) -> None:
     def start_over() -> None:
         uart.clear()
         uart.send(b"new")
@@ -132,7 +134,7 @@ def test_a_callback_may_clear_and_send_anew(clock: ManualClock, uart: Transmitte
 
 def test_a_late_process_keeps_the_pace_on_average() -> None:
     clock = LateClock(late_s=0.002)
-    uart = Transmitter(clock, lambda _: None)
+    uart = DutTransmitter(clock, lambda _: None)
 
     uart.send(bytes(BYTES_PER_S))
     clock.run()
@@ -140,7 +142,7 @@ def test_a_late_process_keeps_the_pace_on_average() -> None:
     assert clock.now() == pytest.approx(1.0, abs=0.02)
 
 
-def test_it_counts_what_has_left(clock: ManualClock, uart: Transmitter) -> None:
+def test_it_counts_what_has_left(clock: ManualClock, uart: DutTransmitter) -> None:
     uart.send(bytes(1000))
     uart.clear()
     uart.send(bytes(100))

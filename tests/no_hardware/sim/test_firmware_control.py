@@ -18,7 +18,7 @@ from board_bench import (
     Bench,
 )
 
-from hil.sim.interfaces import Level, Pin, Position
+from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 
 
 def test_the_version_is_told_without_a_refresh() -> None:
@@ -159,7 +159,7 @@ def test_storage_requests_move_the_stick() -> None:
     for value in (1, 2, 0):
         bench.control(OUT, STORAGE, value)
 
-    assert bench.positions == [Position.HOST, Position.DUT, Position.OFF]
+    assert bench.positions == [MuxPosition.HOST, MuxPosition.DUT, MuxPosition.OFF]
 
 
 def test_a_position_that_is_there_already_changes_nothing() -> None:
@@ -168,21 +168,21 @@ def test_a_position_that_is_there_already_changes_nothing() -> None:
     bench.control(OUT, STORAGE, 1)
     bench.control(OUT, STORAGE, 1)
 
-    assert bench.positions == [Position.HOST]
+    assert bench.positions == [MuxPosition.HOST]
 
 
 @pytest.mark.parametrize(
     ("value", "pin"),
-    [(0, Pin.RESET), (1, Pin.A), (2, Pin.B), (3, Pin.C), (4, Pin.D)],
+    [(0, ControlPin.RESET), (1, ControlPin.A), (2, ControlPin.B), (3, ControlPin.C), (4, ControlPin.D)],
     ids=str,
 )
-def test_pin_requests_drive_the_pin_that_they_name(value: int, pin: Pin) -> None:
+def test_pin_requests_drive_the_pin_that_they_name(value: int, pin: ControlPin) -> None:
     bench = Bench()
     bench.control(OUT, POWER, FORCE_ON)
 
     bench.control(OUT, SET_PIN, value, data=b"\1")
 
-    assert bench.dut.pins == [(pin, Level.HIGH)]
+    assert bench.dut.pins == [(pin, PinLevel.HIGH)]
 
 
 def test_only_the_first_byte_of_a_pin_request_counts() -> None:
@@ -190,7 +190,7 @@ def test_only_the_first_byte_of_a_pin_request_counts() -> None:
 
     bench.control(OUT, SET_PIN, 1, data=b"\0\7\7")
 
-    assert bench.dut.pins == [(Pin.A, Level.LOW)]
+    assert bench.dut.pins == [(ControlPin.A, PinLevel.LOW)]
 
 
 def test_a_request_is_accepted_before_it_is_done() -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 from board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
 
-from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, single
+from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, to_float32
 from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
 
@@ -119,7 +119,7 @@ def averaged(*values: float) -> Reading:
     average = MovingAverage()
     for value in values:
         for _ in range(200):
-            average.feed(single(value))
+            average.feed(to_float32(value))
     return Reading(amps=average.get())
 
 

@@ -17,8 +17,8 @@ from board_bench import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.board.sequence import Drive, Supply, Wait, orders
-from hil.sim.interfaces import Level, Pin
+from hil.sim.board.sequence import Drive, Supply, Wait, parse_program
+from hil.sim.interfaces import ControlPin, PinLevel
 
 ON_KEY, OFF_KEY, RESCUE_KEY = 3, 4, 5
 LOW, HIGH, FLOATING = b"\0", b"\1", b"\2"
@@ -71,7 +71,10 @@ def test_a_program_without_p1_never_switches_the_supply() -> None:
 
     power(bench, POWER_ON, b"aL,w1,aZ")
 
-    assert (bench.dut.supplies, bench.dut.pins) == ([], [(Pin.A, Level.LOW), (Pin.A, Level.FLOATING)])
+    assert (bench.dut.supplies, bench.dut.pins) == (
+        [],
+        [(ControlPin.A, PinLevel.LOW), (ControlPin.A, PinLevel.FLOATING)],
+    )
 
 
 def test_after_a_program_without_p1_the_board_believes_the_dut_on() -> None:
@@ -108,7 +111,7 @@ def test_rescue_runs_its_own_program() -> None:
 
     power(bench, RESCUE, b"aL,p1,w5,aZ", RESCUE_KEY)
 
-    assert bench.dut.pins == [(Pin.A, Level.LOW), (Pin.A, Level.FLOATING)]
+    assert bench.dut.pins == [(ControlPin.A, PinLevel.LOW), (ControlPin.A, PinLevel.FLOATING)]
     assert bench.state["supply"]
 
 
@@ -126,7 +129,7 @@ def test_a_remembered_high_pin_is_driven_when_the_dut_goes_on() -> None:
 
     power(bench, POWER_ON)
 
-    assert bench.dut.pins == [(Pin.B, Level.HIGH)]
+    assert bench.dut.pins == [(ControlPin.B, PinLevel.HIGH)]
 
 
 def test_off_floats_the_pins_last_set_high_and_keeps_low_ones_low() -> None:
@@ -154,7 +157,7 @@ def test_low_and_floating_are_driven_at_once_while_the_dut_is_off() -> None:
     bench.control(OUT, SET_PIN, 0, data=LOW)
     bench.control(OUT, SET_PIN, 0, data=FLOATING)
 
-    assert bench.dut.pins == [(Pin.RESET, Level.LOW), (Pin.RESET, Level.FLOATING)]
+    assert bench.dut.pins == [(ControlPin.RESET, PinLevel.LOW), (ControlPin.RESET, PinLevel.FLOATING)]
 
 
 def test_p1_restores_the_pins_as_they_were_set() -> None:
@@ -162,7 +165,7 @@ def test_p1_restores_the_pins_as_they_were_set() -> None:
 
     power(bench, POWER_ON, b"aL,p1,w1")
 
-    assert bench.dut.pins == [(Pin.A, Level.LOW), (Pin.A, Level.FLOATING)]
+    assert bench.dut.pins == [(ControlPin.A, PinLevel.LOW), (ControlPin.A, PinLevel.FLOATING)]
 
 
 def test_a_program_takes_the_time_of_its_waits() -> None:
@@ -181,7 +184,7 @@ def test_a_program_acts_between_its_waits() -> None:
 
     bench.clock.advance(0.6)
 
-    assert bench.dut.pins == [(Pin.RESET, Level.LOW)]
+    assert bench.dut.pins == [(ControlPin.RESET, PinLevel.LOW)]
     assert bench.state["busy_s"] == pytest.approx(0.9)
 
 
@@ -199,10 +202,17 @@ def test_losing_power_ends_a_program() -> None:
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        (b"aHbLcZ", [Drive(Pin.A, Level.HIGH), Drive(Pin.B, Level.LOW), Drive(Pin.C, Level.FLOATING)]),
-        (b"Ah,Rl", [Drive(Pin.A, Level.HIGH), Drive(Pin.RESET, Level.LOW)]),
-        (b"a,h", [Drive(Pin.A, Level.FLOATING)]),
-        (b"a\0bL", [Drive(Pin.A, Level.FLOATING), Drive(Pin.B, Level.LOW)]),
+        (
+            b"aHbLcZ",
+            [
+                Drive(ControlPin.A, PinLevel.HIGH),
+                Drive(ControlPin.B, PinLevel.LOW),
+                Drive(ControlPin.C, PinLevel.FLOATING),
+            ],
+        ),
+        (b"Ah,Rl", [Drive(ControlPin.A, PinLevel.HIGH), Drive(ControlPin.RESET, PinLevel.LOW)]),
+        (b"a,h", [Drive(ControlPin.A, PinLevel.FLOATING)]),
+        (b"a\0bL", [Drive(ControlPin.A, PinLevel.FLOATING), Drive(ControlPin.B, PinLevel.LOW)]),
         (b"p1p0pxp,", [Supply(True), Supply(False), Supply(False), Supply(False)]),
         (b"w12p1", [Wait(pytest.approx(1.2)), Supply(True)]),
         (b"w,p1", [Wait(0), Supply(True)]),
@@ -217,7 +227,7 @@ def test_losing_power_ends_a_program() -> None:
     ],
 )
 def test_a_program_is_read_as_the_firmware_reads_it(program: bytes, expected: list[object]) -> None:
-    assert list(orders(program)) == expected
+    assert list(parse_program(program)) == expected
 
 
 def test_an_order_on_the_last_of_32_bytes_is_never_seen() -> None:
@@ -231,6 +241,6 @@ def test_an_order_on_the_last_of_32_bytes_is_never_seen() -> None:
 
 @given(st.binary(max_size=32))
 def test_any_program_has_an_end_and_waits_that_fit_32_bits(program: bytes) -> None:
-    waits = [order.seconds for order in orders(program) if isinstance(order, Wait)]
+    waits = [order.seconds for order in parse_program(program) if isinstance(order, Wait)]
 
     assert all(0 <= seconds < 2**32 / 33_000_000 for seconds in waits)

@@ -7,8 +7,8 @@ from board_bench import IN, READ, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.sim.board.shell_commands import Answer
-from hil.sim.interfaces import Level, Pin, Position
+from hil.sim.board.shell_commands import AnswerBuffer
+from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 
 PROMPT = "\r\n#> "
 SET_USAGE = "\r\nusage: set r|a|b|c|d l|h|z"
@@ -98,13 +98,13 @@ def test_pins_are_set_by_one_letter_one_space_one_letter(bench: Bench, arguments
 def test_set_drives_the_pin(bench: Bench) -> None:
     bench.shell("set r l")
 
-    assert bench.dut.pins == [(Pin.RESET, Level.LOW)]
+    assert bench.dut.pins == [(ControlPin.RESET, PinLevel.LOW)]
 
 
 def test_storage_moves_the_stick(bench: Bench) -> None:
     bench.shell("storage dut")
 
-    assert bench.positions == [Position.DUT]
+    assert bench.positions == [MuxPosition.DUT]
 
 
 def test_power_switches_the_supply(bench: Bench) -> None:
@@ -225,7 +225,7 @@ def test_several_commands_in_one_read_are_answered_in_order(bench: Bench) -> Non
 
 
 def test_an_answer_in_the_way_of_its_first_long_piece_takes_shorter_ones() -> None:
-    answer = Answer()
+    answer = AnswerBuffer()
 
     answer.write("x" * 509)
     answer.write("é")
@@ -235,7 +235,7 @@ def test_an_answer_in_the_way_of_its_first_long_piece_takes_shorter_ones() -> No
 
 
 def test_a_piece_that_does_not_fit_ends_its_write() -> None:
-    answer = Answer()
+    answer = AnswerBuffer()
 
     answer.write("a", "x" * 511, "b")
 
@@ -245,7 +245,7 @@ def test_a_piece_that_does_not_fit_ends_its_write() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=8))
 def test_no_answer_is_ever_longer_than_512_bytes(pieces: list[str]) -> None:
-    answer = Answer()
+    answer = AnswerBuffer()
 
     for piece in pieces:
         answer.write(piece)

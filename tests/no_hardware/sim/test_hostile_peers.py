@@ -18,8 +18,8 @@ from usbip_bench import CONFIGURATION, DEVICE_DESCRIPTOR, IDENTITY, SILENT_ENDPO
 
 from hil.errors import SimulatorError
 from hil.sim import connections, peer_socket
-from hil.sim.management.client import ControlClient
-from hil.sim.management.server import ControlPort
+from hil.sim.management.client import ManagementClient
+from hil.sim.management.server import ManagementServer
 from hil.sim.usbip.client import DeviceChannel, RefusedError, host_list
 from hil.sim.usbip.messages import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, format_list
 from hil.sim.usbip.urbs import HEADER_BYTES, Command, Reply, Submit, Unlink
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from usbip_bench import ServerBench
 
-    from hil.sim.host.bus import Port
+    from hil.sim.host.bus import UsbPort
 
 TOKEN = "5a1c0e01"  # noqa: S105 - for a test
 SHORT_S = 0.3
@@ -42,7 +42,7 @@ HELLO = b'{"do": "hello"}\n'
 def control_port() -> Iterator[int]:
     simulator: Any = SimpleNamespace(token=TOKEN, ready=lambda _port: {"pid": 1})
     loop = asyncio.new_event_loop()
-    port = ControlPort(simulator)
+    port = ManagementServer(simulator)
     loop.run_until_complete(port.listen())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -135,7 +135,7 @@ def test_control_port_keeps_a_client_with_the_token_whatever_comes(monkeypatch: 
 
 
 def test_usbip_server_refuses_a_client_where_all_others_have_a_device(
-    bench: ServerBench, port: Port, monkeypatch: pytest.MonkeyPatch
+    bench: ServerBench, port: UsbPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     with bench.client() as first, bench.client() as second:
@@ -148,7 +148,7 @@ def test_usbip_server_refuses_a_client_where_all_others_have_a_device(
 
 
 def test_usbip_server_lets_a_client_with_a_device_be_silent(
-    bench: ServerBench, port: Port, monkeypatch: pytest.MonkeyPatch
+    bench: ServerBench, port: UsbPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LONGEST_MESSAGE_S", 0.05)
     with bench.client() as client, bench.client() as silent:
@@ -160,7 +160,7 @@ def test_usbip_server_lets_a_client_with_a_device_be_silent(
 
 
 def test_usbip_server_hangs_up_on_a_client_that_drips_a_transfer(
-    bench: ServerBench, port: Port, monkeypatch: pytest.MonkeyPatch
+    bench: ServerBench, port: UsbPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LONGEST_MESSAGE_S", SHORT_S)
     with bench.client() as client:
@@ -263,7 +263,7 @@ def test_host_list_tells_that_a_peer_is_no_simulator(act: Callable[[socket.socke
 @pytest.mark.parametrize("act", [silent, dripping, endless, cut, garbled])
 def test_control_client_tells_that_a_peer_is_no_simulator(act: Callable[[socket.socket], None]) -> None:
     with listening(act) as number, pytest.raises(SimulatorError, match="does not answer"):
-        ControlClient(number)
+        ManagementClient(number)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_control_client_refuses_an_answer_of_no_use(answer: bytes) -> None:
         listening(lambda peer: peer.sendall(answer + b"\n")) as number,
         pytest.raises(SimulatorError, match="nothing that a simulator says"),
     ):
-        ControlClient(number)
+        ManagementClient(number)
 
 
 def answering(peer: socket.socket, before: Callable[[str], None] = lambda _request: None) -> None:
@@ -287,7 +287,7 @@ def answering(peer: socket.socket, before: Callable[[str], None] = lambda _reque
 
 def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_request() -> None:
     with listening(answering) as number:
-        client = ControlClient(number, token=TOKEN)
+        client = ManagementClient(number, token=TOKEN)
         client.states()
         client._socket.socket.shutdown(socket.SHUT_RDWR)
 
@@ -298,7 +298,7 @@ def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_
 
 def test_control_client_that_was_closed_raises_a_simulator_error() -> None:
     with listening(answering) as number:
-        client = ControlClient(number, token=TOKEN)
+        client = ManagementClient(number, token=TOKEN)
         client.close()
 
         for _ in range(2):
@@ -314,7 +314,7 @@ def test_control_client_gives_no_request_the_answer_of_one_that_was_interrupted(
 
     asked_again = threading.Event()
     with listening(lambda peer: answering(peer, interrupt_the_first)) as number:
-        client = ControlClient(number, token=TOKEN)
+        client = ManagementClient(number, token=TOKEN)
         with pytest.raises(KeyboardInterrupt):
             client.states()
         asked_again.set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stick_bench import SIZE_BYTES, StickBench
 
-from hil.sim.interfaces import Position
+from hil.sim.interfaces import MuxPosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def test_at_first_nobody_sees_the_stick(stick: StickBench) -> None:
 
 
 def test_the_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) -> None:
-    stick.move(Position.HOST, 0.9)
+    stick.move(MuxPosition.HOST, 0.9)
     too_early = stick.bus.stock_list()
     stick.clock.advance(0.2)
 
@@ -36,7 +36,7 @@ def test_the_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) ->
 
 
 def test_its_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> None:
-    stick.move(Position.HOST, 3.39)
+    stick.move(MuxPosition.HOST, 3.39)
     too_early = stick.node.present
     stick.clock.advance(0.32)
 
@@ -44,16 +44,16 @@ def test_its_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> N
 
 
 def test_its_node_has_the_sticks_size(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
 
     assert stick.node.by_id.stat().st_size == SIZE_BYTES
 
 
-@pytest.mark.parametrize("position", [Position.DUT, Position.OFF])
+@pytest.mark.parametrize("position", [MuxPosition.DUT, MuxPosition.OFF])
 def test_the_host_loses_the_stick_at_once_and_its_node_a_little_later(
-    stick: StickBench, position: Position
+    stick: StickBench, position: MuxPosition
 ) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     stick.move(position, 0.09)
     lingering = stick.node.present
     stick.clock.advance(0.42)
@@ -62,41 +62,41 @@ def test_the_host_loses_the_stick_at_once_and_its_node_a_little_later(
 
 
 def test_a_mux_that_moves_on_in_time_never_shows_the_node(stick: StickBench) -> None:
-    stick.move(Position.HOST, 3)
-    stick.move(Position.DUT, 10)
+    stick.move(MuxPosition.HOST, 3)
+    stick.move(MuxPosition.DUT, 10)
 
     assert (stick.node.present, stick.port.device) == (False, None)
 
 
 def test_the_dut_has_the_stick_at_once(stick: StickBench) -> None:
-    stick.move(Position.DUT)
+    stick.move(MuxPosition.DUT)
 
     assert stick.dut is not None
     assert stick.dut.size_bytes == SIZE_BYTES
 
 
-@pytest.mark.parametrize("position", [Position.HOST, Position.OFF])
-def test_the_dut_loses_the_stick_at_once(stick: StickBench, position: Position) -> None:
-    stick.move(Position.DUT)
+@pytest.mark.parametrize("position", [MuxPosition.HOST, MuxPosition.OFF])
+def test_the_dut_loses_the_stick_at_once(stick: StickBench, position: MuxPosition) -> None:
+    stick.move(MuxPosition.DUT)
     stick.move(position)
 
     assert stick.dut is None
 
 
 def test_the_dut_reads_what_the_host_wrote(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     with stick.node.by_id.open("r+b") as node:
         node.write(b"flashed")
 
-    stick.move(Position.DUT)
+    stick.move(MuxPosition.DUT)
 
     assert stick.dut is not None
     assert stick.dut.read(0, 7) == b"flashed"
 
 
 def test_a_host_that_opens_the_lingering_node_writes_to_nowhere(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
-    stick.move(Position.DUT)
+    stick.move(MuxPosition.HOST, 4)
+    stick.move(MuxPosition.DUT)
     with stick.node.by_id.open("r+b") as node:
         node.write(b"too late")
 
@@ -105,30 +105,30 @@ def test_a_host_that_opens_the_lingering_node_writes_to_nowhere(stick: StickBenc
 
 
 def test_a_path_that_was_resolved_is_gone_with_the_node(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     resolved = stick.node.by_id.resolve()
-    stick.move(Position.DUT, 1)
+    stick.move(MuxPosition.DUT, 1)
 
     assert not resolved.exists()
 
 
 def test_a_second_order_for_the_same_position_changes_nothing(stick: StickBench) -> None:
-    stick.move(Position.HOST, 2)
-    stick.move(Position.HOST, 1.8)
+    stick.move(MuxPosition.HOST, 2)
+    stick.move(MuxPosition.HOST, 1.8)
 
     assert stick.node.present
 
 
 def test_a_stick_that_is_missing_never_appears(stick: StickBench) -> None:
     stick.stick.faults.missing = True
-    stick.move(Position.HOST, 10)
+    stick.move(MuxPosition.HOST, 10)
 
     assert (stick.node.present, stick.port.device) == (False, None)
 
 
 def test_a_stick_that_is_found_again_appears(stick: StickBench) -> None:
     stick.stick.faults.missing = True
-    stick.move(Position.HOST, 10)
+    stick.move(MuxPosition.HOST, 10)
     stick.stick.faults.missing = False
     stick.stick.refresh()
     stick.clock.advance(4)
@@ -141,7 +141,7 @@ def test_the_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -
         def detach(self) -> None: ...
 
     client = StockClient()
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
     stick.port.import_stock(client)
     away = stick.node.present
     stick.port.release(client)
@@ -150,7 +150,7 @@ def test_the_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -
 
 
 def test_the_truth_about_a_stick(stick: StickBench) -> None:
-    stick.move(Position.HOST, 4)
+    stick.move(MuxPosition.HOST, 4)
 
     truth = stick.stick.state()
 

@@ -55,7 +55,7 @@ def test_what_the_host_wrote_is_there_after_it_lost_the_stick(stick_file: StickF
     with stick_file.path.open("r+b") as host:
         host.write(b"flashed")
 
-    stick_file.take_from_host()
+    stick_file.revoke_host_access()
 
     assert stick_file.read(0, 7) == b"flashed"
 
@@ -63,7 +63,7 @@ def test_what_the_host_wrote_is_there_after_it_lost_the_stick(stick_file: StickF
 def test_a_host_that_kept_the_file_open_cannot_change_it_any_more(stick_file: StickFile) -> None:
     with stick_file.path.open("r+b", buffering=0) as host:
         host.write(b"flashed")
-        stick_file.take_from_host()
+        stick_file.revoke_host_access()
         host.seek(0)
         host.write(b"too late")
 
@@ -73,7 +73,7 @@ def test_a_host_that_kept_the_file_open_cannot_change_it_any_more(stick_file: St
 def test_a_host_that_let_go_costs_no_copy(stick_file: StickFile) -> None:
     before = stick_file.path.stat().st_ino
 
-    stick_file.take_from_host()
+    stick_file.revoke_host_access()
 
     assert stick_file.path.stat().st_ino == before
 
@@ -82,7 +82,7 @@ def test_holes_stay_holes_when_the_file_is_handed_over(stick_file: StickFile) ->
     with stick_file.path.open("r+b", buffering=0) as host:
         host.seek(SIZE_BYTES // 2)
         host.write(b"middle")
-        stick_file.take_from_host()
+        stick_file.revoke_host_access()
 
     assert stick_file.path.stat().st_blocks * 512 <= 64 << 10
     assert stick_file.read(SIZE_BYTES // 2, 6) == b"middle"
@@ -92,7 +92,7 @@ def test_holes_stay_holes_when_the_file_is_handed_over(stick_file: StickFile) ->
 def test_a_host_cannot_change_the_sticks_size(stick_file: StickFile, length: int) -> None:
     os.truncate(stick_file.path, length)
 
-    stick_file.take_from_host()
+    stick_file.revoke_host_access()
 
     assert stick_file.path.stat().st_size == SIZE_BYTES
 

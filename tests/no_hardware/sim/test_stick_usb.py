@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from hil.sim.interfaces import Urb
-from hil.sim.stick.usb_disk import StickUsb
+from hil.sim.stick.usb_disk import UsbStick
 
 SIZE_BYTES = 8 << 20
 OUT, IN = 1, 2
@@ -40,7 +40,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.stick = StickUsb("0123456789AB", self.store)
+        self.stick = UsbStick("0123456789AB", self.store)
         self.control(bytes((0x00, 9, 1, 0, 0, 0, 0, 0)))
 
     def transfer(

@@ -10,7 +10,7 @@ import pytest
 
 from hil.sim.dut.image import build_image
 from hil.sim.host.sysfs import SysDisk, SysFolder, UsbNames
-from hil.sim.stick.partitions import LOOKED_AT_BYTES, Partition, partitions_of
+from hil.sim.stick.partitions import PARTITION_TABLE_BYTES, Partition, find_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,20 +109,20 @@ def test_the_disks_of_this_machine_have_the_same_files() -> None:
 def gpt(*parts: tuple[int, int]) -> bytes:
     mbr = bytes(446) + struct.pack("<4xB3xII", 0xEE, 1, 0xFFFFFFFF) + bytes(48) + b"\x55\xaa"
     entries = b"".join(struct.pack("<16s16xQQ80x", b"kind".ljust(16, b"x"), *part) for part in parts)
-    return (mbr + b"EFI PART".ljust(512, b"\0") + entries).ljust(LOOKED_AT_BYTES, b"\0")
+    return (mbr + b"EFI PART".ljust(512, b"\0") + entries).ljust(PARTITION_TABLE_BYTES, b"\0")
 
 
 def test_the_partitions_of_a_gpt_are_found() -> None:
-    assert partitions_of(gpt((2048, 4095), (4096, 8191)), 8 * MIB) == [
+    assert find_partitions(gpt((2048, 4095), (4096, 8191)), 8 * MIB) == [
         Partition(1, 2048, 2048),
         Partition(2, 4096, 4096),
     ]
 
 
-@pytest.mark.parametrize("start", [b"", bytes(LOOKED_AT_BYTES), b"\xff" * LOOKED_AT_BYTES])
+@pytest.mark.parametrize("start", [b"", bytes(PARTITION_TABLE_BYTES), b"\xff" * PARTITION_TABLE_BYTES])
 def test_a_disk_without_a_table_has_no_partitions(start: bytes) -> None:
-    assert partitions_of(start, 8 * MIB) == []
+    assert find_partitions(start, 8 * MIB) == []
 
 
 def test_a_partition_that_ends_behind_the_disk_is_left_out() -> None:
-    assert partitions_of(gpt((2048, 1 << 40)), 8 * MIB) == []
+    assert find_partitions(gpt((2048, 1 << 40)), 8 * MIB) == []

@@ -18,7 +18,7 @@ from usbip_bench import (
 from hil.sim.usbip.messages import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, parse_list
 
 if TYPE_CHECKING:
-    from hil.sim.host.bus import Port
+    from hil.sim.host.bus import UsbPort
 
 BUSY = 2
 NO_DEVICE = 4
@@ -74,7 +74,7 @@ def test_a_port_that_is_not_there_cannot_be_imported(bench: ServerBench) -> None
     assert status == NO_DEVICE
 
 
-def test_a_stock_import_resets_the_device(bench: ServerBench, device: FakeDevice, port: Port) -> None:
+def test_a_stock_import_resets_the_device(bench: ServerBench, device: FakeDevice, port: UsbPort) -> None:
     before = device.resets
 
     with bench.client() as client:
@@ -136,7 +136,7 @@ def test_a_stock_import_ends_the_shared_ones(bench: ServerBench) -> None:
         assert sharer.rest() == b""
 
 
-def test_a_shared_import_that_is_denied_says_so(bench: ServerBench, port: Port) -> None:
+def test_a_shared_import_that_is_denied_says_so(bench: ServerBench, port: UsbPort) -> None:
     port.denied = True
 
     with bench.client() as client:
@@ -150,7 +150,7 @@ def test_a_host_listing_without_a_backend_says_so(bench: ServerBench) -> None:
         assert client.ask(Operation.REQUEST_HOST_LIST) == NO_BACKEND
 
 
-def test_unplugging_ends_the_connection(bench: ServerBench, port: Port) -> None:
+def test_unplugging_ends_the_connection(bench: ServerBench, port: UsbPort) -> None:
     with bench.client() as client:
         client.take("1-1")
         bench.do(port.unplug)
@@ -158,7 +158,7 @@ def test_unplugging_ends_the_connection(bench: ServerBench, port: Port) -> None:
         assert client.rest() == b""
 
 
-def test_an_unplugged_device_leaves_the_stock_list_at_once(bench: ServerBench, port: Port) -> None:
+def test_an_unplugged_device_leaves_the_stock_list_at_once(bench: ServerBench, port: UsbPort) -> None:
     bench.do(port.unplug)
 
     assert listed(bench) == []
@@ -173,7 +173,7 @@ def test_an_unplugged_device_is_still_in_the_hosts_list_for_a_moment() -> None:
 
 
 def test_a_device_that_comes_back_has_another_address(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     (before,) = listed(bench)
     bench.do(port.unplug)

@@ -17,7 +17,7 @@ from usbip_bench import (
 from hil.sim.usbip.urbs import HEADER_BYTES, Command, Reply, Submit, Unlink
 
 if TYPE_CHECKING:
-    from hil.sim.host.bus import Port
+    from hil.sim.host.bus import UsbPort
 
 RESET = bytes((0x23, 3, 4, 0, 0, 0, 0, 0))
 GET_STATUS = bytes((0x80, 0, 0, 0, 0, 0, 2, 0))
@@ -96,7 +96,7 @@ def test_unlinking_a_transfer_that_is_done_is_answered_by_0(bench: ServerBench) 
 
 
 def test_a_transfer_that_completes_after_its_unlink_is_not_answered(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
         client.take(port.busid)
@@ -114,7 +114,7 @@ def test_a_transfer_that_completes_after_its_unlink_is_not_answered(
 
 
 def test_transfers_of_a_client_that_left_are_cancelled(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
         client.take(port.busid)
@@ -128,7 +128,7 @@ def test_transfers_of_a_client_that_left_are_cancelled(
 
 
 def test_a_reset_that_a_program_asks_for_resets_and_configures(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
         client.take(port.busid, sharer=1)
@@ -141,7 +141,7 @@ def test_a_reset_that_a_program_asks_for_resets_and_configures(
 
 
 def test_the_sender_of_a_shared_transfer_is_its_process(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
         client.take(port.busid, sharer=4711)
@@ -152,7 +152,7 @@ def test_the_sender_of_a_shared_transfer_is_its_process(
 
 
 def test_the_sender_of_a_stock_transfer_is_its_address(
-    bench: ServerBench, device: FakeDevice, port: Port
+    bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
         client.take(port.busid)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from hil.sim.clock import LoopClock
-from hil.sim.host.bus import Bus, Port
+from hil.sim.host.bus import UsbBus, UsbPort
 from hil.sim.usb_identity import UsbIdentity
 from hil.sim.usbip.messages import OPERATION_BYTES, ImportRequest, Operation, OperationHeader
 from hil.sim.usbip.server import UsbIpServer
@@ -70,7 +70,7 @@ class FakeDevice:
 class ServerBench:
     """A server in a thread of its own; `do` runs something in its loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bus: Bus, number: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, bus: UsbBus, number: int) -> None:
         self.loop = loop
         self.bus = bus
         self.number = number
@@ -81,7 +81,7 @@ class ServerBench:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(5)
 
-    def plug(self, busid: str, device: FakeDevice) -> Port:
+    def plug(self, busid: str, device: FakeDevice) -> UsbPort:
         port = self.bus.port(busid) or self.bus.add_port(busid)
         self.do(lambda: port.plug(device))
         return port
@@ -93,7 +93,7 @@ class ServerBench:
 @contextmanager
 def serving(speed: float = 100.0) -> Iterator[ServerBench]:
     loop = asyncio.new_event_loop()
-    bus = Bus(LoopClock(loop, speed))
+    bus = UsbBus(LoopClock(loop, speed))
     server = UsbIpServer(bus)
     number = loop.run_until_complete(server.listen("127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)

@@ -14,7 +14,7 @@ import pytest
 import usb.core
 
 from hil.dutlink.power.power import Power
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 BODIES = Path(os.environ["CASES_BODIES"])
 MISSING = "no-such-file.bin"
@@ -193,5 +193,5 @@ def test_h_passes_when_repeated() -> None:
 
 
 def fault(name: str, **arguments: int) -> None:
-    with ControlClient(int(os.environ["CASES_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["CASES_CONTROL"])) as client:
         client.fault(client.hello()["boards"][0]["serial"], name, **arguments)

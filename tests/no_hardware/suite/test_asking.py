@@ -208,10 +208,10 @@ def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
 CATCHES = """
 import os
 from contextlib import suppress
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def refuse(dutlink):
-    ControlClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")
+    ManagementClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")
 
 def test_catches(dutlink):
     refuse(dutlink)

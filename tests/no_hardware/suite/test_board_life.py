@@ -28,10 +28,10 @@ import contextlib, json, os, threading, time, unittest
 import pytest
 from hil.errors import LeaseEndedError, UsbBlockedError
 from hil.lab.locks.lease import acquire
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 ONE, TWO = os.environ["ONE"], os.environ["TWO"]
-sim = ControlClient(int(os.environ["INNER_CONTROL"]))
+sim = ManagementClient(int(os.environ["INNER_CONTROL"]))
 one, two = pytest.mark.hardware(tags="one"), pytest.mark.hardware(tags="two")
 KEPT = []
 

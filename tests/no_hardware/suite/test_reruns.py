@@ -21,10 +21,10 @@ pytest_plugins = "pytester"
 
 HEAD = """
 import os, pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def fault(name):
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         if name: client.fault(os.environ["INNER_SERIAL"], name)
         else: client.clear(os.environ["INNER_SERIAL"])
 

@@ -16,7 +16,7 @@ pytest_plugins = "pytester"
 HEAD = """
 import os, time, unittest
 import pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def hang():
     time.sleep(60)
@@ -99,7 +99,7 @@ class Between:
         self.serial = serial
 
     def pytest_runtest_logfinish(self):
-        simulator = ControlClient(int(os.environ["INNER_CONTROL"]))
+        simulator = ManagementClient(int(os.environ["INNER_CONTROL"]))
         simulator.fault(self.serial, "unplug")
         simulator.clear(self.serial)
         time.sleep(1)

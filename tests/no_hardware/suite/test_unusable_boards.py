@@ -43,12 +43,12 @@ def test_any(rests_on_it, number):
 """
 LOSES_ONE = """
 import os, pytest, time
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 @pytest.mark.parametrize("number", range(8))
 def test_any(dutlink, number):
     if dutlink.serial == os.environ["BAD"]:
-        with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+        with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
             client.fault(dutlink.serial, "unplug")
     dutlink.power.read()
     time.sleep(0.2)
@@ -71,10 +71,10 @@ ONE_COMES_BACK = """
 import os, time, pytest
 from pathlib import Path
 from hil.lab.safe_state.record import read_record
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def fault(name):
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["BAD"], name)
 
 @pytest.mark.hardware(tags="a")

@@ -33,10 +33,10 @@ def test_mixed(power):
 """
 LOSES = """
 import os, pytest, usb.core
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def fault(name, **arguments):
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], name, **arguments)
 
 def test_1_loses_the_board(power):
@@ -51,12 +51,12 @@ def test_3_comes_later_still(power):
 """
 LOSES_AT_THE_END = """
 import os, pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 @pytest.fixture(scope="function")
 def switched_off_afterwards(power):
     yield
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "unplug")
     power.force_off()
 
@@ -65,7 +65,7 @@ def test_passes(switched_off_afterwards, power):
 """
 ENDS_IN_A_TEAR_DOWN = """
 import os, pytest, sys
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 @pytest.fixture(scope="session")
 def rig(dutlink):
@@ -74,7 +74,7 @@ def rig(dutlink):
 
 def test_1(rig): rig.power.on()
 def test_2():
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "unplug")
         client.fault(os.environ["INNER_SERIAL"], "replug")
 def test_3(rig): rig.power.read()
@@ -82,20 +82,20 @@ def test_4(): pass
 """
 MISSES_A_FILE = """
 import os
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def test_misses_a_file(power):
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "{fault}")
     power.read()
     open("/no/such/data")
 """
 FAILS_IN_PART = """
 import os, pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def unplug():
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "unplug")
 
 @pytest.fixture
@@ -132,10 +132,10 @@ PARTS = {
 }
 FAILS_AND_LOSES = """
 import contextlib, os, pytest
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def unplug():
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.fault(os.environ["INNER_SERIAL"], "unplug")
 
 class Off:
@@ -217,10 +217,10 @@ LATER = """def test_2_comes_later(power):
     power.read()"""
 ENDS_THE_SIMULATOR = """
 import os
-from hil.sim.management.client import ControlClient
+from hil.sim.management.client import ManagementClient
 
 def test_1_ends_it(power):
-    with ControlClient(int(os.environ["INNER_CONTROL"])) as client:
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
         client.quit()
     while True:
         power.read()
