@@ -225,17 +225,20 @@ def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
 def _raised(run: Outcome) -> Iterator[tuple[str, str]]:
     """Yield each test in which a fixture's tear-down failed, and the fixture; an empty name: in none.
 
-    What failed between two tests of a process belongs to the second one.
+    What failed between two tests of a process belongs to the second one. So does what failed in a test that
+    the process gave back to the controller: another process ran it and reported it.
     """
     now: dict[int, str] = {}
     between: dict[int, list[str]] = {}
+    ran_in = {told.facts["test"]: told.pid for told in run.record.all("before")}
     for told in run.record.all("before", "after", "raises"):
         if told.what == "before":
             now[told.pid] = told.facts["test"]
-            yield from ((now[told.pid], name) for name in between.pop(told.pid, ()))
+            if ran_in[now[told.pid]] == told.pid:
+                yield from ((now[told.pid], name) for name in between.pop(told.pid, ()))
         elif told.what == "after":
             now.pop(told.pid, None)
-        elif told.pid in now:
+        elif ran_in.get(now.get(told.pid, "")) == told.pid:
             yield now[told.pid], told.facts["name"]
         else:
             between.setdefault(told.pid, []).append(told.facts["name"])

@@ -216,6 +216,30 @@ def test_tear_down_errors_between_two_tests_belong_to_the_second(outcome: str) -
     assert bool(broken) is (outcome == "passed")
 
 
+@pytest.mark.parametrize("has_next", [True, False], ids=["a later test", "no later test"])
+def test_tear_down_errors_in_a_test_that_was_given_back_belong_to_the_next_of_that_process(
+    has_next: bool,
+) -> None:
+    run = run_of(steps=())
+    first_process = PID + 1
+    begun = run.record.told
+    for what, facts in (
+        ("before", {"test": NODE}),
+        ("raises", {"name": "fixture_0"}),
+        ("after", {"test": NODE}),
+    ):
+        run.record.tell(what, first_process, facts)
+    if has_next:
+        run.record.tell("before", first_process, {"test": "test_it.py::test_1"})
+    begun[1:1] = [begun.pop() for _ in range(3 + has_next)][
+        ::-1
+    ]  # all of it before this process ran the test
+
+    raised = list(laws._raised(run))
+
+    assert raised == [("test_it.py::test_1" if has_next else "", "fixture_0")]
+
+
 def test_the_innocent_have_their_outcome_finds_a_failure_without_a_cause() -> None:
     run = run_of(outcome="failed", steps=())
 
