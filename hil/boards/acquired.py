@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.inherited_lease import LEASED
-from hil.flash.progress_lines import ProgressLines
+from hil.flash.progress import ProgressLines
 from hil.lab.safe_state.action import apply_policy
 from hil.lab.safe_state.policy import FORCE_OFF
 from hil.lab.safe_state.record import record_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.flash.progress_lines import ProgressLines
+from hil.flash.progress import ProgressLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

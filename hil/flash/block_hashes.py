@@ -1,6 +1,7 @@
-"""SHA-256 of an image by cells of 1 MiB: they prove what a stick holds of an archive, and they name an image.
+"""SHA-256 of each MiB of an image: verifies what a stick holds of an archive, and names an image.
 
-A cell of which an image has only parts has zeros between them; what an image has nothing of is no cell.
+Parts of a block that the image does not store count as zeros. A block of which the image stores nothing has
+no hash.
 """
 
 from __future__ import annotations
@@ -14,27 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-__all__ = ["EMPTY", "Cell", "CellCounter", "CellDigests", "Cells"]
+__all__ = ["ZERO_BLOCK", "BlockDigests", "BlockHash", "BlockHasher", "BlockHasherThread", "image_digest"]
 
-_CELL_BYTES: Final = 1024 * 1024
-_ZEROS: Final = memoryview(bytes(_CELL_BYTES))
+_BLOCK_BYTES: Final = 1024 * 1024
+_ZEROS: Final = memoryview(bytes(_BLOCK_BYTES))
 
-EMPTY: Final = hashlib.sha256(_ZEROS).digest()
-"""Of a cell of nothing but zeros."""
+ZERO_BLOCK: Final = hashlib.sha256(_ZEROS).digest()
+"""SHA-256 of a block of zeros."""
 
-CellDigests: TypeAlias = "dict[int, bytes]"
-"""SHA-256 of cells by their numbers, in rising order."""
+BlockDigests: TypeAlias = "dict[int, bytes]"
+"""SHA-256 of blocks by block number, in rising order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell that is counted.
+class BlockHash:
+    """The hash of one block.
 
     Attributes:
-        number: Its offset in MiB.
-        begin: Where its first byte that was given belongs, from the image's start.
-        end: Where the next one would belong, behind its last.
-        digest: SHA-256 of it.
+        number: The block's offset in MiB.
+        begin: Offset of the first byte of it that was added, from the image's start.
+        end: Offset after the last byte of it that was added.
+        digest: SHA-256 of the block.
     """
 
     number: int
@@ -43,58 +44,58 @@ class Cell:
     digest: bytes
 
 
-class CellCounter:
-    """Counts bytes that are given in rising order."""
+class BlockHasher:
+    """Hashes bytes that are added in rising order."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._begin = self._end = 0
 
-    def add(self, offset: int, data: memoryview) -> Iterator[Cell]:
-        """Count what belongs at an offset; yields each cell that is complete by it. Go on until it ends."""
+    def add(self, offset: int, data: memoryview) -> Iterator[BlockHash]:
+        """Hash the bytes at an offset and yield each block that they complete. Exhaust the iterator."""
         while data:
-            if offset // _CELL_BYTES != self._begin // _CELL_BYTES:
+            if offset // _BLOCK_BYTES != self._begin // _BLOCK_BYTES:
                 yield from self.finish()
-            part = data[: _CELL_BYTES - offset % _CELL_BYTES]
-            self._put(offset, part)
+            part = data[: _BLOCK_BYTES - offset % _BLOCK_BYTES]
+            self._add_part(offset, part)
             offset, data = offset + len(part), data[len(part) :]
-            if offset % _CELL_BYTES == 0:
+            if offset % _BLOCK_BYTES == 0:
                 yield from self.finish()
 
-    def finish(self) -> Iterator[Cell]:
-        """Yield the cell that was begun, if one was; what it lacks are zeros."""
+    def finish(self) -> Iterator[BlockHash]:
+        """Yield the block that was started, if any; the rest of it counts as zeros."""
         if self._begin == self._end:
             return
-        number = self._begin // _CELL_BYTES
-        self._hash.update(_ZEROS[: (number + 1) * _CELL_BYTES - self._end])
-        yield Cell(number, self._begin, self._end, self._hash.digest())
+        number = self._begin // _BLOCK_BYTES
+        self._hash.update(_ZEROS[: (number + 1) * _BLOCK_BYTES - self._end])
+        yield BlockHash(number, self._begin, self._end, self._hash.digest())
         self._hash = hashlib.sha256()
         self._begin = self._end
 
-    def _put(self, offset: int, part: memoryview) -> None:
-        """Count bytes of one cell."""
-        if self._begin == self._end:  # they are its first
+    def _add_part(self, offset: int, part: memoryview) -> None:
+        """Hash bytes of one block."""
+        if self._begin == self._end:  # they are the block's first ones
             self._begin = offset
-            self._end = offset - offset % _CELL_BYTES
+            self._end = offset - offset % _BLOCK_BYTES
         self._hash.update(_ZEROS[: offset - self._end])
         self._hash.update(part)
         self._end = offset + len(part)
 
 
-class Cells:
-    """Counts beside whoever gives the bytes, by a thread of its own; use it in a `with` block."""
+class BlockHasherThread:
+    """Hashes blocks in a thread of its own; use it in a `with` block."""
 
     def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, "cells")
-        self._counter = CellCounter()
-        self._digests: CellDigests = {}
+        self._worker = ThreadPoolExecutor(1, "hashes")
+        self._hasher = BlockHasher()
+        self._digests: BlockDigests = {}
 
     def add(self, offset: int, data: memoryview) -> Future[None]:
-        """Count what belongs at an offset; `data` must stay as it is until what is returned is done."""
+        """Start to hash the bytes at an offset; `data` must not change until the future is done."""
         return self._worker.submit(self._add, offset, data)
 
-    def result(self) -> CellDigests:
-        """Wait until all is counted."""
+    def result(self) -> BlockDigests:
+        """Wait until everything is hashed, and return the digests."""
         self._worker.submit(self._finish).result()
         return self._digests
 
@@ -105,11 +106,32 @@ class Cells:
         self._worker.shutdown(cancel_futures=True)
 
     def _add(self, offset: int, data: memoryview) -> None:
-        self._keep(self._counter.add(offset, data))
+        self._keep(self._hasher.add(offset, data))
 
     def _finish(self) -> None:
-        self._keep(self._counter.finish())
+        self._keep(self._hasher.finish())
 
-    def _keep(self, cells: Iterator[Cell]) -> None:
-        for cell in cells:
-            self._digests[cell.number] = cell.digest
+    def _keep(self, hashes: Iterator[BlockHash]) -> None:
+        for block in hashes:
+            self._digests[block.number] = block.digest
+
+
+def image_digest(blocks: BlockDigests, image_bytes: int) -> str:
+    """Return a digest that names an image by its content: two builds of one name and size differ in it.
+
+    Blocks of zeros do not count: holes, unmapped ranges and written zeros give the same digest, as do an
+    image and its archive. The history stores these digests, so the definition must never change.
+
+    Args:
+        blocks: The digests of all blocks of the image.
+        image_bytes: Size of the image, holes included.
+
+    Returns:
+        SHA-256, hexadecimal, of number and digest of each block that is not all zeros, and of the size.
+    """
+    digest = hashlib.sha256()
+    for number, block in blocks.items():
+        if block != ZERO_BLOCK:
+            digest.update(b"%d %b\n" % (number, block))
+    digest.update(b"%d" % image_bytes)
+    return digest.hexdigest()

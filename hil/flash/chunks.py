@@ -1,8 +1,8 @@
-"""An image in pieces. An archive is decompressed by a thread of its own, while another one writes.
+"""Read an image in chunks. An archive is decompressed in a thread of its own while another thread writes.
 
-Any other file is read by whoever takes the pieces: the kernel reads ahead by itself, and a thread would cost
-more than it spares. Memory is bounded: a few pieces go round. An error of the thread is raised where pieces
-are taken; when these are no longer wanted it ends before the `with` block does.
+Any other file is read by the thread that takes the chunks: the kernel reads ahead by itself, and a second
+thread would cost more than it saves. Memory is bounded by a fixed number of buffers. An error of the reader
+thread is raised in the thread that takes the chunks. The reader thread ends before the `with` block does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from hil.flash.disk.disk import ALIGNED_BYTES, PIECE_BYTES, Memory, memory
+from hil.flash.disk.disk import ALIGNED_BYTES, CHUNK_BYTES, Buffer, allocate_buffer
 from hil.flash.formats.image import Hole
 from hil.flash.reader_thread import StoppableThread, StoppedError, raise_if_stopped
 
@@ -21,80 +21,79 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from hil.flash.formats.image import Extent, Image, ProvenLater
+    from hil.flash.formats.image import Extent, Image, SkipChecksums
 
-__all__ = ["HEAD_BYTES", "Piece", "Pieces"]
+__all__ = ["BOOT_REGION_BYTES", "ChunkReader", "ImageChunk"]
 
-HEAD_BYTES = 1024 * 1024
-"""Where a disk keeps what makes it boot: MBR, GPT, ISO 9660. No piece reaches across the end of it."""
+BOOT_REGION_BYTES = 1024 * 1024
+"""First part of a disk, which holds what makes it boot: MBR, GPT, ISO 9660. No chunk crosses its end."""
 
-_AT_ONCE = 6
-"""One that is filled, one that is complete, two that are counted, two that are written: with fewer, a thread
-waits for itself."""
+_BUFFERS = 6
+"""One being filled, one complete, two being hashed, two being written: with fewer, a thread would wait."""
 
 
 @dataclass(slots=True)
-class Piece:
+class ImageChunk:
     """Adjacent bytes of an image.
 
     Attributes:
-        memory: Has them, from `offset % ALIGNED_BYTES` on.
-        offset: Where they belong.
-        size_bytes: How many there are.
-        counted: Each is done once somebody else has read a part of it.
+        buffer: Holds the bytes, from `offset % ALIGNED_BYTES` on.
+        offset: Position of the first byte in the image.
+        size_bytes: Number of bytes.
+        pending_checks: Each is done once another thread has read its part of the bytes.
     """
 
-    memory: Memory = field(repr=False)
+    buffer: Buffer = field(repr=False)
     offset: int
     size_bytes: int = 0
-    counted: list[Future[Any]] = field(default_factory=list, repr=False)
+    pending_checks: list[Future[Any]] = field(default_factory=list, repr=False)
 
     @property
     def data(self) -> memoryview:
         """The bytes."""
         lead = self.offset % ALIGNED_BYTES
-        return memoryview(self.memory)[lead : lead + self.size_bytes]
+        return memoryview(self.buffer)[lead : lead + self.size_bytes]
 
     @property
     def end(self) -> int:
-        """Where the next byte would belong."""
+        """Position of the byte after the last one."""
         return self.offset + self.size_bytes
 
     def room(self) -> int:
-        """How many more bytes it can take."""
-        limit = HEAD_BYTES if self.offset < HEAD_BYTES else self.offset + PIECE_BYTES
+        """Return how many more bytes fit."""
+        limit = BOOT_REGION_BYTES if self.offset < BOOT_REGION_BYTES else self.offset + CHUNK_BYTES
         return limit - self.end
 
     def free(self) -> memoryview:
-        """Memory for the bytes that follow."""
+        """Return the memory for the bytes that follow."""
         at = self.offset % ALIGNED_BYTES + self.size_bytes
-        return memoryview(self.memory)[at : at + self.room()]
+        return memoryview(self.buffer)[at : at + self.room()]
 
 
-class Pieces:
-    """The pieces and holes of an image, in rising order. Whoever takes a piece gives it back when it is done.
+class ChunkReader:
+    """The chunks and holes of an image, in rising order. Call `give_back` when a chunk is done.
 
     Args:
-        image: Is read from its start to its end.
-        proven_later: See `Image.extents`.
-        at_once: How many there is memory for.
+        image: The image; it is read from its start to its end.
+        skip_checksums: See `Image.extents`.
+        buffers: How many chunks there is memory for.
     """
 
     def __init__(
-        self, image: Image, proven_later: ProvenLater | None = None, at_once: int = _AT_ONCE
+        self, image: Image, skip_checksums: SkipChecksums | None = None, buffers: int = _BUFFERS
     ) -> None:
         self._image = image
-        self._proven_later = proven_later
-        self._at_once = at_once
-        self._piece: Piece | None = None
-        self._complete: list[Piece | Hole] = []
-        self._free: queue.SimpleQueue[Memory | None] = queue.SimpleQueue()
-        self._full: queue.SimpleQueue[Piece | Hole | BaseException | None] = queue.SimpleQueue()
+        self._skip_checksums = skip_checksums
+        self._buffers = buffers
+        self._chunk: ImageChunk | None = None
+        self._complete: list[ImageChunk | Hole] = []
+        self._free: queue.SimpleQueue[Buffer | None] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[ImageChunk | Hole | BaseException | None] = queue.SimpleQueue()
         self._thread: StoppableThread | None = None
 
     def __enter__(self) -> Self:
-        for _ in range(self._at_once):
-            self._free.put(memory())
+        for _ in range(self._buffers):
+            self._free.put(allocate_buffer())
         if self._image.is_compressed:
             name = f"reads {self._image.label}"
             self._thread = StoppableThread(target=self._work, name=name, daemon=True)
@@ -107,86 +106,86 @@ class Pieces:
             self._thread.stop()
             self._thread.join()
 
-    def __iter__(self) -> Iterator[Piece | Hole]:
-        """Take the pieces, once.
+    def __iter__(self) -> Iterator[ImageChunk | Hole]:
+        """Yield the chunks and holes; works only once.
 
         Raises:
             ImageError: The image is damaged.
         """
-        return self._assembled() if self._thread is None else self._passed_on()
+        return self._assemble() if self._thread is None else self._from_thread()
 
-    def give_back(self, piece: Piece) -> None:
-        """Let the memory of a piece be used again, once nobody else reads it."""
-        for counted in piece.counted:
+    def give_back(self, chunk: ImageChunk) -> None:
+        """Allow the memory of a chunk to be used again, after all other threads have read it."""
+        for check in chunk.pending_checks:
             with suppress(CancelledError):
-                counted.exception()  # whoever counts raises it
-        self._free.put(piece.memory)
+                check.exception()  # waits; the thread that checks raises the error
+        self._free.put(chunk.buffer)
 
-    def _passed_on(self) -> Iterator[Piece | Hole]:
-        """Yield what the thread has made."""
-        while (came := self._full.get()) is not None:
-            if isinstance(came, BaseException):
-                raise came
-            yield came
+    def _from_thread(self) -> Iterator[ImageChunk | Hole]:
+        """Yield what the reader thread has made."""
+        while (made := self._full.get()) is not None:
+            if isinstance(made, BaseException):
+                raise made
+            yield made
 
     def _work(self) -> None:
         try:
-            for piece in self._assembled():
-                self._full.put(piece)
+            for chunk in self._assemble():
+                self._full.put(chunk)
             self._full.put(None)
-        except BaseException as error:  # noqa: BLE001 - raised where the pieces are taken
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that takes the chunks
             self._full.put(error)
 
-    def _assembled(self) -> Iterator[Piece | Hole]:
-        with closing(self._image.extents(self._room, self._proven_later)) as extents:
+    def _assemble(self) -> Iterator[ImageChunk | Hole]:
+        with closing(self._image.extents(self._allocate, self._skip_checksums)) as extents:
             for extent in extents:
                 if isinstance(extent, Hole):
-                    self._end_piece()
+                    self._finish_chunk()
                     self._complete.append(extent)
-                    yield from self._taken_out()
+                    yield from self._pop_complete()
                 else:
                     yield from self._take(extent)
-        self._end_piece()
-        yield from self._taken_out()
+        self._finish_chunk()
+        yield from self._pop_complete()
 
-    def _end_piece(self) -> None:
-        if self._piece is not None:
-            self._complete.append(self._piece)
-            self._piece = None
+    def _finish_chunk(self) -> None:
+        if self._chunk is not None:
+            self._complete.append(self._chunk)
+            self._chunk = None
 
-    def _room(self, offset: int) -> memoryview:
-        """Memory for what comes at an offset."""
-        return self._piece_at(offset).free()
+    def _allocate(self, offset: int) -> memoryview:
+        """Return memory for the bytes at an offset."""
+        return self._chunk_at(offset).free()
 
-    def _piece_at(self, offset: int) -> Piece:
-        """The piece that goes on at an offset: this one, or the next."""
-        piece = self._piece
-        if piece is None or piece.end != offset or not piece.room():
-            given = self._free.get()
+    def _chunk_at(self, offset: int) -> ImageChunk:
+        """Return the chunk that continues at an offset: the present one, or a new one."""
+        chunk = self._chunk
+        if chunk is None or chunk.end != offset or not chunk.room():
+            buffer = self._free.get()
             raise_if_stopped()
-            if given is None:
+            if buffer is None:
                 raise StoppedError
-            self._end_piece()
-            self._piece = piece = Piece(given, offset)
-        return piece
+            self._finish_chunk()
+            self._chunk = chunk = ImageChunk(buffer, offset)
+        return chunk
 
-    def _take(self, extent: Extent) -> Iterator[Piece | Hole]:
-        """Put an extent into its pieces, and yield those that are complete."""
+    def _take(self, extent: Extent) -> Iterator[ImageChunk | Hole]:
+        """Put an extent into chunks, and yield those that are complete."""
         offset, data = extent.offset, extent.data
-        if self._piece is not None and data.obj is self._piece.memory:  # it was read into its place
-            self._piece.size_bytes += len(data)
-            if extent.counted is not None:
-                self._piece.counted.append(extent.counted)
+        if self._chunk is not None and data.obj is self._chunk.buffer:  # it was read straight into the chunk
+            self._chunk.size_bytes += len(data)
+            if extent.pending_check is not None:
+                self._chunk.pending_checks.append(extent.pending_check)
             data = data[:0]
         while data:
-            piece = self._piece_at(offset)
-            taken = min(len(data), piece.room())
-            piece.free()[:taken] = data[:taken]
-            piece.size_bytes += taken
-            offset, data = offset + taken, data[taken:]
-            yield from self._taken_out()
-        yield from self._taken_out()
+            chunk = self._chunk_at(offset)
+            size_bytes = min(len(data), chunk.room())
+            chunk.free()[:size_bytes] = data[:size_bytes]
+            chunk.size_bytes += size_bytes
+            offset, data = offset + size_bytes, data[size_bytes:]
+            yield from self._pop_complete()
+        yield from self._pop_complete()
 
-    def _taken_out(self) -> Iterator[Piece | Hole]:
+    def _pop_complete(self) -> Iterator[ImageChunk | Hole]:
         while self._complete:
             yield self._complete.pop(0)

@@ -1,8 +1,8 @@
 """Quick check, by sampled blocks, that a stick is unchanged.
 
-It proves nothing by itself: of the bytes after the head it looks at one in 256. It is believed only of a
-stick that was proven byte by byte and has been off since (`Storage.flash`), of an image whose file is
-the same; then it finds a stick that was swapped, or was in a reader.
+It proves nothing by itself: after the boot region it reads one byte in 256. It is trusted only for a stick
+that was verified byte by byte and has been off since (`Storage.flash`), and an image whose file is unchanged;
+there it detects a stick that was swapped, or was written in a reader.
 """
 
 from __future__ import annotations
@@ -13,83 +13,82 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hil.flash.chunks import HEAD_BYTES
-from hil.flash.disk.disk import ALIGNED_BYTES, memory
-from hil.flash.formats.open import bmap_beside
+from hil.flash.chunks import BOOT_REGION_BYTES
+from hil.flash.disk.disk import ALIGNED_BYTES, allocate_buffer
+from hil.flash.formats.open import find_bmap
 
 if TYPE_CHECKING:
     import os
 
     from hil.flash.disk.disk import Disk
 
-__all__ = ["Source", "fingerprint", "fingerprint_of_the_rest"]
+__all__ = ["ImageFileState", "body_fingerprint", "fingerprint"]
 
-_EVERY_BYTES = 1024 * 1024
-"""Partitions begin at such a distance from each other, and file systems note there that they were mounted."""
+_SAMPLE_DISTANCE_BYTES = 1024 * 1024
+"""Partitions are aligned to it, and a mount changes the first blocks of a partition's file system."""
 
-_MOST_SAMPLES = 4096
-_LEAST_BYTES = 64 * 1024 * 1024
+_MAX_SAMPLES = 4096
+_MIN_BYTES = 64 * 1024 * 1024
 _SETTLED_S = 3.0
-"""Some file systems note times by two seconds: a younger file may change without a sign."""
+"""Some file systems store times in steps of two seconds: a younger file may change without a trace."""
 
 
 def fingerprint(disk: Disk, image_bytes: int) -> str:
-    """Return SHA-256, hexadecimal, of a disk's size, names and head, and of 4 KiB of each MiB of an image.
+    """Return SHA-256, hexadecimal, of a disk's size, names, boot region, and 4 KiB of each MiB of an image.
 
-    Of an image of more than 4 GiB every second MiB is looked at, and so on.
+    Of an image of more than 4 GiB only every second MiB is sampled, and so on.
 
     Raises:
         StorageError: The disk failed.
-        StickLostError: It is gone.
+        StickLostError: The disk left the host.
     """
     digest = hashlib.sha256(f"{disk.size_bytes} {disk.usb_names}".encode())
-    digest.update(disk.read(memory(), 0, min(HEAD_BYTES, disk.size_bytes)))
+    digest.update(disk.read(allocate_buffer(), 0, min(BOOT_REGION_BYTES, disk.size_bytes)))
     return _sampled(disk, image_bytes, digest)
 
 
-def fingerprint_of_the_rest(disk: Disk, image_bytes: int) -> str:
-    """Return the fingerprint of the disk after its head, as far as the image goes and 64 MiB at least.
+def body_fingerprint(disk: Disk, image_bytes: int) -> str:
+    """Return the fingerprint of the disk after its boot region, over the image's size but at least 64 MiB.
 
-    It tells whether a disk whose head is wrong is the stick that was just written, or another one.
+    It tells whether a disk whose boot region is wrong is the stick that was just written, or another one.
 
     Raises:
         StorageError: The disk failed.
-        StickLostError: It is gone.
+        StickLostError: The disk left the host.
     """
     digest = hashlib.sha256(f"{disk.size_bytes} {disk.usb_names}".encode())
-    return _sampled(disk, max(image_bytes, _LEAST_BYTES), digest)
+    return _sampled(disk, max(image_bytes, _MIN_BYTES), digest)
 
 
 def _sampled(disk: Disk, image_bytes: int, digest: hashlib._Hash) -> str:
-    there = memory()
-    head_bytes = min(HEAD_BYTES, disk.size_bytes)
-    every_bytes = _EVERY_BYTES * max(1, -(-image_bytes // (_EVERY_BYTES * _MOST_SAMPLES)))
-    for offset in range(head_bytes, min(image_bytes, disk.size_bytes), every_bytes):
-        digest.update(disk.read(there, offset, min(ALIGNED_BYTES, disk.size_bytes - offset)))
+    buffer = allocate_buffer()
+    boot_region_bytes = min(BOOT_REGION_BYTES, disk.size_bytes)
+    every_bytes = _SAMPLE_DISTANCE_BYTES * max(1, -(-image_bytes // (_SAMPLE_DISTANCE_BYTES * _MAX_SAMPLES)))
+    for offset in range(boot_region_bytes, min(image_bytes, disk.size_bytes), every_bytes):
+        digest.update(disk.read(buffer, offset, min(ALIGNED_BYTES, disk.size_bytes - offset)))
     return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The files of an image, as the file system knows them: equal as long as they are unchanged.
+class ImageFileState:
+    """What the file system says of an image's files: equal as long as they are unchanged.
 
     Attributes:
-        files: Of the image and its block map: device, inode, size, and the times of the last changes of
-            content and of anything, in nanoseconds.
+        files: For the image and its block map: device, inode, size, mtime and ctime in nanoseconds.
     """
 
     files: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, image: Path, bmap: str | os.PathLike[str] | bool) -> Self | None:
-        """Look at them; None where a change might leave no sign, or they cannot be looked at."""
-        beside = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
+        """Return the state of an image's files, or None if a change might leave no trace or `stat` fails."""
+        beside = find_bmap(image) if bmap is True else Path(bmap) if bmap else None
         try:
-            seen = [path.stat() for path in (image, beside) if path is not None]
+            found = [path.stat() for path in (image, beside) if path is not None]
         except OSError:
             return None
-        if max(status.st_ctime for status in seen) > time.time() - _SETTLED_S:
+        if max(status.st_ctime for status in found) > time.time() - _SETTLED_S:
             return None
         return cls(
-            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in seen)
+            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
         )

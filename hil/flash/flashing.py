@@ -1,11 +1,12 @@
-"""Flashes a stick: no half-written one boots, and what boots unproven is on record until it is proven.
+"""Flash a stick so that a half-written one never boots, and one that may boot unverified is on record.
 
-1. The stick appears. What it holds of the image stays; before anything else is written its head is wiped.
-   The head is written last, after everything else was flushed.
-2. It goes away and appears again. Everything is read back, and nothing written; if anything is wrong the
-   head is wiped.
+1. The stick is attached. Data that equals the image stays; before anything else is written, the boot region
+   is wiped. Everything after the boot region is written and flushed, then the boot region is written.
+2. The stick is detached and attached again. Everything is read back and nothing is written, but if anything
+   is wrong, the boot region is wiped.
 
-Each time it is proven again to be the stick. One that holds the whole image already is only read, once.
+Each time, the stick is verified to be the board's stick. A stick that already holds the whole image is only
+read, once.
 """
 
 from __future__ import annotations
@@ -15,98 +16,98 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.flash.fingerprint import fingerprint, fingerprint_of_the_rest
+from hil.flash.fingerprint import body_fingerprint, fingerprint
 from hil.flash.results import Flashed
 from hil.flash.verify import verify
-from hil.flash.write_pass import lay
+from hil.flash.write_pass import write_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.flash.boot_region import Head
+    from hil.flash.boot_region import BootRegion
     from hil.flash.disk.disk import Disk
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
-    from hil.flash.write_pass import Laid
+    from hil.flash.write_pass import WriteResult
 
 __all__ = ["flash_image"]
 
 
 def flash_image(  # noqa: PLR0913 - what to write, and how
-    claim: Callable[[], Disk],
+    reattach: Callable[[], Disk],
     image: Image,
     progress: Progress,
     *,
     force: bool,
-    untouched: Flashed | None = None,
-    doubt: Callable[[str], None] = lambda _label: None,
+    earlier: Flashed | None = None,
+    mark_unverified: Callable[[str], None] = lambda _label: None,
 ) -> Flashed:
-    """Write an image to a stick and prove it.
+    """Write an image to a stick and verify it.
 
     Args:
-        claim: Takes the stick away and makes it appear again, and opens it when it is proven to be the stick.
-        image: What to write.
-        progress: Is told how far it is.
-        force: Write it, whatever the stick holds.
-        untouched: The result of an earlier flash of this image to this stick, if the stick has been off
-            since; a matching fingerprint then suffices.
-        doubt: Records the label of an unproven image that may boot; empty clears it.
+        reattach: Detaches the stick, attaches it again, and opens it once it is verified to be the stick.
+        image: The image.
+        progress: Receives the progress.
+        force: Write everything, even if the stick holds it already.
+        earlier: The result of an earlier flash of this image to this stick, if the stick has been off
+            since; then a matching fingerprint is enough.
+        mark_unverified: Records the label of an unverified image that may boot; an empty label clears it.
 
     Raises:
         ImageError: The image is damaged, or larger than the stick.
         FlashError: The stick does not hold what was written, or failed.
-        StickLostError: It left.
+        StickLostError: The stick left the host.
     """
-    with claim() as disk:
-        known = None if force or untouched is None else _known_again(disk, untouched)
-        if known is not None:
-            return known
-        laid = lay(disk, image, progress, force=force)
-        if laid.head_differs and not laid.body_changed:  # nothing has been written yet: the old head may boot
-            laid.head.wipe(disk)
-        doubt("")  # all of the image was read from the stick, or the head is wiped
-        if not laid.head_differs:
-            return _flashed(disk, image, laid)
-        rest = fingerprint_of_the_rest(disk, laid.image_bytes)
-        doubt(image.label)
-        with _cleared_once_certain(laid.head, doubt):
-            laid.head.write(disk)
-    with claim() as disk:
+    with reattach() as disk:
+        unchanged = None if force or earlier is None else _unchanged(disk, earlier)
+        if unchanged is not None:
+            return unchanged
+        result = write_body(disk, image, progress, force=force)
+        if result.boot_region_differs and not result.body_changed:
+            result.boot_region.wipe(disk)  # nothing has been written yet, so the old boot region may boot
+        mark_unverified("")  # the whole image was read from the stick, or the boot region is wiped
+        if not result.boot_region_differs:
+            return _flashed(disk, image, result)
+        body = body_fingerprint(disk, result.image_bytes)
+        mark_unverified(image.label)
+        with _clear_mark(result.boot_region, mark_unverified):
+            result.boot_region.write(disk)
+    with reattach() as disk:
         began = time.monotonic()
-        with _cleared_once_certain(laid.head, doubt):
-            verify(disk, image, laid, progress, rest)
-        return _flashed(disk, image, laid, time.monotonic() - began)
+        with _clear_mark(result.boot_region, mark_unverified):
+            verify(disk, image, result, progress, body)
+        return _flashed(disk, image, result, time.monotonic() - began)
 
 
 @contextmanager
-def _cleared_once_certain(head: Head, doubt: Callable[[str], None]) -> Iterator[None]:
-    """Clear the record of a doubt after the block, however it ends, if the head is proven or wiped."""
+def _clear_mark(boot_region: BootRegion, mark_unverified: Callable[[str], None]) -> Iterator[None]:
+    """Clear the record after the block, however it ends, if the boot region is verified or wiped."""
     try:
         yield
     finally:
-        if not head.is_unproven:
-            doubt("")
+        if not boot_region.is_unverified:
+            mark_unverified("")
 
 
-def _flashed(disk: Disk, image: Image, laid: Laid, verify_s: float = 0.0) -> Flashed:
+def _flashed(disk: Disk, image: Image, result: WriteResult, verify_s: float = 0.0) -> Flashed:
     return Flashed(
         label=image.label,
-        size_bytes=laid.image_bytes,
-        mapped_bytes=laid.mapped_bytes,
-        written_bytes=laid.written_bytes + (laid.head_bytes if laid.head_differs else 0),
+        size_bytes=result.image_bytes,
+        mapped_bytes=result.mapped_bytes,
+        written_bytes=result.written_bytes + (result.boot_region_bytes if result.boot_region_differs else 0),
         node=disk.node,
-        compare_s=laid.compare_s,
-        write_s=laid.write_s,
+        compare_s=result.compare_s,
+        write_s=result.write_s,
         verify_s=verify_s,
-        digest=laid.digest,
-        fingerprint=fingerprint(disk, laid.image_bytes),
+        digest=result.digest,
+        fingerprint=fingerprint(disk, result.image_bytes),
     )
 
 
-def _known_again(disk: Disk, untouched: Flashed) -> Flashed | None:
-    """Return the earlier proof of a stick that was off since; None if it is not the same after all."""
+def _unchanged(disk: Disk, earlier: Flashed) -> Flashed | None:
+    """Return the earlier result if the stick's fingerprint still matches it, else None."""
     began = time.monotonic()
-    if fingerprint(disk, untouched.size_bytes) != untouched.fingerprint:
+    if fingerprint(disk, earlier.size_bytes) != earlier.fingerprint:
         return None
     compare_s = time.monotonic() - began
-    return replace(untouched, written_bytes=0, compare_s=compare_s, write_s=0.0, verify_s=0.0)
+    return replace(earlier, written_bytes=0, compare_s=compare_s, write_s=0.0, verify_s=0.0)

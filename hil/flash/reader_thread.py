@@ -1,4 +1,4 @@
-"""A thread that reads an image, and ends soon after it is told to, whatever it reads or passes over."""
+"""A thread that reads an image and can be stopped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["StoppableThread", "StoppedError", "raise_if_stopped"]
 
 
 class StoppedError(Exception):
-    """The thread was told to stop: its work is not wanted any more."""
+    """The thread was stopped: its work is not wanted any more."""
 
 
 class StoppableThread(threading.Thread):
@@ -17,12 +17,12 @@ class StoppableThread(threading.Thread):
     is_stopped = False
 
     def stop(self) -> None:
-        """Have the work end with a `StoppedError`; returns at once."""
+        """Make the next `raise_if_stopped` of this thread raise `StoppedError`; returns at once."""
         self.is_stopped = True
 
 
 def raise_if_stopped() -> None:
-    """Raise StoppedError if this is a `StoppableThread` that was told to stop."""
+    """Raise StoppedError if the current thread is a `StoppableThread` that was stopped."""
     thread = threading.current_thread()
     if isinstance(thread, StoppableThread) and thread.is_stopped:
         raise StoppedError

@@ -1,4 +1,4 @@
-"""What came of flashing a stick, or of reading it."""
+"""The results of flashing a stick and of reading one."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ _DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Flashed:
-    """An image that is proven to be on the stick.
+    """An image that is verified to be on the stick.
 
     Attributes:
-        label: The image's file name.
-        size_bytes: Its size, holes included.
-        mapped_bytes: How many of its bytes are stored in it and matter. They were read back from the stick,
-            and zeros in the place of its holes, now or when it was proven; see `fingerprint`.
-        written_bytes: How many of them were written; 0 where the stick held the image already.
-        node: The stick's device node, while it was on the host.
-        compare_s: How long it took to find out what the stick held, in seconds.
-        write_s: The same for writing, until the stick said that it had everything.
-        verify_s: The same for reading back what was written.
-        digest: By which the image is told from another one of its name: the same for an archive of it; see
-            `hil.flash.formats.digest`.
-        fingerprint: By which the stick is known again as long as nobody has had it; see
-            `hil.flash.fingerprint`.
+        label: File name of the image.
+        size_bytes: Size of the image, holes included.
+        mapped_bytes: Bytes that the image stores and that matter. They, and zeros in place of its holes, were
+            read back from the stick, now or by the earlier flash that `fingerprint` refers to.
+        written_bytes: Bytes that were written; 0 if the stick held the image already.
+        node: The stick's device node while it was on the host.
+        compare_s: Seconds until the first difference between stick and image.
+        write_s: Seconds from then until everything was flushed to the stick.
+        verify_s: Seconds for reading back what was written.
+        digest: Names the image by its content, the same for an archive of it; see
+            `hil.flash.block_hashes.image_digest`.
+        fingerprint: Shows later that the stick is unchanged; see `hil.flash.fingerprint`.
     """
 
     label: str
@@ -46,13 +45,13 @@ class Flashed:
 
     @property
     def image(self) -> str:
-        """Which image it is, in words: its name, its size, and the first digits of its digest."""
+        """The image in words: name, size, and the first digits of its digest."""
         facts = filter(None, (f"{self.size_bytes} bytes", self.digest[:_DIGITS]))
         return f"{self.label} ({', '.join(facts)})"
 
     @property
     def was_written(self) -> bool:
-        """Whether anything was written; False: the stick held the image already."""
+        """Whether anything was written; False if the stick held the image already."""
         return self.written_bytes > 0
 
 
@@ -62,9 +61,9 @@ class ReadBack:
 
     Attributes:
         path: The file; zeros are holes in it.
-        size_bytes: Its size, holes included.
-        node: The stick's device node, while it was on the host.
-        read_s: How long it took, in seconds.
+        size_bytes: Size of the file, holes included.
+        node: The stick's device node while it was on the host.
+        read_s: Duration in seconds.
     """
 
     path: Path

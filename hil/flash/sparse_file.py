@@ -1,4 +1,4 @@
-"""Writes bytes to a file and leaves holes where they are zeros."""
+"""A file writer that leaves holes in place of zeros."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ __all__ = ["SparseFile"]
 
 _HOLE_BYTES = 4096
 _ZEROS = bytes(_HOLE_BYTES)
-_LETTERS = 40
-"""Of the name, for the unfinished file's: a name has room for 255 bytes."""
+_NAME_LETTERS = 40
+"""Letters of the file's name that the unfinished file's name repeats: a name has at most 255 bytes."""
 
 
 class SparseFile:
-    """A file that is filled from its start; it gets its name when it is complete, and not before.
+    """A file that is written from its start, under another name until it is complete.
 
     Args:
-        path: Where it will be, links followed; a plain file that is there already is replaced then.
+        path: The final path; links are followed, and a plain file with that name is replaced.
 
     Raises:
-        StorageError: It cannot be made there, or not written; from each method.
+        StorageError: The file cannot be created or written; raised by each method.
     """
 
     def __init__(self, path: Path) -> None:
         self._given = path
-        with _told(path):
+        with _as_storage_error(path):
             self._path = Path(os.path.realpath(path))
-        self._unfinished = self._path.with_name(f".{path.name[:_LETTERS]}.{os.getpid()}.part")
+        self._unfinished = self._path.with_name(f".{path.name[:_NAME_LETTERS]}.{os.getpid()}.part")
         self._at = 0
 
     def __enter__(self) -> Self:
-        """Begin; what is no plain file is not replaced."""
-        with _told(self._given):
+        """Create the unfinished file; refuse to replace anything but a plain file."""
+        with _as_storage_error(self._given):
             if self._path.exists() and not self._path.is_file():
                 raise FileExistsError(errno.EEXIST, "what has that name is no plain file")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -68,7 +68,7 @@ class SparseFile:
     ) -> None:
         try:
             if kind is None:
-                with _told(self._given):
+                with _as_storage_error(self._given):
                     os.ftruncate(self._descriptor, self._at)
                     os.fsync(self._descriptor)
                     self._unfinished.replace(self._path)
@@ -78,15 +78,15 @@ class SparseFile:
 
     def _put(self, data: memoryview, offset: int) -> None:
         at = self._at + offset
-        with _told(self._given):
+        with _as_storage_error(self._given):
             while data:
                 written = os.pwrite(self._descriptor, data, at)
                 data, at = data[written:], at + written
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say of which file an error is, and what to do."""
+def _as_storage_error(path: Path) -> Iterator[None]:
+    """Raise an OSError of the block as a StorageError about the path."""
     try:
         yield
     except (OSError, ValueError) as error:

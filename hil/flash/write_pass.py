@@ -1,7 +1,7 @@
-"""The first pass over stick and image: what the stick holds already stays, the rest is written.
+"""First pass over stick and image: keep what the stick holds already, write the rest.
 
-Comparing costs time, and a stick with another image differs everywhere. So the comparison lives on credit:
-each piece that is equal earns some, each that differs spends some, and once it is spent all is written.
+Comparing costs time, and a stick with another image differs everywhere. So equal chunks raise a budget and
+differing chunks lower it; at zero, everything is written without comparing.
 """
 
 from __future__ import annotations
@@ -11,35 +11,34 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.block_hashes import Cells
-from hil.flash.boot_region import Head
-from hil.flash.chunks import HEAD_BYTES, Pieces
+from hil.flash.block_hashes import BlockHasherThread, image_digest
+from hil.flash.boot_region import BootRegion
+from hil.flash.chunks import BOOT_REGION_BYTES, ChunkReader
 from hil.flash.disk.compare import are_equal
-from hil.flash.disk.disk import memory
-from hil.flash.disk.parallel_writer import Writing
-from hil.flash.formats.digest import image_digest
+from hil.flash.disk.disk import allocate_buffer
+from hil.flash.disk.parallel_writer import ParallelWriter
 from hil.flash.formats.image import Hole
 
 if TYPE_CHECKING:
-    from hil.flash.block_hashes import CellDigests
-    from hil.flash.chunks import Piece
+    from hil.flash.block_hashes import BlockDigests
+    from hil.flash.chunks import ImageChunk
     from hil.flash.disk.disk import Disk
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
 
-__all__ = ["Laid", "Span", "lay"]
+__all__ = ["DiskRange", "WriteResult", "write_body"]
 
-_FIRST_CREDIT = 2
-_MOST_CREDIT = 8
+_FIRST_BUDGET = 2
+_MAX_BUDGET = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A range of the stick that holds a piece of an image that is not read twice.
+class DiskRange:
+    """A range of the stick that holds a chunk of an image that is read only once.
 
     Attributes:
-        offset: Where it begins.
-        size_bytes: Its length.
+        offset: First byte.
+        size_bytes: Length.
     """
 
     offset: int
@@ -47,56 +46,59 @@ class Span:
 
 
 @dataclass(slots=True)
-class Laid:
-    """What came of the pass.
+class WriteResult:
+    """Result of the first pass.
+
+    The body is all of the image after its boot region.
 
     Attributes:
-        head: The image's first MiB, which is not written yet.
-        head_differs: Whether the stick has another one.
+        boot_region: The image's first MiB, which is not written yet.
+        boot_region_differs: Whether the stick has another one.
         image_bytes: Size of the image.
-        seen_bytes: How much of it was looked at, holes included.
-        mapped_bytes: How many of its bytes are stored in it and matter.
-        body_bytes: How many there are to prove behind the head, holes included.
-        written_bytes: How many were written, behind the head.
-        body_changed: Whether anything behind the head was written, or made zeros.
-        spans: Of an image that is read once: what is behind the head, for a second look at it.
-        cells: Of such an image: what it holds, for that look.
-        digest: Of the image, see `hil.flash.formats.digest`; empty where that look counts it.
+        compared_bytes: Bytes of the image that were compared or written, holes included.
+        mapped_bytes: Bytes that the image stores and that matter.
+        body_bytes: Bytes of the body to verify, holes included.
+        written_bytes: Bytes of the body that were written.
+        body_changed: Whether any byte of the body was written or zeroed.
+        ranges: The body's chunks, for `verify`; only of an image that is read once.
+        block_digests: Hashes of the image's blocks, for `verify`; only of an image that is read once.
+        digest: `image_digest` of the image; empty if `verify` computes it.
         compare_s: Seconds until the first difference.
-        write_s: Seconds from then until the stick had everything.
+        write_s: Seconds from then until everything was flushed.
     """
 
-    head: Head
-    head_differs: bool = False
+    boot_region: BootRegion
+    boot_region_differs: bool = False
     image_bytes: int = 0
-    seen_bytes: int = 0
+    compared_bytes: int = 0
     mapped_bytes: int = 0
     body_bytes: int = 0
     written_bytes: int = 0
     body_changed: bool = False
-    spans: list[Span] = field(default_factory=list)
-    cells: CellDigests = field(default_factory=dict)
+    ranges: list[DiskRange] = field(default_factory=list)
+    block_digests: BlockDigests = field(default_factory=dict)
     digest: str = ""
     compare_s: float = 0.0
     write_s: float = 0.0
 
     @property
-    def head_bytes(self) -> int:
-        """How much of the image is its head, holes included."""
-        return min(self.image_bytes, self.head.size_bytes)
+    def boot_region_bytes(self) -> int:
+        """Bytes of the image that belong to the boot region, holes included."""
+        return min(self.image_bytes, self.boot_region.size_bytes)
 
 
-def lay(disk: Disk, image: Image, progress: Progress, *, force: bool) -> Laid:
-    """Make the stick hold an image, except for its head.
+def write_body(disk: Disk, image: Image, progress: Progress, *, force: bool) -> WriteResult:
+    """Make the stick hold an image, except for its boot region.
 
-    Where anything is written the stick does not boot until the head is.
+    If anything is written, the stick does not boot until the boot region is written.
 
     Raises:
         ImageError: The image is damaged, or larger than the stick.
-        FlashError, StickLostError: The stick failed, or is gone.
+        FlashError: The stick failed.
+        StickLostError: The stick left the host.
     """
     _check_fits(image, disk, image.size_bytes or 0)
-    return _Laying(disk, image, progress, force=force).run()
+    return _WritePass(disk, image, progress, force=force).run()
 
 
 def _check_fits(image: Image, disk: Disk, known_bytes: int) -> None:
@@ -109,132 +111,132 @@ def _check_fits(image: Image, disk: Disk, known_bytes: int) -> None:
         )
 
 
-class _Laying:
+class _WritePass:
     def __init__(self, disk: Disk, image: Image, progress: Progress, *, force: bool) -> None:
         self._disk = disk
         self._image = image
         self._progress = progress
         self._force = force
-        self._laid = Laid(Head(disk.size_bytes))
-        self._there = memory()
-        self._credit = 0 if force else _FIRST_CREDIT
-        self._head_seen = False
+        self._result = WriteResult(BootRegion(disk.size_bytes))
+        self._buffer = allocate_buffer()
+        self._compare_budget = 0 if force else _FIRST_BUDGET
+        self._boot_region_compared = False
         self._began = time.monotonic()
         self._writing_since: float | None = None
         self._holes: list[Hole] = []
 
-    def run(self) -> Laid:
+    def run(self) -> WriteResult:
         self._progress.begin("compare", self._image.mapped_bytes)
         try:
             self._pass()
         finally:
             self._progress.end()
-        self._count_time()
-        return self._laid
+        self._set_times()
+        return self._result
 
     def _pass(self) -> None:
         if self._force:
-            self._begin_writing()
+            self._start_writing()
         with (
-            Cells() as cells,
-            Pieces(self._image, self._is_read_again) as pieces,
-            Writing(self._disk, pieces.give_back) as writing,
+            BlockHasherThread() as hasher,
+            ChunkReader(self._image, self._is_read_again) as chunks,
+            ParallelWriter(self._disk, chunks.give_back) as writer,
         ):
-            for piece in pieces:
-                _check_fits(self._image, self._disk, piece.end)
-                if isinstance(piece, Hole):
-                    self._take_hole(piece)
+            for chunk in chunks:
+                _check_fits(self._image, self._disk, chunk.end)
+                if isinstance(chunk, Hole):
+                    self._take_hole(chunk)
                 else:
                     if not self._is_read_again():
-                        piece.counted.append(cells.add(piece.offset, piece.data))
-                    if not self._take(piece, writing):
-                        pieces.give_back(piece)
-                    self._laid.mapped_bytes += piece.size_bytes
-                    self._saw(piece.size_bytes)
-            self._laid.image_bytes = self._image.size_bytes or 0
+                        chunk.pending_checks.append(hasher.add(chunk.offset, chunk.data))
+                    if not self._take(chunk, writer):
+                        chunks.give_back(chunk)
+                    self._result.mapped_bytes += chunk.size_bytes
+                    self._advance(chunk.size_bytes)
+            self._result.image_bytes = self._image.size_bytes or 0
             if not self._is_read_again():
-                self._laid.cells = cells.result()
-                self._laid.digest = image_digest(self._laid.cells, self._laid.image_bytes)
-        self._clear_holes()
-        self._look_at_head()
-        if self._laid.body_changed:
+                self._result.block_digests = hasher.result()
+                self._result.digest = image_digest(self._result.block_digests, self._result.image_bytes)
+        self._zero_holes()
+        self._compare_boot_region()
+        if self._result.body_changed:
             self._disk.sync()
 
     def _is_read_again(self) -> bool:
-        """Whether the second look is sure to read the image, too; then it counts checksums and cells."""
-        return self._laid.body_changed and not self._image.is_read_once
+        """Return True if `verify` is sure to read the image; then `verify` computes checksums and hashes."""
+        return self._result.body_changed and not self._image.is_read_once
 
-    def _saw(self, size_bytes: int) -> None:
-        self._laid.seen_bytes += size_bytes
+    def _advance(self, size_bytes: int) -> None:
+        self._result.compared_bytes += size_bytes
         self._progress.advance(size_bytes)
 
-    def _take(self, piece: Piece, writing: Writing) -> bool:
-        """Do with a piece what is to be done; returns whether it is being written, and so still needed."""
-        if piece.offset < HEAD_BYTES:
-            self._laid.head.put(piece.offset, piece.data)
+    def _take(self, chunk: ImageChunk, writer: ParallelWriter) -> bool:
+        """Store, compare or write a chunk; return True if a writer thread still needs it."""
+        if chunk.offset < BOOT_REGION_BYTES:
+            self._result.boot_region.store(chunk.offset, chunk.data)
             return False
-        self._laid.body_bytes += piece.size_bytes
+        self._result.body_bytes += chunk.size_bytes
         if self._image.is_read_once:
-            self._laid.spans.append(Span(piece.offset, piece.size_bytes))
-        self._look_at_head()
-        if self._is_there(piece):
+            self._result.ranges.append(DiskRange(chunk.offset, chunk.size_bytes))
+        self._compare_boot_region()
+        if self._is_on_disk(chunk):
             return False
-        self._begin_writing()
-        writing.write(piece)
-        self._laid.written_bytes += piece.size_bytes
-        self._laid.body_changed = True
+        self._start_writing()
+        writer.write(chunk)
+        self._result.written_bytes += chunk.size_bytes
+        self._result.body_changed = True
         return True
 
     def _take_hole(self, hole: Hole) -> None:
-        """Note a hole whose zeros are not known to be on the stick; those of the head are in it already."""
-        behind = hole.behind(HEAD_BYTES)
-        self._saw(hole.size_bytes - behind.size_bytes)
-        if not behind.size_bytes:
+        """Remember a hole that the stick may not have as zeros; the boot region starts as zeros."""
+        body = hole.after(BOOT_REGION_BYTES)
+        self._advance(hole.size_bytes - body.size_bytes)
+        if not body.size_bytes:
             return
-        self._laid.body_bytes += behind.size_bytes
-        self._look_at_head()
-        if self._writing_since is None and self._disk.has_zeros(behind.offset, behind.size_bytes):
-            self._saw(behind.size_bytes)
+        self._result.body_bytes += body.size_bytes
+        self._compare_boot_region()
+        if self._writing_since is None and self._disk.is_zero(body.offset, body.size_bytes):
+            self._advance(body.size_bytes)
             return
-        self._begin_writing()
-        self._holes.append(behind)
+        self._start_writing()
+        self._holes.append(body)
 
-    def _clear_holes(self) -> None:
-        """Make them zeros, behind everything else: before that a disk would end what it writes each time."""
+    def _zero_holes(self) -> None:
+        """Zero the holes after all writes: a disk first finishes its pending writes before it zeros a range."""
         for hole in self._holes:
-            self._laid.body_changed = True
-            for cleared in self._disk.clear(hole.offset, hole.size_bytes):
-                self._saw(cleared)
+            self._result.body_changed = True
+            for zeroed in self._disk.zero(hole.offset, hole.size_bytes):
+                self._advance(zeroed)
 
-    def _is_there(self, piece: Piece) -> bool:
-        if not self._credit:
+    def _is_on_disk(self, chunk: ImageChunk) -> bool:
+        if not self._compare_budget:
             return False
-        equal = are_equal(self._disk.read(self._there, piece.offset, piece.size_bytes), piece.data)
-        self._credit = min(self._credit + 1, _MOST_CREDIT) if equal else self._credit - 1
-        return equal
+        is_equal = are_equal(self._disk.read(self._buffer, chunk.offset, chunk.size_bytes), chunk.data)
+        self._compare_budget = min(self._compare_budget + (1 if is_equal else -1), _MAX_BUDGET)
+        return is_equal
 
-    def _look_at_head(self) -> None:
-        """Compare the head, once it is complete. One that was wiped says nothing of what is behind it."""
-        if self._head_seen:
+    def _compare_boot_region(self) -> None:
+        """Compare the boot region once it is complete. A wiped one says nothing about the body."""
+        if self._boot_region_compared:
             return
-        self._head_seen = True
-        head = self._laid.head
-        self._laid.head_differs = self._writing_since is not None or not head.is_on(self._disk)
-        if self._laid.head_differs and self._credit and not head.is_wiped(self._disk):
-            self._credit -= 1
+        self._boot_region_compared = True
+        result, region = self._result, self._result.boot_region
+        result.boot_region_differs = self._writing_since is not None or not region.matches_disk(self._disk)
+        if result.boot_region_differs and self._compare_budget and not region.is_wiped(self._disk):
+            self._compare_budget -= 1
 
-    def _begin_writing(self) -> None:
+    def _start_writing(self) -> None:
         if self._writing_since is not None:
             return
         self._writing_since = time.monotonic()
         total = self._image.mapped_bytes
         self._progress.end()
-        self._progress.begin("write", None if total is None else total - self._laid.seen_bytes)
-        self._laid.head_differs = True
-        self._laid.head.wipe(self._disk)
+        self._progress.begin("write", None if total is None else total - self._result.compared_bytes)
+        self._result.boot_region_differs = True
+        self._result.boot_region.wipe(self._disk)
 
-    def _count_time(self) -> None:
+    def _set_times(self) -> None:
         now = time.monotonic()
         since = now if self._writing_since is None else self._writing_since
-        self._laid.compare_s = since - self._began
-        self._laid.write_s = now - since
+        self._result.compare_s = since - self._began
+        self._result.write_s = now - since

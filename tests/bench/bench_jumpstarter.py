@@ -23,7 +23,7 @@ from ratios import Ratio, interleaved, table
 
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.flash.formats.open import open_image
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.jumpstarter.client.connection import Road
 from hil.jumpstarter.client.remote_stick import RemoteStick
 
@@ -189,7 +189,7 @@ def _our_flash_s(served: Served, image: Path, size_mib: int) -> float:
     _make_image(image, size_mib)
     road = Road(served.address).connect(partial(client, served.address))
     began = time.perf_counter()
-    RemoteStick(road).flash(open_image(image, True), Silent(), force=False)
+    RemoteStick(road).flash(open_image(image, True), NoProgress(), force=False)
     spent_s = time.perf_counter() - began
     road.close()
     return spent_s

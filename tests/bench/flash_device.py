@@ -67,10 +67,10 @@ def unpacking_s(archive: Path) -> float:
     """How long Python's own decompressor takes to unpack an archive into nothing."""
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from hil.flash.formats.stream import PIECE_BYTES, opened\n"
+        "from hil.flash.formats.stream import MAX_READ_BYTES, open_stream\n"
         "began = time.monotonic()\n"
-        "with opened(Path(sys.argv[1])) as stream:\n"
-        "    while stream.read(PIECE_BYTES): pass\n"
+        "with open_stream(Path(sys.argv[1])) as stream:\n"
+        "    while stream.read(MAX_READ_BYTES): pass\n"
         "print(time.monotonic() - began)"
     )
     return float(subprocess.check_output([sys.executable, "-c", code, str(archive)], text=True))
@@ -91,7 +91,7 @@ def _child(image: Path, disk: Path, *, force: bool) -> None:
     from hil.flash.disk.disk import Disk  # noqa: PLC0415 - only the child needs them
     from hil.flash.flashing import flash_image  # noqa: PLC0415
     from hil.flash.formats.open import open_image  # noqa: PLC0415
-    from hil.flash.progress import Silent  # noqa: PLC0415
+    from hil.flash.progress import NoProgress  # noqa: PLC0415
 
     def claim() -> Disk:
         descriptor = os.open(disk, os.O_RDWR | os.O_CLOEXEC)
@@ -99,11 +99,11 @@ def _child(image: Path, disk: Path, *, force: bool) -> None:
 
     opened = open_image(image)
     began = time.monotonic()
-    flashed = flash_image(claim, opened, Silent(), force=force)
+    flashed = flash_image(claim, opened, NoProgress(), force=force)
     told = asdict(flashed)
     told["flash_s"] = time.monotonic() - began
     began = time.monotonic()
-    flash_image(claim, opened, Silent(), force=False, untouched=flashed)
+    flash_image(claim, opened, NoProgress(), force=False, earlier=flashed)
     told["again_s"] = time.monotonic() - began
     told["memory_bytes"] = _peak_bytes(Path("/proc/self/status").read_text(encoding="ascii"))
     print(json.dumps(told, default=str))  # noqa: T201 - the parent reads it

@@ -10,7 +10,7 @@ from exporters import wait_for
 from reached import address, reached
 
 from hil.errors import BoardLostError, ConsoleLostError
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def board(mortal: DirectExporter, certificate: Certificate, tmp_path: Path) -> I
         yield opened
 
 
-class Interrupted(Silent):
+class Interrupted(NoProgress):
     """A progress that does something once, when so much of an image was sent."""
 
     def __init__(self, after_bytes: int, act: Callable[[], object]) -> None:

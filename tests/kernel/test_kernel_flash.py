@@ -19,8 +19,8 @@ from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.dutlink.wiring import Wiring
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
-from hil.flash.disk.identity import Expected, open_proven
-from hil.flash.disk.sysfs import disks_of
+from hil.flash.disk.identity import ExpectedDisk, open_verified
+from hil.flash.disk.sysfs import list_disks
 from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def bytes_of(node: Path, size_bytes: int) -> bytes:
 def refusal(node: Path, before: frozenset[str] = frozenset()) -> str:
     """Why a node is not opened."""
     with pytest.raises(WrongDiskError) as caught:
-        open_proven(Expected(node, SYS, before), to_write=True)
+        open_verified(ExpectedDisk(node, SYS, before), to_write=True)
     return caught.value.why
 
 
@@ -226,7 +226,7 @@ def test_a_disk_that_somebody_holds_exclusively_is_refused(board: Board, populat
 def test_nobody_mounts_a_disk_while_it_is_open_to_be_written(
     board: Board, populated: Path, tmp_path: Path
 ) -> None:
-    with open_proven(Expected(shown(board), SYS, frozenset()), to_write=True):
+    with open_verified(ExpectedDisk(shown(board), SYS, frozenset()), to_write=True):
         mounted = subprocess.run(["mount", populated, tmp_path], check=False, capture_output=True)
 
     assert mounted.returncode != 0
@@ -281,7 +281,7 @@ def test_another_boards_stick_is_refused_where_it_is_wired(
 
 
 def test_a_disk_that_was_there_while_the_storage_was_off_is_refused(other_node: Path) -> None:
-    before = frozenset(disk.key for disk in disks_of(SYS))
+    before = frozenset(disk.key for disk in list_disks(SYS))
 
     assert "it was there while the storage was off" in refusal(other_node, before)
 

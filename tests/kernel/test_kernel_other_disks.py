@@ -14,7 +14,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import HilError, StickInUseError, StickMissingError, StickMovedError, StorageError
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
 
@@ -97,7 +97,7 @@ class Hand(threading.Thread):
             act()
 
 
-class OnceWritten(Silent):
+class OnceWritten(NoProgress):
     """Sets a hand to work when a flash begins to write, however often the mux turns before."""
 
     def __init__(self, begin: Callable[[], Hand]) -> None:

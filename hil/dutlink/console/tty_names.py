@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.protocol import UsbId
-from hil.flash.disk.sysfs import names_at
+from hil.flash.disk.sysfs import usb_names_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def _usb_names(sys: Path, tty: str) -> tuple[str, tuple[str, str, str]]:
     folder = (sys / "class" / "tty" / tty / "device").resolve()
     for device in (folder, *folder.parents):
         if (device / "idVendor").exists():
-            return str(device), names_at(device)
+            return str(device), usb_names_at(device)
     return "", ("", "", "")
 
 

@@ -20,9 +20,9 @@ from hil.errors import (
     StorageError,
     UsageError,
 )
-from hil.flash.disk.disk import PIECE_BYTES, memory
+from hil.flash.disk.disk import CHUNK_BYTES, allocate_buffer
 from hil.flash.disk.identity import NOTHING_WRITTEN
-from hil.flash.fingerprint import Source
+from hil.flash.fingerprint import ImageFileState
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_disk_image, open_image
 from hil.flash.results import Flashed, ReadBack
@@ -54,7 +54,7 @@ def flash(  # noqa: PLR0913 - what to write, and how
     """Flash; see `Storage.flash` and `flash_image`."""
     with _then_off(stick):
         try:
-            write = partial(flash_image, force=force, untouched=untouched, doubt=doubt)
+            write = partial(flash_image, force=force, earlier=untouched, mark_unverified=doubt)
             flashed = _flashed(write, stick, image, progress)
         except BaseException as error:
             stick.tell(error)
@@ -153,9 +153,11 @@ class SameStick:
         self.storage.off(held=held)
 
 
-def source_of(image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool) -> Source | None:
+def source_of(
+    image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool
+) -> ImageFileState | None:
     """Return what identifies an image's files; None for an image that the caller opened."""
-    return Source.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
+    return ImageFileState.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
 
 
 def opened_image(
@@ -214,11 +216,11 @@ def _then_off(stick: SameStick) -> Iterator[None]:
 
 
 def _copy(disk: Disk, file: SparseFile, size_bytes: int, progress: Progress) -> None:
-    there = memory()
+    there = allocate_buffer()
     progress.begin("read", size_bytes)
     try:
-        for at in range(0, size_bytes, PIECE_BYTES):
-            data = disk.read(there, at, min(PIECE_BYTES, size_bytes - at))
+        for at in range(0, size_bytes, CHUNK_BYTES):
+            data = disk.read(there, at, min(CHUNK_BYTES, size_bytes - at))
             file.write(data)
             progress.advance(len(data))
     finally:

@@ -22,7 +22,7 @@ from hil.errors import (
     StorageError,
     WrongDiskError,
 )
-from hil.flash.disk.sysfs import disks_of
+from hil.flash.disk.sysfs import list_disks
 from hil.flash.disk.users import is_of_this_system
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class StickNode:
             self._here = None
             if known is not None:
                 self.wait_until_gone(GOES_WITHIN_S, "off")
-            elif disks_of(self._sys):
+            elif list_disks(self._sys):
                 before = disks_by_socket(self._sys)
                 until(
                     lambda: before.keys() - disks_by_socket(self._sys).keys() or None,
@@ -152,7 +152,7 @@ class StickNode:
         if not self._is_alone:
             with suppress(StorageError):  # without it, a coming that may be another board's is watched again
                 self._apart.take()
-        self.before = frozenset(disk.key for disk in disks_of(self._sys))
+        self.before = frozenset(disk.key for disk in list_disks(self._sys))
         self._bystanders = frozenset(disk.sighting for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
             self._watch.begin()

@@ -19,9 +19,9 @@ from hil.dutlink.storage.usb_disks import usb_disks
 from hil.dutlink.timing import until
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import StickLostError, StickStayedError, UsageError
-from hil.flash.disk.identity import NOTHING_WRITTEN, Expected, not_proven, open_proven
+from hil.flash.disk.identity import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
 from hil.flash.disk.users import user_of
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hil.dutlink.storage.usb_sockets import StickMemory, UsbDisk
     from hil.dutlink.usb.control_link import Link
     from hil.flash.disk.disk import Disk
-    from hil.flash.fingerprint import Source
+    from hil.flash.fingerprint import ImageFileState
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
     from hil.flash.results import Flashed, ReadBack
@@ -85,7 +85,7 @@ class Storage(Noun):
         before_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._before_turn = before_turn
-        self.progress = Silent()
+        self.progress = NoProgress()
         self.taken_from = ""
         self._link = link
         self._far = far
@@ -97,7 +97,7 @@ class Storage(Noun):
         self._turns = 0
         self._turning = threading.RLock()
         self._flashed: Flashed | None = None
-        self._untouched: Source | None = None
+        self._untouched: ImageFileState | None = None
 
     def __repr__(self) -> str:
         return f"<Storage of board {self._link.serial}, {self.words}>"
@@ -305,12 +305,12 @@ class Storage(Noun):
             disk = self._await_stick(APPEARS_WITHIN_S)
             self._stick.check_wired(written)
             node = self.node or self._dev / disk.media[0].name
-            expected = Expected(
+            expected = ExpectedDisk(
                 node, self._sys, self._stick.before, usb_names, (disk.socket, disk.coming), written
             )
-            return open_proven(expected, to_write=to_write, access=self._link.access)
+            return open_verified(expected, to_write=to_write, access=self._link.access)
         except StickStayedError as error:
-            raise not_proven(error, written) from error
+            raise wrong_disk_error(error, written) from error
         finally:
             self._stick.end_turn()
 

@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hil.flash.disk.sysfs import disks_of, names_at, number_at
+from hil.flash.disk.sysfs import list_disks, usb_names_at, usb_number_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ class UsbDisk:
 def disks_by_socket(sys: Path) -> dict[str, UsbDisk]:
     """Return the USB disks that are there now, by socket."""
     found: dict[Path, list[BlockDevice]] = {}
-    for disk in disks_of(sys):
+    for disk in list_disks(sys):
         device = disk.usb_device
         if device is not None:
             found.setdefault(device, []).append(disk)
@@ -103,7 +103,7 @@ def devices_by_socket(sys: Path) -> dict[str, str]:
         devices = list((sys / "bus/usb/devices").iterdir())
     except OSError:
         return {}
-    numbers = {device.name: number_at(device) for device in devices if ":" not in device.name}
+    numbers = {device.name: usb_number_at(device) for device in devices if ":" not in device.name}
     return {socket: number for socket, number in numbers.items() if number}
 
 
@@ -117,11 +117,11 @@ def connected_s(sys: Path, socket: str) -> float | None:
 
 
 def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:
-    vendor, product, serial = names_at(device)
+    vendor, product, serial = usb_names_at(device)
     sizes = {disk: disk.size_bytes for disk in disks}
     media = tuple(disk for disk, size_bytes in sizes.items() if size_bytes)
     size_bytes = sizes[media[0]] if media else 0
-    coming = number_at(device) or (media or tuple(disks))[0].key
+    coming = usb_number_at(device) or (media or tuple(disks))[0].key
     return UsbDisk(device.name, coming, StickNames(vendor, product, serial, size_bytes), media)
 
 

@@ -29,7 +29,7 @@ from hil.errors import (
     StorageError,
     TransferError,
 )
-from hil.flash.disk.permission import why_denied
+from hil.flash.disk.permission import explain_denied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +168,7 @@ def translate(
         return kind(what, why=f"{type(error).__name__}: {error}", errno=number, serial=serial)
     why, remedy = meaning.why, meaning.remedy
     if not remedy and issubclass(meaning.kind, PermissionError | StorageError):
-        denial = why_denied(node)
+        denial = explain_denied(node)
         why, remedy = why or denial.why, denial.remedy
     return meaning.kind(what, why=why, remedy=remedy, errno=number, serial=serial)
 

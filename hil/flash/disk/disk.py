@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from hil.errors import FlashError, StickLostError, StorageError
 from hil.flash.disk.compare import are_zeros
-from hil.flash.disk.punch_hole import punched
+from hil.flash.disk.punch_hole import punch_hole
 from hil.forked_child import OwnDescriptors, forget_on_fork
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from hil.flash.disk.sysfs import BlockDevice
 
-__all__ = ["ALIGNED_BYTES", "PIECE_BYTES", "Disk", "Memory", "memory"]
+__all__ = ["ALIGNED_BYTES", "CHUNK_BYTES", "Buffer", "Disk", "allocate_buffer"]
 
-PIECE_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 """The most that is transferred at once."""
 
 ALIGNED_BYTES = 4096
@@ -34,17 +34,17 @@ _LEAVES_WITHIN_S = 1.0
 
 _LOOK_EVERY_S = 0.02
 
-Memory = mmap.mmap
+Buffer = mmap.mmap
 """Begins on a page. What belongs at an offset on the disk lies at `offset % ALIGNED_BYTES` in it."""
 
 
-def memory() -> Memory:
+def allocate_buffer() -> Buffer:
     """Memory for a piece that begins anywhere; in large pages, which a transfer need not pin one by one.
 
     Most systems have these for private memory only. A fork must not copy such while the kernel reads into
     it (open(2), O_DIRECT), so a child does not get it at all.
     """
-    pages = mmap.mmap(-1, PIECE_BYTES + 2 * ALIGNED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages = mmap.mmap(-1, CHUNK_BYTES + 2 * ALIGNED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     pages.madvise(mmap.MADV_DONTFORK)
     with suppress(OSError):  # a kernel without them
         pages.madvise(mmap.MADV_HUGEPAGE)
@@ -88,7 +88,7 @@ class Disk:
         self._can_punch = True
         forget_on_fork(self)
 
-    def read(self, into: Memory, offset: int, size_bytes: int) -> memoryview:
+    def read(self, into: Buffer, offset: int, size_bytes: int) -> memoryview:
         """Read from the disk itself, never from memory.
 
         Args:
@@ -109,7 +109,7 @@ class Disk:
         self._transfer(self._read_some, memoryview(into)[first : first + end - begin], begin)
         return memoryview(into)[lead : lead + size_bytes]
 
-    def write(self, data: Memory, offset: int, size_bytes: int) -> None:
+    def write(self, data: Buffer, offset: int, size_bytes: int) -> None:
         """Write what lies in `data`; what shares a block with it keeps its bytes.
 
         Raises:
@@ -125,7 +125,7 @@ class Disk:
         self._keep(view, begin, offset + size_bytes, end)
         self._transfer(self._write_some, view, begin)
 
-    def clear(self, offset: int, size_bytes: int) -> Iterator[int]:
+    def zero(self, offset: int, size_bytes: int) -> Iterator[int]:
         """Make a range zeros: by the disk itself if it can, else what is not zeros already is written.
 
         Yields:
@@ -139,26 +139,26 @@ class Disk:
         if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
             with self._access:
                 self.written_bytes += whole
-                self._can_punch = punched(self._descriptor, offset, whole)
+                self._can_punch = punch_hole(self._descriptor, offset, whole)
             if self._can_punch:
                 yield whole
                 offset, size_bytes = offset + whole, size_bytes - whole
-        for begin, data in self.pieces(memory(), offset, size_bytes):
+        for begin, data in self.read_chunks(allocate_buffer(), offset, size_bytes):
             if not are_zeros(data):
-                self.write(memory(), begin, len(data))
+                self.write(allocate_buffer(), begin, len(data))
             yield len(data)
 
-    def pieces(self, into: Memory, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
+    def read_chunks(self, into: Buffer, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
         """Read a range of any length piece by piece: yields where each begins, and its bytes; see `read`."""
         end = offset + size_bytes
         while offset < end:
-            length = min(PIECE_BYTES, end - offset)
+            length = min(CHUNK_BYTES, end - offset)
             yield offset, self.read(into, offset, length)
             offset += length
 
-    def has_zeros(self, offset: int, size_bytes: int) -> bool:
+    def is_zero(self, offset: int, size_bytes: int) -> bool:
         """Whether a range is nothing but zeros; raises as `read`."""
-        return all(are_zeros(data) for _, data in self.pieces(memory(), offset, size_bytes))
+        return all(are_zeros(data) for _, data in self.read_chunks(allocate_buffer(), offset, size_bytes))
 
     def sync(self) -> None:
         """Wait until the disk says that it has everything.
@@ -172,9 +172,9 @@ class Disk:
                 os.fsync(self._descriptor)
         except OSError as error:
             raise self._failure(error, "did not take all that was written") from error
-        self.check_there()
+        self.check_present()
 
-    def check_there(self) -> None:
+    def check_present(self) -> None:
         """See whether the disk is still the one that was opened.
 
         Raises:
@@ -230,7 +230,7 @@ class Disk:
             if moved == 0:
                 raise self._failure(OSError(errno.EIO, "it ends there"), f"failed at byte {at}")
             view, at = view[moved:], at + moved
-        self.check_there()
+        self.check_present()
 
     def _read_some(self, view: memoryview, at: int) -> int:
         if not self._is_direct:

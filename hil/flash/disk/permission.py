@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BOARD_GROUP", "INSTALL_RULE", "Denial", "why_denied"]
+__all__ = ["BOARD_GROUP", "INSTALL_RULE", "Denial", "explain_denied"]
 
 BOARD_GROUP: Final = "plugdev"
 """The group of the udev rule which `hil udev` prints."""
@@ -33,7 +33,7 @@ class Denial(NamedTuple):
     remedy: str
 
 
-def why_denied(node: Path | None) -> Denial:
+def explain_denied(node: Path | None) -> Denial:
     """Say why this process may not open a node.
 
     Args:

@@ -11,14 +11,14 @@ import functools
 import os
 from typing import Any, Final
 
-__all__ = ["punched"]
+__all__ = ["punch_hole"]
 
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
 """Linux: include/uapi/linux/falloc.h."""
 
 
-def punched(descriptor: int, offset: int, size_bytes: int) -> bool:
+def punch_hole(descriptor: int, offset: int, size_bytes: int) -> bool:
     """Make a range zeros; False where that is not to be had, and then it may hold anything."""
     fallocate = _fallocate()
     mode = _PUNCH_HOLE | _KEEP_SIZE

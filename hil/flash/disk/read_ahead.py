@@ -6,7 +6,7 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from hil.flash.disk.disk import memory
+from hil.flash.disk.disk import allocate_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -41,7 +41,7 @@ def read_ahead(disk: Disk, wanted: Iterable[Wanted]) -> Generator[tuple[Wanted, 
     Raises:
         StorageError, StickLostError: As `Disk.read`; and whatever `wanted` raises.
     """
-    turns = itertools.cycle((memory(), memory()))
+    turns = itertools.cycle((allocate_buffer(), allocate_buffer()))
     before = None
     with ThreadPoolExecutor(1, "reads") as reader:
         for one in wanted:

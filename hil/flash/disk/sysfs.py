@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BlockDevice", "block_device", "disks_of", "identity_of", "names_at", "number_at"]
+__all__ = ["BlockDevice", "block_device", "identity_of", "list_disks", "usb_names_at", "usb_number_at"]
 
 _SECTOR_BYTES = 512
 
@@ -27,7 +27,7 @@ def identity_of(status: os.stat_result) -> str:
     return f"file-{status.st_dev}-{status.st_ino}"
 
 
-def disks_of(sys: Path) -> list[BlockDevice]:
+def list_disks(sys: Path) -> list[BlockDevice]:
     """All whole disks that are there now."""
     try:
         return [BlockDevice(name.resolve()) for name in sorted((sys / "block").iterdir())]
@@ -42,12 +42,12 @@ def block_device(sys: Path, identity: str) -> BlockDevice | None:
     return found if folder.is_relative_to(sys.resolve()) and found.identity == identity else None
 
 
-def names_at(device: Path) -> tuple[str, str, str]:
+def usb_names_at(device: Path) -> tuple[str, str, str]:
     """Return the vendor, product and serial number of a USB device, as the device tells them."""
     return _text(device / "idVendor"), _text(device / "idProduct"), _text(device / "serial")
 
 
-def number_at(device: Path) -> str:
+def usb_number_at(device: Path) -> str:
     """Return the number that a USB device got when it was last plugged in; empty if it is not told."""
     return _text(device / "devnum")
 
@@ -122,16 +122,16 @@ class BlockDevice:
     def usb_names(self) -> tuple[str, ...]:
         """What its USB device is and where it is plugged in: vendor, product, serial number, port."""
         device = self.usb_device
-        return () if device is None else (*names_at(device), device.name)
+        return () if device is None else (*usb_names_at(device), device.name)
 
     @property
-    def coming(self) -> tuple[str, str]:
+    def attachment(self) -> tuple[str, str]:
         """Its USB socket, and a number that differs each time that a device is plugged in there.
 
         The number stays when only the card in a reader is changed.
         """
         device = self.usb_device
-        return ("", self.key) if device is None else (device.name, number_at(device) or self.key)
+        return ("", self.key) if device is None else (device.name, usb_number_at(device) or self.key)
 
     def partitions(self) -> list[BlockDevice]:
         """Its partitions."""

@@ -1,4 +1,4 @@
-"""What uses a disk on this host now: mounts, swap, volumes, loop devices, and programs that have it open."""
+"""What uses a disk on this host now, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,119 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hil.flash.disk.kernel_users import mounts_of, swaps_on
-from hil.flash.disk.refusal import stacked_on, used_elsewhere, uses_of
-from hil.flash.disk.sysfs import identity_of
+from hil.flash.disk.kernel_users import loops_over, mounts_elsewhere, mounts_of, swaps_on
+from hil.flash.disk.open_files import opened_by
+from hil.flash.disk.sysfs import BlockDevice, block_device, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from hil.flash.disk.sysfs import BlockDevice
+__all__ = [
+    "BUSY",
+    "DiskRefusal",
+    "explain_busy",
+    "is_of_this_system",
+    "iter_users",
+    "used_elsewhere",
+    "user_of",
+]
 
-__all__ = ["is_of_this_system", "opened_by", "user_of"]
+_FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storage off"
 
-_PROC = Path("/proc")
-_ONE_THREAD = 3
-"""The links of the folder of a process's tasks: two, and one for each."""
 
-_UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
+class DiskRefusal(NamedTuple):
+    """One reason.
+
+    Attributes:
+        why: What is so.
+        remedy: What to do next.
+    """
+
+    why: str
+    remedy: str = _FOLLOW
+
+
+BUSY = DiskRefusal(
+    "another program uses it, or a part of it",
+    "end it: lsblk and fuser -v on the disk name it; btrfs filesystem show, zpool status those of many disks",
+)
+
+
+def explain_busy(node: Path, sys: Path) -> DiskRefusal:
+    """Return what uses a disk that the kernel does not open exclusively."""
+    with suppress(OSError):
+        device = block_device(sys, identity_of(node.stat()))
+        if device is not None:
+            return next(iter_users(device, sys), None) or used_elsewhere(device) or BUSY
+    return BUSY
+
+
+def iter_users(device: BlockDevice, sys: Path) -> Iterator[DiskRefusal]:
+    """Yield what uses the disk or a part of it."""
+    for part in (device, *device.partitions()):
+        for point in mounts_of(part.identity):
+            yield DiskRefusal(
+                f"{part.name} is mounted at {point}",
+                f"umount {point}; let nothing mount the stick by itself (docs/flash.md)",
+            )
+        if swaps_on(part.identity):
+            yield DiskRefusal(f"the kernel swaps to {part.name}", f"swapoff /dev/{part.name}")
+        for holder in part.holders():
+            yield _built_on(part, holder)
+        for loop in loops_over(part.identity, sys):
+            yield DiskRefusal(f"{loop} is a loop device over {part.name}", f"losetup -d /dev/{loop}")
+
+
+def _built_on(part: BlockDevice, holder: BlockDevice) -> DiskRefusal:
+    """Return that a volume or RAID is there, where it is mounted, and what takes it down."""
+    name, kind = holder.mapped
+    label = f"{holder.name} ({name})" if name else holder.name
+    if not name:
+        end = _stop_command(holder.name)
+    else:
+        end = {"LVM": f"lvchange -an /dev/mapper/{name}", "CRYPT": f"cryptsetup close {name}"}.get(
+            kind, f"dmsetup remove {name}"
+        )
+    for one in (holder, *_stacked_on(holder)):
+        for point in mounts_of(one.identity):
+            why = f"{label} is built on {part.name}, and mounted at {point}"
+            return DiskRefusal(why, f"umount {point}, then {end}")
+        if swaps_on(one.identity):
+            why = f"{label} is built on {part.name}, and the kernel swaps to it"
+            return DiskRefusal(why, f"swapoff /dev/{one.name}, then {end}")
+    return DiskRefusal(f"{label} is built on {part.name}", f"{end}; lsblk shows what is built on it")
+
+
+def _stop_command(name: str) -> str:
+    """Return what takes down a device that the device mapper does not know."""
+    if name.startswith("md"):
+        return f"mdadm --stop /dev/{name}"
+    if name.startswith("bcache"):
+        return f"echo 1 > /sys/block/{name}/bcache/stop (as root)"
+    return f"stop {name} with the tool that made it"
+
+
+def _stacked_on(device: BlockDevice) -> Iterator[BlockDevice]:
+    """Yield every device built on a disk or its partitions, recursively."""
+    for part in (device, *device.partitions()):
+        for holder in part.holders():
+            yield holder
+            yield from _stacked_on(holder)
+
+
+def used_elsewhere(device: BlockDevice) -> DiskRefusal | None:
+    """Return which container has mounted the disk, or None if none is found."""
+    for part in (device, *device.partitions(), *_stacked_on(device)):
+        if found := mounts_elsewhere(part.identity):
+            process, point = found
+            return DiskRefusal(
+                f"{part.name} is mounted at {point} by process {process}, in another mount namespace",
+                f"end that container, or nsenter -m -t {process} umount {point}",
+            )
+    return None
 
 
 def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
@@ -35,7 +129,7 @@ def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
         sys: The folder where the host's kernel tells about disks.
         dev: The host's device folder.
     """
-    for use in uses_of(disk, sys):
+    for use in iter_users(disk, sys):
         return use.why
     elsewhere = used_elsewhere(disk)
     return elsewhere.why if elsewhere else next(opened_by(disk, dev), "") or _held(disk, dev)
@@ -63,91 +157,5 @@ def _held(disk: BlockDevice, dev: Path) -> str:
 
 def is_of_this_system(disk: BlockDevice) -> bool:
     """Whether this system runs from a disk: its root file system or its swap is there, or above it."""
-    parts = (disk, *disk.partitions(), *stacked_on(disk))
+    parts = (disk, *disk.partitions(), *_stacked_on(disk))
     return any("/" in mounts_of(part.identity) or swaps_on(part.identity) for part in parts)
-
-
-def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
-    """Yield which programs have a disk or a part of it open or mapped.
-
-    Those of other users only root can see.
-    A descriptor that is on its way through a Unix socket belongs to no process, and is not seen.
-    """
-    names = {part.identity: part.name for part in (disk, *disk.partitions()) if part.identity}
-    nodes = str(dev.resolve())
-    mapped = {name: f" {nodes}/{name}\n".encode() for name in names.values()}
-    for pid in _entries(str(_PROC)):
-        if not pid.isdecimal() or _is_udev(_PROC / pid):
-            continue
-        for task, descriptors in _tables(f"{_PROC}/{pid}", pid):
-            paths = (f"{task}/fd/{descriptor}" for descriptor in descriptors)
-            held = (names[opened] for path in paths if (opened := _opened(path, nodes)) in names)
-            use, name = "open", next(held, "")
-            if not name:
-                use, name = "mapped", _mapped(task, mapped)
-            if name:
-                yield f"{name} is {use} in process {pid} ({_command(Path(task))})"
-                break
-
-
-def _tables(process: str, pid: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the tasks of a process that may have descriptors of their own, with these.
-
-    Threads share the main thread's, unless they said otherwise (`unshare`), or the main thread has ended.
-    """
-    first = _entries(f"{process}/fd")
-    yield process, first
-    tasks = f"{process}/task"
-    with suppress(OSError):
-        if os.stat(tasks).st_nlink <= _ONE_THREAD:  # noqa: PTH116 - a `Path` would cost more
-            return
-    for thread in _entries(tasks):
-        if thread != pid and (descriptors := _entries(f"{tasks}/{thread}/fd")) != first:
-            yield f"{tasks}/{thread}", descriptors
-
-
-def _mapped(task: str, nodes: dict[str, bytes]) -> str:
-    """Return which disk a task has in its memory, by how its map ends a line with the node; empty: none."""
-    try:
-        with open(f"{task}/maps", "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            maps = file.readall()
-    except OSError:
-        return ""
-    return next((name for name, ending in nodes.items() if ending in maps), "")
-
-
-def _opened(descriptor: str, nodes: str) -> str:
-    """The device that a process has open, as `identity_of`; a file that stands for one, by its folder.
-
-    A busy host has thousands of descriptors, and a `Path` for each would cost more than all else.
-    """
-    with suppress(OSError):
-        link = os.readlink(descriptor)  # noqa: PTH115 - see above
-        if not link.startswith("/"):
-            return ""
-        status = os.stat(descriptor)  # noqa: PTH116 - see above
-        if stat.S_ISBLK(status.st_mode) or (
-            stat.S_ISREG(status.st_mode) and link.rpartition("/")[0] == nodes
-        ):
-            return identity_of(status)
-    return ""
-
-
-def _is_udev(process: Path) -> bool:
-    """Whether it is udev, which looks at each disk that comes or was written, and changes none."""
-    with suppress(OSError):
-        return (process / "comm").read_text().strip() in _UDEV and process.stat().st_uid == 0
-    return False
-
-
-def _command(process: Path) -> str:
-    with suppress(OSError):
-        words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").split()
-        return " ".join(word if at else os.path.basename(word) for at, word in enumerate(words[:3]))  # noqa: PTH119
-    return "it ends just now"
-
-
-def _entries(folder: str) -> list[str]:
-    with suppress(OSError):
-        return os.listdir(folder)  # noqa: PTH208 - names
-    return []

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.crc import crc32_with_zeros
+from hil.flash.formats.checksums import crc32_with_zeros
 from hil.flash.formats.image import Extent
-from hil.flash.formats.stream import PIECE_BYTES, ImageFile
+from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from hil.flash.formats.image import ProvenLater, Room
+    from hil.flash.formats.image import Allocate, SkipChecksums
     from hil.flash.formats.stream import ImageStream
     from hil.flash.progress import Progress
 
@@ -87,7 +87,7 @@ class AndroidSparseImage:
         with self._file.stream() as stream:
             self.is_compressed = stream.compression is not None
             self.is_read_once = stream.is_slow
-            self._header = _Header.parse(stream.exactly(_HEADER.size), self.label)
+            self._header = _Header.parse(stream.read_exactly(_HEADER.size), self.label)
 
     @property
     def size_bytes(self) -> int:
@@ -95,7 +95,7 @@ class AndroidSparseImage:
         return self._header.blocks * self._header.block_bytes
 
     def extents(
-        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+        self, _allocate: Allocate | None = None, _skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent]:
         """Read raw and repeated chunks; see `Image`."""
         with self._file.stream() as stream:
@@ -120,7 +120,7 @@ class _Chunks:
     def read(self) -> Iterator[Extent]:
         header = self._header
         for _ in range(header.chunks):
-            kind, _, blocks, total_bytes = _CHUNK.unpack(self._stream.exactly(_CHUNK.size))
+            kind, _, blocks, total_bytes = _CHUNK.unpack(self._stream.read_exactly(_CHUNK.size))
             self._stream.skip(header.chunk_header_bytes - _CHUNK.size)
             length = blocks * header.block_bytes
             if self._at + length > header.blocks * header.block_bytes:
@@ -137,25 +137,25 @@ class _Chunks:
         if (kind, body_bytes) == (ChunkKind.RAW, length):
             yield from self._raw(length)
         elif (kind, body_bytes) == (ChunkKind.FILL, _WORD_BYTES):
-            yield from self._fill(self._stream.exactly(_WORD_BYTES), length)
+            yield from self._fill(self._stream.read_exactly(_WORD_BYTES), length)
         elif (kind, body_bytes) == (ChunkKind.DONT_CARE, 0):
             self._pass_over(length)
         elif (kind, body_bytes) == (ChunkKind.CRC32, _WORD_BYTES):
-            if int.from_bytes(self._stream.exactly(_WORD_BYTES), "little") != self._crc:
+            if int.from_bytes(self._stream.read_exactly(_WORD_BYTES), "little") != self._crc:
                 raise _damaged(self._label, f"the checksum of its first {self._at} bytes does not agree")
         else:
             raise _damaged(self._label, f"a chunk of kind {kind:#06x} with {body_bytes} bytes")
 
     def _raw(self, length: int) -> Iterator[Extent]:
         while length:
-            data = self._stream.exactly(min(length, PIECE_BYTES))
+            data = self._stream.read_exactly(min(length, MAX_READ_BYTES))
             length -= len(data)
             yield self._extent(memoryview(data))
 
     def _fill(self, word: bytes, length: int) -> Iterator[Extent]:
-        filled = memoryview(word * (min(length, PIECE_BYTES) // _WORD_BYTES))
+        filled = memoryview(word * (min(length, MAX_READ_BYTES) // _WORD_BYTES))
         while length:
-            data = filled[: min(length, PIECE_BYTES)]
+            data = filled[: min(length, MAX_READ_BYTES)]
             length -= len(data)
             yield self._extent(data)
 

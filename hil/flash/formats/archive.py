@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.flash.formats.compression import Compression, Decompressor
 
-__all__ = ["Unpacked"]
+__all__ = ["UnpackedStream"]
 
 _READ_BYTES = 256 * 1024
 _FIRST_BYTES = 4096
@@ -38,7 +38,7 @@ _UNSUPPORTED = {
 """LZMAError texts that do not mean damage. Python passes on liblzma's error codes only as these texts."""
 
 
-class Unpacked:
+class UnpackedStream:
     """The bytes in an archive, as a stream.
 
     Args:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from hil.errors import ImageError
-from hil.flash.formats.clearsigned import is_clearsigned, signed_text
-from hil.flash.formats.stream import unreadable
+from hil.flash.formats.stream import unreadable_error
 from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ _KEPT = {
 _OLDEST = (1, 2)
 _LARGEST_MAJOR = 2
 _HEX = re.compile(r"[0-9a-f]+")
+_SIGNED_BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
+_BLANK_LINE = re.compile(rb"^[ \t]*\r?\n", re.MULTILINE)
+_SIGNATURE = re.compile(rb"^-----BEGIN PGP SIGNATURE-----", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def read_bmap(path: Path) -> BlockMap:
         with open_regular(path) as file:
             data = file.read(_LONGEST_BYTES + 1)
     except OSError as error:
-        raise unreadable(path.name, error) from error
+        raise unreadable_error(path.name, error) from error
     try:
         return parse_bmap(data)
     except (ValueError, ET.ParseError) as error:
@@ -113,9 +115,9 @@ def parse_bmap(data: bytes) -> BlockMap:
         raise ValueError(f"it is larger than {_LONGEST_BYTES >> 20} MiB, far larger than any block map")
     if b"\0" in data:
         raise ValueError("it is not text in UTF-8")
-    is_signed = is_clearsigned(data)
+    is_signed = _is_clearsigned(data)
     if is_signed:
-        data = signed_text(data)
+        data = _signed_text(data)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise ValueError("it declares a document type or an entity")
     root, found = _parse(data)
@@ -130,6 +132,24 @@ def parse_bmap(data: bytes) -> BlockMap:
     _check_ranges(root, ranges, -(-image_bytes // block_bytes))
     has_checksums = any(blocks.checksum for blocks in ranges)
     return BlockMap(image_bytes, block_bytes, kind if has_checksums else "", ranges, is_signed)
+
+
+def _is_clearsigned(data: bytes) -> bool:
+    """Return True if the bytes of a file are an OpenPGP clearsigned message."""
+    return data.startswith(_SIGNED_BEGIN)
+
+
+def _signed_text(data: bytes) -> bytes:
+    """Return the text that was signed, with the line end that precedes the signature.
+
+    Raises:
+        ValueError: The message is cut short.
+    """
+    blank, signature = _BLANK_LINE.search(data), _SIGNATURE.search(data)
+    if blank is None or signature is None or signature.start() < blank.end():
+        raise ValueError("it is a signed message that is cut short")
+    text = data[blank.end() - 1 : signature.start()]  # with a line end before the first line
+    return text.replace(b"\n- ", b"\n")[1:]
 
 
 def _parse(data: bytes) -> tuple[ET.Element, list[tuple[str, str]]]:

@@ -12,15 +12,15 @@ from hil.errors import ImageError
 from hil.flash.disk.compare import are_zeros
 from hil.flash.formats.checksums import CheckedRange, Checksums
 from hil.flash.formats.image import Extent
-from hil.flash.formats.stream import PIECE_BYTES, ImageFile, ImageStream
-from hil.flash.progress import Silent
+from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile, ImageStream
+from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hil.flash.formats.bmap import BlockMap, BlockRange
-    from hil.flash.formats.image import ProvenLater, Room
+    from hil.flash.formats.image import Allocate, SkipChecksums
     from hil.flash.progress import Progress
 
 __all__ = ["MappedImage"]
@@ -72,7 +72,7 @@ class MappedImage:
         self._file.check_unchanged()
         if not self._must_be_proven:
             return
-        progress = progress or Silent()
+        progress = progress or NoProgress()
         progress.begin("check", self._map.image_bytes if self.is_compressed else self._map.mapped_bytes)
         try:
             self._prove(progress)
@@ -95,7 +95,7 @@ class MappedImage:
         while stream.at < end:
             if not self.is_compressed:
                 stream.skip_hole(end)
-            begin, data = stream.at, stream.exactly(min(end - stream.at, PIECE_BYTES))
+            begin, data = stream.at, stream.read_exactly(min(end - stream.at, MAX_READ_BYTES))
             if not are_zeros(memoryview(data)):
                 raise self._wrong(
                     f"the map leaves out bytes {begin} to {stream.at - 1}, which are not all zeros: "
@@ -104,29 +104,31 @@ class MappedImage:
             if self.is_compressed:
                 progress.advance(len(data))
 
-    def extents(self, room: Room | None = None, proven_later: ProvenLater | None = None) -> Generator[Extent]:
+    def extents(
+        self, allocate: Allocate | None = None, skip_checksums: SkipChecksums | None = None
+    ) -> Generator[Extent]:
         """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
         self.check()
         with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
-                is_known = self._is_proven or (proven_later is not None and proven_later())
+                is_known = self._is_proven or (skip_checksums is not None and skip_checksums())
                 counted = checksums.range(_name(blocks), "" if is_known else blocks.checksum)
-                yield from self._range(stream, blocks, counted, room)
+                yield from self._range(stream, blocks, counted, allocate)
             stream.skip(self._map.image_bytes - stream.at)
             checksums.finish()
             self._check_end(stream)
 
     def _range(
-        self, stream: ImageStream, blocks: BlockRange, counted: CheckedRange, room: Room | None = None
+        self, stream: ImageStream, blocks: BlockRange, counted: CheckedRange, allocate: Allocate | None = None
     ) -> Iterator[Extent]:
         begin, left = self._map.extent(blocks)
         stream.skip(begin - stream.at)
         while left:
-            if room is None or self.is_compressed:
-                data = memoryview(stream.exactly(min(left, PIECE_BYTES)))
+            if allocate is None or self.is_compressed:
+                data = memoryview(stream.read_exactly(min(left, MAX_READ_BYTES)))
             else:
-                data = room(stream.at)[:left]
-                stream.fill(data)
+                data = allocate(stream.at)[:left]
+                stream.readinto(data)
             left -= len(data)
             yield Extent(stream.at - len(data), data, counted.add(data, is_last=not left))
 

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CheckedRange", "Checksums"]
+__all__ = ["CheckedRange", "Checksums", "crc32_with_zeros"]
 
 _THREADS = 2
 _MOST_WAITING = 2 * _THREADS
-"""Pieces that are counted or wait for it; each keeps its bytes in memory."""
+"""ChunkReader that are counted or wait for it; each keeps its bytes in memory."""
 
 _SMALL_BYTES = 128 * 1024
 """A range that is smaller is counted at once: sooner than another thread would be told of it."""
+
+_POLYNOMIAL = 0xEDB88320  # reflected: the highest bit is the factor of x^0
+_ONE = 0x80000000
+_X_TO_8 = 0x00800000
+_ALL = 0xFFFFFFFF
 
 
 class Checksums:
@@ -102,3 +107,25 @@ class CheckedRange:
 
         self._last = self._checksums.submit(count)
         return self._last
+
+
+def crc32_with_zeros(crc: int, size_bytes: int) -> int:
+    """Return what `zlib.crc32(bytes(size_bytes), crc)` would, for any size."""
+    factor, square = _ONE, _X_TO_8
+    while size_bytes:
+        if size_bytes & 1:
+            factor = _times(factor, square)
+        square = _times(square, square)
+        size_bytes >>= 1
+    return _times(crc ^ _ALL, factor) ^ _ALL
+
+
+def _times(one: int, other: int) -> int:
+    """Multiply two polynomials modulo that of the checksum."""
+    product = 0
+    while one:
+        if one & _ONE:
+            product ^= other
+        one = one << 1 & _ALL
+        other = other >> 1 ^ (_POLYNOMIAL if other & 1 else 0)
+    return product

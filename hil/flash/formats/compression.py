@@ -33,8 +33,8 @@ __all__ = [
     "Compression",
     "Decompressor",
     "Tail",
-    "compression_of",
-    "magic_cut_short",
+    "detect_compression",
+    "is_truncated_magic",
 ]
 
 HEADER_BYTES = 18
@@ -165,7 +165,7 @@ DAMAGE = (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAErro
 """What the decompressors raise for bytes that they cannot read; RuntimeError is LZ4's."""
 
 
-def compression_of(start: bytes) -> Compression | None:
+def detect_compression(start: bytes) -> Compression | None:
     """Return the format of a compressed file by its first bytes, or None if it is not compressed."""
     for kind in FORMATS:
         if start.startswith(kind.magic):
@@ -173,7 +173,7 @@ def compression_of(start: bytes) -> Compression | None:
     return ZSTD if start[:4] in SKIPPABLE else None
 
 
-def magic_cut_short(whole: bytes) -> bool:
+def is_truncated_magic(whole: bytes) -> bool:
     """Return True if a whole file is only a part of some format's magic number."""
     return whole != b"" and any(
         len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS

@@ -11,14 +11,22 @@ import re
 import struct
 from dataclasses import dataclass
 
-__all__ = ["LOOKED_AT_BYTES", "SECTOR_BYTES", "Content", "Kind", "content_of", "footer_of", "stranger_in"]
+__all__ = [
+    "PROBE_BYTES",
+    "SECTOR_BYTES",
+    "Content",
+    "ContentKind",
+    "detect_content",
+    "detect_footer",
+    "foreign_format",
+]
 
 SECTOR_BYTES = 512
-LOOKED_AT_BYTES = 68 * 1024
+PROBE_BYTES = 68 * 1024
 """As far as the farthest magic number, that of Btrfs."""
 
 
-class Kind(enum.Enum):
+class ContentKind(enum.Enum):
     """What an image may be; a boot volume is a lone file system from which some firmware boots."""
 
     DISK = enum.auto()
@@ -37,7 +45,7 @@ class Content:
         words: What it looks like, for a message: `a web page`.
     """
 
-    kind: Kind
+    kind: ContentKind
     words: str
 
 
@@ -164,8 +172,12 @@ _FILE_SYSTEMS = (
 )
 
 _FOOTERS = (
-    (b"conectix", Kind.UNKNOWN, "a fixed VHD, 512 bytes more than its disk (qemu-img convert -f vpc -O raw)"),
-    (b"koly", Kind.STRANGER, "an Apple disk image (DMG)"),
+    (
+        b"conectix",
+        ContentKind.UNKNOWN,
+        "a fixed VHD, 512 bytes more than its disk (qemu-img convert -f vpc -O raw)",
+    ),
+    (b"koly", ContentKind.STRANGER, "an Apple disk image (DMG)"),
 )
 
 _TEXTS = (
@@ -192,34 +204,34 @@ _TEXT_BYTES = 4096
 _SHOWN_LETTERS = 60
 
 
-def stranger_in(start: bytes) -> str:
+def foreign_format(start: bytes) -> str:
     """Return the name of a format that no disk begins with (archive, document), or empty if it is none."""
     return next((name for at, magic, name in _STRANGERS if _has(start, at, magic)), "")
 
 
-def content_of(start: bytes, size_bytes: int | None) -> Content:
+def detect_content(start: bytes, size_bytes: int | None) -> Content:
     """Return what an image looks like.
 
     Args:
-        start: Its first `LOOKED_AT_BYTES` bytes, or all if it has fewer.
+        start: Its first `PROBE_BYTES` bytes, or all if it has fewer.
         size_bytes: The size of the whole image; None: not known.
     """
-    if stranger := stranger_in(start):
-        return Content(Kind.STRANGER, f"a {stranger} file")
+    if stranger := foreign_format(start):
+        return Content(ContentKind.STRANGER, f"a {stranger} file")
     for at, magic, name in _WITH_BOOT_SECTOR:
         if _has(start, at, magic):
             return _lone(name)
     disks = [name for at, magic, name in _DISKS if _has(start, at, magic)]
     if disks == [_BOOT_SECTOR] and _is_fat(start):
-        return Content(Kind.BOOT_VOLUME, _lone("FAT").words)
+        return Content(ContentKind.BOOT_VOLUME, _lone("FAT").words)
     if disks:
-        return Content(Kind.DISK, disks[0])
+        return Content(ContentKind.DISK, disks[0])
     if words := _text(start, is_whole=size_bytes is None or size_bytes <= len(start)):
-        return Content(Kind.STRANGER, words)
+        return Content(ContentKind.STRANGER, words)
     return _unsigned(start, len(start) if size_bytes is None else size_bytes)
 
 
-def footer_of(end: bytes) -> Content | None:
+def detect_footer(end: bytes) -> Content | None:
     """Return what the last sector of a file says that it is, or None if it says nothing."""
     return next((Content(kind, words) for magic, kind, words in _FOOTERS if end.startswith(magic)), None)
 
@@ -241,19 +253,19 @@ def _is_fat(start: bytes) -> bool:
 def _unsigned(start: bytes, size_bytes: int) -> Content:
     """Return what an image without any sign of a disk looks like."""
     if size_bytes < SECTOR_BYTES:
-        return Content(Kind.STRANGER, f"a file of {size_bytes} bytes, less than one sector of a disk")
+        return Content(ContentKind.STRANGER, f"a file of {size_bytes} bytes, less than one sector of a disk")
     for at, magic, name in _FILE_SYSTEMS:
         if _has(start, at, magic):
             return _lone(name)
     if not any(start):
-        return Content(Kind.UNKNOWN, f"nothing but zeros in its first {len(start)} bytes")
+        return Content(ContentKind.UNKNOWN, f"nothing but zeros in its first {len(start)} bytes")
     return Content(
-        Kind.UNKNOWN, "no disk that is known: it has no MBR, no GPT, no ISO 9660, no known boot sector"
+        ContentKind.UNKNOWN, "no disk that is known: it has no MBR, no GPT, no ISO 9660, no known boot sector"
     )
 
 
 def _lone(name: str) -> Content:
-    return Content(Kind.FILE_SYSTEM, f"a lone {name} volume, without a partition table")
+    return Content(ContentKind.FILE_SYSTEM, f"a lone {name} volume, without a partition table")
 
 
 def _has(start: bytes, at: int, magic: bytes) -> bool:

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.content import LOOKED_AT_BYTES, Content, Kind, content_of, footer_of
+from hil.flash.formats.content import PROBE_BYTES, Content, ContentKind, detect_content, detect_footer
 from hil.flash.formats.image import Hole
 
 if TYPE_CHECKING:
@@ -38,22 +38,22 @@ def check_is_disk(image: Image, end: bytes = b"", *, force: bool, file_system: b
         ImageError: It is no disk image, or not known to be one; the message says what it looks like.
     """
     found = _content(image, end)
-    if found.kind is Kind.STRANGER:
+    if found.kind is ContentKind.STRANGER:
         raise _refused(image, found.words, _PLAINLY_ANOTHER)
-    if found.kind is Kind.FILE_SYSTEM and not file_system:
+    if found.kind is ContentKind.FILE_SYSTEM and not file_system:
         raise _refused(image, found.words, _FILE_SYSTEM)
-    if found.kind is Kind.BOOT_VOLUME and not (file_system or force):
+    if found.kind is ContentKind.BOOT_VOLUME and not (file_system or force):
         raise _refused(image, found.words, _BOOT_VOLUME)
-    if found.kind is Kind.UNKNOWN and not force:
+    if found.kind is ContentKind.UNKNOWN and not force:
         raise _refused(image, found.words, _UNKNOWN)
-    if found.kind in {Kind.UNKNOWN, Kind.BOOT_VOLUME}:
+    if found.kind in {ContentKind.UNKNOWN, ContentKind.BOOT_VOLUME}:
         image.remarks.append(f"{image.label} is {found.words}")
 
 
 def _content(image: Image, end: bytes) -> Content:
     """Return what its beginning looks like, or its end: that of a program's file, or of more than a disk."""
-    found, footer = content_of(_start_of(image), image.size_bytes), footer_of(end)
-    if footer is not None and (footer.kind is Kind.STRANGER or found.kind is Kind.DISK):
+    found, footer = detect_content(_start_of(image), image.size_bytes), detect_footer(end)
+    if footer is not None and (footer.kind is ContentKind.STRANGER or found.kind is ContentKind.DISK):
         return footer
     return found
 
@@ -63,16 +63,14 @@ def _start_of(image: Image) -> bytes:
     start = bytearray()
     with closing(image.extents()) as extents:
         for extent in extents:
-            if extent.offset >= LOOKED_AT_BYTES:
-                start = start.ljust(LOOKED_AT_BYTES, b"\0")
+            if extent.offset >= PROBE_BYTES:
+                start = start.ljust(PROBE_BYTES, b"\0")
                 break
             start = start.ljust(extent.offset, b"\0")
-            start += (
-                bytes(min(extent.size_bytes, LOOKED_AT_BYTES)) if isinstance(extent, Hole) else extent.data
-            )
-            if len(start) >= LOOKED_AT_BYTES:
+            start += bytes(min(extent.size_bytes, PROBE_BYTES)) if isinstance(extent, Hole) else extent.data
+            if len(start) >= PROBE_BYTES:
                 break
-    return bytes(start[:LOOKED_AT_BYTES])
+    return bytes(start[:PROBE_BYTES])
 
 
 def _refused(image: Image, why: str, remedy: str) -> ImageError:

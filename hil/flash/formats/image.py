@@ -1,4 +1,4 @@
-"""What an image is to whoever writes it: ranges of bytes and holes in rising order, and how large it is."""
+"""What an image is to its reader: ranges of bytes and holes in rising order, and a size."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
     from hil.flash.progress import Progress
 
-__all__ = ["Extent", "Hole", "Image", "ProvenLater", "Room"]
+__all__ = ["Allocate", "Extent", "Hole", "Image", "SkipChecksums"]
 
-Room: TypeAlias = "Callable[[int], memoryview]"
-"""Gives memory for the bytes at an offset, as many as there is room for."""
+Allocate: TypeAlias = "Callable[[int], memoryview]"
+"""Returns memory for the bytes at an offset, as many as there is room for."""
 
-ProvenLater: TypeAlias = "Callable[[], bool]"
+SkipChecksums: TypeAlias = "Callable[[], bool]"
+"""Returns True if the image is sure to be read once more, so that checksums may be left to that reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +25,26 @@ class Extent:
     """Bytes of an image that matter.
 
     Attributes:
-        offset: Where they begin, in bytes from the image's start.
+        offset: Position of the first byte in the image.
         data: The bytes.
-        counted: Done once nobody reads `data` beside who took it; None: nobody does.
+        pending_check: Done when no other thread reads `data` any more; None if no other thread does.
     """
 
     offset: int
     data: memoryview
-    counted: Future[str] | None = None
+    pending_check: Future[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Bytes of an image that are zeros, though its file does not store them.
+    """Bytes of an image that are zeros but are not stored in its file.
 
-    They matter as much as any others: who unpacks, copies or reads back an image makes holes of whatever
-    zeros it has, those in the midst of a file system's tables included.
+    They matter as much as any others: tools that unpack, copy or read back an image make holes of any zeros,
+    also of those within a file system's tables.
 
     Attributes:
-        offset: Where they begin, in bytes from the image's start.
-        size_bytes: How many there are.
+        offset: Position of the first byte in the image.
+        size_bytes: Number of bytes.
     """
 
     offset: int
@@ -51,32 +52,26 @@ class Hole:
 
     @property
     def end(self) -> int:
-        """Where the next byte would belong."""
+        """Position of the byte after the last one."""
         return self.offset + self.size_bytes
 
-    def behind(self, offset: int) -> Hole:
-        """The part of it from an offset on; empty where it ends before that."""
+    def after(self, offset: int) -> Hole:
+        """Return the part from an offset on; empty if the hole ends before that."""
         begin = min(max(self.offset, offset), self.end)
         return Hole(begin, self.end - begin)
 
-    def parts(self, most_bytes: int) -> Iterator[Hole]:
-        """Yield it in parts that are not larger than that."""
-        for begin in range(self.offset, self.end, most_bytes):
-            yield Hole(begin, min(most_bytes, self.end - begin))
+    def split(self, max_bytes: int) -> Iterator[Hole]:
+        """Yield parts of at most `max_bytes`."""
+        for begin in range(self.offset, self.end, max_bytes):
+            yield Hole(begin, min(max_bytes, self.end - begin))
 
 
 class Image(Protocol):
-    """An image that can be read as often as one likes.
+    """An image that can be read repeatedly.
 
     Attributes:
-        label: What messages call it: its file name.
-        size_bytes: Size of the whole, holes included; None while a compressed stream does not tell, then
-            known once `extents` has come to its end.
-        mapped_bytes: How many bytes `extents` gives, holes included; None where that is not known beforehand.
+        label: File name, for messages.
         source_bytes: Size of the file that is read, for progress.
-        is_compressed: Whether reading it is a decompression.
-        is_read_once: Whether reading it again takes longer than SHA-256 of all that is in it.
-        remarks: Notes for the user that are no errors; complete once the image was read to its end.
     """
 
     label: str
@@ -84,16 +79,16 @@ class Image(Protocol):
 
     @property
     def remarks(self) -> list[str]:
-        """Notes for the user that are no errors."""
+        """Notes for the user that are no errors; complete once the image was read to its end."""
         ...
 
     def check(self, progress: Progress | None = None) -> None:
-        """Check that the file is unchanged, and that a block map that was found beside it is its own.
+        """Check that the file is unchanged, and that a block map found beside it is the image's own.
 
-        It may be called at any time and repeatedly; a block map is proven only once.
+        It may be called at any time and repeatedly; a block map is checked only once.
 
         Args:
-            progress: Is told how far it is, where it takes a while.
+            progress: Receives the progress of a check that takes a while.
 
         Raises:
             ImageError: The file changed, or the block map is not its own.
@@ -102,39 +97,42 @@ class Image(Protocol):
 
     @property
     def is_compressed(self) -> bool:
-        """Whether reading it is a decompression."""
+        """Whether reading it decompresses it."""
         ...
 
     @property
     def is_read_once(self) -> bool:
-        """Whether reading it again takes longer than SHA-256 of all that is in it."""
+        """Whether reading it again takes longer than SHA-256 of its content."""
         ...
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of the whole, in bytes."""
+        """Size of the disk that it describes, holes included.
+
+        None if a compressed stream does not tell it; then it is known after `extents` has ended.
+        """
         ...
 
     @property
     def mapped_bytes(self) -> int | None:
-        """How many bytes `extents` gives, holes included."""
+        """Number of bytes that `extents` yields, holes included; None if that is not known beforehand."""
         ...
 
     def extents(
-        self, room: Room | None = None, proven_later: ProvenLater | None = None
+        self, allocate: Allocate | None = None, skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent | Hole]:
-        """Read from the start: what matters, in rising order, nothing overlapping; no extent over 4 MiB.
+        """Read the image from its start: bytes that matter, rising, without overlap, up to 4 MiB each.
 
-        What lies between them is not part of the image: a map says that it may be anything.
+        Ranges between the extents are not part of the image: a block map says that they may hold anything.
 
         Args:
-            room: Gives memory for what comes at an offset. An image may read straight into it, and spare a
-                copy; it must not be used again before the extent's `counted` is done.
-            proven_later: Whether the image is sure to be read once more; what is read from then on need not
-                be held against its checksums now, and the last sentence below holds for the other time.
+            allocate: Returns memory for the bytes at an offset. An image may read straight into it, which
+                saves a copy; it must not be reused before the extent's `pending_check` is done.
+            skip_checksums: Once it returns True, the image need not compare checksums in this reading.
 
         Raises:
-            ImageError: Truncated, corrupt, a wrong checksum; always before the iterator ends: an image
-                that was read to its end is whole and proven.
+            ImageError: The image is truncated or damaged, or a checksum is wrong. It is raised before the
+                iterator ends: an image that was read to its end is whole, and verified unless
+                `skip_checksums` returned True.
         """
         ...

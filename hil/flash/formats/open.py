@@ -12,17 +12,17 @@ from hil.errors import ImageError
 from hil.flash.formats.android_sparse import MAGIC, AndroidSparseImage
 from hil.flash.formats.bmap import read_bmap
 from hil.flash.formats.bmap_image import MappedImage
-from hil.flash.formats.compression import FORMATS, compression_of, magic_cut_short
-from hil.flash.formats.content import SECTOR_BYTES, stranger_in
+from hil.flash.formats.compression import FORMATS, detect_compression, is_truncated_magic
+from hil.flash.formats.content import SECTOR_BYTES, foreign_format
 from hil.flash.formats.disk_check import check_is_disk
 from hil.flash.formats.raw import CompressedImage, RawImage
-from hil.flash.formats.stream import ImageFile, opened, unreadable
+from hil.flash.formats.stream import ImageFile, open_stream, unreadable_error
 
 if TYPE_CHECKING:
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
 
-__all__ = ["bmap_beside", "open_disk_image", "open_image"]
+__all__ = ["find_bmap", "open_disk_image", "open_image"]
 
 _START_BYTES = 1024
 _PACKED = re.compile(r"\.(gz|gzip|bz2|xz|zst|zstd|lz4)$", re.IGNORECASE)
@@ -57,7 +57,7 @@ def open_disk_image(
 
 def _last_sector(path: Path) -> bytes:
     """Return the last bytes of a file, where some formats say what it is."""
-    with ImageFile(path).opened() as file:
+    with ImageFile(path).open() as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - SECTOR_BYTES))
         return file.read(SECTOR_BYTES)
@@ -75,9 +75,9 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     """
     image = Path(path)
     _check_file(image)
-    found = bmap_beside(image) if bmap is True else Path(bmap) if bmap else None
+    found = find_bmap(image) if bmap is True else Path(bmap) if bmap else None
     is_found = bmap is True
-    with opened(image) as stream:
+    with open_stream(image) as stream:
         start = stream.peek(_START_BYTES)
         compression = stream.compression
     if start.startswith(MAGIC):
@@ -101,7 +101,7 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     return whole
 
 
-def bmap_beside(image: Path) -> Path | None:
+def find_bmap(image: Path) -> Path | None:
     """Return the block map beside an image, or None if there is none.
 
     For `os.img.xz` it is `os.img.xz.bmap`, `os.img.bmap` or `os.bmap`. Only the endings of
@@ -119,7 +119,7 @@ def _check_file(image: Path) -> None:
     try:
         status = image.stat()
     except OSError as error:
-        raise unreadable(str(image), error) from None
+        raise unreadable_error(str(image), error) from None
     except ValueError as error:
         why, remedy = str(error), "give the path of an image file"
         raise ImageError(f"{str(image)!r} is no path", why=why, remedy=remedy) from error
@@ -138,9 +138,9 @@ def _check_start(image: Path, start: bytes, *, compressed: bool) -> None:
 
     Its bytes would not boot. Nor would those of a download that broke off in its magic number.
     """
-    inner = compression_of(start) if compressed else None
-    kind = inner.name if inner is not None else stranger_in(start)
-    if magic_cut_short(start):
+    inner = detect_compression(start) if compressed else None
+    kind = inner.name if inner is not None else foreign_format(start)
+    if is_truncated_magic(start):
         raise ImageError(
             f"{image.name} is truncated",
             why=f"it ends after {len(start)} bytes, in the first word of an archive",

@@ -8,16 +8,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.content import SECTOR_BYTES, footer_of
+from hil.flash.formats.content import SECTOR_BYTES, detect_footer
 from hil.flash.formats.image import Extent, Hole
-from hil.flash.formats.stream import PIECE_BYTES, ImageFile
+from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hil.flash.formats.compression import Compression
-    from hil.flash.formats.image import ProvenLater, Room
+    from hil.flash.formats.image import Allocate, SkipChecksums
     from hil.flash.progress import Progress
 
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
@@ -70,29 +70,29 @@ class RawImage:
         return self.source_bytes
 
     def extents(
-        self, room: Room | None = None, _proven_later: ProvenLater | None = None
+        self, allocate: Allocate | None = None, _skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent | Hole]:
         """Read what is no hole; see `Image`."""
-        with self._file.opened(buffering=0) as file:
-            yield from self._read(file.fileno(), room)
+        with self._file.open(buffering=0) as file:
+            yield from self._read(file.fileno(), allocate)
 
-    def _read(self, descriptor: int, room: Room | None) -> Iterator[Extent | Hole]:
+    def _read(self, descriptor: int, allocate: Allocate | None) -> Iterator[Extent | Hole]:
         at = 0
         for begin, length in (*data_ranges(descriptor, self.source_bytes), (self.source_bytes, 0)):
             if begin > at:
                 yield Hole(at, begin - at)
             at, end = begin, begin + length
             while at < end:
-                into = room(at) if room else memoryview(bytearray(_RAW_BYTES))
+                into = allocate(at) if allocate else memoryview(bytearray(_RAW_BYTES))
                 came = os.preadv(descriptor, [into[: end - at]], at)
                 if not came:
-                    raise self._too_short()
+                    raise self._truncated_error()
                 at += came
                 with suppress(OSError):  # it is advice
                     os.posix_fadvise(descriptor, at, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
                 yield Extent(at - came, into[:came])
 
-    def _too_short(self) -> ImageError:
+    def _truncated_error(self) -> ImageError:
         return ImageError(
             f"{self.label} is truncated",
             why=f"it ends before its {self.source_bytes} bytes",
@@ -129,16 +129,16 @@ class CompressedImage:
         return self._size_bytes
 
     def extents(
-        self, _room: Room | None = None, _proven_later: ProvenLater | None = None
+        self, _allocate: Allocate | None = None, _skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent]:
         """Read everything; see `Image`."""
         end = b""
         with self._file.stream() as stream:
-            while data := stream.read(PIECE_BYTES):
+            while data := stream.read(MAX_READ_BYTES):
                 yield Extent(stream.at - len(data), memoryview(data))
                 end = data[-SECTOR_BYTES:]
             self._size_bytes = stream.at
-        footer = footer_of(end)
+        footer = detect_footer(end)
         remark = f"what is in {self.label} is {footer.words}" if footer else ""
         if remark and remark not in self.remarks:
             self.remarks.append(remark)

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.archive import Unpacked
-from hil.flash.formats.compression import Compression, compression_of
+from hil.flash.formats.archive import UnpackedStream
+from hil.flash.formats.compression import Compression, detect_compression
 from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["PIECE_BYTES", "ImageFile", "ImageStream", "opened", "unreadable"]
+__all__ = ["MAX_READ_BYTES", "ImageFile", "ImageStream", "open_stream", "unreadable_error"]
 
-PIECE_BYTES = 256 * 1024
+MAX_READ_BYTES = 256 * 1024
 """The most that is read in one piece. For a decompressed MiB, Python asks the system for new memory each
 time, and that costs more than zstd itself."""
 
@@ -37,9 +37,9 @@ class ImageStream:
     def __init__(self, file: BinaryIO, label: str) -> None:
         self._file = file
         self._label = label
-        self.compression: Compression | None = compression_of(file.peek(_START_BYTES))  # type: ignore[attr-defined]  # buffered
+        self.compression: Compression | None = detect_compression(file.peek(_START_BYTES))  # type: ignore[attr-defined]  # buffered
         self.at = 0
-        self._unpacked = Unpacked(file, self.compression, label) if self.compression else None
+        self._unpacked = UnpackedStream(file, self.compression, label) if self.compression else None
         self._peeked = b""
 
     @property
@@ -71,7 +71,7 @@ class ImageStream:
         self.at += len(data)
         return data
 
-    def exactly(self, size_bytes: int) -> bytes:
+    def read_exactly(self, size_bytes: int) -> bytes:
         """Return exactly that many bytes.
 
         Raises:
@@ -79,25 +79,25 @@ class ImageStream:
         """
         data = self.read(size_bytes)
         if len(data) < size_bytes:
-            raise self.too_short()
+            raise self.truncated_error()
         return data
 
-    def fill(self, view: memoryview) -> None:
+    def readinto(self, view: memoryview) -> None:
         """Fill memory with the next bytes; of a file that is no archive without a copy.
 
         Raises:
-            ImageError: As `exactly`.
+            ImageError: As `read_exactly`.
         """
         if self._unpacked is not None or self._peeked:
-            view[:] = self.exactly(len(view))
+            view[:] = self.read_exactly(len(view))
             return
         try:
             filled = self._file.readinto(view)  # type: ignore[attr-defined]  # buffered
         except OSError as error:
-            raise unreadable(self._label, error) from error
+            raise unreadable_error(self._label, error) from error
         self.at += filled
         if filled < len(view):
-            raise self.too_short()
+            raise self.truncated_error()
 
     def skip_hole(self, end: int) -> None:
         """Pass over a hole of a sparse file that is no archive, up to `end` at most."""
@@ -117,7 +117,7 @@ class ImageStream:
         """Pass over bytes.
 
         Raises:
-            ImageError: As `exactly`.
+            ImageError: As `read_exactly`.
         """
         passed = min(len(self._peeked), size_bytes)
         self._peeked = self._peeked[passed:]
@@ -126,14 +126,14 @@ class ImageStream:
         if self._unpacked is None and size_bytes:
             left = os.fstat(self._file.fileno()).st_size - self._file.tell()
             if left < size_bytes:
-                raise self.too_short()
+                raise self.truncated_error()
             self._file.seek(size_bytes, os.SEEK_CUR)
             self.at += size_bytes
             return
         while size_bytes:
-            size_bytes -= len(self.exactly(min(size_bytes, PIECE_BYTES)))
+            size_bytes -= len(self.read_exactly(min(size_bytes, MAX_READ_BYTES)))
 
-    def too_short(self) -> ImageError:
+    def truncated_error(self) -> ImageError:
         """What to raise when more was expected."""
         return ImageError(
             f"{self._label} is truncated",
@@ -145,7 +145,7 @@ class ImageStream:
         try:
             return (self._unpacked or self._file).read(size_bytes)
         except OSError as error:
-            raise unreadable(self._label, error) from error
+            raise unreadable_error(self._label, error) from error
 
 
 class ImageFile:
@@ -171,12 +171,12 @@ class ImageFile:
         try:
             status = path.stat()
         except OSError as error:
-            raise unreadable(self.label, error) from error
+            raise unreadable_error(self.label, error) from error
         self.size_bytes = status.st_size
         self._seen = _state(status)
 
     @contextmanager
-    def opened(self, buffering: int = -1) -> Iterator[BinaryIO]:
+    def open(self, buffering: int = -1) -> Iterator[BinaryIO]:
         """Open it to be read from its start.
 
         Raises:
@@ -185,14 +185,14 @@ class ImageFile:
         try:
             file = open_regular(self.path, buffering)
         except OSError as error:
-            raise unreadable(self.label, error) from error
+            raise unreadable_error(self.label, error) from error
         with file:
             self._check(os.fstat(file.fileno()))
             try:
                 yield file
             except OSError as error:
                 self._check(os.fstat(file.fileno()))
-                raise unreadable(self.label, error) from error
+                raise unreadable_error(self.label, error) from error
             except ImageError as error:
                 self._check(os.fstat(file.fileno()), error)
                 raise
@@ -200,8 +200,8 @@ class ImageFile:
 
     @contextmanager
     def stream(self) -> Iterator[ImageStream]:
-        """Open it as a stream, unpacked where it is an archive; see `opened`."""
-        with self.opened() as file:
+        """Open it as a stream, unpacked where it is an archive; see `open`."""
+        with self.open() as file:
             stream = ImageStream(file, self.label)
             yield stream
         self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
@@ -234,7 +234,7 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[ImageStream]:
+def open_stream(path: Path) -> Iterator[ImageStream]:
     """Open an image file as a stream.
 
     Raises:
@@ -244,7 +244,7 @@ def opened(path: Path) -> Iterator[ImageStream]:
         yield stream
 
 
-def unreadable(label: str, error: OSError) -> ImageError:
+def unreadable_error(label: str, error: OSError) -> ImageError:
     """What to raise for a file that the host cannot read."""
     return ImageError(
         f"{label} cannot be read",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import from_thread, move_on_after, to_thread
 
 from hil.errors import HilError, StorageError
-from hil.flash.disk.disk import memory
+from hil.flash.disk.disk import allocate_buffer
 from hil.jumpstarter.protocol import heartbeat
 from hil.jumpstarter.protocol.frames import Frame, FrameKind, Frames
 from hil.jumpstarter.protocol.manifest import PIECE_BYTES, Piece, SpooledImage, digest_of
@@ -112,7 +112,7 @@ class StickDesk:
 
         Looking lives on credit: on a stick with another image nothing is looked at for long.
         """
-        credit, lacking, buffer = _CREDIT, list[int](), memory()
+        credit, lacking, buffer = _CREDIT, list[int](), allocate_buffer()
         for index, piece in enumerate(pieces):
             if piece.is_hole:
                 continue
@@ -135,7 +135,7 @@ class StickDesk:
             os.pwrite(kept, unsqueezed(frame.payload, pieces[index].size_bytes), pieces[index].offset)
 
     def _read(self, begin: dict[str, Any]) -> dict[str, Any]:
-        buffer = memory()
+        buffer = allocate_buffer()
         with self._tenant.board() as board:
             try:
                 with board.storage.claim(to_write=False) as disk:

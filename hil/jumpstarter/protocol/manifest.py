@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from hil.flash.formats.image import Image, ProvenLater, Room
+    from hil.flash.formats.image import Allocate, Image, SkipChecksums
     from hil.flash.progress import Progress
 
 __all__ = ["PIECE_BYTES", "Piece", "SpooledImage", "digest_of", "pieces_of"]
@@ -149,7 +149,7 @@ class SpooledImage:
         """Do nothing: every piece is held against its digest as it is read."""
 
     def extents(
-        self, _room: Room | None = None, proven_later: ProvenLater | None = None
+        self, _allocate: Allocate | None = None, skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent | Hole]:
         """Read every piece; see `Image`.
 
@@ -163,8 +163,8 @@ class SpooledImage:
                     continue
                 file.seek(piece.offset)
                 data = file.read(piece.size_bytes)
-                is_proven_later = proven_later is not None and proven_later()
-                if not is_proven_later and digest_of(data) != piece.digest:
+                is_skipped = skip_checksums is not None and skip_checksums()
+                if not is_skipped and digest_of(data) != piece.digest:
                     raise ImageError(
                         f"{self.label} did not come to the exporter as it is",
                         why=f"its bytes at {piece.offset} are others",

@@ -23,7 +23,7 @@ from hil.cli.progress import ProgressBar
 from hil.dutlink.power.reading import OFF_AMPS
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.timing import until
-from hil.flash.progress_lines import ProgressLines
+from hil.flash.progress import ProgressLines
 from hil.lab.locks.lease import acquire
 from hil.sim.process import SimulatorProcess
 

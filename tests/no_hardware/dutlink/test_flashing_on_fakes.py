@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.dutlink.storage.flashing import SameStick, opened_image
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 
 BLOCK_BYTES = 4096
 ZEROS = "0" * 64
@@ -39,7 +39,7 @@ class FakeStorage:
         """Do nothing."""
 
 
-class Phases(Silent):
+class Phases(NoProgress):
     """Notes which phases begin."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from hil.dutlink.timing import until
 from hil.dutlink.usb.control_link import Link
 from hil.dutlink.wiring import Wiring
 from hil.flash import fingerprint
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
@@ -66,7 +66,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-class When(Silent):
+class When(NoProgress):
     """Does something when a phase begins."""
 
     def __init__(self, phase: str, act: Callable[[], Any]) -> None:

@@ -11,7 +11,7 @@ from mux_bench import MIB, MuxBench
 from hil import errors
 from hil.dutlink.storage.mux_timing import Coming
 from hil.dutlink.storage.usb_sockets import Learned, StickNames, UsbDisk, connected_s
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.sim.dut.image import build_image
 from hil.sim.stick.usb_disk import usb_names_of
 
@@ -555,7 +555,7 @@ def test_a_proven_stick_that_cannot_be_remembered_is_the_one_that_may_be_in_use(
     assert storage.position == "off"
 
 
-class At(Silent):
+class At(NoProgress):
     """Lets something happen when a phase begins."""
 
     def __init__(self, phase: str, act: Callable[[], object]) -> None:
@@ -576,7 +576,7 @@ def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
         raise errors.WrongDiskError("it is mounted", why="sda1 is mounted at /media/hers")
 
     def mount_what_comes_next() -> None:
-        monkeypatch.setattr("hil.dutlink.storage.storage.open_proven", refuse)
+        monkeypatch.setattr("hil.dutlink.storage.storage.open_verified", refuse)
 
     storage = bench.storage()
 

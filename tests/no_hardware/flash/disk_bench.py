@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.flash.disk.identity import Expected, open_proven
-from hil.flash.disk.sysfs import disks_of
+from hil.flash.disk.identity import ExpectedDisk, open_verified
+from hil.flash.disk.sysfs import list_disks
 from hil.sim.host.sysfs import SysFolder, UsbNames
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class StickBench:
         before = self.keys()
         self.appear()
         self.before_open()
-        return open_proven(Expected(self.node, self.sys, before), to_write=True)
+        return open_verified(ExpectedDisk(self.node, self.sys, before), to_write=True)
 
     def keys(self) -> frozenset[str]:
-        return frozenset(disk.key for disk in disks_of(self.sys))
+        return frozenset(disk.key for disk in list_disks(self.sys))
 
     def another(self, name: str, content: bytes, serial: str = "CD34") -> tuple[Path, SysDisk]:
         """Make a second USB disk; it is there when its listing is shown."""

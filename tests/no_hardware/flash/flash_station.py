@@ -14,7 +14,7 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.wiring import Wiring
 from hil.errors import HilError
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _PAGE_BYTES = 4096  # see hil.sim.stick.host_writes
 _STORAGE, _DUT = 2, 2  # bRequest and wValue of the request that would hand the stick over
 
 
-class _At(Silent):
+class _At(NoProgress):
     """Progress that does something once, when so many bytes are done."""
 
     def __init__(self, size_bytes: int, act: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ class FlashStation:
         if case.fault.leaves_an_honest_stick and not right and whole != before:
             assert not _boots(whole), f"{case}: a stick that is half written boots"
 
-    def _begin(self, case: FlashCase) -> Silent:
+    def _begin(self, case: FlashCase) -> NoProgress:
         """Let the fault begin; returns the progress to give."""
         size = case.mapped_bytes
         near = int(case.at * size)
@@ -126,7 +126,7 @@ class FlashStation:
             return _At(near, _interrupt)
         if fault is Fault.BOARD_LOST:
             return _At(near, lambda: control.fault(self._serial, "unplug"))
-        return Silent()
+        return NoProgress()
 
     def _end(self, case: FlashCase) -> None:
         self._bad_os.troubles.pop(str(self._host.dev), None)

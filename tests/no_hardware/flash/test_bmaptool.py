@@ -15,7 +15,7 @@ from image_makers import BLOCK, COMPRESSORS, bmap_of
 
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_disk_image, open_image
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hil.flash.formats.image import Image
 
 MIB = 1 << 20
-HEAD_BYTES = MIB
+BOOT_REGION_BYTES = MIB
 NOISE = random.Random(11).randbytes(3 * MIB)  # noqa: S311 - no secret
 SIZE_BYTES = 6 * MIB + 700
 ENTRIES = ((0, 8 * BLOCK), (MIB + BLOCK, MIB), (4 * MIB, 300), (SIZE_BYTES - 700, 700))
@@ -105,17 +105,17 @@ def flashed(image: Image, folder: Path) -> bytes:
     """What a stick of 0xEE holds after a flash."""
     (folder / "host").mkdir()
     bench = StickBench(folder / "host", 8 * MIB)
-    flash_image(bench.claim, image, Silent(), force=False)
+    flash_image(bench.claim, image, NoProgress(), force=False)
     return bench.content()
 
 
 def check_alike(ours: bytes, theirs: bytes) -> None:
     """See that both hold the same; of the first MiB, what is not mapped is zeros here, and stays there."""
-    assert ours[HEAD_BYTES:] == theirs[HEAD_BYTES:]
+    assert ours[BOOT_REGION_BYTES:] == theirs[BOOT_REGION_BYTES:]
     assert all(
         our in (their, bytes(BLOCK))
         for our, their in (
-            (ours[at : at + BLOCK], theirs[at : at + BLOCK]) for at in range(0, HEAD_BYTES, BLOCK)
+            (ours[at : at + BLOCK], theirs[at : at + BLOCK]) for at in range(0, BOOT_REGION_BYTES, BLOCK)
         )
     )
     assert ours[: 8 * BLOCK] == theirs[: 8 * BLOCK] != bytes(8 * BLOCK)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from hil.errors import FlashError, StickLostError
 from hil.flash.disk import disk as disk_module
 from hil.flash.disk.compare import are_equal, are_zeros, first_difference
-from hil.flash.disk.disk import ALIGNED_BYTES, PIECE_BYTES, Disk, memory
+from hil.flash.disk.disk import ALIGNED_BYTES, CHUNK_BYTES, Disk, allocate_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RANDOM = random.Random(11).randbytes(PIECE_BYTES + 2 * ALIGNED_BYTES)  # noqa: S311 - content, no secret
+RANDOM = random.Random(11).randbytes(CHUNK_BYTES + 2 * ALIGNED_BYTES)  # noqa: S311 - content, no secret
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def disk(bench: StickBench) -> Iterator[Disk]:
 
 
 def put(disk: Disk, offset: int, data: bytes) -> None:
-    there = memory()
+    there = allocate_buffer()
     lead = offset % ALIGNED_BYTES
     there[lead : lead + len(data)] = data
     disk.write(there, offset, len(data))
@@ -53,11 +53,11 @@ def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
     put(disk, offset, RANDOM[:size])
 
     assert bench.content() == expected
-    assert bytes(disk.read(memory(), offset, size)) == RANDOM[:size]
+    assert bytes(disk.read(allocate_buffer(), offset, size)) == RANDOM[:size]
 
 
 def test_memory_for_a_piece_is_not_copied_by_a_fork_while_the_kernel_reads_into_it() -> None:
-    piece = memory()
+    piece = allocate_buffer()
     first = ctypes.c_char.from_buffer(piece)
     at = ctypes.addressof(first)
     del first
@@ -99,7 +99,7 @@ def test_a_file_system_without_direct_transfers_is_written_all_the_same(
 
     assert bench.content()[4096:12288] == b"x" * 8192
     assert not disk._is_direct
-    assert bytes(disk.read(memory(), 4096, 8192)) == b"x" * 8192
+    assert bytes(disk.read(allocate_buffer(), 4096, 8192)) == b"x" * 8192
 
 
 def test_a_disk_that_takes_half_of_a_write_is_given_the_rest(
@@ -157,7 +157,7 @@ def test_a_disk_that_ends_before_its_size_fails(
     os.truncate(bench.file, MIB)
 
     with pytest.raises(FlashError, match="it ends there"):
-        disk.read(memory(), 2 * MIB, 512)
+        disk.read(allocate_buffer(), 2 * MIB, 512)
 
 
 def test_a_disk_that_does_not_take_all_fails_when_it_is_asked(

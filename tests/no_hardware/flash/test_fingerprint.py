@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.flash import fingerprint
-from hil.flash.fingerprint import Source
+from hil.flash.fingerprint import ImageFileState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,40 +24,40 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_image_that_nobody_touched_is_the_same(image: Path) -> None:
-    assert Source.of(image, True) == Source.of(image, True) != None  # noqa: E711 - neither is None
+    assert ImageFileState.of(image, True) == ImageFileState.of(image, True) != None  # noqa: E711 - neither is None
 
 
 def test_an_image_with_other_bytes_and_its_old_time_is_another(image: Path) -> None:
-    before, seen = image.stat(), Source.of(image, True)
+    before, seen = image.stat(), ImageFileState.of(image, True)
     image.write_bytes(b"IMAGE")
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    assert Source.of(image, True) != seen
+    assert ImageFileState.of(image, True) != seen
 
 
 def test_an_image_in_the_place_of_another_is_another(image: Path) -> None:
-    seen = Source.of(image, True)
+    seen = ImageFileState.of(image, True)
     fresh = image.with_name("fresh")
     fresh.write_bytes(b"image")
     fresh.replace(image)
 
-    assert Source.of(image, True) != seen
+    assert ImageFileState.of(image, True) != seen
 
 
 def test_a_block_map_beside_it_makes_it_another(image: Path) -> None:
-    seen = Source.of(image, True)
+    seen = ImageFileState.of(image, True)
     image.with_name("image.img.bmap").write_text("map")
 
-    assert Source.of(image, True) != seen
-    assert Source.of(image, False) == seen
+    assert ImageFileState.of(image, True) != seen
+    assert ImageFileState.of(image, False) == seen
 
 
 def test_an_image_of_this_moment_is_never_the_same(tmp_path: Path) -> None:
     fresh = tmp_path / "fresh.img"
     fresh.write_bytes(b"image")
 
-    assert Source.of(fresh, True) is None
+    assert ImageFileState.of(fresh, True) is None
 
 
 def test_an_image_that_is_not_there_is_none(tmp_path: Path) -> None:
-    assert Source.of(tmp_path / "nowhere.img", True) is None
+    assert ImageFileState.of(tmp_path / "nowhere.img", True) is None

@@ -18,10 +18,10 @@ from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, w
 
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
 from hil.flash.disk import disk as disk_module
-from hil.flash.disk.disk import memory
+from hil.flash.disk.disk import allocate_buffer
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_image
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 from hil.flash.sparse_file import SparseFile
 from hil.sim.dut.image import build_image, read_image
 from hil.sim.stick.file import StickFile
@@ -93,11 +93,16 @@ def flash(  # noqa: PLR0913 - as the function has it
     progress: Any = None,
     *,
     force: bool = False,
-    untouched: Flashed | None = None,
-    doubt: Callable[[str], None] = lambda _label: None,
+    earlier: Flashed | None = None,
+    mark_unverified: Callable[[str], None] = lambda _label: None,
 ) -> Flashed:
     return flash_image(
-        bench.claim, open_image(image), progress or Silent(), force=force, untouched=untouched, doubt=doubt
+        bench.claim,
+        open_image(image),
+        progress or NoProgress(),
+        force=force,
+        earlier=earlier,
+        mark_unverified=mark_unverified,
     )
 
 
@@ -151,7 +156,7 @@ def test_a_stick_that_nobody_had_is_known_by_its_fingerprint(bench: StickBench, 
     proven = flash(bench, image)
     told = Told()
 
-    again = flash(bench, image, told, untouched=proven)
+    again = flash(bench, image, told, earlier=proven)
 
     assert (again.was_written, again.mapped_bytes, told.phases) == (False, proven.mapped_bytes, [])
 
@@ -165,7 +170,7 @@ def test_a_stick_whose_fingerprint_changed_is_read_and_mended(
         file.seek(at)
         file.write(bytes([image.read_bytes()[at] ^ 1]))
 
-    again = flash(bench, image, untouched=proven)
+    again = flash(bench, image, earlier=proven)
 
     assert again.was_written
     assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
@@ -177,7 +182,7 @@ def test_another_stick_with_the_same_bytes_is_read(bench: StickBench, image: Pat
     bench.file.write_bytes(bench.file.read_bytes() + bytes(MIB))
     told = Told()
 
-    flash(bench, image, told, untouched=proven)
+    flash(bench, image, told, earlier=proven)
 
     assert told.phases == [("compare", IMAGE_BYTES)]
 
@@ -185,7 +190,7 @@ def test_another_stick_with_the_same_bytes_is_read(bench: StickBench, image: Pat
 def test_force_writes_a_stick_that_nobody_had(bench: StickBench, image: Path) -> None:
     proven = flash(bench, image)
 
-    assert flash(bench, image, force=True, untouched=proven).was_written
+    assert flash(bench, image, force=True, earlier=proven).was_written
 
 
 def test_an_image_that_is_there_is_read_once_and_not_written(bench: StickBench, image: Path) -> None:
@@ -318,7 +323,7 @@ def sparse(tmp_path: Path) -> Path:
 def zeroing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways in which a hole becomes zeros."""
     if request.param == "zeros are written":
-        monkeypatch.setattr(disk_module, "punched", lambda *_: False)
+        monkeypatch.setattr(disk_module, "punch_hole", lambda *_: False)
 
 
 @pytest.mark.usefixtures("zeroing")
@@ -353,7 +358,7 @@ def test_one_byte_in_the_place_of_a_hole_is_made_zero(bench: StickBench, sparse:
 def test_zeros_that_a_disk_only_claims_to_have_made_are_found(
     bench: StickBench, sparse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_module, "punched", lambda *_: True)
+    monkeypatch.setattr(disk_module, "punch_hole", lambda *_: True)
 
     with pytest.raises(FlashError, match="not on the stick as it should be") as caught:
         flash(bench, sparse)
@@ -369,7 +374,7 @@ def test_what_is_read_back_from_one_stick_makes_another_the_same(bench: StickBen
         stick.seek(MIB + 12345)
         stick.write(bytes(MIB))
     with original.claim() as disk, SparseFile(tmp_path / "back") as back:
-        for _, data in disk.pieces(memory(), 0, disk.size_bytes):
+        for _, data in disk.read_chunks(allocate_buffer(), 0, disk.size_bytes):
             back.write(data)
 
     flash(bench, tmp_path / "back")
@@ -478,7 +483,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[memoryview, int, in
         count[0] += 1
         data = spoil(memoryview(view), at, count[0])
         if data is not None:
-            block = disk_module.memory()
+            block = disk_module.allocate_buffer()
             block[: len(data)] = data
             write(descriptor, memoryview(block)[: len(data)], at)
         return len(view)
@@ -658,7 +663,7 @@ def test_a_stick_that_does_not_come_back_is_on_record_as_unproven(bench: StickBe
     bench.before_open = fail
     doubts: list[str] = []
     with pytest.raises(StorageError):
-        flash(bench, image, doubt=doubts.append)
+        flash(bench, image, mark_unverified=doubts.append)
 
     assert (boots(bench), doubts[-1]) == (True, "image.img")
     assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
@@ -672,7 +677,12 @@ def test_a_stick_is_on_record_as_unproven_before_it_boots_and_until_all_is_read_
         flash(bench, image)
     seen: list[tuple[str, bool, int]] = []
 
-    flash(bench, image, force=True, doubt=lambda label: seen.append((label, boots(bench), bench.claims % 2)))
+    flash(
+        bench,
+        image,
+        force=True,
+        mark_unverified=lambda label: seen.append((label, boots(bench), bench.claims % 2)),
+    )
 
     assert seen == [("", False, 1), ("image.img", False, 1), ("", True, 0)]
 
@@ -688,7 +698,7 @@ def test_flash_clears_an_earlier_doubt_only_after_the_old_head_is_wiped(
     doubts: list[str] = []
 
     with pytest.raises(FlashError, match="does not take what is written to it"):
-        flash(bench, image, doubt=doubts.append)
+        flash(bench, image, mark_unverified=doubts.append)
 
     assert (boots(bench), doubts) == (True, [])
 
@@ -699,7 +709,7 @@ def test_a_stick_whose_flash_failed_is_wiped_and_not_on_record(
     faulty(monkeypatch, flipping(6 * MIB))
     doubts: list[str] = []
     with pytest.raises(FlashError):
-        flash(bench, image, doubt=doubts.append)
+        flash(bench, image, mark_unverified=doubts.append)
 
     assert (boots(bench), doubts[-1]) == (False, "")
 
@@ -801,7 +811,7 @@ from test_flashing import Told, flash
 
 root, image, phase, steps = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 told = Told(phase, steps, lambda: os.kill(os.getpid(), signal.SIGKILL))
-flash(StickBench(root), image, told, doubt=(root / "doubted").write_text)
+flash(StickBench(root), image, told, mark_unverified=(root / "doubted").write_text)
 """
 
 
@@ -840,7 +850,7 @@ def test_another_disk_of_equal_names_in_the_second_coming_is_not_written(
     bench.before_open = exchange
 
     with pytest.raises((FlashError, WrongDiskError)):
-        flash_image(bench.claim, open_image(image), Silent(), force=True)
+        flash_image(bench.claim, open_image(image), NoProgress(), force=True)
 
     assert bench.content() == precious
 
@@ -870,7 +880,7 @@ def test_a_stick_of_which_the_head_or_the_rest_is_what_was_written_is_wiped(
 
     error = FlashError if is_wiped else WrongDiskError
     with pytest.raises(error) as caught:
-        flash(bench, image, doubt=doubts.append)
+        flash(bench, image, mark_unverified=doubts.append)
 
     assert boots(bench) == (not is_wiped)
     assert doubts[-1] == ("" if is_wiped else "image.img")
@@ -893,6 +903,6 @@ def test_an_error_says_that_a_stick_could_not_be_wiped(
     bench.before_open = spoil
     doubts: list[str] = []
     with pytest.raises(FlashError, match=r"could not be wiped .*so that it may boot"):
-        flash(bench, image, doubt=doubts.append)
+        flash(bench, image, mark_unverified=doubts.append)
 
     assert (boots(bench), doubts[-1]) == (True, "image.img")

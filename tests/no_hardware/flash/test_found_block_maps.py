@@ -15,7 +15,7 @@ from image_makers import BLOCK, COMPRESSORS, bmap_of, content, laid_out, write_b
 from hil.errors import ImageError
 from hil.flash.formats.bmap import parse_bmap, read_bmap
 from hil.flash.formats.bmap_image import MappedImage
-from hil.flash.formats.open import bmap_beside, open_image
+from hil.flash.formats.open import find_bmap, open_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ RAW = b"".join(block or bytes(BLOCK) for block in BLOCKS)
 def test_a_map_is_found_by_the_images_name(image: str, beside: str, tmp_path: Path) -> None:
     (tmp_path / beside).touch()
 
-    assert bmap_beside(tmp_path / image) == tmp_path / beside
+    assert find_bmap(tmp_path / image) == tmp_path / beside
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_map_is_found_by_the_images_name(image: str, beside: str, tmp_path: Pa
 def test_no_other_ending_is_left_out(image: str, beside: str, tmp_path: Path) -> None:
     (tmp_path / beside).touch()
 
-    assert bmap_beside(tmp_path / image) is None
+    assert find_bmap(tmp_path / image) is None
 
 
 @pytest.mark.parametrize("packed", [None, "gzip", "zstd"])

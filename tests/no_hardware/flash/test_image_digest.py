@@ -13,7 +13,7 @@ from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_bloc
 
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_image
-from hil.flash.progress import Silent
+from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def digest(bench: StickBench, image: Path) -> str:
 
 
 def flashed(bench: StickBench, image: Path, *, force: bool = False) -> Flashed:
-    return flash_image(bench.claim, open_image(image), Silent(), force=force)
+    return flash_image(bench.claim, open_image(image), NoProgress(), force=force)
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)

@@ -37,7 +37,7 @@ def test_an_image_that_a_named_pipe_replaced_is_told_at_once(tmp_path: Path) -> 
     (tmp_path / "disk.img").unlink()
     os.mkfifo(tmp_path / "disk.img")
 
-    with pytest.raises(ImageError, match="it is a named pipe"), file.opened():
+    with pytest.raises(ImageError, match="it is a named pipe"), file.open():
         pass
 
 

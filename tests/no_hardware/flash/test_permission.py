@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.flash.disk.permission import Denial, why_denied
+from hil.flash.disk.permission import Denial, explain_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def node(tmp_path: Path, gid: int) -> Iterator[Path]:
 
 
 def test_a_user_outside_the_group_of_a_node_is_told_to_join_it(node: Path) -> None:
-    denial = as_nobody(lambda: why_denied(node))
+    denial = as_nobody(lambda: explain_denied(node))
 
     assert denial.why == f"{node} is for the group plugdev, and nobody is not in it"
     assert denial.remedy == "add yourself: sudo usermod -aG plugdev nobody, then log in again"
@@ -70,13 +70,13 @@ def test_a_user_who_joined_since_logging_in_is_told_to_log_in_again(
 ) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda _gid: grp.struct_group((GROUP, "x", gid, ["nobody"])))
 
-    denial = as_nobody(lambda: why_denied(node))
+    denial = as_nobody(lambda: explain_denied(node))
 
     assert denial.remedy == "log in again, or: newgrp plugdev"
 
 
 def test_a_member_who_is_refused_is_told_of_containers(node: Path, gid: int) -> None:
-    assert "container" in as_nobody(lambda: why_denied(node), (gid,)).remedy
+    assert "container" in as_nobody(lambda: explain_denied(node), (gid,)).remedy
 
 
 @pytest.mark.parametrize(("group", "mode"), [("disk", 0o660), ("root", 0o660), (GROUP, 0o600)])
@@ -84,8 +84,8 @@ def test_a_node_that_no_rule_gave_to_a_group_leads_to_the_rule(node: Path, group
     os.chown(node, 0, grp.getgrnam(group).gr_gid)
     node.chmod(mode)
 
-    assert "udev --install" in as_nobody(lambda: why_denied(node)).remedy
+    assert "udev --install" in as_nobody(lambda: explain_denied(node)).remedy
 
 
 def test_a_node_that_is_not_known_leads_to_the_rule() -> None:
-    assert "udev --install" in why_denied(None).remedy
+    assert "udev --install" in explain_denied(None).remedy

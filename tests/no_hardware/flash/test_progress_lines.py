@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.flash.progress_lines import ProgressLines, size_text
+from hil.flash.progress import ProgressLines, size_text
 
 MIB = 1 << 20
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.flash.disk.refusal import used_elsewhere, uses_of
 from hil.flash.disk.sysfs import BlockDevice, block_device, identity_of
+from hil.flash.disk.users import iter_users, used_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def listed(node: Path) -> BlockDevice:
 
 
 def told(node: Path) -> list[str]:
-    return [use.why for use in uses_of(listed(node), SYS)]
+    return [use.why for use in iter_users(listed(node), SYS)]
 
 
 def test_uses_of_a_disk_that_nothing_uses_are_none(loops: Loops) -> None:
@@ -103,7 +103,7 @@ def test_uses_of_finds_a_mount(loops: Loops) -> None:
     assert told(disk) == [f"{disk.name} is mounted at {point}"]
 
 
-def test_used_elsewhere_finds_a_mount_in_another_namespace(loops: Loops) -> None:
+def testused_elsewhere_finds_a_mount_in_another_namespace(loops: Loops) -> None:
     disk, point = loops.disk(), loops.folder / "inside"
     point.mkdir()
     loops.do("mkfs.ext4", "-q", "-F", disk)

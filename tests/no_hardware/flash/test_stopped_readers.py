@@ -16,8 +16,8 @@ import pytest
 from programs import running
 
 from hil.dutlink.timing import until
-from hil.flash.chunks import Pieces
-from hil.flash.formats.content import LOOKED_AT_BYTES
+from hil.flash.chunks import ChunkReader
+from hil.flash.formats.content import PROBE_BYTES
 from hil.flash.formats.open import open_image
 from hil.flash.reader_thread import StoppableThread, StoppedError, raise_if_stopped
 from hil.sim.process import SimulatorProcess
@@ -47,7 +47,7 @@ def archive_of_zeros(path: Path, size_gib: int) -> None:
 
 def map_of_ends(path: Path, size_bytes: int) -> None:
     """Write a block map of what is looked at to tell whether an image is a disk, and of the last block."""
-    first, last = LOOKED_AT_BYTES // 4096, size_bytes // 4096 - 1
+    first, last = PROBE_BYTES // 4096, size_bytes // 4096 - 1
     text = (
         '<?xml version="1.0" ?>\n<bmap version="2.0">\n'
         f"<ImageSize> {size_bytes} </ImageSize>\n<BlockSize> 4096 </BlockSize>\n"
@@ -64,7 +64,7 @@ def test_pieces_end_at_once_within_an_archive_that_no_map_wants(tmp_path: Path) 
     image = open_image(tmp_path / "disk.img.zst", tmp_path / "disk.bmap")
     began = time.process_time()
 
-    with Pieces(image):
+    with ChunkReader(image):
         assert until(lambda: time.process_time() - began > 0.1, 60), "nothing was decompressed"
 
     assert time.process_time() - began < AT_ONCE_S

@@ -11,9 +11,9 @@ import pytest
 from programs import running
 
 from hil.dutlink.timing import until
-from hil.flash.disk import kernel_users, users
-from hil.flash.disk.refusal import uses_of
+from hil.flash.disk import kernel_users, open_files, users
 from hil.flash.disk.sysfs import BlockDevice
+from hil.flash.disk.users import iter_users
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
@@ -28,11 +28,11 @@ def test_opened_by_names_programs_but_not_udev_s_look_at_a_disk(
     (process / "fd/3").symlink_to(node)
     (process / "comm").write_text(f"{comm}\n")
     (process / "cmdline").write_bytes(b"/usr/bin/editor\0disk\0")
-    monkeypatch.setattr(users, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(open_files, "_PROC", tmp_path / "proc")
     status = node.stat()
     disk: Any = SimpleNamespace(identity=f"file-{status.st_dev}-{status.st_ino}", name="sda", partitions=list)
 
-    found = list(users.opened_by(disk, node.parent))
+    found = list(open_files.opened_by(disk, node.parent))
 
     assert found == ["sda is open in process 812 (editor disk)"][:seen]
 
@@ -78,7 +78,7 @@ def test_opened_by_finds_a_program_however_it_holds_a_disk(tmp_path: Path, how: 
         if how == "outlives":
             state = Path(f"/proc/{program.pid}/stat")
             assert until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", 60)
-        found = list(users.opened_by(disk, node.parent))
+        found = list(open_files.opened_by(disk, node.parent))
 
     use = "mapped" if how == "mapped" else "open"
     command = f"{Path(sys.executable).name} -c import"
@@ -159,7 +159,7 @@ def test_user_of_names_what_is_built_on_a_disk_and_what_takes_it_down(
     disk = listed(tmp_path / "sys/block/sda", "8:0")
     built_on(disk, *device)
 
-    found = next(uses_of(disk, tmp_path / "sys"))
+    found = next(iter_users(disk, tmp_path / "sys"))
 
     assert found.why == users.user_of(disk, tmp_path / "sys", tmp_path) == why
     assert found.remedy.startswith(remedy)
@@ -176,7 +176,7 @@ def test_user_of_says_where_a_volume_on_a_disk_is_mounted(
     below = built_on(disk, "dm-0", "253:0", "crypt", "CRYPT-LUKS2-1") if depth == 2 else disk
     built_on(below, "dm-9", "253:9", "vg-data", "LVM-2")
 
-    found = next(uses_of(disk, tmp_path / "sys"))
+    found = next(iter_users(disk, tmp_path / "sys"))
 
     first = "dm-0 (crypt)" if depth == 2 else "dm-9 (vg-data)"
     assert found.why == f"{first} is built on sda, and mounted at /srv"

@@ -18,9 +18,9 @@ from disk_bench import NAMES, StickBench
 from hil.errors import StickLostError, StorageError, WrongDiskError
 from hil.flash.disk import identity as proof
 from hil.flash.disk import kernel_users
-from hil.flash.disk.identity import Expected, open_proven
+from hil.flash.disk.identity import ExpectedDisk, open_verified
 from hil.flash.disk.kernel_users import file_system_of, mounts_of, swaps_on
-from hil.flash.disk.sysfs import disks_of, identity_of
+from hil.flash.disk.sysfs import identity_of, list_disks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,7 +256,7 @@ def a_disk_that_was_there_before(one: Attempt) -> None:
 def a_link_to_another_usb_disk_that_was_there_before(one: Attempt) -> None:
     node, listing = one.rival()
     listing.show(node)
-    one.before = frozenset(disk.key for disk in disks_of(one.bench.sys) if disk.name == "sdb")
+    one.before = frozenset(disk.key for disk in list_disks(one.bench.sys) if disk.name == "sdb")
     one.lead_to(node)
 
 
@@ -312,9 +312,9 @@ def facts(paths: list[Path]) -> list[tuple[bytes, int, int]]:
 
 
 def tried(one: Attempt) -> WrongDiskError:
-    expected = Expected(one.bench.node, one.sys or one.bench.sys, one.before, one.usb_names)
+    expected = ExpectedDisk(one.bench.node, one.sys or one.bench.sys, one.before, one.usb_names)
     with pytest.raises(WrongDiskError) as caught:
-        open_proven(expected, to_write=True)
+        open_verified(expected, to_write=True)
     return caught.value
 
 
@@ -363,7 +363,7 @@ def test_a_path_that_is_swapped_between_two_steps_of_the_proof_leads_nowhere(
 
     monkeypatch.setattr(owner, moment, swapped)
     try:
-        with open_proven(Expected(one.bench.node, one.bench.sys, one.before), to_write=True) as disk:
+        with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, one.before), to_write=True) as disk:
             opened = os.fstat(disk._descriptor)
             assert os.path.samestat(opened, one.bench.file.stat())
     except WrongDiskError:
@@ -382,7 +382,7 @@ def test_a_link_to_any_file_or_device_of_this_machine_is_refused(one: Attempt, s
     sys = Path("/sys") if seed % 2 else one.bench.sys
 
     with pytest.raises(StorageError) as caught:
-        open_proven(Expected(one.bench.node, sys, frozenset()), to_write=True)
+        open_verified(ExpectedDisk(one.bench.node, sys, frozenset()), to_write=True)
 
     assert caught.value.why
 
@@ -404,7 +404,7 @@ def test_there_are_a_hundred_attempts() -> None:
 
 
 def test_the_stick_itself_is_opened(one: Attempt) -> None:
-    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+    with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
         assert disk.size_bytes == 65536
 
 
@@ -413,14 +413,14 @@ def test_a_stick_that_was_there_under_another_sequence_number_follows_the_mux(on
     one.bench.go()
     one.bench.appear()
 
-    with open_proven(Expected(one.bench.node, one.bench.sys, before), to_write=True) as disk:
+    with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, before), to_write=True) as disk:
         assert disk.node == one.bench.node
 
 
 def test_a_write_protected_stick_can_be_read(one: Attempt) -> None:
     one.tell("ro", "1")
 
-    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=False) as disk:
+    with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=False) as disk:
         assert disk.size_bytes == 65536
 
 
@@ -428,7 +428,7 @@ def test_a_stick_that_is_gone_again_is_lost(one: Attempt) -> None:
     one.bench.go()
 
     with pytest.raises(StickLostError, match="gone again"):
-        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+        open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
 
 def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +437,7 @@ def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytes
 
     monkeypatch.setattr(proof.os, "open", refuse)
     with pytest.raises(StorageError, match="no permission") as caught:
-        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+        open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
     assert not isinstance(caught.value, WrongDiskError)
 
@@ -456,7 +456,7 @@ def test_an_empty_slot_of_the_stick_s_own_reader_is_no_rival(one: Attempt) -> No
     (slot / "dev").write_text("8:16\n")
     (one.bench.sys / "block/sdb").symlink_to(slot)
 
-    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+    with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
         assert disk.node == one.bench.node
 
 
@@ -464,7 +464,7 @@ def test_a_container_s_rules_are_not_called_a_lock(one: Attempt, monkeypatch: py
     refuse_to_open(monkeypatch, errno.EPERM)
 
     with pytest.raises(StorageError, match="container") as caught:
-        open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True)
+        open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
     assert not isinstance(caught.value, WrongDiskError)
 
@@ -503,7 +503,7 @@ def test_a_stick_that_udev_has_not_done_with_is_opened_a_moment_later(
 
     monkeypatch.setattr(proof, "_READY_LIMIT_S", 30.0)
     monkeypatch.setattr(proof.os, "open", refuse)
-    with open_proven(Expected(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
+    with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
         assert (disk.node, refusals) == (one.bench.node, [])
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hil.errors import ConsoleBusyError, ConsoleDeniedError, ConsoleError, ConsoleMissingError
-from hil.flash.disk.permission import why_denied
+from hil.flash.disk.permission import explain_denied
 from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs, ttys_of
 
@@ -76,5 +76,5 @@ def _missing(context: BoardContext, tty: Tty) -> Finding:
 
 
 def _denied(serial: str, tty: Tty) -> Finding:
-    denial = why_denied(tty.path)
+    denial = explain_denied(tty.path)
     return problem(_CHECK, f"{tty.path} may not be opened", why=denial.why, fix=denial.remedy, board=serial)

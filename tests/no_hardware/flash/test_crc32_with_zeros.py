@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_makers import BLOCK
 
-from hil.flash.formats.crc import crc32_with_zeros
+from hil.flash.formats.checksums import crc32_with_zeros
 from hil.flash.formats.open import open_image
 
 if TYPE_CHECKING:

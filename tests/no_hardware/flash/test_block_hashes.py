@@ -10,7 +10,7 @@ from disk_bench import MIB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.flash.block_hashes import EMPTY, Cell, CellCounter, Cells
+from hil.flash.block_hashes import ZERO_BLOCK, BlockHash, BlockHasher, BlockHasherThread
 
 SIZE = 3 * MIB + 700
 CONTENT = random.Random(19).randbytes(SIZE)  # noqa: S311 - content, no secret
@@ -26,15 +26,15 @@ def ranges(draw: st.DrawFn) -> Ranges:
     return [pair for pair in pairs if draw(st.booleans())]
 
 
-def counted(given_ranges: Ranges) -> list[Cell]:
-    counter = CellCounter()
+def counted(given_ranges: Ranges) -> list[BlockHash]:
+    counter = BlockHasher()
     cells = [
         cell for begin, end in given_ranges for cell in counter.add(begin, memoryview(CONTENT)[begin:end])
     ]
     return [*cells, *counter.finish()]
 
 
-def expected(given_ranges: Ranges) -> list[Cell]:
+def expected(given_ranges: Ranges) -> list[BlockHash]:
     """The same by a disk of zeros on which it all is."""
     disk = bytearray(4 * MIB)
     touched: dict[int, list[int]] = {}
@@ -43,7 +43,7 @@ def expected(given_ranges: Ranges) -> list[Cell]:
         for number in range(begin // MIB, (end - 1) // MIB + 1):
             touched.setdefault(number, []).extend((max(begin, number * MIB), min(end, (number + 1) * MIB)))
     return [
-        Cell(number, min(at), max(at), hashlib.sha256(disk[number * MIB : (number + 1) * MIB]).digest())
+        BlockHash(number, min(at), max(at), hashlib.sha256(disk[number * MIB : (number + 1) * MIB]).digest())
         for number, at in touched.items()
     ]
 
@@ -59,14 +59,14 @@ def test_nothing_has_no_cells() -> None:
 
 
 def test_a_cell_of_zeros_is_one_and_is_known_as_empty() -> None:
-    counter = CellCounter()
+    counter = BlockHasher()
 
-    assert [cell.digest for cell in counter.add(MIB, memoryview(bytes(MIB)))] == [EMPTY]
+    assert [cell.digest for cell in counter.add(MIB, memoryview(bytes(MIB)))] == [ZERO_BLOCK]
 
 
 def test_a_thread_counts_the_same_cells() -> None:
     pieces = [(begin, min(begin + 900_000, SIZE)) for begin in range(0, SIZE, 900_000)]
-    with Cells() as cells:
+    with BlockHasherThread() as cells:
         waits = [cells.add(begin, memoryview(CONTENT)[begin:end]) for begin, end in pieces]
         digests = cells.result()
 
