@@ -202,7 +202,7 @@ class _WritePass:
         self._holes.append(body)
 
     def _zero_holes(self) -> None:
-        """Zero the holes after all writes: a disk first finishes its pending writes before it zeros a range."""
+        """Zero the holes after all writes: a disk finishes pending writes before it zeros."""
         for hole in self._holes:
             self._result.body_changed = True
             for zeroed in self._disk.zero(hole.offset, hole.size_bytes):
