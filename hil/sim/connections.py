@@ -41,7 +41,7 @@ class Connections:
         self._all[connection] = self._guests[connection] = None
         return True
 
-    def exempt(self, connection: Connection) -> None:
+    def keep(self, connection: Connection) -> None:
         """Keep a connection whatever comes: it has a device, or the simulator's token."""
         self._guests.pop(connection, None)
 

@@ -7,13 +7,12 @@ voltages volts, times seconds of simulated time, levels are pin levels as a volt
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.sim.usb_identity import UsbIdentity
 
 __all__ = [
     "BlockStore",
@@ -22,10 +21,12 @@ __all__ = [
     "ControlPin",
     "Dut",
     "MuxPosition",
+    "NoTimer",
     "PinLevel",
     "Timer",
     "Urb",
     "UsbDevice",
+    "UsbIdentity",
 ]
 
 
@@ -97,6 +98,29 @@ class Urb:
     length: int
     sender: str
     complete: Callable[[int, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UsbIdentity:
+    """What a bus listing says about a device before anybody opens it.
+
+    Attributes:
+        vendor_id: `idVendor`.
+        product_id: `idProduct`.
+        bcd_device: `bcdDevice`.
+        device_class: Class, subclass, protocol of the device descriptor.
+        interfaces: Class, subclass, protocol of each interface, in order of their numbers.
+        speed: As Linux' `enum usb_device_speed`: 2 full, 3 high.
+        configuration_value: `bConfigurationValue` of its only configuration.
+    """
+
+    vendor_id: int
+    product_id: int
+    bcd_device: int
+    device_class: tuple[int, int, int]
+    interfaces: tuple[tuple[int, int, int], ...]
+    speed: int
+    configuration_value: int = 1
 
 
 class UsbDevice(Protocol):
@@ -178,11 +202,8 @@ class Dut(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class NoTimer:
     """A timer that was never set."""
 
-    cancelled: bool = field(default=True)
-
     def cancel(self) -> None:
-        """Nothing to call off."""
+        """Do nothing: no call is pending."""

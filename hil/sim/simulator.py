@@ -127,9 +127,9 @@ class ServedBoard:
     slot: SimulatedSlot
     faults: FaultInjector
 
-    def truth(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Everything about it, as plain data."""
-        return {**self.slot.truth(), "faults": self.faults.active()}
+        return {**self.slot.state(), "faults": self.faults.active()}
 
 
 class Simulator:
@@ -155,7 +155,7 @@ class Simulator:
             state=folders.state,
             stick_bytes=options.stick_bytes,
         )
-        self.strangers = ForeignDisks(
+        self.foreign_disks = ForeignDisks(
             folders.state / "strangers", self._bus, environment.dev, environment.sys
         )
         slots = [
@@ -185,7 +185,7 @@ class Simulator:
         await self._server.close()
         for board in self.boards.values():
             board.slot.close()
-        self.strangers.close()
+        self.foreign_disks.close()
         self._token_file.unlink(missing_ok=True)
         self._watch.close()
 

@@ -11,8 +11,8 @@ from hil.sim.board.board import BootLoader, SimulatedBoard
 from hil.sim.board.request_log import RequestLog
 from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.dut.dut import SimulatedDut
+from hil.sim.host.dev_nodes import UsbDeviceNode
 from hil.sim.host.tty import SimulatedTty
-from hil.sim.host.usb_node import UsbDeviceNode
 from hil.sim.interfaces import MuxPosition
 from hil.sim.management.faulty_path import ConsoleNoise, FaultyPath, PathFaults
 from hil.sim.stick.file import StickFile
@@ -126,9 +126,9 @@ class SimulatedSlot:
 
         def rename() -> None:
             self._stick_node.by_id = self._dev.disk_name(told, empty_slots)
-            self._stick_listing.become(usb_names_of(told), empty_slots)
+            self._stick_listing.change_model(usb_names_of(told), empty_slots)
 
-        self.stick.become(told, empty_slots, rename)
+        self.stick.change_model(told, empty_slots, rename)
 
     def enter_boot_loader(self, product_id: int = 0xE012) -> None:
         """The board restarts as its DFU boot loader."""
@@ -141,7 +141,7 @@ class SimulatedSlot:
         if self._path is not None:
             self._path.resume()
 
-    def truth(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Everything about the board, its DUT and its stick, as plain data."""
         return {
             **self.board.state(),

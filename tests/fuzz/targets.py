@@ -364,7 +364,7 @@ def _simulator() -> Simulator:
         nonlocal simulator
         simulator = Simulator(SimulatorOptions(boards=1, stick_bytes=1 << 20), opened.__enter__())
         for board in simulator.boards.values():
-            board.rig.plug()
+            board.slot.plug()
 
     _in_loop(begin)
     atexit.register(opened.__exit__, None, None, None)
@@ -387,8 +387,8 @@ def control_port(data: bytes) -> None:
                     answer, has_token = port.answer(asked.encode())
                     assert has_token
                     assert json.loads(json.dumps(answer))["ok"] in {True, False}
-        for disk in simulator.strangers._disks:
-            simulator.strangers.unplug(disk)
+        for disk in simulator.foreign_disks._disks:
+            simulator.foreign_disks.unplug(disk)
         if board.faults.active():
             board.faults.clear()
 

@@ -110,7 +110,7 @@ class WatchedBoards:
 
         def ask() -> dict[str, dict[str, Any]]:
             return {
-                serial: {**served.truth(), "lease": lease_of(self._locks, serial)}
+                serial: {**served.state(), "lease": lease_of(self._locks, serial)}
                 for serial, served in self._simulator.boards.items()
             }
 

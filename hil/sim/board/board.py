@@ -10,9 +10,8 @@ from hil.sim.board.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, board_descrip
 from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.board.firmware_run import BoardEnvironment, FirmwareRun
 from hil.sim.board.settings_flash import Field, SettingsFlash
-from hil.sim.dut.energy import EnergyCounter
-from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb
-from hil.sim.usb_identity import UsbIdentity
+from hil.sim.dut.power_draw import EnergyCounter
+from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb, UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +120,7 @@ class SimulatedBoard:
         if self._running is None:
             self._running = FirmwareRun(self._bench)
             self._running.to_host.filter = self._console_filter
-            self._running.meter.signal(self._amps, self._volts)
+            self._running.meter.set_input(self._amps, self._volts)
 
     def uart_from_dut(self, data: bytes) -> None:
         """Take bytes that leave the DUT's UART now."""
@@ -137,7 +136,7 @@ class SimulatedBoard:
         self._amps, self._volts = amps, volts
         self._energy.change(amps, volts)
         if self._running is not None:
-            self._running.meter.signal(amps, volts)
+            self._running.meter.set_input(amps, volts)
 
     def state(self) -> dict[str, Any]:
         """The truth about it, as plain data; levels and position as they are, not as a snapshot has them."""

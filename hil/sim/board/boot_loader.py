@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.sim.board.descriptors import VENDOR_ID, boot_loader_descriptors
-from hil.sim.board.endpoint_zero import EndpointZero, Handshake, Reply, RequestType, SetupPacket
+from hil.sim.board.endpoint_zero import EndpointZero, Handshake, Reply, RequestKind, SetupPacket
 from hil.sim.board.endpoints import ESHUTDOWN
-from hil.sim.usb_identity import UsbIdentity
+from hil.sim.interfaces import UsbIdentity
 
 if TYPE_CHECKING:
     from hil.sim.interfaces import Urb
@@ -38,14 +38,14 @@ class _DfuMode:
     """Interface 0, for ever idle: no firmware can be written to a simulated board."""
 
     def control_in(self, setup: SetupPacket) -> Reply:
-        if not setup.to(RequestType.CLASS, 0):
+        if not setup.is_for(RequestKind.CLASS, 0):
             return None
         if setup.request == _DfuRequest.GET_STATUS:
             return bytes((0, 0, 0, 0, _IDLE, 0))
         return bytes((_IDLE,)) if setup.request == _DfuRequest.GET_STATE else Handshake.STALL
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; ABORT has none
-        if not setup.to(RequestType.CLASS, 0):
+        if not setup.is_for(RequestKind.CLASS, 0):
             return None
         return b"" if setup.request == _DfuRequest.ABORT else Handshake.STALL
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.endpoint_zero import Handshake, Reply, RequestType, SetupPacket
+from hil.sim.board.endpoint_zero import Handshake, Reply, RequestKind, SetupPacket
 from hil.sim.interfaces import Clock, NoTimer, Timer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class DfuRunTime:
 
     def control_in(self, setup: SetupPacket) -> Reply:
         """Answer GETSTATUS: no error, and idle (0) or about to leave (1)."""
-        if not setup.to(RequestType.CLASS, _INTERFACE):
+        if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _GET_STATUS:
             return bytes((0, 0, 0, 0, self._asked, 0))
@@ -47,19 +47,19 @@ class DfuRunTime:
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; DETACH has none
         """Take DETACH: `wValue` is the time to wait in milliseconds, at least until the next tick."""
-        if not setup.to(RequestType.CLASS, _INTERFACE):
+        if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request != _DETACH:
             return Handshake.STALL
         self._asked = True
         self._due_count = self._ticker.count + max(1, -(-setup.value // _TICK_MS))
-        self.look()
+        self.detach_if_due()
         return b""
 
     def reset(self) -> None:
         """A bus reset changes nothing here: the firmware says that it detaches by itself."""
 
-    def look(self) -> None:
+    def detach_if_due(self) -> None:
         """Detach if it is time, else come back; call it when ticks are counted again after a pause."""
         self._timer.cancel()
         if self._due_count is None or self._ticker.frozen:
@@ -68,7 +68,9 @@ class DfuRunTime:
             self._due_count = None
             self._detach()
         else:
-            self._timer = self._clock.call_later(self._ticker.until(self._due_count), self.look)
+            self._timer = self._clock.call_later(
+                self._ticker.seconds_until(self._due_count), self.detach_if_due
+            )
 
     def stop(self) -> None:
         """Forget everything, as without power."""

@@ -22,7 +22,7 @@ __all__ = [
     "Handshake",
     "Recipient",
     "Reply",
-    "RequestType",
+    "RequestKind",
     "SetupPacket",
     "UsbClass",
 ]
@@ -44,7 +44,7 @@ _MOST_ADDRESS: Final = 127
 _SETUP: Final = struct.Struct("<BBHHH")
 
 
-class RequestType(enum.IntEnum):
+class RequestKind(enum.IntEnum):
     """Who defines a request: bits 5 and 6 of `bmRequestType`."""
 
     STANDARD = 0
@@ -95,7 +95,7 @@ class SetupPacket:
 
     @property
     def kind(self) -> int:
-        """Who defines the request, a `RequestType`."""
+        """Who defines the request, a `RequestKind`."""
         return self.request_type >> 5 & 3
 
     @property
@@ -103,7 +103,7 @@ class SetupPacket:
         """Whom it is for, a `Recipient`."""
         return min(self.request_type & 0x1F, Recipient.RESERVED)
 
-    def to(self, kind: RequestType, interface: int) -> bool:
+    def is_for(self, kind: RequestKind, interface: int) -> bool:
         """Tell whether this is a request of a kind for an interface, all 16 bits of `wIndex` compared."""
         return self.request_type & 0x7F == kind << 5 | Recipient.INTERFACE and self.index == interface
 
@@ -189,7 +189,7 @@ class EndpointZero:
             reply = usb_class.control_in(setup) if setup.is_in else usb_class.control_out(setup, data)
             if reply is not None:
                 return reply
-        if setup.kind != RequestType.STANDARD:
+        if setup.kind != RequestKind.STANDARD:
             return Handshake.STALL
         return self._standard_in(setup) if setup.is_in else self._standard_out(setup)
 

@@ -38,7 +38,7 @@ _CONTROL: Final = 0
 _CONSOLE_OUT: Final = 1
 _NOTIFY_IN: Final = 0x81
 _CONSOLE_IN: Final = 0x82
-_LEAVE_CONSOLE: Final = 0x02
+_CTRL_B: Final = 0x02
 _LEAVE_COUNT: Final = 5
 _CARRIAGE_RETURN: Final = b"\r"
 _EPROTO: Final = -71
@@ -82,7 +82,7 @@ class FirmwareRun:
         self._controls: deque[tuple[int, Urb | None]] = deque()
         self._from_dut: deque[bytes] = deque()
         self._receiver = ReceiveRegister()
-        self._leave_count = 0
+        self._ctrl_b_count = 0
         self.position = MuxPosition.OFF
         self.status = ShellStatus()
         bench.flash.start()
@@ -178,7 +178,7 @@ class FirmwareRun:
                 return False
             self.cpu.unblock()
         else:
-            self._to_dut.settle()
+            self._to_dut.run_until_now()
             return not self.usb_stopped and (self._refuse_halted() or self._begin_usb_task())
         return True
 
@@ -248,11 +248,11 @@ class FirmwareRun:
         data = self._port.read(self._to_dut.room_bytes)
         self._to_dut.enqueue(data)
         for byte in data:
-            self._leave_count = self._leave_count + 1 if byte == _LEAVE_CONSOLE else 0
-            if self._leave_count == _LEAVE_COUNT:
-                self._leave_count = 0
+            self._ctrl_b_count = self._ctrl_b_count + 1 if byte == _CTRL_B else 0
+            if self._ctrl_b_count == _LEAVE_COUNT:
+                self._ctrl_b_count = 0
                 self.status.console_mode = self.status.monitor = False
-                yield from self._port.put(CONSOLE_LEFT.encode())
+                yield from self._port.write_all(CONSOLE_LEFT.encode())
 
     def _usart_task(self, data: bytes) -> None:
         if self.cpu.busy:
@@ -289,4 +289,4 @@ class FirmwareRun:
         if held:
             self._from_dut.appendleft(held)
         self._to_dut.thaw()
-        self._dfu.look()
+        self._dfu.detach_if_due()

@@ -100,7 +100,7 @@ class Meter:
         self._sampled = 0
         self._now = (self._offset, 0)
 
-    def signal(self, amps: float, volts: float) -> None:
+    def set_input(self, amps: float, volts: float) -> None:
         """Say what there is to measure from now on."""
         self._sample()
         self._now = (round(amps / AMPS_PER_STEP) + self._offset, round(volts / VOLTS_PER_STEP))

@@ -79,9 +79,9 @@ class PowerPins:
                 if step.seconds > 0:
                     yield Delay(step.seconds, max(0.0, rest_s))
             else:
-                yield from self._obey(step)
+                yield from self._execute(step)
 
-    def _obey(self, step: Instruction) -> Task:
+    def _execute(self, step: Instruction) -> Task:
         if isinstance(step, Drive):
             self._drive(step.pin, step.level)
         elif isinstance(step, Supply):

@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 from hil.sim.board.cpu import HostMustRead, Task
-from hil.sim.board.endpoint_zero import Handshake, Reply, RequestType, SetupPacket
+from hil.sim.board.endpoint_zero import Handshake, Reply, RequestKind, SetupPacket
 from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
 
 __all__ = ["BUFFER_BYTES", "SerialPort"]
@@ -64,7 +64,7 @@ class SerialPort:
         self.flush()
         return taken
 
-    def put(self, data: bytes) -> Task:
+    def write_all(self, data: bytes) -> Task:
         """Write everything byte by byte, waiting for the host to read where there is no room.
 
         The first byte leaves alone when the way is free; the others gather behind it.
@@ -94,7 +94,7 @@ class SerialPort:
 
     def control_in(self, setup: SetupPacket) -> Reply:
         """Answer GET_LINE_CODING, and only if it asks for exactly seven bytes."""
-        if not setup.to(RequestType.CLASS, _INTERFACE):
+        if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _CdcRequest.GET_LINE_CODING and setup.length == len(self.line_coding):
             return self.line_coding
@@ -102,7 +102,7 @@ class SerialPort:
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
         """Take line coding and control lines; neither has any effect on the UART."""
-        if not setup.to(RequestType.CLASS, _INTERFACE):
+        if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _CdcRequest.SET_LINE_CODING and len(data) >= len(self.line_coding):
             self.line_coding = _sane_line_coding(data)

@@ -37,7 +37,7 @@ class Shell:
         """Take all that was read, also what follows a `console` command."""
         while byte := self._port.read(1):
             echo, line = self._editor.feed(byte[0])
-            yield from self._port.put(echo)
+            yield from self._port.write_all(echo)
             if line is not None:
                 yield from self._run(line)
 
@@ -47,12 +47,12 @@ class Shell:
         if self._commands.knows(name):
             yield from self._commands.run(name, answer, arguments)
         else:
-            yield from self._port.put(self._direct(name).encode())
+            yield from self._port.write_all(self._direct(name).encode())
         if len(answer) > _BARE_ANSWER_BYTES:
             answer.write(text.CR)
         if not self._status.console_mode:
             answer.write(text.PROMPT)
-        yield from self._port.put(bytes(answer))
+        yield from self._port.write_all(bytes(answer))
 
     def _direct(self, name: str) -> str:
         """Return what is printed past the answer's 512 bytes."""

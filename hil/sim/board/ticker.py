@@ -48,7 +48,7 @@ class Ticker:
             self._missed += max(0, self._passed() - self._frozen_at - 1)
         self._frozen_at = None
 
-    def until(self, count: int) -> float:
+    def seconds_until(self, count: int) -> float:
         """Return the seconds from now until `count` interrupts are served, if nothing delays them."""
         at_s = self._began_s + (count + self._missed) * TICK_S
         return max(0.0, at_s - self._clock.now())

@@ -82,7 +82,7 @@ class BoardTransmitter:
         """Queue bytes; those that do not fit are lost."""
         self._queue.extend(data[: self.room_bytes])
 
-    def settle(self) -> None:
+    def run_until_now(self) -> None:
         """Let everything happen that was due until now, and come back for the rest."""
         if self._queue or self._registers or self._in_hand is not None or self._pause_end_s is not None:
             arrived = self._advance(self._clock.now())
@@ -97,15 +97,15 @@ class BoardTransmitter:
         """Another task began to wait: the idle task stands still, also for what that task has just queued."""
         self._frozen = True
         self._frozen_since_s = self._clock.now()
-        self.settle()
+        self.run_until_now()
 
     def thaw(self) -> None:
         """The other task has ended; a wait of the idle task's own has become longer by as much."""
-        self.settle()
+        self.run_until_now()
         if self._pause_end_s is not None:
             self._pause_end_s += self._clock.now() - self._frozen_since_s
         self._frozen = False
-        self.settle()
+        self.run_until_now()
 
     def stop(self) -> None:
         """Lose everything, as without power."""
@@ -177,7 +177,7 @@ class BoardTransmitter:
         self._timer = self._clock.call_later(due_s - self._clock.now(), self._on_timer)
 
     def _on_timer(self) -> None:
-        self.settle()
+        self.run_until_now()
         self._moved()
 
 

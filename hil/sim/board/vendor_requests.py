@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.endpoint_zero import Handshake, Recipient, Reply, RequestType, SetupPacket
+from hil.sim.board.endpoint_zero import Handshake, Recipient, Reply, RequestKind, SetupPacket
 from hil.sim.board.meter import Meter, Reading
 from hil.sim.board.settings_flash import Block, Field, SettingsFlash
 from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
@@ -171,7 +171,7 @@ class VendorRequests:
 
 def _is_mine(setup: SetupPacket) -> bool:
     return (
-        setup.kind == RequestType.VENDOR
+        setup.kind == RequestKind.VENDOR
         and setup.recipient == Recipient.INTERFACE
         and setup.index & 0xFF == _INTERFACE
     )

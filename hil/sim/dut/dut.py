@@ -26,7 +26,7 @@ FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
 """What `SimulatedDut.fault` knows; each ends with `{"on": False}`."""
 
 _ROM_S = 0.1
-_DEAF = (DutPhase.OFF, DutPhase.STANDBY, DutPhase.RESET)
+_NOT_LISTENING = (DutPhase.OFF, DutPhase.STANDBY, DutPhase.RESET)
 
 
 class SimulatedDut:
@@ -95,7 +95,7 @@ class SimulatedDut:
 
     def uart_to_dut(self, data: bytes) -> None:
         """Bytes were typed; they are lost unless somebody reads."""
-        if self._phase in _DEAF:
+        if self._phase in _NOT_LISTENING:
             return
         self._received_bytes += len(data)
         for byte in data:
@@ -200,16 +200,16 @@ class SimulatedDut:
         try:
             image = read_image(self._store) if self._store else None
         except OSError:
-            self._give_up("sda: I/O error")
+            self._show_boot_prompt("sda: I/O error")
             return
         if image is None:
-            self._give_up("sda: no bootable image" if self._store else "sda: no stick")
+            self._show_boot_prompt("sda: no bootable image" if self._store else "sda: no stick")
             return
         self._boots += 1
         self._system = System(self._clock, self._uart, self, image, self._rng)
         self._system.start()
 
-    def _give_up(self, reason: str) -> None:
+    def _show_boot_prompt(self, reason: str) -> None:
         self.enter(DutPhase.PROMPT)
         self._uart.send(f"{reason}\r\n".encode())
         self._prompt = BootPrompt(self._uart, self._run_rom)

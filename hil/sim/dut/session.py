@@ -105,14 +105,14 @@ class LoginSession:
             self._ask_again()
 
     def _password_given(self, text: str) -> None:
-        self._run(self._admit() if (self._name, text) == (USER, PASSWORD) else self._refuse())
+        self._run(self._log_in() if (self._name, text) == (USER, PASSWORD) else self._refuse_login())
 
-    def _admit(self) -> Steps[int]:
+    def _log_in(self) -> Steps[int]:
         self.logged_in = True
         yield _MOTD
         return 0
 
-    def _refuse(self) -> Steps[int]:
+    def _refuse_login(self) -> Steps[int]:
         yield _WRONG_PASSWORD_S
         yield "Login incorrect\r\n\r\n"
         return 0

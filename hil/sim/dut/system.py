@@ -137,9 +137,9 @@ class System:
         if died:
             self.close()
             self._uart.clear()
-        self._uart.send(b"\r\n" + self._say("sda: I/O error").encode())
+        self._uart.send(b"\r\n" + self._log_line("sda: I/O error").encode())
         if died:
-            self._uart.send(self._say("Kernel panic - not syncing: no root file system").encode())
+            self._uart.send(self._log_line("Kernel panic - not syncing: no root file system").encode())
             self._hardware.enter(DutPhase.HUNG)
 
     def _boot(self) -> Steps[bool]:
@@ -148,8 +148,8 @@ class System:
             if index == HALF_WAY and self._hardware.hangs_in_boot:
                 return False
             if work_s:
-                yield work_s * self._luck()
-            yield self._say(text)
+                yield work_s * self._jitter()
+            yield self._log_line(text)
         return True
 
     def _booted(self, up: bool) -> None:
@@ -163,18 +163,18 @@ class System:
     def _go_down(self, *, restart: bool) -> Steps[bool]:
         yield "\r\nThe system is going down.\r\n"
         for text in ("init: stopping services", "EXT4-fs (sda1): unmounting filesystem."):
-            yield _STOPPING_S * self._luck()
-            yield self._say(text)
-        yield self._say("reboot: Restarting system" if restart else "reboot: Power down")
+            yield _STOPPING_S * self._jitter()
+            yield self._log_line(text)
+        yield self._log_line("reboot: Restarting system" if restart else "reboot: Power down")
         return restart
 
     def _down(self, restart: bool) -> None:
         self._hardware.stopped(restart=restart)
 
-    def _luck(self) -> float:
+    def _jitter(self) -> float:
         return self._rng.uniform(1 - _JITTER, 1 + _JITTER) if self._rng else 1.0
 
-    def _say(self, text: str) -> str:
+    def _log_line(self, text: str) -> str:
         """Stamp a line of the kernel, and keep it for `dmesg`."""
         line = f"[{self.uptime_s:12.6f}] {text}\r\n"
         self._lines.append(line)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from hil.sim.host.sysfs import SysListing
 
-__all__ = ["DevFolder", "DeviceNode"]
+__all__ = ["DevFolder", "DeviceNode", "UsbDeviceNode"]
+
+_NODE_MODE = 0o664
+"""As udev's own rules have it: all users may read it."""
 
 
 class DeviceNode:
@@ -58,7 +61,7 @@ class DeviceNode:
         self.listing.show(file)
         self._replace(lambda path: _link(file, path))
 
-    def show_nothing(self, size_bytes: int) -> None:
+    def show_empty(self, size_bytes: int) -> None:
         """Keep it, with nothing behind: what udev leaves for a moment after a disk is gone."""
 
         def make(path: Path) -> None:
@@ -116,6 +119,33 @@ def _link(file: Path, path: Path) -> None:
         path.hardlink_to(file)
     except OSError:
         path.symlink_to(file)
+
+
+class UsbDeviceNode:
+    """One board's node; a board that is plugged in again gets another one.
+
+    Args:
+        dev: The `/dev`-like folder.
+    """
+
+    def __init__(self, dev: Path) -> None:
+        self._folder = dev / "bus" / "usb"
+        self._node: Path | None = None
+
+    def show(self, bus: int, device: int) -> None:
+        """Let the node of that bus and device number appear; harmless when it is there."""
+        node = self._folder / f"{bus:03}" / f"{device:03}"
+        if node != self._node:
+            self.hide()
+            node.parent.mkdir(parents=True, exist_ok=True)
+            node.touch(mode=_NODE_MODE)
+            self._node = node
+
+    def hide(self) -> None:
+        """Let it vanish; harmless when it is not there."""
+        if self._node is not None:
+            self._node.unlink(missing_ok=True)
+            self._node = None
 
 
 class DevFolder:

@@ -144,7 +144,7 @@ class SysDisk:
         self._identity = ""
         self._shown: list[Path] = []
 
-    def become(self, names: UsbNames, empty_slots: int) -> None:
+    def change_model(self, names: UsbNames, empty_slots: int) -> None:
         """Be another model of stick from its next coming on, with so many slots without a card beside it."""
         self._names = names
         self._empty_slots = empty_slots

@@ -53,34 +53,34 @@ class SimulatedTty:
         self._node = node
         self._watch = watch
         self._loop = loop
-        self._line: _Line | None = None
+        self._bridge: _PtyBridge | None = None
         self._denied = False
         port.listeners.append(self._show_or_hide)
 
     def deny(self, on: bool) -> None:
         """Let nobody but root open it, or everybody again."""
         self._denied = on
-        if self._line is not None:
-            self._line.permit(not on)
+        if self._bridge is not None:
+            self._bridge.permit(not on)
 
     def close(self) -> None:
         """Hang up; the node is gone."""
-        if self._line is not None:
-            self._line.hang_up()
-            self._line = None
+        if self._bridge is not None:
+            self._bridge.hang_up()
+            self._bridge = None
             self._node.hide()
 
     def _show_or_hide(self) -> None:
         device = self._port.device if self._port.has_driver(_CONTROL_INTERFACE) else None
-        if self._line is not None and self._line.device is not device:
+        if self._bridge is not None and self._bridge.device is not device:
             self.close()
-        if self._line is None and device is not None:
-            self._line = _Line(device, self._watch, self._loop)
-            self._line.permit(not self._denied)
-            self._node.show_link(self._line.path)
+        if self._bridge is None and device is not None:
+            self._bridge = _PtyBridge(device, self._watch, self._loop)
+            self._bridge.permit(not self._denied)
+            self._node.show_link(self._bridge.path)
 
 
-class _Line:
+class _PtyBridge:
     """A pty and a board's two bulk endpoints, from plugging in to unplugging."""
 
     def __init__(self, device: UsbDevice, watch: OpenWatch, loop: asyncio.AbstractEventLoop) -> None:
@@ -114,14 +114,14 @@ class _Line:
         self._master = -1
 
     def _opened(self) -> None:
-        if self._is_open or not self._has_somebody():
+        if self._is_open or not self._has_opener():
             return
         self._is_open = True
         self._control_line_state(_DTR_AND_RTS)
         self._loop.add_reader(self._master, self._read_tty)
         self._ask_board()
 
-    def _has_somebody(self) -> bool:
+    def _has_opener(self) -> bool:
         """Whether the slave is open, or was and left something to send."""
         return not self._is_hung_up() or bool(self._events() & select.POLLIN)
 

@@ -89,17 +89,17 @@ def _stick_error(slot: SimulatedSlot, arguments: _Arguments) -> None:
 
 def _stick_flip(slot: SimulatedSlot, arguments: _Arguments) -> None:
     slot.stick.faults.flip_every = arguments["every"]
-    slot.stick.refresh()
+    slot.stick.apply_faults()
 
 
 def _stick_drop(slot: SimulatedSlot, arguments: _Arguments) -> None:
     slot.stick.faults.drop_every = arguments["every"]
-    slot.stick.refresh()
+    slot.stick.apply_faults()
 
 
 def _stick_counterfeit(slot: SimulatedSlot, arguments: _Arguments) -> None:
     slot.stick.faults.real_bytes = arguments["real_bytes"]
-    slot.stick.refresh()
+    slot.stick.apply_faults()
 
 
 def _stick_remove(slot: SimulatedSlot, arguments: _Arguments) -> None:
@@ -107,7 +107,7 @@ def _stick_remove(slot: SimulatedSlot, arguments: _Arguments) -> None:
         slot.stick.faults.pull_out(arguments["after_bytes"])
     else:
         slot.stick.faults.put_back()
-    slot.stick.refresh()
+    slot.stick.apply_faults()
 
 
 def _stick_late(slot: SimulatedSlot, arguments: _Arguments) -> None:
@@ -116,7 +116,7 @@ def _stick_late(slot: SimulatedSlot, arguments: _Arguments) -> None:
 
 def _stick_missing(slot: SimulatedSlot, arguments: _Arguments) -> None:
     slot.stick.faults.missing = arguments["on"]
-    slot.stick.refresh()
+    slot.stick.apply_faults()
 
 
 def _stick_model(slot: SimulatedSlot, arguments: _Arguments) -> None:

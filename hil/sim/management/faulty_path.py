@@ -12,7 +12,7 @@ from hil.sim.interfaces import Clock, NoTimer, Timer, Urb, UsbDevice
 
 if TYPE_CHECKING:
     from hil.sim.board.request_log import LoggedRequest, RequestLog
-    from hil.sim.usb_identity import UsbIdentity
+    from hil.sim.interfaces import UsbIdentity
 
 __all__ = ["EPIPE", "EPROTO", "HOST_DRIVER", "ConsoleNoise", "FaultyPath", "PathFaults"]
 
@@ -44,7 +44,7 @@ class PathFaults:
 
 
 @dataclass(slots=True)
-class _Passage:
+class _PathTransfer:
     """One transfer on its way: what the host sent, what the board was given, what it answered."""
 
     urb: Urb
@@ -62,8 +62,8 @@ class FaultyPath:
         self._clock = clock
         self._faults = faults
         self._log = log
-        self._passages: dict[int, _Passage] = {}
-        self._held: list[_Passage] = []
+        self._transfers: dict[int, _PathTransfer] = {}
+        self._held: list[_PathTransfer] = []
 
     @property
     def identity(self) -> UsbIdentity:
@@ -79,44 +79,44 @@ class FaultyPath:
         if urb.sender == ENUMERATION:
             self._device.submit(urb)
             return
-        passage = _Passage(urb, None if urb.endpoint else self._log.begin(urb))
-        self._passages[id(urb)] = passage
+        transfer = _PathTransfer(urb, None if urb.endpoint else self._log.begin(urb))
+        self._transfers[id(urb)] = transfer
         if self._faults.hang:
-            self._held.append(passage)
+            self._held.append(transfer)
         else:
-            self._forward(passage)
+            self._forward(transfer)
 
     def cancel(self, urb: Urb) -> bool:
         """Forget a transfer, wherever it waits."""
-        passage = self._passages.get(id(urb))
-        if passage is None:
+        transfer = self._transfers.get(id(urb))
+        if transfer is None:
             return False
-        with_device = passage.inner is not None and passage.answer is None
-        if with_device and passage.inner is not None and not self._device.cancel(passage.inner):
+        with_device = transfer.inner is not None and transfer.answer is None
+        if with_device and transfer.inner is not None and not self._device.cancel(transfer.inner):
             return False
-        del self._passages[id(urb)]
-        passage.timer.cancel()
-        if passage in self._held:
-            self._held.remove(passage)
-        self._note(passage, _ECONNRESET, b"")
+        del self._transfers[id(urb)]
+        transfer.timer.cancel()
+        if transfer in self._held:
+            self._held.remove(transfer)
+        self._note(transfer, _ECONNRESET, b"")
         return True
 
     def resume(self) -> None:
         """The hang is over: what waited goes on, in order."""
         held, self._held = self._held, []
-        for passage in held:
-            if passage.answer is None:
-                self._forward(passage)
+        for transfer in held:
+            if transfer.answer is None:
+                self._forward(transfer)
             else:
-                self._return(passage, *passage.answer)
+                self._return(transfer, *transfer.answer)
 
-    def _forward(self, passage: _Passage) -> None:
-        status = self._injected(passage.urb)
+    def _forward(self, transfer: _PathTransfer) -> None:
+        status = self._injected(transfer.urb)
         if status is not None:
-            self._return(passage, status, b"")
+            self._return(transfer, status, b"")
             return
-        passage.inner = dataclasses.replace(passage.urb, complete=partial(self._return, passage))
-        self._device.submit(passage.inner)
+        transfer.inner = dataclasses.replace(transfer.urb, complete=partial(self._return, transfer))
+        self._device.submit(transfer.inner)
 
     def _injected(self, urb: Urb) -> int | None:
         if urb.sender == HOST_DRIVER:
@@ -129,25 +129,25 @@ class FaultyPath:
             return EPIPE
         return None
 
-    def _return(self, passage: _Passage, status: int, data: bytes) -> None:
-        passage.answer = (status, data)
+    def _return(self, transfer: _PathTransfer, status: int, data: bytes) -> None:
+        transfer.answer = (status, data)
         if self._faults.hang:
-            self._held.append(passage)
+            self._held.append(transfer)
         elif self._faults.late_s > 0:
-            passage.timer = self._clock.call_later(self._faults.late_s, self._deliver, passage)
+            transfer.timer = self._clock.call_later(self._faults.late_s, self._deliver, transfer)
         else:
-            self._deliver(passage)
+            self._deliver(transfer)
 
-    def _deliver(self, passage: _Passage) -> None:
-        if passage.answer is None or self._passages.pop(id(passage.urb), None) is None:
+    def _deliver(self, transfer: _PathTransfer) -> None:
+        if transfer.answer is None or self._transfers.pop(id(transfer.urb), None) is None:
             return
-        status, data = passage.answer
-        self._note(passage, status, data)
-        passage.urb.complete(status, data)
+        status, data = transfer.answer
+        self._note(transfer, status, data)
+        transfer.urb.complete(status, data)
 
-    def _note(self, passage: _Passage, status: int, data: bytes) -> None:
-        if passage.request is not None:
-            self._log.end(passage.request, status, data)
+    def _note(self, transfer: _PathTransfer, status: int, data: bytes) -> None:
+        if transfer.request is not None:
+            self._log.end(transfer.request, status, data)
 
 
 class ConsoleNoise:

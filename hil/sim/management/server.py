@@ -92,7 +92,7 @@ class ManagementServer:
 
     def _state(self, request: _JsonObject) -> _JsonObject:
         asked = [self._board(request)] if "board" in request else self._simulator.boards.values()
-        return {"boards": [board.truth() for board in asked]}
+        return {"boards": [board.state() for board in asked]}
 
     def _fault(self, request: _JsonObject) -> _JsonObject:
         arguments = {key: value for key, value in request.items() if key not in {"do", "board", "fault"}}
@@ -116,15 +116,15 @@ class ManagementServer:
             raise SimulatorError(
                 f"{given!r} is no disk", why="a value has the wrong type", remedy=f"of these types: {_DISK}"
             )
-        self._simulator.strangers.plug(*given)
+        self._simulator.foreign_disks.plug(*given)
         return {}
 
     def _unplug_disk(self, request: _JsonObject) -> _JsonObject:
-        self._simulator.strangers.unplug(str(request.get("disk")))
+        self._simulator.foreign_disks.unplug(str(request.get("disk")))
         return {}
 
     def _disks(self, _request: _JsonObject) -> _JsonObject:
-        return {"disks": self._simulator.strangers.states()}
+        return {"disks": self._simulator.foreign_disks.states()}
 
     def _quit(self, _request: _JsonObject) -> _JsonObject:
         self._simulator.ended.set()
@@ -205,7 +205,7 @@ class _ManagementConnection(Connection):
         self._cancel_deadline()
         answer, has_token = self._port.answer(line)
         if has_token:
-            self._connections.exempt(self)
+            self._connections.keep(self)
         self._transport.write(json.dumps(answer).encode() + b"\n")
         self._answer_soon()
 

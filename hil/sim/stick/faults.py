@@ -63,7 +63,7 @@ class StickFaults:
         self.removed = False
         self.remove_after = None
 
-    def spend(self, length: int) -> None:
+    def check_failing(self, length: int) -> None:
         """Account for `length` bytes; raises OSError (EIO) once the stick fails."""
         if not self.failing:
             return
@@ -72,7 +72,7 @@ class StickFaults:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self.after_bytes -= length
 
-    def before_removal(self, length: int) -> int:
+    def bytes_before_removal(self, length: int) -> int:
         """Account for `length` written bytes, and return how many the stick still gets: whole blocks."""
         if self.removed:
             return 0
@@ -85,15 +85,15 @@ class StickFaults:
             self.on_removed()
         return passing
 
-    def kept(self, offset: int, new: bytes, old: bytes) -> bytes:
+    def stored_bytes(self, offset: int, new: bytes, old: bytes) -> bytes:
         """Return what the flash cells hold after `new` was written over `old`, which are equally long."""
-        held = self._dropped(self.flipped(new), old)
+        held = self._drop_blocks(self.flip_bits(new), old)
         if not self.real_bytes:
             return held
         real = max(0, self.real_bytes - offset)
         return held[:real] + old[real:]
 
-    def flipped(self, data: bytes) -> bytes:
+    def flip_bits(self, data: bytes) -> bytes:
         """Return `data` with the bits flipped that are due."""
         if not self.flip_every:
             return data
@@ -104,7 +104,7 @@ class StickFaults:
             spoiled[at] ^= 1
         return bytes(spoiled)
 
-    def _dropped(self, new: bytes, old: bytes) -> bytes:
+    def _drop_blocks(self, new: bytes, old: bytes) -> bytes:
         if not self.drop_every:
             return new
         first = self.drop_every - 1 - self._blocks % self.drop_every
@@ -125,14 +125,14 @@ class FaultyStore:
 
     def read(self, offset: int, length: int) -> bytes:
         """Read; raises OSError (EIO) where the stick errs."""
-        self._faults.spend(length)
+        self._faults.check_failing(length)
         return self._store.read(offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Write; raises OSError (EIO) where the stick errs, or is pulled out."""
-        self._faults.spend(len(data))
-        passing = self._faults.before_removal(len(data))
+        self._faults.check_failing(len(data))
+        passing = self._faults.bytes_before_removal(len(data))
         old = self._store.read(offset, passing).ljust(passing, b"\0")
-        self._store.write(offset, self._faults.kept(offset, data[:passing], old))
+        self._store.write(offset, self._faults.stored_bytes(offset, data[:passing], old))
         if passing < len(data):
             raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -51,7 +51,7 @@ class HostWrites:
             return
         if self._faults.spoils_writes:
             for offset, old, new in self._changes(self._before):
-                self._settle(offset, old, new)
+                self._apply_faults(offset, old, new)
         os.close(self._before)
         self._before = None
 
@@ -67,9 +67,9 @@ class HostWrites:
         seen_ns, self._seen_ns = self._seen_ns, changed_ns
         return changed_ns != seen_ns
 
-    def _settle(self, offset: int, old: bytes, new: bytes) -> None:
-        passing = self._faults.before_removal(len(new))
-        held = self._faults.kept(offset, new[:passing], old[:passing]) + old[passing:]
+    def _apply_faults(self, offset: int, old: bytes, new: bytes) -> None:
+        passing = self._faults.bytes_before_removal(len(new))
+        held = self._faults.stored_bytes(offset, new[:passing], old[:passing]) + old[passing:]
         self._file.write(offset, held)
 
     def _changes(self, before: int) -> Iterator[tuple[int, bytes, bytes]]:

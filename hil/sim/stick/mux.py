@@ -24,7 +24,7 @@ NODE_AFTER_S = (3.4, 3.7)
 NODE_GONE_AFTER_S = (0.1, 0.5)
 """Measured on Linux with a real stick: its node comes long after the mux has moved, and goes a bit late."""
 
-_LOOK_AFTER_S = 0.05
+_WRITE_CHECK_S = 0.05
 """How often to see whether a host process has written so much that the stick is to be pulled out."""
 
 
@@ -72,7 +72,7 @@ class Stick:
         self._node_due = False
         self._plug_timer: Timer = NoTimer()
         self._node_timer: Timer = NoTimer()
-        self._look_timer: Timer = NoTimer()
+        self._write_check_timer: Timer = NoTimer()
         self.faults.on_removed = self._pull_out_soon
         port.listeners.append(self._show_or_hide)
 
@@ -81,7 +81,7 @@ class Stick:
         self.position = position
         self._connect()
 
-    def become(self, serial: str, empty_slots: int, rename: Callable[[], None]) -> None:
+    def change_model(self, serial: str, empty_slots: int, rename: Callable[[], None]) -> None:
         """Tell that serial number, none if it is empty, and have so many empty slots: another model of stick.
 
         Args:
@@ -99,7 +99,7 @@ class Stick:
         rename()
         self._connect()
 
-    def refresh(self) -> None:
+    def apply_faults(self) -> None:
         """A fault began or ended: the stick leaves who has it, or comes back."""
         self._connect()
         if self._node_due and self._port.has_driver(0):
@@ -128,19 +128,19 @@ class Stick:
     def _connect(self) -> None:
         """Let the stick leave who has it, and come to who gets it."""
         before = self._connected
-        if before is self._reached():
+        if before is self._target():
             return
         if before is MuxPosition.HOST:
             self._leave_host()
         if before is MuxPosition.DUT:
             self._give_dut(None)
-        self._connected = self._reached()  # asked again: on leaving the host it may prove to be pulled out
+        self._connected = self._target()  # asked again: on leaving the host it may prove to be pulled out
         if self._connected is MuxPosition.HOST:
             self._enter_host()
         if self._connected is MuxPosition.DUT:
             self._give_dut(self._store)
 
-    def _reached(self) -> MuxPosition:
+    def _target(self) -> MuxPosition:
         """Who the mux connects the stick to, as far as there is a stick."""
         absent = self.faults.removed or (self.faults.missing and self.position is MuxPosition.HOST)
         return MuxPosition.OFF if absent else self.position
@@ -162,7 +162,7 @@ class Stick:
         self._node_timer.cancel()
         self._node_due = False
         if self._node.present:
-            self._node.show_nothing(self._file.size_bytes)
+            self._node.show_empty(self._file.size_bytes)
             gone_after_s = self._rng.uniform(*NODE_GONE_AFTER_S)
             self._node_timer = self._clock.call_later(gone_after_s, self._node.hide)
         if self._port.device is not None:
@@ -187,13 +187,13 @@ class Stick:
 
     def _watch_writes(self) -> None:
         self._writes.begin()
-        self._look_timer.cancel()
+        self._write_check_timer.cancel()
         if self._writes.reached_removal():
             self._leave_host()
-            self._connected = self._reached()
+            self._connected = self._target()
         elif self.faults.remove_after is not None:
-            self._look_timer = self._clock.call_later(_LOOK_AFTER_S, self._watch_writes)
+            self._write_check_timer = self._clock.call_later(_WRITE_CHECK_S, self._watch_writes)
 
     def _stop_watching_writes(self) -> None:
-        self._look_timer.cancel()
+        self._write_check_timer.cancel()
         self._writes.end()

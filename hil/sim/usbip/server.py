@@ -156,7 +156,7 @@ class _UsbIpConnection(Connection):
             self._transport.close()
             return
         self._port, self._device = port, port.device
-        self._connections.exempt(self)
+        self._connections.keep(self)
         self._answer(Operation.REPLY_IMPORT, port.record.format())
 
     def _import_from(self, port: UsbPort, request: messages.ImportRequest) -> ImportStatus:

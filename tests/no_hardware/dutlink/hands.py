@@ -88,7 +88,7 @@ class Hands:
                     return
                 stranger.unplug()
         stick.faults.missing = not stick.faults.missing
-        stick.refresh()
+        stick.apply_faults()
 
     def _delay(self) -> None:
         self._rng.choice(self._bench.sticks).late_s = self._rng.choice([0.0, 0.5, 3.5])

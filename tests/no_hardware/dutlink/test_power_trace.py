@@ -25,7 +25,7 @@ from hil.errors import UsageError
 from hil.sim.board.meter import AMPS_PER_STEP, Meter
 from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
-from hil.sim.dut.energy import EnergyCounter
+from hil.sim.dut.power_draw import EnergyCounter
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def traced(draw_amps: Callable[[], float], duration_s: float, board: str) -> tup
             after = energy.joules
         amps = draw_amps()
         volts = VOLTS if amps else 0.0
-        meter.signal(amps, volts)
+        meter.set_input(amps, volts)
         energy.change(amps, volts)
         if step % 2 == 0 and now_s >= trace.began_s:
             reading = meter.read()

@@ -61,7 +61,7 @@ def test_a_stick_that_flips_bits_says_nothing_until_it_comes_back(stick: StickBe
 def test_a_stick_that_drops_writes_keeps_what_it_held_before(stick: StickBench) -> None:
     before = flashed(stick, bytes(range(256)) * 4096)
     stick.stick.faults.drop_every = 3
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     write(stick, WRITTEN)
 
     true = again(stick)
@@ -83,7 +83,7 @@ def test_a_counterfeit_stick_keeps_nothing_beyond_its_real_size(stick: StickBenc
 def test_what_nobody_wrote_stays_as_it_is(stick: StickBench) -> None:
     flashed(stick, WRITTEN, offset=0)
     stick.stick.faults.flip_every = 7
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     write(stick, WRITTEN, offset=4 << 20)
 
     assert again(stick)[: len(WRITTEN)] == WRITTEN
@@ -94,7 +94,7 @@ def test_a_fault_that_ended_in_time_spoils_nothing(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
     stick.stick.faults.flip_every = 0
-    stick.stick.refresh()
+    stick.stick.apply_faults()
 
     assert again(stick)[: len(WRITTEN)] == WRITTEN
 
@@ -130,7 +130,7 @@ def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: Stick
 def test_a_hole_that_the_host_punched_is_a_change_too(stick: StickBench) -> None:
     flashed(stick, WRITTEN)
     stick.stick.faults.drop_every = 1
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     with stick.node.by_id.open("r+b") as node:
         node.truncate(0)
         node.truncate(SIZE_BYTES)
@@ -180,7 +180,7 @@ def test_it_is_pulled_out_also_when_the_mux_is_faster(stick: StickBench) -> None
 def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: MuxPosition) -> None:
     stick.move(position, 4)
     stick.stick.faults.pull_out(after_bytes=0)
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     stick.clock.advance(1)
 
     assert (stick.node.present, stick.port.device, stick.dut) == (False, None, None)
@@ -192,7 +192,7 @@ def test_a_stick_that_is_put_back_is_where_the_mux_points(stick: StickBench) -> 
     stick.move(MuxPosition.HOST, 4)
     out = stick.node.present
     stick.stick.faults.put_back()
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     stick.clock.advance(4)
 
     assert (out, stick.node.present) == (False, True)

@@ -34,7 +34,7 @@ def quiet_meter(offset_steps: int = 0) -> tuple[ManualClock, Ticker, Meter]:
 
 def test_a_reading_settles_after_two_seconds() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(1.0, 5.0)
+    meter.set_input(1.0, 5.0)
 
     clock.advance(2.0)
 
@@ -44,7 +44,7 @@ def test_a_reading_settles_after_two_seconds() -> None:
 
 def test_half_way_a_reading_is_half_of_the_change() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(1.0, 5.0)
+    meter.set_input(1.0, 5.0)
 
     clock.advance(1.0)
 
@@ -54,10 +54,10 @@ def test_half_way_a_reading_is_half_of_the_change() -> None:
 def test_a_short_pulse_counts_with_its_samples() -> None:
     clock, _, meter = quiet_meter()
     clock.advance(5.0)
-    meter.signal(1.0, 0.0)
+    meter.set_input(1.0, 0.0)
     clock.advance(0.1)
 
-    meter.signal(0.0, 0.0)
+    meter.set_input(0.0, 0.0)
     clock.advance(1.0)
 
     assert meter.read().amps == pytest.approx(10 / 200, abs=AMPS_PER_STEP)
@@ -65,7 +65,7 @@ def test_a_short_pulse_counts_with_its_samples() -> None:
 
 def test_between_two_samples_nothing_changes() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(1.0, 5.0)
+    meter.set_input(1.0, 5.0)
     clock.advance(0.01)
     before = meter.read()
 
@@ -76,7 +76,7 @@ def test_between_two_samples_nothing_changes() -> None:
 
 def test_power_is_the_product_of_the_averages() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(1.0, 5.0)
+    meter.set_input(1.0, 5.0)
 
     clock.advance(1.0)
 
@@ -85,7 +85,7 @@ def test_power_is_the_product_of_the_averages() -> None:
 
 def test_a_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(0.004, 0.0)
+    meter.set_input(0.004, 0.0)
 
     clock.advance(3.0)
 
@@ -94,7 +94,7 @@ def test_a_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
 
 def test_what_is_beyond_the_converter_is_clipped() -> None:
     clock, _, meter = quiet_meter()
-    meter.signal(100.0, 100.0)
+    meter.set_input(100.0, 100.0)
 
     clock.advance(3.0)
 

@@ -130,7 +130,7 @@ def test_a_stick_that_is_found_again_appears(stick: StickBench) -> None:
     stick.stick.faults.missing = True
     stick.move(MuxPosition.HOST, 10)
     stick.stick.faults.missing = False
-    stick.stick.refresh()
+    stick.stick.apply_faults()
     stick.clock.advance(4)
 
     assert stick.node.present

@@ -120,7 +120,7 @@ def test_every_nth_written_byte_gets_one_bit_flipped(every: int, pieces: list[by
     faults = StickFaults()
     faults.flip_every = every
 
-    spoiled = b"".join(faults.flipped(piece) for piece in pieces)
+    spoiled = b"".join(faults.flip_bits(piece) for piece in pieces)
 
     expected = bytes(byte ^ ((at + 1) % every == 0) for at, byte in enumerate(b"".join(pieces)))
     assert spoiled == expected
