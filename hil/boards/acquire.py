@@ -14,7 +14,7 @@ from hil.boards.misspelling import KnownWords
 from hil.boards.requirements import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
 from hil.boards.run_peers import held_by_own_run
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.power.sequence import unlike
 from hil.dutlink.timing import Deadline
@@ -208,7 +208,7 @@ class BoardFinder:
     def _weigh(self, host: Host, serial: str, error: UnavailableError | BoardFaultError) -> HilError:
         """Return what is wrong with a board: a fault only if the board answers now, else it is lost."""
         if isinstance(error, BoardFaultError):
-            seen = look(host, serial, self._patience_s(serial))
+            seen = probe(host, serial, self._patience_s(serial))
             if seen.error is None or seen.verdict is Verdict.FAULTY:
                 self.faults.setdefault(serial, error)
                 return error
@@ -233,7 +233,7 @@ class BoardFinder:
         read = {serial: self._read_card(host, serial) for serial in serials}
         told = [card for card in read.values() if isinstance(card, BoardCard)]
         self._untold = {serial: error for serial, error in read.items() if isinstance(error, HilError)}
-        self._unread = [sighting.error for sighting in seen if sighting.error is not None]
+        self._unread = [result.error for result in seen if result.error is not None]
         self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
         lab = self._lab
         silent = [BoardCard(one, lab.name_of(one), lab.tags_of(one)) for one in self._untold]
@@ -306,15 +306,15 @@ class BoardFinder:
             (s for s in seen if s.verdict in useful and s.serial), key=lambda s: useful.index(s.verdict)
         )
         if seen:
-            return [sighting.serial for sighting in seen if sighting.serial]
-        sighting = look(host, None, self._patience_s(None))
-        if sighting.error is not None or sighting.serial is None:
-            if sighting.verdict is Verdict.LOST:
+            return [result.serial for result in seen if result.serial]
+        result = probe(host, None, self._patience_s(None))
+        if result.error is not None or result.serial is None:
+            if result.verdict is Verdict.LOST:
                 self._silent.add(None)
-            raise sighting.error or BoardLostError(
+            raise result.error or BoardLostError(
                 "a board answered without a serial number", remedy="replug it"
             )
-        return [sighting.serial]
+        return [result.serial]
 
     def _lease(self, host: Host, serials: list[str], test: str) -> Lease:
         """Wait for one of the boards; boards that were waited for in vain are not waited for again."""

@@ -62,7 +62,7 @@ class Held:
         """Use this object for the board from now on."""
         self.board = board
         self.replaced = False
-        held_boards.hold(self.host, board.serial)
+        held_boards.add(self.host, board.serial)
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
             self.word = self.lease.lend(ends_borrowers=False)

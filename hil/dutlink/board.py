@@ -8,14 +8,14 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.discovery import ANSWER_LIMIT_S, reach
+from hil.dutlink.discovery import ANSWER_LIMIT_S, open_link
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power.power import Power
-from hil.dutlink.power.sequence_timing import CLOCK_MARGIN, stored_duration_s
+from hil.dutlink.power.sequence_timing import stored_duration_s
 from hil.dutlink.usb.firmware import check_firmware
-from hil.dutlink.usb.protocol import ConfigKey
+from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_count import uncounted
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hil.dutlink.settings import BoardSettings
     from hil.dutlink.storage.storage import Position, Storage
     from hil.dutlink.usb.access import Access
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
     from hil.dutlink.usb.firmware import FirmwareVersion
     from hil.dutlink.usb.request_log import LastRequests
 
@@ -68,7 +68,7 @@ class Board(Noun):
     power: Power
     pins: Pins
 
-    def __init__(self, link: Link, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
+    def __init__(self, link: ControlLink, firmware: FirmwareVersion, host: Host, wiring: Wiring) -> None:
         self.serial = link.serial
         self.firmware = firmware
         self.host = host
@@ -151,7 +151,7 @@ class Board(Noun):
 
     @property
     def location(self) -> str:
-        """Bus and address of the board when it was opened, in the words of `Sighting.location`."""
+        """Bus and address of the board when it was opened, in the words of `ProbeResult.location`."""
         return self._link.location
 
     def is_reachable(self) -> bool:
@@ -165,7 +165,7 @@ class Board(Noun):
         """Return True if the board answers this object in time; the request counts for no test."""
         try:
             with uncounted():
-                self._link.answer(limit_s)
+                self._link.wait_ready(limit_s)
         except HilError:
             return False
         return True
@@ -290,7 +290,7 @@ class Board(Noun):
 
         A sequence that is still running is waited out first: the shell would not answer.
         """
-        self._link.wait_out_sequence()
+        self._link.wait_idle()
         if command.split()[:1] == ["storage"]:
             self.storage.forget()
         if command.split()[:1] == ["power"]:
@@ -298,8 +298,8 @@ class Board(Noun):
         key = _POWER_SETTINGS.get(command.strip())
         if key is None:
             return 0.0
-        duration_s = stored_duration_s(self._link.stored(key))
-        self._link.expect_silence(duration_s)
+        duration_s = stored_duration_s(self._link.read_setting(key))
+        self._link.set_busy(duration_s)
         return duration_s * CLOCK_MARGIN
 
 
@@ -328,17 +328,17 @@ def open_board(
         FirmwareTooOldError: It lacks what this driver needs.
         NotLeasedError: This process belongs to a run, and does not hold the board.
     """
-    reached = reach(host, serial or held_boards.the_one_for(host), limit_s)
-    sighting = reached.sighting
-    if reached.link is None or sighting.firmware is None:
-        raise sighting.error or HilError(f"board {serial} cannot be opened")
+    probed = open_link(host, serial or held_boards.default_for(host), limit_s)
+    link, firmware = probed.link, probed.result.firmware
+    if link is None or firmware is None:
+        raise probed.result.error or HilError(f"board {serial} cannot be opened")
     try:
-        held_boards.admit(host, reached.link.access)
-        check_firmware(sighting.firmware, reached.link.serial)
+        held_boards.admit(host, link.access)
+        check_firmware(firmware, link.serial)
     except HilError:
-        reached.let_go()
+        probed.release()
         raise
-    board = Board(reached.link, sighting.firmware, host, wiring or Wiring())
+    board = Board(link, firmware, host, wiring or Wiring())
     if console:
         with suppress(HilError):  # the first use tries again, and says why it cannot be
             board.console.open(wait_s=0.0)

@@ -11,9 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from hil.dutlink.usb.control_link import FOREIGN, Device, Link, let_go, usb_devices
+from hil.dutlink.usb.backend import PYUSB_ERRORS, Device, release, usb_devices
+from hil.dutlink.usb.control_link import ControlLink
 from hil.dutlink.usb.device_node import node_at, serials_by_place
-from hil.dutlink.usb.error_mapping import Source, translate
+from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
 from hil.errors import BoardReplyError, TwinBoardsError
@@ -82,8 +83,8 @@ class Candidate:
             reply = self.device.ctrl_transfer(
                 _STANDARD_IN, _GET_DESCRIPTOR, value, _ENGLISH, _STRING_SIZE, limit_ms
             )
-        except FOREIGN as error:
-            raise translate(error, Source.USB_OPEN, what, node=self.node) from error
+        except PYUSB_ERRORS as error:
+            raise translate(error, ErrorSource.USB_OPEN, what, node=self.node) from error
         text = bytes(reply)[2 : reply[0] if len(reply) else 0].decode("utf-16-le", errors="replace")
         if not text:
             raise BoardReplyError(what, why="it answered none", remedy="replug the board")
@@ -105,13 +106,13 @@ class Candidate:
                 serial=self.listed_serial,
             )
 
-    def link(self, serial: str) -> Link:
+    def link(self, serial: str) -> ControlLink:
         """Make the link for control requests; only for one that has a control interface."""
-        return Link(self.device, self.control_interface or 0, serial)
+        return ControlLink(self.device, self.control_interface or 0, serial)
 
     def close(self) -> None:
         """Let go of the device."""
-        let_go(self.device)
+        release(self.device)
 
 
 def candidates(host: Host) -> list[Candidate]:
@@ -146,7 +147,7 @@ def _candidate(device: Device, host: Host, listed: dict[tuple[int, int], str]) -
         interfaces = [
             (number.bInterfaceNumber, _kind(number)) for configuration in device for number in configuration
         ]
-    except (*FOREIGN, IndexError):
+    except (*PYUSB_ERRORS, IndexError):
         return None
     control = next((number for number, kind in interfaces if kind == CONTROL_INTERFACE), None)
     dfu = any(kind == DFU_INTERFACE for _, kind in interfaces)

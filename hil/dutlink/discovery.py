@@ -1,40 +1,54 @@
-"""Who is on the bus, and a fresh look at one board: is it there, may it be opened, does it answer?
+"""Find boards on a host's USB bus, and probe one: is it there, may it be opened, does it answer?
 
-Two delays of Linux are waited out here. A board that was unplugged is still listed for half a second, and
-one that was just plugged in may not be opened until udev has been there.
+Linux makes two delays, for which a probe is repeated. A board that was unplugged is still listed for half a
+second, and one that was just plugged in cannot be opened until udev has set its permissions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
-from hil.dutlink.sighting import Reached, Sighting, reach_candidate
-from hil.dutlink.timing import Deadline, hold
-from hil.errors import BoardAbsentError, BoardFaultError, UnavailableError, Verdict
+from hil.dutlink.timing import Deadline, sleep
+from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.errors import (
+    BoardAbsentError,
+    BoardFaultError,
+    BoardInBootLoaderError,
+    BoardLostError,
+    BoardReplyError,
+    BoardTimeoutError,
+    HilError,
+    RequestStalledError,
+    TwinBoardsError,
+    UnavailableError,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
+    from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = [
     "ANSWER_LIMIT_S",
     "GLANCE_S",
-    "RECHECK_S",
-    "Sighting",
+    "OpenProbe",
+    "ProbeResult",
     "list_boards",
-    "look",
-    "reach",
+    "open_link",
+    "probe",
     "serials_on",
 ]
 
 ANSWER_LIMIT_S = 30.0
-"""Seconds that a board may be silent before it counts as lost: sequences of 15 to 20 s occur in real labs."""
+"""Seconds that a board may be silent before it counts as lost; sequences of 15 to 20 s occur in real labs."""
 
 GLANCE_S = 1.0
-"""Seconds that a board gets when it is only one of several to be looked at."""
+"""Seconds that a board gets to answer if it is one of several."""
 
 RECHECK_S = 1.0
-"""Seconds for which a board that is leaving, or not yet allowed, is looked at again."""
+"""Seconds for which a board that is leaving, or that udev has not set up yet, is probed again."""
 
 _RECHECK_EVERY_S = 0.1
 _USEFULNESS = (
@@ -48,22 +62,86 @@ _USEFULNESS = (
 )
 
 
-def list_boards(host: Host, limit_s: float = GLANCE_S) -> list[Sighting]:
-    """Look at every board on the host, giving each `limit_s` seconds to answer.
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe of a board found.
 
-    A board in the middle of a power sequence answers nothing and is listed as lost; `look` waits for it.
+    Attributes:
+        verdict: Whether it can be used, and if not, why.
+        serial: Its serial number, which the kernel lists even if the board is silent or cannot be opened;
+            None if neither kernel nor board gives it.
+        firmware: Its version; if the board did not answer, the version in the bus listing, without a commit.
+        error: What opening it would raise; None if it is present.
+        location: Bus and address, for messages; empty if the board is absent.
+    """
+
+    verdict: Verdict
+    serial: str | None = None
+    firmware: FirmwareVersion | None = None
+    error: HilError | None = None
+    location: str = ""
+
+
+@dataclass(slots=True)
+class OpenProbe:
+    """The result of a probe, with an open link if the board is present. The caller must release it.
+
+    Attributes:
+        result: What the probe found.
+        link: The open link, or None if the board is not present.
+        silent: Whether the board did not answer in time; it may answer later.
+        leaving: Whether it failed as an unplugged board does; a second probe will tell.
+    """
+
+    result: ProbeResult
+    link: ControlLink | None = None
+    silent: bool = False
+    leaving: bool = False
+
+    @classmethod
+    def failed(
+        cls,
+        error: HilError,
+        serial: str | None,
+        firmware: FirmwareVersion | None = None,
+        location: str = "",
+    ) -> Self:
+        """Return the probe of a board that failed with `error`.
+
+        A board that is listed but fails is lost, unless the error is more specific. A board that refuses a
+        request, sends a malformed reply or has the serial number of another board is faulty.
+        """
+        if isinstance(error, RequestStalledError | BoardReplyError | TwinBoardsError):
+            return cls(ProbeResult(Verdict.FAULTY, serial, firmware, error, location))
+        known = isinstance(error, UnavailableError) and not isinstance(error, BoardAbsentError)
+        finding = error if known and isinstance(error, UnavailableError) else _lost(error, serial)
+        result = ProbeResult(finding.verdict, serial, firmware, finding, location)
+        silent = isinstance(error, BoardTimeoutError)
+        return cls(result, silent=silent, leaving=finding.verdict is Verdict.LOST and not silent)
+
+    def release(self) -> None:
+        """Close the link, if there is one."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+
+def list_boards(host: Host, limit_s: float = GLANCE_S) -> list[ProbeResult]:
+    """Probe every board on the host, giving each `limit_s` seconds to answer.
+
+    A board in the middle of a power sequence does not answer and is listed as lost; `probe` waits for it.
 
     Raises:
         NoUsbBackendError: libusb cannot be loaded.
     """
     recheck = Deadline(RECHECK_S)
     while True:
-        seen = [reach_candidate(candidate, limit_s) for candidate in candidates(host)]
-        for reached in seen:
-            reached.let_go()
-        if recheck.passed or not any(reached.leaving for reached in seen):
-            return [reached.sighting for reached in seen]
-        hold(_RECHECK_EVERY_S)
+        seen = [_probe_candidate(candidate, limit_s) for candidate in candidates(host)]
+        for one in seen:
+            one.release()
+        if recheck.passed or not any(one.leaving for one in seen):
+            return [one.result for one in seen]
+        sleep(_RECHECK_EVERY_S)
 
 
 def serials_on(host: Host) -> list[str]:
@@ -71,71 +149,73 @@ def serials_on(host: Host) -> list[str]:
     return list({one.serial: None for one in list_boards(host) if one.serial})
 
 
-def look(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S) -> Sighting:
-    """Look at one board, afresh.
+def probe(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S) -> ProbeResult:
+    """Probe one board, and close it again.
 
     Args:
         host: Where to look.
         serial: Which board; None takes the first that can be used.
-        limit_s: How long it may stay silent: it may be working through a power sequence.
+        limit_s: Seconds for which the board may be silent, since it may be running a power sequence.
 
     Returns:
-        What was found. A board or a backend that cannot be used is a finding, not an exception.
+        What was found. If the board or the USB backend cannot be used, the error is in the result.
     """
-    reached = reach(host, serial, limit_s)
-    reached.let_go()
-    return reached.sighting
+    opened = open_link(host, serial, limit_s)
+    opened.release()
+    return opened.result
 
 
-def reach(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S) -> Reached:
-    """Do what `look` does, and keep the link to a board that is present."""
+def open_link(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIMIT_S) -> OpenProbe:
+    """Probe one board as `probe` does, and keep the link open if the board is present."""
     recheck = Deadline(RECHECK_S)
     while True:
         try:
-            reached = _survey(host, serial, limit_s)
-        except UnavailableError as error:  # no backend; or the bus is another machine's, which is lost
-            return Reached(Sighting(error.verdict, serial, error=error))
+            opened = _survey(host, serial, limit_s)
+        except UnavailableError as error:  # there is no backend, or the exporter is lost
+            return OpenProbe(ProbeResult(error.verdict, serial, error=error))
         except BoardFaultError as error:
-            reached = Reached.failed(error, serial)
-        may_change = reached.leaving or reached.sighting.verdict is Verdict.DENIED
+            opened = OpenProbe.failed(error, serial)
+        may_change = opened.leaving or opened.result.verdict is Verdict.DENIED
         if recheck.passed or not may_change:
-            return reached
-        hold(_RECHECK_EVERY_S)
+            return opened
+        sleep(_RECHECK_EVERY_S)
 
 
-def _survey(host: Host, serial: str | None, limit_s: float) -> Reached:
-    """Look at the candidates until the wanted board is found.
+def _survey(host: Host, serial: str | None, limit_s: float) -> OpenProbe:
+    """Probe the candidates until the wanted board is found.
 
-    With several on the bus each is given a glance first: one that is busy with another process's sequence
-    must not hold up the way to its neighbour. Only then are the silent ones waited for.
+    If there are several, each gets `GLANCE_S` first, so that a board that is busy with a power sequence does
+    not delay the use of another. Only then are silent boards waited for.
     """
     found = candidates(host)
     if len(found) > 1 and limit_s > GLANCE_S:
-        reached, silent = _first_usable(found, serial, GLANCE_S)
+        best, silent = _first_usable(found, serial, GLANCE_S)
         if not silent:
-            return reached or _absent(host, serial)
-        if reached is not None and reached.link is not None:
-            return reached
-    reached, _ = _first_usable(found, serial, limit_s)
-    return reached or _absent(host, serial)
+            return best or _absent(host, serial)
+        if best is not None and best.link is not None:
+            return best
+    best, _ = _first_usable(found, serial, limit_s)
+    return best or _absent(host, serial)
 
 
-def _first_usable(found: list[Candidate], serial: str | None, limit_s: float) -> tuple[Reached | None, bool]:
-    """Return the wanted board, or the best of those that may be it; and whether one of these was silent."""
+def _first_usable(
+    found: list[Candidate], serial: str | None, limit_s: float
+) -> tuple[OpenProbe | None, bool]:
+    """Return the wanted board or the most usable candidate, and whether any candidate was silent."""
     seen = []
     for candidate in found:
-        reached = reach_candidate(candidate, limit_s)
-        if serial is not None and reached.sighting.serial not in (serial, None):
-            reached.let_go()
-        elif reached.link is not None:
-            return reached, False
+        opened = _probe_candidate(candidate, limit_s)
+        if serial is not None and opened.result.serial not in (serial, None):
+            opened.release()
+        elif opened.link is not None:
+            return opened, False
         else:
-            seen.append(reached)
-    best = min(seen, key=lambda reached: _USEFULNESS.index(reached.sighting.verdict), default=None)
-    return best, any(reached.silent for reached in seen)
+            seen.append(opened)
+    best = min(seen, key=lambda one: _USEFULNESS.index(one.result.verdict), default=None)
+    return best, any(one.silent for one in seen)
 
 
-def _absent(host: Host, serial: str | None) -> Reached:
+def _absent(host: Host, serial: str | None) -> OpenProbe:
     others = candidates(host) if serial is not None else []
     remedy = host.remedy_for_absent
     why = "nothing with its USB ids is on the bus"
@@ -150,4 +230,45 @@ def _absent(host: Host, serial: str | None) -> Reached:
         remedy=remedy,
         serial=serial,
     )
-    return Reached(Sighting(error.verdict, serial, error=error))
+    return OpenProbe(ProbeResult(error.verdict, serial, error=error))
+
+
+def _probe_candidate(candidate: Candidate, limit_s: float) -> OpenProbe:
+    """Read a device's serial number and version, within `limit_s` seconds for both."""
+    deadline = Deadline(limit_s)
+    serial = candidate.listed_serial
+    try:
+        serial = candidate.read_serial(deadline.left_s)
+        if not candidate.boot_loader:
+            return _present(candidate, serial, deadline)
+    except HilError as error:
+        if not candidate.boot_loader:
+            candidate.close()
+            return OpenProbe.failed(error, serial, candidate.firmware, candidate.location)
+    candidate.close()
+    return _in_boot_loader(candidate, serial)
+
+
+def _present(candidate: Candidate, serial: str, deadline: Deadline) -> OpenProbe:
+    link = candidate.link(serial)
+    try:
+        firmware = FirmwareVersion.parse(link.wait_ready(deadline.left_s))
+    except (RequestStalledError, BoardReplyError):
+        firmware = candidate.firmware  # a malformed reply still shows that the board is there
+    return OpenProbe(ProbeResult(Verdict.PRESENT, serial, firmware, location=candidate.location), link)
+
+
+def _in_boot_loader(candidate: Candidate, serial: str | None) -> OpenProbe:
+    error = BoardInBootLoaderError(
+        f"board {serial or 'at ' + candidate.location} is in its boot loader",
+        why="it waits there for firmware and cannot run tests",
+        remedy="replug it; if it comes back the same, flash its firmware with dfu-util",
+        serial=serial,
+    )
+    return OpenProbe(ProbeResult(error.verdict, serial, error=error, location=candidate.location))
+
+
+def _lost(error: HilError, serial: str | None) -> BoardLostError:
+    return BoardLostError(
+        error.what, why=error.why, remedy=error.remedy, errno=error.errno, serial=error.serial or serial
+    )

@@ -64,7 +64,7 @@ class HeldBoards:
             if not self._restricted[dev]:
                 del self._restricted[dev]
 
-    def hold(self, host: Host, serial: str) -> None:
+    def add(self, host: Host, serial: str) -> None:
         """Let this process open a board: its lease began."""
         with self._turn:
             self._held.add((host.dev, serial))
@@ -89,7 +89,7 @@ class HeldBoards:
                 access.end(how, after=after, why=why)
                 access.finish()
 
-    def the_one_for(self, host: Host) -> str | None:
+    def default_for(self, host: Host) -> str | None:
         """Return the board to open if a test names none: in a run, one that this process holds."""
         if not self._is_restricted(host):
             return None

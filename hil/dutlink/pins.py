@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.pin_names import Level, Pin
-from hil.dutlink.timing import hold
+from hil.dutlink.timing import sleep
 from hil.dutlink.usb.protocol import PinValue, Request, StateByte
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = ["Level", "Pin", "Pins"]
 
@@ -31,7 +31,7 @@ class Pins(Noun):
         note: Told when the DUT is held in reset.
     """
 
-    def __init__(self, link: Link, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, note: Callable[[str], None] = lambda _: None) -> None:
         self._link = link
         self._note = note
 
@@ -45,7 +45,7 @@ class Pins(Noun):
         """
         value = PinValue[_pin(pin).name]
         state = StateByte[_level(level).name]
-        self._link.send(Request.SET_PIN, value, bytes([state]))
+        self._link.control_out(Request.SET_PIN, value, bytes([state]))
         if value is PinValue.RESET and state is StateByte.LOW:
             self._note("reset low")
 
@@ -76,7 +76,7 @@ class Pins(Noun):
         """Hold the reset pin low for that many seconds, then leave it floating, whatever happens between."""
         try:
             self.low(Pin.RESET)
-            hold(duration_s)
+            sleep(duration_s)
         except BaseException:
             self._release_reset_quietly()
             raise

@@ -11,7 +11,7 @@ from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey, Request
 from hil.errors import BoardReplyError, SettingError
 
 if TYPE_CHECKING:
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = ["BoardSettings", "Settings", "encode"]
 
@@ -58,7 +58,7 @@ class BoardSettings(Noun):
 
     _hint = "settings.write(name=...) stores a setting, and settings.read() returns all"
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ControlLink) -> None:
         self._link = link
         self.last_read = None
 
@@ -71,7 +71,7 @@ class BoardSettings(Noun):
         Raises:
             BoardReplyError: A reply is longer than its field.
         """
-        replies = self._link.ask_fresh(*((Request.CONFIG, key) for key in ConfigKey))
+        replies = self._link.snapshot_read(*((Request.CONFIG, key) for key in ConfigKey))
         values = zip(ConfigKey, replies, strict=True)
         self.last_read = Settings(**{key.name.lower(): self._decode(key, reply) for key, reply in values})
         return self.last_read
@@ -95,8 +95,8 @@ class BoardSettings(Noun):
         return self.read() if wanted else now
 
     def _write_one(self, key: ConfigKey, value: bytes) -> None:
-        self._link.send(Request.CONFIG, key, value)
-        kept = self._link.stored(key)
+        self._link.control_out(Request.CONFIG, key, value)
+        kept = self._link.read_setting(key)
         if kept != value:
             raise BoardReplyError(
                 f"board {self._link.serial} did not keep {key.name.lower()}",

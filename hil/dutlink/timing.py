@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-__all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "hold", "outer_limit", "until"]
+__all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "outer_limit", "sleep", "until"]
 
 LOOK_EVERY_S = 0.05
 """How often to look again, in seconds."""
@@ -97,9 +97,9 @@ def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOO
             return found
         if last:
             return None
-        hold(min(every_s, deadline.left_s))
+        sleep(min(every_s, deadline.left_s))
 
 
-def hold(duration_s: float) -> None:
+def sleep(duration_s: float) -> None:
     """Let time pass where time itself is wanted: a pulse's length, a pause between two looks."""
     time.sleep(max(0.0, duration_s))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import usb.core
 from ratios import Ratio, interleaved, table
 
-from hil.dutlink.discovery import reach
+from hil.dutlink.discovery import open_link
 from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import REPLY_SIZE, VENDOR_IN, ReadKey, Request, UsbId
 from hil.sim.backend.backend import simulated_host
@@ -47,11 +47,11 @@ def _measure(host: Host, requests: int, repeats: int) -> list[Ratio]:
         UnavailableError: The simulated board cannot be used.
     """
     bare = _bare_request(host)
-    reached = reach(host)
+    reached = open_link(host)
     link = reached.link
     if link is None:
-        raise reached.sighting.error or LookupError(host.label)
-    ours = partial(link.ask, Request.READ, ReadKey.VERSION)
+        raise reached.result.error or LookupError(host.label)
+    ours = partial(link.control_in, Request.READ, ReadKey.VERSION)
     pairs = interleaved(partial(_seconds, bare, requests), partial(_seconds, ours, requests), repeats)
     link.close()
     return [Ratio.of("a control request", pairs, GOAL)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hil.dutlink.usb.error_mapping import Source
+    from hil.dutlink.usb.error_mapping import ErrorSource
     from hil.errors import HilError, Verdict
 
 __all__ = ["FaultRow", "Raised", "markdown"]
@@ -39,7 +39,7 @@ class FaultRow:
     act: str
     fault: str
     raised: Raised | None
-    source: Source
+    source: ErrorSource
     ours: type[HilError] | None
     verdict: Verdict
     later: tuple[Raised, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fault_row import FaultRow, Raised, markdown
 
 from hil import errors
-from hil.dutlink.usb.error_mapping import Source
+from hil.dutlink.usb.error_mapping import ErrorSource as Source
 from hil.errors import Verdict
 
 __all__ = ["STICK", "TTY", "USB"]

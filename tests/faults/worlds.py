@@ -16,7 +16,7 @@ import usb.core
 import usb.util
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.discovery import look
+from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import Verdict
@@ -45,9 +45,9 @@ except usb.core.NoBackendError as error:
     print(type(error).__name__)
 """
 LOOKS = """
-from hil.dutlink.discovery import look
+from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
-print(look(Host()).verdict.value)
+print(probe(Host()).verdict.value)
 """
 
 
@@ -89,7 +89,7 @@ class World(ABC):
 
     def look(self, serial: str) -> Verdict:
         """Take a fresh look at the board."""
-        return look(self.host, serial, LOOK_S).verdict
+        return probe(self.host, serial, LOOK_S).verdict
 
     def device(self, serial: str) -> Any:
         """The board as pyusb has it, opened by a first request."""

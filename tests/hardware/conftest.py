@@ -12,14 +12,14 @@ import pytest
 from meter_watch import Meter
 
 from hil.dutlink.power.reading import SETTLE_S
-from hil.dutlink.timing import hold
+from hil.dutlink.timing import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.board import Board
     from hil.dutlink.console.console import Console
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def safe_after(dutlink: Board) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def link(dutlink: Board) -> Link:
+def link(dutlink: Board) -> ControlLink:
     """Control requests as they are, for what the nouns would never send."""
     return dutlink._link
 
@@ -39,7 +39,7 @@ def link(dutlink: Board) -> Link:
 def meter(dutlink: Board) -> Meter:
     """The meter, and what it reads when nothing is drawn: the sensor has an offset of its own."""
     dutlink.power.force_off()
-    hold(SETTLE_S)  # nothing announces that the average has forgotten what was before
+    sleep(SETTLE_S)  # nothing announces that the average has forgotten what was before
     return Meter(dutlink.power, offset_amps=dutlink.power.read().amps)
 
 

@@ -16,7 +16,7 @@ from hil.lab.locks.lock_file import lock_folder
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 
 @pytest.mark.hardware(observes_only=True)
@@ -25,14 +25,14 @@ def test_the_serial_number_is_eight_lower_case_hex_digits(dutlink: Board) -> Non
 
 
 @pytest.mark.hardware(observes_only=True)
-def test_the_version_on_the_bus_is_the_one_that_the_firmware_tells(dutlink: Board, link: Link) -> None:
+def test_the_version_on_the_bus_is_the_one_that_the_firmware_tells(dutlink: Board, link: ControlLink) -> None:
     on_the_bus = FirmwareVersion.from_bcd(link._device.bcdDevice)
 
     assert str(on_the_bus) == str(dutlink.firmware)
 
 
-def test_the_shell_tells_the_same_version_as_the_control_request(dutlink: Board, link: Link) -> None:
-    by_request = link.ask(Request.READ, ReadKey.VERSION).decode()
+def test_the_shell_tells_the_same_version_as_the_control_request(dutlink: Board, link: ControlLink) -> None:
+    by_request = link.control_in(Request.READ, ReadKey.VERSION).decode()
 
     assert dutlink.console.shell("version").strip() == by_request.strip()
 
@@ -43,7 +43,7 @@ def test_its_firmware_is_new_enough(dutlink: Board) -> None:
 
 
 def test_a_board_in_use_is_still_listed_as_present(dutlink: Board) -> None:
-    verdicts = {sighting.serial: sighting.verdict for sighting in list_boards(dutlink.host)}
+    verdicts = {result.serial: result.verdict for result in list_boards(dutlink.host)}
 
     assert verdicts[dutlink.serial] is Verdict.PRESENT
 

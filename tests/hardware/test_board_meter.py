@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.dutlink.power.reading import PowerReading
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 ROUNDING = 0.005
 """Half of the last digit that the board prints."""
@@ -44,19 +44,19 @@ def test_a_dut_with_power_has_a_voltage(drawing: PowerReading) -> None:
 
 
 @pytest.mark.usefixtures("drawing")
-def test_a_reading_stays_the_same_until_the_next_refresh(link: Link) -> None:
+def test_a_reading_stays_the_same_until_the_next_refresh(link: ControlLink) -> None:
     question = (Request.READ, ReadKey.POWER)
-    (first,) = link.ask_fresh(question)
+    (first,) = link.snapshot_read(question)
 
-    again = link.ask(*question)
+    again = link.control_in(*question)
 
     assert again == first
 
 
-def test_voltage_and_current_by_themselves_are_those_of_the_power_reading(link: Link) -> None:
+def test_voltage_and_current_by_themselves_are_those_of_the_power_reading(link: ControlLink) -> None:
     keys = (ReadKey.POWER, ReadKey.VOLTAGE, ReadKey.CURRENT)
 
-    power, volts, amps = link.ask_fresh(*((Request.READ, key) for key in keys))
+    power, volts, amps = link.snapshot_read(*((Request.READ, key) for key in keys))
 
     assert power.split()[1:] == [volts, amps]
 

@@ -12,7 +12,7 @@ from hil.errors import SequenceError, SettingError
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 PASSING_NAME = "hil-test-name"
 
@@ -20,9 +20,9 @@ PASSING_NAME = "hil-test-name"
 class SettingsGuard:
     """Lets every request pass but those that write a setting: no slip of the driver may reach the flash."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ControlLink) -> None:
         self.kept_back = 0
-        self._send = link.send
+        self._send = link.control_out
 
     def send(self, request: Request, value: int = 0, data: bytes = b"") -> None:
         if request is Request.CONFIG:
@@ -41,14 +41,14 @@ class Renaming:
 
 
 @pytest.fixture(scope="module")
-def renaming(dutlink: Board, link: Link) -> Renaming:
+def renaming(dutlink: Board, link: ControlLink) -> Renaming:
     """Give the board another name for a moment, by bare requests."""
     kept = dutlink.settings.read()
     try:
-        (before,) = link.ask_fresh((Request.CONFIG, ConfigKey.NAME))
-        link.send(Request.CONFIG, ConfigKey.NAME, PASSING_NAME.encode())
-        unrefreshed = link.ask(Request.CONFIG, ConfigKey.NAME)
-        (refreshed,) = link.ask_fresh((Request.CONFIG, ConfigKey.NAME))
+        (before,) = link.snapshot_read((Request.CONFIG, ConfigKey.NAME))
+        link.control_out(Request.CONFIG, ConfigKey.NAME, PASSING_NAME.encode())
+        unrefreshed = link.control_in(Request.CONFIG, ConfigKey.NAME)
+        (refreshed,) = link.snapshot_read((Request.CONFIG, ConfigKey.NAME))
     finally:
         restored = dutlink.settings.write(name=kept.name)
     assert restored == kept
@@ -56,9 +56,9 @@ def renaming(dutlink: Board, link: Link) -> Renaming:
 
 
 @pytest.fixture
-def guard(link: Link, monkeypatch: pytest.MonkeyPatch) -> SettingsGuard:
+def guard(link: ControlLink, monkeypatch: pytest.MonkeyPatch) -> SettingsGuard:
     guard = SettingsGuard(link)
-    monkeypatch.setattr(link, "send", guard.send)
+    monkeypatch.setattr(link, "control_out", guard.send)
     return guard
 
 

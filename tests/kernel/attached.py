@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from hil.dutlink.discovery import look
+from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import Verdict
@@ -83,7 +83,7 @@ class Bench:
         """Wait for the tty that udev names, and for an answer; raises TimeoutError."""
 
         def usable() -> bool:
-            return tty_node(serial).exists() and look(Host(), serial, 2.0).verdict is Verdict.PRESENT
+            return tty_node(serial).exists() and probe(Host(), serial, 2.0).verdict is Verdict.PRESENT
 
         if not until(usable, ATTACH_LIMIT_S):
             message = f"board {serial} is not usable {ATTACH_LIMIT_S:.0f} s after it was plugged in"

@@ -11,7 +11,7 @@ import usb.core
 import usb.util
 from ratios import Ratio, interleaved, table
 
-from hil.dutlink.discovery import list_boards, reach
+from hil.dutlink.discovery import list_boards, open_link
 from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import ReadKey, Request
 
@@ -62,10 +62,10 @@ def device(serial: str) -> Any:
 def test_a_control_request_costs_little_more_than_bare_pyusb(
     serial: str, device: Any, request: pytest.FixtureRequest
 ) -> None:
-    link = reach(Host(), serial).link
+    link = open_link(Host(), serial).link
     assert link is not None
     bare = partial(device.ctrl_transfer, 0xC1, 4, 0, 3, 512, 2000)
-    ours = partial(link.ask, Request.READ, ReadKey.VERSION)
+    ours = partial(link.control_in, Request.READ, ReadKey.VERSION)
 
     pairs = interleaved(partial(seconds, bare, REQUESTS), partial(seconds, ours, REQUESTS), REPEATS)
 

@@ -10,7 +10,7 @@ import usb.core
 from attached import tty_node, usb_folder
 
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError, Verdict
 
@@ -124,7 +124,7 @@ def test_udevs_list_of_interfaces_lacks_the_control_interface(serial: str) -> No
 def test_a_board_that_comes_back_is_found_at_once_by_a_new_look(bench: Bench, serial: str) -> None:
     bench.replug(serial)
 
-    assert look(Host(), serial).verdict is Verdict.PRESENT
+    assert probe(Host(), serial).verdict is Verdict.PRESENT
 
 
 def test_a_board_that_comes_back_has_its_settings_but_no_power(bench: Bench, board: Board) -> None:

@@ -43,7 +43,7 @@ def _error_of(act: Callable[[], object]) -> HilError:
 @pytest.fixture(autouse=True)
 def _nothing_is_stored(dutlink: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep settings that ought to be refused away from the flash of a real board, should they not be."""
-    send = dutlink._link.send
+    send = dutlink._link.control_out
 
     def guarded(request: Request, value: int = 0, data: bytes = b"") -> None:
         assert request is not Request.CONFIG, "a setting was about to be written"
@@ -55,7 +55,7 @@ def _nothing_is_stored(dutlink: Board, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stall(dutlink: Board) -> HilError:
     """The error of a request that the board refuses."""
-    return _error_of(lambda: dutlink._link.ask(Request.READ, max(ReadKey) + 1))
+    return _error_of(lambda: dutlink._link.control_in(Request.READ, max(ReadKey) + 1))
 
 
 def test_a_refused_request_is_told_as_such(stall: HilError) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey
@@ -60,13 +60,13 @@ def test_writing_nothing_returns_the_settings_as_they_are(dutlink: Board) -> Non
 
 
 def test_a_look_finds_the_board_present_while_it_is_in_use(dutlink: Board) -> None:
-    sighting = look(dutlink.host, dutlink.serial)
+    result = probe(dutlink.host, dutlink.serial)
 
-    assert (sighting.verdict, sighting.serial, sighting.error) == (Verdict.PRESENT, dutlink.serial, None)
+    assert (result.verdict, result.serial, result.error) == (Verdict.PRESENT, dutlink.serial, None)
 
 
 def test_a_listing_tells_each_boards_version_without_an_error(dutlink: Board) -> None:
-    listed = {sighting.serial: sighting for sighting in list_boards(dutlink.host)}
+    listed = {result.serial: result for result in list_boards(dutlink.host)}
 
     assert str(listed[dutlink.serial].firmware) == str(dutlink.firmware)
 

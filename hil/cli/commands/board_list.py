@@ -9,7 +9,7 @@ from hil.cli.board_context import host_of, lab_here
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.power import OFF_AMPS
-from hil.dutlink.timing import hold as let_pass
+from hil.dutlink.timing import sleep
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.lease import acquire, holder_of, lock_file_problem
 from hil.lab.locks.lock_file import lock_folder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
     from hil.lab.safe_state.record import BoardRecord
 
 __all__ = ["BoardList", "BoardRow"]
@@ -87,7 +87,7 @@ class BoardList:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each board, then one for each place whose board is not there."""
-        rows = [self._row(sighting) for sighting in list_boards(self._host)]
+        rows = [self._row(result) for result in list_boards(self._host)]
         there = {row.board for row in rows}
         missing = [place for place in self._lab.places.values() if place.serial not in there]
         rows += [
@@ -101,21 +101,21 @@ class BoardList:
         looks = 0
         while times is None or looks < times:
             if looks:
-                let_pass(_LOOK_EVERY_S)
+                sleep(_LOOK_EVERY_S)
             looks += 1
             rows = self.rows()
             if rows != last:
                 last = rows
                 yield rows
 
-    def _row(self, sighting: Sighting) -> BoardRow:
-        row = BoardRow(sighting.serial or f"at {sighting.location}", state=str(sighting.verdict))
-        row.firmware = str(sighting.firmware) if sighting.firmware else None
-        if sighting.error is not None:
-            row.add_trouble(str(sighting.verdict), sighting.error.what)
-        if sighting.serial is not None:
-            row.name = self._lab.name_of(sighting.serial) or None
-            self._ask(row, sighting.serial, sighting.verdict)
+    def _row(self, result: ProbeResult) -> BoardRow:
+        row = BoardRow(result.serial or f"at {result.location}", state=str(result.verdict))
+        row.firmware = str(result.firmware) if result.firmware else None
+        if result.error is not None:
+            row.add_trouble(str(result.verdict), result.error.what)
+        if result.serial is not None:
+            row.name = self._lab.name_of(result.serial) or None
+            self._ask(row, result.serial, result.verdict)
         return row
 
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:

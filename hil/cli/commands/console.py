@@ -130,9 +130,9 @@ def _note_old_bytes(board: Board) -> None:
     """
     from hil.cli.commands.console_sinks import DutBytes  # noqa: PLC0415 - as above
     from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - as above
-    from hil.dutlink.timing import hold  # noqa: PLC0415 - as above
+    from hil.dutlink.timing import sleep  # noqa: PLC0415 - as above
 
-    hold(_OLD_S)
+    sleep(_OLD_S)
     board.console.catch_up()
     transcript, dut, said = board.console.transcript, DutBytes(), bytearray()
     stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hil.cli.board_context import hosts_of, lab_here
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import plain_line
-from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, look, serials_on
+from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, probe, serials_on
 from hil.dutlink.timing import Deadline
 from hil.errors import (
     BoardBusyError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
     from hil.lab.locks.lease import WaitStatus
     from hil.lab.safe_state.record import SafetyEvent
 
@@ -80,7 +80,7 @@ class MakingSafe:
             UsageError: There are several, and none was named.
         """
         named = resolve_serial(self._host, self._lab, serial) if serial else self._only()
-        found = look(self._host, named)
+        found = probe(self._host, named)
         if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
             raise found.error
         board = str(found.serial)
@@ -138,8 +138,8 @@ class MakingSafe:
     def all(self) -> Answer:
         """Make every board of the host safe, and list those on record that are not there."""
         seen = list_boards(self._host, ANSWER_LIMIT_S)
-        rows = [self._outcome(sighting) for sighting in seen]
-        there = {sighting.serial for sighting in seen}
+        rows = [self._outcome(result) for result in seen]
+        there = {result.serial for result in seen}
         rows += [_row(serial, "absent", None, why) for serial, why in _left_unsafe() if serial not in there]
         return Answer(rows, int(any(row["outcome"] not in _HARMLESS for row in rows)))
 
@@ -161,21 +161,21 @@ class MakingSafe:
             )
         return serials[0] if serials else None
 
-    def _outcome(self, sighting: Sighting) -> dict[str, Any]:
-        if sighting.serial is None or sighting.verdict not in _MAY_ANSWER:
-            why = _told(sighting.error) if sighting.error else ""
-            return _row(sighting.serial or f"at {sighting.location}", str(sighting.verdict), None, why)
-        if self._lab.leaves_alone(sighting.serial):
-            return self._left_alone(sighting.serial)
+    def _outcome(self, result: ProbeResult) -> dict[str, Any]:
+        if result.serial is None or result.verdict not in _MAY_ANSWER:
+            why = _told(result.error) if result.error else ""
+            return _row(result.serial or f"at {result.location}", str(result.verdict), None, why)
+        if self._lab.leaves_alone(result.serial):
+            return self._left_alone(result.serial)
         try:
-            event = self._make_safe(sighting.serial)
+            event = self._make_safe(result.serial)
         except BoardBusyError as error:
-            return _row(sighting.serial, "busy", None, error.why)
+            return _row(result.serial, "busy", None, error.why)
         except HilError as error:
-            return _row(sighting.serial, "failed", None, _told(error))
+            return _row(result.serial, "failed", None, _told(error))
         if event.amps is None:
-            return _row(sighting.serial, "failed", None, event.why)
-        return self._safe(sighting.serial, event)
+            return _row(result.serial, "failed", None, event.why)
+        return self._safe(result.serial, event)
 
     def _make_safe(self, serial: str) -> SafetyEvent:
         """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""

@@ -19,9 +19,9 @@ from hil.dutlink.dut.prompt import PROMPT
 from hil.dutlink.dut.secret import Secret
 from hil.dutlink.dut.shown_prompt import ShownPrompt
 from hil.dutlink.noun import Noun
-from hil.dutlink.timing import Deadline, hold, outer_limit, until
+from hil.dutlink.timing import Deadline, outer_limit, sleep, until
 from hil.dutlink.usb.access import Access
-from hil.dutlink.usb.request_count import count_asked
+from hil.dutlink.usb.request_count import count_request
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Console(Noun):
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
-        count_asked(self._serial)
+        count_request(self._serial)
         if self._port is not None and self._port.lost:
             self.close()
         if self._port is None:
@@ -213,7 +213,7 @@ class Console(Noun):
         size = 1 if pause_s > 0 else max(1, len(data))
         for begin in range(0, len(data), size):
             port.write(data[begin : begin + size])
-            hold(pause_s)
+            sleep(pause_s)
 
     def sendline(
         self, line: bytes | str = b"", end: bytes | str = b"\r", pace_s: float | None = None
@@ -346,7 +346,7 @@ class Console(Noun):
 
     def _opened(self) -> ConsolePort:
         self._access.check()
-        count_asked(self._serial)
+        count_request(self._serial)
         return self._port or self._start(_NODE_LIMIT_S)
 
     def _start(self, wait_s: float) -> ConsolePort:

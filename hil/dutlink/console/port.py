@@ -17,7 +17,7 @@ from hil.dutlink.console.read_pacing import ReadingPace
 from hil.dutlink.console.tty import Tty, open_tty
 from hil.dutlink.console.tty_source import TtySource
 from hil.dutlink.usb.access import Access
-from hil.dutlink.usb.error_mapping import Source, translate
+from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.errors import ConsoleError, ConsoleLostError
 from hil.forked_child import OwnDescriptors
 
@@ -147,7 +147,7 @@ class ConsolePort:
             return 0
         except OSError as error:
             what = f"the console {self.tty.path} does not take bytes"
-            raise translate(error, Source.TTY, what, serial=self._serial) from error
+            raise translate(error, ErrorSource.TTY, what, serial=self._serial) from error
 
     def _writable(self, limit_s: float) -> bool:
         poller = select.poll()

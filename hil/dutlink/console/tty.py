@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.console.tty_names import uart_name
 from hil.dutlink.console.tty_users import users_of
-from hil.dutlink.usb.error_mapping import Source, translate
+from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.errors import ConsoleBusyError, ConsoleMissingError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def open_tty(port: Tty, serial: str) -> int:
             os.close(descriptor)
             raise
     except (OSError, termios.error) as error:
-        told = translate(error, Source.TTY_OPEN, what, serial=serial, node=port.path)
+        told = translate(error, ErrorSource.TTY_OPEN, what, serial=serial, node=port.path)
         raise (_busy(told, port.path) if isinstance(told, ConsoleBusyError) else told) from error
     return descriptor
 

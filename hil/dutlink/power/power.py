@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
-from hil.dutlink.timing import hold, until
+from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.power.sampling import Sampling
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = ["OFF_AMPS", "Power"]
 
@@ -36,7 +36,7 @@ class Power(Noun):
         note: Takes a line about each action, for the console's transcript.
     """
 
-    def __init__(self, link: Link, note: Callable[[str], object] = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, note: Callable[[str], object] = lambda _: None) -> None:
         self._link = link
         self._note = note
         self._cut = False
@@ -90,21 +90,21 @@ class Power(Noun):
         """Switch the supply on at once."""
         self._cut = self._is_off = False
         self._note("power force-on")
-        self._link.send(Request.POWER, PowerAction.FORCE_ON)
+        self._link.control_out(Request.POWER, PowerAction.FORCE_ON)
         self._latest = "on"
 
     def force_off(self) -> None:
         """Switch the supply off at once; pins that were set high are left floating."""
         self._cut = self._is_off = False
         self._note("power force-off")
-        self._link.send(Request.POWER, PowerAction.FORCE_OFF)
+        self._link.control_out(Request.POWER, PowerAction.FORCE_OFF)
         self._cut = self._is_off = True
         self._latest = "off"
 
     def cycle(self, wait_s: float = 2.0) -> None:
         """Off, wait that many seconds, on; with the board's sequences."""
         self.off()
-        hold(wait_s)
+        sleep(wait_s)
         self.on()
 
     def read(self) -> PowerReading:
@@ -113,7 +113,7 @@ class Power(Noun):
         Raises:
             BoardReplyError: It answered something else.
         """
-        (reply,) = self._link.ask_fresh((Request.READ, ReadKey.POWER))
+        (reply,) = self._link.snapshot_read((Request.READ, ReadKey.POWER))
         return PowerReading.parse(reply)
 
     def draws(self) -> bool:
@@ -121,12 +121,12 @@ class Power(Noun):
         return abs(self.read().amps) >= OFF_AMPS
 
     def read_at_once(self, limit_s: float) -> PowerReading | None:
-        """The same of a board that answers now, for who must not wait; None: see `Link.ask_at_once`.
+        """The same of a board that answers now, for who must not wait; None: see `ControlLink.try_read`.
 
         Raises:
             BoardReplyError: As `read`.
         """
-        reply = self._link.ask_at_once(Request.READ, ReadKey.POWER, limit_s)
+        reply = self._link.try_read(Request.READ, ReadKey.POWER, limit_s)
         return None if reply is None else PowerReading.parse(reply)
 
     def trace(
@@ -181,15 +181,15 @@ class Power(Noun):
     def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
         """Send an action whose time is in a setting, read afresh: another process may have changed it."""
         self._cut = self._is_off = False
-        stored = self._link.stored(setting)
+        stored = self._link.read_setting(setting)
         duration_s = stored_duration_s(stored)
         blind = f"; blind for {duration_s:.1f} s: its sequence lets no console byte through"
         self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
-        with self._link.turn:  # no reading of another thread's gets between the two
-            self._link.send(Request.POWER, action)
+        with self._link.lock:  # no reading of another thread's gets between the two
+            self._link.control_out(Request.POWER, action)
             self._latest = action.name.lower()
             self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)
-            self._link.expect_silence(duration_s)
+            self._link.set_busy(duration_s)
         if wait:
-            self._link.answer()
+            self._link.wait_ready()
             self._note(f"power {action.name.lower()} is done")

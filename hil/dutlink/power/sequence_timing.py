@@ -6,13 +6,10 @@ end takes the padding for its level, and numbers wrap at 32 bits.
 
 from __future__ import annotations
 
-__all__ = ["CLOCK_MARGIN", "SIZE_BYTES", "leaves_supply_off", "stored_duration_s"]
+__all__ = ["SIZE_BYTES", "leaves_supply_off", "stored_duration_s"]
 
 SIZE_BYTES = 32
 """The setting's field; the board cuts what is longer (firmware: config.rs)."""
-
-CLOCK_MARGIN = 1.25
-"""Real time by nominal time at most: the wait is a counted loop whose count was found by experiment."""
 
 _CYCLES_A_TICK = 3_300_000
 _CYCLES_A_SECOND = 33_000_000

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.timing import outer_limit, until
-from hil.dutlink.usb.error_mapping import Source, translate
+from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.errors import StorageError
 from hil.forked_child import OwnDescriptors, forget_on_fork
 
@@ -103,7 +103,7 @@ def _opened(dev: Path) -> int:
     try:
         return os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise translate(error, Source.STICK, f"the device folder {dev} cannot be opened") from error
+        raise translate(error, ErrorSource.STICK, f"the device folder {dev} cannot be opened") from error
 
 
 def _lock(folder: int, dev: Path) -> None:

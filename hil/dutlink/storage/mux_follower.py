@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hil.dutlink.storage.mux_timing import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Coming
 from hil.dutlink.storage.usb_sockets import UsbDisk, connected_s, devices_by_socket, disks_by_socket
-from hil.dutlink.timing import Deadline, hold, until
+from hil.dutlink.timing import Deadline, sleep, until
 from hil.errors import StickAmbiguousError
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Watch:
             return bool(self.watched(gone.left) & seen.keys())
 
         until(look, limit_s)
-        hold(self._settle_s)  # another disk may go just after it
+        sleep(self._settle_s)  # another disk may go just after it
         look()
         return gone
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.host import FarStick
     from hil.dutlink.storage.usb_sockets import StickMemory, UsbDisk
-    from hil.dutlink.usb.control_link import Link
+    from hil.dutlink.usb.control_link import ControlLink
     from hil.flash.disk.disk import Disk
     from hil.flash.fingerprint import ImageFileState
     from hil.flash.formats.image import Image
@@ -75,7 +75,7 @@ class Storage(Noun):
 
     def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
         self,
-        link: Link,
+        link: ControlLink,
         dev: Path,
         stick: Path | None = None,
         sys: Path = Path("/sys"),
@@ -91,7 +91,7 @@ class Storage(Noun):
         self._far = far
         self._dev = dev
         self._sys = sys
-        self._stick = StickNode(link.serial, link.place, dev, sys, stick, link.access, memory, slowest_s)
+        self._stick = StickNode(link.serial, link.usb_port, dev, sys, stick, link.access, memory, slowest_s)
         self._position: Position | None = None
         self._turned_at_s = time.monotonic()
         self._turns = 0
@@ -431,7 +431,7 @@ class Storage(Noun):
         Raises:
             BoardLostError, BoardTimeoutError: It does not.
         """
-        self._link.answer()
+        self._link.wait_ready()
 
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
@@ -472,7 +472,7 @@ class Storage(Noun):
             if position is not Position.OFF:  # a board that gives no answer may have turned it all the same
                 self._untouched = None
             try:
-                self._link.send(Request.STORAGE, StorageAction[position.name])
+                self._link.control_out(Request.STORAGE, StorageAction[position.name])
             except BaseException:
                 self._stick.end_turn()
                 raise
@@ -498,7 +498,7 @@ class Storage(Noun):
         self._stick.end_turn()
         node = until(lambda: next(iter(usb_disks(self._dev)), None), timeout_s)
         if node is None:
-            self._link.answer()
+            self._link.wait_ready()
             raise self._stick.missing(timeout_s)
         return node
 
@@ -507,7 +507,7 @@ class Storage(Noun):
         mux = _WatchedMux(partial(self._set, leave=leave), self._stick, self._turns)
         disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
         if disk is None:
-            self._link.answer()
+            self._link.wait_ready()
             raise self._stick.missing(timeout_s)
         return disk
 

@@ -1,25 +1,24 @@
-"""Control transfers to one board, with time limits that know about power sequences.
+"""Control transfers to one board, with time limits that allow for power sequences.
 
-The one module that imports pyusb to drive a board, and only when a board is first looked for.
-
-While a power sequence waits, the board answers nothing: it waits inside its USB interrupt (firmware: main.rs,
-ctlpins.rs). A link remembers how long the sequence that *it* started lasts, and lets the next request wait.
+While a power sequence waits, the board answers no request: it waits inside its USB interrupt (firmware:
+main.rs, ctlpins.rs). A link remembers how long the sequence that it started lasts, and holds the next request
+back until the sequence has ended.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
+import logging
 import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from hil.dutlink.power.sequence_timing import CLOCK_MARGIN
-from hil.dutlink.timing import Deadline, hold
+from hil.dutlink.timing import Deadline, sleep
 from hil.dutlink.usb.access import Access
-from hil.dutlink.usb.error_mapping import NO_BACKEND_REMEDY, Source, classify, translate
+from hil.dutlink.usb.backend import PYUSB_ERRORS, release
+from hil.dutlink.usb.error_mapping import ErrorSource, classify, translate
 from hil.dutlink.usb.protocol import (
+    CLOCK_MARGIN,
     MOST_DATA_BYTES,
     REPLY_SIZE,
     VENDOR_IN,
@@ -27,9 +26,8 @@ from hil.dutlink.usb.protocol import (
     ConfigKey,
     ReadKey,
     Request,
-    UsbId,
 )
-from hil.dutlink.usb.request_count import count_asked, note_error
+from hil.dutlink.usb.request_count import count_request, record_error
 from hil.dutlink.usb.request_log import OK, LastRequests
 from hil.errors import (
     BoardFaultError,
@@ -37,7 +35,6 @@ from hil.errors import (
     BoardTimeoutError,
     HilError,
     LeaseEndedError,
-    NoUsbBackendError,
     SettingError,
     TransferError,
 )
@@ -46,108 +43,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from hil.dutlink.host import Host
+    from hil.dutlink.usb.backend import Device
 
-__all__ = [
-    "FOREIGN",
-    "REQUEST_LIMIT_S",
-    "Device",
-    "Link",
-    "backend_of",
-    "import_pyusb",
-    "let_go",
-    "usb_devices",
-]
+__all__ = ["REQUEST_LIMIT_S", "ControlLink"]
+
+logger = logging.getLogger(__name__)
 
 REQUEST_LIMIT_S = 2.0
 """Seconds for one request to a board that is not busy; erasing the settings' flash takes most of one."""
 
-FOREIGN = (OSError, ValueError, NotImplementedError)
-"""What pyusb raises: `USBError` is an `OSError`, the rest are bare."""
-
-Device: TypeAlias = Any  # pyusb ships no types
-Backend: TypeAlias = Any
-
 _SLICE_S = 10.0
+"""The longest single request of a long wait, in seconds: Ctrl-C is handled between two requests."""
+
 _PAUSE_S = 0.1
-_GLANCE_S = 0.25
-_backends: dict[tuple[int, int], tuple[Host, Backend]] = {}
+_REACHABLE_LIMIT_S = 0.25
 
 
-def backend_of(host: Host) -> Backend:
-    """Return the host's pyusb backend, made once in each process.
+class ControlLink:
+    """The control endpoint of an open board. Several threads may use it.
 
-    Raises:
-        NoUsbBackendError: libusb cannot be loaded.
-    """
-    key = (os.getpid(), id(host.backend))
-    if key not in _backends:
-        _backends[key] = (host, _load_backend(host))
-    return _backends[key][1]
-
-
-def import_pyusb() -> None:
-    """Import pyusb without loading libusb, for a process that may need it after it was uninstalled.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    for name in ("usb.core", "usb.util", "usb.backend.libusb1"):
-        importlib.import_module(name)
-
-
-def _load_backend(host: Host) -> Backend:
-    try:
-        backend = host.backend() if host.backend else _system_libusb() or _packaged_libusb()
-    except (ImportError, *FOREIGN) as error:
-        raise _no_backend(host, str(error)) from error
-    if backend is None:
-        raise _no_backend(host, "neither the system's libusb nor libusb-package's can be loaded")
-    return backend
-
-
-def _system_libusb() -> Backend:
-    return importlib.import_module("usb.backend.libusb1").get_backend()
-
-
-def _packaged_libusb() -> Backend:
-    """libusb-package's own library, which knows no udev: second choice."""
-    return importlib.import_module("libusb_package").get_libusb1_backend()
-
-
-def _no_backend(host: Host, why: str) -> NoUsbBackendError:
-    return NoUsbBackendError(f"{host.label} has no USB backend", why=why, remedy=NO_BACKEND_REMEDY)
-
-
-def usb_devices(host: Host) -> list[Device]:
-    """Return pyusb's devices with a board's vendor id, or the chip's; opens none of them.
-
-    Raises:
-        NoUsbBackendError: libusb cannot be loaded.
-        TransferError: The bus cannot be listed.
-    """
-    backend = backend_of(host)
-    core = importlib.import_module("usb.core")
-    wanted = (UsbId.VENDOR, UsbId.CHIP_VENDOR)
-    try:
-        return list(core.find(find_all=True, backend=backend, custom_match=lambda d: d.idVendor in wanted))
-    except FOREIGN as error:
-        raise translate(error, Source.USB, f"{host.label}: boards cannot be looked for") from error
-
-
-def let_go(device: Device) -> None:
-    """Close the handle that pyusb opened for a device; it opens a new one when the device is used again.
-
-    A device that is gone cannot be closed any worse: nobody is told.
-    """
-    with suppress(*FOREIGN):
-        importlib.import_module("usb.util").dispose_resources(device)
-
-
-class Link:
-    """An open board, as far as control requests go. Safe to use from several threads.
-
-    No interface is claimed: vendor requests work beside the kernel's cdc_acm.
+    No interface is claimed, since vendor requests work while the kernel's cdc_acm driver has the console.
 
     Args:
         device: pyusb's device.
@@ -156,7 +71,7 @@ class Link:
 
     Attributes:
         requests: The last requests, for failure reports.
-        access: Permission to use the board, which every request asks for.
+        access: Permission to use the board, which every request checks.
     """
 
     def __init__(self, device: Device, interface: int, serial: str) -> None:
@@ -166,65 +81,69 @@ class Link:
         self._device = device
         self._interface = interface
         self._busy_until: float | None = None
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
 
     @property
-    def turn(self) -> AbstractContextManager[object]:
-        """Held while requests must follow each other with none of another thread's between."""
-        return self._turn
+    def lock(self) -> AbstractContextManager[object]:
+        """A lock that keeps other threads' requests out of a block of requests."""
+        return self._lock
 
     @property
-    def place(self) -> str:
+    def usb_port(self) -> str:
         """The USB port of the board, as the kernel names it (`1-2.3`); empty if not known."""
         try:
             return f"{self._device.bus}-{'.'.join(map(str, self._device.port_numbers))}"
-        except (*FOREIGN, AttributeError, TypeError):
+        except (*PYUSB_ERRORS, AttributeError, TypeError):
             return ""
 
-    def send(self, request: Request, value: int = 0, data: bytes = b"") -> None:
-        """Send a request; the answer means accepted, the work is done right after.
+    def control_out(self, request: Request, value: int = 0, data: bytes = b"") -> None:
+        """Send a request that has no reply. The board accepts it first, and acts on it right after.
 
         Raises:
             SettingError: The data would stop the board's USB; nothing was sent.
-            BoardFaultError: Refused, silent, or failed on the way.
-            BoardLostError: The board is gone.
+            BoardFaultError: The board refused the request or did not answer, or the transfer failed.
+            BoardLostError: The board left the bus.
         """
-        with self._turn, self._noting_errors():
-            self.wait_out_sequence()
+        with self._lock, self._recording_errors():
+            self.wait_idle()
             self._transfer(VENDOR_OUT, request, value, data, REQUEST_LIMIT_S)
 
-    def ask(self, request: Request, value: int) -> bytes:
-        """Send a request that has a reply, and return the reply; raises what `send` raises."""
-        with self._turn, self._noting_errors():
-            self.wait_out_sequence()
+    def control_in(self, request: Request, value: int) -> bytes:
+        """Send a request that has a reply, and return the reply; raises what `control_out` raises."""
+        with self._lock, self._recording_errors():
+            self.wait_idle()
             return self._transfer(VENDOR_IN, request, value, REPLY_SIZE, REQUEST_LIMIT_S)
 
     @contextmanager
-    def _noting_errors(self) -> Iterator[None]:
-        """Note an error of a request's block, so that a run can tell one that a test caught."""
+    def _recording_errors(self) -> Iterator[None]:
+        """Record an error of the block, so that a run can name an error that its test caught."""
         try:
             yield
         except (BoardFaultError, BoardLostError) as error:
-            note_error(self.serial, error)
+            record_error(self.serial, error)
             raise
 
-    def ask_fresh(self, *questions: tuple[Request, int]) -> list[bytes]:
-        """Have the board take a snapshot, then ask: replies always come from the last snapshot."""
-        with self._turn:
-            self.send(Request.REFRESH)
-            return [self.ask(request, value) for request, value in questions]
+    def snapshot_read(self, *questions: tuple[Request, int]) -> list[bytes]:
+        """Have the board take a snapshot, then return the reply to each request.
 
-    def ask_at_once(self, request: Request, value: int, limit_s: float) -> bytes | None:
-        """As `ask_fresh`, of a board that answers now; None: it is at work, or another thread asks it.
+        The board replies from its last snapshot; without a new one, a reply may be old.
+        """
+        with self._lock:
+            self.control_out(Request.REFRESH)
+            return [self.control_in(request, value) for request, value in questions]
 
-        Whatever goes wrong is None, too: who asks again with more time is told.
+    def try_read(self, request: Request, value: int, limit_s: float) -> bytes | None:
+        """Return what `snapshot_read` returns if the board answers now.
+
+        Return None if the board may be busy, if another thread uses it, or on any error; `snapshot_read`
+        raises the exception.
 
         Args:
-            request: What is asked.
+            request: The request.
             value: Its `wValue`.
-            limit_s: How long the snapshot may take, and the answer again.
+            limit_s: Seconds that the snapshot may take, and again the reply.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             return None
         try:
             if self._busy_until is not None:
@@ -234,29 +153,29 @@ class Link:
         except HilError:
             return None
         finally:
-            self._turn.release()
+            self._lock.release()
 
     def is_reachable(self) -> bool:
-        """Return True unless the device that was opened has left the bus, even if it is busy or silent."""
-        if self._busy_until is not None or not self._turn.acquire(blocking=False):
+        """Return False if the device that was opened has left the bus; a busy or silent one is reachable."""
+        if self._busy_until is not None or not self._lock.acquire(blocking=False):
             return True
         try:
-            self._control(VENDOR_IN, Request.READ, ReadKey.VERSION, REPLY_SIZE, _GLANCE_S)
+            self._control(VENDOR_IN, Request.READ, ReadKey.VERSION, REPLY_SIZE, _REACHABLE_LIMIT_S)
         except LeaseEndedError:
             return False
-        except FOREIGN as error:
-            return classify(error, Source.USB) is not BoardLostError
+        except PYUSB_ERRORS as error:
+            return classify(error, ErrorSource.USB) is not BoardLostError
         finally:
-            self._turn.release()
+            self._lock.release()
         return True
 
-    def stored(self, key: ConfigKey) -> bytes:
-        """Return one setting as it is now, without the NULs that fill its field."""
-        (value,) = self.ask_fresh((Request.CONFIG, key))
+    def read_setting(self, key: ConfigKey) -> bytes:
+        """Return one setting that the board stores, without the NULs that fill its field."""
+        (value,) = self.snapshot_read((Request.CONFIG, key))
         return value.split(b"\0", 1)[0]
 
-    def expect_silence(self, duration_s: float) -> None:
-        """Remember that the board was just given a sequence of that many nominal seconds."""
+    def set_busy(self, duration_s: float) -> None:
+        """Remember that the board has just started a sequence of that many nominal seconds."""
         self._busy_until = time.monotonic() + duration_s * CLOCK_MARGIN if duration_s > 0 else None
 
     @property
@@ -267,31 +186,32 @@ class Link:
 
     @property
     def location(self) -> str:
-        """Bus and address of the board, in the words of `Sighting.location`."""
+        """Bus and address of the board, in the words of `ProbeResult.location`."""
         return f"bus {self._device.bus} address {self._device.address}"
 
-    def wait_out_sequence(self) -> None:
-        """Let the board finish what this link started, if anything: every request does so first.
+    def wait_idle(self) -> None:
+        """Wait until the sequence that this link started has ended.
 
-        So no request that has an effect is ever given up half-way.
+        Each request calls this first, so that no request times out because of the sequence.
         """
         if self._busy_until is not None:
-            self.answer()
+            self.wait_ready()
 
-    def answer(self, limit_s: float | None = None) -> bytes:
+    def wait_ready(self, limit_s: float | None = None) -> bytes:
         """Wait until the board answers, and return its version reply.
 
-        A long wait is made of several requests, so that Ctrl-C is heard in between. What is remembered of
-        the sequence survives it: the board must still be made safe, and that waits for the sequence too.
+        A long wait consists of several requests, so that Ctrl-C is handled between two of them. Ctrl-C does
+        not
+        make the link forget the sequence: making the board safe has to wait for it as well.
 
         Args:
-            limit_s: How long to wait; None: as long as the sequence that this link started may still take.
+            limit_s: How long to wait, in seconds; None: as long as the sequence may still take.
 
         Raises:
-            BoardTimeoutError: It stayed silent.
-            BoardLostError: It is gone.
+            BoardTimeoutError: The board did not answer in time.
+            BoardLostError: The board left the bus.
         """
-        with self._turn:
+        with self._lock:
             deadline = Deadline(self._allowance_s() if limit_s is None else limit_s)
             while True:
                 try:
@@ -299,22 +219,22 @@ class Link:
                 except TransferError:
                     if deadline.passed or deadline.spent_s > REQUEST_LIMIT_S:
                         raise
-                    hold(_PAUSE_S)
+                    sleep(_PAUSE_S)
                 except BoardTimeoutError as error:
                     if deadline.passed:
                         self._busy_until = None
                         raise self._silent(deadline, error) from error
-                    hold(min(_PAUSE_S, deadline.left_s))
+                    sleep(min(_PAUSE_S, deadline.left_s))
                 else:
                     self._busy_until = None
                     return reply
 
     def close(self) -> None:
-        """Let go of the board; every later request is refused."""
+        """Close the board; every later request raises `LeaseEndedError`."""
         self.access.end()
         self.access.finish()
         if not self.access.is_inherited:
-            let_go(self._device)
+            release(self._device)
 
     def _version(self, deadline: Deadline) -> bytes:
         limit_s = min(max(deadline.left_s, _PAUSE_S), _SLICE_S)
@@ -335,13 +255,13 @@ class Link:
     def _transfer(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> bytes:
-        count_asked(self.serial)
+        count_request(self.serial)
         began_s, sent = time.monotonic(), payload if isinstance(payload, bytes) else None
         try:
             reply = self._control(kind, request, value, payload, limit_s)
-        except FOREIGN as error:
+        except PYUSB_ERRORS as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
-            told = translate(error, Source.USB, what, serial=self.serial)
+            told = translate(error, ErrorSource.USB, what, serial=self.serial)
             self.requests.note(began_s, request, value, sent, type(told).__name__)
             raise told from error
         self.requests.note(began_s, request, value, sent, OK)
@@ -350,7 +270,7 @@ class Link:
     def _control(
         self, kind: int, request: Request, value: int, payload: bytes | int, limit_s: float
     ) -> Sequence[int]:
-        """Make one transfer: the only place where a request is sent to the board."""
+        """Make one transfer. Each request to the board goes through this method."""
         if isinstance(payload, bytes) and len(payload) > MOST_DATA_BYTES:
             raise SettingError(
                 f"board {self.serial}: {len(payload)} bytes are too many for one request",
@@ -359,8 +279,15 @@ class Link:
                 serial=self.serial,
             )
         limit_ms = max(1, round(limit_s * 1000))
-        with self.access:
-            reply: Sequence[int] = self._device.ctrl_transfer(
-                kind, request, value, self._interface, payload, limit_ms
-            )
-            return reply
+        try:
+            with self.access:
+                reply: Sequence[int] = self._device.ctrl_transfer(
+                    kind, request, value, self._interface, payload, limit_ms
+                )
+        except PYUSB_ERRORS as error:
+            logger.debug("board %s: %s request, value %d: %r", self.serial, request.name, value, error)
+            raise
+        if logger.isEnabledFor(logging.DEBUG):
+            data = payload if isinstance(payload, bytes) else bytes(reply)
+            logger.debug("board %s: %s request, value %d: %r", self.serial, request.name, value, data)
+        return reply

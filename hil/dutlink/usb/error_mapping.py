@@ -34,12 +34,12 @@ from hil.flash.disk.permission import explain_denied
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NO_BACKEND_REMEDY", "Source", "classify", "translate"]
+__all__ = ["NO_BACKEND_REMEDY", "ErrorSource", "classify", "translate"]
 
 NO_BACKEND_REMEDY = "install libusb (apt install libusb-1.0-0), or pip install libusb-package"
 
 
-class Source(enum.Enum):
+class ErrorSource(enum.Enum):
     """What was being done when the exception came."""
 
     UNKNOWN = "somewhere"
@@ -118,23 +118,23 @@ _UNKNOWN: dict[int | None, _Meaning] = {
     errno.ENOSPC: _STICK_LOST,
 }
 _TABLES = {
-    Source.UNKNOWN: _UNKNOWN,
-    Source.USB: _USB,
-    Source.USB_OPEN: _USB_OPEN,
-    Source.TTY: _TTY,
-    Source.TTY_OPEN: _TTY_OPEN,
-    Source.STICK: _STICK,
+    ErrorSource.UNKNOWN: _UNKNOWN,
+    ErrorSource.USB: _USB,
+    ErrorSource.USB_OPEN: _USB_OPEN,
+    ErrorSource.TTY: _TTY,
+    ErrorSource.TTY_OPEN: _TTY_OPEN,
+    ErrorSource.STICK: _STICK,
 }
-_OTHERWISE: dict[Source, type[HilError]] = {
-    Source.USB: TransferError,
-    Source.USB_OPEN: TransferError,
-    Source.TTY: ConsoleLostError,
-    Source.TTY_OPEN: ConsoleMissingError,
-    Source.STICK: StorageError,
+_OTHERWISE: dict[ErrorSource, type[HilError]] = {
+    ErrorSource.USB: TransferError,
+    ErrorSource.USB_OPEN: TransferError,
+    ErrorSource.TTY: ConsoleLostError,
+    ErrorSource.TTY_OPEN: ConsoleMissingError,
+    ErrorSource.STICK: StorageError,
 }
 
 
-def classify(error: BaseException, source: Source = Source.UNKNOWN) -> type[HilError] | None:
+def classify(error: BaseException, source: ErrorSource = ErrorSource.UNKNOWN) -> type[HilError] | None:
     """Which of our errors a raw exception is a sign of; None where it is no sign of hardware at all.
 
     Without a source the exception's own type tells: pyusb's and pyserial's are theirs beyond doubt. A bare
@@ -148,7 +148,12 @@ def classify(error: BaseException, source: Source = Source.UNKNOWN) -> type[HilE
 
 
 def translate(
-    error: BaseException, source: Source, what: str, *, serial: str | None = None, node: Path | None = None
+    error: BaseException,
+    source: ErrorSource,
+    what: str,
+    *,
+    serial: str | None = None,
+    node: Path | None = None,
 ) -> HilError:
     """Make our error of a foreign one; raise it `from` the original.
 
@@ -173,16 +178,16 @@ def translate(
     return meaning.kind(what, why=why, remedy=remedy, errno=number, serial=serial)
 
 
-def _meaning(error: BaseException, source: Source) -> _Meaning | None:
+def _meaning(error: BaseException, source: ErrorSource) -> _Meaning | None:
     number = _number(error)
     if _is_from("usb.core", "NoBackendError", error):
         return _NO_BACKEND
     if _is_from("usb.core", "USBError", error):
         timed_out = _is_from("usb.core", "USBTimeoutError", error)
-        table = _USB_OPEN if source is Source.USB_OPEN else _USB
+        table = _USB_OPEN if source is ErrorSource.USB_OPEN else _USB
         return _SILENT if timed_out else table.get(number, _LINE)
     if _is_from("serial", "SerialException", error):
-        return (_TTY_OPEN if source is Source.TTY_OPEN else _TTY).get(number, _TTY_LOST)
+        return (_TTY_OPEN if source is ErrorSource.TTY_OPEN else _TTY).get(number, _TTY_LOST)
     if isinstance(error, OSError | termios.error):
         return _TABLES[source].get(number)
     return _NO_STRINGS if isinstance(error, ValueError) and _raised_by("usb.util", error) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 
 __all__ = [
+    "CLOCK_MARGIN",
     "CONTROL_INTERFACE",
     "DFU_INTERFACE",
     "FIELD_SIZES",
@@ -49,6 +50,13 @@ REPLY_SIZE = 512
 
 More than any reply, on purpose: the board's USB stack ends a reply of whole 64-byte packets with an empty
 packet even when exactly that many bytes were asked for, and a host that stops early leaves it in the queue.
+"""
+
+
+CLOCK_MARGIN = 1.25
+"""The longest real duration of a sequence, divided by its nominal one.
+
+The firmware waits in a counted loop whose count was found by experiment.
 """
 
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AskedSince", "count_asked", "note_error", "times_asked", "uncounted"]
+__all__ = ["RequestsSince", "count_request", "record_error", "request_count", "uncounted"]
 
 _MOST_ERRORS = 100
 """So many of the latest errors are kept for each board."""
@@ -29,7 +29,7 @@ _errors: dict[str, deque[tuple[int, str]]] = {}
 _is_uncounted = ContextVar("is_uncounted", default=False)
 
 
-def count_asked(serial: str) -> None:
+def count_request(serial: str) -> None:
     """Count one request to a board, or one use of its console."""
     if not _is_uncounted.get():
         with _turn:
@@ -37,7 +37,7 @@ def count_asked(serial: str) -> None:
             _by_thread.setdefault(threading.current_thread(), Counter())[serial] += 1
 
 
-def note_error(serial: str, error: Exception) -> None:
+def record_error(serial: str, error: Exception) -> None:
     """Note that a request to a board raised an error, which its caller may catch."""
     if not _is_uncounted.get():
         with _turn:
@@ -46,12 +46,12 @@ def note_error(serial: str, error: Exception) -> None:
             errors.append((number, str(error).splitlines()[0]))
 
 
-def times_asked(serial: str) -> int:
+def request_count(serial: str) -> int:
     """Return how often this process asked a board for something, by any object and in any thread."""
     return _asked[serial]
 
 
-class AskedSince:
+class RequestsSince:
     """Count what is asked of a board from now on, without threads that run already: they are others' work.
 
     The thread that counts is none of these, nor are those of an executor: they do what they are given now.

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from hil.dutlink.candidate import Candidate, candidates
-from hil.dutlink.usb.control_link import FOREIGN, let_go
+from hil.dutlink.usb.backend import PYUSB_ERRORS, release
 from hil.dutlink.usb.protocol import MOST_DATA_BYTES
 from hil.errors import HilError, NoUsbBackendError
 from hil.jumpstarter.protocol.descriptors import Device, facts_of
@@ -78,10 +78,10 @@ class UsbDesk:
                 payload,
                 transfer.timeout_ms,
             )
-        except FOREIGN as error:
+        except PYUSB_ERRORS as error:
             number = getattr(error, "errno", None) or errno.EIO
             if number == errno.ENODEV:
-                let_go(self._devices.pop((transfer.bus, transfer.address)))
+                release(self._devices.pop((transfer.bus, transfer.address)))
             return number, b""
         return 0, bytes(answer) if transfer.reads else b""
 

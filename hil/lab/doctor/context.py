@@ -14,7 +14,7 @@ from hil.lab.doctor.host_info import HostInfo
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
     from hil.errors import UsageError
     from hil.lab.doctor.finding import Findings
 
@@ -46,7 +46,7 @@ class DoctorContext:
     folder: Path = field(default_factory=Path.cwd)
 
     @cached_property
-    def sightings(self) -> list[Sighting]:
+    def sightings(self) -> list[ProbeResult]:
         """The boards on the host, each looked at once.
 
         Raises:

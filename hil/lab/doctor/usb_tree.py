@@ -33,7 +33,7 @@ class UsbTreeNode:
         self_powered: Whether it says that it has a supply of its own.
         most_ma: What it may draw from the port it is in, in milliamperes.
         configured: Whether the kernel has switched it on; it refuses a device that a hub has no power for.
-        location: Bus and address, as a sighting has them.
+        location: Bus and address, as a result has them.
     """
 
     name: str

@@ -110,7 +110,7 @@ def load() -> None:
     """
     for module in _DRIVER:
         importlib.import_module(module)
-    from hil.dutlink.usb.control_link import import_pyusb  # noqa: PLC0415 - the driver is for guards that have time, or work
+    from hil.dutlink.usb.backend import import_pyusb  # noqa: PLC0415 - the driver is for guards that have time, or work
 
     import_pyusb()
 

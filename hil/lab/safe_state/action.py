@@ -14,7 +14,7 @@ from hil.dutlink.host import Host
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.power.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
-from hil.dutlink.timing import hold, until
+from hil.dutlink.timing import sleep, until
 from hil.errors import BoardUnsafeError
 from hil.lab.safe_state.policy import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
 from hil.lab.this_host import this_host
@@ -67,7 +67,7 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
             apply_policy(board, FORCE_OFF if policy == OFF else policy)
             return MadeSafe(before, _taken(board))
         apply_policy(board, policy)
-        hold(SETTLE_S)
+        sleep(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
         return MadeSafe(amps, _taken(board), was_on)
 
@@ -149,6 +149,6 @@ def _prepare(board: Board, policy: str) -> None:
             case PinOrder(pin, level):
                 board.pins.set(pin, level)
             case WaitOrder(ticks):
-                hold(ticks * TICK_S)
+                sleep(ticks * TICK_S)
             case SupplyOrder(on):
                 (board.power.force_on if on else board.power.force_off)()

@@ -6,7 +6,7 @@ import math
 import time
 
 from hil.dutlink.power.reading import SETTLE_S
-from hil.dutlink.timing import hold as let_pass
+from hil.dutlink.timing import sleep
 from hil.lab.locks.lease import lock_path
 from hil.lab.locks.lock_dir import lock_folder
 
@@ -31,4 +31,4 @@ def last_used_s(serial: str) -> float:
 
 def wait_until_settled(used_s: float) -> None:
     """Wait until a reading tells what the DUT draws, for a board that was last used then."""
-    let_pass(used_s + SETTLE_S - time.monotonic())
+    sleep(used_s + SETTLE_S - time.monotonic())

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquire import GLANCE_S, BoardFinder
 from hil.boards.requirements import ANY_BOARD, BoardCard, Wish
-from hil.dutlink.discovery import look
-from hil.dutlink.sighting import Sighting
-from hil.dutlink.timing import hold
+from hil.dutlink.discovery import ProbeResult, probe
+from hil.dutlink.timing import sleep
 from hil.errors import (
     BoardBusyError,
     BoardFaultError,
@@ -169,15 +168,15 @@ class BoardKeeper:
             return None if self._hosts.lock_folder() else self._hosts.chosen()
         return None
 
-    def look_for(self, serial: str) -> Sighting:
+    def look_for(self, serial: str) -> ProbeResult:
         """Take a fresh look at any board of the host that the run was asked to use.
 
         Raises:
             UnavailableError: That host cannot be reached, or it was asked to use none.
         """
-        return look(self._hosts.chosen(), serial, self._options.silence_s)
+        return probe(self._hosts.chosen(), serial, self._options.silence_s)
 
-    def prove(self) -> Sighting:
+    def prove(self) -> ProbeResult:
         """Take a fresh look at the board: the proof of every verdict.
 
         A board that this worker holds and that answers is present, though a new look may be denied.
@@ -189,20 +188,20 @@ class BoardKeeper:
         try:
             host = held.host if held else self._hosts.chosen()
         except UnavailableError as error:
-            return Sighting(error.verdict, error=error)
+            return ProbeResult(error.verdict, error=error)
         if held is None:
-            return look(host, None, self._options.silence_s)
+            return probe(host, None, self._options.silence_s)
         patience_s = GLANCE_S if held.lost else self._options.silence_s
-        sighting = look(host, held.board.serial, held.board.busy_s + patience_s)
-        if sighting.verdict in REASONS and held.lost is None and held.board.answers(GLANCE_S):
-            return Sighting(Verdict.PRESENT, held.board.serial, held.board.firmware)
-        another = sighting.serial is None and sighting.location != held.board.location
-        if sighting.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
-            moved = bool(sighting.location) and sighting.location != held.board.location
+        result = probe(host, held.board.serial, held.board.busy_s + patience_s)
+        if result.verdict in REASONS and held.lost is None and held.board.answers(GLANCE_S):
+            return ProbeResult(Verdict.PRESENT, held.board.serial, held.board.firmware)
+        another = result.serial is None and result.location != held.board.location
+        if result.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
+            moved = bool(result.location) and result.location != held.board.location
             held.replaced = held.replaced or moved
-            return sighting
-        held.lost = _lost(held.board.serial, sighting)
-        return Sighting(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
+            return result
+        held.lost = _lost(held.board.serial, result)
+        return ProbeResult(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
 
     def cool(self) -> None:
         """Leave the DUT without power until the meter agrees, so that it starts from cold.
@@ -216,7 +215,7 @@ class BoardKeeper:
         if held is None or held.lost is not None or held.policy == LEAVE:
             return
         held.make_safe()
-        hold(COLD_S)
+        sleep(COLD_S)
         held.board.power.wait_until_off()
 
     def is_as_opened(self) -> bool:
@@ -345,8 +344,8 @@ class BoardKeeper:
         Raises:
             BoardLostError: It does not.
         """
-        sighting = self.prove()
-        if held.lost is not None and sighting.verdict is not Verdict.PRESENT:
+        result = self.prove()
+        if held.lost is not None and result.verdict is not Verdict.PRESENT:
             raise held.lost
         self._before_reopening()
         self._open_again(held)
@@ -380,8 +379,8 @@ class BoardKeeper:
                 held.board.console.discard()
 
 
-def _lost(serial: str, sighting: Sighting) -> BoardLostError:
-    error = sighting.error
+def _lost(serial: str, result: ProbeResult) -> BoardLostError:
+    error = result.error
     return BoardLostError(
         f"board {serial} was there when the test began",
         why=f"now {error.what}" + (f" ({error.why})" if error.why else "") if error else "now it is gone",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from hil.dutlink.usb.request_count import AskedSince
+from hil.dutlink.usb.request_count import RequestsSince
 from hil.suite.marker_arguments import observes_only
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.ledger import describe_asking, describe_caught, describe_unasked
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asking"]
 
-_SINCE = pytest.StashKey["AskedSince | None"]()
+_SINCE = pytest.StashKey["RequestsSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
 
 
@@ -55,7 +55,7 @@ class Asking:
         item.stash[_SINCE] = item.stash[_ASKED] = None
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is not None:
-            item.stash[_SINCE] = AskedSince(board.serial)
+            item.stash[_SINCE] = RequestsSince(board.serial)
             describe_asking(item, 0)
         return (yield)
 
@@ -63,7 +63,7 @@ class Asking:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Note how often the set-up of a fixture asked the board; kept until the fixture ends."""
         board = self._boards.held_board()
-        since = AskedSince(board.serial) if board is not None else None
+        since = RequestsSince(board.serial) if board is not None else None
         result = yield
         if since is not None:
             self._by_fixture[fixturedef] = since.times()

@@ -28,7 +28,7 @@ from hil.suite.outcome.error_chain import raised_by_tests
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
 
 __all__ = ["REASONS", "Judgement", "explains_all", "is_signal", "judge", "told_to_pytest"]
 
@@ -104,7 +104,7 @@ def judge(
     kind: Kind,
     phase: str,
     proven: BaseException | None,
-    prove: Callable[[], Sighting],
+    prove: Callable[[], ProbeResult],
 ) -> Judgement | None:
     """Decide what an error of a test that uses a board means.
 
@@ -125,13 +125,13 @@ def judge(
     if kind is not Kind.HARDWARE:
         return None
     try:
-        sighting = prove()
+        result = prove()
     except Exception:  # noqa: BLE001 - a look that fails, such as at simulated boards whose process ended, proves nothing
         return None
-    answers = sighting.verdict not in REASONS
-    if answers or (phase == "teardown" and sighting.verdict is not Verdict.LOST):
+    answers = result.verdict not in REASONS
+    if answers or (phase == "teardown" and result.verdict is not Verdict.LOST):
         return None
-    return Judgement.of(sighting.verdict, sighting.error)
+    return Judgement.of(result.verdict, result.error)
 
 
 def told_to_pytest(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from hil.dutlink.host import Host
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
     from hil.lab.config.lab import Lab
 
 __all__ = ["boards_without_part"]
 
 
 def boards_without_part(
-    lab: Lab, used: Collection[str], look_for: Callable[[str], Sighting], host: Host | None = None
+    lab: Lab, used: Collection[str], look_for: Callable[[str], ProbeResult], host: Host | None = None
 ) -> list[str]:
     """Return a line for each place whose board ran no test and could not have run one.
 
@@ -38,15 +38,15 @@ def boards_without_part(
     return found
 
 
-def _trouble(serial: str, look_for: Callable[[str], Sighting], host: Host | None) -> str:
+def _trouble(serial: str, look_for: Callable[[str], ProbeResult], host: Host | None) -> str:
     """Say why a board cannot be used; empty if it can."""
     try:
         with acquire(serial, wait_s=0.0, test="is it there?", host=host):
-            sighting = look_for(serial)
+            result = look_for(serial)
     except BoardBusyError as error:
         return f"{error.what}: {error.why}"
     except UnavailableError as error:
         return error.what
-    if sighting.verdict is Verdict.PRESENT:
+    if result.verdict is Verdict.PRESENT:
         return ""
-    return sighting.error.what if sighting.error else str(sighting.verdict)
+    return result.error.what if result.error else str(result.verdict)

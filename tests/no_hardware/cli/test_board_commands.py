@@ -16,8 +16,7 @@ from hil.cli.board_context import refuse_far_boards
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.power.reading import SETTLE_S
-from hil.dutlink.timing import hold as hold_s
-from hil.dutlink.timing import until
+from hil.dutlink.timing import sleep, until
 from hil.errors import UsageError
 from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, record_path, write_record
@@ -356,7 +355,7 @@ def test_the_list_tells_who_was_given_the_stick_and_whether_the_dut_is_on(
 ) -> None:
     run(["power", "force-on"])
     run(["storage", position])
-    hold_s(SETTLE_S)
+    sleep(SETTLE_S)
     capsys.readouterr()
 
     run(["boards", "--json"])

@@ -10,7 +10,7 @@ import pytest
 
 from hil.cli.commands import board_list
 from hil.cli.commands.board_list import BoardList, BoardRow
-from hil.dutlink.sighting import Sighting
+from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import acquire
@@ -43,7 +43,7 @@ def row_of(
     monkeypatch.setattr(board_list, "acquire", lease_of(held))
     monkeypatch.setattr(board_list, "lock_file_problem", lambda *_: SPOILT)
     lost = BoardLostError("it is silent") if verdict is Verdict.LOST else None
-    return BoardList("usb")._row(Sighting(verdict, SERIAL, error=lost))
+    return BoardList("usb")._row(ProbeResult(verdict, SERIAL, error=lost))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_boards_names_a_held_board_as_it_was_last_called(
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     monkeypatch.setattr(board_list, "acquire", lease_of(BoardBusyError("it is in use", why="bob has it")))
 
-    row = BoardList("usb")._row(Sighting(Verdict.PRESENT, SERIAL))
+    row = BoardList("usb")._row(ProbeResult(Verdict.PRESENT, SERIAL))
 
     assert (row.state, row.name) == ("busy", "rack-3")
 
@@ -84,7 +84,7 @@ def test_boards_names_a_command_that_was_killed_until_the_board_is_used_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    board, boards = Sighting(Verdict.DENIED, SERIAL), BoardList("usb")
+    board, boards = ProbeResult(Verdict.DENIED, SERIAL), BoardList("usb")
     lease = acquire(SERIAL, test="hil flash product.img")
     lease.lock.close()  # as a kill does: what the lock file says stays
 

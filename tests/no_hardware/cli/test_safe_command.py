@@ -19,7 +19,7 @@ from hil.boards.sources import simulated_host
 from hil.cli.commands import make_safe
 from hil.cli.main import run
 from hil.dutlink.board import open_board
-from hil.dutlink.sighting import Sighting
+from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import acquire, lock_path
@@ -141,7 +141,7 @@ def test_a_board_that_refuses_is_pending(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(make_safe, "Safety", partial(Safety, limit_s=0.0))
-    monkeypatch.setattr(make_safe, "look", lambda _host, serial: Sighting(Verdict.PRESENT, serial))
+    monkeypatch.setattr(make_safe, "probe", lambda _host, serial: ProbeResult(Verdict.PRESENT, serial))
     simulator.control.fault(serial, "stall", count=1000)
 
     status = run(["--json", "safe", serial])
@@ -318,7 +318,7 @@ def test_files_of_3_gb_in_the_lock_folder_are_not_read_whole(
 def test_all_fails_for_a_board_that_may_not_be_opened(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    denied = Sighting(Verdict.DENIED, error=BoardDeniedError("a board may not be opened"), location="1-4")
+    denied = ProbeResult(Verdict.DENIED, error=BoardDeniedError("a board may not be opened"), location="1-4")
     monkeypatch.setattr(make_safe, "list_boards", lambda *_: [denied])
 
     status = run(["safe", "--all"])

@@ -10,7 +10,7 @@ import pytest
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import look
+from hil.dutlink.discovery import probe
 from hil.errors import TwinBoardsError, Verdict
 from hil.lab.locks.lease import acquire
 from hil.sim.dut.image import build_image
@@ -128,7 +128,7 @@ def test_one_that_was_unplugged_leaves_the_other_one_usable(
 ) -> None:
     simulator.control.fault(simulator.serials()[1], "unplug")
 
-    assert look(host, twins).verdict is Verdict.PRESENT
+    assert probe(host, twins).verdict is Verdict.PRESENT
 
 
 @pytest.mark.parametrize("told", ["DEADBEEF", "1234", "my board", "5a1c0e0g"])

@@ -15,7 +15,7 @@ import pytest
 from other_user import MALLORY, VICTIM, folder_for_everybody, only_root
 
 import hil
-from hil.dutlink.timing import hold
+from hil.dutlink.timing import sleep
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 
@@ -87,7 +87,7 @@ def both_flash(
         image.chmod(0o644)
         running.append(flash(simulator, folder, serial, image, user))
         if not index:
-            hold(rng.uniform(0, 12 / SPEED))
+            sleep(rng.uniform(0, 12 / SPEED))
     said = []
     for (serial, _), process in zip(boards, running, strict=True):
         out, err = process.communicate(timeout=LIMIT_S)

@@ -109,7 +109,7 @@ class FakeLink:
 
     def __init__(self, serial: str, place: str, stick: Stick) -> None:
         self.serial = serial
-        self.place = place
+        self.usb_port = place
         self.access = Access(serial)
         self.sent: list[str] = []
         self.on_turn: list[Callable[[str], None]] = []
@@ -125,13 +125,13 @@ class FakeLink:
         """Where its mux is cabled to."""
         return self.stick._port.busid
 
-    def send(self, _request: int, value: int) -> None:
+    def control_out(self, _request: int, value: int) -> None:
         self.sent.append(_POSITIONS[value].value)
         self.stick.move(_POSITIONS[value])
         for told in self.on_turn:
             told(self.sent[-1])
 
-    def answer(self) -> bytes:
+    def wait_ready(self) -> bytes:
         return b""
 
 
@@ -238,7 +238,7 @@ class MuxBench:
         self.links = [
             FakeLink(f"5a1c0e0{index}", f"1-{index + 1}", stick) for index, stick in enumerate(self.sticks)
         ]
-        self._boards = [self.sys.board(link.place, link.serial) for link in self.links]
+        self._boards = [self.sys.board(link.usb_port, link.serial) for link in self.links]
         for board in self._boards:
             board.show({})
         self.strangers = [
@@ -277,9 +277,9 @@ class MuxBench:
 
     def move(self, index: int, place: str) -> None:
         """Plug a board in elsewhere, unless another one is there."""
-        if place not in {link.place for link in self.links}:
+        if place not in {link.usb_port for link in self.links}:
             self._boards[index].hide()
-            self.links[index].place = place
+            self.links[index].usb_port = place
             self._boards[index] = self.sys.board(place, self.links[index].serial)
             self._boards[index].show({})
 

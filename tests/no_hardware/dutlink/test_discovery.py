@@ -9,7 +9,7 @@ from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 from hil import errors
 from hil.dutlink.board import open_board
-from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.errors import Verdict
@@ -21,16 +21,16 @@ DFU = [(0xFE, 1, 2)]
 
 
 def test_a_board_that_answers_is_present_with_serial_and_firmware(host: Host) -> None:
-    sighting = look(host)
+    result = probe(host)
 
-    assert sighting.verdict is Verdict.PRESENT
-    assert sighting.serial == "5a1c0e01"
-    assert sighting.firmware == FirmwareVersion(0, 9, "1a2b3c4")
-    assert sighting.error is None
+    assert result.verdict is Verdict.PRESENT
+    assert result.serial == "5a1c0e01"
+    assert result.firmware == FirmwareVersion(0, 9, "1a2b3c4")
+    assert result.error is None
 
 
 def test_a_look_leaves_nothing_open(host: Host, fake: FakeBoard) -> None:
-    look(host)
+    probe(host)
     list_boards(host)
 
     assert fake.opened == 0
@@ -44,10 +44,10 @@ def test_nothing_on_the_bus_is_absent_and_a_missing_file(dev: Path) -> None:
 
 
 def test_an_unknown_serial_number_is_absent_though_others_are_there(host: Host) -> None:
-    sighting = look(host, "ffffffff")
+    result = probe(host, "ffffffff")
 
-    assert sighting.verdict is Verdict.ABSENT
-    assert "only other boards" in str(sighting.error)
+    assert result.verdict is Verdict.ABSENT
+    assert "only other boards" in str(result.error)
 
 
 @pytest.mark.parametrize(("product_id", "bcd_device"), [(0xE012, 0x0001), (0x1012, 0x0001)])
@@ -59,43 +59,43 @@ def test_a_boot_loader_is_told_by_its_interfaces(dev: Path, product_id: int, bcd
 
 
 def test_a_boot_loader_is_listed_as_absent_with_its_serial_number(dev: Path) -> None:
-    (sighting,) = list_boards(host_with(FakeBoard(product_id=0xE012, interfaces=DFU), dev=dev))
+    (result,) = list_boards(host_with(FakeBoard(product_id=0xE012, interfaces=DFU), dev=dev))
 
-    assert (sighting.verdict, sighting.serial) == (Verdict.ABSENT, "5a1c0e01")
-    assert isinstance(sighting.error, errors.BoardInBootLoaderError)
+    assert (result.verdict, result.serial) == (Verdict.ABSENT, "5a1c0e01")
+    assert isinstance(result.error, errors.BoardInBootLoaderError)
 
 
 def test_the_boot_loader_of_another_board_does_not_matter(dev: Path) -> None:
     host = host_with(FakeBoard(interfaces=DFU), FakeBoard("00000002"), dev=dev)
 
-    assert look(host, "00000002").verdict is Verdict.PRESENT
+    assert probe(host, "00000002").verdict is Verdict.PRESENT
 
 
 def test_the_chip_in_its_factory_boot_loader_is_hinted_at(dev: Path) -> None:
     chip = FakeBoard(vendor_id=0x0483, product_id=0xDF11, interfaces=DFU)
 
-    assert "0483:df11" in str(look(host_with(chip, dev=dev)).error)
+    assert "0483:df11" in str(probe(host_with(chip, dev=dev)).error)
 
 
 def test_a_board_that_may_not_be_opened_is_denied_without_serial(host: Host, fake: FakeBoard) -> None:
     fake.open_always = errno.EACCES
 
-    sighting = look(host)
+    result = probe(host)
 
-    assert (sighting.verdict, sighting.serial) == (Verdict.DENIED, None)
-    assert "udev" in str(sighting.error)
+    assert (result.verdict, result.serial) == (Verdict.DENIED, None)
+    assert "udev" in str(result.error)
 
 
 def test_a_denied_board_may_be_the_wanted_one(host: Host, fake: FakeBoard) -> None:
     fake.open_always = errno.EACCES
 
-    assert look(host, "ffffffff").verdict is Verdict.DENIED
+    assert probe(host, "ffffffff").verdict is Verdict.DENIED
 
 
 def test_a_board_that_udev_has_not_seen_yet_is_given_a_moment(host: Host, fake: FakeBoard) -> None:
     fake.open_errors.extend([errno.EACCES, errno.EACCES])
 
-    assert look(host).verdict is Verdict.PRESENT
+    assert probe(host).verdict is Verdict.PRESENT
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV])
@@ -109,51 +109,51 @@ def test_a_board_that_leaves_while_it_is_looked_at_is_absent(dev: Path, number: 
 
     backend = Leaving([FakeBoard(open_always=number)])
 
-    assert look(Host(backend=lambda: backend, dev=dev)).verdict is Verdict.ABSENT
+    assert probe(Host(backend=lambda: backend, dev=dev)).verdict is Verdict.ABSENT
 
 
 def test_a_board_that_is_listed_and_never_opens_is_lost(host: Host, fake: FakeBoard) -> None:
     fake.open_always = errno.EIO
 
-    assert look(host).verdict is Verdict.LOST
+    assert probe(host).verdict is Verdict.LOST
 
 
 def test_one_line_error_does_not_hide_a_board_from_the_list(host: Host, fake: FakeBoard) -> None:
     fake.open_errors.append(errno.EIO)
 
-    (sighting,) = list_boards(host)
+    (result,) = list_boards(host)
 
-    assert sighting.verdict is Verdict.PRESENT
+    assert result.verdict is Verdict.PRESENT
 
 
 def test_a_silent_board_is_lost(host: Host, fake: FakeBoard) -> None:
     fake.always = errno.ETIMEDOUT
 
-    sighting = look(host, limit_s=0.2)
+    result = probe(host, limit_s=0.2)
 
-    assert sighting.verdict is Verdict.LOST
-    assert isinstance(sighting.error, errors.BoardLostError)
+    assert result.verdict is Verdict.LOST
+    assert isinstance(result.error, errors.BoardLostError)
 
 
 def test_a_silent_neighbour_does_not_hold_up_the_way(dev: Path) -> None:
     busy = FakeBoard("00000001", string_error=errno.ETIMEDOUT)
     host = host_with(busy, FakeBoard("00000002"), dev=dev)
 
-    assert look(host, "00000002").verdict is Verdict.PRESENT
-    assert look(host).serial == "00000002"
+    assert probe(host, "00000002").verdict is Verdict.PRESENT
+    assert probe(host).serial == "00000002"
 
 
 def test_a_stalled_answer_is_an_answer(host: Host, fake: FakeBoard) -> None:
     fake.errors.append(errno.EPIPE)
 
-    sighting = look(host)
+    result = probe(host)
 
-    assert sighting.verdict is Verdict.PRESENT
-    assert sighting.firmware == FirmwareVersion(0, 9)
+    assert result.verdict is Verdict.PRESENT
+    assert result.firmware == FirmwareVersion(0, 9)
 
 
 def test_no_backend_is_a_finding_of_a_look(dev: Path) -> None:
-    assert look(Host(backend=lambda: None, dev=dev)).verdict is Verdict.NO_BACKEND
+    assert probe(Host(backend=lambda: None, dev=dev)).verdict is Verdict.NO_BACKEND
 
 
 def test_no_backend_is_an_error_of_a_list(dev: Path) -> None:
@@ -180,17 +180,17 @@ def test_a_board_is_opened_by_its_serial_number(dev: Path) -> None:
 def test_a_serial_number_that_is_none_is_not_believed(host: Host, fake: FakeBoard) -> None:
     fake.serial = "??"
 
-    sighting = look(host)
+    result = probe(host)
 
-    assert (sighting.verdict, sighting.serial) == (Verdict.FAULTY, None)
+    assert (result.verdict, result.serial) == (Verdict.FAULTY, None)
 
 
 def test_look_calls_a_board_faulty_that_refuses_to_say_its_serial_number(host: Host, fake: FakeBoard) -> None:
     fake.string_error = errno.EPIPE
 
-    sighting = look(host)
+    result = probe(host)
 
-    assert (sighting.verdict, type(sighting.error)) == (Verdict.FAULTY, errors.RequestStalledError)
+    assert (result.verdict, type(result.error)) == (Verdict.FAULTY, errors.RequestStalledError)
 
 
 def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoard) -> None:
@@ -202,7 +202,7 @@ def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoar
 
     fake.interfaces = Gone()
 
-    assert look(host).verdict is Verdict.ABSENT
+    assert probe(host).verdict is Verdict.ABSENT
 
 
 def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
         def enumerate_devices(self) -> Any:
             raise usb_error(errno.EIO)
 
-    assert look(Host(backend=lambda: Broken([]), dev=dev)).verdict is Verdict.LOST
+    assert probe(Host(backend=lambda: Broken([]), dev=dev)).verdict is Verdict.LOST
 
 
 @pytest.mark.parametrize("number", [None, errno.EIO, errno.ENODEV])
@@ -226,7 +226,7 @@ def test_a_board_that_cannot_be_closed_any_more_is_let_go(
 
     with open_board(host, console=False) as board:
         serial = board.serial
-    assert look(host, serial).verdict is Verdict.PRESENT
+    assert probe(host, serial).verdict is Verdict.PRESENT
 
 
 def test_a_backend_that_gives_out_while_a_board_is_opened_is_a_finding(
@@ -237,4 +237,4 @@ def test_a_backend_that_gives_out_while_a_board_is_opened_is_a_finding(
 
     monkeypatch.setattr(FakeBackend, "open_device", gone)
 
-    assert look(host).verdict is Verdict.NO_BACKEND
+    assert probe(host).verdict is Verdict.NO_BACKEND

@@ -13,7 +13,7 @@ from hil import errors
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.timing import until
-from hil.dutlink.usb.control_link import Link
+from hil.dutlink.usb.control_link import ControlLink
 from hil.dutlink.wiring import Wiring
 from hil.flash import fingerprint
 from hil.flash.progress import NoProgress
@@ -125,14 +125,14 @@ def test_a_stick_that_nobody_had_since_is_not_read_again(board: Board, old_image
 
 
 def turned_without_an_answer(board: Board) -> None:
-    send = Link.send
+    send = ControlLink.control_out
 
     def silent(*arguments: Any) -> None:
         send(*arguments)
         raise errors.TransferError("no answer", serial=board.serial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Link, "send", silent)
+        patch.setattr(ControlLink, "control_out", silent)
         with pytest.raises(errors.TransferError, match="no answer"):
             board.storage.dut()
     board.storage.off()
@@ -359,14 +359,14 @@ def test_a_file_that_appears_where_a_stick_is_wired_is_refused(
 ) -> None:
     serial, planted = simulator.serials()[0], tmp_path / "planted"
     with open_board(host, serial, Wiring(stick=planted), console=False) as board:
-        send = board.storage._link.send
+        send = board.storage._link.control_out
 
         def plant(*arguments: Any) -> None:
             send(*arguments)
             if board.storage.position is None and arguments[1].name == "HOST":
                 planted.write_bytes(b"precious")
 
-        board.storage._link.send = plant  # type: ignore[method-assign]
+        board.storage._link.control_out = plant  # type: ignore[method-assign]
         with pytest.raises(errors.WrongDiskError, match="planted is not proven to be the board's stick"):
             board.storage.flash(image)
 

@@ -363,7 +363,7 @@ def test_learn_finds_a_stick_that_is_cabled_to_another_socket(bench: MuxBench) -
 
 def test_what_was_learned_counts_only_while_the_board_is_where_it_was(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
-    bench.links[0].place = "1-7"
+    bench.links[0].usb_port = "1-7"
     bench.links[0].sent.clear()
 
     bench.storage().wait_for_node()

@@ -12,8 +12,8 @@ from fake_bus import FakeBackend, FakeBoard, host_with
 from hil import errors
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.dutlink.usb import control_link
-from hil.dutlink.usb.control_link import backend_of, usb_devices
+from hil.dutlink.usb import backend
+from hil.dutlink.usb.backend import backend_of, usb_devices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +66,8 @@ def test_the_system_s_libusb_goes_before_the_packaged_one(
         "usb.backend.libusb1": SimpleNamespace(get_backend=lambda: system),
         "libusb_package": SimpleNamespace(get_libusb1_backend=lambda: packaged),
     }
-    monkeypatch.setattr(control_link.importlib, "import_module", modules.__getitem__)
-    monkeypatch.setattr(control_link, "_backends", {})
+    monkeypatch.setattr(backend.importlib, "import_module", modules.__getitem__)
+    monkeypatch.setattr(backend, "_backends", {})
 
     if taken is not None:
         assert backend_of(Host()) == taken
@@ -151,7 +151,7 @@ def test_a_board_that_stays_silent_is_a_timeout_that_says_how_long(board: Board,
     fake.always = errno.ETIMEDOUT
 
     with pytest.raises(errors.BoardTimeoutError, match=r"within 2\.5 s"):
-        board._link.answer()
+        board._link.wait_ready()
 
 
 def test_a_wait_that_is_interrupted_leaves_the_next_request_its_time(

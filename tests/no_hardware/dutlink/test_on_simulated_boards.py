@@ -14,7 +14,7 @@ import pytest
 from hil import errors
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
-from hil.dutlink.discovery import list_boards, look
+from hil.dutlink.discovery import list_boards, probe
 from hil.errors import Verdict
 from hil.sim.process import SimulatorProcess
 
@@ -63,7 +63,7 @@ def board(sim_host: Host, serial: str) -> Iterator[Board]:
 
 
 def test_all_boards_are_listed(sim_host: Host, simulator: SimulatorProcess) -> None:
-    assert {sighting.serial for sighting in list_boards(sim_host)} == set(simulator.serials())
+    assert {result.serial for result in list_boards(sim_host)} == set(simulator.serials())
 
 
 def test_on_returns_when_its_sequence_is_over(board: Board, truth: ManagementClient) -> None:
@@ -111,9 +111,9 @@ def test_a_busy_neighbour_does_not_hold_up_the_way(
     board.settings.write(power_on="w400")
     board.power.on(wait=False)
 
-    sighting = look(sim_host, simulator.serials()[1])
+    result = probe(sim_host, simulator.serials()[1])
 
-    assert sighting.verdict is Verdict.PRESENT
+    assert result.verdict is Verdict.PRESENT
     assert simulator.control.state(board.serial)["busy_s"] > 0
 
 
@@ -122,7 +122,7 @@ def test_a_board_that_hangs_is_lost_after_the_limit(
 ) -> None:
     truth.fault(serial, "hang", on=True)
 
-    assert look(sim_host, serial, limit_s=1.2).verdict is Verdict.LOST
+    assert probe(sim_host, serial, limit_s=1.2).verdict is Verdict.LOST
 
 
 def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
@@ -132,7 +132,7 @@ def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
 
     with pytest.raises(errors.BoardLostError):
         board.power.read()
-    assert look(sim_host, board.serial).verdict is Verdict.ABSENT
+    assert probe(sim_host, board.serial).verdict is Verdict.ABSENT
 
 
 @pytest.mark.parametrize("product_id", [0xE012, 0x1012])
@@ -141,10 +141,10 @@ def test_a_board_in_its_boot_loader_is_named(
 ) -> None:
     truth.fault(serial, "boot_loader", product_id=product_id)
 
-    sighting = look(sim_host, serial)
+    result = probe(sim_host, serial)
 
-    assert isinstance(sighting.error, errors.BoardInBootLoaderError)
-    assert sighting.serial == serial
+    assert isinstance(result.error, errors.BoardInBootLoaderError)
+    assert result.serial == serial
 
 
 def test_settings_keep_what_was_written(board: Board) -> None:

@@ -77,7 +77,7 @@ def test_nothing_is_asked_at_once_of_a_board_in_a_sequence(board: Board, fake: F
 
 
 def test_nothing_is_asked_at_once_while_another_thread_has_its_turn(board: Board, fake: FakeBoard) -> None:
-    with board._link.turn, ThreadPoolExecutor(1) as other:
+    with board._link.lock, ThreadPoolExecutor(1) as other:
         assert other.submit(board.power.read_at_once, 0.02).result() is None
 
     assert fake.requests == []

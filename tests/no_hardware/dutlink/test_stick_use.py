@@ -237,14 +237,14 @@ def test_a_claimed_stick_is_held_until_the_mux_has_turned_and_no_longer(
     storage = bench.storage()
     storage.wait_for_node()
     node = node_of(bench)
-    send = bench.links[0].send
+    send = bench.links[0].control_out
 
     def seen(request: int, value: int) -> None:
         if value == 0:
             held.append(own_descriptors(node))
         send(request, value)
 
-    monkeypatch.setattr(bench.links[0], "send", seen)
+    monkeypatch.setattr(bench.links[0], "control_out", seen)
     storage.flash(image, force=True) if verb == "flash" else storage.read(tmp_path / "back")
 
     assert held == ([0, 1, 1] if verb == "flash" else [0, 1])

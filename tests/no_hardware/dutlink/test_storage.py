@@ -58,7 +58,7 @@ def test_waiting_without_having_turned_it_turns_it(bench: MuxBench) -> None:
 
 
 def test_a_stick_that_was_on_the_host_is_taken_off_first(bench: MuxBench) -> None:
-    bench.links[0].send(2, 1)
+    bench.links[0].control_out(2, 1)
     bench.clock.advance(10)
     storage = bench.storage()
     bench.links[0].sent.clear()
@@ -86,7 +86,7 @@ def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
     storage.host()
-    monkeypatch.setattr(bench.links[0], "answer", lost)
+    monkeypatch.setattr(bench.links[0], "wait_ready", lost)
 
     with pytest.raises(errors.BoardLostError):
         storage.wait_for_node()

@@ -12,7 +12,7 @@ import usb.core
 import usb.util
 
 from hil import errors
-from hil.dutlink.usb.error_mapping import Source, classify, translate
+from hil.dutlink.usb.error_mapping import ErrorSource, classify, translate
 
 USB_ROWS = [
     (errno.EPIPE, errors.RequestStalledError),
@@ -48,7 +48,7 @@ def serial_error(number: int | None) -> OSError:
 
 @pytest.mark.parametrize(("number", "kind"), USB_ROWS)
 def test_every_row_of_usb_faults_is_translated(number: int | None, kind: type) -> None:
-    error = translate(usb.core.USBError("words", None, number), Source.USB, "what", serial="5a1c0e01")
+    error = translate(usb.core.USBError("words", None, number), ErrorSource.USB, "what", serial="5a1c0e01")
 
     assert type(error) is kind
     assert (error.errno, error.serial) == (number, "5a1c0e01")
@@ -56,7 +56,7 @@ def test_every_row_of_usb_faults_is_translated(number: int | None, kind: type) -
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV, errno.ENOENT])
 def test_a_board_that_is_gone_when_it_is_opened_is_absent(number: int) -> None:
-    assert classify(usb.core.USBError("", None, number), Source.USB_OPEN) is errors.BoardAbsentError
+    assert classify(usb.core.USBError("", None, number), ErrorSource.USB_OPEN) is errors.BoardAbsentError
 
 
 def test_a_timeout_is_known_by_its_class() -> None:
@@ -85,8 +85,8 @@ def test_a_value_error_of_somebody_else_is_no_sign() -> None:
 
 
 @pytest.mark.parametrize(("number", "kind"), TTY_ROWS)
-@pytest.mark.parametrize("source", [Source.UNKNOWN, Source.TTY])
-def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, source: Source) -> None:
+@pytest.mark.parametrize("source", [ErrorSource.UNKNOWN, ErrorSource.TTY])
+def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, source: ErrorSource) -> None:
     assert classify(serial_error(number), source) is kind
 
 
@@ -101,16 +101,16 @@ def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, s
     ],
 )
 def test_opening_a_tty_fails_by_name(number: int, kind: type) -> None:
-    assert classify(OSError(number, "words"), Source.TTY_OPEN) is kind
+    assert classify(OSError(number, "words"), ErrorSource.TTY_OPEN) is kind
 
 
 def test_termios_keeps_its_number_in_its_arguments() -> None:
-    assert classify(termios.error(errno.EIO, "words"), Source.TTY) is errors.ConsoleLostError
+    assert classify(termios.error(errno.EIO, "words"), ErrorSource.TTY) is errors.ConsoleLostError
 
 
 @pytest.mark.parametrize(("number", "kind"), STICK_ROWS)
 def test_every_row_of_stick_faults_is_translated(number: int, kind: type) -> None:
-    assert classify(OSError(number, "words"), Source.STICK) is kind
+    assert classify(OSError(number, "words"), ErrorSource.STICK) is kind
 
 
 def test_a_bare_missing_file_is_a_sign_of_an_absent_board() -> None:
@@ -126,14 +126,14 @@ def test_our_own_errors_stand_for_themselves() -> None:
     error = errors.BoardLostError("gone")
 
     assert classify(error) is errors.BoardLostError
-    assert translate(error, Source.USB, "what") is error
+    assert translate(error, ErrorSource.USB, "what") is error
 
 
-@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize("source", list(ErrorSource))
 @pytest.mark.parametrize(
     "number", [None, *sorted({row[0] for row in USB_ROWS + TTY_ROWS + STICK_ROWS if row[0]})]
 )
-def test_what_is_translated_survives_pickling(source: Source, number: int | None) -> None:
+def test_what_is_translated_survives_pickling(source: ErrorSource, number: int | None) -> None:
     error = translate(OSError(number, "words"), source, "what", serial="5a1c0e01")
 
     copy: Any = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

@@ -12,7 +12,7 @@ from fake_machine import APPLIED, BOARD, FakeMachine
 from other_user import MALLORY, only_root
 
 from hil.dutlink.host import Host
-from hil.dutlink.sighting import Sighting
+from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
@@ -43,7 +43,7 @@ def no_libusb() -> None:
     return None
 
 
-def bench_of(machine: FakeMachine, *seen: Sighting, **facts: object) -> DoctorContext:
+def bench_of(machine: FakeMachine, *seen: ProbeResult, **facts: object) -> DoctorContext:
     context = DoctorContext(host_info=machine.facts, **facts)  # type: ignore[arg-type]
     context.__dict__["sightings"] = list(seen)
     return context
@@ -156,7 +156,7 @@ def test_what_is_wrong_is_found_and_what_mends_it_is_said(
 def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
     outside_of_the_group(machine)
 
-    finding = found(group_membership, bench_of(machine, Sighting(Verdict.PRESENT, SERIAL)))
+    finding = found(group_membership, bench_of(machine, ProbeResult(Verdict.PRESENT, SERIAL)))
 
     assert finding.outcome is CheckOutcome.OK
 
@@ -175,7 +175,7 @@ def test_a_modem_manager_that_was_told_leaves_consoles_alone(machine: FakeMachin
 
 
 def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) -> None:
-    seen = Sighting(Verdict.DENIED, None, error=DENIED, location="bus 1 address 5")
+    seen = ProbeResult(Verdict.DENIED, None, error=DENIED, location="bus 1 address 5")
 
     finding = found(boards_on_the_bus, bench_of(machine, seen))
 
@@ -191,7 +191,7 @@ def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, outcome: CheckOutcome
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    seen = Sighting(Verdict.LOST, None, error=SILENT, location="bus 1 address 2")
+    seen = ProbeResult(Verdict.LOST, None, error=SILENT, location="bus 1 address 2")
     with acquire(SERIAL, test="test_long_sequence") if held else nullcontext():
         finding = found(boards_on_the_bus, bench_of(machine, seen))
 
@@ -221,7 +221,7 @@ def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr("hil.lab.doctor.runner._held", lost)
     serials = ("0df10035", "5a1c0e01")
-    context = bench_of(machine, *(Sighting(Verdict.PRESENT, serial) for serial in serials))
+    context = bench_of(machine, *(ProbeResult(Verdict.PRESENT, serial) for serial in serials))
 
     told = [finding.board for finding in run_checks(context) if finding.says.endswith("is gone")]
 

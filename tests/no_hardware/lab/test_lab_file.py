@@ -17,7 +17,7 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.reading import SETTLE_S
-from hil.dutlink.timing import hold
+from hil.dutlink.timing import sleep
 from hil.errors import UsageError
 from hil.lab.config.lab_file import find_lab, parse_lab, read_lab
 from hil.lab.config.place import Place, schema
@@ -214,7 +214,7 @@ def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
     (tmp_path / "locks").mkdir()
     with SimulatorProcess(boards=1) as simulator:
         host = simulated_host(simulator.ready)
-        (serial,) = [str(sighting.serial) for sighting in list_boards(host)]
+        (serial,) = [str(result.serial) for result in list_boards(host)]
         write(tmp_path, f'[place.ours]\nserial = "{serial}"\nsafe = "{safe}"\n')
         boards = f"sim@{simulator.ready['control_port']}"
         environ = {**os.environ, "HIL_LOCK_DIR": str(tmp_path / "locks")}
@@ -233,7 +233,7 @@ def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
             again, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60
         )
         with open_board(host, serial, console=False) as board:
-            hold(SETTLE_S)
+            sleep(SETTLE_S)
             amps = board.power.read().amps
         requests, _ = simulator.control.log(serial)
 

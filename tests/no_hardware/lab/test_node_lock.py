@@ -17,7 +17,7 @@ from programs import running
 
 from hil.boards.sources import simulated_host
 from hil.dutlink.host import Host
-from hil.dutlink.sighting import Sighting
+from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.timing import until
 from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardBusyError, Verdict
@@ -332,10 +332,10 @@ def test_whole_lab_names_a_board_that_another_folder_has(
     lab = parse_lab(two / "lab.toml", f'[place.ours]\nserial = "{SERIAL}"\n')
 
     with acquire(SERIAL, folder=one, host=host):
-        (line,) = boards_without_part(lab, (), lambda _serial: Sighting(Verdict.PRESENT), host)
+        (line,) = boards_without_part(lab, (), lambda _serial: ProbeResult(Verdict.PRESENT), host)
 
     assert "bus/usb/001/004" in line
-    assert not boards_without_part(lab, (), lambda _serial: Sighting(Verdict.PRESENT), host)
+    assert not boards_without_part(lab, (), lambda _serial: ProbeResult(Verdict.PRESENT), host)
 
 
 def is_busy(host: Host, folder: Path) -> bool:

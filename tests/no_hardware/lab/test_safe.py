@@ -208,7 +208,7 @@ def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
 ) -> None:
     make_safe(serial, host=host)
     waits: list[float] = []
-    monkeypatch.setattr(action, "hold", waits.append)
+    monkeypatch.setattr(action, "sleep", waits.append)
 
     with under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
         assert (lease.made_safe, waits) == (None, [])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.timing import hold, until
+from hil.dutlink.timing import sleep, until
 from hil.history.models import Attempt, Outcome, RunFacts
 from hil.history.store import History
 from hil.sim.process import SimulatorProcess
@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
 
 def kill_at_random(night: subprocess.Popen[bytes], longest_s: float, rng: random.Random) -> str:
     """Kill one process of a night, or all of them, and wait for the end of the others."""
-    hold(rng.uniform(0.1, longest_s))
+    sleep(rng.uniform(0.1, longest_s))
     tree = tree_of(night.pid)
     whole = rng.random() < 0.3
     victims = tree if whole else [rng.choice(tree)]

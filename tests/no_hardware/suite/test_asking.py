@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.usb.request_count import AskedSince, count_asked, times_asked, uncounted
+from hil.dutlink.usb.request_count import RequestsSince, count_request, request_count, uncounted
 from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
@@ -112,21 +112,21 @@ def test_expected(dutlink): assert False
 
 
 def test_times_asked_counts_each_board_by_itself() -> None:
-    before = times_asked("5a1c0e01"), times_asked("5a1c0e02")
-    count_asked("5a1c0e01")
+    before = request_count("5a1c0e01"), request_count("5a1c0e02")
+    count_request("5a1c0e01")
 
-    assert (times_asked("5a1c0e01"), times_asked("5a1c0e02")) == (before[0] + 1, before[1])
+    assert (request_count("5a1c0e01"), request_count("5a1c0e02")) == (before[0] + 1, before[1])
 
 
 def test_uncounted_leaves_out_threads_that_begin_in_it() -> None:
-    before = times_asked("5a1c0e01")
+    before = request_count("5a1c0e01")
     with uncounted():
-        count_asked("5a1c0e01")
-        thread = Thread(target=copy_context().run, args=(count_asked, "5a1c0e01"))
+        count_request("5a1c0e01")
+        thread = Thread(target=copy_context().run, args=(count_request, "5a1c0e01"))
     thread.start()
     thread.join()
 
-    assert times_asked("5a1c0e01") == before
+    assert request_count("5a1c0e01") == before
 
 
 def test_asked_since_leaves_out_threads_that_ran_before() -> None:
@@ -134,21 +134,21 @@ def test_asked_since_leaves_out_threads_that_ran_before() -> None:
 
     def ask() -> None:
         begin.wait()
-        count_asked("5a1c0e03")
+        count_request("5a1c0e03")
         asked.set()
         end.wait()
 
     earlier = Thread(target=ask)
     earlier.start()
-    since = AskedSince("5a1c0e03")
+    since = RequestsSince("5a1c0e03")
     begin.set()
     asked.wait()
-    later = Thread(target=count_asked, args=("5a1c0e03",))
+    later = Thread(target=count_request, args=("5a1c0e03",))
     later.start()
     later.join()
-    count_asked("5a1c0e03")
+    count_request("5a1c0e03")
 
-    assert (since.times(), times_asked("5a1c0e03")) == (2, 3)
+    assert (since.times(), request_count("5a1c0e03")) == (2, 3)
     end.set()
     earlier.join()
 

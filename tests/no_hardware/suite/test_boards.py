@@ -12,8 +12,8 @@ from hil.boards.acquire import GLANCE_S
 from hil.boards.acquired import Held
 from hil.boards.address import parse_boards
 from hil.boards.requirements import ANY_BOARD, BoardCard, Wish
+from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
-from hil.dutlink.sighting import Sighting
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 SERIAL = "5a1c0e01"
 SILENCE_S = 20.0
 WAIT_S = 60.0
-SILENT = Sighting(Verdict.LOST, SERIAL, error=BoardLostError("board 5a1c0e01 is silent", remedy="replug it"))
-PRESENT = Sighting(Verdict.PRESENT, SERIAL)
+SILENT = ProbeResult(
+    Verdict.LOST, SERIAL, error=BoardLostError("board 5a1c0e01 is silent", remedy="replug it")
+)
+PRESENT = ProbeResult(Verdict.PRESENT, SERIAL)
 
 
 class FakeBoard:
@@ -124,7 +126,7 @@ class Looks:
         self.limits: list[float] = []
         self.error: Exception | None = None
 
-    def look(self, _: Host, __: str | None, limit_s: float) -> Sighting:
+    def look(self, _: Host, __: str | None, limit_s: float) -> ProbeResult:
         self.limits.append(limit_s)
         return self.found
 
@@ -133,7 +135,7 @@ class Looks:
         board.error = self.error
         return board
 
-    def list_boards(self, _: Host, __: float) -> list[Sighting]:
+    def list_boards(self, _: Host, __: float) -> list[ProbeResult]:
         return [self.found] if self.found.verdict is Verdict.PRESENT else []
 
 
@@ -171,9 +173,9 @@ def done_to(fake: Any) -> list[str]:
 def test_a_silent_board_is_given_the_whole_time_first(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
     looks.found = SILENT
 
-    sighting = keeper.prove()
+    result = keeper.prove()
 
-    assert (sighting.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
+    assert (result.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
 
 
 def test_later_tests_do_not_wait_for_a_lost_board_again(
@@ -219,7 +221,7 @@ def test_prepare_opens_a_board_again_that_came_back_at_another_address(
     keeper: BoardKeeper, held: Held, looks: Looks
 ) -> None:
     before = held.board
-    looks.found = Sighting(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
+    looks.found = ProbeResult(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
     keeper.prove()
 
     keeper.prepare(Kind.HARDWARE, "later")
@@ -243,14 +245,14 @@ def test_prove_waits_out_a_sequence_that_was_started_through_the_board(
 def test_prove_calls_a_board_lost_that_is_gone_while_another_device_does_not_say_which_it_is(
     keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
 ) -> None:
-    looks.found = Sighting(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
+    looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
 
     assert (keeper.prove().verdict, held.lost is None) == (Verdict.LOST, False)
 
 
 @pytest.mark.usefixtures("held")
 def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(keeper: BoardKeeper, looks: Looks) -> None:
-    looks.found = Sighting(
+    looks.found = ProbeResult(
         Verdict.DENIED, error=BoardDeniedError("no permission"), location=FakeBoard.location
     )
 
@@ -261,7 +263,7 @@ def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(keeper: BoardKe
 def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_tell(
     keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
 ) -> None:
-    looks.found = Sighting(verdict, error=BoardDeniedError("no permission"))
+    looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"))
     held.board.is_answering = True  # type: ignore[attr-defined]  # a fake
 
     assert (keeper.prove().verdict, held.lost) == (Verdict.PRESENT, None)
@@ -269,13 +271,13 @@ def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_te
 
 @pytest.mark.usefixtures("held")
 def test_a_board_that_is_gone_is_lost_when_it_was_held(keeper: BoardKeeper, looks: Looks) -> None:
-    looks.found = Sighting(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
+    looks.found = ProbeResult(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
 
     assert keeper.prove().verdict is Verdict.LOST
 
 
 def test_a_board_that_was_never_held_is_absent(keeper: BoardKeeper, looks: Looks) -> None:
-    looks.found = Sighting(Verdict.ABSENT, error=BoardAbsentError("none"))
+    looks.found = ProbeResult(Verdict.ABSENT, error=BoardAbsentError("none"))
 
     assert keeper.prove().verdict is Verdict.ABSENT
 

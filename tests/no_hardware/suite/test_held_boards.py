@@ -146,7 +146,7 @@ def test_restricted_host_opens_what_is_held_and_lets_the_suite_look(two_boards: 
             open_board(host, console=False)
         with held_boards.any_board():
             open_board(host, free, console=False).close()
-        held_boards.hold(host, held)
+        held_boards.add(host, held)
         with open_board(host, console=False) as board:
             assert board.serial == held
             held_boards.end(host, board.access, "was given back")

@@ -11,7 +11,7 @@ import pytest
 import usb.backend.libusb1
 import usb.core
 
-from hil.dutlink.discovery import look
+from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
 from hil.errors import UsbBlockedError
 from hil.suite.outcome.usb_block import UsbBlock
@@ -67,7 +67,7 @@ def test_loading_libusb_is_refused() -> None:
 
 def test_the_driver_on_this_host_is_refused() -> None:
     with pytest.raises(UsbBlockedError):
-        look(Host())
+        probe(Host())
 
 
 def test_a_backend_that_a_test_brings_along_is_its_own_business(backend: Backend) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import usb.core
 
-from hil.dutlink.sighting import Sighting
+from hil.dutlink.discovery import ProbeResult
 from hil.errors import (
     BoardAbsentError,
     BoardFaultError,
@@ -31,11 +31,11 @@ from hil.suite.outcome.verdicts import REASONS, Judgement, explains_all, is_sign
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ABSENT = Sighting(
+ABSENT = ProbeResult(
     Verdict.ABSENT, error=BoardAbsentError("no board", why="none is there", remedy="plug it in")
 )
-LOST = Sighting(Verdict.LOST, error=BoardLostError("gone"))
-PRESENT = Sighting(Verdict.PRESENT)
+LOST = ProbeResult(Verdict.LOST, error=BoardLostError("gone"))
+PRESENT = ProbeResult(Verdict.PRESENT)
 SIGNALS = [
     FileNotFoundError("dutlink not available"),
     FileNotFoundError(2, "No such file"),
@@ -69,7 +69,7 @@ def name_of(error: BaseException) -> str:
 
 
 def judged(
-    error: BaseException, found: Sighting, kind: Kind = Kind.HARDWARE, phase: str = "call"
+    error: BaseException, found: ProbeResult, kind: Kind = Kind.HARDWARE, phase: str = "call"
 ) -> Verdict | None:
     judgement = judge(error, kind=kind, phase=phase, proven=None, prove=lambda: found)
     return judgement.verdict if judgement else None
@@ -114,7 +114,7 @@ def replace_error_of_library() -> None:
         raise BoardLostError("gone") from None
 
 
-def unreachable() -> Sighting:
+def unreachable() -> ProbeResult:
     raise AssertionError
 
 
@@ -187,7 +187,7 @@ def test_a_mixed_test_keeps_its_own_error() -> None:
 
 
 @pytest.mark.parametrize(("found", "verdict"), [(ABSENT, None), (LOST, Verdict.LOST)])
-def test_in_teardown_only_a_lost_board_explains_an_error(found: Sighting, verdict: Verdict | None) -> None:
+def test_in_teardown_only_a_lost_board_explains_an_error(found: ProbeResult, verdict: Verdict | None) -> None:
     assert judged(FileNotFoundError("x"), found, phase="teardown") is verdict
 
 
@@ -220,14 +220,14 @@ def test_every_verdict_of_a_board_that_does_not_answer_has_a_headline() -> None:
 
 
 def test_faulty_board_leaves_the_error_of_the_test_as_it_is() -> None:
-    found = Sighting(Verdict.FAULTY, error=RequestStalledError("it refused"))
+    found = ProbeResult(Verdict.FAULTY, error=RequestStalledError("it refused"))
 
     assert judged(BoardLostError("x"), found) is None
 
 
 @pytest.mark.parametrize("failure", [SimulatorError("gone"), RuntimeError("a backend's own mistake")])
 def test_a_look_that_fails_proves_nothing(failure: Exception) -> None:
-    def look() -> Sighting:
+    def look() -> ProbeResult:
         raise failure
 
     error = BoardLostError("gone")

@@ -11,7 +11,7 @@ from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
 from hil.lab.locks.lease import acquire
 
 if TYPE_CHECKING:
-    from hil.dutlink.sighting import Sighting
+    from hil.dutlink.discovery import ProbeResult
     from hil.lab.doctor.context import DoctorContext
     from hil.lab.doctor.finding import Finding, Findings
     from hil.lab.doctor.host_info import HostInfo
@@ -37,8 +37,8 @@ def boards_on_the_bus(context: DoctorContext) -> Findings:
         why = f"the kernel sees {len(in_sysfs)} all the same" if in_sysfs else "nothing has a board's USB ids"
         not_there = f"{name}{' not' if context.only else ''} on {context.host.label}"
         yield problem("boards", not_there, why=why, fix="plug it in, then: lsusb -d 2b23:")
-    for sighting in seen:
-        yield _told(sighting, context)
+    for result in seen:
+        yield _told(result, context)
 
 
 def hub_power(context: DoctorContext) -> Findings:
@@ -55,15 +55,15 @@ def hub_power(context: DoctorContext) -> Findings:
         yield _power_for(context.host_info, node)
 
 
-def _told(sighting: Sighting, context: DoctorContext) -> Finding:
-    serial = sighting.serial or _serial_at(sighting.location, context.host_info)
-    name = f"board {serial}" if serial else f"the board at {sighting.location}"
-    error = sighting.error
+def _told(result: ProbeResult, context: DoctorContext) -> Finding:
+    serial = result.serial or _serial_at(result.location, context.host_info)
+    name = f"board {serial}" if serial else f"the board at {result.location}"
+    error = result.error
     if error is None:
-        return ok("boards", f"{name} answers, firmware {sighting.firmware}", board=serial)
+        return ok("boards", f"{name} answers, firmware {result.firmware}", board=serial)
     if isinstance(error, BoardInBootLoaderError):
         return problem("boot loader", error.what, why=error.why, fix=_DFU, board=serial)
-    if sighting.verdict is Verdict.DENIED:
+    if result.verdict is Verdict.DENIED:
         return problem(
             "permission", f"{name} may not be opened", why=error.why, fix=error.remedy, board=serial
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from hil.dutlink.usb.control_link import backend_of
+from hil.dutlink.usb.backend import backend_of
 from hil.errors import HilError, Verdict
 from hil.flash.disk.permission import BOARD_GROUP
 from hil.lab.doctor.finding import ok, problem, skipped
