@@ -49,7 +49,7 @@ def _nothing_is_stored(dutlink: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         assert request is not Request.CONFIG, "a setting was about to be written"
         send(request, value, data)
 
-    monkeypatch.setattr(dutlink._link, "send", guarded)
+    monkeypatch.setattr(dutlink._link, "control_out", guarded)
 
 
 @pytest.fixture
