@@ -112,7 +112,7 @@ class FakeLease:
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     looks = Looks()
     for module in ("suite.boards.session", "boards.acquire"):
-        monkeypatch.setattr(f"hil.{module}.look", looks.look)
+        monkeypatch.setattr(f"hil.{module}.probe", looks.probe)
     monkeypatch.setattr("hil.boards.acquire.list_boards", looks.list_boards)
     monkeypatch.setattr("hil.boards.acquire.open_board", looks.open_board)
     return looks
@@ -126,7 +126,7 @@ class Looks:
         self.limits: list[float] = []
         self.error: Exception | None = None
 
-    def look(self, _: Host, __: str | None, limit_s: float) -> ProbeResult:
+    def probe(self, _: Host, __: str | None, limit_s: float) -> ProbeResult:
         self.limits.append(limit_s)
         return self.found
 

@@ -51,7 +51,7 @@ RECORDS = (
     "hil.dutlink.power.trace:PowerTrace.plot",
     "hil.dutlink.console.transcript:Transcript.mark",
 )
-LOOKS = ("hil.suite.boards.session:BoardKeeper.prove", "hil.suite.boards.session:look")
+LOOKS = ("hil.suite.boards.session:BoardKeeper.prove", "hil.suite.boards.session:probe")
 SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 """Functions by which hooks reach boards, locks, guards, consoles."""
 
