@@ -10,8 +10,8 @@ from hil.lab.locks.lease import acquire
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from hil.dutlink.host import Host
     from hil.dutlink.discovery import ProbeResult
+    from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
 
 __all__ = ["boards_without_part"]

@@ -11,8 +11,8 @@ import pytest
 from fake_machine import APPLIED, BOARD, FakeMachine
 from other_user import MALLORY, only_root
 
-from hil.dutlink.host import Host
 from hil.dutlink.discovery import ProbeResult
+from hil.dutlink.host import Host
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console_users import modem_manager, tty_holders

@@ -16,8 +16,8 @@ from other_user import VICTIM, as_user, folder_for_everybody, only_root
 from programs import running
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.host import Host
 from hil.dutlink.discovery import ProbeResult
+from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardBusyError, Verdict
