@@ -1,4 +1,4 @@
-"""One simulated board with its DUT, in a process of its own and five times as fast as a real one.
+"""One simulated board with its DUT, in a process of its own and ten times as fast as a real one.
 
 The stories know this DUT: what it prints, what it takes for a password, what its pins do. They tell the
 driver's whole way from an image file to a logged-in system, without any USB of this machine.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.dutlink.power.power import Power
     from hil.dutlink.storage.storage import Storage
 
-SPEED = 5.0
+SPEED = 10.0
 IMAGE_BYTES = 8 << 20
 """Of the stick and of every image here, so that one is the other byte for byte."""
 
