@@ -8,10 +8,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hil.boards.acquired import Held
-from hil.boards.address import Where
+from hil.boards.acquired import AcquiredBoard
 from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import ANY_BOARD, BoardCard, Wish, matching_serials, split_tags
+from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement, matching_serials, split_tags
 from hil.boards.run_peers import held_by_own_run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, probe
@@ -39,16 +38,16 @@ from hil.lab.safe_state.record import record_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.boards.place_info import PlaceFacts
-    from hil.boards.sources import Hosts
+    from hil.boards.place_info import PlaceInfo
+    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.errors import UsageError
+    from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
     from hil.lab.locks.lease import Lease, WaitStatus
-    from hil.suite.options import RunOptions
 
-__all__ = ["GLANCE_S", "BoardFinder"]
+__all__ = ["GLANCE_S", "BoardAcquirer"]
 
 GLANCE_S = 0.25
 """Seconds to wait for a board that was silent before: later tests must not wait for it again."""
@@ -63,12 +62,14 @@ LISTING_S = 1.0
 """Seconds that each board gets when all are listed: one that is silent must not hold up the others."""
 
 
-class BoardFinder:
+class BoardAcquirer:
     """Finds boards on the host that a run was asked to use.
 
     Args:
         hosts: Where boards may be.
-        options: What the run was asked for.
+        lab: The lab file.
+        wait_s: How long to wait, altogether, for boards that other processes hold, in seconds.
+        silence_s: How long a board may be silent before it counts as lost, in seconds.
         controller: Pid of the xdist controller that this process works for; 0 where there is none.
         tell: Shows the user a line: which holder is waited for, and what a guard did.
 
@@ -80,15 +81,22 @@ class BoardFinder:
         is_shared: Whether a controller gives boards to the workers of this run.
     """
 
-    def __init__(
-        self, hosts: Hosts, options: RunOptions, controller: int, tell: Callable[[str], None]
+    def __init__(  # noqa: PLR0913 - by keyword
+        self,
+        hosts: BoardSource,
+        *,
+        lab: Lab,
+        wait_s: float,
+        silence_s: float,
+        controller: int,
+        tell: Callable[[str], None],
     ) -> None:
         self._hosts = hosts
         self._controller = controller
         self._tell = tell
-        self._lab = options.lab
-        self._wait_s = options.wait_s
-        self._silence_s = options.silence_s
+        self._lab = lab
+        self._wait_s = wait_s
+        self._silence_s = silence_s
         self._silent: set[str | None] = set()
         self._in_use: set[str] = set()
         self._untold: dict[str, HilError] = {}
@@ -97,14 +105,15 @@ class BoardFinder:
         self.words = KnownWords()
         self.is_shared = False
         self.is_hasty = False
-        self._is_far = options.boards.where is Where.JUMPSTARTER
 
-    def hold(self, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> Held:
+    def hold(
+        self, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None
+    ) -> AcquiredBoard:
         """Hold a board of the host that the run was asked to use: the first that works among the free ones.
 
         Args:
             test: What it is held for.
-            wish: What kind of board.
+            requirement: What kind of board.
             serial: The one that the controller of a parallel run has given to this worker.
 
         Raises:
@@ -113,12 +122,12 @@ class BoardFinder:
             StickInUseError: There is one; a program of this host uses its stick.
         """
         try:
-            return self._hold(test, wish, serial)
+            return self._hold(test, requirement, serial)
         except BaseException:
             self._hosts.give_back()
             raise
 
-    def open_again(self, held: Held) -> None:
+    def open_again(self, held: AcquiredBoard) -> None:
         """Open a held board again, under the same lease, and make it safe.
 
         Raises:
@@ -138,7 +147,7 @@ class BoardFinder:
         held.make_safe()
         held.lost = None
 
-    def hold_fallback(self) -> Held:
+    def hold_fallback(self) -> AcquiredBoard:
         """Hold a simulated board of this worker's own.
 
         Raises:
@@ -151,11 +160,11 @@ class BoardFinder:
             undone.callback(board.close)
             board.make_safe()
             undone.pop_all()
-        return Held(board, None, host, simulated=True)
+        return AcquiredBoard(board, None, host, simulated=True)
 
-    def _hold(self, test: str, wish: Wish, serial: str | None) -> Held:
-        host = self._hosts.chosen(serial, wish)
-        serials = [serial] if serial else self._find(host, wish)
+    def _hold(self, test: str, requirement: BoardRequirement, serial: str | None) -> AcquiredBoard:
+        host = self._hosts.chosen(serial, requirement)
+        serials = [serial] if serial else self._find(host, requirement)
         faulty = [one for one in serials if one in self.faults]
         errors: list[HilError] = []
         for those in ([one for one in serials if one not in faulty], faulty):
@@ -165,7 +174,9 @@ class BoardFinder:
                     return held
         raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
 
-    def _hold_one(self, host: Host, serials: list[str], test: str, errors: list[HilError]) -> Held | None:
+    def _hold_one(
+        self, host: Host, serials: list[str], test: str, errors: list[HilError]
+    ) -> AcquiredBoard | None:
         """Hold the first of these boards that is free, if it can be used.
 
         Args:
@@ -219,7 +230,7 @@ class BoardFinder:
             self._silent.add(serial)
         return error
 
-    def cards(self, *, with_words: bool) -> list[BoardCard]:
+    def infos(self, *, with_words: bool) -> list[BoardInfo]:
         """Return the boards that can be used now.
 
         Args:
@@ -229,52 +240,56 @@ class BoardFinder:
         seen = list_boards(host, min(LISTING_S, self._silence_s))
         serials = [s.serial for s in seen if s.verdict is Verdict.PRESENT and s.serial]
         if not with_words:
-            return [BoardCard(serial) for serial in serials]
-        read = {serial: self._read_card(host, serial) for serial in serials}
-        told = [card for card in read.values() if isinstance(card, BoardCard)]
+            return [BoardInfo(serial) for serial in serials]
+        read = {serial: self._read_info(host, serial) for serial in serials}
+        told = [info for info in read.values() if isinstance(info, BoardInfo)]
         self._untold = {serial: error for serial, error in read.items() if isinstance(error, HilError)}
         self._unread = [result.error for result in seen if result.error is not None]
         self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
         lab = self._lab
-        silent = [BoardCard(one, lab.name_of(one), lab.tags_of(one)) for one in self._untold]
-        return sorted([*told, *silent], key=lambda card: serials.index(card.serial))
+        silent = [BoardInfo(one, lab.name_of(one), lab.tags_of(one)) for one in self._untold]
+        return sorted([*told, *silent], key=lambda info: serials.index(info.serial))
 
-    def mistake(self, wish: Wish) -> UsageError | None:
-        """Return what is misspelt in a wish, by what boards and lab file say; None if nothing is known to be.
+    def mistake(self, requirement: BoardRequirement) -> UsageError | None:
+        """Return what is misspelt in a requirement, by what boards and lab file say, or None if nothing is.
 
         Boards of a Jumpstarter lab are asked for by its own words.
         """
-        return None if self._is_far else (self.words | KnownWords.of_lab(self._lab)).mistake(wish)
+        return (
+            None
+            if self._hosts.is_remote
+            else (self.words | KnownWords.of_lab(self._lab)).mistake(requirement)
+        )
 
-    def card_of(self, board: Board) -> BoardCard:
+    def info_of(self, board: Board) -> BoardInfo:
         """Return a board's name and tags: those in its settings, and what the lab file says."""
         settings = board.settings.read()
-        far = self._hosts.card_of(board.serial)
+        far = self._hosts.info_of(board.serial)
         name = self._lab.name_of(board.serial) or far.name or settings.name
         tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), far.tags)
-        return BoardCard(board.serial, name, tags)
+        return BoardInfo(board.serial, name, tags)
 
-    def _find(self, host: Host, wish: Wish) -> list[str]:
-        """Return the serial numbers of boards that might be used and that the wish fits."""
+    def _find(self, host: Host, requirement: BoardRequirement) -> list[str]:
+        """Return the serial numbers of boards that might be used and that the requirement fits."""
         try:
             serials = self._find_all(host)
         except BoardAbsentError as error:
-            mistake = self.mistake(wish)
+            mistake = self.mistake(requirement)
             raise (mistake or error) from None
-        if wish.is_any:
+        if requirement.is_any:
             return serials
-        cards = self.cards(with_words=True)  # a later look: a board may have come, or answer again
-        fitting = matching_serials(wish, cards)
+        infos = self.infos(with_words=True)  # a later look: a board may have come, or answer again
+        fitting = matching_serials(requirement, infos)
         if not fitting:
-            mistake = self.mistake(wish)
+            mistake = self.mistake(requirement)
             if mistake is not None:
                 raise mistake
             self._refuse_to_guess(host)
-            there = ", ".join(map(str, cards))
+            there = ", ".join(map(str, infos))
             there_is = f"there is {there}" if there else "none of its boards says its name and tags now"
             raise BoardAbsentError(
-                f"no board {wish} is on {host.label}",
-                why="; ".join(filter(None, (self._lab.missing(wish.board), there_is))),
+                f"no board {requirement} is on {host.label}",
+                why="; ".join(filter(None, (self._lab.missing(requirement.board), there_is))),
                 remedy="give a board that name or those tags, or change what the test asks for",
             )
         return sorted(fitting, key=[*serials, *sorted(fitting)].index)
@@ -365,7 +380,7 @@ class BoardFinder:
     def _tell_waiting(self, waiting: WaitStatus) -> None:
         self._tell(f"hil: waiting for a board: {waiting}")
 
-    def _open(self, host: Host, lease: GuardedLease, test: str) -> Held:
+    def _open(self, host: Host, lease: GuardedLease, test: str) -> AcquiredBoard:
         """Open a board and make it safe; one that cannot be is left to its guard.
 
         The stick is not taken from a program of this host, unless the board was left behind by a run that
@@ -398,19 +413,19 @@ class BoardFinder:
                 is_untouched = True
                 board.storage.check_unused()
                 is_untouched = False
-            held = Held(
+            held = AcquiredBoard(
                 board, lease, host, place.simulated, policy=place.safe, hosts=self._hosts, watch=place.watch
             )
             if held.policy != LEAVE:
                 board.make_safe()
-                if not self._is_far:  # another machine's exporter asks its meter
+                if not self._hosts.is_remote:  # another machine's exporter asks its meter
                     confirm_off(board)
             record_name(lease.folder, board)
             self._tell_differences(board, place)
             undone.pop_all()
         return held
 
-    def _tell_differences(self, board: Board, place: PlaceFacts) -> None:
+    def _tell_differences(self, board: Board, place: PlaceInfo) -> None:
         """Say where the board's power sequences are not the lab file's: the run goes by the board's."""
         if not place.sequences:
             return
@@ -421,10 +436,10 @@ class BoardFinder:
                 f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"
             )
 
-    def _read_card(self, host: Host, serial: str) -> BoardCard | HilError:
+    def _read_info(self, host: Host, serial: str) -> BoardInfo | HilError:
         """Ask a board for its name and tags; return why it does not tell them."""
         try:
             with held_boards.any_board(), open_board(host, serial, limit_s=LISTING_S, console=False) as board:
-                return self.card_of(board)
+                return self.info_of(board)
         except HilError as error:
             return error

@@ -16,17 +16,17 @@ from hil.lab.safe_state.policy import FORCE_OFF
 from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
-    from hil.boards.sources import Hosts
+    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.errors import BoardLostError, GuardError
     from hil.lab.guard.guarded_lease import GuardedLease
 
-__all__ = ["Held"]
+__all__ = ["AcquiredBoard"]
 
 
 @dataclass(slots=True)
-class Held:
+class AcquiredBoard:
     """The board that this worker holds.
 
     Attributes:
@@ -49,7 +49,7 @@ class Held:
     simulated: bool
     lost: BoardLostError | None = None
     policy: str = FORCE_OFF
-    hosts: Hosts | None = None
+    hosts: BoardSource | None = None
     watch: tuple[str, ...] = ()
     replaced: bool = False
     test: str = ""
@@ -106,7 +106,7 @@ class Held:
         """
         self._end(how, why)
 
-    def let_go(self, *, safe: bool) -> None:
+    def release(self, *, safe: bool) -> None:
         """Close the board and give it back: safe as it is, or left to its guard to be made so.
 
         It is given back although closing it fails: the lease would keep others from it until this run ends.

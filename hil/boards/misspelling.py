@@ -16,7 +16,7 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hil.boards.requirements import BoardCard, Wish
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.lab.config.lab import Lab
 
 __all__ = ["KnownWords"]
@@ -42,17 +42,17 @@ class KnownWords:
     certain: bool = True
 
     @classmethod
-    def of(cls, cards: Iterable[BoardCard], *, certain: bool = True) -> Self:
+    def of(cls, infos: Iterable[BoardInfo], *, certain: bool = True) -> Self:
         """Return the words of boards that were read.
 
         Args:
-            cards: What the boards said.
+            infos: What the boards said.
             certain: Each board on the bus is among them.
         """
-        known = list(cards)
-        tags = frozenset().union(*(card.tags for card in known))
+        known = list(infos)
+        tags = frozenset().union(*(info.tags for info in known))
         return cls(
-            tags, frozenset(word for card in known for word in (card.serial, card.name) if word), certain
+            tags, frozenset(word for info in known for word in (info.serial, info.name) if word), certain
         )
 
     @classmethod
@@ -78,13 +78,13 @@ class KnownWords:
         """Return the words that `as_data` wrote."""
         return cls(frozenset(data["tags"]), frozenset(data["boards"]), bool(data["certain"]))
 
-    def mistake(self, wish: Wish) -> UsageError | None:
-        """Return what is wrong with a wish; None if its words are known, or too little is."""
+    def mistake(self, requirement: BoardRequirement) -> UsageError | None:
+        """Return what is wrong with a requirement; None if its words are known, or too little is."""
         if not self.certain or not self.boards:
             return None
-        if wish.board and not self._may_be_a_board(wish.board):
-            return _unknown("board", wish.board, self.boards)
-        unknown = sorted(wish.tags - self.tags)
+        if requirement.board and not self._may_be_a_board(requirement.board):
+            return _unknown("board", requirement.board, self.boards)
+        unknown = sorted(requirement.tags - self.tags)
         return _unknown("tag", unknown[0], self.tags) if unknown else None
 
     def _may_be_a_board(self, board: str) -> bool:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from hil.lab.config.lab import Lab
 
-__all__ = ["PlaceFacts"]
+__all__ = ["PlaceInfo"]
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceFacts:
+class PlaceInfo:
     """One place.
 
     Attributes:
@@ -46,10 +46,10 @@ class PlaceFacts:
         """Return it as plain data, to be told to another machine."""
         return asdict(self)
 
-    def before(self, there: PlaceFacts) -> PlaceFacts:
+    def before(self, there: PlaceInfo) -> PlaceInfo:
         """Return what holds where both this machine's file and another one's speak: this one's goes first."""
         more = tuple(pattern for pattern in self.watch if pattern not in there.watch)
-        return PlaceFacts(
+        return PlaceInfo(
             safe=there.safe if self.safe == FORCE_OFF else self.safe,
             watch=there.watch + more,
             sequences={**there.sequences, **self.sequences},

@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.boards.address import BoardsOption
-    from hil.boards.place_info import PlaceFacts
-    from hil.boards.requirements import BoardCard, Wish
+    from hil.boards.place_info import PlaceInfo
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
     from hil.lab.config.lab import Lab
 
-__all__ = ["FarHost", "Sharing"]
+__all__ = ["BoardSharing", "RemoteSource"]
 
 GUARD_LIMIT_S = 30.0
 
 
-class FarBoard(Protocol):
+class ProvidedBoard(Protocol):
     """What `hil.jumpstarter.client.provider:reach` gives."""
 
     host: Host
     wiring: Wiring
     folder: Path
     guard: tuple[str, Mapping[str, object]]
-    card: BoardCard
-    place: PlaceFacts
+    info: BoardInfo
+    place: PlaceInfo
 
     def note(self, test: str) -> None:
         """Say there what it is used for now."""
@@ -47,7 +47,7 @@ class FarBoard(Protocol):
         ...
 
 
-class Sharing(Protocol):
+class BoardSharing(Protocol):
     """How a run's first process shares out boards of a lab that it has leased."""
 
     def way_to(self, serial: str) -> str:
@@ -59,7 +59,7 @@ class Sharing(Protocol):
         ...
 
 
-class FarHost:
+class RemoteSource:
     """This process's board of a Jumpstarter lab.
 
     Args:
@@ -78,7 +78,7 @@ class FarHost:
         wait_s: float,
         tell: Callable[[str], None],
         *,
-        sharing: Sharing | None,
+        sharing: BoardSharing | None,
         lab: Lab,
     ) -> None:
         self._boards = boards
@@ -86,31 +86,31 @@ class FarHost:
         self._tell = tell
         self._sharing = sharing
         self._lab = lab
-        self._board: FarBoard | None = None
-        self._refused: dict[Wish, UnavailableError | UsageError] = {}
+        self._board: ProvidedBoard | None = None
+        self._refused: dict[BoardRequirement, UnavailableError | UsageError] = {}
         self.is_extra = False
 
-    def host(self, serial: str | None = None, wish: Wish | None = None) -> Host:
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
         """Return the board's host; the first call reaches it.
 
         Args:
             serial: The board that this process was given, if it was.
-            wish: What kind of board is wanted, if it was given none; None: any.
+            requirement: What kind of board is wanted, if it was given none; None: any.
 
         Raises:
             UnavailableError: The lab has none for this process.
         """
-        return self._reached(serial, wish or ANY_BOARD).host
+        return self._reached(serial, requirement or ANY_BOARD).host
 
     def wiring(self) -> Wiring:
         """Return how the board is wired there."""
         return self._reached().wiring
 
-    def card(self) -> BoardCard:
+    def info(self) -> BoardInfo:
         """Return the name and tags that it has there."""
-        return self._reached().card
+        return self._reached().info
 
-    def place(self) -> PlaceFacts:
+    def place(self) -> PlaceInfo:
         """Return what the lab file there says of its place."""
         return self._reached().place
 
@@ -135,14 +135,14 @@ class FarHost:
         if board is not None:
             board.close()
 
-    def _reached(self, serial: str | None = None, wish: Wish = ANY_BOARD) -> FarBoard:
+    def _reached(self, serial: str | None = None, requirement: BoardRequirement = ANY_BOARD) -> ProvidedBoard:
         if self._board is None:
-            self._board = self._reach(serial, wish)
+            self._board = self._reach(serial, requirement)
             self.is_extra = self._sharing is not None and serial is None
         return self._board
 
-    def _reach(self, serial: str | None, wish: Wish) -> FarBoard:
-        for refused in (self._refused.get(wish), self._refused.get(ANY_BOARD)):
+    def _reach(self, serial: str | None, requirement: BoardRequirement) -> ProvidedBoard:
+        for refused in (self._refused.get(requirement), self._refused.get(ANY_BOARD)):
             if refused is not None and serial is None:
                 raise refused
         way = self._sharing.way_to(serial) if self._sharing is not None and serial else ""
@@ -151,23 +151,23 @@ class FarHost:
             asked = (
                 way or self._boards.text,
                 self._boards.client,
-                self._patience_s(serial, wish),
+                self._patience_s(serial, requirement),
                 self._tell,
             )
-            board: FarBoard = reach(*asked, wish=wish, lab=self._lab)
+            board: ProvidedBoard = reach(*asked, requirement=requirement, lab=self._lab)
         except (UnavailableError, UsageError) as error:
             if serial is None and not isinstance(error, BoardLostError):
-                self._refused[wish] = error
+                self._refused[requirement] = error
             if isinstance(error, BoardBusyError):
                 self._wait_s = 0.0
             raise
         return board
 
-    def _patience_s(self, serial: str | None, wish: Wish) -> float:
+    def _patience_s(self, serial: str | None, requirement: BoardRequirement) -> float:
         """How long to wait: no longer than the run's first process has left over for the same lab.
 
         It got what boards there were for tests that take any.
         """
         if self._sharing is None or serial is not None:
             return self._wait_s
-        return 0.0 if wish.is_any else max(0.0, self._wait_s - self._sharing.waited_s())
+        return 0.0 if requirement.is_any else max(0.0, self._wait_s - self._sharing.waited_s())

@@ -1,6 +1,6 @@
 """Which boards a test could use: by tags, by serial number, by name.
 
-The controller knows the boards, a worker knows the tests; a `Wish` is what travels between them.
+The controller knows the boards, a worker knows the tests; a `BoardRequirement` is what travels between them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from hil.dutlink.console.sanitize import plain_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pytest
-
-__all__ = ["ANY_BOARD", "BoardCard", "Wish", "matching_serials", "split_tags", "wish_of"]
+__all__ = ["ANY_BOARD", "BoardInfo", "BoardRequirement", "matching_serials", "split_tags"]
 
 
 @dataclass(frozen=True, slots=True)
-class BoardCard:
+class BoardInfo:
     """One board of this host, as far as a test may choose by it.
 
     Attributes:
@@ -40,7 +38,7 @@ class BoardCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BoardRequirement:
     """What a test wants of the board that it runs on.
 
     Attributes:
@@ -61,34 +59,19 @@ class Wish:
         words += [f"tagged {' '.join(sorted(self.tags))}"] if self.tags else []
         return " and ".join(words) or "of any kind"
 
-    def fits(self, card: BoardCard) -> bool:
+    def fits(self, info: BoardInfo) -> bool:
         """Whether that board will do."""
-        return self.tags <= card.tags and self.board in ("", card.serial, card.name)
+        return self.tags <= info.tags and self.board in ("", info.serial, info.name)
 
 
-ANY_BOARD = Wish()
+ANY_BOARD = BoardRequirement()
 
 
-def matching_serials(wish: Wish | None, cards: Iterable[BoardCard]) -> frozenset[str]:
-    """Serial numbers of the boards that will do; none for a test without a wish."""
-    if wish is None:
+def matching_serials(requirement: BoardRequirement | None, infos: Iterable[BoardInfo]) -> frozenset[str]:
+    """Serial numbers of the boards that will do; none for a test without a requirement."""
+    if requirement is None:
         return frozenset()
-    return frozenset(card.serial for card in cards if wish.fits(card))
-
-
-def wish_of(item: pytest.Item, board: str) -> Wish | None:
-    """What a collected test wants: the tags of its markers, and the board that the run was told to use.
-
-    A mark may say `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
-    """
-    from hil.suite.markers import Kind, kind_of  # noqa: PLC0415 - pytest: the command line does without
-
-    if kind_of(item) is Kind.NO_HARDWARE:
-        return None
-    tags: set[str] = set()
-    for mark in item.iter_markers(kind_of(item).value):
-        tags.update(split_tags(mark.kwargs.get("tags", ())))
-    return Wish(frozenset(tags), board)
+    return frozenset(info.serial for info in infos if requirement.fits(info))
 
 
 def split_tags(tags: str | Iterable[str]) -> list[str]:

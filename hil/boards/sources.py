@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.boards.address import BoardsOption
-    from hil.boards.place_info import PlaceFacts
-    from hil.boards.remote_source import FarHost, Sharing
-    from hil.boards.requirements import BoardCard, Wish
+    from hil.boards.place_info import PlaceInfo
+    from hil.boards.remote_source import BoardSharing, RemoteSource
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.wiring import Wiring
     from hil.lab.safe_state.policy import Safety
     from hil.sim.process import SimulatorProcess
 
-__all__ = ["Hosts", "simulated_host", "start_boards"]
+__all__ = ["BoardSource", "simulated_host", "start_boards"]
 
 
-class Hosts:
+class BoardSource:
     """This process's hosts, made when first asked for; `close` ends what was started.
 
     Args:
@@ -50,7 +50,7 @@ class Hosts:
         *,
         wait_s: float = 0.0,
         tell: Callable[[str], None] = lambda _line: None,
-        sharing: Sharing | None = None,
+        sharing: BoardSharing | None = None,
         lab: Lab | None = None,
     ) -> None:
         self._boards = boards
@@ -61,17 +61,17 @@ class Hosts:
         self._started: list[SimulatorProcess] = []
 
     @cached_property
-    def _far(self) -> FarHost:
-        from hil.boards.remote_source import FarHost  # noqa: PLC0415 - for boards of a Jumpstarter lab
+    def _far(self) -> RemoteSource:
+        from hil.boards.remote_source import RemoteSource  # noqa: PLC0415 - for boards of a Jumpstarter lab
 
-        return FarHost(self._boards, self._wait_s, self._tell, sharing=self._sharing, lab=self._lab)
+        return RemoteSource(self._boards, self._wait_s, self._tell, sharing=self._sharing, lab=self._lab)
 
-    def chosen(self, serial: str | None = None, wish: Wish | None = None) -> Host:
+    def chosen(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
         """Return the host that the run was asked to use.
 
         Args:
             serial: The board that this process was given, if it was: a Jumpstarter lab has a host for each.
-            wish: The kind of board wanted, if no serial is given; None: any.
+            requirement: The kind of board wanted, if no serial is given; None: any.
 
         Raises:
             BoardAbsentError: It was asked to use none.
@@ -79,7 +79,7 @@ class Hosts:
             UnavailableError: A Jumpstarter lab has none for this process.
         """
         if self._boards.where is Where.JUMPSTARTER:
-            return self._far.host(serial, wish)
+            return self._far.host(serial, requirement)
         if self._boards.where is Where.NOWHERE:
             raise BoardAbsentError(
                 "this run looks for no boards",
@@ -140,11 +140,11 @@ class Hosts:
         reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
         return lab.safety_of(serial, Safety(arguments=reach, limit_s=2 * answer_s))
 
-    def place_of(self, serial: str, lab: Lab) -> PlaceFacts:
+    def place_of(self, serial: str, lab: Lab) -> PlaceInfo:
         """Return what is said of a board's place, by this machine's lab file or the other machine's."""
-        from hil.boards.place_info import PlaceFacts  # noqa: PLC0415 - the same
+        from hil.boards.place_info import PlaceInfo  # noqa: PLC0415 - the same
 
-        here = PlaceFacts.of(lab, serial, simulated=self._boards.simulated)
+        here = PlaceInfo.of(lab, serial, simulated=self._boards.simulated)
         return here.before(self._far.place()) if self._boards.where is Where.JUMPSTARTER else here
 
     def wiring_of(self, serial: str, lab: Lab) -> Wiring:
@@ -166,12 +166,17 @@ class Hosts:
             pace_s=here.pace_s or there.pace_s,
         )
 
-    def card_of(self, serial: str) -> BoardCard:
+    def info_of(self, serial: str) -> BoardInfo:
         """Return what another machine's lab file says of its board; nothing for one of this machine."""
-        from hil.boards.requirements import BoardCard  # noqa: PLC0415 - for runs alone
+        from hil.boards.requirements import BoardInfo  # noqa: PLC0415 - for runs alone
 
         here = self._boards.where is not Where.JUMPSTARTER
-        return BoardCard(serial) if here else self._far.card()
+        return BoardInfo(serial) if here else self._far.info()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the boards are plugged into other machines."""
+        return self._boards.where is Where.JUMPSTARTER
 
     @property
     def is_extra(self) -> bool:

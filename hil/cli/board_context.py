@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards.address import Where, parse_boards
-from hil.boards.sources import Hosts
+from hil.boards.sources import BoardSource
 from hil.dutlink.board import open_board
 from hil.dutlink.console.sanitize import plain_line
 from hil.dutlink.held_boards import held_boards
@@ -55,7 +55,7 @@ def hosts_of(
     *,
     why_not_started: str = "they would end with this command",
     remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
-) -> Hosts:
+) -> BoardSource:
     """Return the same as the choice it is, for those who tell another process where boards are.
 
     Args:
@@ -74,7 +74,7 @@ def hosts_of(
             why=why_not_started,
             remedy=remedy,
         )
-    return Hosts(option)
+    return BoardSource(option)
 
 
 def refuse_far_boards(option: BoardsOption) -> None:

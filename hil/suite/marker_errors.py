@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hil.suite.markers import MISTAKE
+from hil.suite.markers import MARKER_ERROR
 
-__all__ = ["Mistakes"]
+__all__ = ["MarkerErrors"]
 
 
-class Mistakes:
+class MarkerErrors:
     """A pytest plugin, registered only if the run has such tests."""
 
     @pytest.hookimpl(tryfirst=True)
@@ -19,6 +19,6 @@ class Mistakes:
         Raises:
             UsageError: The markers contradict each other, or one has an argument that it does not take.
         """
-        mistake = item.stash.get(MISTAKE, None)
+        mistake = item.stash.get(MARKER_ERROR, None)
         if mistake is not None:
             raise mistake

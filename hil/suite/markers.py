@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.boards.requirements import BoardRequirement, split_tags
 from hil.errors import UsageError
 from hil.suite.marker_arguments import check_arguments, check_fixtures, check_names, check_words
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BOARD_FIXTURES",
     "KIND",
-    "MISTAKE",
+    "MARKER_ERROR",
     "TROUBLE_MARKER",
     "Kind",
     "kind_of",
     "register_markers",
+    "requirement_of",
     "sort_tests",
     "uses_board",
 ]
@@ -44,7 +46,7 @@ _IN_DOCTEST = re.compile(r"""getfixture\(\s*["'](\w+)["']""")
 
 KIND = pytest.StashKey[Kind]()
 
-MISTAKE = pytest.StashKey[UsageError]()
+MARKER_ERROR = pytest.StashKey[UsageError]()
 """What is wrong with a test's markers."""
 
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
@@ -87,7 +89,7 @@ def kind_of(item: pytest.Item) -> Kind:
         check_names(item, (*_MARKERS, TROUBLE_MARKER))
         check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
-        kind, item.stash[MISTAKE] = Kind.NO_HARDWARE, error
+        kind, item.stash[MARKER_ERROR] = Kind.NO_HARDWARE, error
         for decorator in _DECORATORS.values():  # it fails whichever kind of test is selected
             item.add_marker(decorator)
     item.stash[KIND] = kind
@@ -129,6 +131,24 @@ def uses_board(item: pytest.Item) -> bool:
     and does not, makes no hardware test.
     """
     return "dutlink" in _fixtures(item)
+
+
+def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
+    """Return which boards a collected test can use, or None if it uses none.
+
+    A marker may have `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
+
+    Args:
+        item: The test.
+        board: Serial number or name of the only board that the run may use; empty for any.
+    """
+    kind = kind_of(item)
+    if kind is Kind.NO_HARDWARE:
+        return None
+    tags: set[str] = set()
+    for mark in item.iter_markers(kind.value):
+        tags.update(split_tags(mark.kwargs.get("tags", ())))
+    return BoardRequirement(frozenset(tags), board)
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

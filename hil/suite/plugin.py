@@ -16,15 +16,15 @@ from hil.errors import Verdict
 from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.guard.exit_with_parent import exit_with_parent
 from hil.lab.guard.survival import find_dangers, is_first
-from hil.suite.boards.dependent_fixtures import RestingFixtures
-from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardTests, TestsNotBegun, has_failed
-from hil.suite.boards.plugin import Giving
+from hil.suite.boards.dependent_fixtures import DependentFixtures
+from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
+from hil.suite.boards.plugin import BoardPlugin
 from hil.suite.hook_errors import contained, told
-from hil.suite.marker_errors import Mistakes
-from hil.suite.markers import MISTAKE, Kind, kind_of, sort_tests
+from hil.suite.marker_errors import MarkerErrors
+from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.attempt_labels import AttemptLabels
-from hil.suite.outcome.caught_errors import Refusals
+from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus
 from hil.suite.outcome.forked_test import ForkedTest
@@ -32,7 +32,7 @@ from hil.suite.outcome.ledger import Ledger, describe_judgement, describe_late_l
 from hil.suite.outcome.ledger_report import JunitLedger, write_summary
 from hil.suite.outcome.reruns import Repeats
 from hil.suite.outcome.short_failures import ShortFailures
-from hil.suite.outcome.teardown_skips import OneOutcome
+from hil.suite.outcome.teardown_skips import TeardownSkips
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
 from hil.suite.recording.console_report import ConsoleReport
@@ -73,7 +73,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run, "hil-run")
     config.pluginmanager.register(run.processes, "hil-processes")
     config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
-    config.pluginmanager.register(OneOutcome(config), "hil-one-outcome")
+    config.pluginmanager.register(TeardownSkips(config), "hil-one-outcome")
     config.pluginmanager.register(PlainTerminal(), "hil-plain-terminal")
     config.pluginmanager.register(AttemptLabels(), "hil-attempt-labels")
     config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
@@ -81,11 +81,11 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(run.refusals, "hil-refusals")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
-        config.pluginmanager.register(Repeats(run.options.repeats, run.giving), "hil-repeats")
+        config.pluginmanager.register(Repeats(run.options.repeats, run.boards), "hil-repeats")
     if not run.processes.is_worker and not is_no_run(config):
         config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
     if not is_no_run(config):
-        early_exit = EarlyExit(run.giving.show, is_worker=run.processes.is_worker)
+        early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         config.pluginmanager.register(early_exit, "hil-early-exit")
     if run.options.report is not None and not is_no_run(config):
         from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
@@ -116,7 +116,7 @@ class Run:
         options: What the run was asked for.
         ledger: This process's tally.
         processes: The first process and its workers.
-        giving: This process's board.
+        boards: This process's board.
         time_limit: The clock of the present test.
         refusals: What the present test was refused.
     """
@@ -128,9 +128,9 @@ class Run:
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
-        self.refusals = Refusals()
-        self._resting = RestingFixtures(self._block, self.time_limit)
-        self.giving = Giving(config, self.options, self.ledger, self.processes, self._resting)
+        self.refusals = CaughtErrors()
+        self._resting = DependentFixtures(self._block, self.time_limit)
+        self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._resting)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -143,7 +143,7 @@ class Run:
         try:
             self._block.check("the fixture dutlink")
             self._resting.board_asked_for()
-            return self.giving.keeper.board()
+            return self.boards.session.board()
         except Exception as error:
             self.refusals.note(error)
             raise
@@ -162,29 +162,29 @@ class Run:
             return None
         from hil.suite.outcome.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
 
-        keeper, problems = self.giving.keeper, list[BaseException]()
+        session, problems = self.boards.session, list[BaseException]()
         with contained(problems.append):
             used = self.ledger.serials()
-            return boards_without_part(self.options.lab, used, keeper.look_for, keeper.host())
+            return boards_without_part(self.options.lab, used, session.look_for, session.host())
         return [f"its boards cannot be looked at: {told(problems[0])}"]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
         if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
             return
-        from hil.suite.outcome.verdicts import REASONS, judge, told_to_pytest  # noqa: PLC0415 - for errors of tests that use boards
+        from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge  # noqa: PLC0415 - for errors of tests that use boards
 
         with self.time_limit.paused():
             judgement = judge(
                 self.refusals.behind(call.excinfo.value),
                 kind=kind_of(item),
                 phase=call.when,
-                proven=self.giving.keeper.error,
-                prove=self.giving.keeper.prove,
+                proven=self.boards.session.error,
+                prove=self.boards.session.prove,
             )
         if judgement is not None:
             if judgement.verdict is Verdict.LOST:
-                self.giving.lost()
+                self.boards.lost()
             required = self.options.require or kind_of(item) is Kind.MIXED
             if self._has_outcome(item, call.when, call.excinfo.value, required=required):
                 if call.when == "teardown":
@@ -195,7 +195,7 @@ class Run:
             item.stash[JUDGED] = True
             if required:
                 item.stash[NOT_EXCUSED] = call.when
-            call.excinfo = told_to_pytest(judgement.reason, required=required)
+            call.excinfo = as_pytest_outcome(judgement.reason, required=required)
 
     def _has_outcome(self, item: pytest.Item, phase: str, error: BaseException, *, required: bool) -> bool:
         """Return True if a test has its outcome, and a loss of its board is to change it no more."""
@@ -215,7 +215,7 @@ class Run:
         """Say the latter with -q, too, where pytest writes no header."""
         if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
             for line in (*self._others_who_decide(), *_dangers()):
-                self.giving.show(line)
+                self.boards.show(line)
 
     def _others_who_decide(self) -> list[str]:
         """Return a line for a lab file that other users decide."""
@@ -237,8 +237,8 @@ class Run:
         """Decide what tests of other plugins are; have those fail that contradict themselves."""
         result = yield
         sort_tests(items)
-        if any(MISTAKE in item.stash for item in items):
-            self._config.pluginmanager.register(Mistakes(), "hil-mistakes")
+        if any(MARKER_ERROR in item.stash for item in items):
+            self._config.pluginmanager.register(MarkerErrors(), "hil-mistakes")
         return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -249,22 +249,22 @@ class Run:
         if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
             self._block.active = True
             return
-        self.giving.plan(session.items)
+        self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
-            self.giving.check_board(self.giving.cards())
+            self.boards.check_board(self.boards.infos())
         session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
         lasting = LastingTimeLimit(self.time_limit)
         session.config.pluginmanager.register(lasting, "hil-lasting-time-limit")  # in what gives boards
-        session.config.pluginmanager.register(BoardTests(self.giving, self._block), "hil-board-tests")
-        session.config.pluginmanager.register(TestsNotBegun(), "hil-tests-not-begun")
-        from hil.suite.outcome.untested import Asking  # noqa: PLC0415 - the driver is for runs with boards
+        session.config.pluginmanager.register(BoardHooks(self.boards, self._block), "hil-board-tests")
+        session.config.pluginmanager.register(ReturnedTests(), "hil-tests-not-begun")
+        from hil.suite.outcome.untested import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
 
-        asking = Asking(self.giving, required=self.options.require)
+        asking = RequestCounter(self.boards, required=self.options.require)
         session.config.pluginmanager.register(asking, "hil-asking")
         from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
-        keep_consoles(session.config, self.giving, self.options, self.ledger)
-        session.config.pluginmanager.register(ForkedTest(self.giving.show), "hil-forked-test")  # around them
+        keep_consoles(session.config, self.boards, self.options, self.ledger)
+        session.config.pluginmanager.register(ForkedTest(self.boards.show), "hil-forked-test")  # around them
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count what vanishes at collection."""
@@ -278,7 +278,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the board safe and give it back, after every fixture is gone."""
         self._block.active = self._blocked_outside
-        self.giving.end()
+        self.boards.end()
         if self.ledger.unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         self.processes.tell()
@@ -291,5 +291,5 @@ class Run:
 
     def pytest_unconfigure(self) -> None:
         """End the simulated boards that this process started."""
-        self.giving.close()
+        self.boards.close()
         self.processes.close()

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from hil.boards.requirements import BoardCard, Wish
+from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.suite.xdist.plugin import BoardScheduling, worker_channel
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class _Suite:
     def boards(
         self,
         config: pytest.Config,  # noqa: ARG002  # the protocol's
-        wishes: Sequence[Wish] = (),  # noqa: ARG002  # as above
+        requirements: Sequence[BoardRequirement] = (),  # noqa: ARG002  # as above
         workers: int = 0,  # noqa: ARG002  # as above
-    ) -> list[BoardCard]:
-        return [BoardCard(serial) for serial in SERIALS]
+    ) -> list[BoardInfo]:
+        return [BoardInfo(serial) for serial in SERIALS]
 
-    def wish(self, item: pytest.Function) -> Wish | None:
-        return Wish() if "board" in item.fixturenames else None
+    def requirement(self, item: pytest.Function) -> BoardRequirement | None:
+        return BoardRequirement() if "board" in item.fixturenames else None
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002  # the protocol's
         os._exit(3)

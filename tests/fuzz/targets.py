@@ -60,7 +60,7 @@ from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 from hil.sim.usbip import messages, urbs
 from hil.sim.usbip.server import _UsbIpConnection
-from hil.suite.xdist.channel import RunChannel, WorkerChannel
+from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
 
 sys.path.append(str(Path(__file__).parents[1] / "no_hardware" / "sim"))
 from board_bench import Bench
@@ -408,8 +408,8 @@ def frames(data: bytes) -> None:
 
 
 @cache
-def _channel() -> RunChannel:
-    return RunChannel()
+def _channel() -> ControllerChannel:
+    return ControllerChannel()
 
 
 def run_line(data: bytes) -> None:

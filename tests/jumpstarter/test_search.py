@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hil.boards.requirements import BoardCard, Wish
+from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.client.search import Found, Search
 from hil.jumpstarter.client.target import Leased
@@ -16,7 +16,7 @@ from hil.lab.config.lab import Lab
 
 def found(exporter: str, tag: str) -> Found:
     road: Any = SimpleNamespace(leasing=SimpleNamespace(exporter=exporter))
-    return Found(road, BoardCard("5a1c0e01", "", frozenset({tag})))
+    return Found(road, BoardInfo("5a1c0e01", "", frozenset({tag})))
 
 
 @pytest.mark.parametrize(("known", "kind"), [({"a"}, UsageError), ({"a", "b"}, BoardAbsentError)])
@@ -26,7 +26,7 @@ def test_tag_that_no_exporter_has_is_misspelt_where_all_have_told_theirs(
     search = Search(Leased("board=dutlink", ""), Lab(), 0.0, lambda _line: None)
     search.found.append(found("a", "jetson"))
 
-    error = search._nothing_suits(Wish(frozenset({"jetsn"})), known)
+    error = search._nothing_suits(BoardRequirement(frozenset({"jetsn"})), known)
 
     assert type(error) is kind
     assert kind is BoardAbsentError or error.remedy == "did you mean jetson?"

@@ -18,7 +18,7 @@ from hil.jumpstarter.client.target import Lent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hil.boards.requirements import BoardCard, Wish
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.jumpstarter.client.search import Found
     from hil.jumpstarter.client.target import Leased
     from hil.lab.config.lab import Lab
@@ -30,17 +30,17 @@ class Fleet:
     """Leased exporters, given back one by one, and all that are left by `close`.
 
     Args:
-        cards: Their boards, with the way that a worker takes to each.
+        infos: Their boards, with the way that a worker takes to each.
         ends: For each serial number, what ends its lease; None: this run has no leases.
 
     Attributes:
-        cards: As above.
+        infos: As above.
     """
 
     def __init__(
-        self, cards: Sequence[BoardCard], ends: Mapping[str, Callable[[], None]] | None = None
+        self, infos: Sequence[BoardInfo], ends: Mapping[str, Callable[[], None]] | None = None
     ) -> None:
-        self.cards = list(cards)
+        self.infos = list(infos)
         self._ends = dict(ends or {})
         self._ending: list[threading.Thread] = []
 
@@ -52,17 +52,17 @@ class Fleet:
         wait_s: float,
         tell: Callable[[str], None],
         *,
-        wishes: Sequence[Wish],
+        requirements: Sequence[BoardRequirement],
         workers: int,
     ) -> Self:
-        """Lease a board for each worker, and for each wish at least one that suits.
+        """Lease a board for each worker, and for each requirement at least one that suits.
 
         Args:
             target: What exporters will do.
             lab: What this machine's lab file says of their boards, too.
             wait_s: How long others may keep all of them, in seconds; only the first is waited for.
             tell: Shows the user a line.
-            wishes: What each test wants.
+            requirements: What each test wants.
             workers: How many boards can be used at a time.
 
         Raises:
@@ -71,12 +71,12 @@ class Fleet:
         search = Search(target, lab, wait_s, tell)
         with ExitStack() as undo:
             undo.callback(search.close)
-            search.lease(min(workers, len(wishes)))
-            chosen = useful(search, wishes, workers)
+            search.lease(min(workers, len(requirements)))
+            chosen = useful(search, requirements, workers)
             search.keep(chosen)
             undo.pop_all()
             return cls(
-                [_with_way(one) for one in chosen], {one.card.serial: one.road.close for one in chosen}
+                [_with_way(one) for one in chosen], {one.info.serial: one.road.close for one in chosen}
             )
 
     def give_back(self, serial: str) -> None:
@@ -95,22 +95,22 @@ class Fleet:
             self._ending.pop().join()
 
 
-def useful(search: Search, wishes: Sequence[Wish], workers: int) -> list[Found]:
-    """Choose boards: one for each wish that any can fulfil, then as many as workers can use."""
+def useful(search: Search, requirements: Sequence[BoardRequirement], workers: int) -> list[Found]:
+    """Choose boards: one for each requirement that any can fulfil, then as many as workers can use."""
     chosen: list[Found] = []
-    for wish in sorted(set(wishes), key=lambda wish: wish.is_any):
-        if not any(wish.fits(one.card) for one in chosen):
+    for requirement in sorted(set(requirements), key=lambda requirement: requirement.is_any):
+        if not any(requirement.fits(one.info) for one in chosen):
             try:
-                chosen.append(search.find(wish, waits=False))
+                chosen.append(search.find(requirement, waits=False))
             except (UnavailableError, UsageError):
-                continue  # a test of that wish looks for itself, waits for what others have, and says why
-    rest = [one for one in search.found if one not in chosen and _is_wanted(one, wishes)]
+                continue  # its tests look for themselves, wait for what others have, and say why
+    rest = [one for one in search.found if one not in chosen and _is_wanted(one, requirements)]
     return chosen + rest[: max(0, workers - len(chosen))]
 
 
-def _is_wanted(found: Found, wishes: Sequence[Wish]) -> bool:
-    return any(wish.fits(found.card) for wish in wishes)
+def _is_wanted(found: Found, requirements: Sequence[BoardRequirement]) -> bool:
+    return any(requirement.fits(found.info) for requirement in requirements)
 
 
-def _with_way(found: Found) -> BoardCard:
-    return replace(found.card, way=Lent(found.road.leasing.name).text)
+def _with_way(found: Found) -> BoardInfo:
+    return replace(found.info, way=Lent(found.road.leasing.name).text)

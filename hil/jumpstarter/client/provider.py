@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.boards.place_info import PlaceFacts
+from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.timing import Deadline
 from hil.jumpstarter.client.lease_guard import GUARD, guard_facts
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hil.boards.requirements import BoardCard, Wish
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
     from hil.jumpstarter.client.connection import Road
@@ -54,7 +54,7 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     wait_s: float,
     tell: Callable[[str], None],
     *,
-    wish: Wish = ANY_BOARD,
+    requirement: BoardRequirement = ANY_BOARD,
     lab: Lab | None = None,
 ) -> FarBoard:
     """Get a board of a Jumpstarter lab.
@@ -64,7 +64,7 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
         client: The value of `--hil-client`.
         wait_s: How long others may keep it, in seconds, until it is there.
         tell: Shows the user a line.
-        wish: What kind of board is wanted, where there is a choice.
+        requirement: What kind of board is wanted, where there is a choice.
         lab: What this machine's lab file says of such boards, too.
 
     Raises:
@@ -75,7 +75,7 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
 
     lab, patience = lab or Lab(), Deadline(wait_s)
-    road = _road(read_target(text, client), lab, wait_s, tell, wish)
+    road = _road(read_target(text, client), lab, wait_s, tell, requirement)
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {road.label}: {holder}")
@@ -91,7 +91,7 @@ def lease_boards(  # noqa: PLR0913 - as above
     tell: Callable[[str], None],
     *,
     lab: Lab,
-    wishes: Sequence[Wish],
+    requirements: Sequence[BoardRequirement],
     workers: int,
 ) -> Fleet:
     """Get the boards of a parallel run, in its first process.
@@ -102,7 +102,7 @@ def lease_boards(  # noqa: PLR0913 - as above
         wait_s: How long others may keep all of them, in seconds.
         tell: Shows the user a line.
         lab: What this machine's lab file says of such boards, too.
-        wishes: What each test that uses a board wants of it.
+        requirements: What each test that uses a board wants of it.
         workers: How many boards can be used at a time.
 
     Raises:
@@ -114,10 +114,10 @@ def lease_boards(  # noqa: PLR0913 - as above
 
     target = read_target(text, client)
     if isinstance(target, Leased):
-        return Fleet.lease(target, lab, wait_s, tell, wishes=wishes, workers=workers)
+        return Fleet.lease(target, lab, wait_s, tell, requirements=requirements, workers=workers)
     board = reach(text, client, wait_s, tell, lab=lab)  # the only one that there is; workers go the same way
     board.close()
-    return Fleet([board.card])
+    return Fleet([board.info])
 
 
 def _road(
@@ -125,7 +125,7 @@ def _road(
     lab: Lab,
     wait_s: float,
     tell: Callable[[str], None],
-    wish: Wish,
+    requirement: BoardRequirement,
 ) -> Road:
     from hil.jumpstarter.client.direct import direct_road, shell_road  # noqa: PLC0415 - as above
     from hil.jumpstarter.client.leased import LentRoad  # noqa: PLC0415 - as above
@@ -139,7 +139,7 @@ def _road(
         return LentRoad(target, wait_s)
     search = Search(target, lab, wait_s, tell)
     try:
-        found = search.find(wish)
+        found = search.find(requirement)
     except BaseException:
         search.close()
         raise
@@ -155,7 +155,7 @@ class FarBoard:
         wiring: Its console, as the exporter has it wired.
         folder: This run's own, for the lock of its guard.
         guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
-        card: What tests may choose it by.
+        info: What tests may choose it by.
         place: What the exporter's lab file says of its place.
     """
 
@@ -167,8 +167,8 @@ class FarBoard:
         self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
         self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, "", board.folder))
-        self.card: BoardCard = dressed(board.facts, lab)
-        self.place = PlaceFacts.from_data(board.facts.get("place", {}))
+        self.info: BoardInfo = dressed(board.facts, lab)
+        self.place = PlaceInfo.from_data(board.facts.get("place", {}))
 
     def note(self, test: str) -> None:
         """Say on the exporter's host what it is used for now."""

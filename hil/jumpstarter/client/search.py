@@ -13,19 +13,19 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import BoardCard
+from hil.boards.requirements import BoardInfo
 from hil.errors import BoardAbsentError, UnavailableError, UsageError
 from hil.jumpstarter.client.leased import LeasedRoad, LeaseRoad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hil.boards.requirements import Wish
+    from hil.boards.requirements import BoardRequirement
     from hil.jumpstarter.client.connection import Road
     from hil.jumpstarter.client.target import Leased
     from hil.lab.config.lab import Lab
 
-__all__ = ["Found", "Search", "card_of", "dressed"]
+__all__ = ["Found", "Search", "dressed", "info_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Found:
     """A leased exporter, and the board that it has."""
 
     road: LeasedRoad
-    card: BoardCard
+    info: BoardInfo
 
 
 class Search:
@@ -74,11 +74,11 @@ class Search:
         if not self.found:
             raise failed[0]
 
-    def find(self, wish: Wish, *, waits: bool = True) -> Found:
+    def find(self, requirement: BoardRequirement, *, waits: bool = True) -> Found:
         """Return an exporter whose board suits; one after another is leased until there is one.
 
         Args:
-            wish: What it must be.
+            requirement: What it must be.
             waits: Whether to wait for what others have.
 
         Raises:
@@ -87,11 +87,11 @@ class Search:
             UnavailableError: As leasing can fail.
         """
         while True:
-            suits = next((one for one in self.found if wish.fits(one.card)), None)
+            suits = next((one for one in self.found if requirement.fits(one.info)), None)
             if suits is not None:
                 return suits
-            if not wish.is_any:
-                self._check_that_others_are_left(wish)
+            if not requirement.is_any:
+                self._check_that_others_are_left(requirement)
             self._lease(None if waits else self._given, self._tell)
 
     def keep(self, chosen: Iterable[Found]) -> None:
@@ -109,14 +109,14 @@ class Search:
         left_s = max(0.0, self._ends_s - time.monotonic())
         road = LeasedRoad(self._target, left_s, tell, given=given)
         with road.or_closed():
-            self.found.append(Found(road, card_of(road, self._lab)))
+            self.found.append(Found(road, info_of(road, self._lab)))
 
-    def _check_that_others_are_left(self, wish: Wish) -> None:
+    def _check_that_others_are_left(self, requirement: BoardRequirement) -> None:
         """See to it that there are exporters that this run does not know yet.
 
         Raises:
             BoardAbsentError: There are none.
-            UsageError: The same, and a word of the wish is misspelt.
+            UsageError: The same, and a word of the requirement is misspelt.
         """
         desk = LeaseRoad("the controller", self._target.client, "")
         try:
@@ -125,24 +125,24 @@ class Search:
         finally:
             desk.close()
         if every and every <= known:
-            raise self._nothing_suits(wish, known)
+            raise self._nothing_suits(requirement, known)
 
-    def _nothing_suits(self, wish: Wish, known: set[str]) -> BoardAbsentError | UsageError:
+    def _nothing_suits(self, requirement: BoardRequirement, known: set[str]) -> BoardAbsentError | UsageError:
         """Return why no exporter suits: a word is misspelt if all have told theirs, and none knows it."""
         seen = {one.road.leasing.exporter for one in self.found}
-        words = KnownWords.of((one.card for one in self.found), certain=known <= seen)
-        mistake = (words | KnownWords.of_lab(self._lab)).mistake(wish)
+        words = KnownWords.of((one.info for one in self.found), certain=known <= seen)
+        mistake = (words | KnownWords.of_lab(self._lab)).mistake(requirement)
         if mistake is not None:
             return mistake
-        there = ", ".join(str(one.card) for one in self.found)
+        there = ", ".join(str(one.info) for one in self.found)
         others = ", ".join(sorted(known - seen))
         whys = (
-            self._lab.missing(wish.board),
+            self._lab.missing(requirement.board),
             there and f"there is {there}",
             others and f"what this run has leased already is not ({others})",
         )
         return BoardAbsentError(
-            f"no board {wish} is among the exporters with {self._target.selector}",
+            f"no board {requirement} is among the exporters with {self._target.selector}",
             why="; ".join(filter(None, whys)),
             remedy="give a board that name or those tags, or change what the test asks for",
         )
@@ -152,7 +152,7 @@ def _nobody(_line: str) -> None:
     """Tell nobody."""
 
 
-def card_of(road: Road, lab: Lab) -> BoardCard:
+def info_of(road: Road, lab: Lab) -> BoardInfo:
     """Return what tests may choose an exporter's board by.
 
     Args:
@@ -165,8 +165,8 @@ def card_of(road: Road, lab: Lab) -> BoardCard:
     return dressed(road.describe(), lab)
 
 
-def dressed(facts: dict[str, Any], lab: Lab) -> BoardCard:
-    """Return the card that an exporter's facts make, with what this machine's lab file says, too."""
+def dressed(facts: dict[str, Any], lab: Lab) -> BoardInfo:
+    """Return the info that an exporter's facts make, with what this machine's lab file says, too."""
     serial = str(facts["serial"])
     tags = lab.tags_of(serial).union(facts["tags"])
-    return BoardCard(serial, lab.name_of(serial) or str(facts["name"]), tags)
+    return BoardInfo(serial, lab.name_of(serial) or str(facts["name"]), tags)

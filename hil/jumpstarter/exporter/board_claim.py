@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards.address import Where, parse_boards
-from hil.boards.sources import Hosts
+from hil.boards.sources import BoardSource
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.exporter.tenant import HeldBoard
@@ -56,7 +56,7 @@ def hold_board(serial: str, boards: str, lab_file: str | None, wait_s: float) ->
 
 def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> HeldBoard:
     chosen = parse_boards(_checked(boards))
-    hosts = Hosts(chosen)
+    hosts = BoardSource(chosen)
     host = hosts.chosen()
     lab = find_lab(lab_file, Path.cwd())
     number = lab.serial_of(serial) if serial else _only(host)

@@ -49,14 +49,14 @@ class BoardDriver(SupplyPart):
         """Return what it is: serial number, firmware, host, name and tags, console."""
         with self.tenant.board() as board:
             facts = {"serial": board.serial, "firmware": str(board.firmware), "host": socket.gethostname()}
-            card = self.tenant.held.card_of(board)
+            info = self.tenant.held.info_of(board)
         try:
             tty = self.console.console()
         except HilError:  # its first use says why it cannot be
             tty = self.console.uart()
         return facts | {
-            "name": card.name,
-            "tags": sorted(card.tags),
+            "name": info.name,
+            "tags": sorted(info.tags),
             "console": tty.path.name,
             "console_is_board": tty.is_board,
             "baud_rate": tty.baud_rate,

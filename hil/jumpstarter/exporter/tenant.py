@@ -13,8 +13,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.boards.place_info import PlaceFacts
-from hil.boards.requirements import BoardCard
+from hil.boards.place_info import PlaceInfo
+from hil.boards.requirements import BoardInfo
 from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.exporter.usb_service import UsbDesk
@@ -53,7 +53,7 @@ class HeldBoard:
         self.wiring = lab.wiring_of(lease.serial)
         self._lease = lease
         self._lab = lab
-        self.place = PlaceFacts.of(lab, lease.serial, simulated=simulated)
+        self.place = PlaceInfo.of(lab, lease.serial, simulated=simulated)
         self._board: Board | None = None
         self._turn = threading.RLock()
         self._tenant: Tenant | None = None
@@ -122,11 +122,11 @@ class HeldBoard:
         finally:
             self._turn.release()
 
-    def card_of(self, board: Board) -> BoardCard:
+    def info_of(self, board: Board) -> BoardInfo:
         """Return the name and tags that tests may choose it by: its own, and those of its place."""
         settings = board.settings.read()
         tags = self._lab.tags_of(self.serial).union(settings.tag_list)
-        return BoardCard(self.serial, self._lab.name_of(self.serial) or settings.name, tags)
+        return BoardInfo(self.serial, self._lab.name_of(self.serial) or settings.name, tags)
 
     def note(self, use: str) -> None:
         """Say in the host's lease what the board is used for."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.suite.outcome.time_limit import TimeLimit
     from hil.suite.outcome.usb_block import UsbBlock
 
-__all__ = ["RestingFixtures", "raise_together"]
+__all__ = ["DependentFixtures", "raise_together"]
 
 Fixture: TypeAlias = pytest.FixtureDef[Any]
 Request: TypeAlias = Any  # pytest does not export its type
@@ -29,7 +29,7 @@ Request: TypeAlias = Any  # pytest does not export its type
 _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
 
 
-class RestingFixtures:
+class DependentFixtures:
     """A pytest plugin that notes which fixtures rest on the board, and ends them when `end` is called.
 
     A fixture rests on the board if it was being set up while the board was asked for, or if it asked for a

@@ -22,8 +22,8 @@ __all__ = [
     "NOT_EXCUSED",
     "PASSED",
     "BoardGiver",
-    "BoardTests",
-    "TestsNotBegun",
+    "BoardHooks",
+    "ReturnedTests",
     "has_failed",
 ]
 
@@ -52,7 +52,7 @@ def has_failed(item: pytest.Item) -> bool:
 class BoardGiver(Protocol):
     """Gives boards to tests."""
 
-    def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def acquire_for(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Get a board for a test, or remember why it has none; raises nothing.
 
         Returns:
@@ -60,15 +60,15 @@ class BoardGiver(Protocol):
         """
         ...
 
-    def check(self, item: pytest.Item) -> None:
+    def raise_if_missing(self, item: pytest.Item) -> None:
         """Raise why a test cannot have its board."""
         ...
 
-    def over(self, item: pytest.Item) -> None:
+    def record_result(self, item: pytest.Item) -> None:
         """Note which image was flashed, when a test is over; raises nothing."""
         ...
 
-    def after(self, item: pytest.Item) -> None:
+    def release_if_last(self, item: pytest.Item) -> None:
         """Give the board back if no test is left for it."""
         ...
 
@@ -96,7 +96,7 @@ class BoardGiver(Protocol):
         ...
 
 
-class BoardTests:
+class BoardHooks:
     """The plugin.
 
     Args:
@@ -123,11 +123,11 @@ class BoardTests:
                 return (yield)
             finally:
                 self._block.active = False
-        item.stash[NOT_BEGUN] = not self._boards.before(item, nextitem)
+        item.stash[NOT_BEGUN] = not self._boards.acquire_for(item, nextitem)
         try:
             return (yield)
         finally:
-            self._boards.after(item)
+            self._boards.release_if_last(item)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -137,7 +137,7 @@ class BoardTests:
             item.stash[NOT_EXCUSED] = ""
             item.stash[PASSED] = False
             item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
-            self._boards.check(item)
+            self._boards.raise_if_missing(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail
     def pytest_runtest_makereport(
@@ -145,7 +145,7 @@ class BoardTests:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
         if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
-            self._boards.over(item)
+            self._boards.record_result(item)
         item.stash[JUDGED] = False
         report = yield
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
@@ -210,7 +210,7 @@ class BoardTests:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
-class TestsNotBegun:
+class ReturnedTests:
     """A plugin that passes over tests whose board cannot be used and which another board can run."""
 
     __test__ = False  # pytest would take the name for a test class

@@ -15,36 +15,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.boards.requirements import ANY_BOARD, wish_of
+from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, BoardLostError, HilError
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.left_to_guard import LOOK_S, look_after
 from hil.suite.hook_errors import contained, told
-from hil.suite.markers import Kind, kind_of, uses_board
+from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
 from hil.suite.outcome.ledger import LeftBoard, describe_board, describe_image, describe_test
 from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.boards.requirements import BoardCard
-    from hil.boards.sources import Hosts
+    from hil.boards.requirements import BoardInfo
+    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
-    from hil.suite.boards.dependent_fixtures import RestingFixtures
-    from hil.suite.boards.session import BoardKeeper
+    from hil.suite.boards.dependent_fixtures import DependentFixtures
+    from hil.suite.boards.session import BoardSession
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.channel import WorkerChannel
     from hil.suite.xdist.processes import Processes
 
-__all__ = ["Giving"]
+__all__ = ["BoardPlugin"]
 
 SYSTEM_DEV = Path("/dev")
 """Where the nodes of real boards are: in every run these are opened under a lease only."""
 
 
-class Giving:
+class BoardPlugin:
     """A `BoardGiver`; it also tells other plugins which board is held.
 
     Args:
@@ -61,32 +61,32 @@ class Giving:
         options: RunOptions,
         ledger: Ledger,
         processes: Processes,
-        resting: RestingFixtures,
+        resting: DependentFixtures,
     ) -> None:
         self._config = config
         self._options = options
         self._ledger = ledger
         self._processes = processes
-        self._keeper: BoardKeeper | None = None
-        self._hosts: Hosts | None = None
+        self._session: BoardSession | None = None
+        self._hosts: BoardSource | None = None
         self._resting = resting
         self._late_errors: list[BaseException] = []
         self._following: dict[str, pytest.Item] = {}
         self._last_test = ""
-        self._wish = ANY_BOARD
+        self._requirement = ANY_BOARD
         self._given: str | None = None
         self._told: set[str] = set()
         self._restricted: set[Path] = set()
 
     @property
-    def keeper(self) -> BoardKeeper:
-        """The keeper of the board; made, with the driver, when it is first asked for."""
-        if self._keeper is None:
-            from hil.boards.sources import Hosts  # noqa: PLC0415 - so is the simulator
-            from hil.suite.boards.session import BoardKeeper  # noqa: PLC0415 - the driver is for runs that use boards
+    def session(self) -> BoardSession:
+        """The session of the board; made, with the driver, when it is first asked for."""
+        if self._session is None:
+            from hil.boards.sources import BoardSource  # noqa: PLC0415 - so is the simulator
+            from hil.suite.boards.session import BoardSession  # noqa: PLC0415 - the driver is for runs that use boards
 
             options, processes, channel = self._options, self._processes, self._channel
-            self._hosts = Hosts(
+            self._hosts = BoardSource(
                 options.boards,
                 processes.simulated,
                 wait_s=options.wait_s,
@@ -94,43 +94,43 @@ class Giving:
                 sharing=channel,
                 lab=options.lab,
             )
-            self._keeper = BoardKeeper(
+            self._session = BoardSession(
                 self._hosts, options, processes.controller, self.show, self._end_fixtures
             )
-        return self._keeper
+        return self._session
 
     def held_board(self) -> Board | None:
         """Return the board that is held and was not lost, if there is one."""
-        held = self._keeper.held if self._keeper is not None else None
-        return held.board if held is not None and self.keeper.error is None else None
+        held = self._session.held if self._session is not None else None
+        return held.board if held is not None and self.session.error is None else None
 
     def watch(self) -> tuple[str, ...]:
         """Return what is trouble on the console of the board that is held, as its place has it."""
-        held = self._keeper.held if self._keeper is not None else None
+        held = self._session.held if self._session is not None else None
         return held.watch if held is not None else ()
 
     def name_of_board(self) -> str:
         """Return the name of the board that is held; empty if it has none, or does not say."""
-        return self.keeper.name_of_board()
+        return self.session.name_of_board()
 
-    def cards(self) -> list[BoardCard]:
+    def infos(self) -> list[BoardInfo]:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
         with suppress(Exception):
-            return self.keeper.cards(with_words=True)
+            return self.session.infos(with_words=True)
         return []
 
-    def check_board(self, cards: Sequence[BoardCard]) -> None:
+    def check_board(self, infos: Sequence[BoardInfo]) -> None:
         """Check the board that the run was told to use, in its first process.
 
         Args:
-            cards: What boards say of themselves.
+            infos: What boards say of themselves.
 
         Raises:
             pytest.UsageError: No board has that name or serial number, so it is misspelt.
         """
         mistake = None
-        if self._options.board and not any(self._options.board in {one.serial, one.name} for one in cards):
-            mistake = self.keeper.mistake(self._options.board)
+        if self._options.board and not any(self._options.board in {one.serial, one.name} for one in infos):
+            mistake = self.session.mistake(self._options.board)
         if mistake is not None:
             raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
 
@@ -148,7 +148,7 @@ class Giving:
             if not self._last_test and kind_of(item) is not Kind.NO_HARDWARE:
                 self._last_test = item.nodeid
 
-    def before(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def acquire_for(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Get a board for a test, before its time limit begins to run.
 
         Returns:
@@ -157,7 +157,7 @@ class Giving:
         """
         describe_test(item, kind_of(item))
         if _takes_a_board(item):
-            with contained(self._late_errors.append):  # `check` raises them
+            with contained(self._late_errors.append):  # `raise_if_missing` raises them
                 return self._get(item, nextitem, kind_of(item))
         return True
 
@@ -165,12 +165,12 @@ class Giving:
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
         hasty = channel is not None and nextitem is not None and not channel.is_patient(item.nodeid)
-        self.keeper.hurry(self._given is not None and hasty)
+        self.session.hurry(self._given is not None and hasty)
         self._prepare(item, kind)
-        self.keeper.hurry(False)
-        if channel is None or self._given is None or not self.keeper.is_unusable:
+        self.session.hurry(False)
+        if channel is None or self._given is None or not self.session.is_unusable:
             return True
-        if hasty and isinstance(self.keeper.error, BoardBusyError):
+        if hasty and isinstance(self.session.error, BoardBusyError):
             channel.busy(self._given)
         else:
             self.lost()
@@ -182,7 +182,7 @@ class Giving:
         self._prepare(item, kind)
         return True
 
-    def check(self, item: pytest.Item) -> None:
+    def raise_if_missing(self, item: pytest.Item) -> None:
         """Raise why a test has no board.
 
         A test that uses none of the board's fixtures may run without one and look for itself, but not where
@@ -192,18 +192,18 @@ class Giving:
         self._ledger.begin(item.nodeid, kind_of(item))
         errors, self._late_errors = self._late_errors, []
         raise_together(errors, "errors in fixtures of the board before")
-        if self.keeper.error is None:
+        if self.session.error is None:
             return
-        if uses_board(item) or self._options.require or not self.keeper.may_run_without:
-            raise self.keeper.error
+        if uses_board(item) or self._options.require or not self.session.may_run_without:
+            raise self.session.error
 
-    def over(self, item: pytest.Item) -> None:
+    def record_result(self, item: pytest.Item) -> None:
         """Note which image was flashed, before the last report of a test is made."""
         with contained(partial(self.keep_trouble, f"after {item.nodeid}")):
-            if self._keeper is not None and self._keeper.held is not None:
-                describe_image(item, self._keeper.held)
+            if self._session is not None and self._session.held is not None:
+                describe_image(item, self._session.held)
 
-    def after(self, item: pytest.Item) -> None:
+    def release_if_last(self, item: pytest.Item) -> None:
         """Give the board back after the last test that needs it, or if the controller does not lend it."""
         with contained(partial(self.keep_trouble, f"after {item.nodeid}")):
             if self._is_last(item.nodeid) or self._is_borrowed_elsewhere():
@@ -229,16 +229,16 @@ class Giving:
         with contained(partial(self.keep_trouble, "after the interrupt")):
             self.give_back("the run was interrupted")
 
-    def cool(self, item: pytest.Item) -> None:
+    def power_down(self, item: pytest.Item) -> None:
         """End what rests on the board, and leave its DUT without power until it is cold."""
         with contained(partial(self.keep_trouble, f"before {item.nodeid} was repeated")):
             self._end_fixtures()
-            if self._keeper is not None:
-                self._keeper.cool()
+            if self._session is not None:
+                self._session.power_down()
 
     def lost(self) -> None:
         """Tell the controller, if it gives out boards, that this process's board cannot be used."""
-        held = self.keeper.held
+        held = self.session.held
         serial = held.board.serial if held is not None else self._given
         if self._channel and serial:
             self._channel.lost(serial)
@@ -246,10 +246,10 @@ class Giving:
     def give_back(self, why: str = "no later test of this process uses it") -> None:
         """End the board's fixtures and all that rest on them, make the board safe, and let others have it."""
         self._end_fixtures()
-        held = self._keeper.held if self._keeper is not None else None
+        held = self._session.held if self._session is not None else None
         try:
-            if self._keeper is not None:
-                self._keeper.release(why)
+            if self._session is not None:
+                self._session.release(why)
             if held is not None:
                 self._forget_left(held.board.serial)
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease was given up
@@ -313,19 +313,19 @@ class Giving:
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
-        wish = wish_of(item, self._options.board) or ANY_BOARD
+        requirement = requirement_of(item, self._options.board) or ANY_BOARD
         if self._channel is not None:
-            self.keeper.share(self._channel.faults(), self._channel.words())
-        if not self.keeper.suits(wish, self._given):
+            self.session.share(self._channel.faults(), self._channel.words())
+        if not self.session.suits(requirement, self._given):
             self.give_back("the next test wants another board")
-        elif self.keeper.can_replace(wish, self._given):
+        elif self.session.can_replace(requirement, self._given):
             self.give_back("it was lost, and another board can be used")
-        self._wish = wish
-        self.keeper.prepare(kind, item.nodeid, wish, self._given)
+        self._requirement = requirement
+        self.session.prepare(kind, item.nodeid, requirement, self._given)
         self._tell_faults()
         self._block_simulated()
-        if self.keeper.held is not None and self.keeper.error is None:
-            held = self.keeper.held
+        if self.session.held is not None and self.session.error is None:
+            held = self.session.held
             self._restrict(held.host.dev)
             held.test = item.nodeid
             held.board.access.hindered = partial(self._resting.block.check, "a board of this run")
@@ -335,16 +335,16 @@ class Giving:
 
     def _is_borrowed_elsewhere(self) -> bool:
         """Whether the board that is held is not the one that the controller lent, or was lost since."""
-        held = self._keeper.held if self._keeper is not None else None
+        held = self._session.held if self._session is not None else None
         if held is None or held.is_fallback or self._channel is None:
             return False
         return held.board.serial != self._given or held.lost is not None
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""
-        for serial in self.keeper.faults.keys() - self._told:
+        for serial in self.session.faults.keys() - self._told:
             self._told.add(serial)
-            fault = self.keeper.faults[serial]
+            fault = self.session.faults[serial]
             self._ledger.faults[serial] = " ".join(f"{fault.what}: {fault.why}. Try: {fault.remedy}".split())
             if self._channel is not None:
                 self._channel.fault(serial, fault)
@@ -369,10 +369,10 @@ class Giving:
         process holds.
         """
         self._restrict(SYSTEM_DEV)
-        if self._keeper is not None or self._options.boards.simulated:
+        if self._session is not None or self._options.boards.simulated:
             with suppress(Exception):  # the tests that use them will say why
-                self._resting.block.ports |= self.keeper.usbip_ports()
-                for dev in self.keeper.device_folders():
+                self._resting.block.ports |= self.session.usbip_ports()
+                for dev in self.session.device_folders():
                     self._restrict(dev)
 
     def _restrict(self, dev: Path) -> None:
@@ -384,11 +384,11 @@ class Giving:
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
     ) -> bool:
         """Return True if no later test uses the board as it was opened."""
-        held = self._keeper.held if self._keeper is not None else None
+        held = self._session.held if self._session is not None else None
         if held is None or nextitem is None or self._is_last(item.nodeid):
             return True
         self._look(item, failed)
-        if not self.keeper.is_as_opened() or self._is_borrowed_elsewhere():
+        if not self.session.is_as_opened() or self._is_borrowed_elsewhere():
             return True
         following = self._following.get(item.nodeid)
         if self._processes.is_worker and _takes_a_board(nextitem):
@@ -397,19 +397,19 @@ class Giving:
 
     def _look(self, item: pytest.Item, failed: Sequence[BaseException]) -> None:
         """Look whether the board is lost, if a lost board would explain the errors of a tear-down."""
-        from hil.suite.outcome.verdicts import is_signal  # noqa: PLC0415 - for errors of tests that use boards
+        from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - for errors of tests that use boards
 
-        if kind_of(item) is not Kind.NO_HARDWARE and any(map(is_signal, failed)):
+        if kind_of(item) is not Kind.NO_HARDWARE and any(map(may_be_hardware_error, failed)):
             with self._resting.limit.paused(), suppress(Exception):  # a look that fails proves nothing
-                self.keeper.prove()
+                self.session.prove()
 
     def _will_do_for(self, item: pytest.Item) -> bool:
-        """Return True if the board that is held suits a later test; it is asked only if the wish differs."""
-        wish = wish_of(item, self._options.board) or ANY_BOARD
+        """Return True if the acquired board suits a later test; it is asked only for another requirement."""
+        requirement = requirement_of(item, self._options.board) or ANY_BOARD
         given = self._channel.board(item.nodeid) if self._channel is not None else None
-        if wish == self._wish and given is None:
+        if requirement == self._requirement and given is None:
             return True
-        return self.keeper.suits(wish, given)
+        return self.session.suits(requirement, given)
 
     def _end_fixtures(self) -> None:
         """End what rests on the board between two tests; the next one tells what went wrong."""

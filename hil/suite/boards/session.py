@@ -10,8 +10,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import GLANCE_S, BoardFinder
-from hil.boards.requirements import ANY_BOARD, BoardCard, Wish
+from hil.boards.acquire import GLANCE_S, BoardAcquirer
+from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.timing import sleep
 from hil.errors import (
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from hil.boards.acquired import Held
+    from hil.boards.acquired import AcquiredBoard
     from hil.boards.misspelling import KnownWords
-    from hil.boards.sources import Hosts
+    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.suite.options import RunOptions
 
-__all__ = ["BoardKeeper"]
+__all__ = ["BoardSession"]
 
 COLD_S = 2.0
 """Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles in that time."""
 
 
-class BoardKeeper:
+class BoardSession:
     """Holds at most one board, from the first test that needs it to the end of the session.
 
     Args:
@@ -62,33 +62,42 @@ class BoardKeeper:
 
     def __init__(
         self,
-        hosts: Hosts,
+        hosts: BoardSource,
         options: RunOptions,
         controller: int = 0,
         tell: Callable[[str], None] = lambda _line: None,
         before_reopening: Callable[[], None] = lambda: None,
     ) -> None:
-        self.held: Held | None = None
+        self.held: AcquiredBoard | None = None
         self.error: BaseException | None = None
         self._names: dict[str, str] = {}
-        self._cards: dict[str, BoardCard] = {}
+        self._infos: dict[str, BoardInfo] = {}
         self._hosts = hosts
         self._options = options
-        self._finder = BoardFinder(hosts, options, controller, tell)
+        self._finder = BoardAcquirer(
+            hosts,
+            lab=options.lab,
+            wait_s=options.wait_s,
+            silence_s=options.silence_s,
+            controller=controller,
+            tell=tell,
+        )
         self._before_reopening = before_reopening
 
-    def prepare(self, kind: Kind, test: str, wish: Wish = ANY_BOARD, serial: str | None = None) -> None:
+    def prepare(
+        self, kind: Kind, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None
+    ) -> None:
         """Get a board for the test `test`, or keep the error that says why there is none.
 
         Args:
             kind: Whether a simulated board may stand in.
             test: Its node id.
-            wish: What kind of board it wants.
+            requirement: What kind of board it wants.
             serial: The board that the controller has given to this worker, if it gives out boards.
         """
         self.error = None
         with contained(self.fail):
-            self._prepare(kind, test, wish, serial)
+            self._prepare(kind, test, requirement, serial)
 
     def fail(self, error: BaseException) -> None:
         """Keep an error for the present test, which has no board, to raise."""
@@ -102,7 +111,7 @@ class BoardKeeper:
 
     def mistake(self, board: str) -> UsageError | None:
         """Return what is misspelt in the only board that a run shall use; None if nothing is known to be."""
-        return self._finder.mistake(Wish(board=board))
+        return self._finder.mistake(BoardRequirement(board=board))
 
     def share(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
         """Take note that a controller gives boards to this run's workers.
@@ -203,7 +212,7 @@ class BoardKeeper:
         held.lost = _lost(held.board.serial, result)
         return ProbeResult(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
 
-    def cool(self) -> None:
+    def power_down(self) -> None:
         """Leave the DUT without power until the meter agrees, so that it starts from cold.
 
         A place that wants its DUT left alone gets it left alone.
@@ -251,11 +260,11 @@ class BoardKeeper:
             safe = True
         finally:
             self.held = None
-            held.let_go(safe=safe)
+            held.release(safe=safe)
 
-    def _prepare(self, kind: Kind, test: str, wish: Wish, serial: str | None) -> None:
+    def _prepare(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
         if self.held is None:
-            self._acquire(kind, test, wish, serial)
+            self._acquire(kind, test, requirement, serial)
         elif self.held.is_fallback and kind is Kind.HARDWARE:
             self._refuse_a_second_board(test)
         elif self.held.lease is not None and self.held.lease.guard_error is not None:
@@ -266,20 +275,20 @@ class BoardKeeper:
         else:
             self._pass_on(self.held, test)
 
-    def suits(self, wish: Wish, serial: str | None = None) -> bool:
+    def suits(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
         """Whether the board that is held, if one is, is what a test wants, and the one that it was given."""
         held = self.held
         if held is None or held.is_fallback:
             return True
         if serial is not None and serial != held.board.serial:
             return False
-        return wish.is_any or wish.fits(self._card_of(held.board))
+        return requirement.is_any or requirement.fits(self._info_of(held.board))
 
-    def can_replace(self, wish: Wish, serial: str | None = None) -> bool:
+    def can_replace(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
         """Return True if the held board was lost, seen or unseen, and another one that suits can be used.
 
         Args:
-            wish: What kind of board it wants.
+            requirement: What kind of board it wants.
             serial: The board that the controller has given to this worker: it gives others, too.
         """
         held = self.held
@@ -288,15 +297,15 @@ class BoardKeeper:
         if self.prove().verdict is Verdict.PRESENT:
             return False
         with suppress(UnavailableError):
-            cards = self._finder.cards(with_words=not wish.is_any)
-            return any(wish.fits(card) for card in cards if card.serial != held.board.serial)
+            infos = self._finder.infos(with_words=not requirement.is_any)
+            return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
         return False
 
-    def _card_of(self, board: Board) -> BoardCard:
+    def _info_of(self, board: Board) -> BoardInfo:
         """Return what a board says of itself now; of one that was lost, what it said last."""
         with suppress(HilError):
-            self._cards[board.serial] = self._finder.card_of(board)
-        return self._cards.get(board.serial, BoardCard(board.serial))
+            self._infos[board.serial] = self._finder.info_of(board)
+        return self._infos.get(board.serial, BoardInfo(board.serial))
 
     def name_of_board(self) -> str:
         """Return the name of the board that is held, asked once; empty if it does not say."""
@@ -306,16 +315,16 @@ class BoardKeeper:
         if held.board.serial not in self._names:
             self._names[held.board.serial] = ""
             with suppress(Exception):  # asked between tests, where no error is an outcome
-                self._names[held.board.serial] = self._finder.card_of(held.board).name
+                self._names[held.board.serial] = self._finder.info_of(held.board).name
         return self._names[held.board.serial]
 
-    def cards(self, *, with_words: bool) -> list[BoardCard]:
+    def infos(self, *, with_words: bool) -> list[BoardInfo]:
         """Return the boards that can be used now, with their names and tags if asked for."""
-        return self._finder.cards(with_words=with_words)
+        return self._finder.infos(with_words=with_words)
 
-    def _acquire(self, kind: Kind, test: str, wish: Wish, serial: str | None) -> None:
+    def _acquire(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
         try:
-            self.held = self._finder.hold(test, wish, serial)
+            self.held = self._finder.hold(test, requirement, serial)
         except UnavailableError:
             if kind is Kind.HARDWARE or self._options.require:
                 raise
@@ -330,7 +339,7 @@ class BoardKeeper:
         """
         real = self._finder.hold(test)
         serial = real.board.serial
-        real.let_go(safe=True)
+        real.release(safe=True)
         raise UsageError(
             f"board {serial} can be used now, but mixed tests of this worker already use a simulated one",
             why="it was absent or busy when the first of them began, and fixtures last for a session",
@@ -338,7 +347,7 @@ class BoardKeeper:
             serial=serial,
         )
 
-    def _recover(self, held: Held) -> None:
+    def _recover(self, held: AcquiredBoard) -> None:
         """Use a board again that was lost or left the bus, if it answers at once.
 
         Raises:
@@ -350,7 +359,7 @@ class BoardKeeper:
         self._before_reopening()
         self._open_again(held)
 
-    def _open_again(self, held: Held) -> None:
+    def _open_again(self, held: AcquiredBoard) -> None:
         """Open a board again under its lease, safe: what came back is not the board that was opened.
 
         Raises:
@@ -371,7 +380,7 @@ class BoardKeeper:
             raise held.lost from error
 
     @staticmethod
-    def _pass_on(held: Held, test: str) -> None:
+    def _pass_on(held: AcquiredBoard, test: str) -> None:
         """Give the board to the next test: its name into the lease, and nothing of the last one's console."""
         held.note(test)
         if held.board.console.is_open:

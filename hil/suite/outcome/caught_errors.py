@@ -17,13 +17,13 @@ from hil.suite.outcome.error_chain import raised_by_tests
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Refusals"]
+__all__ = ["CaughtErrors"]
 
 _MISTAKES: Final = (UsbBlockedError, NotLeasedError)
 """Errors that no state of the hardware causes."""
 
 
-class Refusals:
+class CaughtErrors:
     """A pytest plugin, in each process of a run."""
 
     def __init__(self) -> None:
@@ -43,9 +43,9 @@ class Refusals:
         if not isinstance(error, pytest.skip.Exception):
             return error
         caught = [*raised_by_tests(error)] or self._noted
-        from hil.suite.outcome.verdicts import is_signal  # noqa: PLC0415 - the driver, for skips of tests that use boards
+        from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - the driver, for skips of tests that use boards
 
-        if not caught or not all(map(is_signal, caught)):
+        if not caught or not all(map(may_be_hardware_error, caught)):
             return error
         return next((one for one in caught if isinstance(one, UnavailableError)), caught[0])
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hil.boards.acquired import Held
+    from hil.boards.acquired import AcquiredBoard
     from hil.suite.outcome.verdicts import Judgement
 
 __all__ = [
     "CRASHED",
     "Ledger",
+    "LedgerEntry",
     "LeftBoard",
-    "TestRecord",
     "describe_asking",
     "describe_board",
     "describe_caught",
@@ -61,7 +61,7 @@ class BoardUsed:
 
 
 @dataclass(slots=True)
-class TestRecord:
+class LedgerEntry:
     """What became of one test.
 
     Attributes:
@@ -115,14 +115,14 @@ def describe_test(item: pytest.Item, kind: Kind) -> None:
     _note(item, {"hil_kind": kind.value})
 
 
-def describe_board(item: pytest.Item, held: Held, place: str) -> None:
+def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
     """Note which board a test has, and at which place of the lab file; empty: it names none."""
     used = "simulated" if held.simulated else "real"
     facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
     _note(item, facts | ({"hil_place": place} if place else {}))
 
 
-def describe_image(item: pytest.Item, held: Held) -> None:
+def describe_image(item: pytest.Item, held: AcquiredBoard) -> None:
     """Note what was flashed to the stick, in this test or in one before it."""
     flashed = held.board.storage.flashed
     if flashed is not None:
@@ -231,7 +231,7 @@ class Ledger:
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
-    records: dict[str, TestRecord] = field(default_factory=dict)
+    records: dict[str, LedgerEntry] = field(default_factory=dict)
     left: list[LeftBoard] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     safe_since: list[str] = field(default_factory=list)
@@ -281,7 +281,7 @@ class Ledger:
 
     def begin(self, nodeid: str, kind: Kind) -> None:
         """Take note that a test began, in the process that runs it."""
-        self.records.setdefault(nodeid, TestRecord(kind))
+        self.records.setdefault(nodeid, LedgerEntry(kind))
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account."""
@@ -292,7 +292,7 @@ class Ledger:
         facts = {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}
         if "hil_kind" not in facts:
             return
-        record = self.records.setdefault(report.nodeid, TestRecord(Kind(facts["hil_kind"])))
+        record = self.records.setdefault(report.nodeid, LedgerEntry(Kind(facts["hil_kind"])))
         expected = hasattr(report, "wasxfail")
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
         record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
@@ -313,7 +313,7 @@ class Ledger:
             simulated = facts["hil_board_is"] == "simulated"
             record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
 
-    def of(self, kind: Kind) -> list[TestRecord]:
+    def of(self, kind: Kind) -> list[LedgerEntry]:
         """Return the records of one kind."""
         return [record for record in self.records.values() if record.kind is kind]
 
@@ -368,7 +368,7 @@ class Ledger:
         } | {name: number for name, number in self._rarer_counts(records, planned).items() if number}
 
     @staticmethod
-    def _rarer_counts(records: list[TestRecord], planned: int) -> dict[str, int]:
+    def _rarer_counts(records: list[LedgerEntry], planned: int) -> dict[str, int]:
         """Count what most runs have none of, by the words that the ledger uses."""
         told = [record for record in records if record.ran or record.failed or record.skipped]
         begun = [one for one in records if not (one.ran or one.failed or one.skipped or one.ended)]

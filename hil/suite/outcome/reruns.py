@@ -39,7 +39,7 @@ _ATTEMPTS = pytest.StashKey[Attempts]()
 class Cooler(Protocol):
     """Who holds the board."""
 
-    def cool(self, item: pytest.Item) -> None:
+    def power_down(self, item: pytest.Item) -> None:
         """End what rests on the board, and leave its DUT without power until it is cold; raises nothing."""
         ...
 
@@ -70,7 +70,7 @@ class Repeats:
         attempts = attempts_of(item)
         if not attempts.again:
             return result
-        self._cooler.cool(item)
+        self._cooler.power_down(item)
         attempts.begin_next(item)
         return item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
 

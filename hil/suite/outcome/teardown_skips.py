@@ -13,10 +13,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OneOutcome"]
+__all__ = ["TeardownSkips"]
 
 
-class OneOutcome:
+class TeardownSkips:
     """The plugin, of use in the process that has the terminal.
 
     Args:

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["Asking"]
+__all__ = ["RequestCounter"]
 
 _SINCE = pytest.StashKey["RequestsSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
 
 
 class BoardHolder(Protocol):
-    """Part of `Giving`: the board that this process holds."""
+    """Part of `BoardPlugin`: the board that this process holds."""
 
     def held_board(self) -> Board | None:
         """Return the board that is held and was not lost, if there is one."""
         ...
 
 
-class Asking:
+class RequestCounter:
     """A pytest plugin, registered only if the run has tests that use a board.
 
     Args:

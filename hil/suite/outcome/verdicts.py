@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.discovery import ProbeResult
 
-__all__ = ["REASONS", "Judgement", "explains_all", "is_signal", "judge", "told_to_pytest"]
+__all__ = ["REASONS", "Judgement", "as_pytest_outcome", "explains_all", "judge", "may_be_hardware_error"]
 
 REASONS = {
     Verdict.NO_BACKEND: "No USB backend",
@@ -81,10 +81,10 @@ class Judgement:
         return f"{REASONS[self.verdict]}{cause}{remedy}"
 
 
-def is_signal(error: BaseException) -> bool:
+def may_be_hardware_error(error: BaseException) -> bool:
     """Whether missing hardware could explain an error. Of several errors at once, it must explain all."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_signal(part) for part in error.exceptions)
+        return all(may_be_hardware_error(part) for part in error.exceptions)
     if isinstance(error, HilError):
         return isinstance(error, _SIGNALS)
     return isinstance(error, FileNotFoundError) or classify(error) is not None
@@ -95,7 +95,7 @@ def explains_all(error: BaseException) -> bool:
 
     A `finally` or an `__exit__` that meets a lost board replaces the error that the test was failing with.
     """
-    return is_signal(error) and all(map(is_signal, raised_by_tests(error)))
+    return may_be_hardware_error(error) and all(map(may_be_hardware_error, raised_by_tests(error)))
 
 
 def judge(
@@ -134,7 +134,7 @@ def judge(
     return Judgement.of(result.verdict, result.error)
 
 
-def told_to_pytest(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
+def as_pytest_outcome(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
     """Raise pytest's own skip, or its failure where hardware is required, and catch it.
 
     pytest makes the `excinfo` of a report of anything else in the same way.

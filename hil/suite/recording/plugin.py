@@ -11,7 +11,7 @@ from hil.suite.markers import Kind, kind_of
 from hil.suite.recording.identity import RUN_KEY, identity_of
 from hil.suite.recording.power import PowerEvidence
 from hil.suite.recording.run import RunRecorder
-from hil.suite.recording.test import TestRecorder
+from hil.suite.recording.test import ResultRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,9 +69,9 @@ class Evidence:
         """Begin to keep evidence of tests."""
         register = session.config.pluginmanager.register
         if any(kind_of(item) is not Kind.NO_HARDWARE for item in session.items):
-            power = PowerEvidence(self._run.giving, self._folder / "power", self._run.ledger.not_kept)
+            power = PowerEvidence(self._run.boards, self._folder / "power", self._run.ledger.not_kept)
             register(power, "hil-power-evidence")
-        recorder = TestRecorder(
-            self._config, self._run.giving, EvidenceFolder(self._folder), self._run.ledger.not_kept
+        recorder = ResultRecorder(
+            self._config, self._run.boards, EvidenceFolder(self._folder), self._run.ledger.not_kept
         )
         register(recorder, "hil-test-recorder")

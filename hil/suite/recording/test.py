@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.evidence.run_folder import EvidenceFolder
 
-__all__ = ["BoardSource", "TestRecorder"]
+__all__ = ["BoardSource", "ResultRecorder"]
 
 
 class BoardSource(Protocol):
@@ -38,7 +38,7 @@ class BoardSource(Protocol):
         ...
 
 
-class TestRecorder:
+class ResultRecorder:
     """The plugin; outside of all that happens around a test, so that waiting for the board counts too.
 
     Args:

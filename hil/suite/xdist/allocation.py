@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from hil.suite.xdist.costs import Costs
     from hil.suite.xdist.queue import WorkerQueue
 
-__all__ = ["Lending"]
+__all__ = ["BoardAllocator"]
 
 SET_UP_S = 2.0  # what getting a board may take: the meter alone averages for that long
 
 
-class Lending:
+class BoardAllocator:
     """Who has which board.
 
     Args:

@@ -16,13 +16,13 @@ class Backlog:
 
     Args:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
-        boards: Serial numbers of the boards of this run; a wish for any other counts for nothing.
+        boards: Serial numbers of the boards of this run; a requirement for any other counts for nothing.
     """
 
     def __init__(self, wanted: Sequence[frozenset[str]], boards: Iterable[str]) -> None:
         self.boards = list(boards)
         self.plain = 0  # how many of the unsent tests need no board
-        self._wanted = [wish & frozenset(self.boards) for wish in wanted]
+        self._wanted = [requirement & frozenset(self.boards) for requirement in wanted]
         self.deferred: set[str] = set()  # boards that others hold, to be tried again at the end
         self.retried: set[str] = set()  # boards that were deferred before
         self._aside: set[int] = set()  # tests that only deferred boards can run
@@ -80,7 +80,7 @@ class Backlog:
         unsent = self._take_all()
         self.boards.remove(board)
         self.deferred.discard(board)
-        self._wanted = [wish - {board} for wish in self._wanted]
+        self._wanted = [requirement - {board} for requirement in self._wanted]
         self.put(unsent)
 
     def defer(self, board: str) -> None:

@@ -1,9 +1,9 @@
-"""What a run's controller and its workers tell each other beside xdist: wishes, boards, and that they live.
+"""What the controller and the workers of a run tell each other beside xdist, over a unix socket each.
 
 xdist carries node ids and results. This carries what a schedule by boards needs besides:
 
     worker -> controller    hello: who I am
-                            wishes: what each test wants of a board, in the order of collection
+                            requirements: what each test wants of a board, in the order of collection
                             lost: this board cannot be used
                             busy: another process holds this board, which was not waited for
                             fault: what is wrong with a board that answers
@@ -32,29 +32,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import Wish
+from hil.boards.requirements import BoardRequirement
 from hil.errors import BoardUnsafeError
-from hil.suite.xdist.json_socket import RunLine
+from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hil.errors import HilError
 
-__all__ = ["RunChannel", "WorkerChannel"]
+__all__ = ["ControllerChannel", "WorkerChannel"]
 
 LONGEST_PATH_BYTES = 100  # sun_path of a unix socket holds 108
 HELLO_LIMIT_S = 10.0
 
 
-class RunChannel:
+class ControllerChannel:
     """The controller's end: one line to each worker, met in a folder that only this user may enter."""
 
     def __init__(self) -> None:
         self._folder = _private_folder()
         self.path = self._folder / "run"
-        self._lines: dict[str, RunLine] = {}
-        self._wishes: dict[str, list[Wish | None]] = {}
+        self._lines: dict[str, JsonSocket] = {}
+        self._requirements: dict[str, list[BoardRequirement | None]] = {}
         self._lost: list[str] = []
         self._busy: list[str] = []
         self._faults: list[dict[str, Any]] = []
@@ -68,11 +68,13 @@ class RunChannel:
         self._thread = threading.Thread(target=self._accept, name="hil run channel", daemon=True)
         self._thread.start()
 
-    def wishes(self, worker: str, limit_s: float = HELLO_LIMIT_S) -> Sequence[Wish | None] | None:
+    def requirements(
+        self, worker: str, limit_s: float = HELLO_LIMIT_S
+    ) -> Sequence[BoardRequirement | None] | None:
         """What each test collected by that worker wants, in order; None if it doesn't say so in time."""
         with self._news:
-            self._news.wait_for(lambda: worker in self._wishes, timeout=limit_s)
-            return self._wishes.get(worker)
+            self._news.wait_for(lambda: worker in self._requirements, timeout=limit_s)
+            return self._requirements.get(worker)
 
     def tell_waited(self, seconds: float) -> None:
         """Tell all workers, also those to come, how long boards were waited for that they can be given."""
@@ -168,7 +170,7 @@ class RunChannel:
                     for known in filter(None, (self._words, *self._faults)):
                         caller.line.send(known)
                 case "wishes":
-                    self._wishes[caller.worker] = [_wish(plain) for plain in message["wishes"]]
+                    self._requirements[caller.worker] = [_requirement(plain) for plain in message["wishes"]]
                 case "lost" | "busy" as how:
                     (self._lost if how == "lost" else self._busy).append(message["serial"])
                 case "fault":
@@ -189,7 +191,7 @@ class _Caller:
         self.pid = 0
         self._ready = threading.Event()
         self._heard = heard
-        self.line = RunLine(connected, self._pass_on, self._gone)
+        self.line = JsonSocket(connected, self._pass_on, self._gone)
         self._ready.set()
 
     def _pass_on(self, message: dict[str, Any]) -> None:
@@ -239,12 +241,15 @@ class WorkerChannel:
             shutil.rmtree(Path(path).parent, ignore_errors=True)  # a killed controller can't
             controller_gone()
 
-        self._line = RunLine(connected, self._heard, gone)
+        self._line = JsonSocket(connected, self._heard, gone)
         self._line.send({"say": "hello", "worker": worker, "pid": os.getpid()})
 
-    def send_wishes(self, wishes: Sequence[Wish | None]) -> None:
+    def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
         """Say what each collected test wants; to be said before xdist says what was collected."""
-        plain = [wish and {"tags": sorted(wish.tags), "board": wish.board} for wish in wishes]
+        plain = [
+            requirement and {"tags": sorted(requirement.tags), "board": requirement.board}
+            for requirement in requirements
+        ]
         self._line.send({"say": "wishes", "wishes": plain})
 
     def board(self, nodeid: str) -> str | None:
@@ -324,8 +329,8 @@ class WorkerChannel:
                 self._faults[message["serial"]] = BoardUnsafeError(**told)
 
 
-def _wish(plain: dict[str, Any] | None) -> Wish | None:
-    return None if plain is None else Wish(frozenset(plain["tags"]), plain["board"])
+def _requirement(plain: dict[str, Any] | None) -> BoardRequirement | None:
+    return None if plain is None else BoardRequirement(frozenset(plain["tags"]), plain["board"])
 
 
 def _private_folder() -> Path:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RunLine"]
+__all__ = ["JsonSocket"]
 
 CHUNK_BYTES = 65536
 _LOG = logging.getLogger(__name__)
 
 LONGEST_BYTES = 64 << 20
-"""Of an object; the wishes of 100,000 tests take less."""
+"""Of an object; the requirements of 100,000 tests take less."""
 
 
-class RunLine:
+class JsonSocket:
     """A connected socket that carries JSON objects.
 
     Args:

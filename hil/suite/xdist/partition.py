@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hil.suite.xdist.costs import Costs
     from hil.suite.xdist.queue import WorkerQueue
 
-__all__ = ["common_end", "divide", "share_out"]
+__all__ = ["common_end", "divide", "partition_tests"]
 
 LONG = 1 / 16  # of the time until the end: one such test out of place costs at most that much
 
@@ -75,7 +75,7 @@ def _fill(costs_s: Mapping[int, float], ends_s: Mapping[str, float], shares: dic
         laid_s += seconds
 
 
-def share_out(
+def partition_tests(
     backlog: Backlog, queues: Sequence[WorkerQueue], costs: Costs, now_s: float
 ) -> dict[str, list[int]]:
     """Divide all unsent tests that can be run now.

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hil.suite.xdist.allocation import Lending
+from hil.suite.xdist.allocation import BoardAllocator
 from hil.suite.xdist.backlog import Backlog
-from hil.suite.xdist.partition import share_out
+from hil.suite.xdist.partition import partition_tests
 from hil.suite.xdist.queue import BOUND, WorkerQueue
-from hil.suite.xdist.stealing import Loot, best_loot
+from hil.suite.xdist.stealing import Steal, best_steal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Plan:
 
     def __init__(self, wanted: Sequence[frozenset[str]], boards: Sequence[str], costs: Costs) -> None:
         self._backlog = Backlog(wanted, boards)
-        self._lending = Lending(self._backlog, costs)
+        self._lending = BoardAllocator(self._backlog, costs)
         self._costs = costs
         self._queues: dict[str, WorkerQueue] = {}
         self._shares: dict[str, list[int]] = {}  # the next one is at the end
@@ -197,7 +197,7 @@ class Plan:
         if not hardware_waits and not self._backlog.plain:
             return None
         if not self._has_share(queue) and not self._divided:
-            self._shares = share_out(self._backlog, self._open(), self._costs, self._now_s)
+            self._shares = partition_tests(self._backlog, self._open(), self._costs, self._now_s)
             self._divided = True
         if not self._has_share(queue) and hardware_waits:
             self._send_hardware_like_that_of(queue)
@@ -245,7 +245,7 @@ class Plan:
             boards = self._backlog.boards_for(index)
             return queue.keeps(boards) if boards else not only_hardware
 
-        loot = best_loot(queue, self._queues.values(), suits, self._now_s)
+        loot = best_steal(queue, self._queues.values(), suits, self._now_s)
         if loot is not None:
             self._take_from(loot)
         asked = (other for other in self._queues.values() if other.asked_back)
@@ -257,9 +257,9 @@ class Plan:
         for queue in self._queues.values():
             lost = [index for index in queue.tests[BOUND:] if queue.boards.get(index) in gone]
             if lost and not queue.asked_back:
-                self._take_from(Loot(queue, tuple(queue.tests[queue.tests.index(lost[0]) :])))
+                self._take_from(Steal(queue, tuple(queue.tests[queue.tests.index(lost[0]) :])))
 
-    def _take_from(self, loot: Loot) -> None:
+    def _take_from(self, loot: Steal) -> None:
         loot.owner.asked_back = True
         self._orders.ask_back.append((loot.owner.name, loot.tests))
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
-    from hil.boards.requirements import BoardCard, Wish
-    from hil.suite.xdist.channel import RunChannel, WorkerChannel
+    from hil.boards.requirements import BoardInfo, BoardRequirement
+    from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
     from hil.suite.xdist.durations import Measured
 
 __all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
@@ -35,13 +35,13 @@ class SchedulingSuite(Protocol):
     """What scheduling needs to know of the suite."""
 
     def boards(
-        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
-    ) -> Sequence[BoardCard]:
+        self, config: pytest.Config, requirements: Sequence[BoardRequirement] = (), workers: int = 0
+    ) -> Sequence[BoardInfo]:
         """The boards of this run, asked in the controller only: first how many, before tests are known.
 
         Args:
             config: The controller's.
-            wishes: What each test that uses a board wants of it; none while they are not known.
+            requirements: What each test that uses a board wants of it; none while they are not known.
             workers: How many could use one at a time.
         """
         ...
@@ -50,7 +50,7 @@ class SchedulingSuite(Protocol):
         """In the controller: no test is left for that board, which is another machine's."""
         ...
 
-    def wish(self, item: pytest.Item) -> Wish | None:
+    def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """What a collected test wants of a board; None if it uses none."""
         ...
 
@@ -76,7 +76,7 @@ class BoardScheduling:
         self._measured = measured
         self._suite = suite
         self._schedules = True
-        self._channel: RunChannel | None = None
+        self._channel: ControllerChannel | None = None
         self._durations: Durations | None = None
 
     @pytest.hookimpl(wrapper=True)
@@ -103,10 +103,10 @@ class BoardScheduling:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Tell a worker on this host, before it starts, where to connect."""
-        from hil.suite.xdist.channel import RunChannel  # noqa: PLC0415  # only with xdist
+        from hil.suite.xdist.channel import ControllerChannel  # noqa: PLC0415  # only with xdist
 
         if node.gateway.spec.popen:
-            self._channel = self._channel or RunChannel()
+            self._channel = self._channel or ControllerChannel()
             node.workerinput[INPUT] = {"path": str(self._channel.path), "schedules": self._schedules}
 
     @pytest.hookimpl(optionalhook=True)
@@ -116,18 +116,18 @@ class BoardScheduling:
             return None
         from hil.suite.xdist.scheduler import HardwareScheduling  # noqa: PLC0415  # only with xdist
 
-        def cards(wishes: Sequence[Wish], workers: int) -> Sequence[BoardCard]:
-            return self._suite.boards(config, wishes, workers)
+        def infos(requirements: Sequence[BoardRequirement], workers: int) -> Sequence[BoardInfo]:
+            return self._suite.boards(config, requirements, workers)
 
         give_back = partial(self._suite.give_back, config)
-        return HardwareScheduling(config, cards, give_back, self._channel, self._durations)
+        return HardwareScheduling(config, infos, give_back, self._channel, self._durations)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """In a worker: say what each test wants, before xdist says what was collected."""
         channel = worker_channel(session.config)
         if channel is not None and channel.schedules:
-            channel.send_wishes([self._suite.wish(item) for item in session.items])
+            channel.send_requirements([self._suite.requirement(item) for item in session.items])
 
     @pytest.hookimpl(tryfirst=True)  # before the terminal formats a traceback
     def pytest_keyboard_interrupt(self) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from hil.boards.address import Where
-from hil.boards.requirements import BoardCard, Wish, wish_of
+from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.errors import SimulatorError, UnavailableError
 from hil.lab.guard.exit_with_parent import GONE_STATUS
 from hil.suite import plugin
 from hil.suite.hook_errors import contained, told
+from hil.suite.markers import requirement_of
 from hil.suite.options import read_options
 from hil.suite.xdist.plugin import BoardScheduling
 
@@ -32,10 +33,10 @@ __all__ = ["register"]
 VENDOR_ID = "2b23"
 
 
-class Fleet(Protocol):
+class LeasedBoards(Protocol):
     """What `hil.jumpstarter.client.provider:lease_boards` gives."""
 
-    cards: list[BoardCard]
+    infos: list[BoardInfo]
 
     def give_back(self, serial: str) -> None:
         """Let others have a board."""
@@ -46,7 +47,7 @@ class Fleet(Protocol):
         ...
 
 
-_FLEET = pytest.StashKey[Fleet]()
+_FLEET = pytest.StashKey[LeasedBoards]()
 
 
 def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
@@ -65,17 +66,17 @@ class Scheduled:
     """What scheduling needs to know of a run."""
 
     def boards(
-        self, config: pytest.Config, wishes: Sequence[Wish] = (), workers: int = 0
-    ) -> Sequence[BoardCard]:
+        self, config: pytest.Config, requirements: Sequence[BoardRequirement] = (), workers: int = 0
+    ) -> Sequence[BoardInfo]:
         """Return the boards that can be used; as many as seem there before the run is configured."""
         options = read_options(config)
         if options.boards.where is Where.JUMPSTARTER:
-            return _leased_boards(config, options, wishes, workers) if wishes else []
+            return _leased_boards(config, options, requirements, workers) if requirements else []
         if plugin.is_configured(config):
-            giving = plugin.run_of(config).giving
-            cards = giving.cards()
-            giving.check_board(cards)
-            return cards
+            boards = plugin.run_of(config).boards
+            infos = boards.infos()
+            boards.check_board(infos)
+            return infos
         return _guessed_boards(options.boards)
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
@@ -83,9 +84,9 @@ class Scheduled:
         with contained(partial(_show, config, f"board {serial} was not given back")):
             config.stash[_FLEET].give_back(serial)
 
-    def wish(self, item: pytest.Item) -> Wish | None:
+    def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """Return what a collected test wants."""
-        return wish_of(item, plugin.run_of(item.config).options.board)
+        return requirement_of(item, plugin.run_of(item.config).options.board)
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
         """End at once; the guard makes the board safe."""
@@ -93,25 +94,27 @@ class Scheduled:
 
 
 def _leased_boards(
-    config: pytest.Config, options: RunOptions, wishes: Sequence[Wish], workers: int
-) -> list[BoardCard]:
+    config: pytest.Config, options: RunOptions, requirements: Sequence[BoardRequirement], workers: int
+) -> list[BoardInfo]:
     """Get boards of a Jumpstarter lab until the run ends; none where it has none: the tests will say why."""
     provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
-    asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).giving.show)
+    asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).boards.show)
     with contained(partial(_show, config, "no boards were leased")):
-        fleet: Fleet = provider.lease_boards(*asked, lab=options.lab, wishes=wishes, workers=workers)
+        fleet: LeasedBoards = provider.lease_boards(
+            *asked, lab=options.lab, requirements=requirements, workers=workers
+        )
         config.stash[_FLEET] = fleet
         config.add_cleanup(fleet.close)
-        return fleet.cards
+        return fleet.infos
     return []
 
 
 def _show(config: pytest.Config, what: str, error: BaseException) -> None:
     if not isinstance(error, UnavailableError):  # its tests say why
-        plugin.run_of(config).giving.show(f"hil: {what}: {told(error)}")
+        plugin.run_of(config).boards.show(f"hil: {what}: {told(error)}")
 
 
-def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
+def _guessed_boards(boards: BoardsOption) -> list[BoardInfo]:
     """Guess how many boards there are without pyusb, which most runs do without."""
     number = boards.number if boards.where is Where.STARTED else 0
     if boards.where is Where.RUNNING:
@@ -122,7 +125,7 @@ def _guessed_boards(boards: BoardsOption) -> list[BoardCard]:
     if boards.where is Where.USB:
         vendors = Path("/sys/bus/usb/devices").glob("*/idVendor")
         number = sum(map(_is_boards, vendors))
-    return [BoardCard(str(place)) for place in range(number)]
+    return [BoardInfo(str(place)) for place in range(number)]
 
 
 def _is_boards(vendor: Path) -> bool:

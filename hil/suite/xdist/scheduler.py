@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from xdist.workermanage import WorkerController
 
-    from hil.boards.requirements import BoardCard, Wish
-    from hil.suite.xdist.channel import RunChannel
+    from hil.boards.requirements import BoardInfo, BoardRequirement
+    from hil.suite.xdist.channel import ControllerChannel
     from hil.suite.xdist.durations import Durations
 
 __all__ = ["HardwareScheduling"]
@@ -35,8 +35,8 @@ class HardwareScheduling:
 
     Args:
         config: The controller's.
-        cards: Finds the boards of this run, for the wishes of its tests and so many workers; asked once, and
-            only if a test wants one.
+        infos: Returns the boards of this run, for requirements of its tests and a number of workers;
+            called once, and only if a test needs a board.
         give_back: Given a board of another machine, by its serial number, that no test is left for.
         channel: What workers say and are told besides xdist.
         durations: What tests took before.
@@ -45,13 +45,13 @@ class HardwareScheduling:
     def __init__(
         self,
         config: pytest.Config,
-        cards: Callable[[Sequence[Wish], int], Sequence[BoardCard]],
+        infos: Callable[[Sequence[BoardRequirement], int], Sequence[BoardInfo]],
         give_back: Callable[[str], None],
-        channel: RunChannel,
+        channel: ControllerChannel,
         durations: Durations,
     ) -> None:
         self.config = config
-        self._find_cards = cards
+        self._find_infos = infos
         self._give_back = give_back
         self._channel = channel
         self._durations = durations
@@ -143,26 +143,26 @@ class HardwareScheduling:
         (first, tests), *others = self._collections.items()
         if any([self._differs(first, tests, worker, found) for worker, found in others]):  # report all  # noqa: C419
             return None
-        wishes = self._channel.wishes(first) or [None] * len(tests)
-        wanting = [wish for wish in wishes if wish is not None]
-        cards = self._cards_for(wanting) if wanting else ()
-        self._ways = {card.serial: card.way for card in cards}
+        requirements = self._channel.requirements(first) or [None] * len(tests)
+        wanting = [requirement for requirement in requirements if requirement is not None]
+        infos = self._infos_for(wanting) if wanting else ()
+        self._ways = {info.serial: info.way for info in infos}
         self._leased = {serial for serial, way in self._ways.items() if way}
-        wanted = [matching_serials(wish, cards) for wish in wishes]
+        wanted = [matching_serials(requirement, infos) for requirement in requirements]
         hardware = {index for index, serials in enumerate(wanted) if serials}
         costs = Costs(self._durations.known_s(tests), hardware)
-        plan = Plan(wanted, [card.serial for card in cards], costs)
+        plan = Plan(wanted, [info.serial for info in infos], costs)
         for worker in self._collections:
             plan.join(worker)
         self._tests = tests
         return plan
 
-    def _cards_for(self, wishes: Sequence[Wish]) -> Sequence[BoardCard]:
+    def _infos_for(self, requirements: Sequence[BoardRequirement]) -> Sequence[BoardInfo]:
         began_s = time.monotonic()
-        cards = self._find_cards(wishes, len(self._collections))
+        infos = self._find_infos(requirements, len(self._collections))
         self._channel.tell_waited(time.monotonic() - began_s)
-        self._channel.tell_words(KnownWords.of(cards))
-        return cards
+        self._channel.tell_words(KnownWords.of(infos))
+        return infos
 
     def _differs(self, first: str, tests: Sequence[str], second: str, others: Sequence[str]) -> bool:
         """Whether two workers collected different tests, which is reported as an error of the collection."""

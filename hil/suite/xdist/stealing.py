@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from hil.suite.xdist.queue import WorkerQueue
 
-__all__ = ["Loot", "best_loot"]
+__all__ = ["Steal", "best_steal"]
 
 GAIN_S = 0.02  # asking a test back costs a round trip; a smaller gain isn't worth it
 
 
 @dataclass(frozen=True, slots=True)
-class Loot:
+class Steal:
     """Tests to be asked back.
 
     Attributes:
@@ -32,9 +32,9 @@ class Loot:
     gain_s: float = 0.0
 
 
-def best_loot(
+def best_steal(
     thief: WorkerQueue, queues: Iterable[WorkerQueue], suits: Callable[[int], bool], now_s: float
-) -> Loot | None:
+) -> Steal | None:
     """The tests that gain most by going to `thief`, or None if it isn't worth it.
 
     Args:
@@ -52,7 +52,7 @@ def best_loot(
     return max(found, key=lambda loot: loot.gain_s, default=None)
 
 
-def _loot(owner: WorkerQueue, free_s: float, suits: Callable[[int], bool], now_s: float) -> Loot | None:
+def _loot(owner: WorkerQueue, free_s: float, suits: Callable[[int], bool], now_s: float) -> Steal | None:
     """The first test that gains and all that follows it.
 
     Nothing behind it stays, or the owner could go past its last hardware test before it is told which it is.
@@ -60,5 +60,5 @@ def _loot(owner: WorkerQueue, free_s: float, suits: Callable[[int], bool], now_s
     begins_s = list(zip(owner.tests, owner.starts_s(now_s), strict=False))
     for position, (index, begin_s) in enumerate(begins_s):
         if position >= BOUND and begin_s - free_s > GAIN_S and suits(index):
-            return Loot(owner, tuple(owner.tests[position:]), begins_s[-1][1] - free_s)
+            return Steal(owner, tuple(owner.tests[position:]), begins_s[-1][1] - free_s)
     return None

@@ -20,7 +20,7 @@ from hil.lab.guard.stopped_guards import wake_guards_of
 from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
-from hil.suite.xdist.channel import RunChannel
+from hil.suite.xdist.channel import ControllerChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def test_stopped_guard_that_is_woken_makes_the_board_of_its_dead_holder_safe(run
 
 
 def test_controller_wakes_the_stopped_guard_of_a_worker_that_was_killed(board: Path) -> None:
-    channel = RunChannel()
+    channel = ControllerChannel()
     run = Run(board.parent, WORKER, str(channel.path))
     try:
         run.kill()

@@ -59,7 +59,7 @@ class SimulatedRun:
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
-        hardware = {index for index, wish in enumerate(self.wanted) if wish & set(self.boards)}
+        hardware = {index for index, requirement in enumerate(self.wanted) if requirement & set(self.boards)}
         self.plan = Plan(self.wanted, self.boards, Costs(self.known, hardware))
         self._events: list[tuple[float, int, object]] = []
         self._order = itertools.count()
@@ -80,7 +80,11 @@ class SimulatedRun:
         return self.now_s
 
     def lower_bound_s(self) -> float:
-        busy = sum(self.seconds[index] for index, wish in enumerate(self.wanted) if wish & set(self.boards))
+        busy = sum(
+            self.seconds[index]
+            for index, requirement in enumerate(self.wanted)
+            if requirement & set(self.boards)
+        )
         bound = sum(self.seconds) / self.workers
         return max(bound, busy / len(self.boards)) if self.boards else bound
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.boards.acquire import GLANCE_S
-from hil.boards.acquired import Held
+from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
-from hil.boards.requirements import ANY_BOARD, BoardCard, Wish
+from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
 from hil.errors import (
@@ -24,7 +24,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.suite.boards.session import BoardKeeper
+from hil.suite.boards.session import BoardSession
 from hil.suite.markers import Kind
 from hil.suite.options import RunOptions
 
@@ -140,8 +140,8 @@ class Looks:
 
 
 @pytest.fixture
-def keeper(looks: Looks) -> BoardKeeper:
-    """A keeper that holds no board yet."""
+def session(looks: Looks) -> BoardSession:
+    """A session that holds no board yet."""
     options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
     hosts: Any = SimpleNamespace(
         chosen=lambda *_: Host(),
@@ -151,18 +151,19 @@ def keeper(looks: Looks) -> BoardKeeper:
         give_back=lambda: None,
         safety_of=lambda *_: None,
         wiring_of=lambda *_: None,
+        is_remote=False,
     )
     assert looks
-    return BoardKeeper(hosts, options)
+    return BoardSession(hosts, options)
 
 
 @pytest.fixture
-def held(keeper: BoardKeeper) -> Held:
-    """The board that the keeper holds."""
+def held(session: BoardSession) -> AcquiredBoard:
+    """The board that the session holds."""
     board: Any = FakeBoard()
     lease: Any = FakeLease()
-    keeper.held = Held(board, lease, Host(), simulated=False)
-    return keeper.held
+    session.held = AcquiredBoard(board, lease, Host(), simulated=False)
+    return session.held
 
 
 def done_to(fake: Any) -> list[str]:
@@ -170,200 +171,206 @@ def done_to(fake: Any) -> list[str]:
     return done
 
 
-def test_a_silent_board_is_given_the_whole_time_first(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
+def test_a_silent_board_is_given_the_whole_time_first(
+    session: BoardSession, held: AcquiredBoard, looks: Looks
+) -> None:
     looks.found = SILENT
 
-    result = keeper.prove()
+    result = session.prove()
 
     assert (result.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
 
 
 def test_later_tests_do_not_wait_for_a_lost_board_again(
-    keeper: BoardKeeper, held: Held, looks: Looks
+    session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
-    keeper.prove()
+    session.prove()
 
-    keeper.prepare(Kind.HARDWARE, "later")
+    session.prepare(Kind.HARDWARE, "later")
 
     assert looks.limits == [SILENCE_S, GLANCE_S]
-    assert keeper.error is held.lost
+    assert session.error is held.lost
 
 
 def test_a_lost_board_that_answers_again_is_made_safe_and_used(
-    keeper: BoardKeeper, held: Held, looks: Looks
+    session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
-    keeper.prove()
+    session.prove()
     looks.found = PRESENT
     before = held.board
 
-    keeper.prepare(Kind.HARDWARE, "later")
+    session.prepare(Kind.HARDWARE, "later")
 
-    assert (keeper.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
+    assert (session.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
     assert (held.board is before, done_to(before)) == (False, ["closed"])
 
 
 def test_prepare_opens_a_board_again_that_left_the_bus_unseen(
-    keeper: BoardKeeper, held: Held, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, held: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = held.board
     monkeypatch.setattr(before, "is_reachable", lambda: False)
     ended: list[bool] = []
-    keeper._before_reopening = lambda: ended.append(held.board is before)
+    session._before_reopening = lambda: ended.append(held.board is before)
 
-    keeper.prepare(Kind.HARDWARE, "later")
+    session.prepare(Kind.HARDWARE, "later")
 
-    assert (keeper.error, held.board is before, ended) == (None, False, [True])
+    assert (session.error, held.board is before, ended) == (None, False, [True])
 
 
 def test_prepare_opens_a_board_again_that_came_back_at_another_address(
-    keeper: BoardKeeper, held: Held, looks: Looks
+    session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     before = held.board
     looks.found = ProbeResult(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
-    keeper.prove()
+    session.prove()
 
-    keeper.prepare(Kind.HARDWARE, "later")
+    session.prepare(Kind.HARDWARE, "later")
 
-    assert (keeper.error, held.board is before, done_to(before)) == (None, False, ["closed"])
+    assert (session.error, held.board is before, done_to(before)) == (None, False, ["closed"])
 
 
 @pytest.mark.parametrize("silence_s", [SILENCE_S, 0.5])
 def test_prove_waits_out_a_sequence_that_was_started_through_the_board(
-    keeper: BoardKeeper, held: Held, looks: Looks, silence_s: float
+    session: BoardSession, held: AcquiredBoard, looks: Looks, silence_s: float
 ) -> None:
     held.board.busy_s = 40.0  # type: ignore[misc]
-    keeper._options = RunOptions(parse_boards("usb"), require=False, wait_s=0.0, silence_s=silence_s)
+    session._options = RunOptions(parse_boards("usb"), require=False, wait_s=0.0, silence_s=silence_s)
 
-    keeper.prove()
+    session.prove()
 
     assert looks.limits == [40.0 + silence_s]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.FAULTY, Verdict.BUSY])
 def test_prove_calls_a_board_lost_that_is_gone_while_another_device_does_not_say_which_it_is(
-    keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
+    session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
 
-    assert (keeper.prove().verdict, held.lost is None) == (Verdict.LOST, False)
+    assert (session.prove().verdict, held.lost is None) == (Verdict.LOST, False)
 
 
 @pytest.mark.usefixtures("held")
-def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(keeper: BoardKeeper, looks: Looks) -> None:
+def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(
         Verdict.DENIED, error=BoardDeniedError("no permission"), location=FakeBoard.location
     )
 
-    assert keeper.prove().verdict is Verdict.DENIED
+    assert session.prove().verdict is Verdict.DENIED
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.NO_BACKEND, Verdict.BUSY, Verdict.ABSENT])
 def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_tell(
-    keeper: BoardKeeper, held: Held, looks: Looks, verdict: Verdict
+    session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"))
     held.board.is_answering = True  # type: ignore[attr-defined]  # a fake
 
-    assert (keeper.prove().verdict, held.lost) == (Verdict.PRESENT, None)
+    assert (session.prove().verdict, held.lost) == (Verdict.PRESENT, None)
 
 
 @pytest.mark.usefixtures("held")
-def test_a_board_that_is_gone_is_lost_when_it_was_held(keeper: BoardKeeper, looks: Looks) -> None:
+def test_a_board_that_is_gone_is_lost_when_it_was_held(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
 
-    assert keeper.prove().verdict is Verdict.LOST
+    assert session.prove().verdict is Verdict.LOST
 
 
-def test_a_board_that_was_never_held_is_absent(keeper: BoardKeeper, looks: Looks) -> None:
+def test_a_board_that_was_never_held_is_absent(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, error=BoardAbsentError("none"))
 
-    assert keeper.prove().verdict is Verdict.ABSENT
+    assert session.prove().verdict is Verdict.ABSENT
 
 
-def test_the_board_that_is_held_suits_no_test_that_was_given_another(keeper: BoardKeeper, held: Held) -> None:
-    keeper.held = held
+def test_the_board_that_is_held_suits_no_test_that_was_given_another(
+    session: BoardSession, held: AcquiredBoard
+) -> None:
+    session.held = held
 
-    assert keeper.suits(ANY_BOARD, SERIAL)
-    assert not keeper.suits(ANY_BOARD, "another")
+    assert session.suits(ANY_BOARD, SERIAL)
+    assert not session.suits(ANY_BOARD, "another")
 
 
 def test_a_lost_board_that_cannot_say_its_tags_any_more_suits_no_test_that_asks_for_some(
-    keeper: BoardKeeper, held: Held
+    session: BoardSession, held: AcquiredBoard
 ) -> None:
     def read() -> Settings:
         raise BoardLostError("gone")
 
     held.board.settings.read = read  # type: ignore[method-assign]
-    keeper.held = held
+    session.held = held
 
-    assert not keeper.suits(Wish(frozenset({"jetson"})))
+    assert not session.suits(BoardRequirement(frozenset({"jetson"})))
 
 
 @pytest.fixture
-def beside(keeper: BoardKeeper, held: Held, looks: Looks, monkeypatch: pytest.MonkeyPatch) -> Held:
+def beside(
+    session: BoardSession, held: AcquiredBoard, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> AcquiredBoard:
     """A held board that is lost, while another one, tagged nvme, can be used."""
-    other = BoardCard("5a1c0e02", tags=frozenset({"nvme"}))
-    monkeypatch.setattr(keeper._finder, "cards", lambda **_: [BoardCard(SERIAL), other])
+    other = BoardInfo("5a1c0e02", tags=frozenset({"nvme"}))
+    monkeypatch.setattr(session._finder, "infos", lambda **_: [BoardInfo(SERIAL), other])
     held.lost = BoardLostError("it was silent", remedy="")
     looks.found = SILENT
     return held
 
 
-@pytest.mark.parametrize("wish", [ANY_BOARD, Wish(tags=frozenset({"nvme"}))], ids=str)
+@pytest.mark.parametrize("requirement", [ANY_BOARD, BoardRequirement(tags=frozenset({"nvme"}))], ids=str)
 def test_can_replace_a_lost_board_by_one_that_a_test_wants(
-    keeper: BoardKeeper, beside: Held, wish: Wish
+    session: BoardSession, beside: AcquiredBoard, requirement: BoardRequirement
 ) -> None:
-    assert keeper.can_replace(wish)
-    assert keeper.held is beside
+    assert session.can_replace(requirement)
+    assert session.held is beside
 
 
 def test_can_replace_a_board_that_left_the_bus_unseen(
-    keeper: BoardKeeper, beside: Held, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, beside: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside.lost = None
     monkeypatch.setattr(FakeBoard, "is_reachable", lambda _: False)
 
-    assert keeper.can_replace(ANY_BOARD)
+    assert session.can_replace(ANY_BOARD)
 
 
-def test_can_replace_keeps_a_board_that_never_left(keeper: BoardKeeper, beside: Held) -> None:
+def test_can_replace_keeps_a_board_that_never_left(session: BoardSession, beside: AcquiredBoard) -> None:
     beside.lost = None
 
-    assert not keeper.can_replace(ANY_BOARD)
+    assert not session.can_replace(ANY_BOARD)
 
 
 def test_prepare_tells_how_a_board_was_lost_unseen(
-    keeper: BoardKeeper, beside: Held, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, beside: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside.lost = None
     monkeypatch.setattr(FakeBoard, "is_reachable", lambda _: False)
 
-    keeper.prepare(Kind.HARDWARE, "test_now")
+    session.prepare(Kind.HARDWARE, "test_now")
 
-    assert "is silent" in str(keeper.error)
-
-
-@pytest.mark.usefixtures("beside")
-def test_can_replace_keeps_a_board_where_no_other_suits(keeper: BoardKeeper) -> None:
-    assert not keeper.can_replace(Wish(tags=frozenset({"jetson"})))
+    assert "is silent" in str(session.error)
 
 
 @pytest.mark.usefixtures("beside")
-def test_can_replace_leaves_it_to_a_controller_that_gives_boards(keeper: BoardKeeper) -> None:
-    assert not keeper.can_replace(ANY_BOARD, SERIAL)
+def test_can_replace_keeps_a_board_where_no_other_suits(session: BoardSession) -> None:
+    assert not session.can_replace(BoardRequirement(tags=frozenset({"jetson"})))
 
 
 @pytest.mark.usefixtures("beside")
-def test_can_replace_keeps_a_board_that_came_back(keeper: BoardKeeper, looks: Looks) -> None:
+def test_can_replace_leaves_it_to_a_controller_that_gives_boards(session: BoardSession) -> None:
+    assert not session.can_replace(ANY_BOARD, SERIAL)
+
+
+@pytest.mark.usefixtures("beside")
+def test_can_replace_keeps_a_board_that_came_back(session: BoardSession, looks: Looks) -> None:
     looks.found = PRESENT
 
-    assert not keeper.can_replace(ANY_BOARD)
+    assert not session.can_replace(ANY_BOARD)
 
 
 def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
-    keeper: BoardKeeper, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> FakeBoard:
         raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
@@ -371,70 +378,72 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     monkeypatch.setattr("hil.boards.acquire.open_board", refuse)
     looks.found = PRESENT
 
-    keeper.prepare(Kind.HARDWARE, "test_a", Wish(tags=frozenset({"nvme"})))
+    session.prepare(Kind.HARDWARE, "test_a", BoardRequirement(tags=frozenset({"nvme"})))
 
-    assert isinstance(keeper.error, RequestStalledError)
+    assert isinstance(session.error, RequestStalledError)
 
 
-def test_the_lease_names_the_present_test(keeper: BoardKeeper, held: Held) -> None:
-    keeper.prepare(Kind.HARDWARE, "test_now")
+def test_the_lease_names_the_present_test(session: BoardSession, held: AcquiredBoard) -> None:
+    session.prepare(Kind.HARDWARE, "test_now")
 
     assert done_to(held.lease) == ["test_now"]
 
 
-def test_a_released_board_is_safe_closed_and_free(keeper: BoardKeeper, held: Held) -> None:
-    keeper.release()
+def test_a_released_board_is_safe_closed_and_free(session: BoardSession, held: AcquiredBoard) -> None:
+    session.release()
 
     assert done_to(held.board) == ["made safe", "closed"]
     assert done_to(held.lease) == ["released"]
 
 
-def test_a_board_that_cannot_be_made_safe_is_left_to_its_guard(keeper: BoardKeeper, held: Held) -> None:
+def test_a_board_that_cannot_be_made_safe_is_left_to_its_guard(
+    session: BoardSession, held: AcquiredBoard
+) -> None:
     held.board.error = TransferError("no")  # type: ignore[attr-defined]
 
     with pytest.raises(TransferError):
-        keeper.release()
+        session.release()
 
     assert done_to(held.lease) == ["left to its guard"]
 
 
-def test_a_lost_board_is_left_to_its_guard(keeper: BoardKeeper, held: Held, looks: Looks) -> None:
+def test_a_lost_board_is_left_to_its_guard(session: BoardSession, held: AcquiredBoard, looks: Looks) -> None:
     looks.found = SILENT
-    keeper.prove()
+    session.prove()
 
     with pytest.raises(BoardLostError):
-        keeper.release()
+        session.release()
 
     assert done_to(held.board) == ["closed"]
     assert done_to(held.lease) == ["left to its guard"]
 
 
 def test_what_was_waited_in_vain_is_not_waited_again(
-    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
 
-    keeper.prepare(Kind.HARDWARE, "first")
-    keeper.prepare(Kind.HARDWARE, "second")
+    session.prepare(Kind.HARDWARE, "first")
+    session.prepare(Kind.HARDWARE, "second")
 
     assert waits == [WAIT_S, 0.0]
 
 
 def test_hold_waits_for_another_board_as_long_as_ever(
-    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
-        keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+        session.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
     assert waits == [WAIT_S, 0.0, WAIT_S, 0.0]
 
 
 def test_hold_is_as_patient_with_another_board_after_one_was_silent(
-    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
 
@@ -453,29 +462,29 @@ def test_hold_is_as_patient_with_another_board_after_one_was_silent(
     )
     monkeypatch.setattr("hil.boards.acquire.open_board", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
-        keeper.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+        session.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
     assert limits == [SILENCE_S, GLANCE_S, SILENCE_S, GLANCE_S]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])
 def test_a_test_without_fixtures_keeps_off_a_board_that_is_not_its_own(
-    keeper: BoardKeeper, verdict: Verdict
+    session: BoardSession, verdict: Verdict
 ) -> None:
-    keeper.error = BoardBusyError("busy") if verdict is Verdict.BUSY else BoardLostError("lost")
+    session.error = BoardBusyError("busy") if verdict is Verdict.BUSY else BoardLostError("lost")
 
-    assert not keeper.may_run_without
-
-
-def test_a_test_without_fixtures_may_find_out_by_itself_that_there_is_no_board(keeper: BoardKeeper) -> None:
-    keeper.error = BoardAbsentError("none")
-
-    assert keeper.may_run_without
+    assert not session.may_run_without
 
 
-def test_a_board_for_nobody_is_refused(keeper: BoardKeeper) -> None:
+def test_a_test_without_fixtures_may_find_out_by_itself_that_there_is_no_board(session: BoardSession) -> None:
+    session.error = BoardAbsentError("none")
+
+    assert session.may_run_without
+
+
+def test_a_board_for_nobody_is_refused(session: BoardSession) -> None:
     with pytest.raises(UsageError, match="holds none"):
-        keeper.board()
+        session.board()
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
@@ -492,7 +501,7 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])
-def test_a_board_that_cannot_be_closed_is_given_back(held: Held, safe: bool, how: str) -> None:
+def test_a_board_that_cannot_be_closed_is_given_back(held: AcquiredBoard, safe: bool, how: str) -> None:
     board: Any = held.board
     given: list[str] = []
     hosts: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
@@ -500,7 +509,7 @@ def test_a_board_that_cannot_be_closed_is_given_back(held: Held, safe: bool, how
     board.close = raising(OSError("the tty went away"))
 
     with pytest.raises(OSError, match="went away"):
-        held.let_go(safe=safe)
+        held.release(safe=safe)
 
     assert (done_to(held.lease), given) == ([how], ["given back"])
 
@@ -515,9 +524,9 @@ def test_a_board_that_cannot_be_closed_is_given_back(held: Held, safe: bool, how
     ],
 )
 def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
-    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
 ) -> None:
-    finder: Any = keeper._finder
+    finder: Any = session._finder
     lease: Any = FakeLease()
     lease.made_safe = SimpleNamespace(why="its holder died") if unable == "made_safe" else None
     fails = raising(ZeroDivisionError())
@@ -528,7 +537,7 @@ def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
     if unable == "made_safe":
         finder._tell = fails
     if unable == "take":
-        monkeypatch.setattr(Held, "take", fails)
+        monkeypatch.setattr(AcquiredBoard, "take", fails)
     monkeypatch.setattr("hil.boards.acquire.under_guard", lambda *_, **__: lease)
     monkeypatch.setattr(finder, "_lease", lambda *_: lease)
 
@@ -546,11 +555,11 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def test_finder_takes_a_board_that_came_between_its_two_looks(
-    keeper: BoardKeeper, monkeypatch: pytest.MonkeyPatch
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finder = keeper._finder
-    cards = [BoardCard(SERIAL, "", frozenset({"two"})), BoardCard("0ther", "", frozenset({"one"}))]
+    finder = session._finder
+    infos = [BoardInfo(SERIAL, "", frozenset({"two"})), BoardInfo("0ther", "", frozenset({"one"}))]
     monkeypatch.setattr(finder, "_find_all", lambda _host: ["0ther"])
-    monkeypatch.setattr(finder, "cards", lambda **_: cards)
+    monkeypatch.setattr(finder, "infos", lambda **_: infos)
 
-    assert finder._find(Host(), Wish(frozenset({"two"}))) == [SERIAL]
+    assert finder._find(Host(), BoardRequirement(frozenset({"two"}))) == [SERIAL]

@@ -26,14 +26,14 @@ pytest_plugins = "pytester"
 pytestmark = pytest.mark.thorough  # processes
 
 BEFORE = (
-    "hil.suite.boards.session:BoardKeeper.can_replace",
-    "hil.suite.boards.session:BoardKeeper.is_as_opened",
+    "hil.suite.boards.session:BoardSession.can_replace",
+    "hil.suite.boards.session:BoardSession.is_as_opened",
     "hil.boards.acquire:acquire_any",
     "hil.boards.acquire:list_boards",
     "hil.boards.acquire:open_board",
     "hil.boards.acquire:under_guard",
     "hil.suite.boards.plugin:describe_board",
-    "hil.boards.sources:Hosts.chosen",
+    "hil.boards.sources:BoardSource.chosen",
     "hil.dutlink.settings:BoardSettings.read",
 )
 AFTER = (
@@ -42,7 +42,7 @@ AFTER = (
     "hil.dutlink.board:Board.make_safe",
     "hil.lab.guard.guarded_lease:read_record",
     "hil.lab.guard.guarded_lease:write_record",
-    "hil.boards.sources:Hosts.give_back",
+    "hil.boards.sources:BoardSource.give_back",
 )
 RECORDS = (
     "hil.dutlink.console.console:Console.catch_up",
@@ -51,18 +51,18 @@ RECORDS = (
     "hil.dutlink.power.trace:PowerTrace.plot",
     "hil.dutlink.console.transcript:Transcript.mark",
 )
-LOOKS = ("hil.suite.boards.session:BoardKeeper.prove", "hil.suite.boards.session:probe")
+LOOKS = ("hil.suite.boards.session:BoardSession.prove", "hil.suite.boards.session:probe")
 SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 """Functions by which hooks reach boards, locks, guards, consoles."""
 
 IN_A_TEST = (
-    *((seam, "before") for seam in (*BEFORE, *AFTER)),
-    *((seam, "after") for seam in AFTER),
-    ("hil.suite.boards.plugin:describe_image", "over"),
+    *((seam, "acquire_for") for seam in (*BEFORE, *AFTER)),
+    *((seam, "release_if_last") for seam in AFTER),
+    ("hil.suite.boards.plugin:describe_image", "record_result"),
     *((seam, "pytest_runtest_protocol") for seam in RECORDS),
     *((seam, "pytest_runtest_makereport") for seam in (RECORDS[0], *LOOKS)),
 )
-"""Each with the function from which it is called: those of `Giving`, and hooks that do without it."""
+"""Each with the function from which it is called: those of `BoardPlugin`, and hooks that do without it."""
 
 AROUND_A_RUN = (
     ("pytest_collection_finish", "-n0"),
@@ -77,7 +77,7 @@ AROUND_A_RUN = (
 FAILING = """
 import importlib, os, sys
 import pytest
-from hil.suite.boards.plugin import Giving
+from hil.suite.boards.plugin import BoardPlugin
 
 SEAMS = {seams!r}
 ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
@@ -113,8 +113,8 @@ def where(item):
 for seam in SEAMS:
     replace(seam)
 
-is_last = Giving._is_last
-Giving._is_last = lambda self, nodeid: "after" in nodeid or is_last(self, nodeid)
+is_last = BoardPlugin._is_last
+BoardPlugin._is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)
 """
 TESTS = """
 import pytest
@@ -165,7 +165,7 @@ def test_error_in_a_hook_around_a_test_is_the_outcome_of_tests(
     assert "INTERNALERROR" not in inner.text, inner.text
     assert len(inner.outcomes) == len(where), inner.text
     assert inner.status == Status.TESTS_FAILED
-    of_those_before = [outcome.result for name, outcome in inner.outcomes.items() if "before" in name]
+    of_those_before = [outcome.result for name, outcome in inner.outcomes.items() if "acquire_for" in name]
     assert of_those_before.count("error") >= len(BEFORE) // 2, inner.text
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.suite.xdist.channel import RunChannel, WorkerChannel
+from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
 
 if TYPE_CHECKING:
     from conftest import RunSuite
@@ -58,10 +58,10 @@ def test_interruption_is_passed_on_to_a_worker_that_had_none(acts: list[str], in
 
 def test_run_channel_tells_workers_that_the_controller_was_interrupted() -> None:
     heard = threading.Event()
-    channel = RunChannel()
+    channel = ControllerChannel()
     worker = WorkerChannel(channel.path, "gw0", lambda: None, interrupted=heard.set)
-    worker.send_wishes([])
-    assert channel.wishes("gw0") is not None
+    worker.send_requirements([])
+    assert channel.requirements("gw0") is not None
 
     channel.tell_interrupted()
 

@@ -1,4 +1,4 @@
-"""Which words of a wish are mistakes, by what boards and lab file are known to say."""
+"""Which words of a requirement are mistakes, by what boards and lab file are known to say."""
 
 from __future__ import annotations
 
@@ -6,56 +6,58 @@ import pytest
 
 from hil.boards.misspelling import KnownWords
 from hil.boards.nearest import meant
-from hil.boards.requirements import BoardCard, Wish
+from hil.boards.requirements import BoardInfo, BoardRequirement
 
 CARDS = [
-    BoardCard("03f306a2", "alice", frozenset({"jetson", "nvme"})),
-    BoardCard("5a1c0e01", "", frozenset({"pi"})),
+    BoardInfo("03f306a2", "alice", frozenset({"jetson", "nvme"})),
+    BoardInfo("5a1c0e01", "", frozenset({"pi"})),
 ]
 KNOWN = KnownWords.of(CARDS)
 
 
 @pytest.mark.parametrize(
-    ("wish", "told"),
+    ("requirement", "told"),
     [
-        (Wish(frozenset({"jetsn"})), "did you mean jetson?"),
-        (Wish(frozenset({"nvme", "pie"})), "did you mean pi?"),
-        (Wish(board="03O306a2"), "did you mean 03f306a2?"),
-        (Wish(board="03f306a3"), "did you mean 03f306a2?"),
-        (Wish(board="Alice"), "did you mean alice?"),
-        (Wish(board="somewhere"), "put it into the lab file"),
+        (BoardRequirement(frozenset({"jetsn"})), "did you mean jetson?"),
+        (BoardRequirement(frozenset({"nvme", "pie"})), "did you mean pi?"),
+        (BoardRequirement(board="03O306a2"), "did you mean 03f306a2?"),
+        (BoardRequirement(board="03f306a3"), "did you mean 03f306a2?"),
+        (BoardRequirement(board="Alice"), "did you mean alice?"),
+        (BoardRequirement(board="somewhere"), "put it into the lab file"),
     ],
 )
-def test_mistake_names_the_nearest_word(wish: Wish, told: str) -> None:
-    mistake = KNOWN.mistake(wish)
+def test_mistake_names_the_nearest_word(requirement: BoardRequirement, told: str) -> None:
+    mistake = KNOWN.mistake(requirement)
 
     assert mistake is not None
     assert told in mistake.remedy
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "requirement",
     [
-        Wish(),
-        Wish(frozenset({"jetson", "pi"})),
-        Wish(board="alice"),
-        Wish(board="5a1c0e01"),
-        Wish(board="e7708d9b"),
+        BoardRequirement(),
+        BoardRequirement(frozenset({"jetson", "pi"})),
+        BoardRequirement(board="alice"),
+        BoardRequirement(board="5a1c0e01"),
+        BoardRequirement(board="e7708d9b"),
     ],
 )
-def test_mistake_is_none_for_known_words_and_for_a_board_that_may_be_unplugged(wish: Wish) -> None:
-    assert KNOWN.mistake(wish) is None
+def test_mistake_is_none_for_known_words_and_for_a_board_that_may_be_unplugged(
+    requirement: BoardRequirement,
+) -> None:
+    assert KNOWN.mistake(requirement) is None
 
 
 @pytest.mark.parametrize("known", [KnownWords(), KnownWords.of(CARDS, certain=False)])
 def test_mistake_is_none_where_too_little_is_known(known: KnownWords) -> None:
-    assert known.mistake(Wish(frozenset({"jetsn"}))) is None
+    assert known.mistake(BoardRequirement(frozenset({"jetsn"}))) is None
 
 
 def test_words_that_a_board_said_earlier_stay_known() -> None:
     later = KNOWN.and_now(KnownWords.of(CARDS[:1]))
 
-    assert later.mistake(Wish(frozenset({"pi"}))) is None
+    assert later.mistake(BoardRequirement(frozenset({"pi"}))) is None
 
 
 def test_words_survive_the_way_to_a_worker() -> None:

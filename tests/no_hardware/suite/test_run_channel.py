@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.boards.requirements import Wish
+from hil.boards.requirements import BoardRequirement
 from hil.suite.xdist import json_socket
-from hil.suite.xdist.channel import RunChannel, WorkerChannel
-from hil.suite.xdist.json_socket import RunLine
+from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
+from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,47 +30,49 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def controller() -> Generator[RunChannel]:
-    channel = RunChannel()
+def controller() -> Generator[ControllerChannel]:
+    channel = ControllerChannel()
     yield channel
     channel.close()
 
 
 @pytest.fixture
-def worker(controller: RunChannel) -> Generator[WorkerChannel]:
+def worker(controller: ControllerChannel) -> Generator[WorkerChannel]:
     channel = WorkerChannel(controller.path, "gw0", nothing)
-    channel.send_wishes([])
-    assert controller.wishes("gw0") == []
+    channel.send_requirements([])
+    assert controller.requirements("gw0") == []
     yield channel
     channel.close()
 
 
-def test_wishes_arrive_in_order(controller: RunChannel) -> None:
+def test_wishes_arrive_in_order(controller: ControllerChannel) -> None:
     channel = WorkerChannel(controller.path, "gw0", nothing)
-    wishes = [None, Wish(), Wish(frozenset({"wifi", "emmc"}), "bench-2")]
-    channel.send_wishes(wishes)
+    requirements = [None, BoardRequirement(), BoardRequirement(frozenset({"wifi", "emmc"}), "bench-2")]
+    channel.send_requirements(requirements)
 
-    assert controller.wishes("gw0") == wishes
+    assert controller.requirements("gw0") == requirements
     channel.close()
 
 
-def test_wishes_of_a_large_collection_arrive(controller: RunChannel, worker: WorkerChannel) -> None:
+def test_wishes_of_a_large_collection_arrive(controller: ControllerChannel, worker: WorkerChannel) -> None:
     assert worker.schedules
-    wishes = [Wish(frozenset({f"tag-{number}"}), "board") for number in range(20_000)]
+    requirements = [BoardRequirement(frozenset({f"tag-{number}"}), "board") for number in range(20_000)]
     other = WorkerChannel(controller.path, "gw1", nothing)
-    other.send_wishes(wishes)
+    other.send_requirements(requirements)
 
-    assert controller.wishes("gw1") == wishes
-    assert controller.wishes("gw0") == []
+    assert controller.requirements("gw1") == requirements
+    assert controller.requirements("gw0") == []
     other.close()
 
 
-def test_a_worker_that_says_nothing_is_not_waited_for_longer_than_the_limit(controller: RunChannel) -> None:
-    assert controller.wishes("gw9", limit_s=0.01) is None
+def test_a_worker_that_says_nothing_is_not_waited_for_longer_than_the_limit(
+    controller: ControllerChannel,
+) -> None:
+    assert controller.requirements("gw9", limit_s=0.01) is None
 
 
 def test_a_worker_knows_its_board_as_soon_as_it_was_told(
-    controller: RunChannel, worker: WorkerChannel
+    controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     for number in range(200):
         controller.tell_board("gw0", f"test_{number}", "a")
@@ -78,19 +80,19 @@ def test_a_worker_knows_its_board_as_soon_as_it_was_told(
 
 
 def test_workers_know_how_long_boards_were_waited_for_also_those_that_come_later(
-    controller: RunChannel, worker: WorkerChannel
+    controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_waited(2.5)
     later = WorkerChannel(controller.path, "gw1", nothing)
-    later.send_wishes([])
-    assert controller.wishes("gw1") == []
+    later.send_requirements([])
+    assert controller.requirements("gw1") == []
 
     assert (worker.waited_s(), later.waited_s()) == (2.5, 2.5)
     later.close()
 
 
 def test_a_worker_knows_the_way_to_a_board_of_another_machine(
-    controller: RunChannel, worker: WorkerChannel
+    controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_board("gw0", "test_1", "a", "by that lease")
     controller.tell_board("gw0", "test_2", "b")
@@ -99,7 +101,9 @@ def test_a_worker_knows_the_way_to_a_board_of_another_machine(
     assert (worker.way_to("a"), worker.way_to("b")) == ("by that lease", "")
 
 
-def test_a_test_that_was_given_no_board_has_none(controller: RunChannel, worker: WorkerChannel) -> None:
+def test_a_test_that_was_given_no_board_has_none(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
     controller.tell_board("gw0", "test_1", "a")
     controller.tell_board("gw0", "test_1", None)
 
@@ -108,7 +112,7 @@ def test_a_test_that_was_given_no_board_has_none(controller: RunChannel, worker:
 
 
 def test_a_worker_knows_with_which_test_its_hardware_work_ends(
-    controller: RunChannel, worker: WorkerChannel
+    controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_last("gw0", "test_1")
 
@@ -116,21 +120,25 @@ def test_a_worker_knows_with_which_test_its_hardware_work_ends(
     assert not worker.is_last_hardware("test_2")
 
 
-def test_a_test_that_comes_once_more_is_not_the_last(controller: RunChannel, worker: WorkerChannel) -> None:
+def test_a_test_that_comes_once_more_is_not_the_last(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
     controller.tell_last("gw0", "test_1")
     controller.tell_board("gw0", "test_1", "a")
 
     assert not worker.is_last_hardware("test_1")
 
 
-def test_a_lost_board_is_known_at_once_and_once(controller: RunChannel, worker: WorkerChannel) -> None:
+def test_a_lost_board_is_known_at_once_and_once(controller: ControllerChannel, worker: WorkerChannel) -> None:
     worker.lost("a")
 
     assert controller.take_lost() == ["a"]
     assert controller.take_lost() == []
 
 
-def test_telling_a_worker_that_is_gone_is_no_error(controller: RunChannel, worker: WorkerChannel) -> None:
+def test_telling_a_worker_that_is_gone_is_no_error(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
     worker.close()
     for _ in range(3):
         controller.tell_last("gw0", "test_1")
@@ -138,7 +146,7 @@ def test_telling_a_worker_that_is_gone_is_no_error(controller: RunChannel, worke
 
 
 def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
-    source = "from hil.suite.xdist.channel import RunChannel; print(RunChannel().path, flush=True); input()"
+    source = "from hil.suite.xdist.channel import ControllerChannel as X; print(X().path, flush=1); input()"
     with running(
         [sys.executable, "-c", source],
         stdin=subprocess.PIPE,
@@ -156,7 +164,7 @@ def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
         worker.close()
 
 
-def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: RunChannel) -> None:
+def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: ControllerChannel) -> None:
     gone = threading.Event()
     worker = WorkerChannel(controller.path, "gw0", gone.set)
     worker.close()
@@ -165,7 +173,7 @@ def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: R
 
 
 def test_only_this_user_may_enter_the_folder_and_it_is_removed() -> None:
-    channel = RunChannel()
+    channel = ControllerChannel()
     mode = stat.S_IMODE(channel.path.parent.stat().st_mode)
     channel.close()
 
@@ -179,7 +187,7 @@ def test_a_long_temporary_folder_does_not_make_the_path_too_long(
     long = tmp_path / ("x" * 120)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    channel = RunChannel()
+    channel = ControllerChannel()
     channel.close()
 
     assert len(str(channel.path)) < 108
@@ -190,7 +198,7 @@ def test_run_line_ends_when_an_object_never_does(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(json_socket, "LONGEST_BYTES", 1 << 20)
     here, there = socket.socketpair()
     gone = threading.Event()
-    line = RunLine(here, lambda _: None, gone.set)
+    line = JsonSocket(here, lambda _: None, gone.set)
     with there:
         try:
             while not gone.is_set():

@@ -23,23 +23,23 @@ import fcntl, json, os, time
 from pathlib import Path
 import pytest
 from hil.suite.xdist.plugin import BoardScheduling, worker_channel
-from hil.boards.requirements import BoardCard, Wish
+from hil.boards.requirements import BoardInfo, BoardRequirement
 
 FOLDER = Path(__file__).parent
 WAY = os.environ.get("FAKE_WAY", "")
-CARDS = [BoardCard(*card[:2], frozenset(card[2:]), WAY) for card in json.loads(os.environ["FAKE_BOARDS"])]
+CARDS = [BoardInfo(*info[:2], frozenset(info[2:]), WAY) for info in json.loads(os.environ["FAKE_BOARDS"])]
 
 
 class FakeSuite:
-    def boards(self, config, wishes=(), workers=0):
+    def boards(self, config, requirements=(), workers=0):
         return CARDS
 
     def give_back(self, config, serial):
         note(not_needed=serial)
 
-    def wish(self, item):
+    def requirement(self, item):
         mark = item.get_closest_marker("hardware")
-        return mark and Wish(frozenset(mark.kwargs.get("tags", ())), mark.kwargs.get("board", ""))
+        return mark and BoardRequirement(frozenset(mark.kwargs.get("tags", ())), mark.kwargs.get("board", ""))
 
     def controller_gone(self, config):
         FOLDER.joinpath("gone-" + config.workerinput["workerid"]).touch()
@@ -110,8 +110,8 @@ class Suite:
         monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
         self.boards(["a", "one"])
 
-    def boards(self, *cards: list[str]) -> None:
-        self._monkeypatch.setenv("FAKE_BOARDS", json.dumps(cards))
+    def boards(self, *infos: list[str]) -> None:
+        self._monkeypatch.setenv("FAKE_BOARDS", json.dumps(infos))
 
     def run(self, source: str, *arguments: str) -> pytest.RunResult:
         self._pytester.makepyfile(test_it=source)

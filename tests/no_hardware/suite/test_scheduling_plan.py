@@ -46,9 +46,9 @@ def suite(order: str, durations: str, count: int) -> tuple[list[float], list[fro
 def any_run(draw: st.DrawFn) -> SimulatedRun:
     count = draw(st.integers(0, 4))
     tests = draw(st.integers(0, 40))
-    wish = st.frozensets(st.sampled_from(NAMES))
+    requirement = st.frozensets(st.sampled_from(NAMES))
     seconds = draw(st.lists(SECONDS, min_size=tests, max_size=tests))
-    wanted = draw(st.lists(wish, min_size=tests, max_size=tests))
+    wanted = draw(st.lists(requirement, min_size=tests, max_size=tests))
     which = st.frozensets(st.integers(0, max(0, tests - 1)), max_size=4)
     guesses = draw(st.dictionaries(st.integers(0, max(0, tests - 1)), SECONDS, max_size=tests))
     return SimulatedRun(
@@ -230,8 +230,8 @@ def test_a_worker_that_waits_for_long_keeps_no_more_than_two_tests() -> None:
 
 
 def test_a_board_that_is_needed_again_later_is_given_back_before_another_is_taken() -> None:
-    wishes = "a - - - - - a a abc abc ab ab - - - - a a b ab bc abc abc abc abc"  # found by hypothesis
-    wanted = [frozenset(wish) - {"-"} for wish in wishes.split()]
+    requirements = "a - - - - - a a abc abc ab ab - - - - a a b ab bc abc abc abc abc"  # found by hypothesis
+    wanted = [frozenset(requirement) - {"-"} for requirement in requirements.split()]
     seconds = [0.05 if index == 9 else 0.2 if index == 11 else 0.0 for index in range(25)]
     run = SimulatedRun(seconds, wanted, "abc", 4, {0: 0.0}, crashes=frozenset([0]))
     run.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.boards.requirements import BoardCard, Wish, matching_serials
+from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials
 from hil.suite.xdist.costs import Costs
 from hil.suite.xdist.partition import LONG, common_end, divide
 
@@ -77,17 +77,21 @@ def test_with_nothing_known_all_tests_count_the_same() -> None:
 
 
 def test_a_board_must_have_all_tags_that_are_wanted() -> None:
-    cards = [BoardCard("1", "one", frozenset({"wifi", "emmc"})), BoardCard("2", "two", frozenset({"wifi"}))]
+    infos = [BoardInfo("1", "one", frozenset({"wifi", "emmc"})), BoardInfo("2", "two", frozenset({"wifi"}))]
 
-    assert matching_serials(Wish(frozenset({"wifi"})), cards) == {"1", "2"}
-    assert matching_serials(Wish(frozenset({"wifi", "emmc"})), cards) == {"1"}
+    assert matching_serials(BoardRequirement(frozenset({"wifi"})), infos) == {"1", "2"}
+    assert matching_serials(BoardRequirement(frozenset({"wifi", "emmc"})), infos) == {"1"}
 
 
 def test_a_board_is_chosen_by_name_or_by_serial_number() -> None:
-    cards = [BoardCard("1", "one"), BoardCard("2", "two")]
+    infos = [BoardInfo("1", "one"), BoardInfo("2", "two")]
 
-    assert matching_serials(Wish(board="two"), cards) == matching_serials(Wish(board="2"), cards) == {"2"}
+    assert (
+        matching_serials(BoardRequirement(board="two"), infos)
+        == matching_serials(BoardRequirement(board="2"), infos)
+        == {"2"}
+    )
 
 
 def test_a_test_without_a_wish_matches_no_board() -> None:
-    assert matching_serials(None, [BoardCard("1")]) == frozenset()
+    assert matching_serials(None, [BoardInfo("1")]) == frozenset()

@@ -26,7 +26,7 @@ from hil.errors import (
     Verdict,
 )
 from hil.suite.markers import Kind
-from hil.suite.outcome.verdicts import REASONS, Judgement, explains_all, is_signal, judge
+from hil.suite.outcome.verdicts import REASONS, Judgement, explains_all, judge, may_be_hardware_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,12 +120,12 @@ def unreachable() -> ProbeResult:
 
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
 def test_what_missing_hardware_could_explain_is_a_signal(error: BaseException) -> None:
-    assert is_signal(error)
+    assert may_be_hardware_error(error)
 
 
 @pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
 def test_what_it_could_not_explain_is_none(error: BaseException) -> None:
-    assert not is_signal(error)
+    assert not may_be_hardware_error(error)
 
 
 @pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)

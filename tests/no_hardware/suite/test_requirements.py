@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.boards.requirements import BoardCard, Wish, matching_serials, split_tags
+from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials, split_tags
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 
@@ -34,30 +34,32 @@ def run(simulator: SimulatorProcess, run_suite: Any) -> Callable[..., Any]:
 
 
 def test_a_wish_for_nothing_fits_every_board() -> None:
-    assert Wish().fits(BoardCard("5a1c0e01"))
-    assert Wish().is_any
+    assert BoardRequirement().fits(BoardInfo("5a1c0e01"))
+    assert BoardRequirement().is_any
 
 
 @pytest.mark.parametrize(
-    ("wish", "fits"),
+    ("requirement", "fits"),
     [
-        (Wish(frozenset({"jetson"})), True),
-        (Wish(frozenset({"jetson", "nvme"})), True),
-        (Wish(frozenset({"pi"})), False),
-        (Wish(board="5a1c0e01"), True),
-        (Wish(board="orin"), True),
-        (Wish(board="other"), False),
-        (Wish(frozenset({"jetson"}), "other"), False),
+        (BoardRequirement(frozenset({"jetson"})), True),
+        (BoardRequirement(frozenset({"jetson", "nvme"})), True),
+        (BoardRequirement(frozenset({"pi"})), False),
+        (BoardRequirement(board="5a1c0e01"), True),
+        (BoardRequirement(board="orin"), True),
+        (BoardRequirement(board="other"), False),
+        (BoardRequirement(frozenset({"jetson"}), "other"), False),
     ],
 )
-def test_a_wish_is_for_tags_and_for_a_serial_number_or_a_name(wish: Wish, fits: bool) -> None:
-    card = BoardCard("5a1c0e01", "orin", frozenset({"jetson", "nvme"}))
+def test_a_wish_is_for_tags_and_for_a_serial_number_or_a_name(
+    requirement: BoardRequirement, fits: bool
+) -> None:
+    info = BoardInfo("5a1c0e01", "orin", frozenset({"jetson", "nvme"}))
 
-    assert matching_serials(wish, [card]) == (frozenset({"5a1c0e01"}) if fits else frozenset())
+    assert matching_serials(requirement, [info]) == (frozenset({"5a1c0e01"}) if fits else frozenset())
 
 
 def test_a_test_without_a_wish_matches_no_board() -> None:
-    assert matching_serials(None, [BoardCard("5a1c0e01")]) == frozenset()
+    assert matching_serials(None, [BoardInfo("5a1c0e01")]) == frozenset()
 
 
 @pytest.mark.parametrize("tags", ["jetson nvme", "jetson,nvme", " jetson, nvme ", ["jetson", "nvme"]])
@@ -89,6 +91,6 @@ def test_a_run_may_be_held_to_one_board(run: Any, serial: str) -> None:
 
 
 def test_a_card_shows_what_a_terminal_would_obey() -> None:
-    card = BoardCard("5a1c0e01", "\x1b]0;evil\x07", frozenset({"\x1b[2Jx"}))
+    info = BoardInfo("5a1c0e01", "\x1b]0;evil\x07", frozenset({"\x1b[2Jx"}))
 
-    assert str(card) == r"5a1c0e01 (\x1b]0;evil\x07; x)"
+    assert str(info) == r"5a1c0e01 (\x1b]0;evil\x07; x)"

@@ -14,7 +14,7 @@ from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.suite.boards import plugin
 from hil.suite.boards.left_to_guard import look_after
-from hil.suite.boards.plugin import Giving
+from hil.suite.boards.plugin import BoardPlugin
 from hil.suite.outcome.ledger import Ledger, LeftBoard
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Keeper:
             raise self._errors.pop()
 
 
-def giving_of(ledger: Ledger, keeper: Keeper | None = None) -> Giving:
+def giving_of(ledger: Ledger, session: Keeper | None = None) -> BoardPlugin:
     nothing: Any = SimpleNamespace(end=list, is_worker=False)
-    made = Giving(nothing, nothing, ledger, nothing, nothing)
-    made._keeper = cast("Any", keeper)
+    made = BoardPlugin(nothing, nothing, ledger, nothing, nothing)
+    made._session = cast("Any", session)
     return made
 
 
