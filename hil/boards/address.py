@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib
+import re
 from dataclasses import dataclass
 
 from hil.errors import UsageError
@@ -11,6 +12,7 @@ from hil.errors import UsageError
 __all__ = ["BoardsOption", "Where", "parse_boards"]
 
 LAST_PORT = 65535
+_STARTED = re.compile(r"sim:([1-9][0-9]?)(?:,speed=([1-9][0-9]?))?")
 
 
 class Where(enum.Enum):
@@ -32,12 +34,14 @@ class BoardsOption:
         number: How many to start, or the control port of those that run; else 0.
         text: As it was written.
         client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
+        speed: Simulated seconds per real second, for boards to start.
     """
 
     where: Where
     number: int = 0
     text: str = "usb"
     client: str = ""
+    speed: int = 1
 
     @property
     def simulated(self) -> bool:
@@ -62,16 +66,17 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
     plain = {"usb": Where.USB, "none": Where.NOWHERE}
     if text in plain:
         return BoardsOption(plain[text], text=text)
-    for prefix, where, last in (("sim:", Where.STARTED, 99), ("sim@", Where.RUNNING, LAST_PORT)):
-        digits = text.removeprefix(prefix)
-        if text.startswith(prefix) and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= last:
-            return BoardsOption(where, int(digits), text)
+    if started := _STARTED.fullmatch(text):
+        return BoardsOption(Where.STARTED, int(started[1]), text, speed=int(started[2] or 1))
+    digits = text.removeprefix("sim@")
+    if text.startswith("sim@") and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= LAST_PORT:
+        return BoardsOption(Where.RUNNING, int(digits), text)
     if option == "--boards":
         what, why = f"--boards {text!r} (or HIL_BOARDS) is not understood", "it is usb, or sim@PORT"
         raise UsageError(what, why=why, remedy="sim@PORT with the control_port that hil sim prints")
     raise UsageError(
         f"{option} {text!r} is not understood",
-        why="it is usb, sim:N with N from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
+        why="it is usb, sim:N or sim:N,speed=F with N and F from 1 to 99, sim@PORT, jumpstarter:SELECTOR, "
         "jumpstarter+direct://HOST:PORT, or none",
         remedy=f"{option} sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
     )

@@ -211,24 +211,28 @@ class BoardSource:
             with ManagementClient(self._boards.number) as client:
                 self._ready = client.hello()
         if self._ready is None:
-            self._ready = self._start(self._boards.number).ready
+            self._ready = self._start(self._boards.number, self._boards.speed).ready
         return self._ready
 
-    def _start(self, number: int) -> SimulatorProcess:
-        process = start_boards(number)
+    def _start(self, number: int, speed: int = 1) -> SimulatorProcess:
+        process = start_boards(number, speed)
         self._started.append(process)
         return process
 
 
-def start_boards(number: int) -> SimulatorProcess:
-    """Start simulated boards, in real time.
+def start_boards(number: int, speed: int) -> SimulatorProcess:
+    """Start simulated boards.
+
+    Args:
+        number: How many.
+        speed: Simulated seconds per real second.
 
     Raises:
         SimulatorError: They did not start.
     """
     from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - the same
 
-    return SimulatorProcess(boards=number)
+    return SimulatorProcess(boards=number, speed=speed)
 
 
 def simulated_host(ready: dict[str, Any]) -> Host:

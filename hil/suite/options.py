@@ -78,7 +78,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--hil-boards",
         metavar="WHERE",
-        help="usb (default), sim:N (start N simulated boards), sim@PORT (running ones, by control port), "
+        help="usb (default), sim:N (start N simulated boards; sim:N,speed=F: F times as fast), "
+        "sim@PORT (running ones, by control port), "
         "jumpstarter:SELECTOR or jumpstarter+direct://HOST:PORT (a lab of many hosts: docs/jumpstarter.md), "
         "none; or the environment variable HIL_BOARDS",
     )

@@ -132,7 +132,8 @@ def test_sim_takes_two_simulated_boards_and_two_workers(noxfile: ModuleType) -> 
     noxfile.sim(session)
 
     command = session.pytest[0]
-    assert command[1:] == ("-m", "hardware or mixed", "--hil-boards", "sim:2", "--hil-require", "-n", "2")
+    boards = ("--hil-boards", "sim:2,speed=5", "--hil-require", "-n", "2")
+    assert command[1:] == ("-m", "hardware or mixed", *boards)
 
 
 class NightSession(FakeSession):

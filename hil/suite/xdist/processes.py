@@ -63,7 +63,7 @@ class Processes:
                 from hil.boards.sources import start_boards  # noqa: PLC0415 - only runs that ask for it pay
 
                 try:
-                    self._started = start_boards(self._boards.number)
+                    self._started = start_boards(self._boards.number, self._boards.speed)
                 except SimulatorError as error:
                     raise pytest.UsageError(str(error)) from error
             node.workerinput[_BOARDS] = self._started.ready

@@ -25,6 +25,7 @@ PASSES = "def test_passes(): pass"
         ("usb", BoardsOption(Where.USB, text="usb")),
         ("none", BoardsOption(Where.NOWHERE, text="none")),
         ("sim:2", BoardsOption(Where.STARTED, 2, "sim:2")),
+        ("sim:2,speed=5", BoardsOption(Where.STARTED, 2, "sim:2,speed=5", speed=5)),
         ("sim@4711", BoardsOption(Where.RUNNING, 4711, "sim@4711")),
     ],
 )
@@ -33,16 +34,26 @@ def test_a_value_is_understood(text: str, option: BoardsOption) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "USB", "sim", "sim:", "sim:0", "sim:-1", "sim:x", "sim:100", "sim@0", "sim@65536"]
+    "text",
+    ["", "USB", "sim", "sim:", "sim:0", "sim:-1", "sim:x", "sim:100", "sim:1,speed=0", "sim@0", "sim@65536"],
 )
 def test_a_value_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not understood"):
         parse_boards(text)
 
 
-@pytest.mark.parametrize("boards", ["sim:2", "sim@4711"])
+@pytest.mark.parametrize("boards", ["sim:2", "sim:2,speed=5", "sim@4711"])
 def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) -> None:
     assert parse_boards(boards).simulated
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_boards_run_as_fast_as_was_asked_for(run_suite: RunSuite, workers: str) -> None:
+    source = "def test_speed(dutlink): assert dutlink.host.slowest_stick_s == 8 / 20"
+
+    inner = run_suite(source, "--hil-boards=sim:1,speed=20", workers)
+
+    assert inner.results() == {"test_speed": "passed"}
 
 
 @pytest.mark.thorough
