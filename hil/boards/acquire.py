@@ -28,8 +28,8 @@ from hil.errors import (
     UnavailableError,
     Verdict,
 )
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire_any
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire_any
 from hil.lab.locks.nested_lease import refuse_what_is_borrowed
 from hil.lab.safe_state.action import confirm_off
 from hil.lab.safe_state.policy import LEAVE
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from hil.errors import UsageError
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.lease import Lease, WaitStatus
+    from hil.lab.locks.acquire import WaitStatus
+    from hil.lab.locks.lease import Lease
 
 __all__ = ["GLANCE_S", "BoardAcquirer"]
 

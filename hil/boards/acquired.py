@@ -125,7 +125,7 @@ class AcquiredBoard:
         """Say to others what it is used for now."""
         self.test = test
         if self.lease is not None:
-            self.lease.note(test)
+            self.lease.set_test(test)
         if self.hosts is not None:
             self.hosts.note(test)
 

@@ -26,7 +26,8 @@ from hil.errors import (
 )
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
-from hil.lab.locks.lease import acquire, holder_of
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
 from hil.lab.safe_state.record import read_record, record_name, write_record
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.lease import Lease, WaitStatus
+    from hil.lab.locks.acquire import WaitStatus
+    from hil.lab.locks.lease import Lease
 
 __all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
 
@@ -194,7 +196,7 @@ def guarded(
         LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several, and none was named.
     """
-    from hil.lab.guard.guarded_lease import under_guard  # noqa: PLC0415 - most commands need no guard
+    from hil.lab.guard.under_guard import under_guard  # noqa: PLC0415 - most commands need no guard
     from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
     from hil.lab.safe_state.policy import LEAVE, Safety  # noqa: PLC0415 - the same
 
@@ -241,7 +243,7 @@ def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     try:
         return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
-        from hil.lab.guard.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
+        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
 
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:

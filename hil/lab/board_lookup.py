@@ -9,7 +9,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import newest_boards, read_record, record_name
 

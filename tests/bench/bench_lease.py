@@ -86,7 +86,7 @@ def take_turns(kind: str, folder: Path, process: int, turns: int, hold_s: float)
 
         held = lambda: FileLock(folder / "board.lock")  # noqa: E731
     else:
-        from hil.lab.locks.lease import acquire  # noqa: PLC0415
+        from hil.lab.locks.acquire import acquire  # noqa: PLC0415
 
         held = lambda: acquire(SERIAL, wait_s=600, folder=folder)  # noqa: E731
     held().__enter__().__exit__(None, None, None)

@@ -11,7 +11,8 @@ from hil.dutlink.discovery import list_boards
 from hil.dutlink.usb.firmware import OLDEST, FirmwareVersion
 from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import BoardBusyError, Verdict
-from hil.lab.locks.lease import acquire, lock_path
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import lock_path
 from hil.lab.locks.lock_file import lock_folder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from jumpstarter.client.core import DriverError
 from stock_client import connected
 
 from hil.errors import BoardBusyError
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.dut.image import build_image
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from inner_suite import OPTIONS, PLUGINS, inner_environment
 
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from attached import tty_node
 from desk import INSIDER, OUTSIDER
 from test_kernel_problems import SYSTEM_LIBUSB, grabbed, hidden, packaged_libusb
 
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

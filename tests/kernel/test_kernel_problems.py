@@ -13,7 +13,7 @@ from attached import tty_node
 from desk import INSIDER
 from inner_suite import READS, TALKS, run_suite
 
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inner_suite import READS, run_suite
 
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from pathlib import Path

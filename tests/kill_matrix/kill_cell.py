@@ -15,7 +15,7 @@ from supply_watch import SupplyWatch
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.errors import HilError
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
 
 if TYPE_CHECKING:

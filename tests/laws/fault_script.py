@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lease_witness import lease_of
 
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,8 +19,8 @@ from hil.lab.config.lab_file import FILE_NAME, project_folder
 from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.lab.enroll.naming import default_name, split_words
 from hil.lab.enroll.survey import Survey, survey
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.safe_state.policy import Safety
 from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks

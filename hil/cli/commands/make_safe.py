@@ -20,10 +20,11 @@ from hil.errors import (
 )
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab import Lab
-from hil.lab.guard.guarded_lease import make_safe_now, make_safe_unleased
-from hil.lab.guard.stopped_guards import stopped_guard_of
-from hil.lab.locks.lease import acquire, holder_of, lock_file_problem, lock_path
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import holder_of, lock_file_problem, lock_path
 from hil.lab.locks.lock_file import lock_folder
+from hil.lab.locks.stopped_guards import stopped_guard_of
+from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import STICK_TAKEN, Safety
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.discovery import ProbeResult
-    from hil.lab.locks.lease import WaitStatus
+    from hil.lab.locks.acquire import WaitStatus
     from hil.lab.safe_state.record import SafetyEvent
 
 __all__ = ["MakingSafe"]
@@ -123,7 +124,8 @@ class MakingSafe:
                     return _row(board, "safe", None, "its record says so: nothing was done")
                 safety = self._lab.safety_of(board, self._safety)
                 unknown = lease.record().state is BoardState.UNKNOWN and safety.can_glance
-                event = make_safe_now(lease, safety.at_a_glance() if unknown else safety)
+                safety = safety.at_a_glance() if unknown else safety
+                event = make_safe_and_record(lock_folder(), board, safety, lease=lease)
         except BoardBusyError as error:
             return _row(board, "busy", None, error.why)
         if event.amps is None:
@@ -190,11 +192,11 @@ class MakingSafe:
             )
         except SpoiltFileError as error:
             self._troubles[serial] = f"without a lease: {_told(error)}"
-            return make_safe_unleased(lock_folder(), serial, safety)
+            return make_safe_and_record(lock_folder(), serial, safety)
         if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
             self._troubles[serial] = _told(trouble)
         with lease:
-            return make_safe_now(lease, safety)
+            return make_safe_and_record(lock_folder(), serial, safety, lease=lease)
 
     def _safe(self, serial: str, event: SafetyEvent) -> dict[str, Any]:
         """Say that a board is safe, what was wrong with its lock, and from whom its stick was taken."""
@@ -231,7 +233,7 @@ def _left_unsafe() -> list[tuple[str, str]]:
 
 
 def _is_held(folder: Path, serial: str) -> bool:
-    if not lock_path(folder, serial).exists():  # `hold` would make a file for a board that may not exist
+    if not lock_path(folder, serial).exists():  # `acquire` would make a file for a board that may not exist
         return False
     try:
         acquire(serial, folder=folder).release()

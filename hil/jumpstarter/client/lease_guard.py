@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:

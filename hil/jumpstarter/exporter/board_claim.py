@@ -18,13 +18,13 @@ from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.exporter.tenant import HeldBoard
 from hil.lab.config.lab_file import find_lab
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
-    from hil.lab.locks.lease import WaitStatus
+    from hil.lab.locks.acquire import WaitStatus
 
 __all__ = ["hold_board"]
 

@@ -77,7 +77,7 @@ class HeldBoard:
     def _change(self, coming: Tenant | None) -> None:
         try:
             self.make_safe()
-            self._lease.note("a Jumpstarter lease" if coming else "Jumpstarter exporter, not leased")
+            self._lease.set_test("a Jumpstarter lease" if coming else "Jumpstarter exporter, not leased")
         finally:
             with self._changes:
                 self._unsafe -= 1
@@ -130,7 +130,7 @@ class HeldBoard:
 
     def note(self, use: str) -> None:
         """Say in the host's lease what the board is used for."""
-        self._lease.note(use)
+        self._lease.set_test(use)
 
     def check(self, tenant: Tenant) -> None:
         """See to it that the caller is the board's tenant, and the board safe since it came.

@@ -16,7 +16,8 @@ from hil.lab.doctor.checks.stick import stick_follows
 from hil.lab.doctor.checks.stored_state import lab_file, left_safe, power_sequences
 from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
 from hil.lab.doctor.finding import problem, problem_of, skipped
-from hil.lab.locks.lease import acquire, lock_file_problem
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import lock_file_problem
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.safe_state.record import read_record

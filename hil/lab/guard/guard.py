@@ -21,12 +21,12 @@ from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.process import BROKEN, READY, RELEASED, TAKEN
-from hil.lab.guard.stopped_guards import is_stopped
+from hil.lab.locks.stopped_guards import is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.lab.guard.recovery import GuardTask
+    from hil.lab.guard.task import GuardTask
 
 __all__ = ["Guard"]
 

@@ -54,9 +54,9 @@ def main() -> None:
 
 
 def _work(lock: int, task: str) -> None:
-    from hil.lab.guard.recovery import work  # noqa: PLC0415 - until a death a guard costs next to nothing
+    from hil.lab.guard.recovery import recover  # noqa: PLC0415 - until a death a guard costs next to nothing
 
-    work(lock, task)
+    recover(lock, task)
 
 
 def take_name(name: str, title: str) -> None:

@@ -1,112 +1,71 @@
-"""What a guard does after its holder ended without `released`: make the board safe, record it, unlock.
+"""What a guard does when its holder ended without saying "released": make the board safe, then unlock it.
 
-Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death:
-it is made safe at once, and again when they have ended, and only then it is on record as safe. If the process
-that ends COMMAND was killed as well, the guard kills what came of COMMAND, by the lease's word. A board that
-could not be made safe is unlocked, and the guard goes on trying: see `lingering`. A guard that was stopped
-(SIGSTOP), and finds when it wakes that the board went on without it, does nothing. It must find proof of
-that: a lock file, a record or a whole folder that was removed proves nothing.
+Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death.
+The guard makes the board safe at once, and again when these processes have ended; only then it records the
+board as safe. If the process that ends COMMAND was killed as well, the guard kills what is left of COMMAND,
+which it finds by the lease's token.
+
+If the board cannot be made safe, the guard unlocks it, and tries again whenever it is free.
+
+A guard that was stopped (SIGSTOP) does nothing if it finds, when it continues, that the lease was ended
+without it. It must find proof of that: a lock file, a record or a folder that was removed proves nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import select
 import threading
+import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hil.dutlink.inherited_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
-from hil.lab.guard.retry import retry_until_safe
+from hil.lab.backoff import Backoff
+from hil.lab.guard.task import GuardTask
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease_token import end_borrowers
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.relock import recreate_folder, relock_file
-from hil.lab.safe_state.policy import Safety, attempt
+from hil.lab.safe_state.action import host_of
+from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["GuardTask", "load", "work"]
+__all__ = ["load", "recover", "retry_until_safe"]
 
 _DRIVER = (
-    "hil.lab.safe_state.action",
-    "hil.lab.guard.stopped_guards",
+    "hil.lab.locks.stopped_guards",
     "hil.dutlink.console.console",
     "hil.dutlink.settings",
     "hil.dutlink.storage.storage",
     "hil.dutlink.console.tty",
     "hil.lab.stick_sockets",
 )
-"""What makes a board safe, also when others hold it; most of it is imported only when it is first used."""
+"""Modules that are needed to make a board safe, and that other modules import only when they use them."""
 
 HANG_S = 30.0
-"""Seconds after the limit of its attempts until a guard gives up an action that hangs."""
+"""The guard ends if its attempts take this much longer than their limit: one of them hangs."""
 
+RETRY_HANG_S = 60.0
+"""The same for one attempt after the board was unlocked: it must not keep the board from others."""
 
-@dataclass(frozen=True, slots=True)
-class GuardTask:
-    """What a guard must know. It gets all of it when it starts: its holder may be dead when it is needed.
-
-    Attributes:
-        serial: The board.
-        lock_path: Its lock file; records are beside it.
-        safety: How to make it safe.
-        pid: The holder's; 0: not known.
-        since: When the holder's lease began, as records write it.
-        node: The descriptor of the board's own node, locked; -1: there is none.
-        drivers: The descriptor of a pipe whose other end is open in the processes that may drive the board
-            after the holder's death, until they have ended; -1: there are none.
-    """
-
-    serial: str
-    lock_path: Path
-    safety: Safety
-    pid: int = 0
-    since: str = ""
-    node: int = -1
-    drivers: int = -1
-
-    def to_json(self) -> str:
-        """Return the task as the guard gets it."""
-        return json.dumps(
-            {
-                "serial": self.serial,
-                "lock_path": str(self.lock_path.absolute()),
-                "safety": self.safety.to_json(),
-                "pid": self.pid,
-                "since": self.since,
-                "node": self.node,
-                "drivers": self.drivers,
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> GuardTask:
-        """Return the task that `to_json` wrote."""
-        facts: dict[str, Any] = json.loads(text)
-        safety = Safety.from_json(facts["safety"])
-        path = Path(facts["lock_path"])
-        descriptors = facts["node"], facts["drivers"]
-        return cls(facts["serial"], path, safety, facts["pid"], facts["since"], *descriptors)
-
-    def is_for(self, holder: Holder | None) -> bool:
-        """Return True if `holder` has the lease of this task, or if the task does not name its holder."""
-        return not self.pid or (holder is not None and (holder.pid, holder.since) == (self.pid, self.since))
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 5.0
+"""Between attempts after the board was unlocked. Many causes pass soon, so the first pauses are short."""
 
 
 def load() -> None:
-    """Import the modules that make a board safe.
+    """Import the modules that are needed to make a board safe.
 
     Raises:
-        ImportError: One of them is not installed any more.
+        ImportError: A module is not installed any more.
     """
     for module in _DRIVER:
         importlib.import_module(module)
@@ -115,10 +74,14 @@ def load() -> None:
     import_pyusb()
 
 
-def work(lock_descriptor: int, text: str) -> None:
-    """Make the board safe and let its lock go; after a hang it ends the process to do so.
+def recover(lock_descriptor: int, text: str) -> None:
+    """Make the board safe and unlock it; if an attempt hangs, end this process.
 
-    A board that another process took, or made safe, in the meantime is left as it is.
+    Does nothing to a board that another process took, or made safe, since the holder ended.
+
+    Args:
+        lock_descriptor: The lock file, which this process shares with the holder.
+        text: The task, as `GuardTask.to_json` wrote it.
     """
     task = GuardTask.from_json(text)
     shared = LockFile(task.lock_path, lock_descriptor, NodeLock(None, task.serial, task.node))
@@ -131,43 +94,83 @@ def work(lock_descriptor: int, text: str) -> None:
     wait_for_requests(lock.descriptor)
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
     with _watchdog(task, lock, why):
-        if not _follow_board(task, lock):
+        if not _lock_current_node(task, lock):
             lock.unlock()
             return
-    if not _rings(task.drivers, 0.0):
-        why = _made_safe_early(task, lock, why)
+    if not _wait_for_drivers(task.drivers, 0.0):
+        why = _make_safe_early(task, lock, why)
     end_borrowers(content)
     with _watchdog(task, lock, why):
-        event = attempt(task.safety, task.serial, why=why, by="guard")
-    _finish(task, lock, event)
+        event = try_make_safe(task.safety, task.serial, why=why, by="guard")
+    _record_and_unlock(task, lock, event)
     if event.transient:
         retry_until_safe(task, why)
 
 
-def _made_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
+def retry_until_safe(task: GuardTask, why: str) -> None:
+    """Try again whenever the board is free, until it is safe or `Safety.patience_s` has passed.
+
+    Some causes pass without the board being plugged in again, and no udev rule reports that: the board works
+    through a power sequence, which may take minutes, and answers nothing; libusb is being upgraded; udev has
+    not set the node's owner; another process has the board. While the guard waits, the next holder may take
+    the board and make it safe.
+
+    Args:
+        task: The guard's task.
+        why: Why the board has to be made safe, for the record.
+    """
+    end_s, backoff = time.monotonic() + task.safety.patience_s, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+    while time.monotonic() < end_s:
+        time.sleep(min(backoff.next(), max(0.0, end_s - time.monotonic())))
+        recreate_folder(task.lock_path.parent)
+        with suppress(HilError):  # another process holds the board, or waits for it, and makes it safe first
+            if not _retry_once(task, why):
+                return
+
+
+def _retry_once(task: GuardTask, why: str) -> bool:
+    """Try once, and return True if another attempt may help."""
+    folder = task.lock_path.parent
+    with acquire(task.serial, test="", folder=folder, host=host_of(task.safety)):
+        found = read_record(folder, task.serial)
+        if found.holder is not None and found.state is not BoardState.UNSAFE:
+            return False  # a record that was removed proves nothing
+        with _timer(RETRY_HANG_S, lambda: os._exit(1)):
+            event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
+        if not event.transient:
+            write_record(folder, task.serial, found.with_event(event))
+        return event.transient
+
+
+def _make_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
     """Try once, then wait until no process can undo it; return why the board is made safe again.
 
-    Nothing is recorded: until then the board is in use.
+    Records nothing: until these processes have ended, the board is in use.
     """
     with _watchdog(task, lock, why):
-        event = attempt(task.safety.once(), task.serial, why=why, by="guard")
-    _rings(task.drivers, None)
+        event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
+    _wait_for_drivers(task.drivers, None)
     return event.why if event.what == "made safe" else why
 
 
-def _rings(drivers: int, limit_s: float | None) -> bool:
-    """Wait until a pipe is at its end, and return whether it is; True at once for -1."""
-    if drivers < 0:
+def _wait_for_drivers(pipe: int, limit_s: float | None) -> bool:
+    """Wait until all processes that may drive the board have ended, and return True if they have.
+
+    Args:
+        pipe: See `GuardTask.drivers`.
+        limit_s: How long to wait; None for as long as it takes.
+    """
+    if pipe < 0:
         return True
     poll = select.poll()
-    poll.register(drivers, 0)  # its end, POLLHUP, is always told
+    poll.register(pipe, 0)  # POLLHUP, its end, is always reported
     return bool(poll.poll(None if limit_s is None else limit_s * 1000))
 
 
 @contextmanager
-def _watchdog(task: GuardTask, lock: LockFile, why: str) -> Iterator[None]:
-    """End this process, for a `with` block that hangs."""
-    timer = threading.Timer(task.safety.limit_s + HANG_S, _give_up, (task, lock, why))
+def _timer(limit_s: float, on_timeout: Callable[[], None]) -> Iterator[None]:
+    """Call `on_timeout`, in a thread, if the `with` block takes longer than `limit_s`."""
+    timer = threading.Timer(limit_s, on_timeout)
     timer.daemon = True
     timer.start()
     try:
@@ -176,36 +179,48 @@ def _watchdog(task: GuardTask, lock: LockFile, why: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _follow_board(task: GuardTask, lock: LockFile) -> bool:
-    """Lock the board's device node as it is now, and return False if another process has it by now."""
-    from hil.lab.safe_state.action import host_of  # noqa: PLC0415 - the driver is for guards that have work to do
+@contextmanager
+def _watchdog(task: GuardTask, lock: LockFile, why: str) -> Iterator[None]:
+    """Record the failure, unlock the board and end this process if the `with` block hangs."""
 
+    def end() -> None:
+        hangs = f"{why}; {task.safety.action} hangs"
+        _record_and_unlock(task, lock, SafetyEvent.failed(hangs, "guard"))
+        os._exit(1)
+
+    with _timer(task.safety.limit_s + HANG_S, end):
+        yield
+
+
+def _lock_current_node(task: GuardTask, lock: LockFile) -> bool:
+    """Lock the device node that the board has now, and return False if another process has locked it."""
     if lock.node is None:
         return True
-    lock.node.locate(host_of(task.safety))
+    lock.node.set_host(host_of(task.safety))
     return lock.node.try_lock()
 
 
 def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
-    """Return the lock under which this guard may act, or None if the board went on without it.
+    """Return the lock under which this guard may act, or None if the lease was ended without this guard.
 
-    The lock may have been given up while this process was stopped: by another guard that had its task, which
-    shares the open file. Then another process may hold it, or it is free and the record says what was done.
+    While this process was stopped, another guard with the same task, which shares the open file, may have
+    unlocked it. Then another process may hold the lock, or it is free and the record says what was done.
     """
     if not lock.try_lock_again():
         lock.close()
         return None
-    if not task.is_for(Holder.from_json(lock.read())) and _went_on(task):
+    if not task.is_for(Holder.from_json(lock.read())) and _is_lease_ended(task):
         lock.give_back()
         lock.close()
         return None
-    return lock if lock.is_current() else _lock_of_its_name(task, lock)
+    return lock if lock.is_current() else _lock_current_file(task, lock)
 
 
-def _lock_of_its_name(task: GuardTask, lock: LockFile) -> LockFile | None:
-    """Return the lock of the file that later holders lock, or None if the board went on under that one.
+def _lock_current_file(task: GuardTask, lock: LockFile) -> LockFile | None:
+    """Lock the file that later holders lock, or return None if the lease was ended under that file.
 
-    A cleaner removed the file of this lease, or its folder. If no other can be made, the open file has to do.
+    A cleaner removed the lock file of this lease, or its folder. If no other file can be made, return the
+    lock of the removed file.
     """
     try:
         recreate_folder(task.lock_path.parent)
@@ -216,13 +231,13 @@ def _lock_of_its_name(task: GuardTask, lock: LockFile) -> LockFile | None:
     except HilError:
         return lock
     lock.close()
-    if not _went_on(task):
+    if not _is_lease_ended(task):
         return fresh
     fresh.unlock()
     return None
 
 
-def _went_on(task: GuardTask) -> bool:
+def _is_lease_ended(task: GuardTask) -> bool:
     """Return True if the record proves that this lease was ended, or that a later one began.
 
     A record that is missing, cannot be read, or is older than the lease proves nothing.
@@ -236,20 +251,15 @@ def _went_on(task: GuardTask) -> bool:
 
 
 def _as_holder(dead: Holder | None) -> Holder:
-    """Return the holder that waiting processes read while the guard works."""
+    """Return the holder that waiting processes read while the guard makes the board safe."""
     name = f"of {dead.user} (pid {dead.pid})" if dead else "of a run"
     return Holder(command=f"guard {name}: making the board safe", test=dead.test if dead else "")
 
 
-def _give_up(task: GuardTask, lock: LockFile, why: str) -> None:
-    _finish(task, lock, SafetyEvent.failed(f"{why}; {task.safety.action} hangs", "guard"))
-    os._exit(1)
-
-
-def _finish(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:
+def _record_and_unlock(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:
     folder = task.lock_path.parent
     try:
-        with suppress(SpoiltFileError):  # the folder is gone for good: there is no next reader either
+        with suppress(SpoiltFileError):  # the folder is gone for good: no later process reads the record
             write_record(folder, task.serial, read_record(folder, task.serial).with_event(event))
     finally:
         lock.unlock()

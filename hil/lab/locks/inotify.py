@@ -1,8 +1,8 @@
-"""Sleeping until somebody gives a file up: inotify, which Python's standard library does not reach.
+"""Wait until another process releases a file, by inotify, which Python's standard library does not offer.
 
-The kernel rings when a watched file is closed by its last owner, also when it closes it for a process that
-was killed. That bell rings an instant *before* the lock is gone (Linux: __fput in fs/file_table.c), so
-whoever is woken by it looks again a moment later; `Backoff` says when.
+The kernel reports a watched file when its last owner closes it, also when the kernel closes it for a process
+that was killed. That event comes an instant *before* the lock is gone (Linux: __fput in fs/file_table.c), so
+a process that it wakes must try the lock again a moment later.
 """
 
 from __future__ import annotations
@@ -18,46 +18,26 @@ from hil.lab.locks.lock_dir import forget_on_fork
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Backoff", "FileWatch"]
+__all__ = ["FileWatch"]
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8  # linux/inotify.h
 _EVENT = struct.Struct("iIII")  # struct inotify_event: watch, mask, cookie, length of the name
 _BUFFER_BYTES = 16384
 POLL_S = 0.05
-FIRST_PAUSE_S = 0.001
-LONGEST_PAUSE_S = 1.0
-
-
-class Backoff:
-    """How long to sleep at most: shortly after a bell, up to a second when all is quiet.
-
-    The long ones are a net under the bell, not the way boards are handed over.
-    """
-
-    def __init__(self) -> None:
-        self._next_s = FIRST_PAUSE_S
-
-    def reset(self) -> None:
-        """Begin again with the shortest."""
-        self._next_s = FIRST_PAUSE_S
-
-    def next(self) -> float:
-        """Return the longest next sleep in seconds."""
-        pause_s, self._next_s = self._next_s, min(2 * self._next_s, LONGEST_PAUSE_S)
-        return pause_s
 
 
 class FileWatch:
-    """Watches open files for being written, touched, or closed by a writer.
+    """Watch open files for being written, touched, or closed by a writer.
 
-    Where the kernel gives no inotify (its limit of instances for each user is 128) it looks every 50 ms.
+    If the kernel gives no inotify instance (its limit for each user is 128), `wait` only sleeps, 50 ms at
+    most.
 
     Args:
-        descriptors: The files; they stay the caller's.
+        descriptors: The files; the caller closes them.
     """
 
     def __init__(self, descriptors: Iterable[int]) -> None:
-        import ctypes  # noqa: PLC0415 - for who waits: most boards are free
+        import ctypes  # noqa: PLC0415 - for processes that wait: most boards are free
 
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor: int = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -68,11 +48,11 @@ class FileWatch:
 
     @property
     def is_polling(self) -> bool:
-        """Whether there is no bell, so that nothing is known about who reset."""
+        """True if there is no inotify instance, so that changes are not reported."""
         return self._descriptor < 0
 
     def wait(self, limit_s: float) -> frozenset[int]:
-        """Sleep until a file rings; return the descriptors that reset, none when the time was over."""
+        """Sleep until a file changes; return the descriptors of the changed files, none after `limit_s`."""
         if self.is_polling:
             time.sleep(min(limit_s, POLL_S))
             return frozenset()
@@ -80,10 +60,10 @@ class FileWatch:
         poll.register(self._descriptor, select.POLLIN)
         if not poll.poll(max(0.0, limit_s) * 1000):
             return frozenset()
-        return self._rung()
+        return self._read_events()
 
     def close(self) -> None:
-        """Watch no more; harmless when repeated."""
+        """Stop watching; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -98,7 +78,7 @@ class FileWatch:
         else:
             self._watches[watch] = descriptor
 
-    def _rung(self) -> frozenset[int]:
+    def _read_events(self) -> frozenset[int]:
         try:
             events = os.read(self._descriptor, _BUFFER_BYTES)
         except BlockingIOError:

@@ -50,7 +50,7 @@ class NodeLock:
         """The open node; -1 when there is none."""
         return self._descriptor
 
-    def locate(self, host: Host | None) -> None:
+    def set_host(self, host: Host | None) -> None:
         """Say where the board is plugged in, after its open node alone was known; None: still not known."""
         self._host = host
 

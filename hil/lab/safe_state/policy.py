@@ -1,39 +1,24 @@
-"""How a board is made safe, as plain data, so that a guard can do it after its parent has died.
+"""How a board is made safe, as plain data, so that a guard process can do it after its parent has died.
 
-The action is named, not called: a function that takes the serial number and keyword arguments of plain data,
-and returns what the DUT drew afterwards in amperes (None: not measured), or `MadeSafe` where there is more to
-tell. It raises what stood in its way.
+The action is a name, `module:function`. The function takes the serial number and keyword arguments of plain
+data. It returns what the DUT drew afterwards in amperes (None if that was not measured), or a `MadeSafe`. It
+raises an exception if the board could not be made safe.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
-from hil.errors import (
-    BoardAbsentError,
-    BoardFaultError,
-    BoardLostError,
-    BoardTimeoutError,
-    SimulatorError,
-    TransferError,
-    UnavailableError,
-    UsageError,
-    Verdict,
-)
-from hil.lab.safe_state.record import SafetyEvent
+from hil.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["FORCE_OFF", "HERE", "LEAVE", "OFF", "STICK_TAKEN", "MadeSafe", "Safety", "attempt", "resolve"]
+__all__ = ["FORCE_OFF", "HERE", "LEAVE", "OFF", "STICK_TAKEN", "Action", "MadeSafe", "Safety", "resolve"]
 
 FORCE_OFF = "force-off"
-"""The policy of a place that says nothing."""
+"""The default policy of a place."""
 
 OFF = "off"
 """The policy of a place that wants the board's own power-off sequence first."""
@@ -45,23 +30,20 @@ LONGEST_SEQUENCE_S = 1000.0
 """Six waits of 130 s fit into a power setting's 32 bytes; the board's clock may be slow by a quarter."""
 
 SHORT_ANSWER_S = 2.0
-RETRY_S = 0.25
-LONGEST_RETRY_S = 2.0
 
 HERE = "hil.lab.safe_state.action:make_safe"
 """The action for a board of this host."""
 
-
 STICK_TAKEN: Final = "the stick was taken away"
-"""How the remark begins that a stick was in use on this host."""
+"""How the remark begins that a process of this host used the stick."""
 
 
 class MadeSafe(NamedTuple):
     """What an action did.
 
     Attributes:
-        amps: What the DUT drew afterwards; None: not measured.
-        remark: What else is to be told, such as which process lost the stick.
+        amps: What the DUT drew afterwards; None if it was not measured.
+        remark: What else to report, such as which process lost the stick.
         was_on: Whether the DUT drew current before.
     """
 
@@ -79,13 +61,13 @@ class Safety:
 
     Attributes:
         action: `module:function`.
-        arguments: What it gets beside the serial number; plain data.
+        arguments: The action's keyword arguments; plain data.
         policy: What the place wants: `force-off`, `off` (the board's own power-off sequence first), `leave`,
-            or a sequence of its own such as `aL,w10`; handed to the action.
-        limit_s: How long to try; a board that works through a power sequence answers after that (20 s occur).
+            or a sequence of its own such as `aL,w10`; the action gets it.
+        limit_s: How long to try. A board that works through a power sequence (20 s occur) answers after it.
         absent_s: How long to look for a board that is not on the bus.
-        linger_s: How long a guard goes on, after that, with a board that is not known to be unplugged; None:
-            for the longest power sequence that a board of this host can be given, and not at all elsewhere.
+        linger_s: How long a guard goes on trying after `limit_s`, unless the board is known to be unplugged.
+            None: for a board of this host as long as the longest power sequence, for other boards not at all.
     """
 
     action: str = HERE
@@ -96,35 +78,35 @@ class Safety:
     linger_s: float | None = None
 
     def to_json(self) -> str:
-        """As a guard gets it."""
+        """Return the data as a guard gets it."""
         return json.dumps({**asdict(self), "arguments": dict(self.arguments)})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`."""
+        """Return the data that `to_json` wrote."""
         return cls(**json.loads(text))
 
     @property
     def patience_s(self) -> float:
-        """How long a guard goes on with such a board when the time for its attempts is over."""
+        """How long a guard goes on trying after `limit_s`; see `linger_s`."""
         if self.linger_s is not None:
             return self.linger_s
         return LONGEST_SEQUENCE_S if self.action == HERE else 0.0
 
     def once(self) -> Self:
-        """Return the same for one short attempt: a board that is still silent is soon free again."""
+        """Return the same for one short attempt, so that a silent board is soon free again."""
         short = {"answer_s": SHORT_ANSWER_S} if self.action == HERE else {}
         return replace(self, limit_s=0.0, arguments={**self.arguments, **short})
 
     @property
     def can_glance(self) -> bool:
-        """Whether the action can tell at a glance that there is nothing to make safe."""
+        """True if the action takes the arguments that `at_a_glance` adds."""
         return self.action == HERE
 
     def at_a_glance(self, *, spare_stick: bool = False) -> Self:
-        """Return the same for one attempt at a board of which nothing is known.
+        """Return the same for one attempt at a board without a record.
 
-        Where its DUT drew nothing in the last two seconds, the meter is not waited for once more.
+        If the DUT drew nothing in the last two seconds, the attempt does not wait for the meter again.
 
         Args:
             spare_stick: Do nothing while a program of this host uses the stick.
@@ -134,12 +116,12 @@ class Safety:
 
     @property
     def leaves_alone(self) -> bool:
-        """Whether nothing is to be done."""
+        """True if nothing is to be done."""
         return self.policy == LEAVE
 
 
 def resolve(name: str) -> Any:  # noqa: ANN401 - a function by name: its caller knows its type
-    """Import what `module:function` names.
+    """Import the function that `module:function` names.
 
     Raises:
         UsageError: There is no such module or function.
@@ -151,54 +133,3 @@ def resolve(name: str) -> Any:  # noqa: ANN401 - a function by name: its caller 
         raise UsageError(
             f"{name!r} cannot be imported", why=str(error), remedy="name it as module:function"
         ) from error
-
-
-def attempt(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEvent:
-    """Make a board safe, trying until it works or the time is over; a failure is in what it returns."""
-    try:
-        action: Action = resolve(safety.action)
-    except UsageError as error:
-        return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
-    problem, silent, faulty, transient = "", False, False, False
-    for spent_s in _tries(safety.limit_s):
-        try:
-            done = action(serial, policy=safety.policy, **safety.arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may do
-            silent = isinstance(error, BoardLostError | BoardTimeoutError)
-            faulty = isinstance(error, BoardFaultError) and not isinstance(error, _UNANSWERED)
-            transient = not _is_unplugged(error)
-            problem = f"{type(error).__name__}: {getattr(error, 'what', error)}"
-            if _is_absent(error) and spent_s >= safety.absent_s:
-                break
-        else:
-            made = done if isinstance(done, MadeSafe) else MadeSafe(done)
-            told = "; ".join(filter(None, (why, made.remark)))
-            return SafetyEvent.made_safe(told, by, made.amps, was_on=made.was_on)
-    return SafetyEvent.failed(f"{why}; {problem}", by, silent=silent, faulty=faulty, transient=transient)
-
-
-_UNANSWERED = (BoardTimeoutError, TransferError)
-"""Faults that a board shows without answering anything."""
-
-
-def _tries(limit_s: float) -> Iterator[float]:
-    """Yield the seconds spent: once now, then again, pausing longer each time, until `limit_s` is over."""
-    began, pause_s = time.monotonic(), RETRY_S
-    spent_s = 0.0
-    while spent_s <= limit_s:
-        yield spent_s
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_RETRY_S)
-        spent_s = time.monotonic() - began
-
-
-def _is_unplugged(error: Exception) -> bool:
-    """Whether only a board that is plugged in again can be made safe; a silent one counts as plugged in."""
-    return isinstance(error, BoardAbsentError | SimulatorError)
-
-
-def _is_absent(error: Exception) -> bool:
-    """Whether there is nothing to talk to, which no board that is merely busy looks like."""
-    if isinstance(error, UnavailableError):
-        return error.verdict in {Verdict.ABSENT, Verdict.NO_BACKEND}
-    return isinstance(error, SimulatorError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.errors import BoardBusyError, UnavailableError, Verdict
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

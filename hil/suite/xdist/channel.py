@@ -199,7 +199,7 @@ class _Caller:
         self._heard(self, message)
 
     def _gone(self) -> None:
-        from hil.lab.guard.stopped_guards import wake_guards_of  # noqa: PLC0415 - at the end of a run, or of a worker
+        from hil.lab.locks.stopped_guards import wake_guards_of  # noqa: PLC0415 - at the end of a run, or of a worker
 
         if self.pid:
             wake_guards_of(self.pid)

@@ -18,7 +18,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep, until
 from hil.errors import UsageError
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardRecord, record_path, write_record
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess

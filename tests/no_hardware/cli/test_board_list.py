@@ -12,8 +12,8 @@ from hil.cli.commands import board_list
 from hil.cli.commands.board_list import BoardList, BoardRow
 from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
 
 if TYPE_CHECKING:

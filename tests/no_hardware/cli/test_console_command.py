@@ -20,7 +20,7 @@ from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.timing import Deadline, until
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

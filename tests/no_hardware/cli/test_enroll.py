@@ -11,7 +11,7 @@ import pytest
 
 from hil.cli.main import run
 from hil.lab.config.lab_file import read_lab
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
 

@@ -24,7 +24,7 @@ from hil.dutlink.power.reading import OFF_AMPS
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.timing import until
 from hil.flash.progress import ProgressLines
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:

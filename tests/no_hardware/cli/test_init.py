@@ -31,8 +31,8 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")}, limit_s=9)

@@ -25,7 +25,7 @@ UNUSED = {
     "hil.dutlink.storage.storage",
     "hil.dutlink.console.tty",
     "hil.lab.safe_state.policy",
-    "hil.lab.guard.stopped_guards",
+    "hil.lab.locks.stopped_guards",
     "hil.boards.remote_source",
     "hil.suite.options",
 }

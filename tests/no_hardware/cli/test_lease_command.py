@@ -20,7 +20,8 @@ from programs import running
 
 from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import acquire, lock_path
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import lock_path
 from hil.lab.locks.nested_lease import is_borrowed
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess

@@ -21,8 +21,9 @@ from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, Verdict
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire, lock_path
+from hil.lab.locks.lease import lock_path
 from hil.lab.locks.wait_queue import LINE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record

@@ -12,7 +12,7 @@ from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import probe
 from hil.errors import TwinBoardsError, Verdict
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
@@ -59,7 +59,7 @@ def test_after(power):
 WAITS = """
 import sys
 from hil.errors import BoardBusyError
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 print("waits", flush=True)
 try:
     with acquire(sys.argv[1], wait_s=float(sys.argv[2]), on_wait=lambda _: print("in line", flush=True)):

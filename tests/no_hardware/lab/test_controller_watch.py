@@ -38,8 +38,8 @@ DEAF = """
 import os, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[3])
 safety = Safety("fake_board:switch_off", {"board": str(folder / "board")})

@@ -23,7 +23,7 @@ from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
 from hil.lab.doctor.context import Check, DoctorContext
 from hil.lab.doctor.finding import CheckOutcome, Finding
 from hil.lab.doctor.runner import run_checks
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.udev.unit_escapes import command_line
 
 if TYPE_CHECKING:

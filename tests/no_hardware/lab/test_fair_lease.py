@@ -17,8 +17,9 @@ import pytest
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lease, wait_queue
+from hil.lab.locks.acquire import WaitStatus, _Wait, acquire, acquire_any
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import WaitStatus, acquire, acquire_any, holder_of
+from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, QueueEntry, waiting
 
@@ -30,7 +31,7 @@ WAITER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.locks.lease import acquire_any
+from hil.lab.locks.acquire import acquire_any
 if int(sys.argv[5]):
     import ctypes
     os.setuid(int(sys.argv[5]))
@@ -45,7 +46,7 @@ TURNS = """
 import json, os, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 folder, turns = Path(sys.argv[2]), int(sys.argv[3])
 log = []
 def turn(kept=True):
@@ -176,7 +177,7 @@ def test_a_killed_holder_hands_over_to_the_first_in_line(line: Callable[..., Wai
 def test_a_stopped_waiter_is_passed_after_a_while(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
+    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.3)
     first = acquire(ONE, folder=folder)
     stopped = line("stopped")
     stopped.process.send_signal(signal.SIGSTOP)
@@ -218,7 +219,7 @@ def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> Non
     def hear(waiting: WaitStatus) -> None:
         news.append(str(waiting))
         if len(news) == 1:
-            first.note("second")
+            first.set_test("second")
 
     with pytest.raises(BoardBusyError):
         acquire(ONE, wait_s=0.4, on_wait=hear, folder=folder)
@@ -372,22 +373,22 @@ def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
         acquire(ONE, folder=folder)
 
 
-def test_wait_hears_of_a_lock_file_that_was_made_again(folder: Path) -> None:
+def test_wait_notices_a_lock_file_that_was_made_again(folder: Path) -> None:
     first = acquire(ONE, folder=folder)
-    wait = lease._Wait(folder, [ONE], Holder(), None)
+    wait = _Wait(folder, [ONE], Holder(), None)
     try:
         assert wait._try() is None
-        assert wait._listen(0)
+        assert wait._wait_for_change(0)
         first.lock.path.unlink()
         other = LockFile(first.lock.path)
         assert other.try_lock()
         first.release()
         assert wait._try() is None  # opens the new file
-        assert wait._listen(0)
+        assert wait._wait_for_change(0)
 
         other.unlock()
 
-        assert wait._listen(SOON_S)
+        assert wait._wait_for_change(SOON_S)
     finally:
         wait.close()
 

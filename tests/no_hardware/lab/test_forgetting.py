@@ -9,8 +9,8 @@ import pytest
 
 from hil.dutlink.storage.usb_sockets import Learned, StickNames
 from hil.dutlink.timing import until
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.cleanup import forget_boards
-from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.lab.stick_sockets import StickSockets

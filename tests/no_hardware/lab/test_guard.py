@@ -13,9 +13,10 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
-from hil.lab.guard.guarded_lease import make_safe_now, under_guard
 from hil.lab.guard.process import NAME
-from hil.lab.locks.lease import WaitStatus, acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import WaitStatus, acquire
+from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 
@@ -31,8 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 board = folder / "board"
@@ -90,8 +91,8 @@ from pathlib import Path
 board = Path(sys.argv[1])
 sys.path.append(sys.argv[2])
 
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
@@ -344,7 +345,7 @@ def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path,
     os.kill(holder.process.pid, signal.SIGKILL)
 
     with acquire(SERIAL, wait_s=SOON_S, folder=board.parent) as lease:
-        event = make_safe_now(lease, safety)
+        event = make_safe_and_record(lease.lock.path.parent, lease.serial, safety, lease=lease)
 
     assert event.by == "hil safe"
     assert not read_record(board.parent, SERIAL).needs_safety
@@ -452,7 +453,7 @@ def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
 
 def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety: Safety) -> None:
     with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
-        lease.note("a_test")
+        lease.set_test("a_test")
     lease.release()
     before = descriptors_and_threads()
     for _ in range(5):

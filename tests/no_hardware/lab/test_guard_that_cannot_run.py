@@ -9,17 +9,21 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import GuardError
 from hil.lab.guard import guard, guarded_lease
-from hil.lab.guard.guarded_lease import GuardedLease, under_guard
-from hil.lab.locks.lease import acquire
-from hil.lab.safe_state.policy import Safety, attempt
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
+from hil.lab.safe_state.attempt import try_make_safe
+from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record
+
+if TYPE_CHECKING:
+    from hil.lab.guard.guarded_lease import GuardedLease
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -152,16 +156,16 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
         releasing.start()
         releasing.join(0.5)
         given_back.append(not releasing.is_alive())
-        return attempt(*arguments, **options)
+        return try_make_safe(*arguments, **options)
 
     def release() -> None:
         with suppress(GuardError):
             lease.release()
 
     releasing = threading.Thread(target=release)
-    monkeypatch.setattr(guarded_lease, "attempt", attempt_while_the_holder_releases)
+    monkeypatch.setattr(guarded_lease, "try_make_safe", attempt_while_the_holder_releases)
 
-    lease.on_guard_ended(safety, GuardError("no guard", serial=SERIAL))
+    lease.handle_guard_loss(safety, GuardError("no guard", serial=SERIAL))
     releasing.join(SOON_S)
 
     assert given_back == [False]
@@ -186,7 +190,7 @@ def test_guard_that_is_interrupted_before_it_replaces_another_ends(
         monkeypatch.setattr(guard.Guard, "require", interrupted)
 
         with pytest.raises(KeyboardInterrupt):
-            lease.note("t.py::test_1")
+            lease.set_test("t.py::test_1")
 
         assert select.select(started, [], [], SOON_S)[0] == started
         assert lease.guard is before

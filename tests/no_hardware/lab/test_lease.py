@@ -15,13 +15,14 @@ from programs import running
 
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.locks import lock_dir, lock_file
-from hil.lab.locks.lease import Holder, acquire, acquire_any
+from hil.lab.locks.acquire import acquire, acquire_any
+from hil.lab.locks.lease import Holder
 from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
 
 HOLD_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 lease = acquire("5a1c0e01", test="theirs.py::test_long", folder=Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -131,7 +132,7 @@ def test_a_forked_child_does_not_keep_the_board_beyond_its_parent(
 
 def test_the_lock_file_says_which_test_runs_now(tmp_path: Path) -> None:
     with acquire("5a1c0e01", test="first", folder=tmp_path) as lease:
-        lease.note("second")
+        lease.set_test("second")
 
         assert Holder.from_json((tmp_path / "hil-board-5a1c0e01.lock").read_bytes()) == lease.holder
 

@@ -22,7 +22,7 @@ import json, os, sys
 from pathlib import Path
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.backend.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

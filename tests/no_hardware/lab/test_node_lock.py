@@ -22,9 +22,9 @@ from hil.dutlink.timing import until
 from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardBusyError, Verdict
 from hil.lab.config.lab_file import parse_lab
-from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks import relock
-from hil.lab.locks.lease import acquire, acquire_any
+from hil.lab.locks.acquire import acquire, acquire_any
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.sim.process import SimulatorProcess
@@ -41,8 +41,8 @@ import sys
 from pathlib import Path
 from hil.dutlink.host import Host
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 write_record(folder, "5a1c0e01", BoardRecord(BoardState.SAFE))  # so that nothing is done before it is held
@@ -54,7 +54,7 @@ if len(sys.argv) > 3:
 guarded = under_guard(lease, safety)
 print(guarded.guard.wait_until_ready(), flush=True)
 for line in sys.stdin:
-    guarded.follow_board() if line.strip() == "follow" else guarded.note(line.strip())
+    guarded.follow_board() if line.strip() == "follow" else guarded.set_test(line.strip())
     print(guarded.guard.wait_until_ready(), flush=True)
 """
 SLOW_ACTION = """
@@ -192,7 +192,7 @@ def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
                 (one / name).unlink()
             if replaced:
                 (one / f"hil-board-{SERIAL}.lock").touch()
-            lease.note("next.py::test")
+            lease.set_test("next.py::test")
 
             with pytest.raises(BoardBusyError, match="for next"):
                 acquire(SERIAL, folder=one)
@@ -211,7 +211,7 @@ def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
         acquire(SERIAL, folder=one),
         pytest.raises(BoardBusyError, match="was taken by another process") as caught,
     ):
-        lease.note("next.py::test")
+        lease.set_test("next.py::test")
     lease.release()
 
     assert str(one / f"hil-board-{SERIAL}.lock") in caught.value.why

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.guard.recovery import recover
+from hil.lab.guard.task import GuardTask
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import (
     BoardRecord,
@@ -38,13 +39,13 @@ RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 safety = Safety("fake_board:switch_off", {"board": sys.argv[2]}, limit_s=1.5, absent_s=0.1)
 lease = under_guard(acquire("5a1c0e01", folder=Path(sys.argv[1])), safety)
 for line in sys.stdin:
-    lease.note(line.strip())
+    lease.set_test(line.strip())
     print(lease.guard.wait_until_ready(), flush=True)
 """
 
@@ -150,7 +151,7 @@ def test_record_that_was_put_back_from_before_the_lease_proves_nothing(
     earlier = Holder(pid=1, since="2001-01-01T00:00:00+00:00")
     write_record(locks, SERIAL, BoardRecord().marked_in_use(earlier).marked_safe())
 
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "off"
 
@@ -164,7 +165,7 @@ def test_guard_leaves_a_board_that_a_later_holder_gave_back_under_a_new_folder(
     under_guard(acquire(SERIAL, folder=locks), safety).release()
     board.write_text("on by hand")
 
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "on by hand"
 
@@ -203,7 +204,7 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
     locks: Path, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setattr("hil.lab.guard.retry.FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("hil.lab.guard.recovery.FIRST_PAUSE_S", 0.05)
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0, absent_s=0.1, linger_s=SOON_S)
     lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
@@ -211,14 +212,15 @@ def test_silent_board_is_tried_again_though_its_folder_was_removed(
 
     def forget_and_answer(folder: Path, serial: str, record: BoardRecord) -> None:
         write_record(folder, serial, record)
-        failed.extend(record.events)
-        remove(locks, "folder")
-        board.write_text("on")
+        if not failed:
+            failed.extend(record.events)
+            remove(locks, "folder")
+            board.write_text("on")
 
     monkeypatch.setattr("hil.lab.guard.recovery.write_record", forget_and_answer)
     board.write_text("silent")
 
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert failed[0].silent
     assert board.read_text() == "off"

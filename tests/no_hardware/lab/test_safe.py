@@ -15,11 +15,12 @@ from hil.dutlink.board import open_board
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.errors import BoardUnsafeError
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state import action
 from hil.lab.safe_state.action import confirm_off, make_safe
-from hil.lab.safe_state.policy import Safety, attempt
+from hil.lab.safe_state.attempt import try_make_safe
+from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 
@@ -33,8 +34,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import fake_board
 from hil.dutlink.board import open_board
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
 serial = ready["boards"][0]["serial"]
@@ -81,11 +82,11 @@ for policy in ("force-off", "off", "aL,p0"):
 
 from pathlib import Path
 from hil.errors import BoardBusyError
-from hil.lab.guard import retry as lingering
-from hil.lab.guard.recovery import GuardTask
+from hil.lab.guard import recovery
+from hil.lab.guard.task import GuardTask
 from hil.lab.safe_state.policy import Safety
 folder, serial = Path(sys.argv[3]), json.loads(sys.argv[1])["boards"][0]["serial"]
-acquire, held = lingering.acquire, lingering.acquire(serial, folder=folder)
+acquire, held = recovery.acquire, recovery.acquire(serial, folder=folder)
 busy = []
 def hold_once_busy(*arguments, **options):
     try:
@@ -94,9 +95,9 @@ def hold_once_busy(*arguments, **options):
         busy.append(error)
         held.release()
         raise
-lingering.acquire, lingering.FIRST_PAUSE_S = hold_once_busy, 0.01
+recovery.acquire, recovery.FIRST_PAUSE_S = hold_once_busy, 0.01
 safety = Safety(arguments={"host": host}, linger_s=60)
-lingering.retry_until_safe(GuardTask(serial, held.lock.path, safety), "")
+recovery.retry_until_safe(GuardTask(serial, held.lock.path, safety), "")
 assert len(busy) == 1
 new = set(sys.modules) - loaded
 print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hil.lab"))))
@@ -184,7 +185,7 @@ def test_a_simulator_that_is_gone_is_not_waited_for(host: dict[str, Any]) -> Non
         arguments = {"ready": gone.ready}
     safety = Safety(arguments={"host": {**host, "arguments": arguments}}, limit_s=1000, absent_s=0.1)
 
-    event = attempt(safety, "5a1c0e01", why="a test", by="test")
+    event = try_make_safe(safety, "5a1c0e01", why="a test", by="test")
 
     assert event.what == "could not be made safe"
 

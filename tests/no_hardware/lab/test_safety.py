@@ -14,10 +14,13 @@ from hil.errors import (
     UsageError,
 )
 from hil.lab.guard import recovery
-from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.guard.recovery import recover
+from hil.lab.guard.task import GuardTask
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire, lock_path
-from hil.lab.safe_state.policy import Safety, attempt, resolve
+from hil.lab.locks.lease import lock_path
+from hil.lab.safe_state.attempt import try_make_safe
+from hil.lab.safe_state.policy import Safety, resolve
 from hil.lab.safe_state.record import read_record
 
 SERIAL = "5a1c0e01"
@@ -45,7 +48,7 @@ def test_an_action_that_cannot_be_imported_is_named(name: str) -> None:
 
 
 def test_an_action_that_cannot_be_imported_is_a_failed_attempt() -> None:
-    event = attempt(Safety("no_such_module:f"), SERIAL, why="a test", by="test")
+    event = try_make_safe(Safety("no_such_module:f"), SERIAL, why="a test", by="test")
 
     assert event.what == "could not be made safe"
     assert "no_such_module" in event.why
@@ -53,7 +56,9 @@ def test_an_action_that_cannot_be_imported_is_a_failed_attempt() -> None:
 
 def test_an_attempt_that_fails_is_made_again(board: Path) -> None:
     board.write_text("busy")
-    event = attempt(Safety("fake_board:switch_off", {"board": str(board)}), SERIAL, why="a test", by="test")
+    event = try_make_safe(
+        Safety("fake_board:switch_off", {"board": str(board)}), SERIAL, why="a test", by="test"
+    )
 
     assert (event.what, board.read_text()) == ("made safe", "off")
 
@@ -74,15 +79,15 @@ def test_attempt_tells_a_board_that_answered_from_one_that_did_not(
     def fail(_: str, **__: object) -> float:
         raise error
 
-    monkeypatch.setattr("hil.lab.safe_state.policy.resolve", lambda _name: fail)
+    monkeypatch.setattr("hil.lab.safe_state.attempt.resolve", lambda _name: fail)
 
-    assert attempt(Safety(limit_s=0.0), SERIAL, why="a test", by="test").faulty is faulty
+    assert try_make_safe(Safety(limit_s=0.0), SERIAL, why="a test", by="test").faulty is faulty
 
 
 def test_attempts_end(board: Path) -> None:
     board.unlink()
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0.3, absent_s=9)
-    event = attempt(safety, SERIAL, why="a test", by="test")
+    event = try_make_safe(safety, SERIAL, why="a test", by="test")
 
     assert "not on the bus" in event.why
 
@@ -90,7 +95,7 @@ def test_attempts_end(board: Path) -> None:
 def test_a_guard_makes_the_board_safe_records_it_and_lets_the_lock_go(board: Path) -> None:
     lease = acquire(SERIAL, test="a_test", folder=board.parent)
     task = GuardTask(SERIAL, lease.lock.path, Safety("fake_board:switch_off", {"board": str(board)}))
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "off"
     assert "a_test" in read_record(board.parent, SERIAL).events[-1].why
@@ -106,7 +111,7 @@ def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
     monkeypatch.setattr("os._exit", ended.append)
     lease = acquire(SERIAL, folder=board.parent)
     safety = Safety("fake_board:hang", {"board": str(board)}, limit_s=0.0)
-    work(os.dup(lease.lock.descriptor), GuardTask(SERIAL, lease.lock.path, safety).to_json())
+    recover(os.dup(lease.lock.descriptor), GuardTask(SERIAL, lease.lock.path, safety).to_json())
 
     assert ended == [1]
     assert "hangs" in read_record(board.parent, SERIAL).events[0].why

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.power.reading import SETTLE_S
-from hil.lab.locks.lease import acquire, lock_path
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import lock_path
 from hil.lab.safe_state import meter_settling
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 

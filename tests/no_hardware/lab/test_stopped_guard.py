@@ -12,10 +12,11 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.lab.guard import guard
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.guard.recovery import GuardTask, work
+from hil.lab.guard.recovery import recover
+from hil.lab.guard.task import GuardTask
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
@@ -76,7 +77,7 @@ def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
     if went_on == "another used it":
         write_record(board.parent, SERIAL, record.marked_in_use(other))
 
-    work(guards_own, task.to_json())
+    recover(guards_own, task.to_json())
 
     assert board.read_text() == "on"
     if held is not None:
@@ -90,7 +91,7 @@ def test_guard_whose_lock_file_was_removed_works_under_the_new_one(board: Path, 
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     lease.lock.path.unlink()
 
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "off"
     acquire(SERIAL, folder=board.parent).release()
@@ -106,7 +107,7 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
     new = LockFile(lease.lock.path)
     assert new.try_lock()
 
-    work(os.dup(lease.lock.descriptor), task.to_json())
+    recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "on"
     new.unlock()
@@ -115,8 +116,8 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
 NAMES = """
 import os, sys
 from pathlib import Path
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 lease = under_guard(acquire("5a1c0e01", folder=Path(sys.argv[1])), Safety())
 pid = lease.guard.wait_until_ready()
@@ -142,8 +143,8 @@ import os, sys
 from pathlib import Path
 for number in map(int, sys.argv[2]):
     os.close(number)
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
 lease = acquire("5a1c0e01", folder=folder)

@@ -15,9 +15,10 @@ from other_user import VICTIM, as_user, folder_for_everybody, only_root
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError
 from hil.lab.guard import guard
-from hil.lab.guard.guarded_lease import make_safe_now, under_guard
-from hil.lab.guard.stopped_guards import wake_guards_of
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
+from hil.lab.locks.stopped_guards import wake_guards_of
+from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.suite.xdist.channel import ControllerChannel
@@ -35,8 +36,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from hil.lab.guard import guard
 guard.LOOK_EVERY_S = 600
-from hil.lab.guard.guarded_lease import under_guard
-from hil.lab.locks.lease import acquire
+from hil.lab.guard.under_guard import under_guard
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 board = Path(sys.argv[1]) / "board"
 safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=1.5, absent_s=0.1)
@@ -162,7 +163,7 @@ def test_hil_safe_kills_the_stopped_guard_of_a_dead_holder(run: Run, board: Path
     run.kill()
 
     with acquire(SERIAL, folder=board.parent) as lease:
-        event = make_safe_now(lease, safety)
+        event = make_safe_and_record(lease.lock.path.parent, lease.serial, safety, lease=lease)
 
     assert board.read_text() == "off"
     assert f"its guard (pid {run.guard}) was stopped, and was killed" in str(event)
@@ -172,7 +173,7 @@ def test_hil_safe_kills_the_stopped_guard_of_a_dead_holder(run: Run, board: Path
 def test_waiting_process_gets_the_board_of_a_holder_that_dies_after_its_guard_was_stopped(
     run: Run, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.lease.GUARDS_EVERY_S", 0.05, raising=False)
+    monkeypatch.setattr("hil.lab.locks.acquire.GUARDS_EVERY_S", 0.05, raising=False)
 
     acquire(SERIAL, wait_s=SOON_S, on_wait=lambda _news: run.kill(), folder=board.parent).release()
 

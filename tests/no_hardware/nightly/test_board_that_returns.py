@@ -12,8 +12,8 @@ from own_systemd import own_systemd
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.lab.udev.safe_unit import unit_text
 from hil.sim.process import SimulatorProcess

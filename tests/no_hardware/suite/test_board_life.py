@@ -27,7 +27,7 @@ HEAD = """
 import contextlib, json, os, threading, time, unittest
 import pytest
 from hil.errors import LeaseEndedError, UsbBlockedError
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.management.client import ManagementClient
 
 ONE, TWO = os.environ["ONE"], os.environ["TWO"]

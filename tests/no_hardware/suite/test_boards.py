@@ -84,7 +84,7 @@ class FakeLease:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def note(self, test: str) -> None:
+    def set_test(self, test: str) -> None:
         self.done.append(test)
 
     def follow_board(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from pathlib import Path

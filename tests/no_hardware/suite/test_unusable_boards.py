@@ -15,7 +15,7 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status

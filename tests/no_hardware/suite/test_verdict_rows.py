@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.history.store import History
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
 

@@ -8,7 +8,7 @@ from hil.errors import BoardBusyError, BoardInBootLoaderError, UsageError, Verdi
 from hil.lab.doctor.checks.usb_access import ELSEWHERE
 from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs, children_of, hub_of
-from hil.lab.locks.lease import acquire
+from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from hil.dutlink.discovery import ProbeResult

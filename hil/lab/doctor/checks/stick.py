@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import StickInUseError, StorageError
 from hil.lab.doctor.finding import ok, problem_of, skipped
-from hil.lab.guard.guarded_lease import under_guard
+from hil.lab.guard.under_guard import under_guard
 
 if TYPE_CHECKING:
     from hil.lab.doctor.board_context import BoardContext

@@ -1,0 +1,292 @@
+"""Acquire a lease, and wait in line for one if no board is free.
+
+Processes that wait are served in the order in which they came. A process that waits for one of several boards
+takes any that is free and that no earlier process in line waits for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.dutlink.standard_streams import keep_standard_streams
+from hil.errors import BoardBusyError, SpoiltFileError, UsageError
+from hil.lab.backoff import Backoff
+from hil.lab.locks.holder import Holder
+from hil.lab.locks.inotify import FileWatch
+from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
+from hil.lab.locks.lock_file import LockFile, lock_folder
+from hil.lab.locks.node_lock import NodeLock
+from hil.lab.locks.wait_queue import NoQueue, QueueEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from hil.dutlink.host import Host
+    from hil.lab.locks.wait_queue import Ticket
+
+__all__ = ["WaitStatus", "acquire", "acquire_any"]
+
+_LOG = logging.getLogger(__name__)
+
+DECIDE_S = 0.1
+"""How long earlier processes in line may take to decide before one that does not wait is refused."""
+
+GUARDS_EVERY_S = 5.0
+"""How often a waiting process looks for stopped guards of dead holders."""
+
+SKIP_AFTER_S = 3.0
+"""Skip the first waiter if it has not taken a free board within this time: it is stopped or stuck."""
+
+FIRST_PAUSE_S = 0.001
+LONGEST_PAUSE_S = 1.0
+"""The longest sleep between two attempts while no file changes; a change wakes the process at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStatus:
+    """What a process that waits for a board can tell its user.
+
+    Attributes:
+        holders: Each board that would do, and its holder; None if the lock file names none.
+        ahead: Earlier waiters that could take one of these boards, the earliest first.
+        elsewhere: Each board that is locked through a lock file of another folder, and by which process.
+    """
+
+    holders: tuple[tuple[str, Holder | None], ...]
+    ahead: tuple[Holder, ...]
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        elsewhere = dict(self.elsewhere)
+        boards = "; ".join(
+            f"board {serial} is {holder or elsewhere.get(serial) or 'in use'}"
+            for serial, holder in self.holders
+        )
+        first = f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
+        return boards + first
+
+
+def acquire(  # noqa: PLR0913 - by keyword, and most are left out
+    serial: str,
+    *,
+    wait_s: float = 0.0,
+    test: str = "",
+    on_wait: Callable[[WaitStatus], None] | None = None,
+    folder: Path | None = None,
+    host: Host | None = None,
+) -> Lease:
+    """Acquire the lease of one board; see `acquire_any`."""
+    return acquire_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder, host=host)
+
+
+def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
+    serials: Sequence[str],
+    *,
+    wait_s: float = 0.0,
+    test: str = "",
+    on_wait: Callable[[WaitStatus], None] | None = None,
+    folder: Path | None = None,
+    host: Host | None = None,
+) -> Lease:
+    """Acquire the first of these boards that is free; if none is, wait in line up to `wait_s` seconds.
+
+    Args:
+        serials: The boards that would do, the preferred one first.
+        wait_s: How long to wait.
+        test: What the board is used for, for other users to read.
+        on_wait: Called when the wait begins, and when the holders or the earlier waiters change.
+        folder: The folder of the lock files; None for the machine's own folder.
+        host: Where the boards are plugged in: their device nodes are locked as well, so that processes with
+            different lock folders meet. None for boards of other machines.
+
+    Raises:
+        BoardBusyError: All stayed in use; the error names their holders.
+        UsageError: The folder of the lock files cannot be used, or `serials` is empty.
+    """
+    if not serials:
+        raise UsageError("no board to hold", why="the list of serial numbers is empty")
+    keep_standard_streams()
+    wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
+    try:
+        serial = wait.take(wait_s, on_wait)
+        lease = Lease(serial, wait.locks[serial], Holder(test=test))
+        lease.killed_guards = wait.killed_guards.get(serial, ())
+        del wait.locks[serial]
+        return lease
+    finally:
+        wait.close()
+
+
+def _join_queue(folder: Path, serials: Sequence[str], holder: Holder) -> QueueEntry | NoQueue:
+    try:
+        return QueueEntry(folder, serials, holder)
+    except SpoiltFileError as error:
+        _LOG.warning("the queue of waiting processes cannot be used: %s", error)
+        return NoQueue()
+
+
+class _Wait:
+    """One wait, from joining the queue to leaving it."""
+
+    def __init__(self, folder: Path, serials: Sequence[str], holder: Holder, host: Host | None) -> None:
+        self.locks: dict[str, LockFile] = {}
+        self.killed_guards: dict[str, tuple[int, ...]] = {}
+        self._folder = folder
+        self._host = host
+        self._watch: FileWatch | None = None
+        self._watched: dict[int, int] = {}  # the inode of each watched descriptor
+        self._ahead: list[Ticket] = []
+        self._quiet_since: dict[int, float] = {}
+        self._look_for_guards_at = 0.0
+        self._queue = _join_queue(folder, serials, holder)
+        try:
+            self._open_locks(folder, serials)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_locks(self, folder: Path, serials: Sequence[str]) -> None:
+        """Open the lock of each board, except of boards whose lock file another user spoilt."""
+        errors: list[SpoiltFileError] = []
+        for serial in serials:
+            node = NodeLock(self._host, serial) if self._host else None
+            try:
+                self.locks[serial] = LockFile(lock_path(folder, serial), node=node)
+            except SpoiltFileError as error:
+                errors.append(error)
+                continue
+            if (problem := lock_file_problem(folder, serial)) is not None:  # a spare name is locked instead
+                _LOG.warning("board %s: %s", serial, problem)
+        if not self.locks:
+            raise errors[0]
+
+    def close(self) -> None:
+        """Leave the queue, and close the locks of the boards that were not taken."""
+        for opened in (self._watch, *self.locks.values(), self._queue):
+            if opened is not None:
+                opened.close()
+
+    def take(self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None) -> str:
+        """Lock a board and return its serial number."""
+        began = time.monotonic()
+        backoff, told = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), None
+        while (serial := self._try()) is None:
+            left_s = began + max(wait_s, DECIDE_S if self._is_any_promised() else 0.0) - time.monotonic()
+            if self._kill_stopped_guards(last=left_s <= 0):
+                continue
+            if left_s <= 0:
+                raise self._busy_error(wait_s)
+            if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
+                told = status
+                on_wait(status)
+            if self._wait_for_change(min(left_s, backoff.next())):
+                backoff.reset()
+        return serial
+
+    def _kill_stopped_guards(self, *, last: bool) -> bool:
+        """Kill stopped guards that keep the board of a dead holder locked; return True if there was one.
+
+        Args:
+            last: Look now, even if the last look was a moment ago.
+        """
+        now = time.monotonic()
+        if now < self._look_for_guards_at and not last:
+            return False
+        self._look_for_guards_at = now + GUARDS_EVERY_S
+        from hil.lab.locks.stopped_guards import end_stopped_guards  # noqa: PLC0415 - for processes that wait
+
+        found = False
+        for serial, lock in self.locks.items():
+            if lock.descriptor >= 0 and (pids := end_stopped_guards(lock.descriptor)):
+                _LOG.warning(
+                    "board %s: its holder is dead; killed its guard %s, which was stopped", serial, pids
+                )
+                self.killed_guards[serial] = tuple(pids)
+                found = True
+        return found
+
+    def _wait_for_change(self, limit_s: float) -> bool:
+        """Sleep until a lock file or the queue changes, and return True if one did.
+
+        Returns True at once when the files are watched for the first time, or were opened again: earlier
+        changes were not reported.
+        """
+        descriptors = [self._queue.descriptor, *(lock.descriptor for lock in self.locks.values())]
+        watched = {descriptor: os.fstat(descriptor).st_ino for descriptor in descriptors if descriptor >= 0}
+        if self._watch is None or watched != self._watched:
+            if self._watch is not None:
+                self._watch.close()
+            self._watch, self._watched = FileWatch(watched), watched
+            self._quiet_since.clear()
+            return True
+        changed = self._watch.wait(limit_s)
+        self._quiet_since.update(dict.fromkeys(changed, time.monotonic()))
+        return bool(changed)
+
+    def _try(self) -> str | None:
+        self._ahead = self._queue.ahead()
+        for serial, lock in self.locks.items():
+            take = self._try_overdue if self._is_promised(serial) else LockFile.try_lock
+            if take(lock):
+                return serial
+        return None
+
+    def _is_promised(self, serial: str) -> bool:
+        return any(serial in ticket.serials for ticket in self._ahead)
+
+    def _is_any_promised(self) -> bool:
+        return any(self._is_promised(serial) for serial in self.locks)
+
+    def _try_overdue(self, lock: LockFile) -> bool:
+        """Lock a board that is promised to an earlier waiter, if it has been free for `SKIP_AFTER_S`.
+
+        Every release of a lock changes its file, so a file that did not change means a board that was free
+        all the time.
+        """
+        if self._watch is None or self._watch.is_polling:
+            return False
+        now = time.monotonic()
+        if now - self._quiet_since.setdefault(lock.descriptor, now) < SKIP_AFTER_S or not lock.try_lock():
+            return False
+        if lock.descriptor not in self._watch.wait(0):
+            return True
+        self._quiet_since[lock.descriptor] = now
+        lock.give_back()
+        return False
+
+    def _status(self) -> WaitStatus:
+        holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
+        ahead = (ticket.who for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
+        taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
+        elsewhere = [
+            (serial, f"held at {what}, without a lock file in {self._folder}: give both one HIL_LOCK_DIR")
+            for serial, what in taken
+            if what
+        ]
+        return WaitStatus(holders, tuple(ahead), tuple(elsewhere))
+
+    def _busy_error(self, wait_s: float) -> BoardBusyError:
+        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above
+
+        status = self._status()
+        serials = ", ".join(self.locks)
+        for serial, holder in status.holders:
+            if holder is not None and (guard := stopped_guard_of(holder)) is not None:
+                return BoardBusyError(
+                    f"board {serial} is locked by a guard that was stopped",
+                    why=f"its holder {holder.name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) "
+                    "was stopped before it made the board safe, and this user may not kill it",
+                    remedy=guard.remedy,
+                    serial=serial,
+                )
+        return BoardBusyError(
+            f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
+            why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {wait_s:g} s",
+            remedy="wait longer (--hil-wait SECONDS), or ask them to end that run",
+            serial=next(iter(self.locks)),
+        )
