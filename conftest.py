@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     early_exit.replace_exit()
     options.add_options(parser)
     pytest_recorder.add_options(parser)
-    registration.register(pluginmanager, pytest_recorder.measured_s)
+    registration.register(pluginmanager, pytest_recorder.measured_durations_s)
 
 
 def pytest_configure(config: pytest.Config) -> None:

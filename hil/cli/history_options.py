@@ -60,11 +60,11 @@ def opened(path: Path, *, to_read: bool = True) -> History:
         HistoryError: There is none, or it cannot be read.
         UntrustedFileError: This is root, and other users decide which files SQLite would write beside it.
     """
-    from hil.history.damage import damaged_beside  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.damage import list_damaged  # noqa: PLC0415 - the database is for those who ask
     from hil.history.store import History  # noqa: PLC0415 - as above
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 
-    aside = damaged_beside(path)
+    aside = list_damaged(path)
     refuse_untrusted(path, "the history", "run it as its owner")
     for damaged in aside[-1:]:
         click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hil.dutlink.console.allowlist import says
 from hil.dutlink.console.transcript import Chunk
 from hil.errors import HilError
-from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleRecord
+from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleFiles
 from hil.evidence.file_names import file_stem
 from hil.evidence.timestamped_log import newest_lines
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from hil.dutlink.console.transcript import Event, Mark
     from hil.evidence.console_recorder import ConsoleRecorder
 
-__all__ = ["ConsoleTest"]
+__all__ = ["ConsoleCapture"]
 
 _TAIL_BYTES: Final = 64 * 1024
 
 
-class ConsoleTest:
+class ConsoleCapture:
     """A test, from its begin; making one is its begin.
 
     Args:
@@ -69,7 +69,7 @@ class ConsoleTest:
             with suppress(HilError):  # it went away: who uses it is told
                 self._console.discard()
         recorder.sync()
-        found = recorder.watch.take()
+        found = recorder.scanner.take_findings()
         self._found = [finding for finding in found if finding.position >= self._began.position]
         self.strays = (
             [finding for finding in found if finding not in self._found] if before and not again else []
@@ -101,7 +101,7 @@ class ConsoleTest:
         """
         self._console.catch_up()
         self._recorder.sync()
-        found = [each for each in self._found + self._recorder.watch.take() if self._is_own(each)]
+        found = [each for each in self._found + self._recorder.scanner.take_findings() if self._is_own(each)]
         self._found = []
         excuses = self._console.trouble.excuses
         return [
@@ -115,7 +115,7 @@ class ConsoleTest:
         with suppress(HilError):  # the board may have been given back
             self._console.catch_up()
         self._recorder.sync()
-        return self._recorder.watch.take()
+        return self._recorder.scanner.take_findings()
 
     def _is_own(self, finding: Finding) -> bool:
         return finding.position >= self._began.position
@@ -140,7 +140,7 @@ class ConsoleTest:
         transcript = self._console.transcript
         first = max(self._since, self._began.position - NEIGHBOUR_BYTES)
         neighbour = transcript.chunks_between(first, self._began.position)
-        record = ConsoleRecord(folder, self.serial, self._began, neighbour)
+        record = ConsoleFiles(folder, self.serial, self._began, neighbour)
         for event in transcript.events_between(self._began, self._ended):
             record.add(event)
         record.close()

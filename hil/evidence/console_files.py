@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TextIO
 
 from hil.dutlink.console.transcript import Chunk, MarkKind
 from hil.evidence.file_names import file_stem
-from hil.evidence.size_limit import KeptPart
-from hil.evidence.timestamped_log import TimedText
+from hil.evidence.size_limit import SizeLimiter
+from hil.evidence.timestamped_log import TimestampedLog
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Event, Mark
 
-__all__ = ["LITTLE_BYTES", "NEIGHBOUR_BYTES", "TEST_BYTES", "ConsoleRecord", "RunRecord"]
+__all__ = ["LITTLE_BYTES", "NEIGHBOUR_BYTES", "TEST_BYTES", "ConsoleFiles", "RunConsoleFiles"]
 
 NEIGHBOUR_BYTES: Final = 1024 * 1024
 """How much of what came between two tests is kept with the second one."""
@@ -39,7 +39,7 @@ LITTLE_BYTES: Final = 2 * 1024 * 1024
 _MOST_MARKS: Final = 10_000
 
 
-class ConsoleRecord:
+class ConsoleFiles:
     """Three files for a test, `STEM.raw`, `.txt` and `.json`; described in docs/console.md.
 
     Those of a test that is repeated go on, so that all attempts are in them.
@@ -49,7 +49,7 @@ class ConsoleRecord:
         board: The board's serial number.
         began: The note of the test's begin, which is named by it.
         neighbour: What came between the test before and that.
-        most_bytes: How much room they may take; see `KeptPart`.
+        most_bytes: How much room they may take; see `SizeLimiter`.
 
     Raises:
         OSError: They cannot be written.
@@ -74,13 +74,13 @@ class ConsoleRecord:
             lines = files.enter_context((folder / f"{stem}.txt").open(mode, encoding="utf-8"))
             self._index: TextIO = files.enter_context((folder / f"{stem}.json").open("w", encoding="utf-8"))
             self._files = files.pop_all()
-        self._lines = TimedText(lines, began.monotonic_s)
+        self._lines = TimestampedLog(lines, began.monotonic_s)
         self._lines.head(f"console of board {board}: {test}")
         self._marks: list[list[object]] = earlier.get("marks", [])
         self._neighbour: list[list[int]] = earlier.get("neighbour", [])
         self._size_bytes = self._raw.tell()
         room_bytes = most_bytes - self._size_bytes - lines.tell()
-        self._part = KeptPart(max(room_bytes, LITTLE_BYTES), self._keep)
+        self._part = SizeLimiter(max(room_bytes, LITTLE_BYTES), self._keep)
         self._separator = ""
         self._index.write(json.dumps({"nodeid": test, "board": board})[:-1] + ', "chunks": [')
         for place in earlier.get("chunks", []):
@@ -148,7 +148,7 @@ def _earlier(index: Path) -> dict[str, Any]:
     return {}
 
 
-class RunRecord:
+class RunConsoleFiles:
     """Everything a board's console says during a run: `run-SERIAL.raw` and `.txt`.
 
     Each holder of the board adds to the same files, one after the other, as the board goes from worker to
@@ -174,9 +174,9 @@ class RunRecord:
             lines = text.open("a" if goes_on else "w", encoding="utf-8")
             self._text: TextIO = files.enter_context(lines)
             self._files = files.pop_all()
-        self._lines = TimedText(self._text, start_s)
+        self._lines = TimestampedLog(self._text, start_s)
         self._lines.head(title)
-        self._part = KeptPart(RUN_BYTES - self._raw.tell() - self._text.tell(), self._keep)
+        self._part = SizeLimiter(RUN_BYTES - self._raw.tell() - self._text.tell(), self._keep)
 
     @property
     def is_full(self) -> bool:

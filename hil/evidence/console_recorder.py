@@ -11,11 +11,11 @@ from hil.evidence.console_files import (
     LITTLE_BYTES,
     NEIGHBOUR_BYTES,
     TEST_BYTES,
-    ConsoleRecord,
-    RunRecord,
+    ConsoleFiles,
+    RunConsoleFiles,
 )
-from hil.evidence.error_scanner import Watch
-from hil.evidence.transcript_follower import Follower
+from hil.evidence.error_scanner import ErrorScanner
+from hil.evidence.transcript_follower import TranscriptFollower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["ConsoleRecorder", "KeptIn"]
+__all__ = ["ConsoleFolder", "ConsoleRecorder"]
 
 _NEIGHBOUR_CHUNKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptIn:
+class ConsoleFolder:
     """Where consoles are kept.
 
     Attributes:
@@ -57,13 +57,13 @@ class ConsoleRecorder:
     """
 
     def __init__(
-        self, console: Console, board: str, kept: KeptIn | None = None, watch: Sequence[str] = ()
+        self, console: Console, board: str, kept: ConsoleFolder | None = None, watch: Sequence[str] = ()
     ) -> None:
-        self.watch = Watch(watch)
+        self.scanner = ErrorScanner(watch)
         self.error: OSError | None = None
         self._console = console
         self._files = _Files(board, kept) if kept is not None else None
-        self._follower = Follower(console.transcript, self, f"recorder of {board}")
+        self._follower = TranscriptFollower(console.transcript, self, f"recorder of {board}")
         console.closing.append(self.sync)  # the next holder of the board adds to the same files
 
     def begin(self, test: str, *, again: bool = False) -> Mark:
@@ -105,12 +105,12 @@ class ConsoleRecorder:
     def handle(self, event: Event) -> None:
         """Keep an event, and look for trouble in it; for the follower."""
         if isinstance(event, Chunk):
-            self.watch.feed(event)
+            self.scanner.feed(event)
         self._write(_Files.add, event)
 
     def pause(self) -> None:
         """Have everything in the files, and the last line looked at before it ends; for the follower."""
-        self.watch.look()
+        self.scanner.scan()
         self._write(_Files.flush)
 
     def _write(self, act: Callable[..., None], *arguments: object) -> None:
@@ -125,19 +125,19 @@ class ConsoleRecorder:
 class _Files:
     """The files of the run, and those of the test that runs."""
 
-    def __init__(self, board: str, kept: KeptIn) -> None:
+    def __init__(self, board: str, kept: ConsoleFolder) -> None:
         self._board = board
         self._folder = kept.folder
         self._key = kept.run
-        self._run: RunRecord | None = None
-        self._test: ConsoleRecord | None = None
+        self._run: RunConsoleFiles | None = None
+        self._test: ConsoleFiles | None = None
         self._between: deque[Chunk] = deque()
         self._between_bytes = 0
         self.left_out_bytes = 0
 
     def add(self, event: Event) -> None:
         """Keep an event where it belongs."""
-        self._run = self._run or RunRecord(self._folder, self._board, self._key, event.monotonic_s)
+        self._run = self._run or RunConsoleFiles(self._folder, self._board, self._key, event.monotonic_s)
         self._run.add(event)
         if isinstance(event, Mark) and event.kind in {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}:
             self._begin(event)
@@ -163,7 +163,7 @@ class _Files:
     def _begin(self, mark: Mark) -> None:
         self._end_test()
         room_bytes = LITTLE_BYTES if self._run is not None and self._run.is_full else TEST_BYTES
-        self._test = ConsoleRecord(self._folder, self._board, mark, self._between, room_bytes)
+        self._test = ConsoleFiles(self._folder, self._board, mark, self._between, room_bytes)
         self._between.clear()
         self._between_bytes = 0
 

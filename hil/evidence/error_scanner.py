@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Chunk
 
-__all__ = ["KNOWN", "Watch"]
+__all__ = ["KNOWN", "ErrorScanner"]
 
 KNOWN: Final[dict[str, str]] = {
     "kernel panic": r"(?i:kernel panic)",
@@ -76,7 +76,7 @@ class _Kind:
         return search(self.pattern, form) is not None
 
 
-class Watch:
+class ErrorScanner:
     """Looks for trouble in a console's bytes, chunk by chunk.
 
     Args:
@@ -97,7 +97,7 @@ class Watch:
         self._looked_at = 0
         self._time_s = 0.0
 
-    def take(self) -> list[Finding]:
+    def take_findings(self) -> list[Finding]:
         """Return what was found since the last time."""
         taken = self.findings[:]
         del self.findings[: len(taken)]
@@ -106,14 +106,14 @@ class Watch:
     def feed(self, chunk: Chunk) -> None:
         """Take more bytes; they are looked at when there are enough of them, or when somebody asks."""
         if chunk.position != self._pending_at + len(self._pending):  # something was dropped in between
-            self.look()
+            self.scan()
             self._keep(b"", chunk.position)
         self._pending += chunk.data
         self._time_s = chunk.time_s
         if len(self._pending) > _ENOUGH:
-            self.look()
+            self.scan()
 
-    def look(self) -> None:
+    def scan(self) -> None:
         """Look at all that came, a line that has not ended yet too; keep what may still become something."""
         if len(self._pending) == self._looked_at:
             return

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hil.evidence.file_names import file_stem
 from hil.evidence.run_record import RunRecord
-from hil.evidence.test_record import TestFacts
+from hil.evidence.test_record import RecordedTest
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["EvidenceFolder"]
 
 _RUN = "run.json"
 _TESTS = "tests"
-Kept = TypeVar("Kept", TestFacts, RunRecord)
+Kept = TypeVar("Kept", RecordedTest, RunRecord)
 
 
 class EvidenceFolder:
@@ -40,7 +40,7 @@ class EvidenceFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def keep_run(self, run: RunRecord) -> None:
+    def write_run(self, run: RunRecord) -> None:
         """Write what is known of the run.
 
         Raises:
@@ -48,7 +48,7 @@ class EvidenceFolder:
         """
         self._write(_RUN, run)
 
-    def keep_test(self, test: TestFacts) -> None:
+    def write_test(self, test: RecordedTest) -> None:
         """Write what is known of a test; raises as `keep_run`."""
         self._write(f"{_TESTS}/{file_stem(test.nodeid)}.json", test)
 
@@ -56,18 +56,18 @@ class EvidenceFolder:
         """Return the run; None: nothing readable is here."""
         return _read(self.path / _RUN, RunRecord)
 
-    def test(self, nodeid: str, run: str) -> TestFacts | None:
+    def test(self, nodeid: str, run: str) -> RecordedTest | None:
         """Return what is known of a test of that run."""
-        found = _read(self.path / _TESTS / f"{file_stem(nodeid)}.json", TestFacts)
+        found = _read(self.path / _TESTS / f"{file_stem(nodeid)}.json", RecordedTest)
         return found if found is not None and found.run == run else None
 
-    def tests(self, run: str) -> list[TestFacts]:
+    def tests(self, run: str) -> list[RecordedTest]:
         """Return the tests of that run in the order in which they began; an empty key means of any."""
-        read = (_read(path, TestFacts) for path in self.path.glob(f"{_TESTS}/*.json"))
+        read = (_read(path, RecordedTest) for path in self.path.glob(f"{_TESTS}/*.json"))
         kept = [one for one in read if one is not None and (not run or one.run == run)]
         return sorted(kept, key=lambda one: (one.began_s, one.nodeid))
 
-    def _write(self, name: str, record: TestFacts | RunRecord) -> None:
+    def _write(self, name: str, record: RecordedTest | RunRecord) -> None:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(record), ensure_ascii=False).encode(errors="replace")
@@ -88,4 +88,4 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
     return None
 
 
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (TestFacts, RunRecord)}
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (RecordedTest, RunRecord)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["END_BYTES", "KeptPart"]
+__all__ = ["END_BYTES", "SizeLimiter"]
 
 END_BYTES: Final = 2 * 1024 * 1024
 """How much room the last events take in files, in bytes, which are kept after a gap."""
@@ -23,7 +23,7 @@ _CHUNK_BYTES: Final = 512
 """What a line's time takes in a text file; a chunk's place in an index, which readers hold in memory."""
 
 
-class KeptPart:
+class SizeLimiter:
     """Hands events on until they fill so much of the disk, and then only the last of them, behind a note.
 
     Args:

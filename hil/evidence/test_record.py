@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic reads the annotations
 
-__all__ = ["UNCOLLECTED", "AttemptFacts", "BoardFacts", "PhaseFacts", "TestFacts"]
+__all__ = ["UNCOLLECTED", "RecordedAttempt", "RecordedBoard", "RecordedPhase", "RecordedTest"]
 
 UNCOLLECTED = "not collected"
 """The kind of what stands for the tests of a file, or class, that could not be collected."""
 
 
 @dataclass(slots=True)
-class PhaseFacts:
+class RecordedPhase:
     """One phase of an attempt.
 
     Attributes:
@@ -30,7 +30,7 @@ class PhaseFacts:
 
 
 @dataclass(slots=True)
-class AttemptFacts:
+class RecordedAttempt:
     """One attempt.
 
     Attributes:
@@ -49,11 +49,11 @@ class AttemptFacts:
     message: str = ""
     longrepr: str = ""
     sections: list[tuple[str, str]] = field(default_factory=list)
-    phases: list[PhaseFacts] = field(default_factory=list)
+    phases: list[RecordedPhase] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class BoardFacts:
+class RecordedBoard:
     """The board that a test had.
 
     Attributes:
@@ -70,7 +70,7 @@ class BoardFacts:
 
 
 @dataclass(slots=True)
-class TestFacts:
+class RecordedTest:
     """A test of a run.
 
     Attributes:
@@ -90,8 +90,6 @@ class TestFacts:
         unasked: It passed and never asked the board for anything.
     """
 
-    __test__ = False  # pytest would take the name for a test class
-
     nodeid: str
     run: str = ""
     kind: str = ""
@@ -102,15 +100,15 @@ class TestFacts:
     ended_s: float | None = None
     wait_s: float = 0.0
     give_back_s: float = 0.0
-    board: BoardFacts | None = None
-    attempts: list[AttemptFacts] = field(default_factory=list)
+    board: RecordedBoard | None = None
+    attempts: list[RecordedAttempt] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
     unasked: bool = False
 
     @property
-    def last(self) -> AttemptFacts:
+    def last(self) -> RecordedAttempt:
         """The last attempt; an empty one if none ended."""
-        return self.attempts[-1] if self.attempts else AttemptFacts()
+        return self.attempts[-1] if self.attempts else RecordedAttempt()
 
     @property
     def outcome(self) -> str:
@@ -121,7 +119,7 @@ class TestFacts:
         return "flaky" if failed_before and self.last.outcome == "passed" else self.last.outcome
 
     @property
-    def is_bad(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether somebody must look at it."""
         return self.outcome in {"failed", "error", "xpassed", "cut short"}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["LEGEND", "TimedText", "newest_lines"]
+__all__ = ["LEGEND", "TimestampedLog", "newest_lines"]
 
 LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before the test, * what was done"
 
@@ -23,7 +23,7 @@ _LONGEST_SHOWN: Final = 240
 _DUT, _NEIGHBOUR, _DONE = "|", "<", "*"
 
 
-class TimedText:
+class TimestampedLog:
     """Writes events as lines: a line's time is that of its first byte.
 
     Args:
@@ -118,7 +118,7 @@ def _time_of_day(time_s: float) -> str:
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
     """Return the last lines that these events make, with seconds since the start, cut to what fits."""
     text = StringIO()
-    timed = TimedText(text, start_s, wall=False)
+    timed = TimestampedLog(text, start_s, wall=False)
     for event in events:
         timed.add(event)
     timed.finish()

@@ -17,7 +17,7 @@ from hil.dutlink.timing import Deadline
 if TYPE_CHECKING:
     from hil.dutlink.console.transcript import Transcript
 
-__all__ = ["Follower", "Handler"]
+__all__ = ["Handler", "TranscriptFollower"]
 
 EVERY_S: Final = 0.5
 """How long events may wait, in seconds, unless somebody asks for them."""
@@ -41,7 +41,7 @@ class Handler(Protocol):
         ...
 
 
-class Follower:
+class TranscriptFollower:
     """Hands a transcript's events to a handler, the kept ones of the past first.
 
     Memory is bounded: what a handler that hangs leaves waiting beyond 64 MiB is dropped, and a note says so.

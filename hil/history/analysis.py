@@ -1,4 +1,4 @@
-"""What a morning wants to know of the nights: new, fixed, flaky, slower, never run; and whose fault it is."""
+"""Find in the newest nights which tests are new failures, fixed, flaky, slower or always skipped, and why."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import statistics
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from hil.history.analysis_text import Failing, Flaky, Morning, Skipping, Slower, Tied
 from hil.history.attribution import SURE_P, Counts, Suspicion, suspect, suspect_test
-from hil.history.models import Outcome
-from hil.history.nights import dated_ahead, missing_nights, wrong_with_newest
+from hil.history.durations import call_times_s, possibly_slower
+from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
+from hil.history.models import AttemptOutcome
+from hil.history.nights import future_runs, missing_nights, problems_of_newest
 from hil.history.statistics import slower_p, wilson
 
 if TYPE_CHECKING:
     from hil.history.window import Result, Window
 
-__all__ = ["Failing", "Flaky", "Morning", "Skipping", "Slower", "Tied", "ask"]
+__all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard", "analyze"]
 
 _NEWEST_RUNS = 10
 """How many runs say how long a test takes now."""
@@ -35,53 +36,55 @@ _SHORT = 3
 """So many runs are a short spell of failures."""
 
 
-def ask(window: Window, now_s: float | None = None) -> Morning:
+def analyze(window: Window, now_s: float | None = None) -> Analysis:
     """Answer everything.
 
     Args:
         window: Which runs.
         now_s: Seconds since 1970; None: now. A night that is late by now is missing.
     """
-    morning = Morning(len(window.runs), window.last_counts(), simulated=window.simulated_last())
-    morning.nights = [*missing_nights(window.runs, now_s), *wrong_with_newest(window), *dated_ahead(window)]
+    analysis = Analysis(len(window.runs), window.last_counts(), simulated=window.simulated_last())
+    analysis.nights = [*missing_nights(window.runs, now_s), *problems_of_newest(window), *future_runs(window)]
     board = suspect({"board": window.boards})
     is_bad = board is not None and window.tests_failing_on(board.value) >= _SEVERAL
-    morning.boards = [board] if board is not None and is_bad else []
-    bad_boards = {one.value for one in morning.boards}
+    analysis.boards = [board] if board is not None and is_bad else []
+    bad_boards = {one.value for one in analysis.boards}
     for test, results in window.results.items():
-        _judge(window, test, results, bad_boards, morning)
+        _judge(window, test, results, bad_boards, analysis)
     # A file that could not be collected hides its tests: it comes first.
-    morning.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
-    morning.no_board.sort()
-    morning.skipping = _skipping(window)
-    morning.slower = _slower(window)
-    return morning
+    analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
+    analysis.no_board.sort()
+    analysis.skipping = _skipping(window)
+    analysis.slower = _slower(window)
+    return analysis
 
 
-def _judge(window: Window, test: int, results: list[Result], bad_boards: set[str], morning: Morning) -> None:
+def _judge(
+    window: Window, test: int, results: list[Result], bad_boards: set[str], analysis: Analysis
+) -> None:
     """Say of one test whether it is failing, fixed or flaky; what a bad board explains is not the test's."""
     name, newest = window.failing_tests[test], len(window.runs) - 1
-    ran = [one for one in results if one.ran and one.outcome is not Outcome.SKIPPED]
+    ran = [one for one in results if one.ran and one.outcome is not AttemptOutcome.SKIPPED]
     if results[-1].run == newest and results[-1].outcome.is_failure and not results[-1].ran:
-        morning.no_board.append(name)
+        analysis.no_board.append(name)
     fair = [one for one in ran if one.board not in bad_boards]
     fails_now = bool(ran) and ran[-1].run == newest and ran[-1].outcome.is_failure
     is_there = fails_now and ran[-1].board in bad_boards and _is_boards_fault(window, ran, fair)
     is_flaky = any(one.is_flaky for one in fair) or _comes_and_goes(fair)
     if is_there:
-        morning.there.append(name)
+        analysis.there.append(name)
     follows = _follows(window, test, bad_boards if fair else set()) if is_flaky or fails_now else None
     is_tied = is_flaky and follows is not None and follows.factor == "board"
     if is_tied and follows is not None and not fails_now:
-        morning.tied.append(Tied(name, follows))
+        analysis.tied.append(TiedToBoard(name, follows))
     elif is_flaky and not is_tied and (is_there or not fails_now or _comes_and_goes(fair)):
         counts = Counts(sum(one.failed_attempts > 0 for one in fair), len(fair))
         interval = wilson(counts.failed, counts.ran)
-        morning.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
+        analysis.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
     elif fails_now and not is_there:
-        morning.failing.append(_failing(window, test, fair or ran, follows))
+        analysis.failing.append(_failing(window, test, fair or ran, follows))
     elif not fails_now and _was_failing(ran, newest) and ran[-2] in fair:
-        morning.fixed.append(name)
+        analysis.fixed.append(name)
 
 
 def _follows(window: Window, test: int, bad_boards: set[str]) -> Suspicion | None:
@@ -139,25 +142,25 @@ def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | 
     )
 
 
-def _skipping(window: Window) -> list[Skipping]:
+def _skipping(window: Window) -> list[AlwaysSkipped]:
     found = []
     for test, (name, verdict) in window.skipped_last().items():
         outcomes = window.outcomes(test)
         skipped = next(
-            (at for at, (_, one) in enumerate(reversed(outcomes)) if one is not Outcome.SKIPPED),
+            (at for at, (_, one) in enumerate(reversed(outcomes)) if one is not AttemptOutcome.SKIPPED),
             len(outcomes),
         )
         if skipped >= _SKIPPED_RUNS:
             since_s = window.runs[outcomes[-skipped][0]].began_s
-            found.append(Skipping(name, skipped, since_s, verdict))
+            found.append(AlwaysSkipped(name, skipped, since_s, verdict))
     return sorted(found, key=lambda one: one.test)
 
 
 def _slower(window: Window) -> list[Slower]:
-    candidates = window.much_longer(_NEWEST_RUNS, _PREFILTER)
+    candidates = possibly_slower(window, _NEWEST_RUNS, _PREFILTER)
     found = []
     for test, name in candidates.items():
-        times_s = window.call_times_s(test)
+        times_s = call_times_s(window, test)
         earlier, later = times_s[:_NEWEST_RUNS], times_s[-_NEWEST_RUNS:]
         if len(times_s) < 2 * _NEWEST_RUNS:
             continue

@@ -12,7 +12,7 @@ from hil.history.sqlite import connect
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["damage_in", "damaged_beside", "is_damage", "put_aside"]
+__all__ = ["find_damage", "is_damage", "list_damaged", "rename_damaged"]
 
 _PRIMARY = 0xFF
 _MARK = ".damaged-"
@@ -27,7 +27,7 @@ def is_damage(error: BaseException) -> bool:
     return code is not None and code & _PRIMARY in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def damage_in(path: Path) -> str:
+def find_damage(path: Path) -> str:
     """Return what SQLite finds wrong with a history; empty if nothing, or if it cannot be read now."""
     if not path.is_file():
         return ""
@@ -39,7 +39,7 @@ def damage_in(path: Path) -> str:
     return "" if said == "ok" else str(said)
 
 
-def put_aside(path: Path) -> Path:
+def rename_damaged(path: Path) -> Path:
     """Rename a history with what belongs to it, so that a new one can be begun; returns its new path.
 
     Raises:
@@ -53,7 +53,7 @@ def put_aside(path: Path) -> Path:
     return kept
 
 
-def damaged_beside(path: Path) -> list[Path]:
+def list_damaged(path: Path) -> list[Path]:
     """Return the histories that were put aside, oldest first."""
     found = path.parent.glob(f"{path.stem}{_MARK}*{path.suffix}") if path.parent.is_dir() else ()
     return sorted(found)

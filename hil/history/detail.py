@@ -8,18 +8,17 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
-from hil.history.analysis import ask
+from hil.history.analysis import analyze
 from hil.history.attribution import Counts, suspect
-from hil.history.models import Outcome
+from hil.history.models import FAILURES, Attempt, AttemptBench, AttemptOutcome
 from hil.history.nights import day_of
-from hil.history.searches import attempts_of, boards_like, runs_on, tests_like, tests_on
+from hil.history.schema import MESSAGE_SIZE
 from hil.history.statistics import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hil.history.analysis_text import Failing, Flaky, Skipping, Slower, Tied
-    from hil.history.models import Attempt
+    from hil.history.findings import AlwaysSkipped, Failing, Flaky, Slower, TiedToBoard
     from hil.history.window import Window
 
 __all__ = ["of_board", "of_test"]
@@ -42,7 +41,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     """
     number, name = _one_test(window, text)
     serial = _one_board(window, board) if board else ""
-    attempts = attempts_of(window, number, serial)
+    attempts = _attempts_of(window, number, serial)
     told = _told_by_morning(window, name)
     boards = {key: counts for key, counts in window.by_board(number).items() if serial in {"", key}}
     outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
@@ -76,7 +75,7 @@ def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
         HistoryError: No board is called so.
     """
     serial = _one_board(window, text)
-    runs, failing = runs_on(window, serial), tests_on(window, serial)
+    runs, failing = _runs_on(window, serial), _tests_on(window, serial)
     counts = window.boards.get(serial, Counts())
     others = sum(window.boards.values(), Counts()) - counts
     bad = suspect({"board": window.boards})
@@ -109,7 +108,7 @@ def _of(counts: Counts) -> str:
 
 
 def _one_test(window: Window, text: str) -> tuple[int, str]:
-    found = tests_like(window, text)
+    found = _tests_like(window, text)
     if len(found) == 1:
         return next(iter(found.items()))
     if not found:
@@ -119,7 +118,7 @@ def _one_test(window: Window, text: str) -> tuple[int, str]:
 
 
 def _one_board(window: Window, text: str) -> str:
-    found = boards_like(window, text)
+    found = _boards_like(window, text)
     if found:
         return found[0]
     known = ", ".join(window.boards) or "none"
@@ -130,12 +129,12 @@ def _one_board(window: Window, text: str) -> str:
 
 def _told_by_morning(window: Window, name: str) -> list[str]:
     """Return what the first page says of the test."""
-    morning = ask(window)
-    found: list[Failing | Tied | Skipping | Flaky | Slower] = [*morning.failing, *morning.tied]
-    found += [*morning.skipping, *morning.flaky, *morning.slower]
+    analysis = analyze(window)
+    found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower] = [*analysis.failing, *analysis.tied]
+    found += [*analysis.skipping, *analysis.flaky, *analysis.slower]
     told = [str(one).removeprefix(f"{name}: ") for one in found if one.test == name]
-    told += ["fixed"] if name in morning.fixed else []
-    return told + (["fails now, on a board that fails others, too"] if name in morning.there else [])
+    told += ["fixed"] if name in analysis.fixed else []
+    return told + (["fails now, on a board that fails others, too"] if name in analysis.there else [])
 
 
 def _counted(where: str, counts: Mapping[str, Counts]) -> Iterable[str]:
@@ -146,7 +145,7 @@ def _counted(where: str, counts: Mapping[str, Counts]) -> Iterable[str]:
 
 def _times(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
     yield from _median(
-        "its body takes", "s", [one.call_s for _, one in attempts if one.outcome is Outcome.PASSED]
+        "its body takes", "s", [one.call_s for _, one in attempts if one.outcome is AttemptOutcome.PASSED]
     )
 
 
@@ -175,3 +174,69 @@ def _line(window: Window, run: int, one: Attempt) -> str:
         one.message,
     )
     return "  ".join(filter(None, words))
+
+
+def _tests_like(window: Window, text: str) -> dict[int, str]:
+    """Return the test of that node id, else those that have the text in theirs: node ids by number."""
+    exact = dict(window.query("SELECT id, nodeid FROM test WHERE nodeid=?", (text,)))
+    return exact or dict(window.query("SELECT id, nodeid FROM test WHERE instr(nodeid, ?)", (text,)))
+
+
+def _boards_like(window: Window, text: str) -> list[str]:
+    """Return the serial numbers of boards that have this one, or are at a place of this name."""
+    sql = "SELECT DISTINCT board FROM bench WHERE board != '' AND (board=?1 OR place=?1)"
+    return [board for (board,) in window.query(sql, (text,))]
+
+
+def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, Attempt]]:
+    """Return the attempts of a test with the positions of their runs, oldest first.
+
+    Args:
+        window: Which runs.
+        test: Its number.
+        board: On this board alone; empty: on any.
+    """
+    rows = window.query(
+        "SELECT run_id, board, firmware, place, simulated, image, nodeid, outcome, number, verdict, "
+        f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
+        "FROM attempt JOIN test ON test.id=test_id "
+        f"JOIN bench ON bench.id=bench_id WHERE test_id=?1 AND run_id IN {window.within} "
+        "AND (?2 = '' OR board=?2)",
+        (test, board),
+    )
+    made = [
+        (
+            window.position[run],
+            Attempt(
+                name,
+                AttemptOutcome(outcome),
+                number,
+                AttemptBench(board, firmware, place, bool(sim), image),
+                *rest,
+            ),
+        )
+        for run, board, firmware, place, sim, image, name, outcome, number, *rest in rows
+    ]
+    return sorted(made, key=lambda one: (one[0], one[1].number))
+
+
+def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:
+    """Return the tests that failed on a board, those that did so most often first."""
+    rows = window.query(
+        f"SELECT nodeid, sum(outcome IN {FAILURES}) AS failed, count(*) FROM attempt "
+        "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
+        f"WHERE run_id IN {window.within} AND number=1 AND outcome != {AttemptOutcome.SKIPPED:d} AND board=? "
+        "GROUP BY test_id HAVING failed > 0 ORDER BY failed DESC, nodeid",
+        (board,),
+    )
+    return [(name, Counts(failed, ran)) for name, failed, ran in rows]
+
+
+def _runs_on(window: Window, board: str) -> list[tuple[int, Counts, str, str]]:
+    """Return for each run that used a board: its position, the counts, the board's firmware and place."""
+    rows = window.query(
+        "SELECT run_id, sum(failed), sum(ran), max(firmware), max(place) FROM tally "
+        f"JOIN bench ON bench.id=bench_id WHERE run_id IN {window.within} AND board=? GROUP BY run_id",
+        (board,),
+    )
+    return sorted((window.position[run], Counts(bad, ran), *words) for run, bad, ran, *words in rows)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.history.models import Outcome
+from hil.history.models import AttemptOutcome
 from hil.history.schema import MESSAGE_SIZE
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from hil.history.window import Window
 
-__all__ = ["AttemptRow", "BoardRow", "Cell", "Grid"]
+__all__ = ["AttemptInRun", "BoardInRun", "MatrixCell", "MatrixQueries"]
 
-_BAD = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
+_BAD = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """What became of a test in a run: outcome of the last attempt, failed attempts, its board's number."""
 
     outcome: int
@@ -30,15 +30,15 @@ class Cell:
     @property
     def is_flaky(self) -> bool:
         """Whether it passed only when it was repeated."""
-        return self.failed > 0 and self.outcome == Outcome.PASSED
+        return self.failed > 0 and self.outcome == AttemptOutcome.PASSED
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptRow:
+class AttemptInRun:
     """One attempt of a test: position of its run, outcome, number, board, firmware, seconds, message."""
 
     run: int
-    outcome: Outcome
+    outcome: AttemptOutcome
     number: int
     board: str
     firmware: str
@@ -47,7 +47,7 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardRow:
+class BoardInRun:
     """A board in a run: position of the run, first attempts that ran and failed, seconds used."""
 
     run: int
@@ -56,7 +56,7 @@ class BoardRow:
     used_s: float
 
 
-class Grid:
+class MatrixQueries:
     """The questions.
 
     Args:
@@ -75,19 +75,19 @@ class Grid:
         """Serial numbers by the number of what tests ran on."""
         return dict(self._ask("SELECT id, board FROM bench"))
 
-    def cells(self) -> dict[str, dict[int, Cell]]:
+    def cells(self) -> dict[str, dict[int, MatrixCell]]:
         """For each test the runs that had it."""
         names = dict(self._ask("SELECT id, nodeid FROM test"))
-        found: dict[str, dict[int, Cell]] = defaultdict(dict)
+        found: dict[str, dict[int, MatrixCell]] = defaultdict(dict)
         rows = self._ask(
             f"SELECT run_id, test_id, max(number), outcome, sum(outcome IN {_BAD}), bench_id "
             f"FROM attempt WHERE run_id IN {self._in} GROUP BY run_id, test_id"
         )
         for run, test, _, outcome, failed, bench in rows:
-            found[names[test]][self._position[run]] = Cell(outcome, failed, bench)
+            found[names[test]][self._position[run]] = MatrixCell(outcome, failed, bench)
         return found
 
-    def attempts(self, nodeid: str) -> list[AttemptRow]:
+    def attempts(self, nodeid: str) -> list[AttemptInRun]:
         """Return the attempts of a test, oldest first."""
         rows = self._ask(
             "SELECT run_id, outcome, number, board, firmware, call_s, "
@@ -96,20 +96,22 @@ class Grid:
             f"AND run_id IN {self._in} ORDER BY number",
             (nodeid,),
         )
-        made = [AttemptRow(self._position[run], Outcome(outcome), *rest) for run, outcome, *rest in rows]
+        made = [
+            AttemptInRun(self._position[run], AttemptOutcome(outcome), *rest) for run, outcome, *rest in rows
+        ]
         return sorted(made, key=lambda one: (one.run, one.number))
 
-    def boards(self) -> dict[str, list[BoardRow]]:
+    def boards(self) -> dict[str, list[BoardInRun]]:
         """For each board the runs that used it, oldest first."""
-        found: dict[str, list[BoardRow]] = defaultdict(list)
+        found: dict[str, list[BoardInRun]] = defaultdict(list)
         rows = self._ask(
-            f"SELECT board, run_id, sum(number=1 AND outcome != {Outcome.SKIPPED:d}), "
+            f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
             f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s) FROM attempt "
             f"JOIN bench ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
             "GROUP BY board, run_id"
         )
         for board, run, *counts in rows:
-            found[board].append(BoardRow(self._position[run], *counts))
+            found[board].append(BoardInRun(self._position[run], *counts))
         return {board: sorted(of_it, key=lambda one: one.run) for board, of_it in sorted(found.items())}
 
     def failures_on(self, board: str, most: int) -> list[tuple[str, int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["FAILURES", "Attempt", "Bench", "Outcome", "RunFacts"]
+__all__ = ["FAILURES", "Attempt", "AttemptBench", "AttemptOutcome", "RunFacts"]
 
 
-class Outcome(enum.IntEnum):
+class AttemptOutcome(enum.IntEnum):
     """What became of an attempt; numbers as the database has them."""
 
     PASSED = 0
@@ -21,10 +21,10 @@ class Outcome(enum.IntEnum):
     @property
     def is_failure(self) -> bool:
         """Whether somebody must look at it."""
-        return self in {Outcome.FAILED, Outcome.ERROR}
+        return self in {AttemptOutcome.FAILED, AttemptOutcome.ERROR}
 
 
-FAILURES = f"({Outcome.FAILED:d},{Outcome.ERROR:d})"
+FAILURES = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
 """The outcomes that somebody must look at, as SQL has them."""
 
 
@@ -56,7 +56,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class AttemptBench:
     """What a test ran on.
 
     Attributes:
@@ -93,9 +93,9 @@ class Attempt:
     """
 
     nodeid: str
-    outcome: Outcome
+    outcome: AttemptOutcome
     number: int = 1
-    bench: Bench = Bench()
+    bench: AttemptBench = AttemptBench()
     verdict: str = ""
     setup_s: float = 0.0
     call_s: float = 0.0

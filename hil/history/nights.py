@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.history.models import RunFacts
     from hil.history.window import Window
 
-__all__ = ["NIGHTLY", "dated_ahead", "day_of", "missing_nights", "wrong_with_newest"]
+__all__ = ["NIGHTLY", "day_of", "future_runs", "missing_nights", "problems_of_newest"]
 
 NIGHTLY = "nightly"
 """The kind of runs that are expected to come every night."""
@@ -80,7 +80,7 @@ def _missing(began_s: list[float], now_s: float) -> list[float]:
     return [night_s for a, b in ends_s for night_s in _between(a, b, usual_s)]
 
 
-def wrong_with_newest(window: Window) -> list[str]:
+def problems_of_newest(window: Window) -> list[str]:
     """Say what is wrong with the newest run as a whole."""
     if not window.runs:
         return []
@@ -100,7 +100,7 @@ def wrong_with_newest(window: Window) -> list[str]:
     return [f"{day_of(newest.began_s)}: {one}" for one in said]
 
 
-def dated_ahead(window: Window) -> list[str]:
+def future_runs(window: Window) -> list[str]:
     """Name the runs that a clock which was ahead has dated in the future; they count for nothing."""
     return [
         f"{day_of(run.began_s)}: a run is dated in the future, and does not count" for run in window.ahead

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hil.history.models import Attempt
     from hil.history.store import History
 
-__all__ = ["add_options", "begin", "measured_s"]
+__all__ = ["add_options", "begin", "measured_durations_s"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -56,17 +56,17 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
-def measured_s(config: pytest.Config) -> dict[str, float]:
+def measured_durations_s(config: pytest.Config) -> dict[str, float]:
     """Return how long tests took in the newest runs of the history that a run is entered into, in seconds."""
     path = Path(config.getoption("hil_history") or "")
     if not path.is_file():
         return {}
-    from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
-    from hil.history.window import typical_s  # noqa: PLC0415 - as above
+    from hil.history.durations import mean_durations_s  # noqa: PLC0415 - only runs that keep a history pay
+    from hil.history.store import History  # noqa: PLC0415 - as above
 
     try:
         with History(path) as history:
-            return typical_s(history)
+            return mean_durations_s(history)
     except HistoryError:  # it is told at the end of the run
         return {}
 
@@ -81,7 +81,7 @@ def begin(config: pytest.Config) -> None:
             _check(path)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
-        config.pluginmanager.register(Recording(config, Path(path)), "hil-history")
+        config.pluginmanager.register(HistoryPlugin(config, Path(path)), "hil-history")
 
 
 def _check(path: str) -> None:
@@ -93,7 +93,7 @@ def _check(path: str) -> None:
         raise UsageError(f"--hil-history {path} cannot be a history", why=why, remedy=remedy) from error
 
 
-class Recording:
+class HistoryPlugin:
     """Takes reports in and writes what they amount to.
 
     Args:
@@ -140,10 +140,10 @@ class Recording:
         """Enter what could not be collected: a failure, with the file for its name."""
         if not report.failed:
             return
-        from hil.history.models import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
+        from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
 
-        said, bench = attempt_to_collect(report).message, Bench(simulated=self._simulated)
-        self._unwritten.append(Attempt(report.nodeid, Outcome.ERROR, bench=bench, message=said))
+        said, bench = attempt_to_collect(report).message, AttemptBench(simulated=self._simulated)
+        self._unwritten.append(Attempt(report.nodeid, AttemptOutcome.ERROR, bench=bench, message=said))
         self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -209,7 +209,7 @@ class Recording:
 
     def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
         """Make an attempt of its phases."""
-        from hil.history.models import Attempt, Bench, Outcome  # noqa: PLC0415 - as above
+        from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
         plain = GROUP.sub("", nodeid) if self._grouped else nodeid
@@ -220,9 +220,9 @@ class Recording:
         watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
         return Attempt(
             nodeid=plain,
-            outcome=Outcome[outcome_of(phases).upper()],
+            outcome=AttemptOutcome[outcome_of(phases).upper()],
             number=self._attempts[plain],
-            bench=Bench(
+            bench=AttemptBench(
                 board=facts.get("hil_board", ""),
                 firmware=facts.get("hil_firmware", ""),
                 place=facts.get("hil_place", ""),

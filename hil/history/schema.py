@@ -1,29 +1,29 @@
-"""The tables, as SQL; and how histories of older versions become such."""
+"""The tables as SQL, and the upgrades of histories of older versions."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.history.models import FAILURES, Outcome
+from hil.history.models import FAILURES, AttemptOutcome
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ENTER_RUN",
+    "MERGE",
     "MESSAGE_SIZE",
     "RUN_COLUMNS",
     "SCHEMA",
-    "TAKE_IN",
     "UPGRADES",
+    "UPSERT_RUN",
     "VERSION",
     "WRONG_ROWS",
-    "foreign_in",
+    "find_foreign",
 ]
 
 MESSAGE_SIZE: Final = 300
-"""How many characters of a message are kept."""
+"""How many characters of a message are stored."""
 
 VERSION = 2
 
@@ -34,15 +34,15 @@ _BENCH = """(
 _BENCH_1 = """(
   id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
   simulated INTEGER NOT NULL, UNIQUE(board, firmware, place, simulated))"""
-"""What it was in version 1."""
+"""The table in version 1."""
 
 _TALLY = (
-    # First attempts that ran and failed, by run and bench: a million rows are too many to count each morning.
+    # First attempts that ran and failed, by run and bench: counting a million attempts takes too long.
     """CREATE TABLE tally(
   run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, bench_id INTEGER NOT NULL REFERENCES bench,
   ran INTEGER NOT NULL, failed INTEGER NOT NULL, PRIMARY KEY(run_id, bench_id)) WITHOUT ROWID""",
     f"""CREATE TRIGGER tally_attempt AFTER INSERT ON attempt
-  WHEN NEW.number=1 AND NEW.outcome != {Outcome.SKIPPED:d} BEGIN
+  WHEN NEW.number=1 AND NEW.outcome != {AttemptOutcome.SKIPPED:d} BEGIN
   INSERT INTO tally VALUES(NEW.run_id, NEW.bench_id, 1, NEW.outcome IN {FAILURES})
   ON CONFLICT(run_id, bench_id) DO UPDATE SET ran=ran+1, failed=failed+excluded.failed; END""",
 )
@@ -75,15 +75,15 @@ UPGRADES = {
         *_TALLY,
         f"""INSERT INTO tally
   SELECT run_id, bench_id, count(*), sum(outcome IN {FAILURES}) FROM attempt
-  WHERE number=1 AND outcome != {Outcome.SKIPPED:d} GROUP BY run_id, bench_id""",
+  WHERE number=1 AND outcome != {AttemptOutcome.SKIPPED:d} GROUP BY run_id, bench_id""",
         "PRAGMA user_version = 2",
     ),
 }
-"""From each older version to the next one."""
+"""Statements that upgrade each older version to the next one."""
 
 
-def _told(statement: str) -> tuple[str, str, str]:
-    """Return type, name and text of what a statement makes, without what SQLite changes in the text."""
+def _definition(statement: str) -> tuple[str, str, str]:
+    """Return type, name and text of what a statement creates, without the characters that SQLite changes."""
     text = re.sub(r" ?([(),]) ?", r"\1", " ".join(statement.replace('"', "").split()))
     _, kind, name = re.split(r"[ (]", text, maxsplit=3)[:3]
     return kind.lower(), name, text
@@ -92,26 +92,26 @@ def _told(statement: str) -> tuple[str, str, str]:
 _MADE = {one for one in SCHEMA if one.startswith("CREATE")}
 _MADE_BY: Final = {
     1: {
-        *map(_told, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY}),
-        _told(f"CREATE TABLE bench{_BENCH_1}"),
+        *map(_definition, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY}),
+        _definition(f"CREATE TABLE bench{_BENCH_1}"),
     },
-    VERSION: set(map(_told, _MADE)),
+    VERSION: set(map(_definition, _MADE)),
 }
-"""All that is in the database, by version."""
+"""The definition of everything in the database, by version."""
 
 
 def _is_of_sqlite(kind: str, name: str, sql: str) -> bool:
-    """Whether SQLite makes it by itself: an index for a constraint, tables of ANALYZE."""
+    """Return True if SQLite creates it by itself: an index for a constraint, a table of ANALYZE."""
     return (kind == "index" and not sql) or (kind == "table" and name.startswith("sqlite_stat"))
 
 
-def foreign_in(connection: sqlite3.Connection, version: int) -> str:
-    """Return what is in a database that no hil made, or what is missing; empty if nothing.
+def find_foreign(connection: sqlite3.Connection, version: int) -> str:
+    """Return the first object that hil did not create, or that is missing; empty if there is none.
 
-    A view or trigger in the place of ours would run whatever query its author wrote.
+    A foreign view or trigger would run whatever query its author wrote.
     """
     found = {
-        (kind, name, _told(sql)[2] if len(sql.split()) > 2 else sql)  # noqa: PLR2004 - CREATE, type, name
+        (kind, name, _definition(sql)[2] if len(sql.split()) > 2 else sql)  # noqa: PLR2004 - CREATE, type, name
         for kind, name, sql in connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master")
         if not _is_of_sqlite(kind, name, sql)
     }
@@ -123,15 +123,15 @@ def foreign_in(connection: sqlite3.Connection, version: int) -> str:
 
 RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
-_WHAT_IS_NEW = """ON CONFLICT(key) DO UPDATE SET
+_ON_CONFLICT = """ON CONFLICT(key) DO UPDATE SET
   commit_id=CASE WHEN excluded.commit_id='' THEN commit_id ELSE excluded.commit_id END,
   image=CASE WHEN excluded.image='' THEN image ELSE excluded.image END,
   boards=CASE WHEN excluded.ended_s IS NOT NULL THEN excluded.boards WHEN ended_s IS NOT NULL THEN boards
     ELSE max(boards, excluded.boards) END,
   ended_s=coalesce(excluded.ended_s, ended_s), exit_status=coalesce(excluded.exit_status, exit_status)"""
 
-ENTER_RUN = f"INSERT INTO run({RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) {_WHAT_IS_NEW}"
-"""A run, or what is new of it. Of two hosts' copies it makes the same run in either order."""
+UPSERT_RUN = f"INSERT INTO run({RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) {_ON_CONFLICT}"
+"""Insert a run, or update it. Two hosts' copies give the same run in either order."""
 
 _TEXTS = {
     "run": ("key", "host", "kind", "commit_id", "image"),
@@ -144,7 +144,7 @@ _NUMBERS = {
     "bench": ("simulated",),
     "attempt": ("number", "outcome", "setup_s", "call_s", "teardown_s", "mean_watts"),
 }
-_OUTCOMES = ", ".join(str(int(one)) for one in Outcome)
+_OUTCOMES = ", ".join(str(int(one)) for one in AttemptOutcome)
 
 WRONG_ROWS = {
     table: " OR ".join(
@@ -159,10 +159,10 @@ WRONG_ROWS = {
     )
     for table, texts in _TEXTS.items()
 }
-"""For each table of another history, which of its rows no hil wrote: SQLite keeps any type in any column."""
+"""For each table of another history, a condition for rows that hil never writes: SQLite stores any type."""
 
-TAKE_IN = (
-    f"INSERT INTO run({RUN_COLUMNS}) SELECT {RUN_COLUMNS} FROM theirs.run WHERE true {_WHAT_IS_NEW}",
+MERGE = (
+    f"INSERT INTO run({RUN_COLUMNS}) SELECT {RUN_COLUMNS} FROM theirs.run WHERE true {_ON_CONFLICT}",
     "INSERT OR IGNORE INTO test(nodeid) SELECT nodeid FROM theirs.test",
     """INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image)
   SELECT board, firmware, place, simulated, image FROM theirs.bench""",
@@ -175,4 +175,4 @@ TAKE_IN = (
   AND bench.firmware=b.firmware AND bench.place=b.place AND bench.simulated=b.simulated
   AND bench.image=b.image""",
 )
-"""What another history, attached as `theirs`, has beyond this one."""
+"""Insert what another history, attached as `theirs`, has and this one lacks."""

@@ -1,44 +1,56 @@
-"""How SQLite gets at a history: to write it, to read what may not be written, to copy it whole."""
+"""Connect SQLite to a history: to write it, to read a read-only one, to copy it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from hil.dutlink.timing import until
 from hil.errors import HistoryError
 from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["connect", "connect_to_read", "copy_whole", "is_interrupt", "is_too_long", "may_only_be_read"]
+__all__ = [
+    "connect",
+    "connect_read_only",
+    "copy_database",
+    "is_interrupt",
+    "is_read_only",
+    "is_too_long",
+    "writers_lock",
+]
 
 _BUSY_MS = 30_000
+_LOCK_LIMIT_S = 30.0
 _LONGEST_BYTES = 1_000_000
-"""No hil writes a longer value; SQLite reads none, so that a hostile file takes no memory."""
+"""The longest value that SQLite reads: hil writes no longer one, and a hostile file takes no memory."""
 
 _STEPS = 1_000_000
-"""Of SQLite's virtual machine between two looks for signals: some milliseconds."""
+"""Steps of SQLite's virtual machine between two checks for signals: some milliseconds."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Connect to a file; it and its folder are made where they are missing."""
+    """Connect to a file; it and its folder are created if they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     check_regular(path)
     return _limited(sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None))
 
 
 def _limited(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Let signals end a query, and values of a foreign file take little memory."""
+    """Let signals end a query, and limit the memory that a foreign file takes."""
     connection.set_progress_handler(_run_signal_handlers, _STEPS)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_BYTES)
     return connection
 
 
 def _run_signal_handlers() -> int:
-    """Do nothing: Python runs the handlers of signals that came as it enters this function.
+    """Do nothing: Python runs pending signal handlers when it enters this function.
 
     SQLite interrupts the query if one of them raises; see `is_interrupt`.
     """
@@ -46,24 +58,25 @@ def _run_signal_handlers() -> int:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return True if a signal ended a query: Ctrl-C, as SQLite says it."""
+    """Return True if an error says that a signal such as Ctrl-C ended a query."""
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
 
 
 def is_too_long(error: BaseException) -> bool:
-    """Return True if a value was not read because it is longer than any that hil writes."""
+    """Return True if an error says that a value is longer than any that hil writes."""
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG
 
 
-def may_only_be_read(path: Path) -> bool:
-    """Whether SQLite cannot write there, nor make the files that it keeps beside it while it is used."""
+def is_read_only(path: Path) -> bool:
+    """Return True if SQLite cannot write the file, or cannot create the files that it needs beside it."""
     return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Connect to a file where SQLite can make nothing beside it: https://sqlite.org/wal.html#readonly.
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Connect to a file beside which SQLite cannot create files: https://sqlite.org/wal.html#readonly.
 
-    While somebody writes it there are files beside it to go by; else it is as whole as if it never changed.
+    While another process writes it, that process's files beside it are used; otherwise it is read as a file
+    that never changes.
     """
     for how in ("mode=ro", "immutable=1"):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
@@ -79,8 +92,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def copy_whole(history: Path, copied: Path) -> None:
-    """Copy another history whole, also while somebody writes it."""
+def copy_database(history: Path, copied: Path) -> None:
+    """Copy a history, also while another process writes it; raises HistoryError."""
     try:
         check_regular(history)
         source = sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
@@ -90,3 +103,20 @@ def copy_whole(history: Path, copied: Path) -> None:
         raise HistoryError(
             f"the history {history} cannot be read", why=str(error), remedy="give the path of a history"
         ) from error
+
+
+@contextmanager
+def writers_lock(path: Path) -> Iterator[None]:
+    """Hold the lock that all writers of a history take, a file beside it; raises OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    with closing(os.fdopen(os.open(path.with_name(f"{path.name}.lock"), flags, 0o666))) as lock:
+
+        def taken() -> bool:
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
+
+        if not until(taken, _LOCK_LIMIT_S):
+            raise TimeoutError(f"another process has been writing it for {_LOCK_LIMIT_S:.0f} s")
+        yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hil.suite.outcome.exit_status import Status
 
-__all__ = ["LATE", "meaning_of", "on_simulated"]
+__all__ = ["LATE", "explain_status", "mark_simulated"]
 
 LATE = 8
 """The status of `hil nightly status` when a night was due and did not run."""
@@ -23,13 +23,13 @@ _MEANINGS = {
 _FIRST_OF_SIGNALS = 128
 
 
-def meaning_of(status: int) -> str:
+def explain_status(status: int) -> str:
     """Return the words."""
     if status > _FIRST_OF_SIGNALS:
         return f"red: pytest was killed by signal {status - _FIRST_OF_SIGNALS}"
     return _MEANINGS.get(status, f"red: pytest ended with status {status}")
 
 
-def on_simulated(meaning: str) -> str:
+def mark_simulated(meaning: str) -> str:
     """Return the words for a night on simulated boards."""
     return f"SIMULATED boards, {meaning}"

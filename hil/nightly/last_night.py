@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
-from hil.history.damage import damaged_beside
+from hil.history.damage import list_damaged
 from hil.history.models import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
-from hil.nightly.exit_status import LATE, meaning_of, on_simulated
+from hil.nightly.exit_status import LATE, explain_status, mark_simulated
 from hil.nightly.run_folder import newest_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["look_back"]
+__all__ = ["describe_last_night"]
 
 _DAY_S = 86_400.0
 _BEGINS_WITHIN_S = 900.0
@@ -31,7 +31,7 @@ _ROOM_S = 3600.0
 _CUT_SHORT = 1
 
 
-def look_back(
+def describe_last_night(
     parent: Path, now_s: float | None = None, due_s: float | None = None
 ) -> tuple[dict[str, Any], int]:
     """Return what is to be said of the last night, and an exit status.
@@ -52,7 +52,7 @@ def look_back(
     record = newest_record(parent, now_s)
     told |= {"folder": record.folder} if record else {}
     if record is not None and record.simulated:
-        told["meaning"] = on_simulated(told["meaning"])
+        told["meaning"] = mark_simulated(told["meaning"])
     late = _late(last, now_s, due_s)
     if late:
         return told | {"late": late}, LATE
@@ -75,7 +75,7 @@ def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
     """Return what is to be said of the history, and the last night."""
     path = parent / "history.db"
     told: dict[str, Any] = {}
-    if aside := damaged_beside(path):
+    if aside := list_damaged(path):
         told["damaged"] = f"an older history was damaged; it is kept in {aside[-1]}"
     if not path.is_file():
         return told, None
@@ -110,4 +110,6 @@ def _utc(time_s: float) -> str:
 
 
 def _meaning(run: RunFacts) -> str:
-    return "red: it was cut short, or still runs" if run.exit_status is None else meaning_of(run.exit_status)
+    return (
+        "red: it was cut short, or still runs" if run.exit_status is None else explain_status(run.exit_status)
+    )

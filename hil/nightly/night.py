@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError, UsageError
-from hil.history.damage import damage_in, put_aside
+from hil.history.damage import find_damage, rename_damaged
 from hil.history.models import RunFacts
 from hil.history.nights import NIGHTLY
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
 from hil.lab.files.trusted_path import refuse_untrusted
-from hil.nightly.exit_status import meaning_of
+from hil.nightly.exit_status import explain_status
 from hil.nightly.run_folder import NightRecord, new_folder
-from hil.nightly.tee_process import run_copied
+from hil.nightly.tee_process import run_tee
 from hil.suite.plugin import END_WITH
 from hil.suite.recording.identity import commit_of
 
@@ -76,9 +76,9 @@ def run_night(
     tell(f"this night is kept in {folder}")
     _put_damage_aside(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
-    status = run_copied(command, _environ(), folder / "console.txt", terminal)
+    status = run_tee(command, _environ(), folder / "console.txt", terminal)
     _end(folder, key, status, tell)
-    ended = replace(record, ended=_now(), status=status, meaning=meaning_of(status))
+    ended = replace(record, ended=_now(), status=status, meaning=explain_status(status))
     _keep(ended, tell)
     _report(folder.parent, tell, simulated=bool(boards))
     return ended
@@ -156,9 +156,9 @@ def _environ() -> dict[str, str]:
 
 def _put_damage_aside(path: Path, tell: Callable[[str], None]) -> None:
     """Put a damaged history aside, so that this night is kept in a new one."""
-    if damage := damage_in(path):
+    if damage := find_damage(path):
         try:
-            kept = put_aside(path)
+            kept = rename_damaged(path)
             tell(f"the history {path} is damaged ({damage}): it is kept in {kept}, and a new one is begun")
         except OSError as error:
             tell(f"the history {path} is damaged ({damage}), and cannot be put aside: {error}")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from hil.nightly.exit_status import on_simulated
+from hil.nightly.exit_status import mark_simulated
 from hil.regular_file import read_regular
 
-__all__ = ["NightRecord", "forget_all_but", "new_folder", "newest_record"]
+__all__ = ["NightRecord", "delete_old_folders", "new_folder", "newest_record"]
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
 _FORMAT = "%Y-%m-%dT%H%M%SZ"
@@ -52,7 +52,7 @@ class NightRecord:
     @property
     def told(self) -> str:
         """The meaning as people read it; it begins with `SIMULATED` if its boards were."""
-        return on_simulated(self.meaning) if self.simulated else self.meaning
+        return mark_simulated(self.meaning) if self.simulated else self.meaning
 
     def write(self) -> None:
         """Write it into its folder: all of it or nothing."""
@@ -89,7 +89,7 @@ def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | Non
     return None
 
 
-def forget_all_but(parent: Path, keep: int) -> list[Path]:
+def delete_old_folders(parent: Path, keep: int) -> list[Path]:
     """Remove the oldest nights' folders but `keep`, and return which.
 
     What is no night's folder stays, and so does one that is dated in the future.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from hil.nightly.time_of_day import TimeOfDay
 
-__all__ = ["SAFE_TIME", "Moved", "last_due", "moved_nights", "next_nights", "summer_time_words"]
+__all__ = ["SAFE_TIME", "MovedNight", "last_due", "moved_nights", "next_nights", "summer_time_words"]
 
 SAFE_TIME = "04:30"
 """No time zone skips or doubles it in these decades; a test looks at all of them."""
@@ -19,7 +19,7 @@ SAFE_TIME = "04:30"
 _YEARS_AHEAD = 10
 
 
-class Moved(NamedTuple):
+class MovedNight(NamedTuple):
     """A night whose time of day does not exist, or exists twice.
 
     Attributes:
@@ -53,21 +53,21 @@ def last_due(at: TimeOfDay, now_s: float) -> float:
     return next(begin for begin in begins if begin <= now_s)
 
 
-def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[Moved]:
+def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[MovedNight]:
     """Yield the nights of the next years that a change of summer time moves."""
     today = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC).astimezone().date()
     for days in range(_YEARS_AHEAD * 366):
         day = today + timedelta(days=days)
         begins = begin_of(day, at)
         if (begins.hour, begins.minute) != (at.hour, at.minute) or begins.date() != day:
-            yield Moved(day, begins, is_skipped=True)
+            yield MovedNight(day, begins, is_skipped=True)
             continue
         wanted = datetime(day.year, day.month, day.day, at.hour, at.minute)  # noqa: DTZ001 - the host's zone
         if wanted.replace(fold=1).timestamp() != wanted.timestamp():
-            yield Moved(day, begins, is_skipped=False)
+            yield MovedNight(day, begins, is_skipped=False)
 
 
-def summer_time_words(at: TimeOfDay, moved: list[Moved]) -> str:
+def summer_time_words(at: TimeOfDay, moved: list[MovedNight]) -> str:
     """Say what summer time does to a time of day; empty if no time zone skips or doubles it."""
     skipped = [one for one in moved if one.is_skipped]
     if skipped:

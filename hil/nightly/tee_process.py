@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["run_copied"]
+__all__ = ["run_tee"]
 
 _REST_S = 5.0
 """How long what a program has left behind may keep its output open."""
 
 
-def run_copied(command: Sequence[str], environ: Mapping[str, str], kept: Path, terminal: BinaryIO) -> int:
+def run_tee(command: Sequence[str], environ: Mapping[str, str], kept: Path, terminal: BinaryIO) -> int:
     """Run a program to its end and return its exit status; 128 + n if signal n killed it.
 
     It has a session of its own, so that nothing but this process interrupts it: Ctrl-C, SIGTERM and the stop

@@ -13,7 +13,7 @@ from hil.evidence.file_names import file_stem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
 
 __all__ = [
     "FILTERS",
@@ -61,7 +61,7 @@ def when(time_s: float) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(iso, moment(time_s))
 
 
-def messages(test: TestFacts) -> list[str]:
+def messages(test: RecordedTest) -> list[str]:
     """Return what the first failing attempt of a test said, and the last one where that is something else."""
     said = [one.message for one in test.attempts if one.message]
     return list(dict.fromkeys([*said[:1], *said[-1:]]))

@@ -1,4 +1,4 @@
-"""The loud things of a morning in the order in which to read them; the sentences are the history's."""
+"""The loud things of a analysis in the order in which to read them; the sentences are the history's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hil.history.analysis import Morning
+    from hil.history.analysis import Analysis
 
-__all__ = ["Group", "Item", "headline", "loud_groups", "named_tests"]
+__all__ = ["Group", "Item", "headline", "highlight_groups", "named_tests"]
 
 
 class _OfTest(Protocol):
@@ -36,39 +36,41 @@ class Group:
     items: list[Item]
 
 
-def loud_groups(morning: Morning) -> list[Group]:
+def highlight_groups(analysis: Analysis) -> list[Group]:
     """Return what there is to say, without empty groups."""
-    new = [one for one in morning.failing if one.is_new]
-    old = [one for one in morning.failing if not one.is_new]
-    boards = [Item(str(one), board=one.value) for one in morning.boards]
+    new = [one for one in analysis.failing if one.is_new]
+    old = [one for one in analysis.failing if not one.is_new]
+    boards = [Item(str(one), board=one.value) for one in analysis.boards]
     groups = [
-        Group("Nights", "cut short", [Item(line) for line in morning.nights]),
+        Group("Nights", "cut short", [Item(line) for line in analysis.nights]),
         Group("Boards", "error", boards),
-        Group("Without a board", "error", [Item("the bench is at fault", test) for test in morning.no_board]),
+        Group(
+            "Without a board", "error", [Item("the bench is at fault", test) for test in analysis.no_board]
+        ),
         Group("New failures", "failed", _items(new)),
         Group("Still failing", "failed", _items(old)),
-        Group("Fail now, on that board alone", "error", [Item("", test) for test in morning.there]),
-        Group("Always skipped", "skipped", _items(morning.skipping)),
-        Group("Flaky", "flaky", _items(morning.flaky)),
-        Group("Slower", "slower", _items(morning.slower)),
-        Group("Fixed", "passed", [Item("passes again", test) for test in morning.fixed]),
+        Group("Fail now, on that board alone", "error", [Item("", test) for test in analysis.there]),
+        Group("Always skipped", "skipped", _items(analysis.skipping)),
+        Group("Flaky", "flaky", _items(analysis.flaky)),
+        Group("Slower", "slower", _items(analysis.slower)),
+        Group("Fixed", "passed", [Item("passes again", test) for test in analysis.fixed]),
     ]
     return [group for group in groups if group.items]
 
 
-def headline(morning: Morning) -> str:
-    """Return the morning in a few words."""
-    if not morning.runs:
+def headline(analysis: Analysis) -> str:
+    """Return the analysis in a few words."""
+    if not analysis.runs:
         return "no night is in this history"
-    failing = len(morning.failing) + len(morning.there)
-    new = sum(one.is_new for one in morning.failing)
-    absent = len(morning.no_board)
+    failing = len(analysis.failing) + len(analysis.there)
+    new = sum(one.is_new for one in analysis.failing)
+    absent = len(analysis.no_board)
     had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
     if not failing and absent:
         return f"the bench was not ready: {had_none}"
     if not failing:
-        return "no test fails" if not morning.nights else "no test fails, but look at the nights"
-    files = sum(one.is_file for one in morning.failing)
+        return "no test fails" if not analysis.nights else "no test fails, but look at the nights"
+    files = sum(one.is_file for one in analysis.failing)
     failing -= files
     fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
     gone = f"{files} {'file' if files == 1 else 'files'} could not be collected"
@@ -76,7 +78,7 @@ def headline(morning: Morning) -> str:
         gone if files else "",
         fails if failing else "",
         f"{new} new" if new else "",
-        f"{len(morning.there)} on a bad board alone" if morning.there else "",
+        f"{len(analysis.there)} on a bad board alone" if analysis.there else "",
         had_none if absent else "",
     ]
     return ", ".join(filter(None, parts))

@@ -11,7 +11,7 @@ from hil.report.filters import messages, moment, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
     from hil.report.run_view import RunView
 
 __all__ = ["summary"]
@@ -48,13 +48,13 @@ def _lines(run: RunView) -> Iterator[str]:
     yield from _boards(run)
 
 
-def _tests(title: str, tests: list[TestFacts]) -> Iterator[str]:
+def _tests(title: str, tests: list[RecordedTest]) -> Iterator[str]:
     yield from _list(title, map(_test, tests[:_MOST]))
     if len(tests) > _MOST:
         yield f"and {len(tests) - _MOST} more\n"
 
 
-def _test(test: TestFacts) -> str:
+def _test(test: RecordedTest) -> str:
     board = f" on board {_code(test.board.serial)}" if test.board else ""
     said = "; then: ".join(map(_code, messages(test)))
     return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")

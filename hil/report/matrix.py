@@ -7,17 +7,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.report.filters import OUTCOMES, night
-from hil.report.sparkline import CODES, boards_of, codes, strip, tally
+from hil.report.sparkline import CODES, board_digits, outcome_letters, sparkline, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from markupsafe import Markup
 
-    from hil.history.matrix_data import Cell
+    from hil.history.matrix_data import MatrixCell
     from hil.history.models import RunFacts
 
-__all__ = ["Matrix", "Night", "Row", "Section", "lay_out_matrix"]
+__all__ = ["Matrix", "Night", "Row", "Section", "build_matrix"]
 
 _ROWS_AT_ONCE = 100
 _HEIGHT = 60.0
@@ -87,8 +87,8 @@ class Matrix:
         return sum(len(section.rows) for section in self.sections)
 
 
-def lay_out_matrix(
-    cells: Mapping[str, Mapping[int, Cell]],
+def build_matrix(
+    cells: Mapping[str, Mapping[int, MatrixCell]],
     runs: Sequence[RunFacts],
     benches: Mapping[int, str],
     folders: Mapping[str, str],
@@ -107,10 +107,10 @@ def lay_out_matrix(
     return Matrix(list(_sections(rows)), list(_nights(rows, runs, folders)), boards)
 
 
-def _row(nodeid: str, cells: Mapping[int, Cell], runs: int, digits: Mapping[int, int]) -> Row:
-    letters = codes(cells, runs)
+def _row(nodeid: str, cells: Mapping[int, MatrixCell], runs: int, digits: Mapping[int, int]) -> Row:
+    letters = outcome_letters(cells, runs)
     name = nodeid.partition("::")[2] or nodeid
-    return Row(nodeid, name, letters, boards_of(cells, runs, digits), _kinds(letters), strip(letters))
+    return Row(nodeid, name, letters, board_digits(cells, runs, digits), _kinds(letters), sparkline(letters))
 
 
 def _kinds(letters: str) -> str:

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.history.analysis import ask
-from hil.history.matrix_data import Grid
+from hil.history.analysis import analyze
+from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when
-from hil.report.highlights import headline, loud_groups, named_tests
-from hil.report.matrix import lay_out_matrix
-from hil.report.nights_of_test import TestNights
+from hil.report.highlights import headline, highlight_groups, named_tests
+from hil.report.matrix import build_matrix
+from hil.report.nights_of_test import NightsOfTest
 from hil.report.pages import write_page
-from hil.report.run_folders import find_kept, link_to
+from hil.report.run_folders import find_run_folders, link_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from hil.history.analysis import Morning
-    from hil.history.matrix_data import BoardRow
+    from hil.history.analysis import Analysis
+    from hil.history.matrix_data import BoardInRun
     from hil.history.window import Window
     from hil.report.matrix import Matrix
 
-__all__ = ["Built", "build_nights"]
+__all__ = ["BuiltPages", "build_nights"]
 
 _MOST_TESTS = 500
 _MOST_LOUD = 40
@@ -37,7 +37,7 @@ _KINDS = [
 
 
 @dataclass(slots=True)
-class Built:
+class BuiltPages:
     """What was made.
 
     Attributes:
@@ -45,7 +45,7 @@ class Built:
         runs: How many runs of nights it shows.
         tests: How many tests.
         kept: Of how many of them there are pages.
-        headline: The morning in a few words.
+        headline: The analysis in a few words.
         trouble: What could not be written.
     """
 
@@ -59,7 +59,7 @@ class Built:
 
 def build_nights(
     window: Window, out: Path, folders: Iterable[Path] = (), *, simulated: bool = False
-) -> Built:
+) -> BuiltPages:
     """Write the pages of a history's newest nights into `out`.
 
     Args:
@@ -73,22 +73,22 @@ def build_nights(
         OSError: A page cannot be written.
     """
     trouble: list[str] = []
-    morning = ask(window)
-    title = f"SIMULATED: {headline(morning)}" if simulated or morning.simulated else headline(morning)
-    groups = loud_groups(morning)
-    kept = find_kept(folders, [run.key for run in window.runs], trouble)
+    analysis = analyze(window)
+    title = f"SIMULATED: {headline(analysis)}" if simulated or analysis.simulated else headline(analysis)
+    groups = highlight_groups(analysis)
+    kept = find_run_folders(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}
-    grid = Grid(window)
+    grid = MatrixQueries(window)
     cells = grid.cells()
-    matrix = lay_out_matrix(cells, window.runs, grid.benches(), links)
-    pages = TestNights(grid, window.runs, kept, out)
+    matrix = build_matrix(cells, window.runs, grid.benches(), links)
+    pages = NightsOfTest(grid, window.runs, kept, out)
     told = _worth_a_page(matrix, named_tests(groups))
     newest = {test: pages.write(test) for test in told}
-    boards = _write_boards(grid, matrix, out, newest.keys(), {one.value: str(one) for one in morning.boards})
+    boards = _write_boards(grid, matrix, out, newest.keys(), {one.value: str(one) for one in analysis.boards})
     write_page(
         out / "index.html",
         "nights.html.j2",
-        morning=morning,
+        analysis=analysis,
         headline=title,
         groups=groups,
         newest=newest,
@@ -99,28 +99,28 @@ def build_nights(
         most=_MOST_LOUD,
         trouble=trouble,
     )
-    _write_wall(out, title, morning, matrix, boards)
-    return Built(out / "index.html", len(window.runs), matrix.tests, len(kept), title, trouble)
+    _write_wall(out, title, analysis, matrix, boards)
+    return BuiltPages(out / "index.html", len(window.runs), matrix.tests, len(kept), title, trouble)
 
 
 def _write_wall(
-    out: Path, title: str, morning: Morning, matrix: Matrix, boards: list[dict[str, object]]
+    out: Path, title: str, analysis: Analysis, matrix: Matrix, boards: list[dict[str, object]]
 ) -> None:
     """Write the page for a screen on a wall: a number to read from afar, the boards, and nothing to click."""
-    number = len(morning.failing) + len(morning.there) + len(morning.no_board)
-    is_calm = not number and not morning.nights and bool(morning.runs)
+    number = len(analysis.failing) + len(analysis.there) + len(analysis.no_board)
+    is_calm = not number and not analysis.nights and bool(analysis.runs)
     write_page(
         out / "wall.html",
         "wall.html.j2",
         headline=title,
-        number=number if morning.runs else "-",
+        number=number if analysis.runs else "-",
         colour="o-passed" if is_calm else "o-failed" if number else "o-cut",
         newest=matrix.nights[-1] if matrix.nights else None,
         boards=boards,
     )
 
 
-def _in_newest(row: BoardRow, newest: int) -> dict[str, object]:
+def _in_newest(row: BoardInRun, newest: int) -> dict[str, object]:
     """Return what became of a board's tests in the newest night."""
     there = row.run == newest
     return {
@@ -138,7 +138,7 @@ def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
 
 
 def _write_boards(
-    grid: Grid, matrix: Matrix, out: Path, told: Collection[str], blamed: Mapping[str, str]
+    grid: MatrixQueries, matrix: Matrix, out: Path, told: Collection[str], blamed: Mapping[str, str]
 ) -> list[dict[str, object]]:
     """Write a page for each board; returns what the first page says of them.
 

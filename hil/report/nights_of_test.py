@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hil.evidence.file_names import file_stem
-from hil.history.models import Outcome
+from hil.history.models import AttemptOutcome
 from hil.report.filters import when
 from hil.report.pages import write_page
 from hil.report.run_folders import link_to
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hil.history.matrix_data import AttemptRow, Grid
+    from hil.history.matrix_data import AttemptInRun, MatrixQueries
     from hil.history.models import RunFacts
 
-__all__ = ["TestNights"]
+__all__ = ["NightsOfTest"]
 
 _WIDTH, _HEIGHT = 800, 120
 
@@ -31,12 +31,12 @@ class _Row:
 
     when: Markup
     commit: str
-    attempt: AttemptRow
+    attempt: AttemptInRun
     outcome: str
     link: str
 
 
-class TestNights:
+class NightsOfTest:
     """Writes such pages.
 
     Args:
@@ -46,9 +46,9 @@ class TestNights:
         out: Where pages go.
     """
 
-    __test__ = False  # pytest would take the name for a test class
-
-    def __init__(self, grid: Grid, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path) -> None:
+    def __init__(
+        self, grid: MatrixQueries, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path
+    ) -> None:
         self._grid = grid
         self._runs = runs
         self._kept = kept
@@ -70,7 +70,7 @@ class TestNights:
             return ""
         return f"on board {newest.board}: {newest.message}" if newest.board else newest.message
 
-    def _row(self, test: str, attempt: AttemptRow) -> _Row:
+    def _row(self, test: str, attempt: AttemptInRun) -> _Row:
         run = self._runs[attempt.run]
         folder = self._kept.get(run.key)
         page = f"tests/{file_stem(test)}.html"
@@ -79,9 +79,9 @@ class TestNights:
         return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link)
 
 
-def _chart(attempts: Sequence[AttemptRow], runs: int) -> Markup | None:
+def _chart(attempts: Sequence[AttemptInRun], runs: int) -> Markup | None:
     """Draw how long the body took, a dot for each attempt that ran; None: there are not two."""
-    ran = [one for one in attempts if one.outcome is not Outcome.SKIPPED]
+    ran = [one for one in attempts if one.outcome is not AttemptOutcome.SKIPPED]
     most_s = max((one.took_s for one in ran), default=0.0)
     if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
         return None

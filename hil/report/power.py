@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hil.report.transcript import Transcript
+    from hil.report.transcript import ConsoleView
 
-__all__ = ["draw", "read_traces"]
+__all__ = ["draw_trace", "read_traces"]
 
 _MOST_MARKS = 60
 _MOST_ATTEMPTS = 9
@@ -35,7 +35,7 @@ def read_traces(folder: Path, stem: str, since_s: float = 0.0) -> list[PowerTrac
     return [trace for trace in traces if trace and (trace.ended_s is None or trace.ended_s >= since_s)]
 
 
-def draw(trace: PowerTrace, transcript: Transcript | None, origin_s: float) -> Markup:
+def draw_trace(trace: PowerTrace, transcript: ConsoleView | None, origin_s: float) -> Markup:
     """Return the plot; it takes its colours from the page, which counts seconds from `origin_s`."""
     all_marks = transcript.marks if transcript else []
     marks = [(mark.at_s, mark.text) for mark in all_marks if not mark.text.startswith(_EDGES)][:_MOST_MARKS]

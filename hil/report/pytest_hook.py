@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["Building", "begin"]
+__all__ = ["ReportPlugin", "begin"]
 
 
 def begin(config: pytest.Config) -> None:
@@ -25,10 +25,10 @@ def begin(config: pytest.Config) -> None:
     again = config.pluginmanager.has_plugin("hil-report")
     if asked and not again and not hasattr(config, "workerinput") and not is_no_run(config):
         folder = config.invocation_params.dir / asked
-        config.pluginmanager.register(Building(folder), "hil-report")
+        config.pluginmanager.register(ReportPlugin(folder), "hil-report")
 
 
-class Building:
+class ReportPlugin:
     """The plugin.
 
     Args:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["find_kept", "link_to"]
+__all__ = ["find_run_folders", "link_to"]
 
 _LAYOUTS = ("*/run.json", "*/report/run.json")
 """Where runs are in a folder of them; the second is that of `hil nightly`."""
 
 
-def find_kept(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
+def find_run_folders(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
     """Return the folder of each run that is wanted and kept.
 
     Args:

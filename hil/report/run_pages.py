@@ -8,16 +8,16 @@ from hil.evidence.file_names import file_stem
 from hil.report.filters import KINDS, board_file, seconds, when
 from hil.report.markdown_summary import summary
 from hil.report.pages import write_page
-from hil.report.power import draw, read_traces
+from hil.report.power import draw_trace, read_traces
 from hil.report.run_view import read_run
-from hil.report.timeline import lay_out
-from hil.report.transcript import read_transcript
+from hil.report.timeline import build_timeline
+from hil.report.transcript import read_console_view
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.power.trace import PowerTrace
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
     from hil.report.run_view import BoardView, RunView
 
 __all__ = ["build_run"]
@@ -49,7 +49,7 @@ def _write_run(folder: Path, run: RunView) -> None:
         folder / "index.html",
         "run.html.j2",
         run=run,
-        lanes=lay_out(run.tests),
+        lanes=build_timeline(run.tests),
         facts=list(_run_facts(run)),
         files=_beside(folder),
         kinds=[kind for kind in KINDS if kind[1] in run.counts],
@@ -73,10 +73,10 @@ def _is_night(folder: Path) -> bool:
     return folder.name == "report" and (folder.parent / "night.json").is_file()
 
 
-def _write_test(folder: Path, test: TestFacts) -> None:
+def _write_test(folder: Path, test: RecordedTest) -> None:
     began_s = test.began_monotonic_s
     stem = test.stem or file_stem(test.nodeid)
-    transcript = read_transcript(folder / "console", stem) if test.board else None
+    transcript = read_console_view(folder / "console", stem) if test.board else None
     traces = read_traces(folder / "power", stem, began_s) if test.board else []
     origin_s = traces[0].began_s if traces else began_s + test.wait_s
     write_page(
@@ -85,7 +85,7 @@ def _write_test(folder: Path, test: TestFacts) -> None:
         test=test,
         facts=list(_test_facts(test)),
         transcript=transcript,
-        plots=[(_power_facts(trace), draw(trace, transcript, origin_s)) for trace in traces],
+        plots=[(_power_facts(trace), draw_trace(trace, transcript, origin_s)) for trace in traces],
         origin_s=origin_s,
     )
 
@@ -95,7 +95,7 @@ def _write_board(folder: Path, board: BoardView) -> None:
         folder / "boards" / f"{board_file(board.health.serial)}.html",
         "board.html.j2",
         board=board,
-        lanes=lay_out(board.tests),
+        lanes=build_timeline(board.tests),
         kinds=[kind for kind in KINDS if kind[1] in board.counts],
         facts=[
             ("firmware", board.health.firmware or "unknown"),
@@ -125,7 +125,7 @@ def _run_facts(run: RunView) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _test_facts(test: TestFacts) -> list[tuple[str, str]]:
+def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
     board = test.board
     facts = [
         ("began", when(test.began_s)),

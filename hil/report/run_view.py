@@ -15,7 +15,7 @@ from hil.report.filters import OUTCOMES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
 
 __all__ = ["BoardView", "RunView", "read_run"]
 
@@ -32,12 +32,12 @@ class BoardView:
 
     health: BoardHealth
     name: str
-    tests: list[TestFacts]
+    tests: list[RecordedTest]
 
     @property
-    def bad(self) -> list[TestFacts]:
+    def bad(self) -> list[RecordedTest]:
         """Tests that somebody must look at."""
-        return [one for one in self.tests if one.is_bad]
+        return [one for one in self.tests if one.needs_attention]
 
     @property
     def used_s(self) -> float:
@@ -65,7 +65,7 @@ class RunView:
     """
 
     record: RunRecord
-    tests: list[TestFacts]
+    tests: list[RecordedTest]
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -73,29 +73,29 @@ class RunView:
         return count(self.tests)
 
     @cached_property
-    def bad(self) -> list[TestFacts]:
+    def bad(self) -> list[RecordedTest]:
         """Tests that somebody must look at."""
-        bad = (one for one in self.tests if one.is_bad)
+        bad = (one for one in self.tests if one.needs_attention)
         return sorted(bad, key=lambda one: (one.kind != UNCOLLECTED, OUTCOMES.index(one.outcome)))
 
     @cached_property
-    def flaky(self) -> list[TestFacts]:
+    def flaky(self) -> list[RecordedTest]:
         """Tests that passed only when they were repeated."""
         return [one for one in self.tests if one.outcome == "flaky"]
 
     @cached_property
-    def unused(self) -> dict[str, list[TestFacts]]:
+    def unused(self) -> dict[str, list[RecordedTest]]:
         """Skipped tests by the reason for which their hardware could not be used."""
-        found: dict[str, list[TestFacts]] = {}
+        found: dict[str, list[RecordedTest]] = {}
         for one in self.tests:
             if one.last.verdict:
                 found.setdefault(one.last.message, []).append(one)
         return found
 
     @cached_property
-    def unasked(self) -> list[TestFacts]:
+    def unasked(self) -> list[RecordedTest]:
         """Tests that passed and never asked their board for anything."""
-        return [one for one in self.tests if one.unasked and not one.is_bad]
+        return [one for one in self.tests if one.unasked and not one.needs_attention]
 
     @property
     def is_simulated(self) -> bool:
@@ -123,7 +123,7 @@ class RunView:
     def boards(self) -> list[BoardView]:
         """Its boards, those with failures first."""
         known = {one.serial: one for one in self.record.boards}
-        tests: dict[str, list[TestFacts]] = {serial: [] for serial in known}
+        tests: dict[str, list[RecordedTest]] = {serial: [] for serial in known}
         names: dict[str, str] = {}
         for one in self.tests:
             if one.board is not None:
@@ -178,7 +178,7 @@ def read_run(path: Path) -> RunView | None:
     return RunView(record or RunRecord(tests[0].run, tests[0].began_s), tests)
 
 
-def count(tests: list[TestFacts]) -> dict[str, int]:
+def count(tests: list[RecordedTest]) -> dict[str, int]:
     """Count tests by what became of them, the loud outcomes first."""
     counted = Counter(one.outcome for one in tests)
     return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}

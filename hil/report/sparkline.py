@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hil.history.models import Outcome
+from hil.history.models import AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hil.history.matrix_data import Cell
+    from hil.history.matrix_data import MatrixCell
 
-__all__ = ["CODES", "NONE", "NOT_RUN", "code", "codes", "strip"]
+__all__ = ["CODES", "NONE", "NOT_RUN", "outcome_letter", "outcome_letters", "sparkline"]
 
 NOT_RUN = "."
 CODES = {
@@ -29,12 +29,12 @@ CODES = {
 """A letter for each outcome; the page's script knows the same."""
 
 _LETTERS = {
-    Outcome.PASSED: "p",
-    Outcome.FAILED: "f",
-    Outcome.ERROR: "e",
-    Outcome.SKIPPED: "s",
-    Outcome.XFAILED: "x",
-    Outcome.XPASSED: "X",
+    AttemptOutcome.PASSED: "p",
+    AttemptOutcome.FAILED: "f",
+    AttemptOutcome.ERROR: "e",
+    AttemptOutcome.SKIPPED: "s",
+    AttemptOutcome.XFAILED: "x",
+    AttemptOutcome.XPASSED: "X",
 }
 NONE = "-"
 _NIGHT_WIDTH = 28
@@ -43,17 +43,17 @@ _NIGHT_WIDTH = 28
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def code(cell: Cell) -> str:
+def outcome_letter(cell: MatrixCell) -> str:
     """Return the letter of what became of a test in a run."""
-    return "k" if cell.is_flaky else _LETTERS[Outcome(cell.outcome)]
+    return "k" if cell.is_flaky else _LETTERS[AttemptOutcome(cell.outcome)]
 
 
-def codes(cells: Mapping[int, Cell], runs: int) -> str:
+def outcome_letters(cells: Mapping[int, MatrixCell], runs: int) -> str:
     """Return a letter for each run."""
-    return "".join(code(cells[run]) if run in cells else NOT_RUN for run in range(runs))
+    return "".join(outcome_letter(cells[run]) if run in cells else NOT_RUN for run in range(runs))
 
 
-def boards_of(cells: Mapping[int, Cell], runs: int, numbers: Mapping[int, int]) -> str:
+def board_digits(cells: Mapping[int, MatrixCell], runs: int, numbers: Mapping[int, int]) -> str:
     """Return a digit (base 36) for the board of each run; empty where no run had one."""
     digits = [numbers.get(cells[run].bench) if run in cells else None for run in range(runs)]
     if all(digit is None for digit in digits):
@@ -61,7 +61,7 @@ def boards_of(cells: Mapping[int, Cell], runs: int, numbers: Mapping[int, int]) 
     return "".join(NONE if digit is None or digit >= len(_DIGITS) else _DIGITS[digit] for digit in digits)
 
 
-def strip(letters: str) -> Markup:
+def sparkline(letters: str) -> Markup:
     """Return the strip: one path for each outcome, dashed into nights by the page's style."""
     paths: dict[str, list[str]] = {}
     at = 0

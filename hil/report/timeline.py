@@ -10,9 +10,9 @@ from hil.report.filters import clock, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hil.evidence.test_record import PhaseFacts, TestFacts
+    from hil.evidence.test_record import RecordedPhase, RecordedTest
 
-__all__ = ["Bar", "Lane", "Span", "Tick", "Timeline", "lay_out"]
+__all__ = ["Bar", "Lane", "Span", "Tick", "Timeline", "build_timeline"]
 
 _LEAST_WIDTH, _MOST_WIDTH = 960.0, 8000.0
 _TEST_WIDTH = 14.0
@@ -42,7 +42,7 @@ class Bar:
         label: What a pointer or a screen reader is told.
     """
 
-    test: TestFacts
+    test: RecordedTest
     span: Span
     calls: list[Span]
     waits: list[Span]
@@ -87,7 +87,7 @@ class Timeline:
 
 
 class _Scale:
-    def __init__(self, tests: Sequence[TestFacts], busiest: int) -> None:
+    def __init__(self, tests: Sequence[RecordedTest], busiest: int) -> None:
         self.begin_s = min(one.began_s for one in tests)
         self.end_s = max(*(_known_s(one) for one in tests), self.begin_s + 0.1)
         self.width = min(_MOST_WIDTH, max(_LEAST_WIDTH, busiest * _TEST_WIDTH))
@@ -109,11 +109,11 @@ class _Scale:
             at_s += step_s
 
 
-def lay_out(tests: Sequence[TestFacts]) -> Timeline | None:
+def build_timeline(tests: Sequence[RecordedTest]) -> Timeline | None:
     """Place the tests of a run; None: nothing ran."""
     if not tests:
         return None
-    lanes: dict[tuple[str, str], list[TestFacts]] = {}
+    lanes: dict[tuple[str, str], list[RecordedTest]] = {}
     for one in tests:
         key = ("board", one.board.serial) if one.board else ("worker", one.worker)
         lanes.setdefault(key, []).append(one)
@@ -122,7 +122,7 @@ def lay_out(tests: Sequence[TestFacts]) -> Timeline | None:
     return Timeline(scale.width, laid, list(scale.ticks()))
 
 
-def _lane(kind: str, name: str, tests: Iterable[TestFacts], scale: _Scale) -> Lane:
+def _lane(kind: str, name: str, tests: Iterable[RecordedTest], scale: _Scale) -> Lane:
     lane = Lane(name if kind == "board" else f"no board{', ' if name else ''}{name}")
     lane.board = name if kind == "board" else ""
     for one in tests:
@@ -132,7 +132,7 @@ def _lane(kind: str, name: str, tests: Iterable[TestFacts], scale: _Scale) -> La
     return lane
 
 
-def _bar(test: TestFacts, scale: _Scale) -> Bar:
+def _bar(test: RecordedTest, scale: _Scale) -> Bar:
     begin_s = test.began_s + test.wait_s
     waited = f", waited {seconds(test.wait_s)}" if test.wait_s >= 1 else ""
     return Bar(
@@ -145,14 +145,14 @@ def _bar(test: TestFacts, scale: _Scale) -> Bar:
     )
 
 
-def _bodies(test: TestFacts) -> Iterator[PhaseFacts]:
+def _bodies(test: RecordedTest) -> Iterator[RecordedPhase]:
     """Give what a bar shows in full: each attempt's body, or the set-up that left it without one."""
     for one in test.attempts:
         bodies = [phase for phase in one.phases if phase.name == "call"]
         yield from bodies or [phase for phase in one.phases if phase.name == "setup"]
 
 
-def stick_spans(test: TestFacts) -> Iterator[tuple[float, float]]:
+def stick_spans(test: RecordedTest) -> Iterator[tuple[float, float]]:
     """Give when the host had the stick, in seconds since 1970: that is when it is flashed and read."""
     since_s: float | None = None
     for one in test.requests:
@@ -165,7 +165,7 @@ def stick_spans(test: TestFacts) -> Iterator[tuple[float, float]]:
         yield since_s, _known_s(test)
 
 
-def _known_s(test: TestFacts) -> float:
+def _known_s(test: RecordedTest) -> float:
     """When it was over; of one that was cut short, when it was last heard of."""
     if test.ended_s is not None:
         return test.ended_s

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Line", "Mark", "Transcript", "read_transcript"]
+__all__ = ["ConsoleMark", "ConsoleView", "Line", "read_console_view"]
 
 _LONGEST_LINE_BYTES = 2_000
 _HEAD_BYTES = 100_000
@@ -30,7 +30,7 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r*\n|\r+|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ConsoleMark:
     """Something that was done to the DUT, or happened: `at_s` by `time.monotonic`."""
 
     at_s: float
@@ -53,7 +53,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Transcript:
+class ConsoleView:
     """What a page shows of a console.
 
     Attributes:
@@ -65,30 +65,30 @@ class Transcript:
     """
 
     lines: list[Line] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[ConsoleMark] = field(default_factory=list)
     busy_s: list[float] = field(default_factory=list)
     size_bytes: int = 0
     file: str = ""
 
 
-def read_transcript(folder: Path, stem: str) -> Transcript | None:
+def read_console_view(folder: Path, stem: str) -> ConsoleView | None:
     """Return what is kept of a test's console in `folder`; None: nothing that can be read."""
     raw, facts = folder / f"{stem}.raw", folder / f"{stem}.json"
     with suppress(OSError):
         size_bytes = raw.stat().st_size
-        told = _Told(facts)
-        transcript = Transcript(
-            marks=[Mark(at_s, plain_text(text)) for at_s, _, text in told.marks],
-            busy_s=[at_s for at_s, _ in told.chunks],
+        index = _Index(facts)
+        transcript = ConsoleView(
+            marks=[ConsoleMark(at_s, plain_text(text)) for at_s, _, text in index.marks],
+            busy_s=[at_s for at_s, _ in index.chunks],
             size_bytes=size_bytes,
             file=raw.name,
         )
-        transcript.lines = list(_with_marks(list(_lines(raw, size_bytes, told)), told))
+        transcript.lines = list(_with_marks(list(_lines(raw, size_bytes, index)), index))
         return transcript
     return None
 
 
-class _Told:
+class _Index:
     """Times by offset; none where the file that has them is missing, its beginning where a run was killed."""
 
     def __init__(self, path: Path) -> None:
@@ -121,21 +121,21 @@ def _facts(text: str) -> dict[str, Any]:
     return {"chunks": [one.groups() for one in _CHUNK.finditer(text)], "marks": [], "neighbour": []}
 
 
-def _lines(raw: Path, size_bytes: int, told: _Told) -> Iterator[tuple[int, Line]]:
+def _lines(raw: Path, size_bytes: int, index: _Index) -> Iterator[tuple[int, Line]]:
     """Give the lines of the beginning and the end with their offsets, and a note of what is between."""
     with open_regular(raw) as file:
         if size_bytes <= _HEAD_BYTES + _TAIL_BYTES:
-            yield from _split(file.read(), 0, told)
+            yield from _split(file.read(), 0, index)
             return
-        yield from _split(file.read(_HEAD_BYTES), 0, told)
+        yield from _split(file.read(_HEAD_BYTES), 0, index)
         start = size_bytes - _TAIL_BYTES
         note = f"{start - _HEAD_BYTES:,} bytes are left out here"
-        yield start, Line(told.at_s(start), note, "gap")
+        yield start, Line(index.at_s(start), note, "gap")
         file.seek(start)
-        yield from _split(file.read(_TAIL_BYTES), start, told)
+        yield from _split(file.read(_TAIL_BYTES), start, index)
 
 
-def _split(data: bytes, start: int, told: _Told) -> Iterator[tuple[int, Line]]:
+def _split(data: bytes, start: int, index: _Index) -> Iterator[tuple[int, Line]]:
     for found in _LINE.finditer(data):
         if not found.group():
             continue
@@ -144,11 +144,11 @@ def _split(data: bytes, start: int, told: _Told) -> Iterator[tuple[int, Line]]:
         text = plain(line[:_LONGEST_LINE_BYTES]) + (
             f" [{more:,} bytes more in this line]" if more > 0 else ""
         )
-        yield offset, Line(told.at_s(offset), text, told.kind(offset))
+        yield offset, Line(index.at_s(offset), text, index.kind(offset))
 
 
-def _with_marks(lines: Sequence[tuple[int, Line]], told: _Told) -> Iterator[Line]:
+def _with_marks(lines: Sequence[tuple[int, Line]], index: _Index) -> Iterator[Line]:
     """Put the marks between the lines, each before the line that came after it."""
-    marks = [(offset, Line(at_s, plain_text(text), "mark")) for at_s, offset, text in told.marks]
+    marks = [(offset, Line(at_s, plain_text(text), "mark")) for at_s, offset, text in index.marks]
     merged = [*((offset, 0, line) for offset, line in marks), *((offset, 1, line) for offset, line in lines)]
     return (line for _, _, line in sorted(merged, key=lambda one: one[:2]))

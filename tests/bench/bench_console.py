@@ -20,7 +20,7 @@ from ratios import Ratio, interleaved, table
 
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
-from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
+from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
 from hil.evidence.file_names import file_stem
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _recorded(feed: Feed, folder: Path) -> Iterator[list[tuple[Console, ConsoleR
         for at, path in enumerate(feed.ttys):
             tty = Tty(path, is_board=False)
             console = stack.enter_context(Console(str(at), lambda tty=tty: tty, tty))  # type: ignore[misc]
-            recorder = ConsoleRecorder(console, str(at), KeptIn(folder))
+            recorder = ConsoleRecorder(console, str(at), ConsoleFolder(folder))
             stack.callback(recorder.close)
             followed.append((console, recorder))
         yield followed

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ GOAL_S = 1.0
 REPEATS = 5
 SHAPES = {"all of them in 60 nights": (60, 16_667), "in 5,000 nights": (5_000, 200)}
 DAY_S = 86_400.0
-BOARDS = [Bench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
+BOARDS = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
 
 
 def night(tests: int, rng: random.Random) -> Iterator[Attempt]:
     """One test in 100 skips, one run in 500 fails."""
     for number in range(tests):
-        outcome = Outcome.SKIPPED if number % 100 == 0 else Outcome(rng.random() < 0.002)
+        outcome = AttemptOutcome.SKIPPED if number % 100 == 0 else AttemptOutcome(rng.random() < 0.002)
         name = f"tests/test_{number // 40}.py::test_{number}"
         yield Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
 

@@ -10,14 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 GOAL_S = 10.0
 TESTS = 5_000
 DAY_S = 86_400.0
 BEGAN_S = 1_800_000_000.0
-BOARDS = [Bench(f"0df1{number:04x}", "0.09") for number in range(8)]
+BOARDS = [AttemptBench(f"0df1{number:04x}", "0.09") for number in range(8)]
 
 
 def main() -> int:
@@ -61,7 +61,13 @@ def fill(path: Path, nights: int) -> None:
 def attempt(name: str, rng: random.Random) -> Attempt:
     """Make up one attempt."""
     chance = rng.random()
-    outcome = Outcome.FAILED if chance < 0.003 else Outcome.SKIPPED if chance < 0.005 else Outcome.PASSED
+    outcome = (
+        AttemptOutcome.FAILED
+        if chance < 0.003
+        else AttemptOutcome.SKIPPED
+        if chance < 0.005
+        else AttemptOutcome.PASSED
+    )
     return Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
 
 

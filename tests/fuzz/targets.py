@@ -32,12 +32,13 @@ from hil.dutlink.settings import BoardSettings, Settings, encode
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import ConfigKey
 from hil.errors import HilError
-from hil.evidence.error_scanner import Watch
+from hil.evidence.error_scanner import ErrorScanner
 from hil.evidence.run_folder import EvidenceFolder
-from hil.evidence.timestamped_log import TimedText
+from hil.evidence.timestamped_log import TimestampedLog
 from hil.flash.formats.bmap import read_bmap
 from hil.flash.formats.image import Hole
 from hil.flash.formats.open import open_disk_image
+from hil.history.merge import merge_history
 from hil.history.store import History
 from hil.history.window import Window
 from hil.jumpstarter.protocol.frames import FrameKind, Frames, Transfer
@@ -48,7 +49,7 @@ from hil.lab.safe_state.record import RECORD_BYTES, BoardRecord
 from hil.lab.stick_sockets import _parsed as parse_sockets
 from hil.nightly.run_folder import newest_record
 from hil.report.run_view import read_run
-from hil.report.transcript import read_transcript
+from hil.report.transcript import read_console_view
 from hil.sim.backend.descriptor_tree import parse_configuration_descriptor, parse_device_descriptor
 from hil.sim.clock import ManualClock
 from hil.sim.connections import Connections
@@ -159,9 +160,9 @@ def console(data: bytes) -> None:
         PlainText(),
         CiCommandFilter(),
         TerminalModes(),
-        Watch(["panic|[a-z]+ error"]),
+        ErrorScanner(["panic|[a-z]+ error"]),
     )
-    timed = TimedText(io.StringIO(), 0.0)
+    timed = TimestampedLog(io.StringIO(), 0.0)
     shown, at = "", 0
     for piece in pieces(data):
         chunk = Chunk(0.0, 0.0, piece, at)
@@ -171,8 +172,8 @@ def console(data: bytes) -> None:
         watch.feed(chunk)
         timed.add(chunk)
     shown += commands.feed(text.finish()) + commands.finish()
-    watch.look()
-    watch.take()
+    watch.scan()
+    watch.take_findings()
     timed.finish()
     modes.undo()
     assert not any(ord(letter) < ord(" ") and letter not in "\n\t" for letter in shown), shown
@@ -186,7 +187,7 @@ def history(data: bytes) -> None:
             beside.unlink()
     theirs.write_bytes(data)
     with suppress(HilError), History(ours) as kept:
-        kept.merge(theirs)
+        merge_history(kept, theirs)
         for run in kept.runs():
             kept.attempts(run.key)
             Window(kept, now_s=run.began_s)
@@ -208,7 +209,7 @@ def evidence(data: bytes) -> None:
     run = read_run(folder)
     assert run is None or run.headline
     with suppress(OSError):
-        read_transcript(folder, "a")
+        read_console_view(folder, "a")
 
 
 def usb_descriptors(data: bytes) -> None:

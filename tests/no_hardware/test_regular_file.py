@@ -14,13 +14,13 @@ from hil.cli.history_options import opened
 from hil.dutlink.power.trace import PowerTrace, Sample
 from hil.errors import HilError, HistoryError
 from hil.evidence.run_folder import EvidenceFolder
-from hil.history.sqlite import copy_whole
+from hil.history.sqlite import copy_database
 from hil.history.store import History
 from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.nightly.run_folder import newest_record
 from hil.regular_file import check_folder, nonblocking_opener
 from hil.report.power import _read as read_trace
-from hil.report.transcript import read_transcript
+from hil.report.transcript import read_console_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_history_refuses_a_device(device: str) -> None:
 
 def test_history_is_not_merged_from_what_is_no_file(no_file: Path) -> None:
     with pytest.raises(HistoryError, match="it is a "):
-        copy_whole(no_file, Path("copied"))
+        copy_database(no_file, Path("copied"))
 
 
 def test_opened_history_does_not_call_it_a_run_that_is_missing(no_file: Path) -> None:
@@ -132,7 +132,7 @@ def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Pat
     assert not folder.tests("")
     assert newest_record(tmp_path) is None
     assert read_trace(tmp_path / "a.json") is None
-    assert read_transcript(tmp_path, "a") is None
+    assert read_console_view(tmp_path, "a") is None
 
 
 def test_check_folder_takes_a_folder_and_a_path_where_nothing_is(tmp_path: Path) -> None:

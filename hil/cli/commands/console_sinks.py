@@ -12,7 +12,7 @@ from hil.dutlink.console.board_shell import said_by_dut
 from hil.dutlink.console.ci_commands import CiCommandFilter
 from hil.dutlink.console.sanitize import PlainText, plain_text
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
-from hil.evidence.timestamped_log import TimedText
+from hil.evidence.timestamped_log import TimestampedLog
 from hil.regular_file import nonblocking_opener
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class TimedFile:
         self._file: TextIO = open(  # noqa: SIM115 - as above
             path, "w", encoding="utf-8", opener=nonblocking_opener
         )
-        self._lines = TimedText(self._file, time.monotonic())
+        self._lines = TimestampedLog(self._file, time.monotonic())
         self._lines.head(title)
 
     def show(self, event: Event) -> None:

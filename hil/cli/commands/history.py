@@ -63,7 +63,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
     context.obj = _Asked(path, nights, kind, board)
     if context.invoked_subcommand is not None:
         return None
-    from hil.history.analysis import ask  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.analysis import analyze  # noqa: PLC0415 - the database is for those who ask
     from hil.history.detail import of_board  # noqa: PLC0415 - the database is for those who ask
 
     as_json = context.find_root().params.get("as_json", False)
@@ -72,7 +72,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
         if board:
             data, lines = of_board(window, board)
             return data if as_json else lines
-        morning = ask(window)
+        morning = analyze(window)
     return morning.data() if as_json else morning.lines()
 
 
@@ -99,12 +99,13 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
 @click.pass_obj
 def merge(asked: _Asked, other: Path) -> Answer:
     """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
+    from hil.history.merge import merge_history  # noqa: PLC0415 - as above
     from hil.history.store import History  # noqa: PLC0415 - as above
 
     is_new = not asked.path.exists()
     try:
         with History(asked.path) as kept:
-            merged = kept.merge(other)
+            merged = merge_history(kept, other)
             text = (
                 f"Took in {_runs(merged)} of {other}."
                 if merged
@@ -123,7 +124,7 @@ def merge(asked: _Asked, other: Path) -> Answer:
 def forget(asked: _Asked, days: float) -> Answer:
     """Remove old runs."""
     with opened(asked.path, to_read=False) as kept:
-        removed = kept.forget_before(time.time() - days * DAY_S)
+        removed = kept.delete_before(time.time() - days * DAY_S)
         return Answer({"removed_runs": removed}, text=f"Removed {_runs(removed)} older than {days:g} days.")
 
 

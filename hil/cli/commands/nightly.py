@@ -78,13 +78,13 @@ def run(
     Exit status: 0 green; 1 tests failed; 5 nothing ran; 6 the bench was not ready; 7 flaky; else pytest's.
     """
     from hil.nightly.night import run_night  # noqa: PLC0415 - as above
-    from hil.nightly.run_folder import forget_all_but  # noqa: PLC0415 - pytest and the database: not before
+    from hil.nightly.run_folder import delete_old_folders  # noqa: PLC0415 - pytest and the database: not before
 
     _folder_of_tests()
     as_json = context.find_root().params.get("as_json", False)
     terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
     record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
-    removed = forget_all_but(folder, keep) if keep else []
+    removed = delete_old_folders(folder, keep) if keep else []
     told = {"night": record.folder, "status": record.status, "meaning": record.told}
     if record.status and not as_json:
         _say(f"{record.told} ({record.folder})")
@@ -179,12 +179,12 @@ def status(user: bool, name: str, folder: Path) -> Answer:
     Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
-    from hil.nightly.last_night import look_back  # noqa: PLC0415 - the database is for those who ask
+    from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is for those who ask
     from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
     refuse_untrusted(folder / "history.db", "the history", "run it as its owner")
-    told, code = look_back(folder, due_s=_due_s(units))
+    told, code = describe_last_night(folder, due_s=_due_s(units))
     if not is_running():
         return Answer({"schedule": _schedule_without_systemd(units), **told}, code)
     there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"

@@ -16,8 +16,8 @@ from hil.dutlink.console.allowlist import patterns_of_words
 from hil.dutlink.console.board_shell import left_in_shell
 from hil.dutlink.console.sanitize import plain_text
 from hil.errors import HilError
-from hil.evidence.console_capture import ConsoleTest
-from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
+from hil.evidence.console_capture import ConsoleCapture
+from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
@@ -52,7 +52,7 @@ class WatchedBoard(BoardHolder, Protocol):
 def keep_consoles(config: pytest.Config, boards: WatchedBoard, options: RunOptions, ledger: Ledger) -> None:
     """Have the consoles of tests on boards kept and watched."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
-    kept_in = KeptIn(folder, identity_of(config).key) if folder is not None else None
+    kept_in = ConsoleFolder(folder, identity_of(config).key) if folder is not None else None
     kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
     config.pluginmanager.register(ConsoleEvidence(boards, kept, ledger), "hil-console-evidence")
 
@@ -66,7 +66,7 @@ class KeptWhere:
         cache: pytest's, for those.
     """
 
-    report: KeptIn | None
+    report: ConsoleFolder | None
     cache: pytest.Cache | None
 
     def of_failed(self) -> Path | None:
@@ -93,8 +93,8 @@ class ConsoleEvidence:
         self._ledger = ledger
         self._board: Board | None = None
         self._recorder: ConsoleRecorder | None = None
-        self._last: ConsoleTest | None = None
-        self._test: ConsoleTest | None = None
+        self._last: ConsoleCapture | None = None
+        self._test: ConsoleCapture | None = None
         self._latest = ""
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
@@ -155,12 +155,12 @@ class ConsoleEvidence:
             with contained(partial(self._not_kept, "the last test")):
                 self._close()
 
-    def _begin(self, item: pytest.Item, board: Board) -> ConsoleTest:
+    def _begin(self, item: pytest.Item, board: Board) -> ConsoleCapture:
         recorder = self._follow(board)
         unread = _be_read(board.console)
         again = item.nodeid == self._latest
         self._latest = item.nodeid
-        test = ConsoleTest(recorder, board, item.nodeid, self._last, again=again)
+        test = ConsoleCapture(recorder, board, item.nodeid, self._last, again=again)
         if unread:
             board.console.transcript.mark(f"the console is not read: {unread}")
         for finding in test.strays:
@@ -191,7 +191,7 @@ class ConsoleEvidence:
             self._recorder.close()
         self._recorder = self._last = None
 
-    def _end(self, test: ConsoleTest) -> None:
+    def _end(self, test: ConsoleCapture) -> None:
         """Complete the test's files; where none are kept, those of a failed test are written now."""
         with contained(partial(self._not_kept, test.nodeid)):
             test.end()
@@ -221,7 +221,7 @@ class ConsoleEvidence:
                 pytrace=False,
             )
 
-    def _show(self, test: ConsoleTest, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _show(self, test: ConsoleCapture, item: pytest.Item, report: pytest.TestReport) -> None:
         """Add what the console said to a report."""
         test.failed = True
         if test.told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.sanitize import plain_line
-from hil.evidence.test_record import AttemptFacts, PhaseFacts
+from hil.evidence.test_record import RecordedAttempt, RecordedPhase
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ __all__ = ["attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
 _LONGEST_TEXT = 200_000
 
 
-def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> AttemptFacts:
+def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAttempt:
     """Return what is kept of an attempt; texts that are too long lose their middle."""
     facts = {name: str(value) for report in phases for name, value in report.user_properties}
-    return AttemptFacts(
+    return RecordedAttempt(
         number=number,
         outcome=outcome_of(phases),
         verdict=facts.get("hil_verdict", ""),
@@ -32,19 +32,19 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> AttemptFacts
     )
 
 
-def attempt_to_collect(report: pytest.CollectReport) -> AttemptFacts:
+def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     """Return what is kept of a file or class that could not be collected, and the error."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
     said = [line for line in (plain_line(one.removeprefix("E ")).strip() for one in lines) if line]
     message = f"could not be collected: {said[-1] if said else 'no reason is told'}"
-    return AttemptFacts(outcome="error", message=message, longrepr=_cut(report.longreprtext))
+    return RecordedAttempt(outcome="error", message=message, longrepr=_cut(report.longreprtext))
 
 
-def _phase(report: pytest.TestReport) -> PhaseFacts:
+def _phase(report: pytest.TestReport) -> RecordedPhase:
     name = "teardown" if report.when == BETWEEN else str(report.when)
     outcome = "passed" if is_flaky(report) else str(report.outcome)
-    return PhaseFacts(name, report.start, report.duration, outcome)
+    return RecordedPhase(name, report.start, report.duration, outcome)
 
 
 def outcome_of(phases: Sequence[pytest.TestReport]) -> str:

@@ -13,7 +13,7 @@ import pytest
 from hil.errors import UsageError
 from hil.evidence.file_names import file_stem
 from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import UNCOLLECTED, AttemptFacts, TestFacts
+from hil.evidence.test_record import UNCOLLECTED, RecordedAttempt, RecordedTest
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import read_record
 from hil.suite.outcome.ledger import CRASHED
@@ -64,10 +64,12 @@ class RunRecorder:
         if not report.failed:
             return
         now_s, stem = time.time(), file_stem(report.nodeid)
-        facts = TestFacts(report.nodeid, self._run.key, UNCOLLECTED, stem=stem, began_s=now_s, ended_s=now_s)
+        facts = RecordedTest(
+            report.nodeid, self._run.key, UNCOLLECTED, stem=stem, began_s=now_s, ended_s=now_s
+        )
         facts.attempts.append(attempt_to_collect(report))
         try:
-            self._folder.keep_test(facts)
+            self._folder.write_test(facts)
         except OSError as error:
             self._ledger.not_kept.append(
                 f"why {report.nodeid} could not be collected cannot be kept: {error}"
@@ -80,9 +82,9 @@ class RunRecorder:
         facts = self._folder.test(report.nodeid, self._run.key)
         if facts is not None:
             words = str(report.longrepr)
-            facts.attempts.append(AttemptFacts(len(facts.attempts) + 1, "error", "", words, words))
+            facts.attempts.append(RecordedAttempt(len(facts.attempts) + 1, "error", "", words, words))
             with suppress(OSError):  # the record that it began is told
-                self._folder.keep_test(facts)
+                self._folder.write_test(facts)
 
     @pytest.hookimpl(trylast=True)  # after the last board was given back
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -108,7 +110,7 @@ class RunRecorder:
 
     def _keep(self) -> None:
         try:
-            self._folder.keep_run(self._run)
+            self._folder.write_run(self._run)
         except OSError as error:
             self._ledger.not_kept.append(f"what the run was cannot be kept: {error}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from hil.evidence.file_names import file_stem
-from hil.evidence.test_record import BoardFacts, TestFacts
+from hil.evidence.test_record import RecordedBoard, RecordedTest
 from hil.suite.markers import KIND, Kind
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of
@@ -59,7 +59,7 @@ class ResultRecorder:
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "")
         self._grouped = getattr(config.option, "loadgroup", False)  # xdist appends groups to node ids
         self._not_kept = not_kept
-        self._facts: TestFacts | None = None
+        self._facts: RecordedTest | None = None
         self._item: pytest.Item | None = None
         self._board: Board | None = None
         self._phases: list[pytest.TestReport] = []
@@ -103,11 +103,11 @@ class ResultRecorder:
         if self._facts is not None:
             self._over_s = time.monotonic()
 
-    def _begin(self, item: pytest.Item) -> TestFacts:
+    def _begin(self, item: pytest.Item) -> RecordedTest:
         """Begin a record, or go on with that of the same test, earlier in this run."""
         nodeid = GROUP.sub("", item.nodeid) if self._grouped else item.nodeid
         earlier = self._folder.test(nodeid, self._run)
-        facts = TestFacts(
+        facts = RecordedTest(
             nodeid=nodeid,
             run=self._run,
             kind=item.stash.get(KIND, Kind.NO_HARDWARE).value,
@@ -120,12 +120,12 @@ class ResultRecorder:
         self._phases, self._over_s = [], None
         return facts
 
-    def _end_attempt(self, facts: TestFacts) -> None:
+    def _end_attempt(self, facts: RecordedTest) -> None:
         if self._phases:
             facts.attempts.append(attempt_of(self._phases, len(facts.attempts) + 1))
             self._phases = []
 
-    def _end(self, item: pytest.Item, facts: TestFacts) -> None:
+    def _end(self, item: pytest.Item, facts: RecordedTest) -> None:
         self._end_attempt(facts)
         facts.ended_s = time.time()
         facts.give_back_s = time.monotonic() - self._over_s if self._over_s is not None else 0.0
@@ -133,7 +133,7 @@ class ResultRecorder:
             facts.requests = self._board.requests.since(facts.began_monotonic_s)
         self._note_board(item, facts)
 
-    def _note_board(self, item: pytest.Item, facts: TestFacts) -> None:
+    def _note_board(self, item: pytest.Item, facts: RecordedTest) -> None:
         told = {name: str(value) for name, value in item.user_properties}
         facts.unasked = "hil_unasked" in told
         if "hil_board" in told:
@@ -141,10 +141,10 @@ class ResultRecorder:
             name = self._boards.name_of_board() if self._board is not None else ""
             if not name and facts.board is not None and facts.board.serial == told["hil_board"]:
                 name = facts.board.name  # noted when the test began; by now the board is given back
-            facts.board = BoardFacts(told["hil_board"], name, told["hil_firmware"], simulated)
+            facts.board = RecordedBoard(told["hil_board"], name, told["hil_firmware"], simulated)
 
-    def _keep(self, facts: TestFacts) -> None:
+    def _keep(self, facts: RecordedTest) -> None:
         try:
-            self._folder.keep_test(facts)
+            self._folder.write_test(facts)
         except OSError as error:
             self._not_kept.append(f"what became of {facts.nodeid} cannot be kept: {error}")

@@ -23,7 +23,7 @@ from hil.dutlink.patterns import search as pattern_search
 from hil.dutlink.patterns.cost import most_steps
 from hil.dutlink.patterns.search import search, search_all, vouch_for
 from hil.errors import UsageError
-from hil.evidence.error_scanner import Watch
+from hil.evidence.error_scanner import ErrorScanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,13 +105,13 @@ def test_expect_with_a_pattern_without_an_end_ends() -> None:
 
 
 def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_the_others() -> None:
-    watch = Watch(["(a+)+b", "bad"])
+    watch = ErrorScanner(["(a+)+b", "bad"])
     watch.feed(Chunk(0.0, 0.0, FLOOD + b"\n", 0))
-    watch.look()
+    watch.scan()
     watch.feed(Chunk(0.0, 0.0, FLOOD + b"\nbad\n", len(FLOOD) + 1))
-    watch.look()
+    watch.scan()
 
-    told, found = watch.take()
+    told, found = watch.take_findings()
     assert "'(a+)+b' takes too long; it is not looked for any more" in told.line
     assert (found.name, found.line) == ("bad", "bad")
 
@@ -120,12 +120,13 @@ def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_
 def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.Signals) -> None:
     code = (
         "import signal, sys, threading, time\n"
-        "from hil.dutlink.console.transcript import Chunk; from hil.evidence.error_scanner import Watch\n"
+        "from hil.dutlink.console.transcript import Chunk\n"
+        "from hil.evidence.error_scanner import ErrorScanner\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
         "signal.signal(signal.SIGINT, lambda *_: sys.exit(3))\n"
-        "watch = Watch(['(a+)+b'])\n"
+        "watch = ErrorScanner(['(a+)+b'])\n"
         "watch.feed(Chunk(0.0, 0.0, b'a' * 100, 0))\n"
-        "threading.Thread(target=watch.look, daemon=True).start()\n"
+        "threading.Thread(target=watch.scan, daemon=True).start()\n"
         "print('watches', flush=True)\n"
         "while True: time.sleep(0.1)\n"  # a signal just in front of one long sleep would be found at its end
     )

@@ -14,9 +14,9 @@ from hil.dutlink.console.console import Console
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.console.tty import Tty
 from hil.evidence import transcript_follower
-from hil.evidence.console_recorder import ConsoleRecorder, KeptIn
+from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
 from hil.evidence.file_names import file_stem
-from hil.evidence.transcript_follower import Follower
+from hil.evidence.transcript_follower import TranscriptFollower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def a_console(tmp_path: Path) -> Console:
 @contextmanager
 def recorded(tmp_path: Path) -> Iterator[tuple[Console, ConsoleRecorder]]:
     console = a_console(tmp_path)
-    recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path / "console"))
+    recorder = ConsoleRecorder(console, "5a1c0e01", ConsoleFolder(tmp_path / "console"))
     yield console, recorder
     recorder.close()
 
@@ -112,7 +112,7 @@ def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -
 def test_what_an_earlier_run_left_of_the_board_goes(tmp_path: Path) -> None:
     for run in ("one", "two"):
         console = a_console(tmp_path)
-        recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path, run))
+        recorder = ConsoleRecorder(console, "5a1c0e01", ConsoleFolder(tmp_path, run))
         console.transcript.append(run.encode())
         recorder.close()
 
@@ -122,7 +122,7 @@ def test_what_an_earlier_run_left_of_the_board_goes(tmp_path: Path) -> None:
 def test_what_came_before_the_recorder_is_kept_as_well(tmp_path: Path) -> None:
     console = a_console(tmp_path)
     console.transcript.append(b"early\n")
-    recorder = ConsoleRecorder(console, "5a1c0e01", KeptIn(tmp_path / "console"))
+    recorder = ConsoleRecorder(console, "5a1c0e01", ConsoleFolder(tmp_path / "console"))
     recorder.close()
 
     assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"early\n"
@@ -155,7 +155,7 @@ def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None
         recorder.end("one")
 
         assert isinstance(recorder.error, OSError)
-        assert [finding.name for finding in recorder.watch.findings] == ["kernel panic"]
+        assert [finding.name for finding in recorder.scanner.findings] == ["kernel panic"]
 
 
 def test_hostile_bytes_stay_in_the_raw_file(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
 ) -> None:
     monkeypatch.setattr(transcript_follower, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
     transcript, slow = Transcript(), Slow()
-    follower = Follower(transcript, slow, "slow")
+    follower = TranscriptFollower(transcript, slow, "slow")
     for _ in range(10):
         transcript.append(b"x" * 400)
     slow.go.set()

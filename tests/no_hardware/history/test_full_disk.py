@@ -19,7 +19,7 @@ WRITER = """
 import resource, signal, sys
 from pathlib import Path
 from hil.errors import HistoryError
-from hil.history.models import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 limit = int(sys.argv[2])
@@ -31,7 +31,7 @@ try:
     with History(Path(sys.argv[1])) as history:
         history.begin_run(RunFacts("run", 1.0))
         for number in range(100_000):
-            history.add("run", [Attempt(f"test_{number}", Outcome.PASSED, message="x" * 200)])
+            history.add("run", [Attempt(f"test_{number}", AttemptOutcome.PASSED, message="x" * 200)])
             written += 1
 except HistoryError as error:
     print(written, error.what)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.analysis import ask
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.analysis import analyze
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.highlights import headline
@@ -17,68 +17,70 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hil.history.analysis_text import Morning
+    from hil.history.analysis_text import Analysis
 
 TEST = "t.py::t"
-REAL = Bench("0df10035", "0.09")
-SIMULATED = Bench("51000001", "0.09", simulated=True)
-NO_BOARD = Attempt(TEST, Outcome.ERROR, verdict="absent")
+REAL = AttemptBench("0df10035", "0.09")
+SIMULATED = AttemptBench("51000001", "0.09", simulated=True)
+NO_BOARD = Attempt(TEST, AttemptOutcome.ERROR, verdict="absent")
 
 
-def on(bench: Bench, outcome: Outcome) -> Attempt:
+def on(bench: AttemptBench, outcome: AttemptOutcome) -> Attempt:
     return Attempt(TEST, outcome, bench=bench)
 
 
 @pytest.fixture
-def after(tmp_path: Path) -> Iterator[Callable[..., Morning]]:
+def after(tmp_path: Path) -> Iterator[Callable[..., Analysis]]:
     """Tell the morning after nights with one attempt each, the newest last."""
     with History(tmp_path / "history.db") as history:
 
-        def after(*attempts: Attempt) -> Morning:
+        def after(*attempts: Attempt) -> Analysis:
             for night, attempt in enumerate(attempts):
                 began_s = time.time() - (len(attempts) - night) * 86_400
                 run = RunFacts(str(night), began_s, ended_s=began_s + 1, exit_status=0)
                 history.begin_run(run)
                 history.add(run.key, [attempt])
                 history.close_run(run.key, run.ended_s or 0.0, 0)
-            return ask(Window(history))
+            return analyze(Window(history))
 
         yield after
 
 
 def test_fixed_is_said_of_no_simulated_night_after_a_red_one_on_real_boards(
-    after: Callable[..., Morning],
+    after: Callable[..., Analysis],
 ) -> None:
-    morning = after(on(REAL, Outcome.FAILED), on(SIMULATED, Outcome.PASSED))
+    morning = after(on(REAL, AttemptOutcome.FAILED), on(SIMULATED, AttemptOutcome.PASSED))
 
     assert (morning.fixed, morning.simulated) == ([], True)
     assert "on SIMULATED boards" in morning.lines()[0]
 
 
 def test_fixed_is_said_of_a_real_night_whatever_simulated_ones_lie_between(
-    after: Callable[..., Morning],
+    after: Callable[..., Analysis],
 ) -> None:
-    morning = after(on(REAL, Outcome.FAILED), on(SIMULATED, Outcome.PASSED), on(REAL, Outcome.PASSED))
+    morning = after(
+        on(REAL, AttemptOutcome.FAILED), on(SIMULATED, AttemptOutcome.PASSED), on(REAL, AttemptOutcome.PASSED)
+    )
 
     assert (morning.fixed, morning.simulated) == ([TEST], False)
 
 
-def test_simulated_passes_are_no_elsewhere_of_a_real_boards_failures(after: Callable[..., Morning]) -> None:
-    nights = [on(SIMULATED, Outcome.PASSED)] * 20 + [on(REAL, Outcome.FAILED)] * 4
+def test_simulated_passes_are_no_elsewhere_of_a_real_boards_failures(after: Callable[..., Analysis]) -> None:
+    nights = [on(SIMULATED, AttemptOutcome.PASSED)] * 20 + [on(REAL, AttemptOutcome.FAILED)] * 4
 
     (failing,) = after(*nights).failing
 
     assert failing.suspicion is None
 
 
-def test_failing_counts_from_the_first_night_that_had_its_board(after: Callable[..., Morning]) -> None:
-    (failing,) = after(NO_BOARD, on(REAL, Outcome.FAILED)).failing
+def test_failing_counts_from_the_first_night_that_had_its_board(after: Callable[..., Analysis]) -> None:
+    (failing,) = after(NO_BOARD, on(REAL, AttemptOutcome.FAILED)).failing
 
     assert (failing.is_new, failing.commit_before) == (True, "")
 
 
-def test_test_without_its_board_is_the_benchs_fault(after: Callable[..., Morning]) -> None:
-    morning = after(on(REAL, Outcome.PASSED), NO_BOARD)
+def test_test_without_its_board_is_the_benchs_fault(after: Callable[..., Analysis]) -> None:
+    morning = after(on(REAL, AttemptOutcome.PASSED), NO_BOARD)
 
     assert (morning.failing, morning.no_board) == ([], [TEST])
     assert headline(morning) == "the bench was not ready: 1 test had no board"

@@ -15,16 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import HistoryError
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.merge import merge_history
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 KEYS = ("one", "two", "three")
 ATTEMPTS = [
     Attempt(
-        f"t.py::test_{test}", outcome, number, Bench(board, "0.09", "place", True, image), call_s=test / 8
+        f"t.py::test_{test}",
+        outcome,
+        number,
+        AttemptBench(board, "0.09", "place", True, image),
+        call_s=test / 8,
     )
     for test in range(3)
-    for number, outcome in ((1, Outcome.FAILED), (2, Outcome.PASSED))
+    for number, outcome in ((1, AttemptOutcome.FAILED), (2, AttemptOutcome.PASSED))
     for board, image in (("0df10035", "a.img"),)
 ]
 parts = st.fixed_dictionaries(
@@ -63,9 +68,9 @@ def test_the_union_of_all_comes_out_in_any_order_and_however_often(
         shuffled = [*files, *files]
         order.shuffle(shuffled)  # type: ignore[attr-defined]
         with History(Path(name) / "a.db") as a, History(Path(name) / "b.db") as b:
-            new = [a.merge(file) for file in files]
+            new = [merge_history(a, file) for file in files]
             for file in shuffled:
-                b.merge(file)
+                merge_history(b, file)
 
             assert content_of(a) == content_of(b)
             assert sum(new) == len(a.runs()) == len({key for content in contents for key in content})
@@ -83,7 +88,7 @@ def test_merging_a_history_into_itself_changes_nothing(tmp_path: Path) -> None:
     with History(path) as history:
         before = content_of(history)
 
-        assert history.merge(path) == 0
+        assert merge_history(history, path) == 0
         assert content_of(history) == before
 
 
@@ -91,7 +96,7 @@ def test_the_other_history_is_left_as_it_is_also_an_old_one(tmp_path: Path) -> N
     old = as_version_1(filled(tmp_path / "old.db", {"one": ({0, 1}, True)}))
     before = old.read_bytes()
     with History(tmp_path / "h.db") as history:
-        assert history.merge(old) == 1
+        assert merge_history(history, old) == 1
 
         assert len(history.attempts("one")) == 2
     assert old.read_bytes() == before
@@ -112,7 +117,7 @@ def test_what_is_no_history_is_refused_and_nothing_was_merged(tmp_path: Path) ->
     (tmp_path / "other.db").write_bytes(b"something else " * 1000)
     with History(tmp_path / "h.db") as history:
         with pytest.raises(HistoryError, match="cannot be read"):
-            history.merge(tmp_path / "other.db")
+            merge_history(history, tmp_path / "other.db")
 
         assert history.runs() == []
 
@@ -166,5 +171,5 @@ def test_merge_takes_in_no_values_that_no_hil_writes(tmp_path: Path, change: str
 
     with History(tmp_path / "ours.db") as ours:
         with pytest.raises(HistoryError, match=f"{theirs} is not taken in"):
-            ours.merge(theirs)
+            merge_history(ours, theirs)
         assert not ours.runs()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.analysis import Morning, ask
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.analysis import Analysis, analyze
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
@@ -32,24 +32,24 @@ def night(number: int, rng: random.Random) -> Iterator[Attempt]:
     """60 tests on 4 boards; a board that is bad fails one test in five."""
     for test in range(60):
         name = f"tests/test_dut.py::test_{test:02}"
-        board = Bench(rng.choice(BOARDS), "0.09")
+        board = AttemptBench(rng.choice(BOARDS), "0.09")
         call_s = 2.0 * rng.gauss(1.0, 0.03)
         if test == 7:  # one slow drift
             call_s *= 1 + 0.006 * number
         if test == 11 and number >= SKIPS_SINCE:
-            yield Attempt(name, Outcome.SKIPPED, bench=board)
+            yield Attempt(name, AttemptOutcome.SKIPPED, bench=board)
             continue
         fails = (test == 20 and number >= REGRESSION_NIGHT) or (
             board.board == BAD_BOARD and rng.random() < 0.2
         )
         if fails:
-            yield Attempt(name, Outcome.FAILED, bench=board, call_s=call_s)
-            yield Attempt(name, Outcome.FAILED, 2, bench=board, call_s=call_s)
+            yield Attempt(name, AttemptOutcome.FAILED, bench=board, call_s=call_s)
+            yield Attempt(name, AttemptOutcome.FAILED, 2, bench=board, call_s=call_s)
         elif test == 33 and rng.random() < 0.15:  # one flaky test
-            yield Attempt(name, Outcome.FAILED, bench=board, call_s=call_s)
-            yield Attempt(name, Outcome.PASSED, 2, bench=board, call_s=call_s)
+            yield Attempt(name, AttemptOutcome.FAILED, bench=board, call_s=call_s)
+            yield Attempt(name, AttemptOutcome.PASSED, 2, bench=board, call_s=call_s)
         else:
-            yield Attempt(name, Outcome.PASSED, bench=board, call_s=call_s)
+            yield Attempt(name, AttemptOutcome.PASSED, bench=board, call_s=call_s)
 
 
 @pytest.fixture(scope="module")
@@ -70,39 +70,39 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def morning(quarter: Path) -> Morning:
+def morning(quarter: Path) -> Analysis:
     with History(quarter) as history:
-        return ask(Window(history, NIGHTS))
+        return analyze(Window(history, NIGHTS))
 
 
-def test_the_bad_board_is_named_with_its_counts(morning: Morning) -> None:
+def test_the_bad_board_is_named_with_its_counts(morning: Analysis) -> None:
     (board,) = morning.boards
 
     assert (board.value, "look at the board" in str(board)) == (BAD_BOARD, True)
 
 
-def test_the_regression_is_named_with_the_commits_before_and_after(morning: Morning) -> None:
+def test_the_regression_is_named_with_the_commits_before_and_after(morning: Analysis) -> None:
     (regression,) = morning.failing
 
     assert regression.test == "tests/test_dut.py::test_20"
     assert (regression.commit_before[:1], regression.commit[:1]) == ("a", "b")
 
 
-def test_the_flaky_test_is_named_with_its_rate(morning: Morning) -> None:
+def test_the_flaky_test_is_named_with_its_rate(morning: Analysis) -> None:
     (flaky,) = morning.flaky
 
     assert flaky.test == "tests/test_dut.py::test_33"
     assert flaky.low < 0.15 < flaky.high
 
 
-def test_the_slow_drift_is_named_with_its_size(morning: Morning) -> None:
+def test_the_slow_drift_is_named_with_its_size(morning: Analysis) -> None:
     (slower,) = morning.slower
 
     assert slower.test == "tests/test_dut.py::test_07"
     assert slower.later_s / slower.earlier_s == pytest.approx(1.47, abs=0.1)
 
 
-def test_the_test_that_skips_silently_is_named_with_its_night(morning: Morning) -> None:
+def test_the_test_that_skips_silently_is_named_with_its_night(morning: Analysis) -> None:
     (skipping,) = morning.skipping
 
     assert (skipping.test, skipping.runs) == (
@@ -111,11 +111,11 @@ def test_the_test_that_skips_silently_is_named_with_its_night(morning: Morning) 
     )
 
 
-def test_the_missed_nights_are_named(morning: Morning) -> None:
+def test_the_missed_nights_are_named(morning: Analysis) -> None:
     assert [line.partition(": ")[2] for line in morning.nights] == ["no run", "no run"]
 
 
-def test_no_other_test_is_blamed(morning: Morning) -> None:
+def test_no_other_test_is_blamed(morning: Analysis) -> None:
     assert [one.test for one in morning.failing] == ["tests/test_dut.py::test_20"]
     assert morning.fixed == []
 

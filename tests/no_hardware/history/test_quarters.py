@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.analysis import Morning, ask
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.analysis import Analysis, analyze
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -66,19 +66,19 @@ def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterat
     for test in range(TESTS):
         for board in BOARDS if way == "on all boards" else [rng.choice(BOARDS)]:
             name = f"t.py::test_{test:02}[{board if way == 'on all boards' else ''}]"
-            bench = Bench(board, "0.09")
+            bench = AttemptBench(board, "0.09")
             call_s = rng.gauss(2.0, 0.06) * (1 + truths.drift * night * (test == truths.drifting))
             if test == truths.skipping and night >= SKIPS_SINCE:
-                yield Attempt(name, Outcome.SKIPPED, bench=bench)
+                yield Attempt(name, AttemptOutcome.SKIPPED, bench=bench)
                 continue
             failed = truths.fails(test, board, night, rng)
-            yield Attempt(name, Outcome(failed), bench=bench, call_s=call_s)
+            yield Attempt(name, AttemptOutcome(failed), bench=bench, call_s=call_s)
             if failed and way != "without repeats":
                 again = truths.fails(test, board, night, rng)
-                yield Attempt(name, Outcome(again), 2, bench=bench, call_s=call_s)
+                yield Attempt(name, AttemptOutcome(again), 2, bench=bench, call_s=call_s)
 
 
-def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> Morning:
+def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> Analysis:
     with History(path) as history:
         for night in set(range(NIGHTS)) - set(truths.missed):
             began_s = START_S + night * DAY_S + rng.uniform(0, 600)
@@ -87,7 +87,7 @@ def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> M
             history.begin_run(run)
             history.add(run.key, attempts(truths, night, way, rng))
             history.close_run(run.key, began_s + 600, 1)
-        return ask(Window(history, 100), START_S + (NIGHTS - 0.7) * DAY_S)
+        return analyze(Window(history, 100), START_S + (NIGHTS - 0.7) * DAY_S)
 
 
 def numbers(names: list[str]) -> set[int]:

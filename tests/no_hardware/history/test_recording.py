@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hil
-from hil.history.models import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.sim.process import SimulatorProcess
@@ -83,14 +83,14 @@ def test_each_attempt_is_in_it_by_its_plain_node_id(recorded: Path) -> None:
         found = [(a.nodeid.partition("::")[2], a.number, a.outcome) for a in history.attempts(one.key)]
 
     assert found == [
-        ("test_errs", 1, Outcome.ERROR),
-        ("test_expected", 1, Outcome.XFAILED),
-        ("test_fails", 1, Outcome.FAILED),
-        ("test_on_a_board", 1, Outcome.PASSED),
-        ("test_passes", 1, Outcome.PASSED),
-        ("test_second_time", 1, Outcome.FAILED),
-        ("test_second_time", 2, Outcome.PASSED),
-        ("test_skips", 1, Outcome.SKIPPED),
+        ("test_errs", 1, AttemptOutcome.ERROR),
+        ("test_expected", 1, AttemptOutcome.XFAILED),
+        ("test_fails", 1, AttemptOutcome.FAILED),
+        ("test_on_a_board", 1, AttemptOutcome.PASSED),
+        ("test_passes", 1, AttemptOutcome.PASSED),
+        ("test_second_time", 1, AttemptOutcome.FAILED),
+        ("test_second_time", 2, AttemptOutcome.PASSED),
+        ("test_skips", 1, AttemptOutcome.SKIPPED),
     ]
 
 
@@ -196,7 +196,7 @@ def test_what_a_history_knows_of_durations_reaches_the_scheduler(tmp_path: Path)
         for key, call_s in (("one", 3.0), ("two", 5.0)):
             history.begin_run(RunFacts(key, call_s))
             history.add(
-                key, [Attempt("test_inner.py::test_slow", Outcome.PASSED, call_s=call_s, setup_s=1.0)]
+                key, [Attempt("test_inner.py::test_slow", AttemptOutcome.PASSED, call_s=call_s, setup_s=1.0)]
             )
     folder.joinpath("test_inner.py").write_text(
         """

@@ -14,8 +14,9 @@ import pytest
 from programs import running
 
 from hil.errors import HistoryError
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
-from hil.history.sqlite import connect_to_read
+from hil.history.merge import merge_history
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.sqlite import connect_read_only
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BOARD = Bench("0df10035", "0.09", "bench-1", simulated=True)
+BOARD = AttemptBench("0df10035", "0.09", "bench-1", simulated=True)
 ATTEMPTS = [
-    Attempt("test_a.py::test_b", Outcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
-    Attempt("test_a.py::test_b", Outcome.PASSED, 2, BOARD),
-    Attempt("test_a.py::test_c", Outcome.SKIPPED, verdict="absent"),
+    Attempt("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
+    Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD),
+    Attempt("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
 ]
 WRITER = """
 import sys
 from pathlib import Path
-from hil.history.models import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
 with History(Path(sys.argv[1])) as history:
     history.begin_run(RunFacts(sys.argv[2], 1.0))
     for number in range(100_000):
-        history.add(sys.argv[2], [Attempt(f"test_{number}", Outcome.PASSED) for _ in range(1)])
+        history.add(sys.argv[2], [Attempt(f"test_{number}", AttemptOutcome.PASSED) for _ in range(1)])
         print(number, flush=True)
 """
 
@@ -75,7 +76,7 @@ def test_a_run_that_ends_keeps_its_beginning(tmp_path: Path) -> None:
 def test_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
     here, there = filled(tmp_path / "a.db", "one", "two"), filled(tmp_path / "b.db", "two", "three")
     with History(here) as history:
-        assert (history.merge(there), history.merge(there)) == (1, 0)
+        assert (merge_history(history, there), merge_history(history, there)) == (1, 0)
 
         assert sorted(run.key for run in history.runs()) == ["one", "three", "two"]
         assert [history.attempts(run.key) for run in history.runs()] == [ATTEMPTS] * 3
@@ -83,7 +84,7 @@ def test_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 def test_what_is_forgotten_leaves_nothing_behind(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one", "two")) as history:
-        history.forget_before(1.0)
+        history.delete_before(1.0)
 
         tables = ("run", "attempt")
         counts = [history.connection.execute(f"SELECT count(*) FROM {one}").fetchone()[0] for one in tables]  # noqa: S608
@@ -124,7 +125,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one")) as history:
         (pages,) = history.connection.execute("PRAGMA page_count").fetchone()
         history.connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own full disk
-        many = [Attempt(f"test_{number}", Outcome.PASSED) for number in range(5000)]
+        many = [Attempt(f"test_{number}", AttemptOutcome.PASSED) for number in range(5000)]
 
         with pytest.raises(HistoryError, match="full"):
             history.add("one", many)
@@ -178,7 +179,7 @@ HOSTILE = (
     [
         lambda _, path: History(path, to_read=True),
         lambda _, path: History(path),
-        lambda ours, path: ours.merge(path),
+        merge_history,
     ],
     ids=["read", "written", "merged"],
 )
@@ -260,13 +261,13 @@ def test_another_users_history_can_be_read(tmp_path: Path) -> None:
 
 def test_what_may_only_be_read_is_read_whole_also_while_somebody_writes_it(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", "one")
-    with closing(connect_to_read(path)) as alone:
+    with closing(connect_read_only(path)) as alone:
         assert alone.execute("SELECT count(*) FROM attempt").fetchone() == (len(ATTEMPTS),)
 
     with History(path) as writer:
         writer.begin_run(RunFacts("two", 2.0))
         writer.add("two", ATTEMPTS)
-        with closing(connect_to_read(path)) as beside:
+        with closing(connect_read_only(path)) as beside:
             assert beside.execute("SELECT count(*) FROM attempt").fetchone() == (2 * len(ATTEMPTS),)
 
 
@@ -274,7 +275,7 @@ def test_what_is_no_history_is_told_also_where_it_may_only_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "h.db").write_text("no database at all, but long enough to be taken for a page of one")
-    monkeypatch.setattr("hil.history.store.may_only_be_read", lambda _path: True)
+    monkeypatch.setattr("hil.history.store.is_read_only", lambda _path: True)
 
     with pytest.raises(HistoryError, match="cannot be used"):
         History(tmp_path / "h.db", to_read=True)

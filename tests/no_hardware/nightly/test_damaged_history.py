@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
-from hil.history.damage import damage_in, damaged_beside, put_aside
+from hil.history.damage import find_damage, list_damaged, rename_damaged
 from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.last_night import look_back
+from hil.nightly.last_night import describe_last_night
 from hil.nightly.run_folder import NightRecord, new_folder
 
 if TYPE_CHECKING:
@@ -51,18 +51,18 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_is_found_and_what_is_sound_is_not_called_damaged(kind: str, tmp_path: Path) -> None:
     path = filled(tmp_path / "history.db")
-    assert damage_in(path) == ""
+    assert find_damage(path) == ""
 
     path.write_bytes(DAMAGES[kind](path.read_bytes()))
 
-    assert damage_in(path)
+    assert find_damage(path)
 
 
 def test_a_history_of_another_program_or_none_is_not_damaged(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE bookmarks(id)")
 
-    assert [damage_in(tmp_path / name) for name in ("other.db", "none.db", ".")] == ["", "", ""]
+    assert [find_damage(tmp_path / name) for name in ("other.db", "none.db", ".")] == ["", "", ""]
 
 
 def test_a_damaged_history_is_put_aside_with_its_log(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_a_damaged_history_is_put_aside_with_its_log(tmp_path: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         path.with_name(f"history.db{ending}").write_bytes(ending.encode())
 
-    kept = put_aside(path)
+    kept = rename_damaged(path)
 
-    assert damaged_beside(path) == [kept]
+    assert list_damaged(path) == [kept]
     assert [kept.with_name(kept.name + ending).read_bytes() for ending in ("", "-wal")] == [b"", b"-wal"]
     assert not list(tmp_path.glob("history.db*"))
 
@@ -91,12 +91,12 @@ def test_a_damaged_history_is_said_to_be_that_in_a_sentence(command: str, tmp_pa
 def test_the_last_night_is_told_by_its_own_record_where_the_history_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"no database" * 1000)
     with pytest.raises(HistoryError, match="is damaged"):
-        look_back(tmp_path)
+        describe_last_night(tmp_path)
     folder = new_folder(tmp_path)
     began = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     NightRecord(began, ended=began, status=7, meaning="flaky", folder=str(folder)).write()
 
-    told, code = look_back(tmp_path)
+    told, code = describe_last_night(tmp_path)
 
     assert (code, told["folder"]) == (7, str(folder))
     assert "is damaged" in told["history"]
@@ -111,7 +111,7 @@ def test_a_night_runs_with_a_damaged_history_and_begins_a_new_one(tmp_path: Path
 
     ran = hil(tmp_path, "nightly", "run", "--", "-m", "", "-n0", "-p", "no:cacheprovider")
 
-    (kept,) = damaged_beside(history)
+    (kept,) = list_damaged(history)
     with History(history) as begun:
         (run,) = begun.runs()
     assert kept.name in ran.stderr

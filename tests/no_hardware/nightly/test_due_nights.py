@@ -18,7 +18,7 @@ import pytest
 from hil.history.models import RunFacts
 from hil.history.store import History
 from hil.nightly.exit_status import LATE
-from hil.nightly.last_night import look_back
+from hil.nightly.last_night import describe_last_night
 from hil.nightly.schedule import SAFE_TIME, last_due, moved_nights, next_nights, summer_time_words
 from hil.nightly.systemd import Units
 from hil.nightly.time_of_day import TimeOfDay
@@ -167,7 +167,7 @@ def test_a_night_that_did_not_begin_is_red_in_the_morning(
 ) -> None:
     ran(tmp_path, NOW_S - began_ago_s)
 
-    told, code = look_back(tmp_path, NOW_S, NOW_S - due_ago_s)
+    told, code = describe_last_night(tmp_path, NOW_S, NOW_S - due_ago_s)
 
     assert (code, "did not begin" in told.get("late", "")) == (status, status == LATE)
 
@@ -178,13 +178,13 @@ def test_without_a_timer_a_day_and_a_nights_length_are_enough(
 ) -> None:
     ran(tmp_path, NOW_S - began_ago_s)
 
-    assert look_back(tmp_path, NOW_S)[1] == status
+    assert describe_last_night(tmp_path, NOW_S)[1] == status
 
 
 def test_a_run_that_is_dated_in_the_future_is_named_and_does_not_count(tmp_path: Path) -> None:
     ran(tmp_path, NOW_S - 2.5 * DAY_S, NOW_S + 400 * DAY_S)
 
-    told, code = look_back(tmp_path, NOW_S)
+    told, code = describe_last_night(tmp_path, NOW_S)
 
     assert (code, told["last_night"][:10]) == (LATE, "2027-01-02")
     assert "in the future" in told["ahead"][0]

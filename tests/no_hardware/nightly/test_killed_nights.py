@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import sleep, until
-from hil.history.models import Attempt, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.sim.process import SimulatorProcess
 
@@ -125,7 +125,7 @@ def test_ten_nights_killed_at_random_leave_all_in_order(
 
     assert start_night(clone, simulator).wait(LONGEST_S) == 0, (clone / "shown.txt").read_text("utf-8")
     run, attempts = newest(path)
-    assert (run.exit_status, [one.outcome for one in attempts]) == (0, [Outcome.PASSED] * 6)
+    assert (run.exit_status, [one.outcome for one in attempts]) == (0, [AttemptOutcome.PASSED] * 6)
     report = subprocess.run(
         hil_command("report", "pages"), cwd=clone, env={**os.environ, "HIL_HISTORY": str(path)}, check=False
     )

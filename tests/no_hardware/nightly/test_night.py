@@ -18,11 +18,11 @@ from programs import running
 from hil.dutlink.timing import until
 from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.exit_status import LATE, meaning_of
-from hil.nightly.last_night import look_back
+from hil.nightly.exit_status import LATE, explain_status
+from hil.nightly.last_night import describe_last_night
 from hil.nightly.night import ledger_in, simulated_boards
-from hil.nightly.run_folder import NightRecord, forget_all_but, new_folder, newest_record
-from hil.nightly.tee_process import run_copied
+from hil.nightly.run_folder import NightRecord, delete_old_folders, new_folder, newest_record
+from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_night_ends_with_a_status_that_tells_and_is_in_the_history_with_it(
     record = newest_record(clone / "nightly")
     assert record is not None
     assert (ran.returncode, run.exit_status, record.status) == (status, status, status), ran.stdout
-    assert (run.kind, run.ended_s is not None, record.meaning) == ("nightly", True, meaning_of(status))
+    assert (run.kind, run.ended_s is not None, record.meaning) == ("nightly", True, explain_status(status))
 
 
 @RUNS
@@ -193,7 +193,7 @@ def test_pytest_ends_with_a_night_that_is_killed(clone: Path) -> None:
         night.kill()
 
     assert until(lambda: not Path(f"/proc/{pid}/cmdline").is_file() or is_zombie(str(pid)), 60)
-    assert (runs_of(clone)[0].ended_s, look_back(clone / "nightly")[1]) == (None, 1)
+    assert (runs_of(clone)[0].ended_s, describe_last_night(clone / "nightly")[1]) == (None, 1)
 
 
 def is_zombie(pid: str) -> bool:
@@ -216,7 +216,7 @@ def test_old_nights_are_removed_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "history.db").touch()
 
-    removed = forget_all_but(tmp_path, 3)
+    removed = delete_old_folders(tmp_path, 3)
 
     assert [one.name for one in removed] == nights[:6]
     assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
@@ -245,28 +245,28 @@ def test_the_morning_after_is_told_by_a_status(
         ended_s = None if exit_status is None else began_s + 1
         history.begin_run(RunFacts("k", began_s, kind="nightly", ended_s=ended_s, exit_status=exit_status))
 
-    assert look_back(tmp_path, now_s)[1] == told
+    assert describe_last_night(tmp_path, now_s)[1] == told
 
 
 def test_where_no_night_ever_ran_that_is_told(tmp_path: Path) -> None:
-    assert look_back(tmp_path / "nowhere")[1] == LATE
+    assert describe_last_night(tmp_path / "nowhere")[1] == LATE
 
 
 def test_a_program_that_is_killed_tells_by_which_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; print('x', flush=True); os.kill(os.getpid(), 9)"]
 
-    status = run_copied(command, os.environ, tmp_path / "console.txt", io.BytesIO())
+    status = run_tee(command, os.environ, tmp_path / "console.txt", io.BytesIO())
 
     assert status == 128 + 9
     assert (tmp_path / "console.txt").read_bytes() == b"x\n"
-    assert meaning_of(status) == "red: pytest was killed by signal 9"
+    assert explain_status(status) == "red: pytest was killed by signal 9"
 
 
 def test_a_terminal_that_has_gone_away_is_no_trouble(tmp_path: Path) -> None:
     gone = io.BytesIO()
     gone.close()
 
-    status = run_copied([sys.executable, "-c", "print('kept')"], os.environ, tmp_path / "console.txt", gone)
+    status = run_tee([sys.executable, "-c", "print('kept')"], os.environ, tmp_path / "console.txt", gone)
 
     assert (status, (tmp_path / "console.txt").read_bytes()) == (0, b"kept\n")
 
@@ -275,7 +275,7 @@ def test_the_handlers_of_signals_are_as_before(tmp_path: Path) -> None:
     assert threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
-    run_copied([sys.executable, "-c", ""], os.environ, tmp_path / "console.txt", io.BytesIO())
+    run_tee([sys.executable, "-c", ""], os.environ, tmp_path / "console.txt", io.BytesIO())
 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -308,7 +308,7 @@ def test_a_program_whose_output_cannot_be_kept_goes_on(tmp_path: Path) -> None:
     shown = io.BytesIO()
     command = [sys.executable, "-c", "print('x' * 1_000_000)"]  # more than a pipe holds
 
-    status = run_copied(command, os.environ, tmp_path / "no folder" / "console.txt", shown)
+    status = run_tee(command, os.environ, tmp_path / "no folder" / "console.txt", shown)
 
     assert (status, len(shown.getvalue())) == (0, 1_000_001)
 

@@ -9,8 +9,8 @@ from hil.dutlink.usb.request_log import SentRequest
 from hil.evidence.file_names import file_stem
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.evidence.test_record import RecordedAttempt, RecordedBoard, RecordedPhase, RecordedTest
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ HOSTILE_DUT = (
 )
 
 
-def attempt(outcome: str = "passed", message: str = "", number: int = 1) -> AttemptFacts:
-    phases = [PhaseFacts("setup", BEGAN_S, 0.5), PhaseFacts("call", BEGAN_S + 0.5, 2.0)]
-    return AttemptFacts(number, outcome, "", message, f"long {message}" if message else "", [], phases)
+def attempt(outcome: str = "passed", message: str = "", number: int = 1) -> RecordedAttempt:
+    phases = [RecordedPhase("setup", BEGAN_S, 0.5), RecordedPhase("call", BEGAN_S + 0.5, 2.0)]
+    return RecordedAttempt(number, outcome, "", message, f"long {message}" if message else "", [], phases)
 
 
-def a_test(nodeid: str, *attempts: AttemptFacts, board: str = BOARD, run: str = "k1") -> TestFacts:
-    return TestFacts(
+def a_test(nodeid: str, *attempts: RecordedAttempt, board: str = BOARD, run: str = "k1") -> RecordedTest:
+    return RecordedTest(
         nodeid,
         run=run,
         kind="hardware",
@@ -46,18 +46,20 @@ def a_test(nodeid: str, *attempts: AttemptFacts, board: str = BOARD, run: str = 
         began_monotonic_s=100.0,
         ended_s=BEGAN_S + 3.0,
         wait_s=0.25,
-        board=BoardFacts(board, "bench 3", "0.09", simulated=True) if board else None,
+        board=RecordedBoard(board, "bench 3", "0.09", simulated=True) if board else None,
         attempts=list(attempts) or [attempt()],
         requests=[SentRequest(101.0, BEGAN_S + 1.0, "power", "on", "ok", 0.001)] if board else [],
     )
 
 
-def keep_run(folder: Path, *tests: TestFacts, key: str = "k1", ended_s: float | None = BEGAN_S + 9) -> Path:
+def keep_run(
+    folder: Path, *tests: RecordedTest, key: str = "k1", ended_s: float | None = BEGAN_S + 9
+) -> Path:
     evidence = EvidenceFolder(folder)
     board = BoardHealth(BOARD, "0.09", simulated=True, state="safe", events=["made safe by guard"])
-    evidence.keep_run(RunRecord(key, BEGAN_S, ended_s, 1, "lab", boards=[board], command="pytest"))
+    evidence.write_run(RunRecord(key, BEGAN_S, ended_s, 1, "lab", boards=[board], command="pytest"))
     for one in tests:
-        evidence.keep_test(one)
+        evidence.write_test(one)
     return folder
 
 
@@ -106,13 +108,15 @@ def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since
 def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
     attempts = []
     for place, test in enumerate(tests):
-        bench = Bench(f"0df1003{(place + number) % 4}", "0.09")
+        bench = AttemptBench(f"0df1003{(place + number) % 4}", "0.09")
         if place == 0 and number >= failing_since:
-            attempts.append(Attempt(test, Outcome.FAILED, bench=bench, call_s=1.0, message=f"no {HOSTILE}"))
+            attempts.append(
+                Attempt(test, AttemptOutcome.FAILED, bench=bench, call_s=1.0, message=f"no {HOSTILE}")
+            )
         elif place == 1 and number % 4 == 1:
-            attempts.append(Attempt(test, Outcome.FAILED, bench=bench, call_s=1.0))
-            attempts.append(Attempt(test, Outcome.PASSED, 2, bench=bench, call_s=1.0))
+            attempts.append(Attempt(test, AttemptOutcome.FAILED, bench=bench, call_s=1.0))
+            attempts.append(Attempt(test, AttemptOutcome.PASSED, 2, bench=bench, call_s=1.0))
         else:
-            outcome = Outcome.SKIPPED if place == 2 else Outcome.PASSED
+            outcome = AttemptOutcome.SKIPPED if place == 2 else AttemptOutcome.PASSED
             attempts.append(Attempt(test, outcome, bench=bench, call_s=1.0))
     return attempts

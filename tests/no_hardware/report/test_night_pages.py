@@ -14,11 +14,11 @@ from test_run_pages import Page
 
 from hil.cli.main import run
 from hil.evidence.file_names import file_stem
-from hil.history.matrix_data import Cell
+from hil.history.matrix_data import MatrixCell
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
-from hil.report.sparkline import codes, strip, tally
+from hil.report.sparkline import outcome_letters, sparkline, tally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,7 +186,7 @@ def test_pages_need_neither_board_nor_simulator() -> None:
 
 
 def test_a_strip_has_a_path_for_each_outcome_and_says_its_counts() -> None:
-    drawn = strip("ppf.p")
+    drawn = sparkline("ppf.p")
 
     assert drawn.count("<path") == 2
     assert 'd="M0 10h2M4 10h1"' in drawn
@@ -194,5 +194,7 @@ def test_a_strip_has_a_path_for_each_outcome_and_says_its_counts() -> None:
 
 
 def test_a_pass_behind_a_failed_attempt_is_flaky() -> None:
-    assert codes({0: Cell(0, 0, 1), 2: Cell(0, 1, 1), 3: Cell(1, 2, 1)}, 4) == "p.kf"
+    assert (
+        outcome_letters({0: MatrixCell(0, 0, 1), 2: MatrixCell(0, 1, 1), 3: MatrixCell(1, 2, 1)}, 4) == "p.kf"
+    )
     assert tally("..") == "never run"

@@ -13,10 +13,10 @@ from hil.report.markdown_summary import _code, summary
 from hil.report.run_view import RunView
 
 if TYPE_CHECKING:
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
 
 
-def of(*tests: TestFacts, **facts: object) -> str:
+def of(*tests: RecordedTest, **facts: object) -> str:
     return summary(RunView(RunRecord("k", BEGAN_S, BEGAN_S + 5, **facts), list(tests)))  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.analysis import ask
+from hil.history.analysis import analyze
 from hil.history.store import History
 from hil.history.window import Window
 from hil.suite.outcome.exit_status import Status
@@ -272,7 +272,7 @@ def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
     assert page.index("Look at these first") < page.index("test_cannot.py") < page.index(said)
     with History(pytester.path / "h.db") as history:
         attempts = history.attempts(history.runs()[0].key)
-        morning = ask(Window(history))
+        morning = analyze(Window(history))
     assert [(one.message, one.number) for one in attempts if one.nodeid == "test_cannot.py"] == [(said, 1)]
     assert str(morning.failing[0]) == "test_cannot.py: could not be collected, new"
 

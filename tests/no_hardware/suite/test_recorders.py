@@ -19,7 +19,7 @@ from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from conftest import RunSuite
-    from hil.evidence.test_record import TestFacts
+    from hil.evidence.test_record import RecordedTest
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
@@ -40,7 +40,7 @@ def test_second_time():
 """
 
 
-def kept(folder: Path) -> dict[str, TestFacts]:
+def kept(folder: Path) -> dict[str, RecordedTest]:
     evidence = EvidenceFolder(folder)
     run = evidence.run()
     assert run is not None
@@ -53,7 +53,7 @@ def tests(request: pytest.FixtureRequest, run_suite: RunSuite, pytester: pytest.
     return kept(pytester.path / "report")
 
 
-def test_each_test_is_kept_with_its_attempts_board_and_requests(tests: dict[str, TestFacts]) -> None:
+def test_each_test_is_kept_with_its_attempts_board_and_requests(tests: dict[str, RecordedTest]) -> None:
     assert {name: one.outcome for name, one in tests.items()} == {
         "test_on": "passed",
         "test_fails": "failed",

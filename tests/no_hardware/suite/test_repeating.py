@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.models import Outcome
+from hil.history.models import AttemptOutcome
 from hil.history.store import History
 from hil.suite.outcome.exit_status import Status
 
@@ -122,8 +122,8 @@ def test_the_history_keeps_both_attempts(
         (run,) = history.runs()
         attempts = [(one.number, one.outcome, one.message) for one in history.attempts(run.key)]
     assert attempts == [
-        (1, Outcome.FAILED, "AssertionError: only at first"),
-        (2, Outcome.PASSED, ""),
+        (1, AttemptOutcome.FAILED, "AssertionError: only at first"),
+        (2, AttemptOutcome.PASSED, ""),
     ]
     assert run.exit_status == Status.FLAKY
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
-from hil.evidence.console_files import LITTLE_BYTES, ConsoleRecord
-from hil.evidence.size_limit import END_BYTES, KeptPart
+from hil.evidence.console_files import LITTLE_BYTES, ConsoleFiles
+from hil.evidence.size_limit import END_BYTES, SizeLimiter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def chunks(size_bytes: int, data: bytes) -> list[Chunk]:
 @given(st.lists(st.binary(min_size=1, max_size=100_000).map(lambda data: data * 10), max_size=30))
 def test_kept_part_hands_on_the_beginning_and_the_end_and_counts_the_rest(pieces: list[bytes]) -> None:
     kept: list[Event] = []
-    part = KeptPart(1_000_000, kept.append)
+    part = SizeLimiter(1_000_000, kept.append)
     for data in pieces:
         part.add(Chunk(0.0, 0.0, data))
     part.finish()
@@ -41,7 +41,7 @@ def test_kept_part_hands_on_the_beginning_and_the_end_and_counts_the_rest(pieces
 
 def test_kept_part_keeps_every_note() -> None:
     kept: list[Event] = []
-    part = KeptPart(1000, kept.append)
+    part = SizeLimiter(1000, kept.append)
     for number in range(100):
         part.add(Chunk(0.0, 0.0, b"x" * 100_000))
         part.add(Mark(0.0, 0.0, f"power {number}"))
@@ -54,7 +54,7 @@ def test_kept_part_keeps_every_note() -> None:
 def test_console_record_takes_no_more_room_than_it_may_whatever_floods(tmp_path: Path) -> None:
     most_bytes = 1 << 20
     for name, data in {"lines": b"\n" * 4096, "bytes": b"x", "words": b"some words\r\n" * 300}.items():
-        record = ConsoleRecord(tmp_path / name, "5a1c0e01", BEGAN, [], most_bytes)
+        record = ConsoleFiles(tmp_path / name, "5a1c0e01", BEGAN, [], most_bytes)
         for chunk in chunks(8 << 20 if len(data) > 1 else 100_000, data):
             record.add(chunk)
         record.close()
@@ -64,7 +64,7 @@ def test_console_record_takes_no_more_room_than_it_may_whatever_floods(tmp_path:
 
 
 def test_console_record_says_what_it_left_out_where_it_was_left_out(tmp_path: Path) -> None:
-    record = ConsoleRecord(tmp_path, "5a1c0e01", BEGAN, [], 1)
+    record = ConsoleFiles(tmp_path, "5a1c0e01", BEGAN, [], 1)
     for chunk in chunks(16 << 20, b"0123456789abcdef" * 256):
         record.add(chunk)
     record.close()

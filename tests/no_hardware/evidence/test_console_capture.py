@@ -10,7 +10,7 @@ import pytest
 from hil.dutlink.console.allowlist import patterns_of_words
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
-from hil.evidence.console_capture import ConsoleTest
+from hil.evidence.console_capture import ConsoleCapture
 from hil.evidence.console_recorder import ConsoleRecorder
 
 if TYPE_CHECKING:
@@ -34,21 +34,21 @@ def recorder(board: Any) -> Iterator[ConsoleRecorder]:
 
 
 def test_trouble_belongs_to_the_test_in_which_it_comes(board: Any, recorder: ConsoleRecorder) -> None:
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC)
     found = one.trouble()
     one.end()
-    two = ConsoleTest(recorder, board, "two", one)
+    two = ConsoleCapture(recorder, board, "two", one)
 
     assert [finding.name for finding in found] == ["kernel panic"]
     assert (one.trouble(), two.trouble(), two.strays) == ([], [], [])
 
 
 def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorder: ConsoleRecorder) -> None:
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     one.end()
     board.console.transcript.append(PANIC)
-    two = ConsoleTest(recorder, board, "two", one)
+    two = ConsoleCapture(recorder, board, "two", one)
 
     assert [finding.name for finding in two.strays] == ["kernel panic"]
     assert two.trouble() == []
@@ -56,21 +56,21 @@ def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorde
 
 def test_what_came_before_the_first_test_is_nobodys(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(PANIC)
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
 
     assert (one.strays, one.trouble()) == ([], [])
 
 
 def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(b"# Kernel pa")
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(b"nic\n# Kernel panic\n")
 
     assert [finding.line for finding in one.trouble()] == ["# Kernel panic"]
 
 
 def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecorder) -> None:
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
 
     assert [finding.name for finding in one.trouble([patterns_of_words(("panic",), "a test")])] == ["oops"]
@@ -80,7 +80,7 @@ def test_the_last_lines_are_those_of_the_test_with_what_was_done(
     board: Any, recorder: ConsoleRecorder
 ) -> None:
     board.console.transcript.append(b"before\n")
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(b"first\nsecond\n" + b"x" * 200_000 + b"\n")
     board.console.transcript.mark("power force-off")
     board.console.transcript.append(b"last")
@@ -95,10 +95,10 @@ def test_the_last_lines_are_those_of_the_test_with_what_was_done(
 def test_a_test_that_was_not_kept_can_be_kept_afterwards(
     board: Any, recorder: ConsoleRecorder, tmp_path: Path
 ) -> None:
-    one = ConsoleTest(recorder, board, "one")
+    one = ConsoleCapture(recorder, board, "one")
     one.end()
     board.console.transcript.append(b"between\n")
-    two = ConsoleTest(recorder, board, "two", one)
+    two = ConsoleCapture(recorder, board, "two", one)
     board.console.transcript.append(b"of two\n")
     two.end()
     board.console.transcript.append(b"behind\n")

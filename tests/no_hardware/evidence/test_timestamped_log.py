@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hil.dutlink.console.sanitize import plain
 from hil.dutlink.console.transcript import Chunk, Mark
-from hil.evidence.timestamped_log import TimedText, newest_lines
+from hil.evidence.timestamped_log import TimestampedLog, newest_lines
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]) (.*)")
 
@@ -16,7 +16,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]
 def written(pieces: list[bytes]) -> list[tuple[str, str]]:
     """Who said what, line by line."""
     file = StringIO()
-    text = TimedText(file, 100.0)
+    text = TimestampedLog(file, 100.0)
     position = 0
     for number, piece in enumerate(pieces):
         text.add(Chunk(100.0 + number, 1_700_000_000.0 + number, piece, position))
@@ -37,7 +37,7 @@ def test_the_lines_are_those_of_the_plain_text(pieces: list[bytes]) -> None:
 
 
 def test_a_line_has_the_time_of_its_first_byte() -> None:
-    text = TimedText(file := StringIO(), 100.0)
+    text = TimestampedLog(file := StringIO(), 100.0)
     for number, piece in enumerate((b"be", b"gin\nnext", b"\n")):
         text.add(Chunk(100.0 + number, 1_700_000_000.0 + number, piece))
 

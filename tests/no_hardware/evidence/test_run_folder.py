@@ -11,33 +11,35 @@ from hypothesis import strategies as st
 from hil.dutlink.usb.request_log import SentRequest
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import AttemptFacts, BoardFacts, PhaseFacts, TestFacts
+from hil.evidence.test_record import RecordedAttempt, RecordedBoard, RecordedPhase, RecordedTest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = RunRecord("k1", 1_800_000_000.0, boards=[BoardHealth("0df10035", "0.09", state="safe")])
-FULL = TestFacts(
+FULL = RecordedTest(
     "tests/test_a.py::test_b[1]",
     run="k1",
     began_s=5.0,
     ended_s=7.0,
-    board=BoardFacts("0df10035", "bench 3", "0.09"),
-    attempts=[AttemptFacts(1, "failed", sections=[("title", "text")], phases=[PhaseFacts("call", 5.0, 1.0)])],
+    board=RecordedBoard("0df10035", "bench 3", "0.09"),
+    attempts=[
+        RecordedAttempt(1, "failed", sections=[("title", "text")], phases=[RecordedPhase("call", 5.0, 1.0)])
+    ],
     requests=[SentRequest(1.0, 2.0, "power", "on", "ok", 0.001)],
 )
 
 
 def test_a_test_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path / "new")
-    folder.keep_test(FULL)
+    folder.write_test(FULL)
 
     assert folder.tests("k1") == [FULL]
     assert folder.test(FULL.nodeid, "k1") == FULL
 
 
 def test_a_run_comes_back_as_it_was_kept(tmp_path: Path) -> None:
-    EvidenceFolder(tmp_path).keep_run(RUN)
+    EvidenceFolder(tmp_path).write_run(RUN)
 
     assert EvidenceFolder(tmp_path).run() == RUN
 
@@ -47,7 +49,7 @@ def test_any_name_and_message_can_be_kept(
     tmp_path_factory: pytest.TempPathFactory, nodeid: str, message: str
 ) -> None:
     folder = EvidenceFolder(tmp_path_factory.mktemp("kept"))
-    folder.keep_test(TestFacts(nodeid, attempts=[AttemptFacts(message=message)]))
+    folder.write_test(RecordedTest(nodeid, attempts=[RecordedAttempt(message=message)]))
 
     (kept,) = folder.tests("")
     assert kept.last.message == message.encode(errors="replace").decode()
@@ -55,8 +57,8 @@ def test_any_name_and_message_can_be_kept(
 
 def test_tests_of_another_run_in_the_same_folder_are_left_out(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path)
-    folder.keep_test(FULL)
-    folder.keep_test(TestFacts("other", run="k2"))
+    folder.write_test(FULL)
+    folder.write_test(RecordedTest("other", run="k2"))
 
     assert [one.nodeid for one in folder.tests("k2")] == ["other"]
     assert folder.test(FULL.nodeid, "k2") is None
@@ -65,7 +67,7 @@ def test_tests_of_another_run_in_the_same_folder_are_left_out(tmp_path: Path) ->
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"nodeid": 7}', b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_file_is_left_out(tmp_path: Path, damage: bytes) -> None:
     folder = EvidenceFolder(tmp_path)
-    folder.keep_test(FULL)
+    folder.write_test(FULL)
     (tmp_path / "tests" / "damaged.json").write_bytes(damage)
     (tmp_path / "run.json").write_bytes(damage)
 
@@ -77,7 +79,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
 
     with pytest.raises(OSError, match=r"run\.json"):
-        folder.keep_run(RUN)
+        folder.write_run(RUN)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -93,6 +95,6 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_what_became_of_a_test_is_told_by_its_attempts(outcomes: list[str], became: str) -> None:
-    attempts = [AttemptFacts(number, outcome) for number, outcome in enumerate(outcomes, 1)]
+    attempts = [RecordedAttempt(number, outcome) for number, outcome in enumerate(outcomes, 1)]
 
-    assert TestFacts("t", attempts=attempts).outcome == became
+    assert RecordedTest("t", attempts=attempts).outcome == became

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.dutlink.console.transcript import Chunk
-from hil.evidence.error_scanner import KNOWN, Watch
+from hil.evidence.error_scanner import KNOWN, ErrorScanner
 
 PANIC = b"Kernel panic - not syncing: VFS"
 BETWEEN = st.sampled_from(
@@ -32,12 +32,12 @@ NOISE = st.one_of(
 )
 
 
-def watched(pieces: list[bytes], more: tuple[str, ...] = (), start: int = 0) -> Watch:
-    watch, position = Watch(more), start
+def watched(pieces: list[bytes], more: tuple[str, ...] = (), start: int = 0) -> ErrorScanner:
+    watch, position = ErrorScanner(more), start
     for piece in pieces:
         watch.feed(Chunk(1.0, 2.0, piece, position))
         position += len(piece)
-    watch.look()
+    watch.scan()
     return watch
 
 
@@ -92,7 +92,7 @@ def test_what_a_healthy_dut_says_is_no_trouble(line: bytes) -> None:
 
 
 def test_every_known_kind_has_a_hint_that_it_cannot_be_without() -> None:
-    assert {kind.name for kind in Watch()._kinds if kind.hints} == set(KNOWN)
+    assert {kind.name for kind in ErrorScanner()._kinds if kind.hints} == set(KNOWN)
 
 
 def test_a_line_is_told_once_with_its_place() -> None:
@@ -105,15 +105,15 @@ def test_a_line_is_told_once_with_its_place() -> None:
 
 
 def test_a_line_that_does_not_end_is_found_when_somebody_looks() -> None:
-    watch = Watch()
+    watch = ErrorScanner()
     watch.feed(Chunk(1.0, 2.0, b"Kernel panic", 0))
     assert watch.findings == []
 
-    watch.look()
-    watch.look()
+    watch.scan()
+    watch.scan()
 
-    assert [finding.line for finding in watch.take()] == ["Kernel panic"]
-    assert watch.take() == []
+    assert [finding.line for finding in watch.take_findings()] == ["Kernel panic"]
+    assert watch.take_findings() == []
 
 
 def test_the_place_is_that_of_the_byte_whatever_was_dropped_before() -> None:
@@ -132,10 +132,10 @@ def test_each_of_many_coloured_lines_has_its_place() -> None:
 
 
 def test_a_gap_in_the_bytes_does_not_join_what_stands_around_it() -> None:
-    watch = Watch()
+    watch = ErrorScanner()
     watch.feed(Chunk(1.0, 2.0, b"Kernel ", 0))
     watch.feed(Chunk(1.0, 2.0, b"panic\n", 500))
-    watch.look()
+    watch.scan()
 
     assert watch.findings == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from hil.errors import HistoryError
 from hil.history.detail import of_board, of_test
-from hil.history.models import Attempt, Bench, Outcome, RunFacts
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY_S = 86_400.0
-GOOD, BAD = Bench("0df10035", "0.09", "left"), Bench("0df10036", "0.08", "right")
+GOOD, BAD = AttemptBench("0df10035", "0.09", "left"), AttemptBench("0df10036", "0.08", "right")
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def path(tmp_path: Path) -> Path:
                 RunFacts(f"n{night}", began_s, commit="c0ffee", ended_s=began_s + 1, exit_status=1)
             )
             bench = BAD if night % 2 else GOOD
-            outcome = Outcome.FAILED if night % 2 else Outcome.PASSED
+            outcome = AttemptOutcome.FAILED if night % 2 else AttemptOutcome.PASSED
             boots = Attempt(
                 "t.py::test_boots", outcome, bench=bench, call_s=2.0, mean_watts=3.5, message="no login"
             )
-            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", Outcome.PASSED, bench=bench)])
+            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", AttemptOutcome.PASSED, bench=bench)])
     return tmp_path / "h.db"
 
 
@@ -62,10 +62,10 @@ def test_a_test_tells_where_it_fails_how_long_it_takes_and_what_it_draws(window:
 def test_an_image_is_known_by_what_the_run_calls_it_else_by_its_file(
     tmp_path: Path, of_the_run: str, known_as: str
 ) -> None:
-    bench = Bench("0df10035", "0.09", image="os.img (9 bytes)")
+    bench = AttemptBench("0df10035", "0.09", image="os.img (9 bytes)")
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0, image=of_the_run))
-        history.add("one", [Attempt("t.py::test_boots", Outcome.FAILED, bench=bench)])
+        history.add("one", [Attempt("t.py::test_boots", AttemptOutcome.FAILED, bench=bench)])
 
         assert list(Window(history).by_image(1)) == [known_as]
 

@@ -1,4 +1,4 @@
-"""What a morning is told: each answer as data, and as the line that people read."""
+"""What a analysis is told: each answer as data, and as the line that people read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hil.history.nights import day_of
 if TYPE_CHECKING:
     from hil.history.attribution import Counts, Suspicion
 
-__all__ = ["Failing", "Flaky", "Morning", "Skipping", "Slower", "Tied"]
+__all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard"]
 
 
 _FEWEST_OF_RATE = 5
@@ -83,7 +83,7 @@ class Flaky:
 
 
 @dataclass(frozen=True, slots=True)
-class Tied:
+class TiedToBoard:
     """A test that fails now and then, as the board wants it.
 
     Attributes:
@@ -120,7 +120,7 @@ class Slower:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipping:
+class AlwaysSkipped:
     """A test that has been skipped for some time.
 
     Attributes:
@@ -141,7 +141,7 @@ class Skipping:
 
 
 @dataclass
-class Morning:
+class Analysis:
     """All the answers.
 
     Attributes:
@@ -168,11 +168,11 @@ class Morning:
     boards: list[Suspicion] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
-    tied: list[Tied] = field(default_factory=list)
+    tied: list[TiedToBoard] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
     flaky: list[Flaky] = field(default_factory=list)
     slower: list[Slower] = field(default_factory=list)
-    skipping: list[Skipping] = field(default_factory=list)
+    skipping: list[AlwaysSkipped] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
         """As plain data."""
