@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.lab.files.file_below import write_below
+from hil.lab.files.atomic_file import write_below
 from hil.lab.files.trusted_path import refuse_untrusted
 from hil.lab.udev.unit_escapes import literal
 from hil.nightly.time_of_day import TimeOfDay

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hil.login_name import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +40,6 @@ class Process:
 
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid})"
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # no entry in the password database, as in containers
-        return str(os.geteuid())
 
 
 def udev_test(device: str) -> str:
@@ -87,7 +81,7 @@ class HostInfo:
 
     has_boards: bool = True
     root: Path = Path("/")
-    user: str = field(default_factory=_user)
+    user: str = field(default_factory=lambda: login_name(os.geteuid()) or str(os.geteuid()))
     uid: int = field(default_factory=os.geteuid)
     gids: frozenset[int] = field(default_factory=lambda: frozenset({*os.getgroups(), os.getegid()}))
     now: Callable[[], float] = time.time

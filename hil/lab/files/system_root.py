@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from hil.lab.files.trusted_path import first_foreign_owner, walk_path
+from hil.login_name import login_name
 from hil.regular_file import read_regular
 
 __all__ = ["SystemRoot"]
@@ -77,10 +77,7 @@ class SystemRoot:
         if not self.is_this_machine:
             entries = (line.split(":") for line in self._lines("etc/passwd"))
             return next((entry[0] for entry in entries if entry[2:3] == [str(uid)]), str(uid))
-        try:
-            return pwd.getpwuid(uid).pw_name
-        except KeyError:
-            return str(uid)
+        return login_name(uid) or str(uid)
 
     def _lines(self, name: str) -> list[str]:
         """Return the lines of a file of the image."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from hil.dutlink.console.sanitize import plain_line
+from hil.login_name import login_name
 
 __all__ = ["Holder", "cut", "now", "text_field"]
 
@@ -47,10 +47,7 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name  # LOGNAME may name another user
-    except KeyError:  # no entry in the password database, as in containers
-        return f"uid {os.geteuid()}"
+    return login_name(os.geteuid()) or f"uid {os.geteuid()}"  # LOGNAME may name another user
 
 
 def _command() -> str:

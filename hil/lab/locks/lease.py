@@ -16,7 +16,8 @@ from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease_token import ENDS, end_borrowers
 from hil.lab.locks.lock_file import CONTENT_BYTES, LockFile
-from hil.lab.locks.shared_file import read_shared, shared_file_problem
+from hil.lab.locks.shared_file import read_shared
+from hil.lab.locks.spoilt_file import shared_file_problem
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
 from hil.forked_child import forget_on_fork
-from hil.lab.locks.shared_file import ELSEWHERE, owner_name
+from hil.lab.locks.spoilt_file import ELSEWHERE, owner_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from hil.errors import UsageError
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_dir import forget_on_fork, unusable_error
-from hil.lab.locks.shared_file import open_shared, spoilt_error
+from hil.lab.locks.shared_file import open_shared
+from hil.lab.locks.spoilt_file import spoilt_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from hil.dutlink.console.sanitize import plain_line
 from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import Holder, cut, now, text_field
-from hil.lab.locks.shared_file import open_shared, owner_name, read_shared, replace_shared, spoilt_error
+from hil.lab.locks.shared_file import open_shared, read_shared, replace_shared
+from hil.lab.locks.spoilt_file import owner_name, spoilt_error
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hil.errors import UsageError
 from hil.flash.disk.permission import BOARD_GROUP, INSTALL_RULE
-from hil.lab.files.file_below import write_below
+from hil.lab.files.atomic_file import write_below
 from hil.lab.files.system_root import SystemRoot
 from hil.lab.stick_sockets import believed_sockets
 from hil.lab.udev.safe_unit import has_systemd, install_unit

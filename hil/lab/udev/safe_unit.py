@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import hil
 from hil.errors import UsageError
 from hil.flash.disk.permission import BOARD_GROUP
-from hil.lab.files.file_below import has_folder_below, write_below
+from hil.lab.files.atomic_file import has_folder_below, write_below
 from hil.lab.udev.unit_escapes import assignment, command_line
 
 if TYPE_CHECKING:

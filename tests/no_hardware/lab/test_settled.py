@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(meter_settling, "let_pass", waits.append)
+    monkeypatch.setattr(meter_settling, "sleep", waits.append)
     return waits
 
 
