@@ -1,46 +1,53 @@
-"""The board that a worker holds: what belongs to it, and how it is given back."""
+"""A board that this process has acquired: look at it, pass it from test to test, and release it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.boards.search import GLANCE_S
+from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.inherited_lease import LEASED
+from hil.dutlink.timing import sleep
+from hil.errors import BoardLostError, HilError, Verdict
 from hil.flash.progress import ProgressLines
 from hil.lab.safe_state.action import apply_policy
-from hil.lab.safe_state.policy import FORCE_OFF
+from hil.lab.safe_state.policy import FORCE_OFF, LEAVE
 from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
     from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
-    from hil.errors import BoardLostError, GuardError
+    from hil.errors import GuardError
     from hil.lab.guard.guarded_lease import GuardedLease
 
 __all__ = ["AcquiredBoard"]
 
+COLD_S = 2.0
+"""Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles in that time."""
+
 
 @dataclass(slots=True)
 class AcquiredBoard:
-    """The board that this worker holds.
+    """An open board and the right to it.
 
     Attributes:
-        board: Open.
-        lease: The right to it; None for a worker's own simulated board, which no other process sees.
-        host: Where it is plugged in.
-        simulated: Whether it is a simulated one.
-        lost: How it was lost, if it was.
+        board: The open board.
+        lease: Its lease; None for a simulated board that only this process knows.
+        host: The host that it is plugged into.
+        simulated: Whether it is a simulated board.
+        lost: How it was lost, or None.
         policy: What its place calls safe.
-        hosts: Where it came from, which may be another machine's lab; None for a worker's own.
+        source: Where it came from; None for a simulated board that only this process knows.
+        watch: Regular expressions of its place for trouble on the console.
         replaced: Whether it left the bus and came back since it was opened.
-        test: The test that it was used for last.
-        watch: Its place's own patterns of trouble on the console.
-        word: By which programs that a test starts use the board under this run's lease.
+        test: The test that used it last.
+        token: With it, programs that a test starts use the board under this run's lease.
     """
 
     board: Board
@@ -49,36 +56,43 @@ class AcquiredBoard:
     simulated: bool
     lost: BoardLostError | None = None
     policy: str = FORCE_OFF
-    hosts: BoardSource | None = None
+    source: BoardSource | None = None
     watch: tuple[str, ...] = ()
     replaced: bool = False
     test: str = ""
-    word: str = ""
+    token: str = ""
 
     def __post_init__(self) -> None:
         self.take(self.board)
 
     def take(self, board: Board) -> None:
-        """Use this object for the board from now on."""
+        """Use this object for a board that was just opened."""
         self.board = board
         self.replaced = False
         held_boards.add(self.host, board.serial)
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
-            self.word = self.lease.lend(ends_borrowers=False)
-            os.environ.setdefault(LEASED, self.word)
-            self.lease.on_guard_lost = self._use_no_more
+            self.token = self.lease.lend(ends_borrowers=False)
+            os.environ.setdefault(LEASED, self.token)
+            self.lease.on_guard_lost = self._refuse_unguarded
             if self.lease.guard_error is not None:
-                self._use_no_more(self.lease.guard_error)
+                self._refuse_unguarded(self.lease.guard_error)
 
-    def _use_no_more(self, error: GuardError) -> None:
-        self._end("was taken from this run", f"{error.what} ({error.why})")
+    def _refuse_unguarded(self, error: GuardError) -> None:
+        self.end_use("was taken from this run", f"{error.what} ({error.why})")
 
-    def _end(self, how: str, why: str) -> None:
-        """Refuse the board to all objects of this process, and to programs that tests started."""
+    def end_use(self, how: str, why: str) -> None:
+        """Refuse the board to all but the calling thread, and to programs that tests started.
+
+        A thread that a test started and did not join must not switch the DUT on later.
+
+        Args:
+            how: What becomes of the board, such as `was given back`.
+            why: The cause.
+        """
         if self.lease is not None:
             self.lease.end_lending()
-            if os.environ.get(LEASED) == self.word:
+            if os.environ.get(LEASED) == self.token:
                 del os.environ[LEASED]
         held_boards.end(self.host, self.board.access, how, after=self.test, why=why)
 
@@ -87,49 +101,101 @@ class AcquiredBoard:
         """Whether it stands in for a real board that could not be used."""
         return self.lease is None
 
+    @property
+    def is_as_opened(self) -> bool:
+        """Whether the board was neither lost nor left the bus since it was opened.
+
+        A board that came back was reset, or hil switches its DUT off before it is used again.
+        """
+        return self.lost is None and not self.replaced and self.board.is_reachable()
+
+    def probe(self, silence_s: float) -> ProbeResult:
+        """Look whether the board is there: the proof of every verdict.
+
+        A board that answers is present, even if it cannot be opened a second time. A board that is gone or
+        silent is lost, also if another device without a serial number is on the bus. A power sequence that
+        was started through this board is waited for: its silence is no loss.
+
+        Args:
+            silence_s: How long the board may be silent, in seconds.
+        """
+        board = self.board
+        patience_s = GLANCE_S if self.lost else silence_s
+        result = probe(self.host, board.serial, board.busy_s + patience_s)
+        works = result.verdict in {Verdict.PRESENT, Verdict.FAULTY}
+        if not works and self.lost is None and board.answers(GLANCE_S):
+            return ProbeResult(Verdict.PRESENT, board.serial, board.firmware)
+        another = result.serial is None and result.location != board.location
+        if result.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
+            moved = bool(result.location) and result.location != board.location
+            self.replaced = self.replaced or moved
+            return result
+        self.lost = _lost_error(board.serial, result.error)
+        return ProbeResult(Verdict.LOST, board.serial, board.firmware, self.lost)
+
     def make_safe(self) -> None:
         """Make the board safe as its place wants it.
 
         Raises:
-            BoardFaultError, BoardLostError: It did not do it.
+            BoardFaultError, BoardLostError: The board did not do it.
         """
         apply_policy(self.board, self.policy)
 
-    def end_use(self, how: str, why: str) -> None:
-        """Refuse the board to all but the calling thread, which makes it safe and closes it.
+    def power_down(self) -> None:
+        """Make the DUT cold: leave it without power until the meter shows none. A lost board stays as it is.
 
-        A thread that a test started and did not join must not switch the DUT on after that.
+        So does a board whose place wants its DUT left alone.
 
-        Args:
-            how: What becomes of the board: `was given back`.
-            why: Its cause.
+        Raises:
+            HilError: The board did not do it, or its DUT still draws current.
         """
-        self._end(how, why)
+        if self.lost is not None or self.policy == LEAVE:
+            return
+        self.make_safe()
+        sleep(COLD_S)
+        self.board.power.wait_until_off()
+
+    def pass_on(self, test: str) -> None:
+        """Give the board to the next test, without what the last test left unread on the console."""
+        self.note(test)
+        if self.board.console.is_open:
+            with suppress(HilError):  # a console that is gone raises when it is used
+                self.board.console.discard()
+
+    def note(self, test: str) -> None:
+        """Tell other processes which test uses the board now."""
+        self.test = test
+        if self.lease is not None:
+            self.lease.set_test(test)
+        if self.source is not None:
+            self.source.note(test)
 
     def release(self, *, safe: bool) -> None:
-        """Close the board and give it back: safe as it is, or left to its guard to be made so.
+        """Close the board and release its lease, even if closing fails.
 
-        It is given back although closing it fails: the lease would keep others from it until this run ends.
+        Args:
+            safe: Whether the board is safe; if not, its guard makes it safe.
         """
         with ExitStack() as after:
-            if self.hosts is not None:
-                after.callback(self.hosts.give_back)
+            if self.source is not None:
+                after.callback(self.source.give_back)
             if self.lease is not None:
                 after.callback(self.lease.release if safe else self.lease.abandon)
-            self._end("was given back", "")
+            self.end_use("was given back", "")
             self.board.close()
             if self.lease is not None:
                 record_name(self.lease.folder, self.board)  # a test may have stored another
 
-    def note(self, test: str) -> None:
-        """Say to others what it is used for now."""
-        self.test = test
-        if self.lease is not None:
-            self.lease.set_test(test)
-        if self.hosts is not None:
-            self.hosts.note(test)
-
 
 def _into_captured_output(line: str) -> None:
-    """Write a line where pytest keeps it: it is shown when the test fails, and with -rP."""
+    """Write a line to pytest's captured output, which it shows if the test fails, and with -rP."""
     sys.stdout.write(f"hil: {line}\n")
+
+
+def _lost_error(serial: str, error: HilError | None) -> BoardLostError:
+    return BoardLostError(
+        f"board {serial} was there when the test began",
+        why=f"now {error.what}" + (f" ({error.why})" if error.why else "") if error else "now it is gone",
+        remedy=error.remedy if error and error.remedy else "look at cable, hub and supply, then run again",
+        serial=serial,
+    )

@@ -1,14 +1,17 @@
-"""A board of a Jumpstarter lab in the place of this host's: asked for once, whatever comes of it is kept.
+"""The board of a Jumpstarter lab that this process uses. A lookup that failed is remembered.
 
-`hil.jumpstarter` is an extra: it is imported by name, and only by runs that ask for such boards.
+`hil.jumpstarter` is an extra and lies above this package: runs that use such a lab import it by name.
 """
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from hil.boards.requirements import ANY_BOARD
+from hil.boards.sources import BoardSource
+from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardBusyError, BoardLostError, UnavailableError, UsageError
 from hil.lab.safe_state.policy import Safety
 
@@ -23,13 +26,13 @@ if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
     from hil.lab.config.lab import Lab
 
-__all__ = ["BoardSharing", "RemoteSource"]
+__all__ = ["LeasesOfController", "RemoteSource"]
 
 GUARD_LIMIT_S = 30.0
 
 
 class ProvidedBoard(Protocol):
-    """What `hil.jumpstarter.client.provider:reach` gives."""
+    """What `hil.jumpstarter.client.provider:reach` returns."""
 
     host: Host
     wiring: Wiring
@@ -39,122 +42,135 @@ class ProvidedBoard(Protocol):
     place: PlaceInfo
 
     def note(self, test: str) -> None:
-        """Say there what it is used for now."""
+        """Tell the exporter which test uses the board."""
         ...
 
     def close(self) -> None:
-        """Give it back; harmless when repeated."""
+        """Give the board back; harmless when repeated."""
         ...
 
 
-class BoardSharing(Protocol):
-    """How a run's first process shares out boards of a lab that it has leased."""
+class LeasesOfController(Protocol):
+    """What a worker knows of the boards that the controller has leased for all workers."""
 
     def way_to(self, serial: str) -> str:
-        """How to get to a board that this process was given."""
+        """Return how to connect to a board that the controller gave to this worker."""
         ...
 
     def waited_s(self) -> float:
-        """How long it waited for boards, in seconds."""
+        """Return how long the controller waited for boards, in seconds."""
         ...
 
 
-class RemoteSource:
-    """This process's board of a Jumpstarter lab.
+class RemoteSource(BoardSource):
+    """This process's board of a Jumpstarter lab; the first call of `host` connects to it.
 
     Args:
-        boards: What the run was asked for.
-        wait_s: How long to wait for a board that others have, in seconds; what was waited in vain is not
-            waited again.
+        boards: The value of `--hil-boards`.
+        lab: The lab file of this machine, which may describe boards of other machines, too.
+        wait_s: How long to wait for boards that others have, in seconds, over all calls.
         tell: Shows the user a line.
-        sharing: The run's first process shares out boards that it has leased. None: it does not, so this
-            process leases one for itself.
-        lab: What this machine's lab file says of its boards, too.
+        leases: Boards that the controller has leased; None: this process leases one for itself.
     """
+
+    is_remote = True
 
     def __init__(
         self,
         boards: BoardsOption,
+        *,
+        lab: Lab,
         wait_s: float,
         tell: Callable[[str], None],
-        *,
-        sharing: BoardSharing | None,
-        lab: Lab,
+        leases: LeasesOfController | None,
     ) -> None:
+        super().__init__(lab)
         self._boards = boards
         self._wait_s = wait_s
         self._tell = tell
-        self._sharing = sharing
-        self._lab = lab
+        self._leases = leases
         self._board: ProvidedBoard | None = None
         self._refused: dict[BoardRequirement, UnavailableError | UsageError] = {}
-        self.is_extra = False
+        self._is_extra = False
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether this process leased its board beside those of the controller."""
+        return self._is_extra
 
     def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
-        """Return the board's host; the first call reaches it.
-
-        Args:
-            serial: The board that this process was given, if it was.
-            requirement: What kind of board is wanted, if it was given none; None: any.
+        """Return the board's host.
 
         Raises:
-            UnavailableError: The lab has none for this process.
+            UnavailableError: The lab has no board for this process.
         """
-        return self._reached(serial, requirement or ANY_BOARD).host
+        return self._provided(serial, requirement or ANY_BOARD).host
 
-    def wiring(self) -> Wiring:
-        """Return how the board is wired there."""
-        return self._reached().wiring
+    def wiring_of(self, serial: str) -> Wiring:
+        """Return the exporter's wiring; what this machine's lab file says of the DUT goes first."""
+        here, there = self._lab.wiring_of(serial), self._provided().wiring
+        return replace(
+            there,
+            login=here.login or there.login,
+            up=here.up or there.up,
+            up_timeout_s=there.up_timeout_s if here.up_timeout_s == UP_TIMEOUT_S else here.up_timeout_s,
+            pace_s=here.pace_s or there.pace_s,
+        )
 
-    def info(self) -> BoardInfo:
-        """Return the name and tags that it has there."""
-        return self._reached().info
+    def place_of(self, serial: str) -> PlaceInfo:
+        """Return what both lab files say of the board's place; this machine's file goes first."""
+        return super().place_of(serial).before(self._provided().place)
 
-    def place(self) -> PlaceInfo:
-        """Return what the lab file there says of its place."""
-        return self._reached().place
+    def info_of(self, serial: str) -> BoardInfo:  # noqa: ARG002 - there is one board
+        """Return the name and tags that the exporter's lab file gives to the board."""
+        return self._provided().info
 
-    def safety(self) -> Safety:
-        """Return what a guard has to do."""
-        action, arguments = self._reached().guard
+    def safety_of(self, serial: str, answer_s: float = 0.0) -> Safety:  # noqa: ARG002 - the exporter makes it safe
+        """Return how a guard ends the lease; the exporter then makes the board safe."""
+        action, arguments = self._provided().guard
         return Safety(action, arguments, limit_s=GUARD_LIMIT_S)
 
     def lock_folder(self) -> Path:
-        """Return where its guard's lock is."""
-        return self._reached().folder
+        """Return this run's own folder: the lab leases the board, and the lock here only serves the guard."""
+        return self._provided().folder
 
     def note(self, test: str) -> None:
-        """Say to others what the board is used for now."""
+        """Tell the exporter which test uses the board."""
         if self._board is not None:
             self._board.note(test)
 
-    def close(self) -> None:
-        """Give the board back; harmless when repeated. The next call of `host` reaches one again."""
+    def give_back(self) -> None:
+        """Give the board back; harmless when repeated. The next call of `host` connects again."""
         board, self._board = self._board, None
-        self.is_extra = False
+        self._is_extra = False
         if board is not None:
             board.close()
 
-    def _reached(self, serial: str | None = None, requirement: BoardRequirement = ANY_BOARD) -> ProvidedBoard:
+    close = give_back
+
+    def _provided(
+        self, serial: str | None = None, requirement: BoardRequirement = ANY_BOARD
+    ) -> ProvidedBoard:
         if self._board is None:
-            self._board = self._reach(serial, requirement)
-            self.is_extra = self._sharing is not None and serial is None
+            self._board = self._connect(serial, requirement)
+            self._is_extra = self._leases is not None and serial is None
         return self._board
 
-    def _reach(self, serial: str | None, requirement: BoardRequirement) -> ProvidedBoard:
+    def _connect(self, serial: str | None, requirement: BoardRequirement) -> ProvidedBoard:
         for refused in (self._refused.get(requirement), self._refused.get(ANY_BOARD)):
             if refused is not None and serial is None:
                 raise refused
-        way = self._sharing.way_to(serial) if self._sharing is not None and serial else ""
+        way = self._leases.way_to(serial) if self._leases is not None and serial else ""
         reach = importlib.import_module("hil.jumpstarter.client.provider").reach
         try:
-            asked = (
+            board: ProvidedBoard = reach(
                 way or self._boards.text,
                 self._boards.client,
                 self._patience_s(serial, requirement),
                 self._tell,
+                requirement=requirement,
+                lab=self._lab,
             )
-            board: ProvidedBoard = reach(*asked, requirement=requirement, lab=self._lab)
         except (UnavailableError, UsageError) as error:
             if serial is None and not isinstance(error, BoardLostError):
                 self._refused[requirement] = error
@@ -164,10 +180,10 @@ class RemoteSource:
         return board
 
     def _patience_s(self, serial: str | None, requirement: BoardRequirement) -> float:
-        """How long to wait: no longer than the run's first process has left over for the same lab.
+        """Return how long to wait: what the controller has left over, which waited for the same lab.
 
-        It got what boards there were for tests that take any.
+        The controller leased what boards there were for tests that take any board.
         """
-        if self._sharing is None or serial is not None:
+        if self._leases is None or serial is not None:
             return self._wait_s
-        return 0.0 if requirement.is_any else max(0.0, self._wait_s - self._sharing.waited_s())
+        return 0.0 if requirement.is_any else max(0.0, self._wait_s - self._leases.waited_s())

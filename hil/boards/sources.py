@@ -1,242 +1,251 @@
-"""Where a run's boards are: this host's USB, simulated boards that somebody asked for, or the fallback.
+"""Where boards are: this host's USB, a simulator, or nowhere. `remote_source` adds the boards of other hosts.
 
-The one place that puts a simulated host where a real one would be.
+This is the only module that puts a simulated host in the place of a real one.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.address import Where
+from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError
 from hil.lab.config.lab import Lab
 from hil.lab.this_host import stick_memory, this_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hil.boards.address import BoardsOption
     from hil.boards.place_info import PlaceInfo
-    from hil.boards.remote_source import BoardSharing, RemoteSource
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.wiring import Wiring
     from hil.lab.safe_state.policy import Safety
     from hil.sim.process import SimulatorProcess
 
-__all__ = ["BoardSource", "simulated_host", "start_boards"]
+__all__ = ["BoardSource", "NoSource", "SimulatedSource", "UsbSource", "simulated_host", "source_of"]
 
 
 class BoardSource:
-    """This process's hosts, made when first asked for; `close` ends what was started.
+    """Boards, and what is known of each without asking it; the methods here are those of a local source.
 
     Args:
-        boards: What the run was asked for.
-        ready: The ready line of simulated boards that the run's first process started, if it did.
-        wait_s: How long to wait for a board of a Jumpstarter lab that others have, in seconds.
-        tell: Shows the user what is waited for there.
-        sharing: Who shares out boards of that lab; None: nobody does.
-        lab: What this machine's lab file says of boards there, too.
+        lab: The lab file of this machine.
+
+    Attributes:
+        is_remote: Whether the boards are plugged into other machines.
+        is_simulated: Whether the boards are simulated ones.
     """
 
-    def __init__(  # noqa: PLR0913 - the last four are for a lab of many hosts
-        self,
-        boards: BoardsOption,
-        ready: dict[str, Any] | None = None,
-        *,
-        wait_s: float = 0.0,
-        tell: Callable[[str], None] = lambda _line: None,
-        sharing: BoardSharing | None = None,
-        lab: Lab | None = None,
-    ) -> None:
-        self._boards = boards
-        self._wait_s, self._tell, self._sharing, self._lab = wait_s, tell, sharing, lab or Lab()
-        self._ready = ready
-        self._chosen: Host | None = None
-        self._fallback: Host | None = None
-        self._started: list[SimulatorProcess] = []
+    is_remote = False
+    is_simulated = False
 
-    @cached_property
-    def _far(self) -> RemoteSource:
-        from hil.boards.remote_source import RemoteSource  # noqa: PLC0415 - for boards of a Jumpstarter lab
+    def __init__(self, lab: Lab | None = None) -> None:
+        self._lab = lab or Lab()
 
-        return RemoteSource(self._boards, self._wait_s, self._tell, sharing=self._sharing, lab=self._lab)
-
-    def chosen(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
-        """Return the host that the run was asked to use.
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
+        """Return the host of the boards; the first call starts or connects to what is needed.
 
         Args:
-            serial: The board that this process was given, if it was: a Jumpstarter lab has a host for each.
-            requirement: The kind of board wanted, if no serial is given; None: any.
+            serial: The board that the controller gave to this process, or None: a remote source has a host
+                for each board.
+            requirement: Which boards will do if no serial number is given; None: any.
 
         Raises:
-            BoardAbsentError: It was asked to use none.
-            SimulatorError: Its simulated boards cannot be reached.
-            UnavailableError: A Jumpstarter lab has none for this process.
+            BoardAbsentError: The run uses no boards.
+            SimulatorError: The simulated boards cannot be reached.
+            UnavailableError: A remote source has no board for this process.
         """
-        if self._boards.where is Where.JUMPSTARTER:
-            return self._far.host(serial, requirement)
-        if self._boards.where is Where.NOWHERE:
-            raise BoardAbsentError(
-                "this run looks for no boards",
-                why="--hil-boards none (or HIL_BOARDS=none) says so",
-                remedy="--hil-boards usb, or --hil-boards sim:2 for simulated boards",
-            )
-        if self._chosen is None:
-            is_usb = self._boards.where is Where.USB
-            self._chosen = this_host() if is_usb else simulated_host(self._ready_line())
-        return self._chosen
+        raise NotImplementedError
 
-    def usbip_ports(self) -> set[int]:
-        """Return the USB/IP ports of this run's simulated boards, as far as they run by now.
+    def host_as_data(self) -> dict[str, Any] | None:
+        """Return how a guard reaches the host: a call by name, or None for this host's USB."""
+        return None
 
-        Raises:
-            SimulatorError: Its simulated boards cannot be reached.
-        """
-        if self._boards.where is Where.RUNNING:
-            self._ready_line()
-        return {int(ready["usbip_port"]) for ready in self._known()}
-
-    def device_folders(self) -> set[Path]:
-        """Return where the device nodes of this run's simulated boards are, as far as these run by now."""
-        return {Path(ready["dev"]) for ready in self._known()}
-
-    def _known(self) -> list[dict[str, Any]]:
-        known = [process.ready for process in self._started] + [self._ready or {}]
-        return [ready for ready in known if ready]
-
-    def chosen_as_data(self) -> dict[str, Any] | None:
-        """Return how another process reaches the chosen host: a call by name; None for this host's USB."""
-        if self._boards.where is Where.USB:
-            return None
-        return {"call": f"{__name__}:simulated_host", "arguments": {"ready": self._ready_line()}}
-
-    def fallback(self) -> Host:
-        """Return a host with one simulated board, this process's own.
-
-        Raises:
-            SimulatorError: It did not start.
-        """
-        if self._fallback is None:
-            self._fallback = simulated_host(self._start(1).ready)
-        return self._fallback
-
-    def safety_of(self, serial: str, lab: Lab, answer_s: float) -> Safety:
-        """Return how a guard leaves a board of the chosen host.
+    def safety(self, answer_s: float = ANSWER_LIMIT_S) -> Safety:
+        """Return how a guard makes a board of this source safe.
 
         Args:
-            serial: The board.
-            lab: What this machine's lab file says; a board of another machine is made safe by its exporter.
             answer_s: How long a board may be silent, in seconds.
         """
-        if self._boards.where is Where.JUMPSTARTER:
-            return self._far.safety()
         from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - `hil power` does without a guard
 
-        reach = {"host": self.chosen_as_data(), "answer_s": answer_s}
-        return lab.safety_of(serial, Safety(arguments=reach, limit_s=2 * answer_s))
+        arguments = {"host": self.host_as_data(), "answer_s": answer_s}
+        return Safety(arguments=arguments, limit_s=2 * answer_s)
 
-    def place_of(self, serial: str, lab: Lab) -> PlaceInfo:
-        """Return what is said of a board's place, by this machine's lab file or the other machine's."""
-        from hil.boards.place_info import PlaceInfo  # noqa: PLC0415 - the same
+    def safety_of(self, serial: str, answer_s: float = ANSWER_LIMIT_S) -> Safety:
+        """Return the same, as the lab file wants it for a board."""
+        return self._lab.safety_of(serial, self.safety(answer_s))
 
-        here = PlaceInfo.of(lab, serial, simulated=self._boards.simulated)
-        return here.before(self._far.place()) if self._boards.where is Where.JUMPSTARTER else here
+    def place_of(self, serial: str) -> PlaceInfo:
+        """Return what lab files say of a board's place."""
+        from hil.boards.place_info import PlaceInfo  # noqa: PLC0415 - `hil power` does without it
 
-    def wiring_of(self, serial: str, lab: Lab) -> Wiring:
-        """Return how a board is wired: as this machine's lab file says, or as the other machine has it.
+        return PlaceInfo.of(self._lab, serial, simulated=self.is_simulated)
 
-        What this machine's file says of the other's DUT goes first.
-        """
-        here = lab.wiring_of(serial)
-        if self._boards.where is not Where.JUMPSTARTER:
-            return here
-        from hil.dutlink.wiring import UP_TIMEOUT_S  # noqa: PLC0415 - as above
-
-        there = self._far.wiring()
-        return replace(
-            there,
-            login=here.login or there.login,
-            up=here.up or there.up,
-            up_timeout_s=there.up_timeout_s if here.up_timeout_s == UP_TIMEOUT_S else here.up_timeout_s,
-            pace_s=here.pace_s or there.pace_s,
-        )
+    def wiring_of(self, serial: str) -> Wiring:
+        """Return how lab files say that a board is wired."""
+        return self._lab.wiring_of(serial)
 
     def info_of(self, serial: str) -> BoardInfo:
-        """Return what another machine's lab file says of its board; nothing for one of this machine."""
-        from hil.boards.requirements import BoardInfo  # noqa: PLC0415 - for runs alone
+        """Return the name and tags that a remote lab file gives to a board; empty for a local board."""
+        from hil.boards.requirements import BoardInfo  # noqa: PLC0415 - `hil power` does without it
 
-        here = self._boards.where is not Where.JUMPSTARTER
-        return BoardInfo(serial) if here else self._far.info()
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the boards are plugged into other machines."""
-        return self._boards.where is Where.JUMPSTARTER
+        return BoardInfo(serial)
 
     @property
     def is_extra(self) -> bool:
-        """Whether this process got a board of another machine beside those that its run shares out."""
-        return self._far.is_extra
+        """Whether this process leased a remote board that the controller did not give to it."""
+        return False
 
     def lock_folder(self) -> Path | None:
-        """Return where boards of the chosen host are locked; None: where everybody of this machine does.
-
-        A board of another machine is leased there; here its lock only serves its guard.
-        """
-        return self._far.lock_folder() if self._boards.where is Where.JUMPSTARTER else None
+        """Return the folder for the locks of the boards, or None for the folder that all users share."""
+        return None
 
     def note(self, test: str) -> None:
-        """Say on another machine what its board is used for now; on this one its lease says so."""
-        self._far.note(test)
+        """Tell a remote exporter which test uses its board; a local lease has the test in its lock file."""
 
     def give_back(self) -> None:
-        """Give a board of another machine back to its lab; one of this machine is given back by its lease."""
-        self._far.close()
+        """Give a remote board back to its lab; a local board is free when its lease is released."""
 
     def close(self) -> None:
-        """End the simulated boards that were started here, and what is left of a remote one."""
-        self._far.close()
-        while self._started:
-            self._started.pop().close()
+        """End what this source started."""
 
-    def _ready_line(self) -> dict[str, Any]:
-        if self._ready is None and self._boards.where is Where.RUNNING:
-            from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - boards on USB do without
+    def usbip_ports(self) -> set[int]:
+        """Return the USB/IP ports of the simulated boards that run now.
 
-            with ManagementClient(self._boards.number) as client:
-                self._ready = client.hello()
-        if self._ready is None:
-            self._ready = self._start(self._boards.number, self._boards.speed).ready
-        return self._ready
+        Raises:
+            SimulatorError: The simulated boards cannot be reached.
+        """
+        return set()
 
-    def _start(self, number: int, speed: int = 1) -> SimulatorProcess:
-        process = start_boards(number, speed)
-        self._started.append(process)
-        return process
+    def device_folders(self) -> set[Path]:
+        """Return the folders with the device nodes of the simulated boards that run now."""
+        return set()
 
 
-def start_boards(number: int, speed: int) -> SimulatorProcess:
-    """Start simulated boards.
+class UsbSource(BoardSource):
+    """The boards on this host's USB."""
+
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:  # noqa: ARG002 - one host for all
+        """Return this host."""
+        return this_host()
+
+
+class NoSource(BoardSource):
+    """The source of a run with `--hil-boards none`."""
+
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:  # noqa: ARG002 - the interface's
+        """Raise why there is no host.
+
+        Raises:
+            BoardAbsentError: Always.
+        """
+        raise BoardAbsentError(
+            "this run looks for no boards",
+            why="--hil-boards none (or HIL_BOARDS=none) says so",
+            remedy="--hil-boards usb, or --hil-boards sim:2 for simulated boards",
+        )
+
+
+class SimulatedSource(BoardSource):
+    """Simulated boards: of a simulator that runs, or of one that this source starts when it is first used.
 
     Args:
-        number: How many.
-        speed: Simulated seconds per real second.
-
-    Raises:
-        SimulatorError: They did not start.
+        number: How many boards to start.
+        speed: Simulated seconds per real second, for boards to start.
+        control_port: Control port of a simulator that runs; 0: start one.
+        ready: The ready line of a simulator that another process started, if one did.
+        lab: The lab file of this machine.
     """
-    from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - the same
 
-    return SimulatorProcess(boards=number, speed=speed)
+    is_simulated = True
+
+    def __init__(
+        self,
+        number: int = 1,
+        *,
+        speed: int = 1,
+        control_port: int = 0,
+        ready: dict[str, Any] | None = None,
+        lab: Lab | None = None,
+    ) -> None:
+        super().__init__(lab)
+        self._number = number
+        self._speed = speed
+        self._control_port = control_port
+        self._ready = ready
+        self._process: SimulatorProcess | None = None
+        self._host: Host | None = None
+
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:  # noqa: ARG002 - one host for all
+        """Return the simulated host.
+
+        Raises:
+            SimulatorError: The simulator did not start, or cannot be reached.
+        """
+        if self._host is None:
+            self._host = simulated_host(self.ready())
+        return self._host
+
+    def host_as_data(self) -> dict[str, Any]:
+        """Return the call of `simulated_host` that makes the host in another process."""
+        return {"call": f"{__name__}:{simulated_host.__name__}", "arguments": {"ready": self.ready()}}
+
+    def ready(self) -> dict[str, Any]:
+        """Return the ready line of the simulator, which is started if need be.
+
+        Raises:
+            SimulatorError: The simulator did not start, or cannot be reached.
+        """
+        if self._ready is None and self._control_port:
+            from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - boards on USB do without
+
+            with ManagementClient(self._control_port) as client:
+                self._ready = client.hello()
+        if self._ready is None:
+            from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - only sources that start one need it
+
+            self._process = SimulatorProcess(boards=self._number, speed=self._speed)
+            self._ready = self._process.ready
+        return self._ready
+
+    def usbip_ports(self) -> set[int]:
+        """Return the USB/IP port of the simulator, if it runs."""
+        ready = self.ready() if self._control_port else self._ready
+        return {int(ready["usbip_port"])} if ready else set()
+
+    def device_folders(self) -> set[Path]:
+        """Return the folder with the device nodes of the simulator, if it runs."""
+        return {Path(self._ready["dev"])} if self._ready else set()
+
+    def close(self) -> None:
+        """End the simulator if this source started it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+
+def source_of(
+    boards: BoardsOption, *, ready: dict[str, Any] | None = None, lab: Lab | None = None
+) -> BoardSource:
+    """Return the source of boards of this machine; those of other machines have a `RemoteSource`.
+
+    Args:
+        boards: Where to look for boards.
+        ready: The ready line of simulated boards that another process started, if one did.
+        lab: The lab file of this machine.
+    """
+    if boards.where is Where.STARTED:
+        return SimulatedSource(boards.number, speed=boards.speed, ready=ready, lab=lab)
+    if boards.where is Where.RUNNING:
+        return SimulatedSource(control_port=boards.number, ready=ready, lab=lab)
+    return UsbSource(lab) if boards.where is Where.USB else NoSource(lab)
 
 
 def simulated_host(ready: dict[str, Any]) -> Host:
-    """Return the host of simulated boards whose ready line this is."""
+    """Return the host of the simulated boards that have this ready line."""
     backend = importlib.import_module("hil.sim.backend.backend")  # imports pyusb: not before
     simulated = backend.simulated_host(ready)
     return Host(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards.address import Where, parse_boards
-from hil.boards.sources import BoardSource
+from hil.boards.sources import source_of
 from hil.dutlink.board import open_board
 from hil.dutlink.console.sanitize import plain_line
 from hil.dutlink.held_boards import held_boards
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.boards.address import BoardsOption
+    from hil.boards.sources import BoardSource
     from hil.cli.board_options import Asked
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
@@ -44,21 +45,21 @@ if TYPE_CHECKING:
     from hil.lab.locks.acquire import WaitStatus
     from hil.lab.locks.lease import Lease
 
-__all__ = ["guarded", "host_of", "hosts_of", "lab_here", "refuse_far_boards", "using"]
+__all__ = ["guarded", "host_of", "lab_here", "refuse_far_boards", "source_at", "using"]
 
 
 def host_of(boards: str) -> Host:
-    """Return the host whose boards a command uses; raises what `hosts_of` raises."""
-    return hosts_of(boards).chosen()
+    """Return the host whose boards a command uses; raises what `source_at` raises."""
+    return source_at(boards).host()
 
 
-def hosts_of(
+def source_at(
     boards: str,
     *,
     why_not_started: str = "they would end with this command",
     remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
 ) -> BoardSource:
-    """Return the same as the choice it is, for those who tell another process where boards are.
+    """Return the boards that a command uses.
 
     Args:
         boards: Where they are, as `--boards` has it.
@@ -76,7 +77,7 @@ def hosts_of(
             why=why_not_started,
             remedy=remedy,
         )
-    return BoardSource(option)
+    return source_of(option)
 
 
 def refuse_far_boards(option: BoardsOption) -> None:
@@ -198,12 +199,12 @@ def guarded(
     """
     from hil.lab.guard.under_guard import under_guard  # noqa: PLC0415 - most commands need no guard
     from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
-    from hil.lab.safe_state.policy import LEAVE, Safety  # noqa: PLC0415 - the same
+    from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - the same
 
-    hosts = hosts_of(asked.boards)
-    host, lab = hosts.chosen(), lab_here()
+    source = source_at(asked.boards)
+    host, lab = source.host(), lab_here()
     serial = resolve_serial(host, lab, asked.serial)
-    safety = lab.safety_of(serial, Safety(arguments={"host": hosts.chosen_as_data()}))
+    safety = lab.safety_of(serial, source.safety())
     held = _held(host, serial, asked.wait_s, what)
     if not force:
         _check_unused(held, host, lab)

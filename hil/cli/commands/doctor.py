@@ -61,16 +61,15 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
 
 
 def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
-    from hil.cli.board_context import hosts_of, lab_here  # noqa: PLC0415 - as above
+    from hil.cli.board_context import lab_here, source_at  # noqa: PLC0415 - as above
     from hil.errors import UsageError  # noqa: PLC0415 - as above
     from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - as above
     from hil.lab.config.lab import Lab  # noqa: PLC0415 - as above
     from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - as above
     from hil.lab.doctor.host_info import HostInfo  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - as above
 
-    hosts = hosts_of(boards)
-    host = hosts.chosen()
+    source = source_at(boards)
+    host = source.host()
     lab, lab_error = Lab(), None
     try:
         lab = lab_here()
@@ -78,10 +77,10 @@ def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
         lab_error = error
     return DoctorContext(
         host,
-        HostInfo(has_boards=hosts.chosen_as_data() is None),
+        HostInfo(has_boards=not source.is_simulated),
         lab,
         lab_error,
-        Safety(arguments={"host": hosts.chosen_as_data()}),
+        source.safety(),
         quick,
         resolve_serial(host, lab, serial) if serial else "",
         Path.cwd(),

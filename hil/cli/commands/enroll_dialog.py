@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.board_context import hosts_of, lab_here
+from hil.cli.board_context import lab_here, source_at
 from hil.cli.result import Answer
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
@@ -22,7 +22,6 @@ from hil.lab.enroll.survey import Survey, survey
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
-from hil.lab.safe_state.policy import Safety
 from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks
 
 if TYPE_CHECKING:
@@ -68,8 +67,8 @@ class Enrolling:
     """
 
     def __init__(self, asked: Asked, wishes: Wishes) -> None:
-        self._hosts = hosts_of(asked.boards)
-        self._host = self._hosts.chosen()
+        self._source = source_at(asked.boards)
+        self._host = self._source.host()
         self._asked = asked
         self._wishes = wishes
         file = wishes.file or lab_here().file or project_folder(Path.cwd()) / FILE_NAME
@@ -149,8 +148,7 @@ class Enrolling:
 
     def _survey(self, board: Board, lease: Lease, row: dict[str, Any]) -> None:
         """Look at a board under a guard: whatever ends this process, the board is made safe."""
-        safety = Safety(arguments={"host": self._hosts.chosen_as_data()})
-        with under_guard(lease, safety):
+        with under_guard(lease, self._source.safety()):
             listen = f", listening to consoles for {self._wishes.listen_s:g} s at most"
             _tell(f"board {board.serial}: turning its mux{listen if self._wishes.listen_s else ''}")
             found = survey(board, self._wishes.listen_s)

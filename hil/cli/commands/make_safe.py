@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.board_context import hosts_of, lab_here
+from hil.cli.board_context import lab_here, source_at
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import plain_line
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, probe, serials_on
@@ -25,7 +25,7 @@ from hil.lab.locks.lease import holder_of, lock_file_problem, lock_path
 from hil.lab.locks.lock_file import lock_folder
 from hil.lab.locks.stopped_guards import stopped_guard_of
 from hil.lab.safe_state.attempt import make_safe_and_record
-from hil.lab.safe_state.policy import STICK_TAKEN, Safety
+from hil.lab.safe_state.policy import STICK_TAKEN
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class MakingSafe:
     """
 
     def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
-        hosts = hosts_of(
+        source = source_at(
             boards,
             why_not_started="those are safe already",
             remedy="--boards usb, or --boards sim@PORT for boards that run",
         )
-        self._host = hosts.chosen()
-        self._safety = Safety(arguments={"host": hosts.chosen_as_data()})
+        self._host = source.host()
+        self._safety = source.safety()
         self._wait = Deadline(wait_s)
         self._tell = tell
         self._lab = self._obeyed_lab()

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards.address import Where, parse_boards
-from hil.boards.sources import BoardSource
-from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
+from hil.boards.sources import source_of
+from hil.dutlink.discovery import serials_on
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.exporter.tenant import HeldBoard
 from hil.lab.config.lab_file import find_lab
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
+    from hil.boards.address import BoardsOption
     from hil.dutlink.host import Host
     from hil.lab.locks.acquire import WaitStatus
 
@@ -55,25 +55,24 @@ def hold_board(serial: str, boards: str, lab_file: str | None, wait_s: float) ->
 
 
 def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> HeldBoard:
-    chosen = parse_boards(_checked(boards))
-    hosts = BoardSource(chosen)
-    host = hosts.chosen()
-    lab = find_lab(lab_file, Path.cwd())
+    option, lab = _checked(boards), find_lab(lab_file, Path.cwd())
+    source = source_of(option, lab=lab)
+    host = source.host()
     number = lab.serial_of(serial) if serial else _only(host)
     lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
-    reach = {"host": hosts.chosen_as_data(), "answer_s": ANSWER_LIMIT_S}
-    guarded = under_guard(lease, lab.safety_of(number, Safety(arguments=reach)))
-    return HeldBoard(host, guarded, lab, simulated=chosen.simulated)
+    guarded = under_guard(lease, source.safety_of(number))
+    return HeldBoard(host, guarded, lab, simulated=source.is_simulated)
 
 
-def _checked(boards: str) -> str:
-    if parse_boards(boards).where not in {Where.USB, Where.RUNNING}:
+def _checked(boards: str) -> BoardsOption:
+    option = parse_boards(boards)
+    if option.where not in {Where.USB, Where.RUNNING}:
         raise UsageError(
             f"an exporter cannot offer boards {boards!r}",
             why="it offers one that is there already",
             remedy="boards: usb, or sim@PORT with the control port of hil sim",
         )
-    return boards
+    return option
 
 
 def _only(host: Host) -> str:

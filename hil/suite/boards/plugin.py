@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.boards.requirements import ANY_BOARD
+from hil.boards.address import Where
+from hil.boards.requirements import ANY_BOARD, BoardRequirement
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, BoardLostError, HilError
 from hil.suite.boards.dependent_fixtures import raise_together
@@ -68,7 +69,6 @@ class BoardPlugin:
         self._ledger = ledger
         self._processes = processes
         self._session: BoardSession | None = None
-        self._hosts: BoardSource | None = None
         self._resting = resting
         self._late_errors: list[BaseException] = []
         self._following: dict[str, pytest.Item] = {}
@@ -82,22 +82,24 @@ class BoardPlugin:
     def session(self) -> BoardSession:
         """The session of the board; made, with the driver, when it is first asked for."""
         if self._session is None:
-            from hil.boards.sources import BoardSource  # noqa: PLC0415 - so is the simulator
             from hil.suite.boards.session import BoardSession  # noqa: PLC0415 - the driver is for runs that use boards
 
-            options, processes, channel = self._options, self._processes, self._channel
-            self._hosts = BoardSource(
-                options.boards,
-                processes.simulated,
-                wait_s=options.wait_s,
-                tell=self.show,
-                sharing=channel,
-                lab=options.lab,
-            )
             self._session = BoardSession(
-                self._hosts, options, processes.controller, self.show, self._end_fixtures
+                self._source(), self._options, self._processes.controller, self.show, self._end_fixtures
             )
         return self._session
+
+    def _source(self) -> BoardSource:
+        options = self._options
+        if options.boards.where is Where.JUMPSTARTER:
+            from hil.boards.remote_source import RemoteSource  # noqa: PLC0415 - for boards of a Jumpstarter lab
+
+            return RemoteSource(
+                options.boards, lab=options.lab, wait_s=options.wait_s, tell=self.show, leases=self._channel
+            )
+        from hil.boards.sources import source_of  # noqa: PLC0415 - imports the driver
+
+        return source_of(options.boards, ready=self._processes.simulated, lab=options.lab)
 
     def held_board(self) -> Board | None:
         """Return the board that is held and was not lost, if there is one."""
@@ -116,7 +118,7 @@ class BoardPlugin:
     def infos(self) -> list[BoardInfo]:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
         with suppress(Exception):
-            return self.session.infos(with_words=True)
+            return self.session.search.infos(with_words=True)
         return []
 
     def check_board(self, infos: Sequence[BoardInfo]) -> None:
@@ -130,7 +132,7 @@ class BoardPlugin:
         """
         mistake = None
         if self._options.board and not any(self._options.board in {one.serial, one.name} for one in infos):
-            mistake = self.session.mistake(self._options.board)
+            mistake = self.session.search.mistake(BoardRequirement(board=self._options.board))
         if mistake is not None:
             raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
 
@@ -307,9 +309,9 @@ class BoardPlugin:
         """End the simulated boards that were started for this process alone."""
         while self._restricted:
             held_boards.lift(self._restricted.pop())
-        if self._hosts is not None:
+        if self._session is not None:
             with contained(lambda error: self.show(f"hil: simulated boards did not end: {told(error)}")):
-                self._hosts.close()
+                self._session.close()
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Hold the board that a test wants; another one that was held is given back first."""
@@ -342,9 +344,9 @@ class BoardPlugin:
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""
-        for serial in self.session.faults.keys() - self._told:
+        for serial in self.session.search.faults.keys() - self._told:
             self._told.add(serial)
-            fault = self.session.faults[serial]
+            fault = self.session.search.faults[serial]
             self._ledger.faults[serial] = " ".join(f"{fault.what}: {fault.why}. Try: {fault.remedy}".split())
             if self._channel is not None:
                 self._channel.fault(serial, fault)
@@ -360,7 +362,8 @@ class BoardPlugin:
         channel = self._channel
         if channel is None:
             return nodeid == self._last_test
-        return channel.is_last_hardware(nodeid) or (self._hosts is not None and self._hosts.is_extra)
+        is_extra = self._session is not None and self._session.source.is_extra
+        return is_extra or channel.is_last_hardware(nodeid)
 
     def _block_simulated(self) -> None:
         """Keep tests away from boards that they are not to use, however they know of them.

@@ -1,8 +1,6 @@
-"""One board for this worker, from the first test that needs one to the end of the session.
+"""One board for this process, from the first test that needs one to the end of the session.
 
-A board is prepared before a test begins, outside of its time limit, and whatever goes wrong is kept for the
-test to raise. What was learned about a board that cannot be used is kept too, so that the next tests need
-not wait for it again.
+The board is acquired before a test begins, outside of its time limit. An error is kept for the test to raise.
 """
 
 from __future__ import annotations
@@ -10,10 +8,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import GLANCE_S, BoardAcquirer
+from hil.boards.acquire import BoardAcquirer, acquire_simulated
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
+from hil.boards.search import BoardSearch
+from hil.boards.sources import SimulatedSource
 from hil.dutlink.discovery import ProbeResult, probe
-from hil.dutlink.timing import sleep
 from hil.errors import (
     BoardBusyError,
     BoardFaultError,
@@ -23,10 +22,8 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.lab.safe_state.policy import LEAVE
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind
-from hil.suite.outcome.verdicts import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,28 +38,27 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardSession"]
 
-COLD_S = 2.0
-"""Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles in that time."""
-
 
 class BoardSession:
-    """Holds at most one board, from the first test that needs it to the end of the session.
+    """At most one acquired board.
 
     Args:
-        hosts: Where boards may be.
-        options: What the run was asked for.
-        controller: Pid of the xdist controller that this process works for; 0 where there is none.
+        source: Where the boards are.
+        options: The options of the run.
+        controller: Pid of the xdist controller that this process works for; 0 if there is none.
         tell: Shows the user a line.
-        before_reopening: Ends what rests on a board that came back and is opened again.
+        before_reopening: Ends the fixtures that depend on a board that came back, before it is opened again.
 
     Attributes:
-        held: The board, once there is one.
-        error: Why the present test has none; None when it has one.
+        held: The acquired board, or None.
+        error: Why the present test has no board, or None if it has one.
+        source: The argument.
+        search: What is known of the boards.
     """
 
     def __init__(
         self,
-        hosts: BoardSource,
+        source: BoardSource,
         options: RunOptions,
         controller: int = 0,
         tell: Callable[[str], None] = lambda _line: None,
@@ -70,13 +66,15 @@ class BoardSession:
     ) -> None:
         self.held: AcquiredBoard | None = None
         self.error: BaseException | None = None
+        self.source = source
+        self.search = BoardSearch(source, options.lab, options.silence_s)
+        self._fallback: BoardSource = SimulatedSource()
         self._names: dict[str, str] = {}
         self._infos: dict[str, BoardInfo] = {}
-        self._hosts = hosts
         self._options = options
-        self._finder = BoardAcquirer(
-            hosts,
-            lab=options.lab,
+        self._acquirer = BoardAcquirer(
+            source,
+            self.search,
             wait_s=options.wait_s,
             silence_s=options.silence_s,
             controller=controller,
@@ -87,13 +85,13 @@ class BoardSession:
     def prepare(
         self, kind: Kind, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None
     ) -> None:
-        """Get a board for the test `test`, or keep the error that says why there is none.
+        """Acquire a board for a test, or keep the error that says why there is none.
 
         Args:
             kind: Whether a simulated board may stand in.
-            test: Its node id.
-            requirement: What kind of board it wants.
-            serial: The board that the controller has given to this worker, if it gives out boards.
+            test: The node id of the test.
+            requirement: Which boards will do.
+            serial: The board that the controller gave to this worker, or None.
         """
         self.error = None
         with contained(self.fail):
@@ -102,32 +100,23 @@ class BoardSession:
     def fail(self, error: BaseException) -> None:
         """Keep an error for the present test, which has no board, to raise."""
         self.error = error
-        error.__context__ = None  # one that is raised again keeps what an earlier test was failing with
-
-    @property
-    def faults(self) -> dict[str, HilError]:
-        """Boards that answered and could not be used, by serial number, with what was wrong first."""
-        return self._finder.faults
-
-    def mistake(self, board: str) -> UsageError | None:
-        """Return what is misspelt in the only board that a run shall use; None if nothing is known to be."""
-        return self._finder.mistake(BoardRequirement(board=board))
+        error.__context__ = None  # an error that is raised again keeps what an earlier test was failing with
 
     def share(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
-        """Take note that a controller gives boards to this run's workers.
+        """Note that a controller gives boards to this run's workers.
 
         Args:
             faults: What is wrong with boards, as other workers found.
-            words: What boards told the controller.
+            words: The names and tags that boards told the controller.
         """
-        self._finder.is_shared = True
-        self._finder.words |= words
+        self._acquirer.is_shared = True
+        self.search.words |= words
         for serial, fault in faults.items():
-            self._finder.faults.setdefault(serial, fault)
+            self.search.faults.setdefault(serial, fault)
 
     def hurry(self, hasty: bool) -> None:
-        """Wait for no board that another process holds; its tests are tried again after all others."""
-        self._finder.is_hasty = hasty
+        """Wait for no board that another process holds; the controller tries its tests again at the end."""
+        self._acquirer.is_hasty = hasty
 
     @property
     def is_unusable(self) -> bool:
@@ -138,7 +127,7 @@ class BoardSession:
         """Return the board of the present test.
 
         Raises:
-            Exception: What kept `prepare` from getting one.
+            Exception: What kept `prepare` from acquiring one.
         """
         if self.error is not None:
             raise self.error
@@ -152,91 +141,104 @@ class BoardSession:
 
     @property
     def may_run_without(self) -> bool:
-        """Whether a test that opens the board itself may run although `prepare` got none.
+        """Whether a test that opens a board itself may run although `prepare` acquired none.
 
-        It must not touch another run's board, nor wait for one that is known to be lost.
+        It must not touch another run's board, nor wait for a board that is known to be lost.
         """
         looks_for_itself = (Verdict.ABSENT, Verdict.DENIED, Verdict.NO_BACKEND)
         return isinstance(self.error, UnavailableError) and self.error.verdict in looks_for_itself
 
     def usbip_ports(self) -> set[int]:
-        """Return the ports of this run's simulated boards, as far as they run by now.
+        """Return the USB/IP ports of this run's simulated boards that run now.
 
         Raises:
-            SimulatorError: They cannot be reached.
+            SimulatorError: The simulated boards cannot be reached.
         """
-        return self._hosts.usbip_ports()
+        return self.source.usbip_ports() | self._fallback.usbip_ports()
 
     def device_folders(self) -> set[Path]:
-        """Return where the device nodes of this run's simulated boards are, as far as these run by now."""
-        return self._hosts.device_folders()
+        """Return the folders with the device nodes of this run's simulated boards that run now."""
+        return self.source.device_folders() | self._fallback.device_folders()
 
     def host(self) -> Host | None:
-        """Return the host that the run was asked to use; None: another machine's, or it cannot be reached."""
+        """Return the host of the boards, or None if that is another machine or cannot be reached."""
         with suppress(HilError):
-            return None if self._hosts.lock_folder() else self._hosts.chosen()
+            return None if self.source.lock_folder() else self.source.host()
         return None
 
     def look_for(self, serial: str) -> ProbeResult:
-        """Take a fresh look at any board of the host that the run was asked to use.
+        """Look whether a board is there.
 
         Raises:
-            UnavailableError: That host cannot be reached, or it was asked to use none.
+            UnavailableError: The host of the boards cannot be reached, or the run uses no boards.
         """
-        return probe(self._hosts.chosen(), serial, self._options.silence_s)
+        return probe(self.source.host(), serial, self._options.silence_s)
 
     def prove(self) -> ProbeResult:
-        """Take a fresh look at the board: the proof of every verdict.
+        """Look whether the acquired board is there, or any if none is: the proof of every verdict.
 
-        A board that this worker holds and that answers is present, though a new look may be denied.
-        A board that this worker held and that is gone, or silent, is lost, also where another device is left
-        that does not say which it is. A sequence that was started through the board is waited out: its
-        silence is no loss. The simulated board of mixed tests proves nothing.
+        The simulated board of mixed tests proves nothing.
         """
-        held = self.held if self.held and not self.held.is_fallback else None
+        if self.held is not None and not self.held.is_fallback:
+            return self.held.probe(self._options.silence_s)
         try:
-            host = held.host if held else self._hosts.chosen()
+            host = self.source.host()
         except UnavailableError as error:
             return ProbeResult(error.verdict, error=error)
-        if held is None:
-            return probe(host, None, self._options.silence_s)
-        patience_s = GLANCE_S if held.lost else self._options.silence_s
-        result = probe(host, held.board.serial, held.board.busy_s + patience_s)
-        if result.verdict in REASONS and held.lost is None and held.board.answers(GLANCE_S):
-            return ProbeResult(Verdict.PRESENT, held.board.serial, held.board.firmware)
-        another = result.serial is None and result.location != held.board.location
-        if result.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
-            moved = bool(result.location) and result.location != held.board.location
-            held.replaced = held.replaced or moved
-            return result
-        held.lost = _lost(held.board.serial, result)
-        return ProbeResult(Verdict.LOST, held.board.serial, held.board.firmware, held.lost)
+        return probe(host, None, self._options.silence_s)
 
     def power_down(self) -> None:
-        """Leave the DUT without power until the meter agrees, so that it starts from cold.
-
-        A place that wants its DUT left alone gets it left alone.
+        """Leave the DUT of the acquired board, if there is one, without power until it is cold.
 
         Raises:
             HilError: The board did not do it, or its DUT still draws current.
         """
-        held = self.held
-        if held is None or held.lost is not None or held.policy == LEAVE:
-            return
-        held.make_safe()
-        sleep(COLD_S)
-        held.board.power.wait_until_off()
+        if self.held is not None:
+            self.held.power_down()
 
     def is_as_opened(self) -> bool:
-        """Whether the board that is held was neither lost nor left the bus since it was opened.
+        """Return True if the acquired board was neither lost nor left the bus since it was opened."""
+        return self.held is None or self.held.is_as_opened
 
-        One that came back was reset, or hil switches its DUT off before it is used again.
+    def suits(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
+        """Return True if the acquired board, if there is one, is the given one and meets a requirement."""
+        held = self.held
+        if held is None or held.is_fallback:
+            return True
+        if serial is not None and serial != held.board.serial:
+            return False
+        return requirement.is_any or requirement.fits(self._info_of(held.board))
+
+    def can_replace(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
+        """Return True if the acquired board was lost, noticed or not, and another that suits can be used.
+
+        Args:
+            requirement: Which boards will do.
+            serial: The board that the controller gave to this worker: the controller gives another one, too.
         """
         held = self.held
-        return held is None or (held.lost is None and not held.replaced and held.board.is_reachable())
+        if held is None or held.is_fallback or serial is not None or self.is_as_opened():
+            return False
+        if self.prove().verdict is Verdict.PRESENT:
+            return False
+        with suppress(UnavailableError):
+            infos = self.search.infos(with_words=not requirement.is_any)
+            return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
+        return False
+
+    def name_of_board(self) -> str:
+        """Return the name of the acquired board, asked once; empty if there is no name or no board."""
+        held = self.held
+        if held is None:
+            return ""
+        if held.board.serial not in self._names:
+            self._names[held.board.serial] = ""
+            with suppress(Exception):  # asked between tests, where no error is an outcome
+                self._names[held.board.serial] = self.search.info_of(held.board).name
+        return self._names[held.board.serial]
 
     def release(self, why: str = "") -> None:
-        """Make the board safe and give it back, whatever fails on the way.
+        """Make the board safe and release it; release it even if making it safe fails.
 
         Args:
             why: The cause, for the error that later uses of the board raise.
@@ -252,92 +254,53 @@ class BoardSession:
         try:
             if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
                 raise held.lost
-            if self.is_as_opened():
+            if held.is_as_opened:
                 held.end_use("was given back", why)
             else:
-                self._open_again(held)
+                self._reopen(held)
             held.make_safe()
             safe = True
         finally:
             self.held = None
             held.release(safe=safe)
 
+    def close(self) -> None:
+        """End the simulated boards that were started for this process alone."""
+        try:
+            self.source.close()
+        finally:
+            self._fallback.close()
+
     def _prepare(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
-        if self.held is None:
-            self._acquire(kind, test, requirement, serial)
-        elif self.held.is_fallback and kind is Kind.HARDWARE:
-            self._refuse_a_second_board(test)
-        elif self.held.lease is not None and self.held.lease.guard_error is not None:
-            raise self.held.lease.guard_error
-        elif not self.is_as_opened():
-            self._recover(self.held)
-            self.held.note(test)
-        else:
-            self._pass_on(self.held, test)
-
-    def suits(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
-        """Whether the board that is held, if one is, is what a test wants, and the one that it was given."""
-        held = self.held
-        if held is None or held.is_fallback:
-            return True
-        if serial is not None and serial != held.board.serial:
-            return False
-        return requirement.is_any or requirement.fits(self._info_of(held.board))
-
-    def can_replace(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
-        """Return True if the held board was lost, seen or unseen, and another one that suits can be used.
-
-        Args:
-            requirement: What kind of board it wants.
-            serial: The board that the controller has given to this worker: it gives others, too.
-        """
-        held = self.held
-        if held is None or held.is_fallback or serial is not None or self.is_as_opened():
-            return False
-        if self.prove().verdict is Verdict.PRESENT:
-            return False
-        with suppress(UnavailableError):
-            infos = self._finder.infos(with_words=not requirement.is_any)
-            return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
-        return False
-
-    def _info_of(self, board: Board) -> BoardInfo:
-        """Return what a board says of itself now; of one that was lost, what it said last."""
-        with suppress(HilError):
-            self._infos[board.serial] = self._finder.info_of(board)
-        return self._infos.get(board.serial, BoardInfo(board.serial))
-
-    def name_of_board(self) -> str:
-        """Return the name of the board that is held, asked once; empty if it does not say."""
         held = self.held
         if held is None:
-            return ""
-        if held.board.serial not in self._names:
-            self._names[held.board.serial] = ""
-            with suppress(Exception):  # asked between tests, where no error is an outcome
-                self._names[held.board.serial] = self._finder.info_of(held.board).name
-        return self._names[held.board.serial]
-
-    def infos(self, *, with_words: bool) -> list[BoardInfo]:
-        """Return the boards that can be used now, with their names and tags if asked for."""
-        return self._finder.infos(with_words=with_words)
+            self._acquire(kind, test, requirement, serial)
+        elif held.is_fallback and kind is Kind.HARDWARE:
+            self._refuse_a_second_board(test)
+        elif held.lease is not None and held.lease.guard_error is not None:
+            raise held.lease.guard_error
+        elif not self.is_as_opened():
+            self._recover(held)
+            held.note(test)
+        else:
+            held.pass_on(test)
 
     def _acquire(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
         try:
-            self.held = self._finder.hold(test, requirement, serial)
+            self.held = self._acquirer.acquire(test, requirement, serial)
         except UnavailableError:
             if kind is Kind.HARDWARE or self._options.require:
                 raise
-            self.held = self._finder.hold_fallback()
+            self.held = acquire_simulated(self._fallback)
 
     def _refuse_a_second_board(self, test: str) -> None:
-        """Session fixtures already hold the simulated board, so a hardware test cannot have a real one now.
+        """Refuse a real board to a hardware test while session fixtures use the simulated board.
 
         Raises:
-            UnavailableError: There is no real one anyway.
-            UsageError: There is: this must not be skipped over.
+            UnavailableError: There is no real board anyway.
+            UsageError: There is a real board: the test must not be skipped.
         """
-        real = self._finder.hold(test)
+        real = self._acquirer.acquire(test)
         serial = real.board.serial
         real.release(safe=True)
         raise UsageError(
@@ -348,26 +311,26 @@ class BoardSession:
         )
 
     def _recover(self, held: AcquiredBoard) -> None:
-        """Use a board again that was lost or left the bus, if it answers at once.
+        """Open a board again that was lost or left the bus, if it answers at once.
 
         Raises:
-            BoardLostError: It does not.
+            BoardLostError: It does not answer.
         """
         result = self.prove()
         if held.lost is not None and result.verdict is not Verdict.PRESENT:
             raise held.lost
         self._before_reopening()
-        self._open_again(held)
+        self._reopen(held)
 
-    def _open_again(self, held: AcquiredBoard) -> None:
-        """Open a board again under its lease, safe: what came back is not the board that was opened.
+    def _reopen(self, held: AcquiredBoard) -> None:
+        """Open a board that came back, under its lease, and make it safe.
 
         Raises:
             BoardLostError: It cannot be opened, or not made safe.
             BoardBusyError: Another process, with another lock folder, took it when it came back.
         """
         try:
-            self._finder.open_again(held)
+            self._acquirer.reopen(held)
         except BoardBusyError:
             raise
         except HilError as error:
@@ -379,20 +342,8 @@ class BoardSession:
             )
             raise held.lost from error
 
-    @staticmethod
-    def _pass_on(held: AcquiredBoard, test: str) -> None:
-        """Give the board to the next test: its name into the lease, and nothing of the last one's console."""
-        held.note(test)
-        if held.board.console.is_open:
-            with suppress(HilError):  # a console that went away says so when it is used
-                held.board.console.discard()
-
-
-def _lost(serial: str, result: ProbeResult) -> BoardLostError:
-    error = result.error
-    return BoardLostError(
-        f"board {serial} was there when the test began",
-        why=f"now {error.what}" + (f" ({error.why})" if error.why else "") if error else "now it is gone",
-        remedy=error.remedy if error and error.remedy else "look at cable, hub and supply, then run again",
-        serial=serial,
-    )
+    def _info_of(self, board: Board) -> BoardInfo:
+        """Return a board's name and tags now; of a lost board, those that it told last."""
+        with suppress(HilError):
+            self._infos[board.serial] = self.search.info_of(board)
+        return self._infos.get(board.serial, BoardInfo(board.serial))

@@ -60,10 +60,10 @@ class Processes:
         """Start the simulated boards of a parallel run once, and tell each worker where they are."""
         if self._boards.where is Where.STARTED:
             if self._started is None:
-                from hil.boards.sources import start_boards  # noqa: PLC0415 - only runs that ask for it pay
+                from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - only runs that ask for it pay
 
                 try:
-                    self._started = start_boards(self._boards.number, self._boards.speed)
+                    self._started = SimulatorProcess(boards=self._boards.number, speed=self._boards.speed)
                 except SimulatorError as error:
                     raise pytest.UsageError(str(error)) from error
             node.workerinput[_BOARDS] = self._started.ready

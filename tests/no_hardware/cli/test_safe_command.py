@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.boards.sources import simulated_host
+from hil.boards.sources import SimulatedSource, simulated_host
 from hil.cli.commands import make_safe
 from hil.cli.main import run
 from hil.dutlink.board import open_board
@@ -141,7 +141,10 @@ def test_a_board_that_refuses_is_pending(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(make_safe, "Safety", partial(Safety, limit_s=0.0))
+    def safety(source: SimulatedSource) -> Safety:
+        return Safety(arguments={"host": source.host_as_data()}, limit_s=0.0)
+
+    monkeypatch.setattr(SimulatedSource, "safety", safety)
     monkeypatch.setattr(make_safe, "probe", lambda _host, serial: ProbeResult(Verdict.PRESENT, serial))
     simulator.control.fault(serial, "stall", count=1000)
 

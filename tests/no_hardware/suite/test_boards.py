@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.boards.acquire import GLANCE_S
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
+from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
 from hil.errors import (
@@ -111,10 +111,11 @@ class FakeLease:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     looks = Looks()
-    for module in ("suite.boards.session", "boards.acquire"):
+    for module in ("suite.boards.session", "boards.search", "boards.acquired"):
         monkeypatch.setattr(f"hil.{module}.probe", looks.probe)
-    monkeypatch.setattr("hil.boards.acquire.list_boards", looks.list_boards)
-    monkeypatch.setattr("hil.boards.acquire.open_board", looks.open_board)
+    monkeypatch.setattr("hil.boards.search.list_boards", looks.list_boards)
+    for module in ("boards.search", "boards.acquire"):
+        monkeypatch.setattr(f"hil.{module}.open_board", looks.open_board)
     return looks
 
 
@@ -143,9 +144,8 @@ class Looks:
 def session(looks: Looks) -> BoardSession:
     """A session that holds no board yet."""
     options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
-    hosts: Any = SimpleNamespace(
-        chosen=lambda *_: Host(),
-        fallback=Host,
+    source: Any = SimpleNamespace(
+        host=lambda *_: Host(),
         lock_folder=lambda: None,
         note=lambda _test: None,
         give_back=lambda: None,
@@ -154,7 +154,9 @@ def session(looks: Looks) -> BoardSession:
         is_remote=False,
     )
     assert looks
-    return BoardSession(hosts, options)
+    session = BoardSession(source, options)
+    session._fallback = source
+    return session
 
 
 @pytest.fixture
@@ -312,7 +314,7 @@ def beside(
 ) -> AcquiredBoard:
     """A held board that is lost, while another one, tagged nvme, can be used."""
     other = BoardInfo("5a1c0e02", tags=frozenset({"nvme"}))
-    monkeypatch.setattr(session._finder, "infos", lambda **_: [BoardInfo(SERIAL), other])
+    monkeypatch.setattr(session.search, "infos", lambda **_: [BoardInfo(SERIAL), other])
     held.lost = BoardLostError("it was silent", remedy="")
     looks.found = SILENT
     return held
@@ -375,7 +377,7 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     def refuse(*_: object, **__: object) -> FakeBoard:
         raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
 
-    monkeypatch.setattr("hil.boards.acquire.open_board", refuse)
+    monkeypatch.setattr("hil.boards.search.open_board", refuse)
     looks.found = PRESENT
 
     session.prepare(Kind.HARDWARE, "test_a", BoardRequirement(tags=frozenset({"nvme"})))
@@ -504,8 +506,8 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
 def test_a_board_that_cannot_be_closed_is_given_back(held: AcquiredBoard, safe: bool, how: str) -> None:
     board: Any = held.board
     given: list[str] = []
-    hosts: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
-    held.hosts = hosts
+    source: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
+    held.source = source
     board.close = raising(OSError("the tty went away"))
 
     with pytest.raises(OSError, match="went away"):
@@ -526,23 +528,23 @@ def test_a_board_that_cannot_be_closed_is_given_back(held: AcquiredBoard, safe: 
 def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
 ) -> None:
-    finder: Any = session._finder
+    acquirer: Any = session._acquirer
     lease: Any = FakeLease()
     lease.made_safe = SimpleNamespace(why="its holder died") if unable == "made_safe" else None
     fails = raising(ZeroDivisionError())
     place = SimpleNamespace(simulated=False, safe="force-off", watch=(), sequences={})
-    finder._hosts.place_of = lambda *_: place
+    acquirer._source.place_of = lambda *_: place
     if unable in {"note", "place_of"}:
-        setattr(finder._hosts, unable, fails)
+        setattr(acquirer._source, unable, fails)
     if unable == "made_safe":
-        finder._tell = fails
+        acquirer._tell = fails
     if unable == "take":
         monkeypatch.setattr(AcquiredBoard, "take", fails)
     monkeypatch.setattr("hil.boards.acquire.under_guard", lambda *_, **__: lease)
-    monkeypatch.setattr(finder, "_lease", lambda *_: lease)
+    monkeypatch.setattr(acquirer, "_lease", lambda *_: lease)
 
     with pytest.raises(ZeroDivisionError):
-        finder._hold_one(Host(), [SERIAL], "a test", [])
+        acquirer._acquire_first(Host(), [SERIAL], "a test", [])
 
     assert done_to(lease) == [how]
 
@@ -554,12 +556,12 @@ def raising(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_finder_takes_a_board_that_came_between_its_two_looks(
+def test_search_finds_a_board_that_came_between_its_two_looks(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finder = session._finder
+    search = session.search
     infos = [BoardInfo(SERIAL, "", frozenset({"two"})), BoardInfo("0ther", "", frozenset({"one"}))]
-    monkeypatch.setattr(finder, "_find_all", lambda _host: ["0ther"])
-    monkeypatch.setattr(finder, "infos", lambda **_: infos)
+    monkeypatch.setattr(search, "_find_any", lambda _host: ["0ther"])
+    monkeypatch.setattr(search, "infos", lambda **_: infos)
 
-    assert finder._find(Host(), BoardRequirement(frozenset({"two"}))) == [SERIAL]
+    assert search.find(Host(), BoardRequirement(frozenset({"two"}))) == [SERIAL]

@@ -29,11 +29,12 @@ BEFORE = (
     "hil.suite.boards.session:BoardSession.can_replace",
     "hil.suite.boards.session:BoardSession.is_as_opened",
     "hil.boards.acquire:acquire_any",
-    "hil.boards.acquire:list_boards",
+    "hil.boards.search:list_boards",
+    "hil.boards.search:open_board",
     "hil.boards.acquire:open_board",
     "hil.boards.acquire:under_guard",
     "hil.suite.boards.plugin:describe_board",
-    "hil.boards.sources:BoardSource.chosen",
+    "hil.boards.sources:SimulatedSource.host",
     "hil.dutlink.settings:BoardSettings.read",
 )
 AFTER = (
@@ -51,7 +52,7 @@ RECORDS = (
     "hil.dutlink.power.trace:PowerTrace.plot",
     "hil.dutlink.console.transcript:Transcript.mark",
 )
-LOOKS = ("hil.suite.boards.session:BoardSession.prove", "hil.suite.boards.session:probe")
+LOOKS = ("hil.suite.boards.session:BoardSession.prove", "hil.boards.acquired:probe")
 SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 """Functions by which hooks reach boards, locks, guards, consoles."""
 

@@ -24,10 +24,10 @@ DRIVES = """
 import sys
 from hil.dutlink.board import open_board
 from hil.errors import HilError
-from hil.boards.sources import BoardSource
+from hil.boards.sources import source_of
 from hil.boards.address import parse_boards
 
-board = open_board(BoardSource(parse_boards(sys.argv[1], option="")).chosen(), console=False)
+board = open_board(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
 board.power.force_on()
 print("on", flush=True)
 try:
