@@ -1,1 +1,4 @@
-"""The simulated board, written from the firmware: it shares nothing with the driver but the errors."""
+"""The simulator: boards, sticks, DUTs and their host.
+
+It is written from the firmware and shares only `hil.errors` with the driver.
+"""

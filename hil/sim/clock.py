@@ -1,4 +1,4 @@
-"""Simulated time: real time times one factor, or time that a test advances by hand."""
+"""Simulated time: real time multiplied by one factor, or a time that a test advances by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LoopClock", "ManualClock"]
 
 
 class LoopClock:
-    """The clock of a running simulator: an asyncio loop's, `speed` times as fast as real time."""
+    """The clock of a running simulator: the asyncio loop's time, multiplied by `speed`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, speed: float = 1.0) -> None:
         self._loop = loop
@@ -42,7 +42,7 @@ class _ManualTimer:
 
 
 class ManualClock:
-    """Time stands still until a test calls `advance`."""
+    """A clock that stands still until a test calls `advance`."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -54,13 +54,13 @@ class ManualClock:
         return self._now
 
     def call_later(self, delay_s: float, callback: Callable[..., None], *args: object) -> Timer:
-        """Call `callback(*args)` once `advance` passes `delay_s` from now; equal times in order of asking."""
+        """Call `callback(*args)` when `advance` passes `delay_s` from now; equal times in call order."""
         timer = _ManualTimer(callback, args)
         heapq.heappush(self._due, (self._now + max(0.0, delay_s), next(self._order), timer))
         return timer
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass, calling everything that falls due, in order."""
+        """Let `seconds` pass, and make every call that is due, in order."""
         end = self._now + seconds
         while self._due and self._due[0][0] <= end:
             self._now, _, timer = heapq.heappop(self._due)

@@ -1,7 +1,7 @@
-"""How the parts of a simulated board meet: who calls whom, in which units.
+"""Interfaces and values between the parts of the simulator.
 
-One thread runs everything, by callbacks on one clock; nothing here blocks or awaits. Currents are amperes,
-voltages volts, times seconds of simulated time, levels are pin levels as a voltmeter would see them.
+One thread runs all parts, by callbacks on one clock. No method blocks or awaits. Currents are in amperes,
+voltages in volts, times in seconds of simulated time. Pin levels are as a voltmeter would show them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class PinLevel(enum.StrEnum):
-    """What a control pin does to the DUT."""
+    """Level of a control pin."""
 
     LOW = "low"
     HIGH = "high"
@@ -39,7 +39,7 @@ class PinLevel(enum.StrEnum):
 
 
 class ControlPin(enum.StrEnum):
-    """The control pins, by the names on the board."""
+    """The control pins, as the board names them."""
 
     RESET = "reset"
     A = "a"
@@ -49,7 +49,7 @@ class ControlPin(enum.StrEnum):
 
 
 class MuxPosition(enum.StrEnum):
-    """Who sees the storage stick."""
+    """Position of the mux: where the storage stick is connected."""
 
     OFF = "off"
     HOST = "host"
@@ -57,15 +57,15 @@ class MuxPosition(enum.StrEnum):
 
 
 class Timer(Protocol):
-    """A callback that has been asked for and may be called off."""
+    """A pending call, which can be cancelled."""
 
     def cancel(self) -> None:
-        """Do not call it any more; harmless when it was called already."""
+        """Cancel the call; do nothing if it has been made."""
         ...
 
 
 class Clock(Protocol):
-    """Simulated time. Only `hil.sim.clock` knows how it relates to real time."""
+    """Simulated time. Only `hil.sim.clock` relates it to real time."""
 
     def now(self) -> float:
         """Return seconds of simulated time since the simulator began."""
@@ -82,13 +82,13 @@ class Urb:
 
     Attributes:
         endpoint: Endpoint number without the direction bit; 0 is control.
-        is_in: Device to host.
+        is_in: True for device to host.
         setup: The eight SETUP bytes; zeros unless `endpoint` is 0.
-        data: What the host sends; empty for IN.
-        length: How many bytes the host asks for (IN) or sends (OUT).
-        sender: Who sent it, for the record: "pid 1234", "usbip 127.0.0.1:50112".
-        complete: Called exactly once, now or later: a status (0, or a negative errno as Linux' USB core
-            gives it: -32 STALL, -71 line error, -108 device gone) and the bytes for the host.
+        data: Bytes from the host; empty for IN.
+        length: Number of bytes that the host asks for (IN) or sends (OUT).
+        sender: The sender, for the log: "pid 1234", "usbip 127.0.0.1:50112".
+        complete: Called exactly once, during `submit` or later, with a status and the bytes for the host. The
+            status is 0 or a negative errno of Linux' USB core: -32 STALL, -71 line error, -108 device gone.
     """
 
     endpoint: int
@@ -102,7 +102,7 @@ class Urb:
 
 @dataclass(frozen=True, slots=True)
 class UsbIdentity:
-    """What a bus listing says about a device before anybody opens it.
+    """The part of a device's descriptors that a bus listing shows before the device is opened.
 
     Attributes:
         vendor_id: `idVendor`.
@@ -124,49 +124,49 @@ class UsbIdentity:
 
 
 class UsbDevice(Protocol):
-    """What can be plugged into the simulated bus: a board, its boot loader, a stick."""
+    """A device that can be plugged into the simulated bus: a board, its boot loader or a stick."""
 
     @property
     def identity(self) -> UsbIdentity:
-        """What a bus listing says about it."""
+        """The part of its descriptors that a bus listing shows."""
         ...
 
     def submit(self, urb: Urb) -> None:
-        """Take a transfer; call `urb.complete` once, now or later."""
+        """Start a transfer; call `urb.complete` once, now or later."""
         ...
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer that is still waiting; True when it was waiting (it will not complete then)."""
+        """Cancel a transfer. Return True if it was waiting; then `urb.complete` is never called."""
         ...
 
     def reset(self) -> None:
-        """A USB bus reset, as a host does when it attaches."""
+        """Handle a USB bus reset, which a host makes when it attaches the device."""
         ...
 
 
 class BlockStore(Protocol):
-    """The bytes of a stick, as whoever it is connected to sees them."""
+    """The bytes of a stick, as the host or the DUT reads and writes them."""
 
     size_bytes: int
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read; raises OSError (EIO) where the stick errs."""
+        """Read bytes; raise OSError (EIO) on a read error."""
         ...
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write; raises OSError (EIO) where the stick errs."""
+        """Write bytes; raise OSError (EIO) on a write error."""
         ...
 
 
 class BoardSide(Protocol):
-    """What a DUT can do to the board that carries it."""
+    """The board as its DUT sees it."""
 
     def uart_from_dut(self, data: bytes) -> None:
-        """Bytes that leave the DUT's UART now (the DUT keeps the pace of 115200 baud itself)."""
+        """Receive bytes from the DUT's UART. The DUT keeps the pace of 115200 baud."""
         ...
 
     def draw_changed(self, amps: float, volts: float) -> None:
-        """The DUT's current and the voltage behind the switch, from now on until the next call."""
+        """Take the DUT's current and the voltage after the supply switch, until the next call."""
         ...
 
 
@@ -174,31 +174,31 @@ class Dut(Protocol):
     """A device under test as the board sees it."""
 
     def connect(self, board: BoardSide) -> None:
-        """Learn which board carries it; called once, before anything else."""
+        """Connect the DUT to its board; called once, before any other method."""
         ...
 
     def supply(self, on: bool) -> None:
-        """The board switched the supply."""
+        """Handle the supply being switched by the board."""
         ...
 
     def pin(self, pin: ControlPin, level: PinLevel) -> None:
-        """The board drives a control pin, or lets it float."""
+        """Handle a control pin that the board drives or lets float."""
         ...
 
     def uart_to_dut(self, data: bytes) -> None:
-        """Bytes that arrive at the DUT's UART (the board keeps the pace)."""
+        """Receive bytes at the DUT's UART. The board keeps the pace."""
         ...
 
     def stick(self, store: BlockStore | None) -> None:
-        """The mux gave the DUT the stick, or took it away."""
+        """Handle the stick that the mux connected, or None if the mux disconnected it."""
         ...
 
     def fault(self, name: str, arguments: dict[str, Any]) -> None:
-        """Begin or end a fault: `hang_in_boot`, `sag`; raises ValueError for one it does not know."""
+        """Begin or end a fault such as `hang_in_boot` or `sag`; raise ValueError if the name is unknown."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """The truth about it, as plain data."""
+        """Return the DUT's true state as plain data."""
         ...
 
 

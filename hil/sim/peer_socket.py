@@ -1,4 +1,4 @@
-"""A client's connection to the simulator: each answer comes whole, in time, and has a largest size."""
+"""A client's connection to the simulator, with limits on the time and the size of each answer."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Final
 __all__ = ["ANSWER_LIMIT_S", "PeerError", "PeerSocket"]
 
 ANSWER_LIMIT_S: Final = 20.0
-"""Limit for one whole answer, not for each byte; generous, for busy machines."""
+"""Limit for one whole answer; long, because a machine may be busy."""
 
 _RECEIVE_BYTES = 1 << 16
 
 
 class PeerError(Exception):
-    """What listens there hung up, took too long, or said too much; the text says which."""
+    """The peer closed the connection, took too long or sent too much; the text says which."""
 
 
 class PeerSocket:
-    """A connection, closed by its caller.
+    """A connection to the simulator. The caller closes it.
 
     Args:
-        address: Where the simulator listens.
+        address: Address and port of the simulator.
 
     Raises:
-        OSError: Nothing listens there.
-        OverflowError: There is no such port.
+        OSError: No program listens there.
+        OverflowError: The port number is too large.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -36,23 +36,23 @@ class PeerSocket:
         self._deadline = 0.0
 
     def send(self, request: bytes) -> None:
-        """Send a request; from now on its answer has its time.
+        """Send a request, and start the time limit for its answer.
 
         Raises:
-            PeerError: It was not taken in time.
+            PeerError: The peer did not read the request in time.
         """
         self._deadline = time.monotonic() + ANSWER_LIMIT_S
         try:
-            self.socket.settimeout(ANSWER_LIMIT_S)  # fails on a socket that was closed, as what follows does
+            self.socket.settimeout(ANSWER_LIMIT_S)  # inside the try: on a closed socket this call fails, too
             self.socket.sendall(request)
         except OSError as error:
             raise _failed(error) from error
 
     def read_line(self, most_bytes: int) -> bytes:
-        """Return the answer's next line, without its end.
+        """Return the answer's next line without its line feed.
 
         Raises:
-            PeerError: It did not end in time, or within `most_bytes`.
+            PeerError: The line did not end in time, or within `most_bytes`.
         """
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
@@ -63,7 +63,7 @@ class PeerSocket:
         return line
 
     def read_exactly(self, size_bytes: int) -> bytes:
-        """Return so many bytes of the answer; raises PeerError as `line` does."""
+        """Return the next `size_bytes` of the answer; raise PeerError as `read_line` does."""
         while len(self._received) < size_bytes:
             self._receive_more(size_bytes)
         taken = bytes(self._received[:size_bytes])
@@ -71,18 +71,18 @@ class PeerSocket:
         return taken
 
     def read_all(self, most_bytes: int) -> bytes:
-        """Return the answer up to the connection's end; raises PeerError as `line` does."""
+        """Return the answer up to the end of the connection; raise PeerError as `read_line` does."""
         while self._receive(most_bytes):
             pass
         return bytes(self._received)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()
 
     def _receive_more(self, most_bytes: int) -> None:
         if not self._receive(most_bytes):
-            raise PeerError("it hung up")
+            raise PeerError("it closed the connection")
 
     def _receive(self, most_bytes: int) -> bool:
         left_s = self._deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""Starts simulated boards in a process of their own, and makes sure that it ends."""
+"""Start a simulator in a child process, and end that process with this one."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _SHOWN_BYTES = 2000
 
 
 class SimulatorProcess:
-    """A running simulator; a `with` block ends it.
+    """A running simulator. The end of the `with` block ends it.
 
-    It also ends when this process does, however that happens, because its standard input ends then.
+    It also ends if this process dies, because that closes its standard input.
 
     Args:
-        boards: How many.
+        boards: Number of boards.
         speed: Simulated seconds per real second.
-        state: Folder that keeps settings and sticks; None: nothing is kept.
-        stick_bytes: Size of each stick; None: the simulator's default.
+        state: Folder that keeps settings and sticks, or None to keep nothing.
+        stick_bytes: Size of each stick, or None for the simulator's default.
 
     Attributes:
         ready: The object of its ready line.
-        control: A client of its control port.
+        control: A client of its management port.
 
     Raises:
-        SimulatorError: It did not start; what it wrote to its standard error is told.
+        SimulatorError: The simulator did not start. The error quotes its standard error.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class SimulatorProcess:
         options = ["--boards", str(boards), "--speed", str(speed), "--port", "0", "--end-with-stdin"]
         options += ["--state", str(state)] if state is not None else []
         options += ["--stick-size", str(stick_bytes)] if stick_bytes is not None else []
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read when it fails to start
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read if the start fails
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hil.cli.main", "sim", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env={**os.environ, "PYTHONPATH": _same_package()},
-            start_new_session=True,  # Ctrl-C is for the tests, whose fixtures still need the boards
+            start_new_session=True,  # Ctrl-C must not end the boards, which fixtures still use
         )
         self._keeps_state = state is not None
         self.ready: dict[str, Any] = {}
@@ -80,15 +80,15 @@ class SimulatorProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the simulator."""
         return self._process.pid
 
     def serials(self) -> list[str]:
-        """Return its boards' serial numbers, in order of their bus ids."""
+        """Return the boards' serial numbers, in the order of their bus ids."""
         return [board["serial"] for board in self.ready["boards"]]
 
     def close(self) -> None:
-        """End it, cleanly if it can; when this returns the process is gone."""
+        """End the process, and wait until it has ended; kill it if it does not end in time."""
         self.control.close()
         self._end()
 
@@ -100,7 +100,7 @@ class SimulatorProcess:
             readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
             piece = stdout.read1() if readable else b""  # type: ignore[attr-defined]  # a BufferedReader
             if not piece:
-                raise self._failure("said nothing in time" if not readable else "ended at once")
+                raise self._failure("printed no ready line in time" if not readable else "ended at once")
             line += piece
         ready: dict[str, Any] = json.loads(line)
         return ready
@@ -129,13 +129,13 @@ class SimulatorProcess:
         self._stderr.close()
 
     def _tidy_up(self) -> None:
-        """Do what a simulator that was killed could not: remove the folder that goes with it."""
+        """Remove the temporary folder of a simulator that was killed."""
         if not self._keeps_state and self.ready:
             shutil.rmtree(Path(self.ready["dev"]).parent, ignore_errors=True)
 
 
 def _same_package() -> str:
-    """Let the child find the very package that we are, installed or not."""
+    """Return a PYTHONPATH with which the child imports the same `hil` package as this process."""
     return os.pathsep.join(
         filter(None, [str(Path(hil.__file__).parent.parent), os.environ.get("PYTHONPATH")])
     )

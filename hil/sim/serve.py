@@ -1,4 +1,4 @@
-"""Runs a simulator until it is told to end: by a signal, by its control port, or by the end of its input."""
+"""Run a simulator until a signal, a request to its management port or the end of its input ends it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _INPUT_BYTES = 4096
 def serve(
     options: SimulatorOptions, announce: Callable[[dict[str, Any]], None], *, end_with_stdin: bool = False
 ) -> None:
-    """Serve simulated boards until somebody ends it.
+    """Serve simulated boards until a signal or a request ends the simulator.
 
     Args:
-        options: What it is asked to be.
-        announce: Called once with the ready line's object, when everything can be used.
-        end_with_stdin: End also when standard input ends, so that it never outlives who started it.
+        options: Options of the simulator.
+        announce: Called once with the ready line's object, when the boards can be used.
+        end_with_stdin: End also when standard input ends, so that the simulator never outlives its parent.
 
     Raises:
-        SimulatorError: A port or the state folder cannot be had.
+        SimulatorError: A port or the state folder cannot be used.
     """
     with open_folders(options.state) as folders:
         asyncio.run(_serve(options, folders, announce, end_with_stdin=end_with_stdin))
@@ -46,19 +46,19 @@ async def _serve(
     end_with_stdin: bool,
 ) -> None:
     simulator = Simulator(options, folders)
-    control = ManagementServer(simulator)
+    management = ManagementServer(simulator)
     _end_on_signals(simulator.ended)
     try:
         await simulator.begin()
-        await control.listen()
+        await management.listen()
         if end_with_stdin:
             _end_with_stdin(simulator.ended)
-        announce(simulator.ready(control.number))
+        announce(simulator.ready(management.number))
         await simulator.ended.wait()
     finally:
-        await control.close()
+        await management.close()
         await simulator.end()
-        await asyncio.sleep(0)  # closing connections need one turn of the loop
+        await asyncio.sleep(0)  # connections close in the next turn of the loop
 
 
 def _end_on_signals(ended: asyncio.Event) -> None:
@@ -78,5 +78,5 @@ def _end_with_stdin(ended: asyncio.Event) -> None:
 
     try:
         loop.add_reader(stdin, read)
-    except PermissionError:  # a plain file or /dev/null: it has an end already
+    except PermissionError:  # a plain file or /dev/null cannot be watched, and has already ended
         ended.set()

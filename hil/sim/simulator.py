@@ -1,4 +1,4 @@
-"""Everything together: some simulated boards, their bus and their folder of nodes, in one event loop."""
+"""The whole simulator in one event loop: boards, bus, USB/IP server, and its `/dev` and `/sys` folders."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ LOOPBACK = "127.0.0.1"
 
 _DEV_NAME = "hil-dev"
 _SYS_NAME = "hil-sys"
-"""The folders of nodes and of what is told about them, within a state folder; they are deleted, so they must
-be nobody else's (`--state /`)."""
+"""The `/dev` and `/sys` folders within a state folder. They are deleted at the end, so no other program may
+use these names, even with `--state /`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a simulator keeps and shows things.
+    """Folders of a simulator.
 
     Attributes:
         state: Settings and sticks.
-        dev: Device nodes.
-        sys: What the kernel would tell about them.
+        dev: Device nodes, as in `/dev`.
+        sys: Facts about devices, as in `/sys`.
     """
 
     state: Path
@@ -56,13 +56,13 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """What a simulator is asked to be.
+    """Options of a simulator.
 
     Attributes:
-        boards: How many; 1 to 99.
-        port: For USB/IP; 0 is any free one.
+        boards: Number of boards, 1 to 99.
+        port: TCP port for USB/IP; 0 is any free one.
         speed: Simulated seconds per real second.
-        state: Folder that keeps settings and sticks; None: one that goes with the simulator.
+        state: Folder that keeps settings and sticks, or None for a temporary one.
         bind: Address for USB/IP.
         stick_bytes: Size of each stick.
     """
@@ -77,10 +77,10 @@ class SimulatorOptions:
 
 @contextlib.contextmanager
 def open_folders(state: Path | None) -> Iterator[Folders]:
-    """Yield the folders, the state locked; tidy up afterwards.
+    """Lock the state folder and yield all folders; remove temporary ones at the end.
 
     Raises:
-        SimulatorError: Another simulator uses the state folder, or it cannot be used.
+        SimulatorError: Another simulator uses the state folder, or it cannot be created or locked.
     """
     with contextlib.ExitStack() as stack:
         if state is None:
@@ -91,7 +91,7 @@ def open_folders(state: Path | None) -> Iterator[Folders]:
             folders = Folders(kept, kept / _DEV_NAME, kept / _SYS_NAME)
         _lock(folders.state, stack)
         for shown in (folders.dev, folders.sys):
-            shutil.rmtree(shown, ignore_errors=True)  # of a simulator that was killed
+            shutil.rmtree(shown, ignore_errors=True)  # left by a simulator that was killed
             stack.callback(shutil.rmtree, shown, ignore_errors=True)
         yield folders
 
@@ -115,25 +115,25 @@ def _hold(fd: int, folder: Path) -> None:
     except BlockingIOError as error:
         raise SimulatorError(
             f"the state folder {folder} is in use",
-            why="another simulator has it",
+            why="another simulator uses it",
             remedy="another --state, or end the other simulator",
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class ServedBoard:
-    """One board with its slot, and the faults where its faults are ordered."""
+    """A slot with its board, and the faults injected into it."""
 
     slot: SimulatedSlot
     faults: FaultInjector
 
     def state(self) -> dict[str, Any]:
-        """Everything about it, as plain data."""
+        """Return the board's true state and its faults as plain data."""
         return {**self.slot.state(), "faults": self.faults.active()}
 
 
 class Simulator:
-    """Simulated boards that run in the current event loop, between `begin` and `end`."""
+    """Simulated boards in the running event loop; they can be used between `begin` and `end`."""
 
     def __init__(self, options: SimulatorOptions, folders: Folders) -> None:
         self.ended = asyncio.Event()
@@ -168,7 +168,7 @@ class Simulator:
         _write_token(self._token_file, self.token)
 
     async def begin(self) -> None:
-        """Plug the boards in and listen; raises SimulatorError where the port cannot be had."""
+        """Listen for USB/IP and plug the boards in; raise SimulatorError if the port cannot be used."""
         try:
             self._usbip_port = await self._server.listen(self._options.bind, self._options.port)
         except (OSError, OverflowError) as error:
@@ -181,7 +181,7 @@ class Simulator:
             board.slot.plug()
 
     async def end(self) -> None:
-        """Unplug everything; settings and sticks are in the state folder."""
+        """Unplug the boards and stop listening; settings and sticks stay in the state folder."""
         await self._server.close()
         for board in self.boards.values():
             board.slot.close()
@@ -190,7 +190,7 @@ class Simulator:
         self._watch.close()
 
     def ready(self, control_port: int) -> dict[str, Any]:
-        """What somebody must know to use it."""
+        """Return the object of the ready line, which a client needs to use the simulator."""
         return {
             "pid": os.getpid(),
             "usbip_port": self._usbip_port,
@@ -209,7 +209,7 @@ class Simulator:
 
 
 def _write_token(path: Path, token: str) -> None:
-    """Write the token into a new file, and remove a file or link that has its name already.
+    """Write the token into a new file; first remove a file or link of that name.
 
     Raises:
         SimulatorError: The folder cannot be written.
@@ -228,5 +228,5 @@ def _write_token(path: Path, token: str) -> None:
 
 
 def _serial(state: Path, index: int) -> str:
-    """Eight hex digits that belong to this state folder, on every start."""
+    """Return eight hex digits, the same for a state folder and index at every start."""
     return hashlib.sha256(f"{state.resolve()} {index}".encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""One simulated board with all that belongs to it: stick, DUT, tty, faults, and the truth about them."""
+"""One slot of the simulator: a board with its stick, DUT, tty and faults."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ __all__ = ["SimulatedSlot", "SlotEnvironment"]
 
 @dataclass(frozen=True, slots=True)
 class SlotEnvironment:
-    """What all slots of a simulator share.
+    """Parts of the simulator that all slots share.
 
     Attributes:
-        bus: Where boards and sticks are plugged in.
+        bus: Bus for boards and sticks.
         clock: Simulated time.
-        loop: The event loop of it all.
-        watch: Tells when a tty is opened.
+        loop: The simulator's event loop.
+        watch: Reports when a tty is opened.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
-        state: Where settings and sticks are kept.
-        stick_bytes: How large each stick is.
+        state: Folder that keeps settings and sticks.
+        stick_bytes: Size of each stick.
     """
 
     bus: UsbBus
@@ -58,7 +58,7 @@ class SlotEnvironment:
 
 
 class SimulatedSlot:
-    """The `index`-th board, at `1-N` where N is one more; its stick is at `2-N`."""
+    """A board at bus id `1-N` and its stick at `2-N`, where N is `index` + 1."""
 
     def __init__(self, index: int, serial: str, environment: SlotEnvironment) -> None:
         self.serial = serial
@@ -83,22 +83,22 @@ class SimulatedSlot:
 
     @property
     def plugged(self) -> bool:
-        """Whether the board is on the bus, be it as its boot loader."""
+        """Whether the board or its boot loader is on the bus."""
         return self.port.device is not None
 
     @property
     def usb_stopped(self) -> bool:
-        """Whether a control write over 256 bytes has stopped the board's USB: replugging helps."""
+        """Whether a control write over 256 bytes has stopped the board's USB; plugging it in again helps."""
         return bool(self.board.state()["usb_stopped"])
 
     def plug(self) -> None:
-        """Plug the board in; it starts again."""
+        """Plug the board in again; its firmware starts."""
         self.unplug()
         self.board.power_up()
         self._plug(self.board)
 
     def unplug(self) -> None:
-        """Pull the board out, power and all."""
+        """Unplug the board, which takes its power."""
         if self.port.device is not None:
             self.port.unplug()
             if not self.in_boot_loader:
@@ -107,42 +107,42 @@ class SimulatedSlot:
         self.in_boot_loader = False
 
     def set_reported_serial(self, serial: str) -> None:
-        """Plug the board in again, telling another serial number than its own; empty: its own."""
+        """Plug the board in again with another serial number in its descriptors; if empty, with its own."""
         self.unplug()
-        told = serial or self.serial
-        self.board.set_reported_serial(told)
-        self._listing.serial = told
-        self._tty_node.by_id = self._dev.tty_name(told)
+        reported = serial or self.serial
+        self.board.set_reported_serial(reported)
+        self._listing.serial = reported
+        self._tty_node.by_id = self._dev.tty_name(reported)
         self.plug()
 
     def change_stick(self, serial: str | None, empty_slots: int) -> None:
-        """Put another model of stick in the place of the board's, with the same bytes.
+        """Replace the stick by another model with the same bytes.
 
         Args:
-            serial: What it tells as its serial number; empty: none; None: that of the board's own stick.
-            empty_slots: So many slots without a card it has beside the stick's, as a card reader.
+            serial: Its serial number; empty for none; None for that of the original stick.
+            empty_slots: Number of slots without a card, as in a card reader.
         """
-        told = self._stick_serial if serial is None else serial
+        reported = self._stick_serial if serial is None else serial
 
         def rename() -> None:
-            self._stick_node.by_id = self._dev.disk_name(told, empty_slots)
-            self._stick_listing.change_model(usb_names_of(told), empty_slots)
+            self._stick_node.by_id = self._dev.disk_name(reported, empty_slots)
+            self._stick_listing.change_model(usb_names_of(reported), empty_slots)
 
-        self.stick.change_model(told, empty_slots, rename)
+        self.stick.change_model(reported, empty_slots, rename)
 
     def enter_boot_loader(self, product_id: int = 0xE012) -> None:
-        """The board restarts as its DFU boot loader."""
+        """Restart the board as its DFU boot loader."""
         self.unplug()
         self.in_boot_loader = True
         self._plug(BootLoader(self.serial, product_id=product_id))
 
     def resume(self) -> None:
-        """A hang is over."""
+        """Continue after the fault `hang`."""
         if self._path is not None:
             self._path.resume()
 
     def state(self) -> dict[str, Any]:
-        """Everything about the board, its DUT and its stick, as plain data."""
+        """Return the true state of the board, its DUT and its stick as plain data."""
         return {
             **self.board.state(),
             "serial": self.serial,
@@ -154,13 +154,13 @@ class SimulatedSlot:
         }
 
     def close(self) -> None:
-        """The simulator ends; settings and the stick's bytes stay."""
+        """Unplug and close all parts; settings and the stick's bytes stay."""
         self.unplug()
         self.tty.close()
         self.stick.close()
 
     def _list_board(self) -> None:
-        """Show the board in `/sys` and its node in `/dev` while the host has it, and hide both otherwise."""
+        """Show the board in `/sys` and `/dev` while the simulated host has it; otherwise hide it."""
         record = self.port.record if self.port.claims is not None else None
         if record is None:
             self._listing.hide()
@@ -176,8 +176,8 @@ class SimulatedSlot:
             }
         )
 
-    def _detached(self) -> None:
-        # not within the transfer that asked for it
+    def _enter_boot_loader_soon(self) -> None:
+        # later: the transfer that requests the detach must complete first
         self.clock.call_later(0, self.enter_boot_loader)
 
     def _plug(self, device: UsbDevice) -> None:
@@ -218,5 +218,5 @@ class SimulatedSlot:
             rng=random.Random(self.serial),  # noqa: S311 - noise, no secrets
         )
         board.console_filter = self.noise
-        board.on_detach = self._detached
+        board.on_detach = self._enter_boot_loader_soon
         return board

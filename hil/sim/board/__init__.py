@@ -1,1 +1,1 @@
-"""The simulated board: its USB, its shell, its settings, its meter, from the firmware."""
+"""The simulated board, written from the firmware: USB, shell, settings, meter, power sequences."""

@@ -1,4 +1,4 @@
-"""A DUTLink board as its firmware makes it behave, to be plugged into a simulated bus (firmware: main.rs)."""
+"""A simulated DUTLink board: a USB device whose firmware runs while it has power (firmware: main.rs)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ _FULL_SPEED: Final = 2
 
 
 class SimulatedBoard:
-    """A `UsbDevice` for the bus and the `BoardSide` of a DUT. It has power from the beginning.
+    """A board, which is a `UsbDevice` to the bus and a `BoardSide` to its DUT. It starts with power.
 
     Args:
-        serial: Eight lower-case hex digits.
+        serial: Serial number, eight lower-case hex digits.
         clock: Simulated time.
-        flash: Its settings, which outlive its power.
-        dut: The DUT that it carries; it is connected here.
+        flash: Settings, which outlast its power.
+        dut: The DUT on the board; it is connected here.
         on_mux: Called when the stick's position changes.
-        version: As `major.minor`.
-        git_ref: What the firmware was built from.
-        rng: Draws the meter's noise; by default the same for the same serial number.
+        version: Firmware version as `major.minor`.
+        git_ref: Git reference of the firmware.
+        rng: Source of the meter's noise; by default the same for the same serial number.
+
+    Attributes:
+        on_detach: Called when the firmware leaves for the boot loader.
     """
 
-    def __init__(  # noqa: PLR0913  # everything that a board has around it
+    def __init__(  # noqa: PLR0913  # the parts around a board
         self,
         serial: str,
         clock: Clock,
@@ -54,13 +57,13 @@ class SimulatedBoard:
         self._energy = EnergyCounter(clock)
         self._console_filter: Callable[[bytes], bytes] | None = None
         self.on_detach: Callable[[], None] | None = None
-        self._bench = BoardEnvironment(
+        self._environment = BoardEnvironment(
             clock=clock,
             flash=flash,
             dut=dut,
             descriptors=board_descriptors(serial, version),
             version=f"{version} git-ref: {git_ref}",
-            noise=rng or random.Random(serial),  # noqa: S311  # noise of a meter, no secret
+            noise=rng or random.Random(serial),  # noqa: S311  # noise of a meter is no secret
             offset_seed=serial,
             on_mux=on_mux,
             on_detach=self._detach,
@@ -71,19 +74,19 @@ class SimulatedBoard:
 
     @property
     def identity(self) -> UsbIdentity:
-        """What a bus listing says about it."""
+        """The part of its descriptors that a bus listing shows."""
         return UsbIdentity(
             VENDOR_ID, BOARD_PRODUCT_ID, version_bcd(self._version), (0, 0, 0), _INTERFACES, _FULL_SPEED
         )
 
     @property
     def powered(self) -> bool:
-        """Whether the firmware runs."""
+        """Whether the board has power, so that its firmware runs."""
         return self._running is not None
 
     @property
     def console_filter(self) -> Callable[[bytes], bytes] | None:
-        """Changes console bytes on their way to the host, for faults; None lets them pass."""
+        """Function that changes console bytes to the host, for faults; None for no change."""
         return self._console_filter
 
     @console_filter.setter
@@ -93,54 +96,54 @@ class SimulatedBoard:
             self._running.to_host.filter = change
 
     def submit(self, urb: Urb) -> None:
-        """Take a transfer; without power it ends at once with -108."""
+        """Start a transfer; without power it completes at once with -108."""
         if self._running is None:
             urb.complete(ESHUTDOWN, b"")
         else:
             self._running.submit(urb)
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer that still waits; True when it did (it will not complete then)."""
+        """Cancel a transfer. Return True if it was waiting; then it never completes."""
         return self._running is not None and self._running.cancel(urb)
 
     def reset(self) -> None:
-        """Take a USB bus reset: console buffers are emptied, console mode and everything else stay."""
+        """Handle a USB bus reset: it empties the console buffers; all else stays, also console mode."""
         if self._running is not None:
             self._running.bus_reset()
 
     def power_loss(self) -> None:
-        """Be unplugged: everything but the settings is lost, transfers that wait end with -108."""
+        """Lose power: all state except the settings is lost, and waiting transfers complete with -108."""
         running, self._running = self._running, None
         if running is not None:
             for urb in running.stop():
                 urb.complete(ESHUTDOWN, b"")
 
     def power_up(self) -> None:
-        """Be plugged in; nothing happens to a board that has power."""
+        """Start the firmware; do nothing if the board has power."""
         if self._running is None:
-            self._running = FirmwareRun(self._bench)
+            self._running = FirmwareRun(self._environment)
             self._running.to_host.filter = self._console_filter
             self._running.meter.set_input(self._amps, self._volts)
 
     def uart_from_dut(self, data: bytes) -> None:
-        """Take bytes that leave the DUT's UART now."""
+        """Receive bytes from the DUT's UART."""
         if self._running is not None:
             self._running.uart_from_dut(data)
 
     def set_reported_serial(self, serial: str) -> None:
-        """Tell another serial number than its own from the next start on, as with a foreign firmware."""
-        self._bench.descriptors = board_descriptors(serial, self._version)
+        """Report another serial number from the next start on, as a foreign firmware could."""
+        self._environment.descriptors = board_descriptors(serial, self._version)
 
     def draw_changed(self, amps: float, volts: float) -> None:
-        """Learn what the meter sees from now on."""
+        """Take the current and voltage that the meter measures from now on."""
         self._amps, self._volts = amps, volts
         self._energy.change(amps, volts)
         if self._running is not None:
             self._running.meter.set_input(amps, volts)
 
     def state(self) -> dict[str, Any]:
-        """The truth about it, as plain data; levels and position as they are, not as a snapshot has them."""
-        flash = self._bench.flash
+        """Return the board's true state as plain data; levels and position are current, no snapshot."""
+        flash = self._environment.flash
         settings = flash.current()
         return {
             "serial": self.serial,
@@ -170,7 +173,7 @@ class SimulatedBoard:
         }
 
     def _detach(self) -> None:
-        """Leave for the boot loader: a reset of the processor, which lets go of everything."""
+        """Leave for the boot loader. The processor resets, so the board loses all state as without power."""
         self.power_loss()
         if self.on_detach is not None:
             self.on_detach()

@@ -1,7 +1,7 @@
-"""A board in its DFU boot loader: on the bus, and of no use for tests (bootloader: main.rs).
+"""A board in its DFU boot loader: it is on the bus but cannot run tests (bootloader: main.rs).
 
-Its source gives it the running board's product id and no control interface; its README shows `e012` in a
-kernel log. Boards of both kinds exist as far as anybody can tell, so the product id is an argument.
+Its source gives it the product id of the running board and no control interface. Its README shows `e012` in a
+kernel log. Boards of both kinds may exist, so the product id is an argument.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _IDLE: Final = 2
 
 
 class _DfuMode:
-    """Interface 0, for ever idle: no firmware can be written to a simulated board."""
+    """Interface 0, which stays idle: no firmware can be written to a simulated board."""
 
     def control_in(self, setup: SetupPacket) -> Reply:
         if not setup.is_for(RequestKind.CLASS, 0):
@@ -44,20 +44,20 @@ class _DfuMode:
             return bytes((0, 0, 0, 0, _IDLE, 0))
         return bytes((_IDLE,)) if setup.request == _DfuRequest.GET_STATE else Handshake.STALL
 
-    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; ABORT has none
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # part of the protocol; ABORT has no data
         if not setup.is_for(RequestKind.CLASS, 0):
             return None
         return b"" if setup.request == _DfuRequest.ABORT else Handshake.STALL
 
     def reset(self) -> None:
-        """Idle before, idle after."""
+        """Do nothing: the state is idle before and after a reset."""
 
 
 class BootLoader:
     """A `UsbDevice` with one DFU interface.
 
     Args:
-        serial: The board's serial number, which the boot loader tells too.
+        serial: The board's serial number, which the boot loader reports, too.
         product_id: 0xe012 or 0x1012.
     """
 
@@ -69,13 +69,13 @@ class BootLoader:
 
     @property
     def identity(self) -> UsbIdentity:
-        """What a bus listing says about it."""
+        """The part of its descriptors that a bus listing shows."""
         return UsbIdentity(
             VENDOR_ID, self._product_id, 0x0001, (0, 0, 0), interfaces=((0xFE, 1, 2),), speed=_FULL_SPEED
         )
 
     def submit(self, urb: Urb) -> None:
-        """Answer at once; there is nothing but endpoint zero."""
+        """Complete a transfer at once; only endpoint zero exists."""
         if not self._powered:
             urb.complete(ESHUTDOWN, b"")
         elif urb.endpoint == 0:
@@ -83,19 +83,19 @@ class BootLoader:
         else:
             urb.complete(_EPROTO, b"")
 
-    def cancel(self, urb: Urb) -> bool:  # noqa: ARG002  # the protocol's; nothing ever waits here
-        """Return False: every transfer has completed."""
+    def cancel(self, urb: Urb) -> bool:  # noqa: ARG002  # part of the protocol; no transfer waits here
+        """Return False: each transfer has completed already."""
         return False
 
     def reset(self) -> None:
-        """Begin again after a bus reset."""
+        """Handle a bus reset."""
         self._pipe.reset()
 
     def power_loss(self) -> None:
-        """Be unplugged."""
+        """Lose power."""
         self._powered = False
 
     def power_up(self) -> None:
-        """Be plugged in again."""
+        """Get power again."""
         self._powered = True
         self._pipe.reset()

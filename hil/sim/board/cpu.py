@@ -1,8 +1,8 @@
-"""The board's processor: one task at a time, and nothing else while a task waits.
+"""The board's processor: it runs one task at a time; while a task waits, no other runs.
 
-All interrupts of the firmware share one priority, so a task that waits (a delay made of busy instructions, or
-a console buffer that the host must read first) keeps every other task waiting with it (firmware: main.rs).
-Tasks are generators that yield what they wait for.
+All interrupts of the firmware share one priority. A task that waits, in a busy loop or for the host to read
+from a full console buffer, therefore blocks all other tasks (firmware: main.rs). A task is a generator that
+yields what it waits for.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ __all__ = ["Cpu", "Delay", "HostMustRead", "Task"]
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Busy for some seconds.
+    """A busy loop.
 
     Attributes:
-        seconds: How long.
-        rest_s: What the same work will wait in later delays, for `Cpu.busy_s`.
+        seconds: Its duration.
+        later_s: Sum of the later delays of the same task, for `Cpu.busy_s`.
     """
 
     seconds: float
-    rest_s: float = 0.0
+    later_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HostMustRead:
-    """Busy until the host has taken a packet from the console."""
+    """A wait until the host has read a packet from the console."""
 
 
 Task: TypeAlias = Generator[Delay | HostMustRead, None, None]
@@ -42,18 +42,27 @@ class Cpu:
 
     Args:
         clock: Simulated time.
-        ready: Called when a delay is over; the owner then calls `step`.
-        stopped: Called when a task begins to wait.
-        free: Called when a task that waited has ended.
+        on_ready: Called when a delay is over; the owner then calls `step`.
+        on_wait: Called when a task begins to wait.
+        on_end: Called when a task that waited has ended.
+
+    Attributes:
+        busy: Whether a task waits.
+        blocked: Whether the task waits for the host to read.
+        may_step: Whether the wait is over, so that `step` continues the task.
     """
 
     def __init__(
-        self, clock: Clock, ready: Callable[[], None], stopped: Callable[[], None], free: Callable[[], None]
+        self,
+        clock: Clock,
+        on_ready: Callable[[], None],
+        on_wait: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
         self._clock = clock
-        self._ready = ready
-        self._stopped = stopped
-        self._free = free
+        self._on_ready = on_ready
+        self._on_wait = on_wait
+        self._on_end = on_end
         self._task: Task | None = None
         self._timer: Timer = NoTimer()
         self._busy_until_s = 0.0
@@ -63,24 +72,24 @@ class Cpu:
 
     @property
     def busy_s(self) -> float:
-        """How long the running sequence still takes; 0 while the board waits for the host to read."""
+        """Seconds that the running task still waits; 0 if it waits for the host to read."""
         if not self.busy or self.blocked:
             return 0.0
         return max(0.0, self._busy_until_s - self._clock.now())
 
     def run(self, task: Task) -> None:
-        """Begin a task; only when no other one waits."""
+        """Start a task. No other task may be waiting."""
         self._task = task
         self.step()
 
     def step(self) -> None:
-        """Go on with the task until it waits or ends."""
+        """Continue the task until it waits or ends."""
         self.may_step = self.blocked = False
         task = self._task
         if task is None:
             return
         wait = next(task, None)
-        if self._task is not task:  # the power went while it ran
+        if self._task is not task:  # the board lost power while the task ran
             task.close()
         elif wait is None:
             self._end()
@@ -88,11 +97,11 @@ class Cpu:
             self._begin(wait)
 
     def unblock(self) -> None:
-        """Let a task go on that waited for the host to read."""
+        """Allow `step` for a task that waited for the host to read."""
         self.may_step = True
 
     def halt(self) -> None:
-        """Lose the task and its timer, as without power."""
+        """Drop the task and its timer, as without power."""
         self._timer.cancel()
         self._task = None
         self.busy = self.blocked = self.may_step = False
@@ -100,19 +109,19 @@ class Cpu:
     def _begin(self, wait: Delay | HostMustRead) -> None:
         if not self.busy:
             self.busy = True
-            self._stopped()
+            self._on_wait()
         if isinstance(wait, Delay):
-            self._busy_until_s = self._clock.now() + wait.seconds + wait.rest_s
+            self._busy_until_s = self._clock.now() + wait.seconds + wait.later_s
             self._timer = self._clock.call_later(wait.seconds, self._delay_over)
         else:
             self.blocked = True
 
     def _delay_over(self) -> None:
         self.may_step = True
-        self._ready()
+        self._on_ready()
 
     def _end(self) -> None:
         self._task = None
         if self.busy:
             self.busy = False
-            self._free()
+            self._on_end()

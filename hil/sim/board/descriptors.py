@@ -1,7 +1,7 @@
-"""What a board says about itself: its descriptors, byte for byte, and its boot loader's.
+"""USB descriptors of a board and of its boot loader, byte for byte.
 
-The firmware asks for interface association descriptors; its USB stack writes them only for devices built
-as composite, which this one is not, so there are none (firmware: main.rs; usb-device: descriptor.rs).
+The firmware requests interface association descriptors, but its USB stack writes them only for devices built
+as composite. The board is not, so it has none (firmware: main.rs; usb-device: descriptor.rs).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_POWER_MA: Final = 250
 
 
 class DescriptorType:
-    """`bDescriptorType`, the values that this stack writes or is asked for (usb-device: descriptor.rs)."""
+    """`bDescriptorType`: the values that this USB stack uses (usb-device: descriptor.rs)."""
 
     DEVICE: Final = 1
     CONFIGURATION: Final = 2
@@ -48,13 +48,13 @@ class DescriptorType:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorSet:
-    """All that GET_DESCRIPTOR can be asked for.
+    """The descriptors that GET_DESCRIPTOR returns.
 
     Attributes:
-        device: The device descriptor.
-        configuration: The only configuration, with everything in it.
-        bos: The binary object store.
-        strings: Texts by index.
+        device: Device descriptor.
+        configuration: The only configuration descriptor, with its interfaces and endpoints.
+        bos: Binary device object store.
+        strings: Text of each string descriptor by index.
     """
 
     device: bytes
@@ -63,10 +63,10 @@ class DescriptorSet:
     strings: dict[int, str] = field(hash=False)
 
     def find(self, kind: int, index: int, language: int) -> bytes | None:
-        """Return one descriptor, or None where the stack answers with a STALL.
+        """Return one descriptor, or None if the USB stack answers with a STALL.
 
-        The index counts for strings only; a string in any other language does not exist, and string zero
-        lists the languages whatever `language` says (usb-device: device.rs).
+        The index matters only for strings. Strings exist in one language. String zero lists the languages,
+        for any `language` (usb-device: device.rs).
         """
         whole = {
             DescriptorType.DEVICE: self.device,
@@ -83,7 +83,7 @@ class DescriptorSet:
 
 
 def version_bcd(version: str) -> int:
-    """Return `bcdDevice` of a firmware version: `0.09` is 0x0009 (firmware: version.rs)."""
+    """Return `bcdDevice` for a firmware version: `0.09` is 0x0009 (firmware: version.rs)."""
     major, _, minor = version.partition(".")
     return (_digits_bcd(major) & 0xFF) << 8 | _digits_bcd(minor)
 
@@ -100,9 +100,9 @@ def board_descriptors(serial: str, version: str) -> DescriptorSet:
 
 
 def boot_loader_descriptors(serial: str, product_id: int) -> DescriptorSet:
-    """Return the descriptors of a board in its boot loader: one interface in DFU mode (bootloader: main.rs).
+    """Return the descriptors of a boot loader: one interface in DFU mode (bootloader: main.rs).
 
-    Its functional descriptor: will detach, takes downloads only, 250 ms, blocks of 256 bytes.
+    Its functional descriptor says: will detach, downloads only, 250 ms, blocks of 256 bytes.
     """
     functional = _descriptor(DescriptorType.DFU_FUNCTIONAL, struct.pack("<BHHH", 0x09, 250, 256, 0x011A))
     return DescriptorSet(
@@ -158,7 +158,7 @@ def _endpoint(address: int, attributes: int, packet_bytes: int, interval: int) -
 
 
 def _serial_interfaces() -> bytes:
-    """CDC-ACM as usbd-serial writes it (usbd-serial: cdc_acm.rs)."""
+    """Return the CDC-ACM interfaces as usbd-serial writes them (usbd-serial: cdc_acm.rs)."""
     functional = (b"\x00\x10\x01", b"\x02\x00", b"\x06\x00\x01", b"\x01\x00\x01")
     return (
         _interface(0, 1, (2, 2, 0))
@@ -171,12 +171,12 @@ def _serial_interfaces() -> bytes:
 
 
 def _dfu_run_time_interface() -> bytes:
-    """DFU run time; its upload bit repeats the download bit (usbd-dfu-rt: class.rs)."""
+    """Return the DFU run-time interface; its upload bit equals its download bit (usbd-dfu-rt: class.rs)."""
     functional = struct.pack("<BHHH", 0x0B, 500, 2048, 0x011A)
     return _interface(2, 0, (0xFE, 1, 1)) + _descriptor(DescriptorType.DFU_FUNCTIONAL, functional)
 
 
 def _bos() -> bytes:
-    """One capability, the USB 2.0 extension, with nothing switched on (usb-device: descriptor.rs)."""
+    """Return one capability, the USB 2.0 extension without attributes (usb-device: descriptor.rs)."""
     capability = _descriptor(DescriptorType.CAPABILITY, b"\x02" + bytes(4))
     return _descriptor(DescriptorType.BOS, struct.pack("<HB", 5 + len(capability), 1)) + capability

@@ -1,4 +1,4 @@
-"""The DFU run-time interface: the way into the boot loader (usbd-dfu-rt: class.rs; firmware: dfu.rs)."""
+"""The DFU run-time interface, which starts the boot loader (usbd-dfu-rt: class.rs; firmware: dfu.rs)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class DfuRunTime:
 
     Args:
         clock: Simulated time.
-        ticker: The 10 ms interrupts that count the time down.
-        detach: Called once, when the time asked for has passed.
+        ticker: The 10 ms interrupts, which count the time.
+        detach: Called once, when the requested time has passed.
     """
 
     def __init__(self, clock: Clock, ticker: Ticker, detach: Callable[[], None]) -> None:
@@ -38,15 +38,15 @@ class DfuRunTime:
         self._asked = False
 
     def control_in(self, setup: SetupPacket) -> Reply:
-        """Answer GETSTATUS: no error, and idle (0) or about to leave (1)."""
+        """Answer GETSTATUS: no error, and the state idle (0) or about to detach (1)."""
         if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _GET_STATUS:
             return bytes((0, 0, 0, 0, self._asked, 0))
         return Handshake.STALL
 
-    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # the protocol's; DETACH has none
-        """Take DETACH: `wValue` is the time to wait in milliseconds, at least until the next tick."""
+    def control_out(self, setup: SetupPacket, data: bytes) -> Reply:  # noqa: ARG002  # part of the protocol; DETACH has no data
+        """Accept DETACH. `wValue` is the time to wait in milliseconds, rounded up to at least one tick."""
         if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request != _DETACH:
@@ -57,10 +57,13 @@ class DfuRunTime:
         return b""
 
     def reset(self) -> None:
-        """A bus reset changes nothing here: the firmware says that it detaches by itself."""
+        """Do nothing on a bus reset: the firmware declares that it detaches by itself."""
 
     def detach_if_due(self) -> None:
-        """Detach if it is time, else come back; call it when ticks are counted again after a pause."""
+        """Detach if the time has come, else set a timer.
+
+        The owner calls this again when ticks count again after a pause.
+        """
         self._timer.cancel()
         if self._due_count is None or self._ticker.frozen:
             return
@@ -73,6 +76,6 @@ class DfuRunTime:
             )
 
     def stop(self) -> None:
-        """Forget everything, as without power."""
+        """Drop the request and its timer, as without power."""
         self._timer.cancel()
         self._due_count = None

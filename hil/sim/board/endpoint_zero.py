@@ -1,4 +1,4 @@
-"""Endpoint zero: SETUP packets, who answers them, and the standard requests.
+"""Endpoint zero: parse SETUP packets, pass them to the interface classes, answer standard requests.
 
 Source: usb-device 0.3.2, control_pipe.rs and device.rs.
 """
@@ -28,11 +28,12 @@ __all__ = [
 ]
 
 BUFFER_BYTES: Final = 256
-"""The stack's control buffer (firmware: Cargo.toml). Longer data from the host get a STALL and stop USB.
+"""Size of the stack's control buffer (firmware: Cargo.toml). Longer data from the host get a STALL and stop
+USB.
 
-By the stack's source (control_pipe.rs, handle_setup and handle_out; synopsys-usb-otg: endpoint_memory.rs)
-the data that come all the same are never taken from their buffer, and nothing else passes it until power
-goes. Not seen on hardware.
+By the stack's source (control_pipe.rs, handle_setup and handle_out; synopsys-usb-otg: endpoint_memory.rs) the
+firmware never reads the data that the host sends after the STALL from their buffer, so no further packet
+passes it until power goes. Not seen on hardware.
 """
 
 EPIPE: Final = -32
@@ -45,7 +46,7 @@ _SETUP: Final = struct.Struct("<BBHHH")
 
 
 class RequestKind(enum.IntEnum):
-    """Who defines a request: bits 5 and 6 of `bmRequestType`."""
+    """Standard that defines a request: bits 5 and 6 of `bmRequestType`."""
 
     STANDARD = 0
     CLASS = 1
@@ -54,7 +55,7 @@ class RequestKind(enum.IntEnum):
 
 
 class Recipient(enum.IntEnum):
-    """Whom a request is for: the low five bits of `bmRequestType`; all above 3 are one to the stack."""
+    """Recipient of a request: the low five bits of `bmRequestType`. The stack treats all above 3 alike."""
 
     DEVICE = 0
     INTERFACE = 1
@@ -64,18 +65,18 @@ class Recipient(enum.IntEnum):
 
 
 class Handshake(enum.Enum):
-    """The other answer to a request."""
+    """The answer that refuses a request."""
 
     STALL = "stall"
 
 
 Reply: TypeAlias = bytes | Literal[Handshake.STALL] | None
-"""An answer: bytes (for OUT: accepted), a STALL, or None where somebody else may answer."""
+"""An answer: bytes (for OUT: accepted), a STALL, or None if the request is for another class."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetupPacket:
-    """A SETUP packet, by its fields (USB 2.0, table 9-2)."""
+    """The fields of a SETUP packet (USB 2.0, table 9-2)."""
 
     request_type: int
     request: int
@@ -85,42 +86,42 @@ class SetupPacket:
 
     @classmethod
     def parse(cls, packet: bytes) -> SetupPacket:
-        """Read the eight bytes; raises struct.error for any other number."""
+        """Parse the eight bytes; raise struct.error if there are more or fewer."""
         return cls(*_SETUP.unpack(packet))
 
     @property
     def is_in(self) -> bool:
-        """Device to host."""
+        """Whether data go from the device to the host."""
         return self.request_type >= _DIRECTION_IN
 
     @property
     def kind(self) -> int:
-        """Who defines the request, a `RequestKind`."""
+        """The `RequestKind` of the request."""
         return self.request_type >> 5 & 3
 
     @property
     def recipient(self) -> int:
-        """Whom it is for, a `Recipient`."""
+        """The `Recipient` of the request."""
         return min(self.request_type & 0x1F, Recipient.RESERVED)
 
     def is_for(self, kind: RequestKind, interface: int) -> bool:
-        """Tell whether this is a request of a kind for an interface, all 16 bits of `wIndex` compared."""
+        """Return True for a request of this kind to this interface; all 16 bits of `wIndex` are compared."""
         return self.request_type & 0x7F == kind << 5 | Recipient.INTERFACE and self.index == interface
 
 
 class UsbClass(Protocol):
-    """What answers the requests of its own interfaces."""
+    """A USB class, which answers the requests to its interfaces."""
 
     def control_in(self, setup: SetupPacket) -> Reply:
-        """Answer a request for data."""
+        """Answer a request for data; return None if it is for another class."""
         ...
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
-        """Take a request."""
+        """Accept or refuse a request with data; return None if it is for another class."""
         ...
 
     def reset(self) -> None:
-        """Begin again after a bus reset."""
+        """Handle a bus reset."""
         ...
 
 
@@ -146,15 +147,20 @@ class _Feature:
 
 
 _ENDPOINT_COUNT: Final = 4
-"""Endpoint numbers of the controller; every higher one counts as halted (synopsys-usb-otg: bus.rs)."""
+"""Number of endpoints of the controller; a higher one counts as halted (synopsys-usb-otg: bus.rs)."""
 
 
 class EndpointZero:
     """Endpoint zero of one device.
 
     Args:
-        descriptors: What GET_DESCRIPTOR answers.
-        classes: Asked in this order, before the standard requests.
+        descriptors: Descriptors for GET_DESCRIPTOR.
+        classes: Classes that may answer first, in this order.
+
+    Attributes:
+        halted: Addresses of halted endpoints.
+        configured: Whether the host has set the configuration.
+        stopped: Whether a too long control write has stopped USB.
     """
 
     def __init__(self, descriptors: DescriptorSet, classes: Sequence[UsbClass]) -> None:
@@ -166,7 +172,7 @@ class EndpointZero:
         self.stopped = False
 
     def transfer(self, packet: bytes, data: bytes) -> tuple[int, bytes]:
-        """Run one control transfer: its status (0 or -32) and the bytes for the host, cut to `wLength`."""
+        """Run one control transfer; return its status (0 or -32) and at most `wLength` bytes for the host."""
         setup = SetupPacket.parse(packet)
         if not setup.is_in and setup.length > BUFFER_BYTES:
             self.stopped = True
@@ -177,7 +183,7 @@ class EndpointZero:
         return 0, reply[: setup.length] if setup.is_in else b""
 
     def reset(self) -> None:
-        """Begin again after a bus reset."""
+        """Handle a bus reset."""
         self.halted.clear()
         self.configured = False
         self._remote_wakeup = False
@@ -193,7 +199,7 @@ class EndpointZero:
             return Handshake.STALL
         return self._standard_in(setup) if setup.is_in else self._standard_out(setup)
 
-    def _standard_in(self, setup: SetupPacket) -> Reply:  # noqa: PLR0911  # one return per request of the table
+    def _standard_in(self, setup: SetupPacket) -> Reply:  # noqa: PLR0911  # one return for each request
         match setup.recipient, setup.request:
             case Recipient.DEVICE, _StandardRequest.GET_STATUS:
                 return bytes((2 * self._remote_wakeup, 0))
@@ -221,7 +227,7 @@ class EndpointZero:
             case Recipient.ENDPOINT, _StandardRequest.SET_FEATURE, _Feature.ENDPOINT_HALT if (
                 not setup.index & 0x0F
             ):
-                return Handshake.STALL  # what would say "accepted" has just been halted (device.rs)
+                return Handshake.STALL  # the endpoint that would say "accepted" is halted (device.rs)
             case (
                 Recipient.ENDPOINT,
                 _StandardRequest.CLEAR_FEATURE | _StandardRequest.SET_FEATURE,
@@ -242,7 +248,7 @@ class EndpointZero:
         return address & 0x0F >= _ENDPOINT_COUNT or address in self.halted
 
     def _set_halted(self, address: int, *, halted: bool) -> None:
-        """Halt an endpoint or let it go on; endpoint zero recovers with the next SETUP packet by itself."""
+        """Halt an endpoint or release it. Endpoint zero recovers with the next SETUP packet."""
         if not 0 < address & 0x0F < _ENDPOINT_COUNT:
             return
         if halted:

@@ -1,6 +1,6 @@
-"""The USB controller's side of the endpoints: transfers that wait, and one packet of memory each way.
+"""Bulk and interrupt endpoints of the USB controller: a queue of transfers and a memory for one packet each.
 
-Packets pass without the processor; filling and emptying the packet memory is its work
+The controller moves packets between memory and host by itself. The processor fills and empties the memory
 (synopsys-usb-otg: bus.rs, endpoint.rs).
 """
 
@@ -21,9 +21,9 @@ __all__ = ["EOVERFLOW", "ESHUTDOWN", "PACKET_BYTES", "InEndpoint", "OutEndpoint"
 
 PACKET_BYTES: Final = 64
 EOVERFLOW: Final = -75
-"""A packet was longer than what the host had left room for."""
+"""Status of a transfer whose packet was longer than the room that the host left."""
 ESHUTDOWN: Final = -108
-"""The device is gone."""
+"""Status of a transfer to a device that is gone."""
 
 
 @dataclass(slots=True)
@@ -35,28 +35,28 @@ _AnyTransfer = TypeVar("_AnyTransfer", bound=_Transfer)
 
 
 class _Endpoint(Generic[_AnyTransfer]):
-    """What both directions have: transfers that wait, and a packet of memory."""
+    """Queue and packet memory, for both directions."""
 
     def __init__(self) -> None:
         self.packet: bytes | None = None
         self._waiting: deque[_AnyTransfer] = deque()
 
     def stall(self) -> bool:
-        """Refuse a transfer, as a halted endpoint does; False when none waits."""
+        """Refuse the first waiting transfer, as a halted endpoint does; return False if none waits."""
         if self._waiting:
             self._waiting.popleft().urb.complete(EPIPE, b"")
             return True
         return False
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget what is left of a transfer; True when it was waiting."""
+        """Cancel a transfer; return True if it was waiting."""
         found = next((transfer for transfer in self._waiting if transfer.urb is urb), None)
         if found is not None:
             self._waiting.remove(found)
         return found is not None
 
     def drain(self) -> list[Urb]:
-        """Forget everything; return the transfers that were waiting."""
+        """Empty queue and memory; return the transfers that were waiting."""
         urbs = [transfer.urb for transfer in self._waiting]
         self._waiting.clear()
         self.packet = None
@@ -70,10 +70,10 @@ class _InTransfer(_Transfer):
 
 
 class InEndpoint(_Endpoint[_InTransfer]):
-    """A bulk or interrupt endpoint towards the host.
+    """A bulk or interrupt endpoint to the host.
 
     Attributes:
-        filter: Changes each packet on its way to the host, for faults.
+        filter: Function that changes each packet to the host, for faults.
     """
 
     def __init__(self) -> None:
@@ -81,20 +81,20 @@ class InEndpoint(_Endpoint[_InTransfer]):
         self.filter: Callable[[bytes], bytes] | None = None
 
     def add(self, urb: Urb) -> None:
-        """Let a transfer wait for packets."""
+        """Queue a transfer until packets come."""
         self._waiting.append(_InTransfer(urb, urb.length))
 
     def load(self, packet: bytes) -> bool:
-        """Put a packet into the memory; False when one is there already."""
+        """Store a packet in the memory; return False if the memory is full."""
         if self.packet is not None:
             return False
         self.packet = packet
         return True
 
     def hand_over(self) -> bool:
-        """Give the packet to the transfer that waits longest; False when one of the two is missing.
+        """Give the packet to the oldest transfer; return False if there is no packet or no transfer.
 
-        A transfer ends with a short packet, or when it is full.
+        A short packet ends the transfer, and so does a full buffer.
         """
         if self.packet is None or not self._waiting:
             return False
@@ -125,15 +125,15 @@ class OutEndpoint(_Endpoint[_OutTransfer]):
 
     @property
     def first_order(self) -> int | None:
-        """The place in the order of arrival of the transfer that waits longest."""
+        """Arrival number of the oldest transfer, or None."""
         return self._waiting[0].order if self._waiting else None
 
     def add(self, urb: Urb, order: int) -> None:
-        """Let a transfer wait for room."""
+        """Queue a transfer until the memory has room; `order` is its arrival number."""
         self._waiting.append(_OutTransfer(urb, order))
 
     def accept(self) -> None:
-        """Take the next packet of the first transfer into the empty memory; its last one ends it."""
+        """Move the next packet of the oldest transfer into the empty memory; the last one completes it."""
         transfer = self._waiting[0]
         data = transfer.urb.data
         self.packet = data[transfer.sent_bytes : transfer.sent_bytes + PACKET_BYTES]
@@ -143,6 +143,6 @@ class OutEndpoint(_Endpoint[_OutTransfer]):
             transfer.urb.complete(0, b"")
 
     def take(self) -> bytes:
-        """Empty the memory; no bytes when it was empty."""
+        """Return the packet and empty the memory; return no bytes if it was empty."""
         packet, self.packet = self.packet, None
         return packet or b""

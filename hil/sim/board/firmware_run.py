@@ -1,7 +1,7 @@
-"""The firmware while it runs: its tasks, and the order in which they get the processor (firmware: main.rs).
+"""The running firmware: its tasks and the order in which they get the processor (firmware: main.rs).
 
-The pump runs one task after the other as long as there is anything to do. Whoever brings something new (a
-transfer, bytes from the DUT, the end of a delay) leaves it and calls the pump.
+`pump` runs tasks until no work is left. Each event (a transfer, bytes from the DUT, the end of a delay) is
+queued, and then `pump` is called.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _CTRL_B: Final = 0x02
 _LEAVE_COUNT: Final = 5
 _CARRIAGE_RETURN: Final = b"\r"
 _EPROTO: Final = -71
-"""The status of a transfer to an endpoint that nobody answers for."""
+"""Status of a transfer to an endpoint that does not exist."""
 
 
 @dataclass(slots=True)
 class BoardEnvironment:
-    """What a board stands in, and what outlives its power.
+    """Parts around the firmware that outlast its power.
 
     Attributes:
         clock: Simulated time.
         flash: The settings.
-        dut: The DUT that it carries.
-        descriptors: What it says about itself.
-        version: As it tells its version.
-        noise: Draws the meter's noise.
-        offset_seed: Fixes the offset of this board's current sensor.
+        dut: The DUT on the board.
+        descriptors: The board's descriptors.
+        version: Version text, as the board reports it.
+        noise: Source of the meter's noise.
+        offset_seed: Seed for the offset of this board's current sensor.
         on_mux: Called when the stick's position changes.
         on_detach: Called when the firmware leaves for the boot loader.
     """
@@ -73,10 +73,10 @@ class BoardEnvironment:
 
 
 class FirmwareRun:
-    """One run of the firmware, from power to the loss of it."""
+    """One run of the firmware, from power-up to power loss."""
 
-    def __init__(self, bench: BoardEnvironment) -> None:
-        self._bench = bench
+    def __init__(self, environment: BoardEnvironment) -> None:
+        self._environment = environment
         self._stopped = self._pumping = False
         self._order = 0
         self._controls: deque[tuple[int, Urb | None]] = deque()
@@ -85,30 +85,34 @@ class FirmwareRun:
         self._ctrl_b_count = 0
         self.position = MuxPosition.OFF
         self.status = ShellStatus()
-        bench.flash.start()
+        environment.flash.start()
         self._build_hardware()
         self._build_usb()
 
     def _build_hardware(self) -> None:
-        bench = self._bench
-        self.cpu = Cpu(bench.clock, self.pump, self._freeze, self._thaw)
-        self._ticker = Ticker(bench.clock)
-        self.meter = Meter(self._ticker, random.Random(bench.offset_seed), bench.noise)  # noqa: S311  # no secret
-        self.pins = PowerPins(bench.dut.pin, bench.dut.supply)
-        self._to_dut = BoardTransmitter(bench.clock, bench.dut.uart_to_dut, self._escapes, self.pump)
+        environment = self._environment
+        self.cpu = Cpu(environment.clock, self.pump, self._freeze, self._thaw)
+        self._ticker = Ticker(environment.clock)
+        self.meter = Meter(self._ticker, random.Random(environment.offset_seed), environment.noise)  # noqa: S311  # no secret
+        self.pins = PowerPins(environment.dut.pin, environment.dut.supply)
+        self._to_dut = BoardTransmitter(
+            environment.clock, environment.dut.uart_to_dut, self._escapes, self.pump
+        )
 
     def _build_usb(self) -> None:
-        bench = self._bench
+        environment = self._environment
         self._notify, self.to_host, self._from_host = InEndpoint(), InEndpoint(), OutEndpoint()
         self._port = SerialPort(self.to_host, self._from_host)
-        self._dfu = DfuRunTime(bench.clock, self._ticker, bench.on_detach)
-        hardware = BoardFunctions(self.pins, bench.flash, self.meter, self._switch_storage, bench.version)
-        self._control = VendorRequests(hardware)
-        self._pipe = EndpointZero(bench.descriptors, (self._port, self._dfu, self._control))
-        self._shell = Shell(self._port, self.status, Commands(hardware, self.status, self._to_dut.enqueue))
+        self._dfu = DfuRunTime(environment.clock, self._ticker, environment.on_detach)
+        functions = BoardFunctions(
+            self.pins, environment.flash, self.meter, self._switch_storage, environment.version
+        )
+        self._control = VendorRequests(functions)
+        self._pipe = EndpointZero(environment.descriptors, (self._port, self._dfu, self._control))
+        self._shell = Shell(self._port, self.status, Commands(functions, self.status, self._to_dut.enqueue))
 
     def submit(self, urb: Urb) -> None:
-        """Take a transfer; it completes in its turn."""
+        """Queue a transfer; it completes in its turn."""
         self._order += 1
         address = urb.endpoint | (0x80 if urb.is_in else 0)
         if urb.endpoint == _CONTROL:
@@ -124,7 +128,7 @@ class FirmwareRun:
         self.pump()
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer that still waits; True when it did."""
+        """Cancel a transfer; return True if it was waiting."""
         for entry in self._controls:
             if entry[1] is urb:
                 self._controls.remove(entry)
@@ -132,18 +136,18 @@ class FirmwareRun:
         return any(endpoint.cancel(urb) for endpoint in (self._notify, self.to_host, self._from_host))
 
     def bus_reset(self) -> None:
-        """Handle a bus reset in its turn."""
+        """Queue a bus reset."""
         self._order += 1
         self._controls.append((self._order, None))
         self.pump()
 
     def uart_from_dut(self, data: bytes) -> None:
-        """Bytes arrive at the receiving register."""
+        """Queue bytes that arrive at the receive register."""
         self._from_dut.extend(data[at : at + PACKET_BYTES] for at in range(0, len(data), PACKET_BYTES))
         self.pump()
 
     def stop(self) -> list[Urb]:
-        """Lose power; return the transfers that were waiting."""
+        """Stop as without power; return the transfers that were waiting."""
         self._stopped = True
         self.cpu.halt()
         self._dfu.stop()
@@ -157,7 +161,10 @@ class FirmwareRun:
         return urbs
 
     def pump(self) -> None:
-        """Run whatever can run; from inside a task only the mark is left that there is more to do."""
+        """Run tasks until no work is left.
+
+        A call from inside a task returns at once; the outer call continues.
+        """
         if self._pumping:
             return
         self._pumping = True
@@ -168,7 +175,7 @@ class FirmwareRun:
             self._pumping = False
 
     def _step(self) -> bool:
-        """Run one task, or move one packet; False when nothing can be done now."""
+        """Run one task or move one packet; return False if there is nothing to do."""
         if self._from_dut:
             self._usart_task(self._from_dut.popleft())
         elif self.cpu.may_step:
@@ -184,7 +191,7 @@ class FirmwareRun:
 
     @property
     def usb_stopped(self) -> bool:
-        """Whether USB has stopped until power goes."""
+        """Whether USB has stopped until the next power loss."""
         return self._pipe.stopped
 
     def _begin_usb_task(self) -> bool:
@@ -202,10 +209,10 @@ class FirmwareRun:
         return True
 
     def _is_out_next(self) -> bool:
-        """Tell whether a packet from the host can be taken, and came before the next control transfer.
+        """Return True if a packet from the host can be taken and came before the next control transfer.
 
-        While the packet memory is full, a waiting packet interrupts again and again, and each time console
-        mode moves what fits.
+        While the packet memory is full, the waiting packet interrupts again and again, and each time console
+        mode moves the bytes that fit.
         """
         order = self._from_host.first_order
         if order is None or (self._from_host.packet is not None and not self._to_dut.room_bytes):
@@ -238,13 +245,16 @@ class FirmwareRun:
             yield from self._shell.work()
 
     def _reset_task(self) -> Task:
-        """A bus reset empties buffers and packet memories, and ends there."""
+        """Empty buffers and packet memories after a bus reset."""
         self.to_host.packet = self._from_host.packet = None
         self._pipe.reset()
         yield from ()
 
     def _console_work(self) -> Task:
-        """Pass on what fits; leave for the shell at the fifth Ctrl-B in a row, which passes too."""
+        """Pass bytes that fit to the DUT.
+
+        The fifth Ctrl-B in a row passes, too, and then starts the shell.
+        """
         data = self._port.read(self._to_dut.room_bytes)
         self._to_dut.enqueue(data)
         for byte in data:
@@ -261,9 +271,10 @@ class FirmwareRun:
             self._show(data)
 
     def _show(self, data: bytes) -> None:
-        """Write the DUT's output to the port, with a reading behind each CR; what does not fit is lost.
+        """Write the DUT's output to the port; with `meter on`, add a reading after each CR.
 
-        The bytes come one by one: the first leaves alone when the way is free.
+        Bytes that do not fit are lost. Bytes come one by one, so the first one is sent alone if the endpoint
+        is free.
         """
         if self.status.meter:
             trace = f"{self.meter.read().watts_text()}> ".encode()
@@ -277,7 +288,7 @@ class FirmwareRun:
     def _switch_storage(self, position: MuxPosition) -> None:
         if position is not self.position:
             self.position = position
-            self._bench.on_mux(position)
+            self._environment.on_mux(position)
 
     def _freeze(self) -> None:
         self._ticker.freeze()

@@ -2,8 +2,8 @@
 
 Source: ushell 0.3.6, shell.rs, history.rs and autocomplete.rs.
 
-Bytes in, echo out. Control characters other than those named here are ignored without an echo, and so is a
-line feed; a byte behind ESC is swallowed.
+The editor takes bytes and returns their echo. It ignores line feeds and control characters that are not named
+here, without an echo, and drops the byte after ESC.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _RUB_OUT: Final = b"\x08 \x08"
 
 
 class LineHistory:
-    """The last ten different lines, the latest first; typing one again moves it to the front."""
+    """The last ten different lines, the latest first. A line that is typed again moves to the front."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._cursor = 0
 
     def push(self, line: bytes) -> None:
-        """Remember a line, unless it is empty, and stand in front of the latest one."""
+        """Store a line unless it is empty, and move the cursor in front of the latest line."""
         if line in self._lines:
             self._lines.remove(line)
         if line:
@@ -50,14 +50,14 @@ class LineHistory:
         self._cursor = 0
 
     def back(self) -> bytes | None:
-        """Return the line before; None when there is none."""
+        """Return the previous line, or None if there is none."""
         if self._cursor == len(self._lines):
             return None
         self._cursor += 1
         return self._lines[self._cursor - 1]
 
     def forward(self) -> bytes | None:
-        """Return the line after, which after one step back is the same one again; None at the front."""
+        """Return the next line, or None at the front. After one `back` it is the same line again."""
         if self._cursor == 0 or not self._lines:
             return None
         self._cursor -= 1
@@ -68,7 +68,7 @@ class LineEditor:
     """One line of at most 512 bytes.
 
     Args:
-        words: What a tab completes, the first that fits.
+        words: Words that a tab completes; the first that fits wins.
     """
 
     def __init__(self, words: tuple[str, ...]) -> None:
@@ -80,16 +80,16 @@ class LineEditor:
         self._in_escape = False
 
     def feed(self, byte: int) -> tuple[bytes, str | None]:
-        """Take one byte; return what to echo, and the line if the byte ended one.
+        """Take one byte; return its echo, and the line if the byte ended one.
 
-        A line that is not UTF-8 cannot be ended: return changes nothing (ushell: shell.rs).
+        A line that is not UTF-8 cannot be ended: the return key does nothing (ushell: shell.rs).
         """
         if byte == _RETURN and not self._in_escape and not self._in_control:
             return b"", self._finish()
         return self._echo_of(byte), None
 
     def clear(self) -> None:
-        """Forget the line."""
+        """Drop the line."""
         self._line.clear()
         self._cursor = 0
 
@@ -101,7 +101,7 @@ class LineEditor:
         self.clear()
         return line.decode()
 
-    def _echo_of(self, byte: int) -> bytes:  # one return per kind of byte, in the editor's order
+    def _echo_of(self, byte: int) -> bytes:
         if byte == _BRACKET and self._in_escape:
             self._in_control = True
             return b""
@@ -143,7 +143,7 @@ class LineEditor:
         return home + _CLEAR_TO_END + line
 
     def _complete(self) -> bytes:
-        """Complete what stands before the cursor; what stood behind it is gone."""
+        """Complete the text before the cursor. The text after the cursor is lost."""
         prefix = bytes(self._line[: self._cursor])
         if not _is_text(prefix):
             return b""
@@ -163,7 +163,7 @@ class LineEditor:
         return _STEP_LEFT + _SAVE_AND_CLEAR + rest + _RESTORE if rest else _RUB_OUT
 
     def _insert(self, byte: int) -> bytes:
-        """Insert a byte; a full line is overwritten instead, and beyond its end there is only the bell."""
+        """Insert a byte. In a full line overwrite one; at the end of a full line ring the bell."""
         if self._cursor == LINE_BYTES:
             return _BELL
         echo = bytes((byte,))

@@ -1,8 +1,7 @@
-"""The power meter: a 12-bit converter and two moving averages, in the firmware's to_float32 precision.
+"""The power meter: a 12-bit converter and two moving averages, in the firmware's single precision.
 
-An average is a running sum, to which each sample is added and from which it is taken again 200 samples
-later. Both are rounded, so the sum drifts with all that was ever measured: without current the meter may say
-`-0.00A`.
+An average is a running sum: each sample is added, and subtracted 200 samples later. Both operations round, so
+the sum drifts with every sample: without current the meter may show `-0.00A`.
 
 Source: firmware, main.rs (adc_dma), filter.rs, powermeter.rs and control.rs.
 """
@@ -30,20 +29,20 @@ _SENSED_V: Final = 0.264
 _LOWER_OHMS: Final = 470
 _DIVIDER_OHMS: Final = 2400 + _LOWER_OHMS
 AMPS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS / _SENSED_V
-"""3.05 mA: the sensor gives 0.264 V per ampere, downwards from half the reference."""
+"""3.05 mA: the sensor gives 0.264 V per ampere, downward from half the reference."""
 VOLTS_PER_STEP: Final = _REFERENCE_V / _CONVERTER_STEPS * _DIVIDER_OHMS / _LOWER_OHMS
-"""4.92 mV behind a divider of 2400 and 470 ohms."""
+"""4.92 mV, after a divider of 2400 and 470 ohms."""
 _OFFSET_STEPS: Final = 4
 _NOISE_STEPS: Final = (-1, 0, 0, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the averages, in the firmware's to_float32 precision.
+    """The averages at one moment, in the firmware's single precision.
 
     Attributes:
-        volts: Average of the last 200 samples.
-        amps: Likewise; a board's own offset can make it negative.
+        volts: Average of the last 200 samples of the voltage.
+        amps: Average of the last 200 samples of the current; the sensor's offset can make it negative.
         watts: Product of the two averages.
     """
 
@@ -52,27 +51,27 @@ class Reading:
     watts: float = 0.0
 
     def volts_text(self) -> str:
-        """As the board writes a voltage: `5.10V`."""
+        """Return the voltage as the board writes it: `5.10V`."""
         return f"{self.volts:.2f}V"
 
     def amps_text(self) -> str:
-        """As the board writes a current: `1.05A`, or `-0.00A`."""
+        """Return the current as the board writes it: `1.05A`, or `-0.00A`."""
         return f"{self.amps:.2f}A"
 
     def watts_text(self) -> str:
-        """As the board writes a power: `5.35W`."""
+        """Return the power as the board writes it: `5.35W`."""
         return f"{self.watts:.2f}W"
 
 
 class MovingAverage:
-    """The firmware's filter (filter.rs): the mean of the last 200 values, with its rounding."""
+    """The mean of the last 200 values, rounded as in the firmware (filter.rs)."""
 
     def __init__(self) -> None:
         self._values = deque([0.0] * _SAMPLES, _SAMPLES)
         self._sum = 0.0
 
     def feed(self, value: float) -> None:
-        """Take a value of to_float32 precision."""
+        """Add a value of single precision."""
         self._sum = to_float32(self._sum - self._values[0])
         self._values.append(value)
         self._sum = to_float32(self._sum + value)
@@ -83,12 +82,12 @@ class MovingAverage:
 
 
 class Meter:
-    """Samples a signal that changes in steps, and only when somebody looks.
+    """Measures an input that changes in steps. It computes the samples only when they are read.
 
     Args:
-        ticker: Each tick is a sample.
-        offset: Draws the offset of this board's current sensor, a few steps; the same again for a board.
-        noise: Draws the noise of to_float32 samples.
+        ticker: Its ticks are the sample times.
+        offset: Source of the current sensor's offset, a few steps; seeded, so that a board keeps its offset.
+        noise: Source of the noise of each sample.
     """
 
     def __init__(self, ticker: Ticker, offset: random.Random, noise: random.Random) -> None:
@@ -101,12 +100,12 @@ class Meter:
         self._now = (self._offset, 0)
 
     def set_input(self, amps: float, volts: float) -> None:
-        """Say what there is to measure from now on."""
+        """Set the current and voltage to measure from now on."""
         self._sample()
         self._now = (round(amps / AMPS_PER_STEP) + self._offset, round(volts / VOLTS_PER_STEP))
 
     def read(self) -> Reading:
-        """Return the averages as they stand."""
+        """Return the current averages."""
         self._sample()
         volts, amps = self._volts.get(), self._amps.get()
         return Reading(volts, amps, to_float32(volts * amps))
@@ -133,7 +132,7 @@ def _clip(steps: int, low: int, high: int) -> int:
 
 @functools.cache
 def _amps_of(steps: int) -> float:
-    """Return the current of a sample, so many steps below the middle (main.rs: current_V, current_A)."""
+    """Return the current of a sample `steps` below the middle (main.rs: current_V, current_A)."""
     sensed = to_float32(to_float32(-steps * _REFERENCE_SINGLE) / _CONVERTER_STEPS)
     return to_float32(-sensed / _VOLTS_PER_AMPERE)
 
@@ -146,10 +145,10 @@ def _volts_of(steps: int) -> float:
 
 
 def to_float32(value: float) -> float:
-    """Round to the 32-bit float that the firmware computes with.
+    """Round to a 32-bit float, as the firmware uses.
 
-    One sum, product or quotient of such floats, computed in Python's and rounded once, is what the firmware
-    gets.
+    A sum, product or quotient of two such floats, computed as a Python float and rounded once, equals the
+    firmware's result.
     """
     rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
     return rounded

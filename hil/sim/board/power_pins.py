@@ -1,4 +1,4 @@
-"""The supply switch and the control pins: what was asked for, and what is driven (firmware: ctlpins.rs)."""
+"""The supply switch and the control pins, with requested and driven levels (firmware: ctlpins.rs)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ORDER: Final = (ControlPin.A, ControlPin.B, ControlPin.C, ControlPin.D, Control
 
 
 class PowerPins:
-    """Pins as remembered and as driven, and the supply.
+    """Remembered and driven levels of the pins, and the supply.
 
-    While the board believes the DUT off, a pin set high is only remembered, so that no current flows into it.
-    What it believes is not what the supply does: the end of an on-program counts as on even if the program
-    never switched the supply, and the end of an off-program as off.
+    While the firmware considers the DUT off, a pin set high is only remembered, so that no current flows into
+    the DUT. The firmware does not look at the supply for this: after an on-program it considers the DUT on,
+    even if the program never switched the supply, and after an off-program off.
 
     Args:
         on_pin: Called when the driven level of a pin changes.
@@ -36,48 +36,48 @@ class PowerPins:
         self.remembered = dict.fromkeys(_ORDER, PinLevel.FLOATING)
         self.driven = dict.fromkeys(_ORDER, PinLevel.FLOATING)
         self.supply = False
-        self._believed_on = False
+        self._considered_on = False
 
     def set(self, pin: ControlPin, level: PinLevel) -> None:
-        """Remember a level, and drive it unless it is high and the DUT is off."""
+        """Remember a level, and drive it unless it is high and the DUT is considered off."""
         self.remembered[pin] = level
-        if self._believed_on or level is not PinLevel.HIGH:
+        if self._considered_on or level is not PinLevel.HIGH:
             self._drive(pin, level)
 
     def power_on(self, program: bytes) -> Task:
-        """Restore the pins, then run a program; an empty one switches the supply on."""
+        """Restore the pins, then run a program. An empty program switches the supply on."""
         for pin, level in self.remembered.items():
             self._drive(pin, level)
         if is_empty(program):
             self._switch(on=True)
         else:
             yield from self._run(program)
-        self._believed_on = True
+        self._considered_on = True
 
     def power_off(self, program: bytes) -> Task:
-        """Run a program, then float the pins last set high; an empty one switches the supply off instead."""
+        """Run a program, then float the pins last set high. An empty program floats them and switches off."""
         if is_empty(program):
             self._float_high_ones()
             self._switch(on=False)
         else:
             yield from self._run(program)
             self._float_high_ones()
-        self._believed_on = False
+        self._considered_on = False
 
     def lose_power(self) -> None:
-        """Let go of everything at once, as a processor without power or in reset does."""
+        """Switch the supply off and float all pins, as a processor without power or in reset does."""
         self._switch(on=False)
         for pin in _ORDER:
             self._drive(pin, PinLevel.FLOATING)
 
     def _run(self, program: bytes) -> Task:
         steps = list(parse_program(program))
-        rest_s = sum(step.seconds for step in steps if isinstance(step, Wait))
+        later_s = sum(step.seconds for step in steps if isinstance(step, Wait))
         for step in steps:
             if isinstance(step, Wait):
-                rest_s -= step.seconds
+                later_s -= step.seconds
                 if step.seconds > 0:
-                    yield Delay(step.seconds, max(0.0, rest_s))
+                    yield Delay(step.seconds, max(0.0, later_s))
             else:
                 yield from self._execute(step)
 

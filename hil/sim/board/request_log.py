@@ -1,4 +1,4 @@
-"""Every control request a board was sent, with its time and its sender."""
+"""Log of the control requests to a board, with time and sender."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["LoggedRequest", "RequestLog"]
 
 _SETUP = struct.Struct("<BBHHH")
 _KEPT = 20_000
-"""The log forgets its oldest requests beyond so many; a reader sees the gap by their index."""
+"""Number of requests in the log. It drops the oldest ones; a reader sees the gap by the index."""
 
 _KEPT_BYTES = 2048
-"""The most that is kept of a request's data: no board takes more in one request (DFU, `wTransferSize`)."""
+"""Number of data bytes kept of a request: no board takes more in one request (DFU, `wTransferSize`)."""
 
 
 @dataclass(slots=True)
@@ -28,15 +28,15 @@ class LoggedRequest:
     Attributes:
         index: Counts up from 0.
         time: Simulated seconds since the simulator began.
-        sender: Who sent it: "pid 4711", "usbip 127.0.0.1:50112", "cdc_acm".
-        data: The first 2048 bytes that went with it, either way, in hexadecimal.
-        status: 0, or a negative errno; None while it waits.
+        sender: Its sender: "pid 4711", "usbip 127.0.0.1:50112", "cdc_acm".
+        data: The first 2048 bytes of its data, in either direction, in hexadecimal.
+        status: 0 or a negative errno, or None while it waits.
     """
 
     index: int
     time: float
     sender: str
-    bmRequestType: int  # noqa: N815 - the USB specification's names, as a reader of the log expects them
+    bmRequestType: int  # noqa: N815 - names of the USB specification
     bRequest: int  # noqa: N815 - as above
     wValue: int  # noqa: N815 - as above
     wIndex: int  # noqa: N815 - as above
@@ -46,7 +46,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The requests of one board, kept over unplugging and replugging it."""
+    """The requests to one board. The log outlasts unplugging."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -54,7 +54,7 @@ class RequestLog:
         self._requests: deque[LoggedRequest] = deque(maxlen=_KEPT)
 
     def begin(self, urb: Urb) -> LoggedRequest:
-        """Note a control request on its way to the board."""
+        """Add a control request that was sent to the board."""
         request_type, what, value, index, length = _SETUP.unpack(urb.setup)
         request = LoggedRequest(
             index=next(self._count),
@@ -71,12 +71,12 @@ class RequestLog:
         return request
 
     def end(self, request: LoggedRequest, status: int, data: bytes) -> None:
-        """Note its answer."""
+        """Add the answer to a request."""
         request.status = status
         request.data += data[:_KEPT_BYTES].hex()
 
     def since(self, index: int) -> tuple[list[dict[str, Any]], int]:
-        """Return the requests from `index` on, and the index to ask for next."""
+        """Return the requests from `index` on, and the index for the next call."""
         kept = [asdict(request) for request in self._requests if request.index >= index]
         return kept, (kept[-1]["index"] + 1 if kept else max(index, self._next()))
 

@@ -1,4 +1,4 @@
-"""The little programs that switch a DUT, as the board's interpreter reads them (firmware: ctlpins.rs)."""
+"""Power sequences: programs that switch a DUT, parsed as the firmware does (firmware: ctlpins.rs)."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Keep the CPU busy for a time."""
+    """Keep the processor busy for some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """Switch the supply, with all that belongs to an empty program."""
+    """Switch the supply as an empty program does."""
 
     on: bool
 
@@ -52,16 +52,16 @@ Instruction: TypeAlias = Drive | Wait | Supply
 
 
 def is_empty(program: bytes) -> bool:
-    """Tell whether a setting holds no program: nothing, or a NUL at its start."""
+    """Return True if a setting holds no program: it is empty or begins with a NUL."""
     return program[:1] in {b"", b"\0"}
 
 
 def parse_program(program: bytes) -> Iterator[Instruction]:
-    """Read a program the way the firmware does, surprises included.
+    """Parse a program as the firmware does, with its surprises.
 
-    A pin letter takes the next byte whatever it is, and anything but h and l lets the pin float; `p` takes
-    the next byte too, and anything but 1 is off; an order never begins on the last byte; a NUL ends the
-    program only where an order could begin; everything else is skipped.
+    A pin letter takes any next byte; other bytes than h and l let the pin float. `p` takes any next byte,
+    too; other bytes than 1 mean off. No instruction begins on the last byte. A NUL ends the program only
+    where an instruction could begin. All other bytes are skipped.
     """
     at = 0
     while at + 1 < len(program):
@@ -82,7 +82,7 @@ def parse_program(program: bytes) -> Iterator[Instruction]:
 
 
 def _number(program: bytes, at: int) -> tuple[int, int]:
-    """Read digits into 32 bits that wrap; return the number and where it ended."""
+    """Parse digits into a number of 32 bits that overflows; return it and the index after it."""
     number = 0
     while at < len(program) and program[at] in _DIGITS:
         number = number * 10 + _DIGITS.index(program[at]) & _U32

@@ -1,4 +1,4 @@
-"""The board's CDC-ACM port: two buffers and the requests of its interface.
+"""The board's CDC-ACM port: two buffers, and the requests to its interface.
 
 Source: usbd-serial 0.2.2, serial_port.rs and cdc_acm.rs.
 """
@@ -15,7 +15,7 @@ from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
 __all__ = ["BUFFER_BYTES", "SerialPort"]
 
 BUFFER_BYTES: Final = 1024
-"""Each way (firmware: usbserial.rs)."""
+"""Size of each of the two buffers (firmware: usbserial.rs)."""
 
 _SHORT_PACKET_INTERVAL: Final = 10
 _DEFAULT_LINE_CODING: Final = struct.pack("<IBBB", 9600, 0, 0, 8)
@@ -25,7 +25,7 @@ _MOST_PARITY: Final = 4
 
 
 class _CdcRequest:
-    """`bRequest` of the class (usbd-serial: cdc_acm.rs)."""
+    """`bRequest` of CDC-ACM (usbd-serial: cdc_acm.rs)."""
 
     SEND_ENCAPSULATED_COMMAND: Final = 0x00
     SET_LINE_CODING: Final = 0x20
@@ -34,11 +34,11 @@ class _CdcRequest:
 
 
 class SerialPort:
-    """A `UsbClass` with a stream each way.
+    """A `UsbClass` with a byte stream in each direction.
 
     Args:
-        to_host: The endpoint that it writes to.
-        from_host: The endpoint that it reads.
+        to_host: Endpoint that it writes to.
+        from_host: Endpoint that it reads from.
     """
 
     def __init__(self, to_host: InEndpoint, from_host: OutEndpoint) -> None:
@@ -50,7 +50,7 @@ class SerialPort:
         self.line_coding = _DEFAULT_LINE_CODING
 
     def read(self, most_bytes: int) -> bytes:
-        """Return what the host sent, no more than asked for; take in a packet first if one has room."""
+        """Return at most `most_bytes` from the host; first buffer a packet if there is room for it."""
         if self._from_host.packet is not None and BUFFER_BYTES - len(self._read) >= PACKET_BYTES:
             self._read += self._from_host.take()
         data = bytes(self._read[:most_bytes])
@@ -58,16 +58,16 @@ class SerialPort:
         return data
 
     def write(self, data: bytes) -> int:
-        """Buffer as much as fits and send a packet if the way is free; return the number of bytes taken."""
+        """Buffer the bytes that fit, send a packet if the endpoint is free, and return how many fit."""
         taken = min(BUFFER_BYTES - len(self._write), len(data))
         self._write += data[:taken]
         self.flush()
         return taken
 
     def write_all(self, data: bytes) -> Task:
-        """Write everything byte by byte, waiting for the host to read where there is no room.
+        """Write all bytes one by one; wait for the host to read while there is no room.
 
-        The first byte leaves alone when the way is free; the others gather behind it.
+        If the endpoint is free, the first byte is sent alone, and the others gather in the buffer.
         """
         rest = memoryview(data)
         while rest:
@@ -80,8 +80,8 @@ class SerialPort:
     def flush(self) -> None:
         """Fill the endpoint's packet memory if it is empty.
 
-        A full packet is followed by a short one so that the host sees the end of a transfer: by one of no
-        bytes when nothing is left, by one of 63 bytes after ten full ones.
+        A short packet must follow full ones, so that the host sees the end of a transfer: an empty packet if
+        the buffer is empty, or one of 63 bytes after ten full packets.
         """
         if self._write:
             most = PACKET_BYTES - (self._full_packets >= _SHORT_PACKET_INTERVAL)
@@ -93,7 +93,7 @@ class SerialPort:
             self._full_packets = 0
 
     def control_in(self, setup: SetupPacket) -> Reply:
-        """Answer GET_LINE_CODING, and only if it asks for exactly seven bytes."""
+        """Answer GET_LINE_CODING if it asks for exactly seven bytes."""
         if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _CdcRequest.GET_LINE_CODING and setup.length == len(self.line_coding):
@@ -101,7 +101,7 @@ class SerialPort:
         return Handshake.STALL
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
-        """Take line coding and control lines; neither has any effect on the UART."""
+        """Accept line coding and control lines. They have no effect on the UART."""
         if not setup.is_for(RequestKind.CLASS, _INTERFACE):
             return None
         if setup.request == _CdcRequest.SET_LINE_CODING and len(data) >= len(self.line_coding):
@@ -111,7 +111,7 @@ class SerialPort:
         return b""
 
     def reset(self) -> None:
-        """Forget what is buffered, and the line coding, as after a bus reset."""
+        """Empty the buffers and restore the default line coding, as after a bus reset."""
         self._read.clear()
         self._write.clear()
         self._full_packets = 0
@@ -119,7 +119,7 @@ class SerialPort:
 
 
 def _sane_line_coding(data: bytes) -> bytes:
-    """Stop bits and parity that are not defined become one stop bit and none."""
+    """Replace undefined stop bits by one stop bit, and undefined parity by none."""
     rate, stop_bits, parity, data_bits = struct.unpack_from("<IBBB", data)
     stop_bits = stop_bits if stop_bits <= _MOST_STOP_BITS else 0
     parity = parity if parity <= _MOST_PARITY else 0

@@ -1,4 +1,4 @@
-"""The settings in flash: sixteen blocks of 1 KiB, used one after the other (firmware: config.rs)."""
+"""Flash memory of the settings: sixteen blocks of 1 KiB, used one after the other (firmware: config.rs)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ERASED: Final = b"\xff"
 
 
 class Field(enum.Enum):
-    """The settings: name, place in the block and size in bytes."""
+    """The settings, each with its name, its offset in the block and its size in bytes."""
 
     NAME = ("name", 0, 64)
     TAGS = ("tags", 64, 256)
@@ -35,22 +35,22 @@ class Field(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One set of settings, as its 1024 bytes; the last four say whether it is valid."""
+    """One set of settings in 1024 bytes. The last four, the magic word, tell whether it is valid."""
 
     raw: bytes = bytes(BLOCK_BYTES - 4) + _MAGIC
 
     @property
     def is_valid(self) -> bool:
-        """Whether the magic word is there."""
+        """Whether the magic word is correct."""
         return self.raw[-4:] == _MAGIC
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the magic word is neither there nor erased."""
+        """Whether the magic word is neither correct nor erased."""
         return not self.is_valid and self.raw[-4:] != _ERASED * 4
 
     def get(self, field: Field) -> bytes:
-        """Return a whole field with the NULs behind its value."""
+        """Return a whole field, with the NULs after its value."""
         return self.raw[field.offset : field.offset + field.size_bytes]
 
     def text(self, field: Field) -> bytes:
@@ -58,18 +58,17 @@ class Block:
         return self.get(field).partition(b"\0")[0]
 
     def with_field(self, field: Field, value: bytes) -> Block:
-        """Return these settings with one changed: cut at its field's size, filled with NULs."""
+        """Return a copy with one field changed; the value is cut to the field's size or filled with NULs."""
         kept = value[: field.size_bytes].ljust(field.size_bytes, b"\0")
         end = field.offset + field.size_bytes
         return Block(self.raw[: field.offset] + kept + self.raw[end:])
 
 
 class SettingsFlash:
-    """One 16 KiB sector. Writing clears bits, only erasing the sector sets them again.
+    """One 16 KiB sector. A write only clears bits; erasing the sector sets them.
 
     Args:
-        store: A file, made when the first block is written, or bytes of the caller's; missing bytes count as
-            erased ones.
+        store: A file, which is created with the first write, or a bytearray. Missing bytes count as erased.
     """
 
     def __init__(self, store: Path | bytearray) -> None:
@@ -80,21 +79,21 @@ class SettingsFlash:
 
     @property
     def blocks_used(self) -> int:
-        """Valid blocks; the seventeenth write erases the sector."""
+        """Number of valid blocks; the seventeenth write erases the sector."""
         return sum(block.is_valid for block in self._blocks())
 
     def start(self) -> None:
-        """Do what the firmware does when power comes: erase a sector that holds anything but settings."""
+        """Erase a sector with foreign data, as the firmware does at power-up."""
         self._load()
         if any(block.is_foreign for block in self._blocks()):
             self._erase()
 
     def current(self) -> Block:
-        """Return the last valid block, or empty settings."""
+        """Return the last valid block, or empty settings if there is none."""
         return next((block for block in reversed(self._blocks()) if block.is_valid), Block())
 
     def write(self, block: Block) -> None:
-        """Program settings into the first block that is not valid; erase the sector when there is none."""
+        """Write settings into the first block that is not valid; if there is none, erase the sector first."""
         free = next((number for number, old in enumerate(self._blocks()) if not old.is_valid), None)
         if free is None:
             self._erase()

@@ -1,4 +1,4 @@
-"""The board's shell: bytes of the port become commands, and answers go back (firmware: shell.rs)."""
+"""The board's shell: it reads commands from the serial port and writes answers (firmware: shell.rs)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["Shell"]
 
 _BARE_ANSWER_BYTES = 2
-"""An answer that holds nothing but the line break it begins with."""
+"""Size of an answer that holds only its first line break."""
 
 
 class Shell:
-    """Reads the port as long as it has bytes.
+    """The shell on the board's serial port.
 
     Args:
-        port: Where bytes come from and answers go.
-        status: Says whether console mode was entered: then the prompt is left out.
-        commands: What can be typed.
+        port: Serial port for input and answers.
+        status: Shared state; in console mode the shell prints no prompt.
+        commands: Commands of the shell.
     """
 
     def __init__(self, port: SerialPort, status: ShellStatus, commands: Commands) -> None:
@@ -34,7 +34,7 @@ class Shell:
         self._editor = LineEditor(text.COMMANDS)
 
     def work(self) -> Task:
-        """Take all that was read, also what follows a `console` command."""
+        """Read all bytes that the port has, also those after a `console` command."""
         while byte := self._port.read(1):
             echo, line = self._editor.feed(byte[0])
             yield from self._port.write_all(echo)
@@ -55,7 +55,7 @@ class Shell:
         yield from self._port.write_all(bytes(answer))
 
     def _direct(self, name: str) -> str:
-        """Return what is printed past the answer's 512 bytes."""
+        """Return the output that is not limited to the answer's 512 bytes."""
         if name == "help":
             return text.HELP
         if name == "clear":

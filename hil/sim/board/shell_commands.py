@@ -57,12 +57,12 @@ _LEVELS: Final = {
 
 @dataclass(slots=True)
 class ShellStatus:
-    """What the console and the shell share.
+    """State that console mode and the shell share.
 
     Attributes:
-        console_mode: The port is the DUT's UART; else it is the shell.
-        monitor: In the shell, show the DUT's output all the same.
-        meter: Put a power reading behind every CR of the DUT's output.
+        console_mode: Whether the port is the DUT's UART; otherwise it is the shell.
+        monitor: Whether the shell shows the DUT's output.
+        meter: Whether a power reading follows each CR of the DUT's output.
     """
 
     console_mode: bool = True
@@ -71,7 +71,10 @@ class ShellStatus:
 
 
 class AnswerBuffer:
-    """An answer in 512 bytes. A piece that does not fit whole is left out; shorter ones may follow."""
+    """An answer of at most 512 bytes.
+
+    A piece that does not fit is left out; later, shorter pieces may fit.
+    """
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -84,7 +87,7 @@ class AnswerBuffer:
         return bytes(self._bytes)
 
     def write(self, *pieces: str) -> None:
-        """Append pieces in order, up to the first one that does not fit."""
+        """Append pieces in order until one does not fit."""
         for piece in pieces:
             encoded = piece.encode()
             if len(self._bytes) + len(encoded) > ANSWER_BYTES:
@@ -98,16 +101,16 @@ class AnswerBuffer:
 
 
 class Commands:
-    """Every command that fills an answer.
+    """The commands that fill an answer.
 
     Args:
-        hardware: What they act upon.
+        functions: Board functions that commands call.
         status: Console mode, monitor and meter.
-        send: Queues bytes for the DUT.
+        send: Function that queues bytes for the DUT.
     """
 
-    def __init__(self, hardware: BoardFunctions, status: ShellStatus, send: Callable[[bytes], None]) -> None:
-        self._hardware = hardware
+    def __init__(self, functions: BoardFunctions, status: ShellStatus, send: Callable[[bytes], None]) -> None:
+        self._functions = functions
         self._status = status
         self._send = send
         self._by_name: dict[str, Callable[[AnswerBuffer, str], None]] = {
@@ -126,18 +129,18 @@ class Commands:
         }
 
     def run(self, name: str, answer: AnswerBuffer, arguments: str) -> Task:
-        """Run a command; raises KeyError for one that is not there."""
+        """Run a command; raise KeyError if there is none of this name."""
         if name == "power":
             yield from self._power(answer, arguments)
         else:
             self._by_name[name](answer, arguments)
 
     def knows(self, name: str) -> bool:
-        """Tell whether `run` takes a command of this name."""
+        """Return True if `run` has a command of this name."""
         return name == "power" or name in self._by_name
 
     def _version(self) -> Iterator[str]:
-        version, words, git_ref = self._hardware.version.partition(" git-ref: ")
+        version, words, git_ref = self._functions.version.partition(" git-ref: ")
         yield from (version, words, git_ref)
 
     def _about(self, answer: AnswerBuffer, _arguments: str) -> None:
@@ -165,7 +168,7 @@ class Commands:
                 self._status.meter = True
                 answer.write("Power meter monitoring enabled")
             case "read":
-                reading = self._hardware.meter.read()
+                reading = self._functions.meter.read()
                 answer.write(f"{reading.amps_text()} {reading.volts_text()} {reading.watts_text()}")
             case "off":
                 self._status.meter = False
@@ -178,14 +181,14 @@ class Commands:
             answer.write("usage: storage dut|host|off")
             return
         position, words = _STORAGE[arguments]
-        self._hardware.switch_storage(position)
+        self._functions.switch_storage(position)
         answer.write(words)
 
     def _power(self, answer: AnswerBuffer, arguments: str) -> Task:
         if arguments not in _POWER:
             answer.write("usage: power on|off|force-on|force-off|rescue")
             return
-        yield from self._hardware.power(arguments)
+        yield from self._functions.power(arguments)
         answer.write(_POWER[arguments])
 
     def _send_text(self, answer: AnswerBuffer, arguments: str) -> None:
@@ -199,22 +202,22 @@ class Commands:
         if pin not in _PINS or space != " " or level not in _LEVELS:
             answer.write("usage: set r|a|b|c|d l|h|z")
             return
-        self._hardware.pins.set(_PINS[pin][0], _LEVELS[level][0])
+        self._functions.pins.set(_PINS[pin][0], _LEVELS[level][0])
         answer.write("Set ", _PINS[pin][1], " to ", _LEVELS[level][1])
 
     def _set_config(self, answer: AnswerBuffer, arguments: str) -> None:
-        """Take a key and one word; no word clears, and further ones are ignored."""
+        """Set the named field to one word. No word clears it; further words are ignored."""
         words = [word for word in arguments.split(" ") if word]
         field = _FIELDS.get(words[0]) if words else None
         if field is None:
             answer.write("usage: set-config name|tags|storage|usb_storage value")
             return
         value = words[1] if len(words) > 1 else ""
-        self._hardware.store(field, value.encode())
+        self._functions.store(field, value.encode())
         answer.write(f"Set {field.label} to ", value)
 
     def _get_config(self, answer: AnswerBuffer, arguments: str) -> None:
-        settings = self._hardware.flash.current()
+        settings = self._functions.flash.current()
         if arguments in _FIELDS:
             answer.write_setting(settings.text(_FIELDS[arguments]))
         elif arguments:

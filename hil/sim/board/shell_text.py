@@ -1,6 +1,6 @@
-"""What the board's shell prints, byte for byte: hosts match against it (firmware: shell.rs).
+"""Texts that the board's shell prints, byte for byte, because hosts match against them (firmware: shell.rs).
 
-The help names CTRL+A where Ctrl-B counts, and `poweron` where the key is `power_on`; that is what it prints.
+The firmware's help has two mistakes, which are kept: CTRL+A for Ctrl-B, and `poweron` for the key `power_on`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COMMANDS: Final = (
     "status",
     "clear",
 )
-"""In the order in which a tab tries them."""
+"""Command names, in the order in which a tab tries them."""
 
 HELP: Final = CR + "".join(
     f"{line}{CR}"

@@ -1,4 +1,4 @@
-"""The firmware's 10 ms timer interrupt, counted without a callback each (firmware: main.rs)."""
+"""The firmware's 10 ms timer interrupt, counted without a callback for each tick (firmware: main.rs)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["TICK_S", "Ticker"]
 
 TICK_S: Final = 0.01
 _ROUNDING: Final = 1e-6
-"""Ticks; so that ten times 0.1 s counts as 100 ticks in binary fractions too."""
+"""In ticks. Without it, ten times 0.1 s, in binary fractions, would be 99 ticks instead of 100."""
 
 
 class Ticker:
-    """How many 10 ms interrupts were served since power came.
+    """Counts the 10 ms interrupts that were served since power-up.
 
-    While a task waits none are served; one stays pending and is served when the task has ended. The timer
-    itself runs on, so that later ticks keep their places.
+    While a task waits, no interrupt is served. One stays pending and is served when the task has ended. The
+    timer keeps running, so later ticks come at their usual times.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -29,27 +29,27 @@ class Ticker:
 
     @property
     def frozen(self) -> bool:
-        """Whether a task keeps the interrupts waiting."""
+        """Whether a waiting task blocks the interrupts."""
         return self._frozen_at is not None
 
     @property
     def count(self) -> int:
-        """Interrupts served until now."""
+        """Number of interrupts served until now."""
         passed = self._passed() if self._frozen_at is None else self._frozen_at
         return passed - self._missed
 
     def freeze(self) -> None:
-        """A task began to wait."""
+        """Stop serving interrupts: a task began to wait."""
         self._frozen_at = self._passed()
 
     def thaw(self) -> None:
-        """The task has ended."""
+        """Serve interrupts again: the task has ended."""
         if self._frozen_at is not None:
             self._missed += max(0, self._passed() - self._frozen_at - 1)
         self._frozen_at = None
 
     def seconds_until(self, count: int) -> float:
-        """Return the seconds from now until `count` interrupts are served, if nothing delays them."""
+        """Return the seconds until `count` interrupts are served, if no task delays them."""
         at_s = self._began_s + (count + self._missed) * TICK_S
         return max(0.0, at_s - self._clock.now())
 

@@ -1,4 +1,4 @@
-"""The UART between board and DUT: 115200 baud 8N1, a queue, registers of one byte (firmware: main.rs)."""
+"""The board's UART to the DUT: 115200 baud 8N1, a send queue and one-byte registers (firmware: main.rs)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["BYTES_PER_S", "QUEUE_BYTES", "BoardTransmitter", "ReceiveRegister"]
 
 BYTES_PER_S: Final = 11520
 QUEUE_BYTES: Final = 1023
-"""A ring of 1024 places holds one byte less."""
+"""A ring buffer of 1024 bytes holds one byte less."""
 
 _FRAME_S: Final = 1 / BYTES_PER_S
 _BATCH_BYTES: Final = 46
-"""Bytes handed over in one callback at most, about 4 ms."""
+"""Most bytes delivered in one callback, about 4 ms."""
 _REGISTER_BYTES: Final = 2
-"""The shift register, and the data register behind it."""
+"""The shift register and the data register."""
 _BACKSLASH: Final = 0x5C
 _WAIT: Final = ord("w")
 _WAIT_S: Final = 1.0
@@ -38,17 +38,17 @@ _ESCAPES: Final = {
 
 
 class BoardTransmitter:
-    r"""Bytes on their way to the DUT, sent by the firmware's idle task.
+    r"""The sender of bytes to the DUT: the firmware's idle task, a queue and the registers.
 
-    The idle task looks at the console mode when it finds the queue filled, and stays with what it found
-    until the queue is empty: outside of console mode a backslash begins an escape, of which ``\w`` sends
-    nothing for a second. While another task waits it does not run; what the registers hold leaves anyway.
+    The idle task reads the console mode when it finds bytes in the queue, and keeps to it until the queue is
+    empty. Outside of console mode a backslash begins an escape; ``\w`` pauses for a second. The idle task
+    does not run while another task waits, but bytes in the registers are still sent.
 
     Args:
         clock: Simulated time.
         deliver: Called with bytes when they have arrived at the DUT.
-        escapes: Tells whether escapes count now.
-        moved: Called after bytes have left by a timer: there is room in the queue.
+        escapes: Returns True if escapes count now.
+        moved: Called after a timer sent bytes, so that the queue has room.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class BoardTransmitter:
 
     @property
     def room_bytes(self) -> int:
-        """How many bytes the queue takes now."""
+        """Number of bytes that fit into the queue now."""
         return QUEUE_BYTES - len(self._queue)
 
     def enqueue(self, data: bytes) -> None:
-        """Queue bytes; those that do not fit are lost."""
+        """Queue bytes. Bytes that do not fit are lost."""
         self._queue.extend(data[: self.room_bytes])
 
     def run_until_now(self) -> None:
-        """Let everything happen that was due until now, and come back for the rest."""
+        """Send the bytes that were due until now, and set a timer for the rest."""
         if self._queue or self._registers or self._in_hand is not None or self._pause_end_s is not None:
             arrived = self._advance(self._clock.now())
             self._schedule()
@@ -94,13 +94,13 @@ class BoardTransmitter:
             self._in_burst = False
 
     def freeze(self) -> None:
-        """Another task began to wait: the idle task stands still, also for what that task has just queued."""
+        """Stop the idle task, because another task began to wait; bytes that it just queued wait, too."""
         self._frozen = True
         self._frozen_since_s = self._clock.now()
         self.run_until_now()
 
     def thaw(self) -> None:
-        """The other task has ended; a wait of the idle task's own has become longer by as much."""
+        """Continue the idle task; a pause of its own becomes longer by the time that it was stopped."""
         self.run_until_now()
         if self._pause_end_s is not None:
             self._pause_end_s += self._clock.now() - self._frozen_since_s
@@ -108,7 +108,7 @@ class BoardTransmitter:
         self.run_until_now()
 
     def stop(self) -> None:
-        """Lose everything, as without power."""
+        """Drop all bytes, as without power."""
         self._timer.cancel()
         self._queue.clear()
         self._registers.clear()
@@ -135,7 +135,7 @@ class BoardTransmitter:
         return min(frame_s, pause_s)
 
     def _fill_registers(self) -> None:
-        """Do the idle task's work: write while there is room, then hold one byte until there is again."""
+        """Do the idle task's work: write bytes while there is room, then hold one until there is again."""
         while not self._frozen and self._pause_end_s is None:
             if self._in_hand is None:
                 self._in_hand = self._dequeue()
@@ -147,7 +147,7 @@ class BoardTransmitter:
             self._in_hand = None
 
     def _dequeue(self) -> int | None:
-        """Return the next byte to send; None when the queue is empty, or a wait began."""
+        """Return the next byte to send, or None if the queue is empty or a pause began."""
         if self._queue and not self._in_burst:
             self._in_burst, self._with_escapes, self._after_backslash = True, self._escapes(), False
         while self._queue:
@@ -182,19 +182,19 @@ class BoardTransmitter:
 
 
 class ReceiveRegister:
-    """The receiving register: it holds one byte while nobody reads; an overrun loses that one too."""
+    """The receive register. It holds one byte until a task reads it; an overrun loses this byte, too."""
 
     def __init__(self) -> None:
         self._held = b""
         self._overrun = False
 
     def arrive_unread(self, data: bytes) -> None:
-        """Bytes come while no task can read them."""
+        """Take bytes while no task can read them."""
         self._overrun = self._overrun or len(self._held) + len(data) > 1
         self._held = (self._held + data)[:1]
 
     def read(self) -> bytes:
-        """Read what the register still holds."""
+        """Return the byte in the register, or no bytes after an overrun."""
         held = b"" if self._overrun else self._held
         self._held, self._overrun = b"", False
         return held

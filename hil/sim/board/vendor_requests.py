@@ -1,6 +1,7 @@
-"""The board's own control requests (firmware: control.rs).
+"""Vendor requests to the board's control interface (firmware: control.rs).
 
-A request is accepted first and done afterwards; reads answer from the snapshot of the last refresh.
+The firmware first accepts a request and executes it after the transfer. Reads return the snapshot that the
+last refresh took.
 """
 
 from __future__ import annotations
@@ -61,14 +62,14 @@ _LEVELS: Final = (PinLevel.LOW, PinLevel.HIGH, PinLevel.FLOATING)
 
 @dataclass(frozen=True, slots=True)
 class BoardFunctions:
-    """What requests and shell commands act upon.
+    """Functions of the board that vendor requests and shell commands use.
 
     Attributes:
         pins: Supply and control pins.
         flash: The settings.
-        meter: The averages.
-        switch_storage: Moves the stick.
-        version: As the board tells it: `0.09 git-ref: 1a2b3c4`.
+        meter: The power meter.
+        switch_storage: Function that moves the stick.
+        version: Version text, as the board reports it: `0.09 git-ref: 1a2b3c4`.
     """
 
     pins: PowerPins
@@ -78,11 +79,11 @@ class BoardFunctions:
     version: str
 
     def store(self, field: Field, value: bytes) -> None:
-        """Write one setting into a fresh block of flash, whether it differs or not."""
+        """Write one setting into a fresh block of flash, even if it does not differ."""
         self.flash.write(self.flash.current().with_field(field, value))
 
     def power(self, action: str) -> Task:
-        """Do `on`, `off`, `force-on`, `force-off` or `rescue`."""
+        """Return the task for `on`, `off`, `force-on`, `force-off` or `rescue`."""
         settings = self.flash.current()
         match action:
             case "on":
@@ -98,10 +99,10 @@ class BoardFunctions:
 
 
 class VendorRequests:
-    """A `UsbClass` for interface 3; only the low byte of `wIndex` is looked at."""
+    """A `UsbClass` for interface 3. It compares only the low byte of `wIndex`."""
 
-    def __init__(self, hardware: BoardFunctions) -> None:
-        self._hardware = hardware
+    def __init__(self, functions: BoardFunctions) -> None:
+        self._functions = functions
         self._snapshot = Reading()
         self._settings = Block()
         self._work: Callable[[], Task | None] | None = None
@@ -117,7 +118,7 @@ class VendorRequests:
         return Handshake.STALL
 
     def control_out(self, setup: SetupPacket, data: bytes) -> Reply:
-        """Accept or refuse; what is accepted waits for `work`. Data that nobody needs are ignored."""
+        """Accept or refuse a request. An accepted one waits for `work`. Surplus data are ignored."""
         if not _is_mine(setup):
             return None
         work = self._work_for(setup, data)
@@ -127,10 +128,10 @@ class VendorRequests:
         return b""
 
     def reset(self) -> None:
-        """A bus reset changes nothing here; the snapshot stays."""
+        """Do nothing on a bus reset; the snapshot stays."""
 
     def work(self) -> Task:
-        """Do what was accepted, after its transfer has ended."""
+        """Execute the accepted request, after its transfer has ended."""
         work, self._work = self._work, None
         task = work() if work is not None else None
         if task is not None:
@@ -140,7 +141,7 @@ class VendorRequests:
         snapshot = self._snapshot
         match key:
             case 0:
-                return self._hardware.version.encode()
+                return self._functions.version.encode()
             case 1:
                 return f"{snapshot.watts_text()} {snapshot.volts_text()} {snapshot.amps_text()}".encode()
             case 2:
@@ -150,23 +151,23 @@ class VendorRequests:
         return Handshake.STALL
 
     def _work_for(self, setup: SetupPacket, data: bytes) -> Callable[[], Task | None] | None:
-        hardware, value = self._hardware, setup.value
+        functions, value = self._functions, setup.value
         match setup.request:
             case _VendorRequest.REFRESH:
                 return self._refresh
             case _VendorRequest.POWER if value < len(_Power):
-                return lambda: hardware.power(_Power(value).name.lower().replace("_", "-"))
+                return lambda: functions.power(_Power(value).name.lower().replace("_", "-"))
             case _VendorRequest.STORAGE if value < len(_POSITIONS):
-                return lambda: hardware.switch_storage(_POSITIONS[value])
+                return lambda: functions.switch_storage(_POSITIONS[value])
             case _VendorRequest.CONFIG if value < len(_FIELDS):
-                return lambda: hardware.store(_FIELDS[value], data)
+                return lambda: functions.store(_FIELDS[value], data)
             case _VendorRequest.SET if value < len(_PINS) and data[:1] and data[0] < len(_LEVELS):
-                return lambda: hardware.pins.set(_PINS[value], _LEVELS[data[0]])
+                return lambda: functions.pins.set(_PINS[value], _LEVELS[data[0]])
         return None
 
     def _refresh(self) -> None:
-        self._snapshot = self._hardware.meter.read()
-        self._settings = self._hardware.flash.current()
+        self._snapshot = self._functions.meter.read()
+        self._settings = self._functions.flash.current()
 
 
 def _is_mine(setup: SetupPacket) -> bool:

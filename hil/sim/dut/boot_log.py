@@ -1,4 +1,4 @@
-"""The words of the simulated DUT's kernel while it starts: plausible, and of nobody's system."""
+"""The boot log of the simulated DUT: plausible, but copied from no real system."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ _TEMPLATE: Final = """\
 _LINES: Final = tuple(line.partition("|")[::2] for line in _TEMPLATE.splitlines())
 
 HALF_WAY: Final = len(_LINES) // 2
-"""The line before which a DUT with the `hang_in_boot` fault stops."""
+"""Index of the line before which a DUT with the fault `hang_in_boot` stops."""
 
 
 def boot_log(identity: str, size_bytes: int) -> Iterator[tuple[float, str]]:
-    """Tell a start line by line: seconds of work before the line, and the line.
+    """Yield each line of the log with the seconds of work before it.
 
     Args:
-        identity: Of the image that starts.
-        size_bytes: Of the stick that it lies on.
+        identity: Identity of the image that boots.
+        size_bytes: Size of the stick.
     """
     for work_s, text in _LINES:
         yield float(work_s or 0), text.format(identity=identity, sectors=size_bytes // 512)

@@ -1,4 +1,4 @@
-"""The simulated DUT's two prompts without an operating system: nothing to boot, and rescue mode."""
+"""The two prompts of the simulated DUT's boot ROM: `boot> ` without a bootable image, and rescue mode."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class BootPrompt:
     """Waits for Enter, then tries to boot again.
 
     Args:
-        uart: Where it prints.
-        retry: Called on Enter, whatever was typed before it.
+        uart: UART for output.
+        retry: Called on Enter; text typed before it is ignored.
     """
 
     def __init__(self, uart: DutTransmitter, retry: Callable[[], None]) -> None:
@@ -29,16 +29,16 @@ class BootPrompt:
         self._retry = retry
         self._ask()
 
-    def line(self, text: str) -> None:  # noqa: ARG002 - any line will do
-        """Try again."""
+    def line(self, text: str) -> None:  # noqa: ARG002 - any line counts
+        """Try to boot again."""
         self._retry()
 
     def interrupt(self) -> None:
-        """Ctrl-C asks again."""
+        """Print the prompt again after Ctrl-C."""
         self._ask()
 
     def end(self) -> None:
-        """Ctrl-D asks again."""
+        """Print the prompt again after Ctrl-D."""
         self._ask()
 
     def _ask(self) -> None:
@@ -49,8 +49,8 @@ class RescuePrompt:
     """Rescue mode: three commands, no login.
 
     Args:
-        uart: Where it prints.
-        boot: Called for `boot`.
+        uart: UART for output.
+        boot: Called for the command `boot`.
     """
 
     def __init__(self, uart: DutTransmitter, boot: Callable[[], None]) -> None:
@@ -61,7 +61,7 @@ class RescuePrompt:
         self._ask()
 
     def line(self, text: str) -> None:
-        """Obey a command."""
+        """Run a command."""
         command = text.strip()
         if command == "boot":
             self._boot()
@@ -70,12 +70,12 @@ class RescuePrompt:
         self._ask()
 
     def interrupt(self) -> None:
-        """Ctrl-C asks again, on a line of its own."""
+        """Print the prompt again, on a new line, after Ctrl-C."""
         self._uart.send(b"^C\r\n")
         self._ask()
 
     def end(self) -> None:
-        """Ctrl-D means nothing here."""
+        """Print the prompt again after Ctrl-D."""
         self._ask()
 
     def _ask(self) -> None:

@@ -1,4 +1,4 @@
-"""Command lines of the simulated DUT's shell: words, quotes, `;`, `$?` and `$(...)`, as POSIX has them."""
+"""Parser for the simulated DUT's shell: words, quotes, `;`, `$?` and `$(...)` as in POSIX."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _ESCAPED_IN_DOUBLE_QUOTES: Final = '$`"\\'
 
 
 class ShellSyntaxError(ValueError):
-    """The line is no shell command."""
+    """The text is no shell command."""
 
 
 class IncompleteCommandError(ShellSyntaxError):
-    """The line is not complete; another one must follow."""
+    """The command is not complete; another line must follow."""
 
 
 class _Status:
-    """The exit status of the command before."""
+    """`$?`: the exit status of the previous command."""
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Substitution:
 
 @dataclass(slots=True)
 class Word:
-    """A word: text, and parts that are replaced when the command runs."""
+    """A word of a command: text, and parts that are expanded when the command runs."""
 
     parts: list[str | _Status | _Substitution] = field(default_factory=list)
 
@@ -43,21 +43,21 @@ RunAll: TypeAlias = Callable[[list[list[Word]]], Steps[int]]
 
 
 def parse_commands(text: str) -> list[list[Word]]:
-    """Split a text into commands, each a list of words.
+    """Parse a text into commands, each a list of words.
 
     Raises:
-        IncompleteCommandError: A quote is open, or the last line ends in a backslash.
+        IncompleteCommandError: A quote is open, or the last line ends with a backslash.
     """
     return _Reader(text).commands(until="")
 
 
 def expand_words(words: list[Word], status: int, run: RunAll) -> Steps[list[str]]:
-    """Return the texts of a command's words.
+    """Return a command's words as texts, with all parts expanded.
 
     Args:
         words: The words.
-        status: Of the command before.
-        run: Runs the commands of a substitution.
+        status: Exit status of the previous command.
+        run: Function that runs the commands of a substitution.
     """
     texts: list[str] = []
     for word in words:
@@ -72,13 +72,13 @@ def expand_words(words: list[Word], status: int, run: RunAll) -> Steps[list[str]
 
 
 def _captured(steps: Steps[int]) -> Steps[str]:
-    said = ""
+    output = ""
     for step in steps:
         if isinstance(step, str):
-            said += step
+            output += step
         else:
             yield step
-    return said
+    return output
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""What can be typed at the simulated DUT's prompt, command by command."""
+"""The commands of the simulated DUT's shell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG_USE: Final = 2
 _DISK: Final = "/dev/sda"
 _SLICE_BYTES: Final = 1 << 20
 _SLICE_S: Final = 0.001
-"""Between two slices of the stick others get their turn; a slice takes a few milliseconds of real time."""
+"""Pause between two slices of the stick, in which other tasks run. A slice takes a few ms of real time."""
 
 _LONGEST_S: Final = 86400.0
 _MOST_AMPS: Final = 5.0
@@ -43,38 +43,38 @@ uname [-a]                     which system this is
 
 
 class RunningSystem(Protocol):
-    """What commands may know of the DUT, and do to it."""
+    """The running system as commands see it."""
 
     @property
     def identity(self) -> str:
-        """Of the image it was booted from."""
+        """Identity of the image that it was booted from."""
         ...
 
     @property
     def stick(self) -> BlockStore | None:
-        """What the mux gives it now."""
+        """The stick, or None if the mux does not connect it to the DUT."""
         ...
 
     @property
     def boot_log(self) -> str:
-        """What the kernel has said so far."""
+        """The kernel's log so far."""
         ...
 
     def load(self, amps: float | None) -> None:
-        """Draw `amps` from now on; None ends it."""
+        """Draw `amps` from now on; None ends the load."""
         ...
 
     def shut_down(self, *, restart: bool) -> None:
-        """Begin to go down; the shell that asked for it is gone then."""
+        """Begin to shut down. This ends the shell that called it."""
         ...
 
 
 Command = Callable[[RunningSystem, list[str]], Steps[int]]
-"""Prints and waits; returns its exit status."""
+"""A command: it yields output and pauses, and returns its exit status."""
 
 
 def run(system: RunningSystem, words: list[str]) -> Steps[int]:
-    """Run a command line that is split into words already; none is no command, and succeeds."""
+    """Run a command given as words. No words are no command and succeed."""
     if not words:
         return 0
     command = COMMANDS.get(words[0])
@@ -190,7 +190,7 @@ def _uname(_: RunningSystem, args: list[str]) -> Steps[int]:
 
 
 def _number(word: str, most: float) -> float | None:
-    """Read a number from 0 to `most`; None when it is none."""
+    """Parse a number from 0 to `most`; return None if the word is none."""
     try:
         number = float(word)
     except ValueError:

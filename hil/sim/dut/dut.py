@@ -1,7 +1,7 @@
-"""A simulated DUT worth testing: it draws, boots what is on the stick, talks, and obeys its pins.
+"""The simulated DUT: it draws power, boots the stick's image, uses its UART, and reacts to its pins.
 
-How they are wired is its own affair, as with any DUT: RESET low holds it in reset; A low while reset ends or
-the supply comes means rescue mode; B low presses the power button; C and D lead nowhere.
+Wiring of its pins: RESET low holds it in reset. A low, when reset ends or the supply comes, starts rescue
+mode. B low presses the power button. C and D are not connected.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "SimulatedDut"]
 
 FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
-"""What `SimulatedDut.fault` knows; each ends with `{"on": False}`."""
+"""Names for `SimulatedDut.fault`. Each fault ends with `{"on": False}`."""
 
 _ROM_S = 0.1
 _NOT_LISTENING = (DutPhase.OFF, DutPhase.STANDBY, DutPhase.RESET)
 
 
 class SimulatedDut:
-    """A `Dut`: hardware that starts a boot ROM, which starts what is on the stick.
+    """A `Dut`: hardware with a boot ROM, which boots the stick's image.
 
-    The button is looked at by whatever runs: while the ROM or the kernel still boots a press does nothing,
-    so a power-on sequence may hold it after the supply has come. A long press always ends in standby. RESET
-    works in standby as well: its release boots.
+    A short press of the button has an effect in standby and in a system that is up. During the boot it has
+    none, so a power-on sequence may press the button after the supply has come. A long press always leads to
+    standby. RESET also works in standby: its release boots.
 
     Args:
         clock: Simulated time.
-        rng: Makes boots differ a little in time; None: each takes the same.
+        rng: Source of small differences in boot time, or None for none.
     """
 
     def __init__(self, clock: Clock, rng: Random | None = None) -> None:
@@ -61,12 +61,12 @@ class SimulatedDut:
         self._received_bytes = 0
 
     def connect(self, board: BoardSide) -> None:
-        """Learn which board carries it."""
+        """Connect the DUT to its board."""
         self._board = board
         self._draw.connect(board)
 
     def supply(self, on: bool) -> None:
-        """The supply came, or went; what was on its way out of the UART went with it."""
+        """Handle the supply going on or off. Bytes still in the UART are lost with it."""
         self._switched_on = on
         if on == (self._phase is not DutPhase.OFF) or (self._stays_on and not on):
             return
@@ -79,7 +79,7 @@ class SimulatedDut:
         self._start()
 
     def pin(self, pin: ControlPin, level: PinLevel) -> None:
-        """A pin was driven, or let go; a level it has already changes nothing."""
+        """Handle a pin that was driven or let float; do nothing if its level is the same."""
         if self._pins[pin] is level:
             return
         was_low = self._pins[pin] is PinLevel.LOW
@@ -94,7 +94,7 @@ class SimulatedDut:
             self._button.press()
 
     def uart_to_dut(self, data: bytes) -> None:
-        """Bytes were typed; they are lost unless somebody reads."""
+        """Receive typed bytes. They are lost unless a prompt or a system reads them."""
         if self._phase in _NOT_LISTENING:
             return
         self._received_bytes += len(data)
@@ -105,25 +105,25 @@ class SimulatedDut:
                 terminal.feed(byte)
 
     def stick(self, store: BlockStore | None) -> None:
-        """The mux gave it the stick, or took it away."""
+        """Handle the mux connecting the stick, or disconnecting it (None)."""
         taken = self._store is not None and store is not self._store
         self._store = store
         if taken and self._system is not None:
             self._system.stick_gone()
 
     def fault(self, name: str, arguments: dict[str, Any]) -> None:
-        """Begin or end a fault; `on` (true unless given) ends either with false.
+        """Begin a fault, or end it with `on` false; the default is true.
 
-        `hang_in_boot` stops a boot half-way through its log; ending it does not revive a DUT that hangs, a
+        `hang_in_boot` stops a boot half-way through its log. Its end does not revive a DUT that hangs; a
         reset does. `sag` takes `volts`, the supply's voltage under load. With `stays_on` a DUT that has power
-        keeps it although the board switches it off: a relay that sticks, or another supply that feeds it.
+        keeps it when the board switches the supply off, as with a relay that sticks or a second supply.
 
         Raises:
-            ValueError: There is no such fault, or its arguments are not understood.
+            ValueError: The name is unknown, or an argument is wrong.
         """
         on = arguments.get("on", True)
         if not isinstance(on, bool):
-            raise ValueError(f"the fault `{name}` is on=true or on=false, not {on!r}")  # noqa: TRY004 - as promised
+            raise ValueError(f"the fault `{name}` takes on=true or on=false, not {on!r}")  # noqa: TRY004 - documented
         match name:
             case "hang_in_boot":
                 self.hangs_in_boot = on
@@ -133,10 +133,10 @@ class SimulatedDut:
             case "sag":
                 self._draw.sag(_volts(arguments) if on else None)
             case _:
-                raise ValueError(f"a DUT has no fault {name!r}; it has {', '.join(FAULTS)}")
+                raise ValueError(f"unknown fault {name!r} of a DUT; known are {', '.join(FAULTS)}")
 
     def state(self) -> dict[str, Any]:
-        """The truth about it, as plain data; `image` and `uptime_s` are None while no system runs."""
+        """Return the DUT's true state; `image` and `uptime_s` are None while no system runs."""
         system = self._system
         return {
             "phase": self._phase.value,
@@ -155,23 +155,23 @@ class SimulatedDut:
 
     @property
     def store(self) -> BlockStore | None:
-        """The stick, while the mux gives it to the DUT."""
+        """The stick, or None if the mux does not connect it to the DUT."""
         return self._store
 
     def enter(self, phase: DutPhase, amps: float | None = None) -> None:
-        """Be in a phase, and draw what it draws (or `amps`)."""
+        """Enter a phase, and draw its current or `amps`."""
         self._phase = phase
         self._draw.follow(phase, amps)
 
     def stopped(self, *, restart: bool) -> None:
-        """The system is down: start again, or rest until the button is pressed."""
+        """Handle the end of a shutdown: start again, or stay in standby until the button is pressed."""
         if restart:
             self._start()
         else:
             self._halt(DutPhase.STANDBY)
 
     def _start(self) -> None:
-        """What every end of a reset does; while the pin is low, the reset has not ended."""
+        """Start the boot ROM or rescue mode, or stay in reset while RESET is low."""
         if self._pins[ControlPin.RESET] is PinLevel.LOW:
             self._halt(DutPhase.RESET)
         elif self._pins[ControlPin.A] is PinLevel.LOW:
@@ -181,7 +181,7 @@ class SimulatedDut:
             self._run_rom()
 
     def _halt(self, phase: DutPhase) -> None:
-        """Stop whatever runs, with all it still had to say."""
+        """Stop ROM, prompt and system, and drop their pending output."""
         if self._rom is not None:
             self._rom.cancel()
         if self._system is not None:
@@ -196,7 +196,7 @@ class SimulatedDut:
         self._rom.start()
 
     def _boot(self, _: None) -> None:
-        """Start what is on the stick, or say why not."""
+        """Boot the stick's image, or print why it cannot be booted."""
         try:
             image = read_image(self._store) if self._store else None
         except OSError:

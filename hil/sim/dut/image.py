@@ -1,7 +1,6 @@
-"""Disk images: which of them the simulated DUT boots, and what it calls them.
+"""Disk images: which images the simulated DUT boots, and how it names them.
 
-The name of an image lies in the boot code of its first sector, which a partition table of either kind and an
-ISO 9660 file system leave free.
+The name of an image is in the boot code of its first sector, which MBR, GPT and ISO 9660 do not use.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_SIZE_BYTES", "DutImage", "build_image", "read_image"]
 
 IMAGE_SIZE_BYTES: Final = 8 << 20
-"""How large `build_image` makes an image unless told."""
+"""Default size for `build_image`."""
 
 _IDENTIFIED_BYTES: Final = 1 << 20
 _SECTOR_BYTES: Final = 512
 _FIRST_PARTITION: Final = 2048
-"""Sector of the first partition, and how many sectors an image needs before it has one."""
+"""First sector of the partition, and so the number of sectors before it."""
 
 _SIGNATURES: Final = ((510, b"\x55\xaa"), (512, b"EFI PART"), (32769, b"CD001"))
-"""MBR boot signature, GPT header, ISO 9660 volume descriptor: offsets in bytes, and what stands there."""
+"""Offset in bytes and value of the MBR boot signature, the GPT header and the ISO 9660 volume descriptor."""
 
 _NAME_MARK: Final = b"hil-image:"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -39,7 +38,7 @@ class DutImage:
     """A bootable image.
 
     Attributes:
-        name: What `build_image` wrote into it; empty for an image from elsewhere.
+        name: Name given to `build_image`; empty for another image.
         digest: The first 16 hex digits of the SHA-256 of its first MiB.
     """
 
@@ -48,12 +47,12 @@ class DutImage:
 
     @property
     def identity(self) -> str:
-        """What the DUT prints when it boots the image: its name, if it has one, and its digest."""
+        """The text that the DUT prints for the image when it boots: the name, if any, and the digest."""
         return f"{self.name} {self.digest}".lstrip()
 
 
 def read_image(store: BlockStore) -> DutImage | None:
-    """Look at the start of a stick; None when nothing there can be booted.
+    """Read the start of a stick; return its image, or None if it is not bootable.
 
     Raises:
         OSError: The stick cannot be read.
@@ -65,17 +64,17 @@ def read_image(store: BlockStore) -> DutImage | None:
 
 
 def build_image(path: Path, name: str, size_bytes: int = IMAGE_SIZE_BYTES) -> DutImage:
-    """Write a bootable, mostly empty image (a sparse file) that carries a name.
+    """Write a bootable image with a name: a sparse, mostly empty file.
 
-    It has an MBR with one partition, and 64 KiB that follow from the name at the start of that partition.
+    It has an MBR with one partition. The first 64 KiB of the partition are computed from the name.
 
     Args:
-        path: The file to write; one that exists is replaced.
-        name: Letters, digits and `. _ + -`, 64 at most.
+        path: The file to write. An existing file is replaced.
+        name: At most 64 letters, digits and `. _ + -`.
         size_bytes: At least 2 MiB, in whole sectors of 512 bytes.
 
     Raises:
-        ValueError: The name or the size is none of these.
+        ValueError: The name or the size is not allowed.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"not an image's name: {name!r}")
@@ -97,7 +96,7 @@ def _identify(start: bytes) -> DutImage:
 
 
 def _first_sector(name: str, size_bytes: int) -> bytes:
-    """An MBR: boot code (here the name), four entries of 16 bytes, the signature."""
+    """Return an MBR: the name as boot code, four entries of 16 bytes, the signature."""
     boot_code = (_NAME_MARK + name.encode()).ljust(446, b"\0")
     sectors = size_bytes // _SECTOR_BYTES - _FIRST_PARTITION
     active, linux = b"\x80", b"\x83"

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 __all__ = ["LONG_PRESS_S", "PRESS_S", "PowerButton"]
 
 PRESS_S: Final = 0.2
-"""Shorter is bounce."""
+"""Shortest press; a shorter one is contact bounce."""
 
 LONG_PRESS_S: Final = 4.0
 
 
 class PowerButton:
-    """Tells a press from a long press by time; each happens while the button is still down.
+    """Distinguishes a press from a long press by time. Each is reported while the button is still down.
 
     Args:
         clock: Simulated time.
         pressed: Called after `PRESS_S`.
-        pressed_long: Called after `LONG_PRESS_S`, when the button is still down.
+        pressed_long: Called after `LONG_PRESS_S` if the button is still down.
     """
 
     def __init__(self, clock: Clock, pressed: Callable[[], None], pressed_long: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class PowerButton:
         self._timers: tuple[Timer, ...] = (NoTimer(),)
 
     def press(self) -> None:
-        """Put a finger on it; one that lies there already starts anew."""
+        """Press the button. If it is down already, the time starts again."""
         self.release()
         self._timers = (
             self._clock.call_later(PRESS_S, self._pressed),
@@ -41,6 +41,6 @@ class PowerButton:
         )
 
     def release(self) -> None:
-        """Let go."""
+        """Release the button."""
         for timer in self._timers:
             timer.cancel()

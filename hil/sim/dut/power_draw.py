@@ -1,4 +1,4 @@
-"""What the simulated DUT does just now, and the current that takes."""
+"""The simulated DUT's phase, the current that it draws, and the energy that it has used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DRAW_AMPS", "SUPPLY_VOLTS", "DutPhase", "PowerDraw"]
 
 
 class DutPhase(enum.StrEnum):
-    """What the DUT does just now."""
+    """What the DUT does at the moment, which determines its current."""
 
     OFF = "off"
     STANDBY = "standby"
@@ -41,18 +41,18 @@ DRAW_AMPS: Final = {
     DutPhase.LOAD: 1.4,
     DutPhase.SHUTDOWN: 0.48,
 }
-"""Amperes by phase; a load may ask for another current."""
+"""Current of each phase. A load may set another current."""
 
 SUPPLY_VOLTS: Final = 5.1
-"""With nothing drawn."""
+"""Voltage of the supply without load."""
 
 _SUPPLY_OHMS: Final = 0.08
 _SAG_AMPS: Final = 0.2
-"""From here on a current counts as load for the `sag` fault: everything but standby and reset."""
+"""Smallest current that counts as load for the fault `sag`: that of each phase but standby and reset."""
 
 
 class PowerDraw:
-    """The DUT's current, and the voltage that is left of the supply; tells the board each change."""
+    """The DUT's current and the supply's voltage under it. It reports each change to the board."""
 
     def __init__(self) -> None:
         self.amps = 0.0
@@ -62,19 +62,19 @@ class PowerDraw:
         self._board: BoardSide | None = None
 
     def connect(self, board: BoardSide) -> None:
-        """Learn whom to tell."""
+        """Connect to the board that gets the changes."""
         self._board = board
 
     def follow(self, phase: DutPhase, amps: float | None = None) -> None:
-        """Draw what `phase` draws, or `amps` where that is given."""
+        """Draw the current of `phase`, or `amps` if given."""
         self._powered = phase is not DutPhase.OFF
         self._change(DRAW_AMPS[phase] if amps is None else amps)
 
     def sag(self, volts: float | None) -> None:
-        """Let the supply sag to `volts` under load; None ends it.
+        """Let the supply sag to `volts` under load; None ends the sag.
 
         Raises:
-            ValueError: Such a supply cannot be: below nothing, or no number.
+            ValueError: `volts` is negative or not finite.
         """
         if volts is not None and not (math.isfinite(volts) and volts >= 0):
             raise ValueError(f"the supply cannot sag to {volts} V")
@@ -98,7 +98,7 @@ class PowerDraw:
 
 
 class EnergyCounter:
-    """Counts from the moment the supply comes on; what was counted stays when it goes."""
+    """The true energy that a DUT has used since its supply came on. The count stays when the supply goes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -109,11 +109,11 @@ class EnergyCounter:
 
     @property
     def joules(self) -> float:
-        """Energy until now."""
+        """Energy until now, in joules."""
         return self._joules + self._watts * (self._clock.now() - self._since_s)
 
     def change(self, amps: float, volts: float) -> None:
-        """Learn what is drawn from now on; no volts: the supply is off."""
+        """Take the current and voltage from now on; 0 V means that the supply is off."""
         begins = volts > 0 and not self._powered
         self._joules = 0.0 if begins else self.joules
         self._powered = volts > 0

@@ -1,4 +1,4 @@
-"""The simulated DUT's `printf`, as POSIX has it, with `%s`, `%d`, `%b` and `%%`."""
+"""The simulated DUT's `printf`, as in POSIX, with `%s`, `%d`, `%b` and `%%`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _PIECE: Final = re.compile(r"%[sdb%]|\\[0-7]{1,3}|\\.|[^%\\]+|[%\\]", re.DOTALL)
 
 
 def printf(form: str, words: list[str]) -> str:
-    """Return what is printed; the format is used again as long as words are left."""
-    said = b""
+    """Return the output. The format is used again while words are left."""
+    output = b""
     left = list(words)
     while True:
         before = len(left)
         for piece in _PIECE.findall(form):
-            said += _printed(piece, left)
+            output += _printed(piece, left)
         if not left or len(left) == before:
-            return said.decode(errors="replace").replace("\n", "\r\n")
+            return output.decode(errors="replace").replace("\n", "\r\n")
 
 
 def _printed(piece: str, left: list[str]) -> bytes:
@@ -43,13 +43,13 @@ def _word(left: list[str]) -> str:
 
 
 def _unescaped(text: str) -> bytes:
-    said, end = b"", 0
+    output, end = b"", 0
     for found in _ESCAPE.finditer(text):
         octal, letter = found.groups()
-        said += text[end : found.start()].encode()
-        said += bytes([int(octal, 8) & 0xFF]) if octal else _named(letter)
+        output += text[end : found.start()].encode()
+        output += bytes([int(octal, 8) & 0xFF]) if octal else _named(letter)
         end = found.end()
-    return said + text[end:].encode()
+    return output + text[end:].encode()
 
 
 def _named(letter: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What the simulated DUT does step by step: it says something, waits, says the next thing."""
+"""Scripts of the simulated DUT: steps that print text or wait, one after the other."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ __all__ = ["Script", "Steps"]
 ResultT = TypeVar("ResultT")
 
 Steps = Generator[str | float, None, ResultT]
-"""A generator that yields text to print, or seconds to wait, and returns its result."""
+"""A generator that yields a text to print or seconds to wait, and returns its result."""
 
 
 class Script(Generic[ResultT]):
-    """Steps that run on the clock, each when the one before is over: printed to the last bit, or waited for.
+    """Runs steps on the clock.
 
-    A step may end the script it belongs to (a command that reboots does).
+    Each step starts when the last bit of the previous text is sent or its wait is over.
+
+    A step may cancel its own script, as a command that reboots does.
 
     Args:
         clock: Simulated time.
-        uart: Where text goes.
-        steps: What to do.
+        uart: UART for the text.
+        steps: The steps.
         done: Called with the result, unless the script was cancelled.
     """
 
@@ -42,11 +44,11 @@ class Script(Generic[ResultT]):
         self._stepping = False
 
     def start(self) -> None:
-        """Take the first step, and all that follow without printing or waiting."""
+        """Run the steps up to the first text or wait."""
         self._step()
 
     def cancel(self) -> None:
-        """Go no further; `finally` clauses of the steps run."""
+        """Stop the script; `finally` clauses of the steps run."""
         self._cancelled = True
         self._timer.cancel()
         if not self._stepping:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD", "USER", "LoginSession"]
 
 USER: Final = "root"
-PASSWORD: Final = "hil"  # noqa: S105 - a simulated DUT's, told to everybody
+PASSWORD: Final = "hil"  # noqa: S105 - documented, for a simulated DUT
 
 _BANNER: Final = "\r\nSimulated DUT, ttyS0\r\n\r\n"
 _MOTD: Final = "Welcome to the simulated DUT; help tells what it knows.\r\n"
@@ -34,12 +34,12 @@ _INTERRUPTED: Final = 130
 
 
 class LoginSession:
-    """Ask for a login, run commands until logout, and ask again.
+    """Asks for a login, runs commands until logout, and asks again.
 
     Args:
         clock: Simulated time.
-        uart: Where it prints.
-        system: What the commands act on.
+        uart: UART for output.
+        system: The system that commands act on.
     """
 
     def __init__(self, clock: Clock, uart: DutTransmitter, system: RunningSystem) -> None:
@@ -56,18 +56,18 @@ class LoginSession:
         self._greet()
 
     def close(self) -> None:
-        """The system goes down: whatever runs ends here."""
+        """End the session and its running command, because the system goes down."""
         self.logged_in = False
         if self._script is not None:
             self._script.cancel()
             self._script = None
 
     def line(self, text: str) -> None:
-        """Take the answer to whatever was asked last."""
+        """Handle a typed line: a name, a password or a command."""
         self._answer(text)
 
     def interrupt(self) -> None:
-        """Ctrl-C: the running command ends, what it still had to print is gone."""
+        """Handle Ctrl-C: end the running command and drop its pending output."""
         if self._script is not None:
             self._script.cancel()
             self._script = None
@@ -78,7 +78,7 @@ class LoginSession:
         self._ask_again()
 
     def end(self) -> None:
-        """Ctrl-D logs out."""
+        """Handle Ctrl-D: log out."""
         self._uart.send(b"logout\r\n" if self.logged_in else b"\r\n")
         self._greet()
 
@@ -129,7 +129,7 @@ class LoginSession:
             self._run(self._all(commands))
 
     def _all(self, commands: list[list[Word]]) -> Steps[int]:
-        """Run commands one after the other; the status is the last one's."""
+        """Run commands one after the other; return the status of the last one."""
         for command in commands:
             words = yield from expand_words(command, self._status, self._all)
             self._status = yield from self._one(words)

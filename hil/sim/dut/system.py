@@ -1,4 +1,4 @@
-"""What runs on the simulated DUT once an image was loaded: kernel, login, the way down."""
+"""The operating system on the simulated DUT: boot, login session, shutdown."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
 __all__ = ["DutHardware", "System"]
 
 _JITTER: Final = 0.1
-"""By how much of its length a piece of work in the boot differs from one boot to the next."""
+"""Largest relative difference in the duration of a step between two boots."""
 
 _STOPPING_S: Final = 0.15
 
 
 class DutHardware(Protocol):
-    """What a system needs of the DUT it runs on."""
+    """The DUT as its system sees it."""
 
     hangs_in_boot: bool
 
     @property
     def store(self) -> BlockStore | None:
-        """The stick, while the mux gives it to the DUT."""
+        """The stick, or None if the mux does not connect it to the DUT."""
         ...
 
     def enter(self, phase: DutPhase, amps: float | None = None) -> None:
-        """Be in a phase, and draw what it draws (or `amps`)."""
+        """Enter a phase, and draw its current or `amps`."""
         ...
 
     def stopped(self, *, restart: bool) -> None:
-        """The system is down; it does nothing any more."""
+        """Handle the end of the shutdown."""
         ...
 
 
 class System:
-    """An operating system, from its first line on.
+    """An operating system, from the first line of its boot log to its shutdown.
 
     Args:
         clock: Simulated time.
-        uart: Its console.
+        uart: UART of its console.
         hardware: The DUT.
-        image: What it was loaded from.
-        rng: Makes boots differ a little in time.
+        image: The booted image.
+        rng: Source of small differences in boot time, or None for none.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class System:
         self._script.start()
 
     def close(self) -> None:
-        """Stop at once, as a reset or the end of the supply does; prints nothing."""
+        """Stop at once and print nothing, as on a reset or without supply."""
         self._booting = False
         self._script.cancel()
         session, self._session = self._session, None
@@ -85,43 +85,43 @@ class System:
 
     @property
     def terminal(self) -> DutTerminal | None:
-        """Who reads what is typed; None while nobody does."""
+        """The terminal that reads typed bytes, or None if there is no login session."""
         return self._session.terminal if self._session else None
 
     @property
     def logged_in(self) -> bool:
-        """Whether somebody is."""
+        """Whether a user is logged in."""
         return self._session is not None and self._session.logged_in
 
     @property
     def uptime_s(self) -> float:
-        """Seconds since the kernel began."""
+        """Seconds since the kernel started."""
         return self._clock.now() - self._began_s
 
     @property
     def stick(self) -> BlockStore | None:
-        """What the mux gives the DUT now."""
+        """The stick, or None if the mux does not connect it to the DUT."""
         return self._hardware.store
 
     @property
     def boot_log(self) -> str:
-        """Every line that the kernel has said so far."""
+        """All lines of the kernel's log so far."""
         return "".join(self._lines)
 
     def load(self, amps: float | None) -> None:
-        """Draw `amps`; None goes back to idling, unless the system is down or on its way there."""
+        """Draw `amps`; None returns to the idle current, unless the system is shutting down."""
         if amps is not None:
             self._hardware.enter(DutPhase.LOAD, amps)
         elif self._session is not None:
             self._hardware.enter(DutPhase.IDLE)
 
     def power_button(self) -> None:
-        """Go down, if all is up; a system that still boots doesn't look at the button."""
+        """Shut down if the boot is complete; a booting system ignores the button."""
         if self._session is not None:
             self.shut_down(restart=False)
 
     def shut_down(self, *, restart: bool) -> None:
-        """Begin to go down; the session ends at once."""
+        """Begin to shut down; the session ends at once."""
         self.close()
         self._uart.clear()
         self._hardware.enter(DutPhase.SHUTDOWN)
@@ -129,7 +129,7 @@ class System:
         self._script.start()
 
     def stick_gone(self) -> None:
-        """The mux took the stick away: an error line, once; in the middle of the boot it's the end."""
+        """Log an error, once, because the mux disconnected the stick; a booting system panics."""
         if self._stick_lost:
             return
         self._stick_lost = True
@@ -175,7 +175,7 @@ class System:
         return self._rng.uniform(1 - _JITTER, 1 + _JITTER) if self._rng else 1.0
 
     def _log_line(self, text: str) -> str:
-        """Stamp a line of the kernel, and keep it for `dmesg`."""
+        """Return a line of the kernel's log with its time, and store it for `dmesg`."""
         line = f"[{self.uptime_s:12.6f}] {text}\r\n"
         self._lines.append(line)
         return line

@@ -1,6 +1,6 @@
-"""What the simulated DUT's tty does with typed bytes: echo, erase, end of line, Ctrl-C, Ctrl-D.
+"""The simulated DUT's tty: echo, erase, end of line, Ctrl-C and Ctrl-D.
 
-As on Linux, CR and LF each end a line: whoever types CR LF has typed Enter twice.
+As on Linux, CR and LF each end a line, so CR LF counts as Enter typed twice.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ _ENTER: Final = (0x0D, 0x0A)
 _SPACE: Final = 0x20
 
 _LIMIT_BYTES: Final = 1024
-"""Longest line, and longest type-ahead; what goes beyond is lost."""
+"""Longest line and longest type-ahead; further bytes are lost."""
 
 
 class LineReader(Protocol):
-    """Who reads from a terminal."""
+    """A reader of a terminal's lines."""
 
     def line(self, text: str) -> None:
-        """Take a line; no other comes until the terminal is told to `ask` again."""
+        """Handle a line. The next one comes only after the next `ask`."""
         ...
 
     def interrupt(self) -> None:
-        """Ctrl-C was typed, during a line or between two."""
+        """Handle Ctrl-C, typed in a line or between two."""
         ...
 
     def end(self) -> None:
-        """Ctrl-D was typed at the start of a line; no line comes until the next `ask`."""
+        """Handle Ctrl-D, typed at the start of a line. The next line comes only after the next `ask`."""
         ...
 
 
 class DutTerminal:
-    """Bytes from the UART become lines.
+    """Makes lines of the bytes from the UART.
 
     Args:
-        uart: Where prompts and echo go.
-        user: Who gets the lines.
+        uart: UART for prompts and echo.
+        reader: Reader of the lines.
     """
 
-    def __init__(self, uart: DutTransmitter, user: LineReader) -> None:
+    def __init__(self, uart: DutTransmitter, reader: LineReader) -> None:
         self._uart = uart
-        self._user = user
+        self._reader = reader
         self._line = bytearray()
         self._ahead: deque[int] = deque(maxlen=_LIMIT_BYTES)
         self._reading = False
         self._echo = True
 
     def ask(self, prompt: str, *, echo: bool = True) -> None:
-        """Print a prompt, then read one line; what was typed before that is read first."""
+        """Print a prompt, then read one line. Bytes typed before the prompt are read first."""
         self._uart.send(prompt.encode())
         self._uart.then(partial(self._read, echo=echo))
 
     def feed(self, byte: int) -> None:
-        """Take a typed byte; between two questions it waits, but for Ctrl-C.
+        """Take a typed byte. Between two prompts it waits, except Ctrl-C.
 
-        Bytes come one by one, because each may end the terminal that it is typed on.
+        Bytes come one by one, because each may end this terminal.
         """
         if byte == _CTRL_C:
             self._interrupt()
@@ -84,7 +84,7 @@ class DutTerminal:
         self._line.clear()
         self._ahead.clear()
         self._reading = False
-        self._user.interrupt()
+        self._reader.interrupt()
 
     def _type(self, byte: int) -> None:
         if byte in _ENTER:
@@ -95,7 +95,7 @@ class DutTerminal:
             self._erase(len(self._line))
         elif byte == _CTRL_D and not self._line:
             self._reading = False
-            self._user.end()
+            self._reader.end()
         elif byte >= _SPACE and len(self._line) < _LIMIT_BYTES:
             self._line.append(byte)
             self._show(bytes([byte]))
@@ -105,7 +105,7 @@ class DutTerminal:
         self._line.clear()
         self._reading = False
         self._uart.send(b"\r\n")
-        self._user.line(text)
+        self._reader.line(text)
 
     def _erase(self, count: int) -> None:
         count = min(count, len(self._line))

@@ -1,4 +1,4 @@
-"""The sending half of the simulated DUT's UART: one queue, at the pace of 115200 baud."""
+"""The sending half of the simulated DUT's UART: one queue, sent at 115200 baud."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ if TYPE_CHECKING:
 __all__ = ["BYTES_PER_S", "DutTransmitter"]
 
 BYTES_PER_S: Final = 11520
-"""115200 baud, 8N1: ten bits a byte."""
+"""115200 baud, 8N1: ten bits for each byte."""
 
 _CHUNK_BYTES: Final = 57
-"""What leaves in about 5 ms, and with one callback."""
+"""Number of bytes sent in one callback, about 5 ms."""
 
 _LAG_S: Final = 0.25
-"""How far behind a busy process may fall and still catch up."""
+"""Largest delay of a busy process that is made up for by sending faster."""
 
 
 class DutTransmitter:
-    """Bytes on their way out of the DUT.
+    """Sends the DUT's bytes.
 
-    A byte counts as sent at the end of its last bit, so that an interrupted supply takes the byte with it.
+    A byte counts as sent after its last bit, so a byte that is being sent is lost if the supply goes.
 
     Args:
         clock: Simulated time.
-        leave: Called with bytes when they have left.
+        sent: Called with bytes when they have been sent.
+
+    Attributes:
+        sent_bytes: Number of bytes sent.
     """
 
-    def __init__(self, clock: Clock, leave: Callable[[bytes], None]) -> None:
+    def __init__(self, clock: Clock, sent: Callable[[bytes], None]) -> None:
         self._clock = clock
-        self._leave = leave
+        self._sent = sent
         self._queue: deque[bytes | Callable[[], None]] = deque()
         self._timer: Timer = NoTimer()
         self._in_flight = False
@@ -43,16 +46,16 @@ class DutTransmitter:
         self.sent_bytes = 0
 
     def send(self, data: bytes) -> None:
-        """Queue bytes behind all that is waiting."""
+        """Queue bytes."""
         if data:
             self._put(data)
 
     def then(self, callback: Callable[[], None]) -> None:
-        """Call back when everything that is waiting now has left; at once when nothing is."""
+        """Call back when all queued bytes have been sent; at once if the queue is empty."""
         self._put(callback)
 
     def clear(self) -> None:
-        """Forget everything that waits, callbacks as well."""
+        """Drop all queued bytes and callbacks."""
         self._timer.cancel()
         self._in_flight = False
         self._queue.clear()
@@ -89,5 +92,5 @@ class DutTransmitter:
     def _finish(self, chunk: bytes) -> None:
         self._in_flight = False
         self.sent_bytes += len(chunk)
-        self._leave(chunk)
+        self._sent(chunk)
         self._next()

@@ -1,1 +1,1 @@
-"""The simulator's management port: the truth about each board, and fault injection."""
+"""The simulator's management port: the true state of each board, and fault injection."""

@@ -1,4 +1,4 @@
-"""Talks to the control port of a running simulator."""
+"""Client of a running simulator's management port."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ __all__ = ["ManagementClient"]
 
 _LOOPBACK = "127.0.0.1"
 _LONGEST_ANSWER_BYTES = 256 << 20
-"""Of twenty thousand requests, as a log keeps them, with all of their data: 170 MB."""
+"""Limit for one answer. A full log, of 20,000 requests with their data, has 170 MB."""
 
 
 class ManagementClient:
-    """The truth about simulated boards, and their faults.
+    """Reads the true state of simulated boards, and injects faults.
 
-    Safe for threads: one request at a time. After a request that failed or was interrupted, the next one
-    connects again. A `with` block closes it.
+    Thread-safe: one request at a time. If a request failed or was interrupted, the next one connects again.
+    The end of a `with` block closes the connection.
 
     Args:
-        port: The control port, from the ready line.
-        address: Of the machine that simulates; a virtual machine has its host at another one than loopback.
-        token: Of the ready line; empty: read from the simulator's folder when a request first needs it.
+        port: Number of the management port: `control_port` of the ready line.
+        address: Address of the simulator's machine; other than loopback if this is a virtual machine on it.
+        token: Token of the ready line, or empty to read it from the simulator's folder when a request needs
+            it.
 
     Raises:
-        SimulatorError: No simulator answers there, or it is another user's; from every method too.
+        SimulatorError: No simulator answers there, or it belongs to another user. Every method raises it,
+            too.
     """
 
     def __init__(self, port: int, address: str = _LOOPBACK, token: str = "") -> None:
@@ -40,7 +42,7 @@ class ManagementClient:
         self._lock = threading.Lock()
         self._socket = self._connected()
         self._is_lost = self._is_closed = False
-        self._ask({"do": "hello", "token": token})  # a connection that says nothing would be hung up on
+        self._ask({"do": "hello", "token": token})  # the simulator ends connections that send nothing
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +54,7 @@ class ManagementClient:
         """Return the ready line's object, without its token.
 
         Raises:
-            SimulatorError: A folder that it names belongs to another user.
+            SimulatorError: A folder of the simulator belongs to another user.
         """
         ready = self._ask({"do": "hello"})
         if self._is_here:
@@ -60,38 +62,38 @@ class ManagementClient:
         return ready
 
     def state(self, serial: str) -> dict[str, Any]:
-        """Return the truth about one board, its DUT and its stick."""
+        """Return the true state of one board, its DUT and its stick."""
         boards: list[dict[str, Any]] = self._ask_with_token({"do": "state", "board": serial})["boards"]
         return boards[0]
 
     def states(self) -> list[dict[str, Any]]:
-        """Return the truth about all boards."""
+        """Return the true state of all boards."""
         boards: list[dict[str, Any]] = self._ask_with_token({"do": "state"})["boards"]
         return boards
 
     def fault(self, serial: str, name: str, **arguments: Any) -> None:  # noqa: ANN401 - as the fault takes them
-        """Begin a fault, or end one by its arguments."""
+        """Begin a fault, or end it with the arguments that do so, such as `on=False`."""
         self._ask_with_token({"do": "fault", "board": serial, "fault": name, **arguments})
 
     def clear(self, serial: str) -> None:
-        """End every fault of a board; it is plugged in again if it was not."""
+        """End all faults of a board, and plug it in if it is unplugged."""
         self._ask_with_token({"do": "clear", "board": serial})
 
     def log(self, serial: str, since: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Return the control requests from index `since` on, and the index to ask for next."""
+        """Return the logged control requests from index `since` on, and the index for the next call."""
         answer = self._ask_with_token({"do": "log", "board": serial, "since": since})
         return answer["requests"], answer["next"]
 
-    def plug_disk(self, disk: str, **facts: Any) -> None:  # noqa: ANN401 - as the port takes them
-        """Plug in a disk that belongs to no board; `facts` are `socket`, `serial` and `size_bytes`."""
+    def plug_disk(self, disk: str, **facts: Any) -> None:  # noqa: ANN401 - as the request takes them
+        """Plug in a disk that is no board's stick; `facts` are `socket`, `serial` and `size_bytes`."""
         self._ask_with_token({"do": "plug_disk", "disk": disk, **facts})
 
     def unplug_disk(self, disk: str) -> None:
-        """Pull out a disk that belongs to no board."""
+        """Unplug a disk that is no board's stick."""
         self._ask_with_token({"do": "unplug_disk", "disk": disk})
 
     def disks(self) -> dict[str, Any]:
-        """Return the truth about the disks that belong to no board, such as how many bytes were changed."""
+        """Return the true state of each disk that is no board's stick, with the number of changed bytes."""
         disks: dict[str, Any] = self._ask_with_token({"do": "disks"})["disks"]
         return disks
 
@@ -100,7 +102,7 @@ class ManagementClient:
         self._ask_with_token({"do": "quit"})
 
     def close(self) -> None:
-        """Hang up; the simulator goes on."""
+        """Close the connection; the simulator keeps running."""
         self._is_closed = True
         self._socket.close()
 
@@ -111,7 +113,7 @@ class ManagementClient:
             return PeerSocket((self._address, self.port))
         except (OSError, OverflowError) as error:
             raise SimulatorError(
-                f"no simulator answers at control port {self.port}",
+                f"no simulator answers at management port {self.port}",
                 why=getattr(error, "strerror", None) or str(error),
                 remedy="start one with `hil sim`, and use the control_port of the line that it prints",
             ) from error
@@ -125,10 +127,10 @@ class ManagementClient:
         try:
             answer = self._exchange(json.dumps(request).encode() + b"\n")
         except (PeerError, ValueError) as error:
-            told = isinstance(error, PeerError)
+            is_peer_error = isinstance(error, PeerError)
             raise SimulatorError(
-                f"the simulator at control port {self.port} does not answer",
-                why=str(error) if told else "what listens there says nothing that a simulator says",
+                f"the simulator at management port {self.port} does not answer",
+                why=str(error) if is_peer_error else "the program that listens there is no simulator",
                 remedy="start it again, or use the control_port, not the usbip_port, of its first line",
             ) from error
         if not answer.pop("ok"):
@@ -149,7 +151,7 @@ class ManagementClient:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """Read an answer; raises ValueError for what is none."""
+    """Parse an answer; raise ValueError if it is none."""
     try:
         answer = json.loads(line)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""Faults by name, as tests and the command line ask for them."""
+"""Faults by name, as tests and `hil sim fault` request them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class _Fault:
     """One kind of fault.
 
     Attributes:
-        begin: What it does.
-        arguments: Names with the values they have when nothing is said; a type where something must be said.
-        over: Arguments that end it; None where it ends in another way.
+        begin: Begins the fault, or ends it if the arguments are those of `end_arguments`.
+        arguments: Argument names with their defaults; for a required argument, its type.
+        end_arguments: Arguments that end the fault, or None if another fault ends it.
     """
 
     begin: Callable[[SimulatedSlot, _Arguments], None]
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    over: _Arguments | None = None
+    end_arguments: _Arguments | None = None
 
 
 def _boot_loader(slot: SimulatedSlot, arguments: _Arguments) -> None:
@@ -40,7 +40,9 @@ def _boot_loader(slot: SimulatedSlot, arguments: _Arguments) -> None:
 def _serial(slot: SimulatedSlot, arguments: _Arguments) -> None:
     told = arguments["told"]
     if not (told.isascii() and (told.isprintable())):
-        raise SimulatorError(f"no USB device tells {told!r}", remedy="printable ASCII; empty: its own number")
+        raise SimulatorError(
+            f"no serial number can be {told!r}", remedy="printable ASCII, or empty for the board's own"
+        )
     slot.set_reported_serial(told)
 
 
@@ -162,68 +164,71 @@ FAULT_NAMES = tuple(_FAULTS)
 
 
 class FaultInjector:
-    """The faults of one slot: begun, ended, and which are on."""
+    """Begins and ends the faults of one slot, and lists the active ones."""
 
     def __init__(self, slot: SimulatedSlot) -> None:
-        self._bench = slot
+        self._slot = slot
         self._active: dict[str, _Arguments] = {}
 
     def begin(self, name: str, given: _Arguments) -> None:
-        """Begin the fault `name`, or end it by its arguments; raises SimulatorError for one unknown."""
+        """Begin or end a fault by name; raise SimulatorError if the name or an argument is wrong."""
         fault = _FAULTS.get(name)
         if fault is None:
-            raise SimulatorError(f"no fault is called {name!r}", remedy="one of " + ", ".join(_FAULTS))
+            raise SimulatorError(f"unknown fault {name!r}", remedy="one of " + ", ".join(_FAULTS))
         arguments = _arguments(name, fault, given)
-        fault.begin(self._bench, arguments)
-        if fault.over is None:
+        fault.begin(self._slot, arguments)
+        if fault.end_arguments is None:
             return
         self._active.pop(name, None)
-        if not fault.over.items() <= arguments.items():
+        if not fault.end_arguments.items() <= arguments.items():
             self._active[name] = arguments
 
     def clear(self) -> None:
-        """End every fault; a board that is unplugged, a boot loader or stopped is plugged in again."""
+        """End all faults.
+
+        Plug the board in again if it is unplugged, in its boot loader, or its USB has stopped.
+        """
         for name in tuple(self._active):
-            self.begin(name, _FAULTS[name].over or {})
-        self._bench.bus.no_backend = False
-        if not self._bench.plugged or self._bench.in_boot_loader or self._bench.usb_stopped:
-            self._bench.plug()
+            self.begin(name, _FAULTS[name].end_arguments or {})
+        self._slot.bus.no_backend = False
+        if not self._slot.plugged or self._slot.in_boot_loader or self._slot.usb_stopped:
+            self._slot.plug()
 
     def active(self) -> dict[str, _Arguments]:
-        """Which faults are on, with their arguments; counted ones with what is left."""
-        left = {"stall": self._bench.path_faults.stalls, "line_error": self._bench.path_faults.line_errors}
+        """Return the active faults with their arguments; for counted ones, with the count that is left."""
+        left = {"stall": self._slot.path_faults.stalls, "line_error": self._slot.path_faults.line_errors}
         active = {
             name: {"count": left[name]} if name in left else arguments
             for name, arguments in self._active.items()
             if left.get(name, True)
         }
-        if not self._bench.plugged:
+        if not self._slot.plugged:
             active["unplug"] = {}
-        if self._bench.in_boot_loader:
+        if self._slot.in_boot_loader:
             active["boot_loader"] = {}
-        if self._bench.usb_stopped:
+        if self._slot.usb_stopped:
             active["usb_stopped"] = {}
         return active
 
 
 def _arguments(name: str, fault: _Fault, given: _Arguments) -> _Arguments:
-    """Return the whole set of arguments, each of its type; raises SimulatorError."""
+    """Return all arguments, with defaults and converted types; raise SimulatorError if one is wrong."""
     unknown = given.keys() - fault.arguments.keys()
     if unknown:
         known = ", ".join(fault.arguments) or "none"
         raise SimulatorError(
-            f"{name} takes no {', '.join(sorted(unknown))}", remedy=f"its arguments: {known}"
+            f"the fault {name} takes no {', '.join(sorted(unknown))}", remedy=f"its arguments: {known}"
         )
     whole = {}
     for key, default in fault.arguments.items():
         kind = default if isinstance(default, type) else type(default)
         if key not in given and default is kind:
-            raise SimulatorError(f"{name} needs {key}", remedy=f"{key}=..., {_KINDS[kind]}")
-        whole[key] = _converted(f"{name}'s {key}", kind, given.get(key, default))
+            raise SimulatorError(f"the fault {name} needs {key}", remedy=f"{key}=..., {_KINDS[kind]}")
+        whole[key] = _converted(f"{key} of the fault {name}", kind, given.get(key, default))
     return whole
 
 
-def _converted(label: str, kind: type, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _converted(label: str, kind: type, value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:

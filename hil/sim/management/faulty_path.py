@@ -1,4 +1,4 @@
-"""Faults on the way between host and board, and the log of what passed."""
+"""Faults between host and board, and the log of control requests."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _VENDOR = 0x40
 _TYPE_MASK = 0x60
 
 HOST_DRIVER = "cdc_acm"
-"""The sender of what the host's own serial driver transfers; counted faults are not spent on it."""
+"""Sender of the transfers of the host's serial driver. Counted faults do not apply to them."""
 
 
 @dataclass(slots=True)
 class PathFaults:
-    """What goes wrong on the way to one board; kept while it is unplugged and replugged.
+    """Active faults between the host and one board. They outlast unplugging.
 
     Attributes:
-        stalls: So many vendor requests still get a STALL.
-        line_errors: So many transfers still fail with -71.
-        hang: Nothing is answered.
-        late_s: Every answer comes so many simulated seconds later.
+        stalls: Number of vendor requests that still get a STALL.
+        line_errors: Number of transfers that still fail with -71.
+        hang: No transfer is answered.
+        late_s: Delay of every answer, in simulated seconds.
     """
 
     stalls: int = 0
@@ -45,7 +45,7 @@ class PathFaults:
 
 @dataclass(slots=True)
 class _PathTransfer:
-    """One transfer on its way: what the host sent, what the board was given, what it answered."""
+    """One transfer: the host's URB, the URB given to the board, and the board's answer."""
 
     urb: Urb
     request: LoggedRequest | None
@@ -55,7 +55,7 @@ class _PathTransfer:
 
 
 class FaultyPath:
-    """A board as its host reaches it: a `UsbDevice` around another one."""
+    """A `UsbDevice` that wraps a board, applies the faults and logs control requests."""
 
     def __init__(self, device: UsbDevice, clock: Clock, faults: PathFaults, log: RequestLog) -> None:
         self._device = device
@@ -67,15 +67,15 @@ class FaultyPath:
 
     @property
     def identity(self) -> UsbIdentity:
-        """What a bus listing says about the device behind."""
+        """Identity of the wrapped device."""
         return self._device.identity
 
     def reset(self) -> None:
-        """A bus reset; no fault stands in its way."""
+        """Pass a bus reset on; no fault applies to it."""
         self._device.reset()
 
     def submit(self, urb: Urb) -> None:
-        """Take a transfer on its way, with whatever goes wrong there; plugging in always works."""
+        """Pass a transfer on, or apply a fault to it. No fault applies to the enumeration."""
         if urb.sender == ENUMERATION:
             self._device.submit(urb)
             return
@@ -87,7 +87,7 @@ class FaultyPath:
             self._forward(transfer)
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer, wherever it waits."""
+        """Cancel a transfer that waits here or in the device. Return True if it was waiting."""
         transfer = self._transfers.get(id(urb))
         if transfer is None:
             return False
@@ -102,7 +102,7 @@ class FaultyPath:
         return True
 
     def resume(self) -> None:
-        """The hang is over: what waited goes on, in order."""
+        """Continue the transfers that the fault `hang` held, in order."""
         held, self._held = self._held, []
         for transfer in held:
             if transfer.answer is None:
@@ -151,7 +151,7 @@ class FaultyPath:
 
 
 class ConsoleNoise:
-    """Changes or loses every Nth console byte on its way to the host; 0 is silence."""
+    """Changes or loses every Nth console byte to the host; 0 is never."""
 
     def __init__(self) -> None:
         self.garble_every = 0
@@ -159,7 +159,7 @@ class ConsoleNoise:
         self._passed = 0
 
     def __call__(self, data: bytes) -> bytes:
-        """Return what is left of `data`."""
+        """Return the bytes that reach the host."""
         if not self.garble_every and not self.drop_every:
             return data
         return bytes(self._spoil(byte) for byte in data if not self._lost())

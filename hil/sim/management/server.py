@@ -1,8 +1,8 @@
-"""The control port: the truth about every board, and the faults; one JSON object a line, each way.
+"""The management port: requests for the true state of boards and for faults, one JSON object a line each way.
 
-Any user of the host, and any web page that is open on it, can reach a port on loopback. So each request but
-`hello` must carry the token of the ready line, which is also in a file that only the simulator's user can
-read.
+Every user of the host, and every web page open on it, can reach a port on loopback. Therefore each request
+except `hello` must carry the token of the ready line. The token is also in a file that only the simulator's
+user can read.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["ManagementServer"]
 
 _DISK = {"disk": "stranger", "socket": "2-100", "serial": "FFFF", "size_bytes": 64 << 20}
-"""Names and defaults of what `plug_disk` takes."""
+"""Arguments of `plug_disk` with their defaults."""
 
 _LINE_LIMIT = 1 << 17
 _JsonObject = dict[str, Any]
 
 
 class ManagementServer:
-    """Listens on loopback, whatever address USB/IP has."""
+    """Listens on loopback, whatever address USB/IP listens on."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -38,7 +38,7 @@ class ManagementServer:
         self.number = 0
 
     async def listen(self) -> None:
-        """Begin to listen on any free port, its number in `number`."""
+        """Listen on any free port, and store its number in `number`."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _ManagementConnection(self, self._connections), LOOPBACK, 0
@@ -46,16 +46,16 @@ class ManagementServer:
         self.number = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Stop listening and end every connection, answers that are written going out first."""
+        """Stop listening, and end each connection after its written answers have gone out."""
         if self._server is not None:
             self._server.close()
         self._connections.close()
 
     def answer(self, line: bytes) -> tuple[_JsonObject, bool]:
-        """Answer one request; whatever is wrong with it is told, never raised.
+        """Answer one request. An error in the request becomes an answer, never an exception.
 
         Returns:
-            The answer, and whether the request had the simulator's token.
+            The answer, and whether the request carried the simulator's token.
         """
         has_token = False
         try:
@@ -71,17 +71,19 @@ class ManagementServer:
         action = self._VERBS.get(verb) if isinstance(verb, str) else None
         if action is None:
             known = ", ".join(self._VERBS)
-            raise SimulatorError(f"nothing can do {verb!r}", why="no such request", remedy=f"one of {known}")
+            raise SimulatorError(
+                f"unknown request {verb!r}", why="no request has this name", remedy=f"one of {known}"
+            )
         if verb != "hello" and not has_token:
             raise SimulatorError(
                 "this request lacks the simulator's token",
-                why="other users and web pages reach this port, too",
+                why="other users and web pages can reach this port, too",
                 remedy='add "token" from the ready line, or use `hil sim fault` as the user that started it',
             )
         return action(self, request)
 
     def _has_token(self, request: _JsonObject) -> bool:
-        """Take the token out of a request, and return whether it is the simulator's."""
+        """Remove the token from a request, and return True if it is the simulator's."""
         token, expected = request.pop("token", None), self._simulator.token
         return isinstance(token, str) and hmac.compare_digest(
             token.encode(errors="replace"), expected.encode()
@@ -106,7 +108,9 @@ class ManagementServer:
     def _log(self, request: _JsonObject) -> _JsonObject:
         since = request.get("since", 0)
         if type(since) is not int:
-            raise SimulatorError(f"since is {since!r}", why="not an index", remedy="a number, 0 for all")
+            raise SimulatorError(
+                f"`since` is {since!r}", why="it is no index", remedy="a whole number, 0 for all requests"
+            )
         requests, following = self._board(request).slot.log.since(since)
         return {"requests": requests, "next": following}
 
@@ -114,7 +118,9 @@ class ManagementServer:
         given = [request.get(key, default) for key, default in _DISK.items()]
         if [type(value) for value in given] != [type(default) for default in _DISK.values()]:
             raise SimulatorError(
-                f"{given!r} is no disk", why="a value has the wrong type", remedy=f"of these types: {_DISK}"
+                f"no disk can be made of {given!r}",
+                why="a value has the wrong type",
+                remedy=f"values like {_DISK}",
             )
         self._simulator.foreign_disks.plug(*given)
         return {}
@@ -135,7 +141,9 @@ class ManagementServer:
         board = self._simulator.boards.get(serial) if isinstance(serial, str) else None
         if board is None:
             known = ", ".join(self._simulator.boards)
-            raise SimulatorError(f"no board {serial!r} here", why="", remedy=f"its serial number: {known}")
+            raise SimulatorError(
+                f"no board has the serial number {serial!r}", why="", remedy=f"one of {known}"
+            )
         return board
 
     _VERBS: dict[str, Callable[[ManagementServer, _JsonObject], _JsonObject]] = {  # noqa: RUF012 - never changed
@@ -155,14 +163,16 @@ def _parsed(line: bytes) -> _JsonObject:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise SimulatorError("that is no JSON", why=str(error), remedy='{"do": "hello"}') from error
+        raise SimulatorError("the request is no JSON", why=str(error), remedy='{"do": "hello"}') from error
     if not isinstance(request, dict):
-        raise SimulatorError(f"{request!r} is no request", why="not an object", remedy='{"do": "hello"}')
+        raise SimulatorError(
+            f"{request!r} is no request", why="it is no JSON object", remedy='{"do": "hello"}'
+        )
     return request
 
 
 class _ManagementConnection(Connection):
-    """One client of the control port."""
+    """One client of the management port."""
 
     def __init__(self, port: ManagementServer, connections: Connections) -> None:
         super().__init__(connections)
@@ -171,23 +181,23 @@ class _ManagementConnection(Connection):
         self._is_answering = False
 
     def pause_writing(self) -> None:
-        """The client does not read its answers: answer no more requests, and take none."""
+        """Stop reading and answering requests while the client does not read its answers."""
         self._is_full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Continue when the client reads again."""
         self._is_full = False
         self._answer_soon()
 
     def data_received(self, data: bytes) -> None:
-        """Answer every whole line; a line that never ends ends the connection."""
+        """Answer each complete line. A line that is too long ends the connection."""
         self._received += data
         self._transport.pause_reading()
         self._answer_soon()
 
     def _answer_soon(self) -> None:
-        """Answer one request in each turn of the loop: a flood of them holds no other client up."""
+        """Answer one request in each turn of the loop, so that a flood of requests delays no other client."""
         if not self._is_answering:
             self._is_answering = True
             asyncio.get_running_loop().call_soon(self._answer_next)

@@ -1,4 +1,6 @@
-"""Check that a running simulator belongs to this user; another user's could name any file as its stick.
+"""Check that a running simulator belongs to this user.
+
+Another user's simulator could name any file as its stick.
 
 Linux lists the user of each listening socket in /proc/net/tcp (proc(5)), which no process can forge.
 """
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_NAME", "check_folders", "check_owner", "read_token"]
 
 TOKEN_NAME = "hil-token"  # noqa: S105 - the name of a file
-"""The file in the state folder that holds the control port's token; its user alone may read it."""
+"""File in the state folder with the management port's token. Only the simulator's user may read it."""
 
 _SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LOOPBACK = frozenset({"0100007F", "7F000001"})
-"""127.0.0.1, as processors of either byte order write it there."""
+"""127.0.0.1 in /proc/net/tcp, on processors of either byte order."""
 
 _LISTENS = "0A"
 _LOCAL, _STATE, _USER = 1, 3, 7
@@ -30,60 +32,60 @@ _ROOT = 0
 
 
 def check_owner(port: int) -> None:
-    """Raise if another user's process listens at a loopback port of this host; root is trusted.
+    """Raise if another user's process listens at a loopback port of this host. Root is trusted.
 
     Raises:
-        SimulatorError: It is another user's.
+        SimulatorError: The process belongs to another user.
     """
-    strangers = _owners(port) - {os.geteuid(), _ROOT}
-    if strangers:
+    others = _owners(port) - {os.geteuid(), _ROOT}
+    if others:
         raise SimulatorError(
-            f"the simulator at control port {port} belongs to another user (uid {min(strangers)})",
-            why="it could have this user write to any of this user's files, as its stick",
-            remedy="start your own with `hil sim`, and use its control_port",
+            f"the simulator at management port {port} belongs to another user (uid {min(others)})",
+            why="it could make this process write to any of your files as its stick",
+            remedy="start your own simulator with `hil sim`, and use its control_port",
         )
 
 
 def check_folders(ready: Mapping[str, Any]) -> None:
-    """Raise if a folder of a simulator belongs to another user, or if others may write to it.
+    """Raise if a folder of a simulator belongs to another user, or if other users may write to it.
 
     Raises:
-        SimulatorError: A folder is not only this user's (or root's).
+        SimulatorError: A folder belongs neither to this user nor to root, or others may write to it.
     """
     for name in ("dev", "sys", "state"):
         folder = Path(str(ready.get(name, "")))
         try:
             status = folder.stat()
         except PermissionError:
-            continue  # root's, closed to this user: nothing in it can be opened either
+            continue  # closed to this user, so no file in it can be opened either
         except OSError as error:
-            raise _refused(folder, f"it cannot be looked at: {error.strerror}") from error
+            raise _refused(folder, f"its owner cannot be read: {error.strerror}") from error
         if status.st_uid not in (os.geteuid(), _ROOT):
             raise _refused(folder, f"it belongs to another user (uid {status.st_uid})")
-        groups_own = status.st_gid == os.getegid()  # a user's private group, as many systems make them
+        groups_own = status.st_gid == os.getegid()  # on many systems each user has a private group
         if status.st_mode & (stat.S_IWOTH if groups_own else stat.S_IWGRP | stat.S_IWOTH):
             raise _refused(folder, "other users may write to it")
 
 
 def read_token(ready: Mapping[str, Any]) -> str:
-    """Return the token that the simulator keeps for its own user.
+    """Return the token from the simulator's state folder.
 
     Raises:
-        SimulatorError: It is not there, or not for this user.
+        SimulatorError: The token file does not exist, or this user may not read it.
     """
     path = Path(str(ready.get("state", ""))) / TOKEN_NAME
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise SimulatorError(
-            f"the token of the simulator at control port {ready.get('control_port')} cannot be read",
+            f"the token of the simulator at management port {ready.get('control_port')} cannot be read",
             why=str(error),
-            remedy="faults and the truth are for the user that started it; start your own with `hil sim`",
+            remedy="only its own user can read states and inject faults; start your own with `hil sim`",
         ) from error
 
 
 def _owners(port: int) -> set[int]:
-    """Return the users whose sockets a connection to 127.0.0.1 can reach; none where Linux does not tell."""
+    """Return the users of the sockets that a connection to 127.0.0.1 can reach; empty if not on Linux."""
     exact, any_address = set(), set()
     for fields in _listening():
         address, _, number = fields[_LOCAL].partition(":")
@@ -105,7 +107,7 @@ def _listening() -> Iterator[list[str]]:
 
 def _refused(folder: Path, why: str) -> SimulatorError:
     return SimulatorError(
-        f"the simulator's folder {folder} is not used",
+        f"the simulator's folder {folder} is not trusted",
         why=why,
         remedy="start your own simulator; with --state, name a folder that only you can write to",
     )

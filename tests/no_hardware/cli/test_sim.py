@@ -147,7 +147,7 @@ def test_errors_are_json_too(capsys: pytest.CaptureFixture[str], port: str) -> N
     status = run(["--json", "sim", "state", "--control", port, "nobody"])
 
     error = json.loads(capsys.readouterr().err)
-    assert (status, error["what"]) == (1, "no board 'nobody' here")
+    assert (status, error["what"]) == (1, "no board has the serial number 'nobody'")
 
 
 def test_a_port_that_is_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,13 +144,19 @@ def test_a_request_that_waits_has_no_status_in_the_log(
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        pytest.param(b"hello", "that is no JSON", id="no JSON"),
+        pytest.param(b"hello", "the request is no JSON", id="no JSON"),
         pytest.param(b"[]", "[] is no request", id="no object"),
-        pytest.param(b"[" * 100_000, "that is no JSON", id="nested for ever"),
-        pytest.param(b"{}", "nothing can do None", id="no verb"),
-        pytest.param(b'{"do": ["state"]}', "nothing can do ['state']", id="a verb that is a list"),
-        pytest.param(b'{"do": "state", "board": 7, "token": "TOKEN"}', "no board 7 here", id="no such board"),
-        pytest.param(b'{"do": "clear", "token": "TOKEN"}', "no board None here", id="no board at all"),
+        pytest.param(b"[" * 100_000, "the request is no JSON", id="nested for ever"),
+        pytest.param(b"{}", "unknown request None", id="no verb"),
+        pytest.param(b'{"do": ["state"]}', "unknown request ['state']", id="a verb that is a list"),
+        pytest.param(
+            b'{"do": "state", "board": 7, "token": "TOKEN"}',
+            "no board has the serial number 7",
+            id="no such board",
+        ),
+        pytest.param(
+            b'{"do": "clear", "token": "TOKEN"}', "no board has the serial number None", id="no board at all"
+        ),
     ],
 )
 def test_what_is_wrong_with_a_request_is_told(
@@ -166,15 +172,22 @@ def test_what_is_wrong_with_a_request_is_told(
 @pytest.mark.parametrize(
     ("fault", "arguments", "what"),
     [
-        pytest.param("explode", {}, "no fault is called 'explode'", id="an unknown fault"),
-        pytest.param("hang", {"volts": 1}, "hang takes no volts", id="an unknown argument"),
-        pytest.param("late", {}, "late needs seconds", id="an argument that is missing"),
+        pytest.param("explode", {}, "unknown fault 'explode'", id="an unknown fault"),
+        pytest.param("hang", {"volts": 1}, "the fault hang takes no volts", id="an unknown argument"),
+        pytest.param("late", {}, "the fault late needs seconds", id="an argument that is missing"),
         pytest.param(
-            "late", {"seconds": "soon"}, "late's seconds cannot be 'soon'", id="a word for a number"
+            "late",
+            {"seconds": "soon"},
+            "seconds of the fault late cannot be 'soon'",
+            id="a word for a number",
         ),
-        pytest.param("late", {"seconds": -1}, "late's seconds cannot be -1.0", id="a negative time"),
-        pytest.param("hang", {"on": 1}, "hang's on cannot be 1", id="a number for a truth"),
-        pytest.param("stall", {"count": True}, "stall's count cannot be True", id="a truth for a number"),
+        pytest.param(
+            "late", {"seconds": -1}, "seconds of the fault late cannot be -1.0", id="a negative time"
+        ),
+        pytest.param("hang", {"on": 1}, "on of the fault hang cannot be 1", id="a number for a truth"),
+        pytest.param(
+            "stall", {"count": True}, "count of the fault stall cannot be True", id="a truth for a number"
+        ),
     ],
 )
 def test_what_is_wrong_with_a_fault_is_told(
@@ -197,7 +210,7 @@ def test_a_log_index_is_a_number(simulator: SimulatorProcess, wire: socket.socke
     request = {"do": "log", "board": serial, "since": "now", "token": simulator.ready["token"]}
     answer = ask(wire, json.dumps(request).encode())
 
-    assert answer["error"]["what"] == "since is 'now'"
+    assert answer["error"]["what"] == "`since` is 'now'"
 
 
 @pytest.mark.parametrize("token", [None, "", 7, "0" * 32, "\u3164"])
@@ -320,12 +333,12 @@ def test_nobody_at_the_control_port_is_told() -> None:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         port = taken.getsockname()[1]
 
-        with pytest.raises(SimulatorError, match=f"control port {port}"):
+        with pytest.raises(SimulatorError, match=f"management port {port}"):
             ManagementClient(port)
 
 
 def test_the_port_of_usbip_is_told_from_the_control_port(simulator: SimulatorProcess) -> None:
-    with pytest.raises(SimulatorError, match="it hung up") as caught:
+    with pytest.raises(SimulatorError, match="it closed the connection") as caught:
         ManagementClient(simulator.ready["usbip_port"])
 
     assert "the control_port, not the usbip_port" in str(caught.value)

@@ -189,7 +189,7 @@ def test_a_fault_is_on_or_off_and_no_word_for_it(bench: Bench) -> None:
 
 
 def test_a_fault_it_does_not_know_is_refused(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="no fault 'fire'"):
+    with pytest.raises(ValueError, match="unknown fault 'fire'"):
         bench.dut.fault("fire", {})
 
 

@@ -272,7 +272,7 @@ def test_control_client_tells_that_a_peer_is_no_simulator(act: Callable[[socket.
 def test_control_client_refuses_an_answer_of_no_use(answer: bytes) -> None:
     with (
         listening(lambda peer: peer.sendall(answer + b"\n")) as number,
-        pytest.raises(SimulatorError, match="nothing that a simulator says"),
+        pytest.raises(SimulatorError, match="is no simulator"),
     ):
         ManagementClient(number)
 
@@ -292,7 +292,7 @@ def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_
         client._socket.socket.shutdown(socket.SHUT_RDWR)
 
     for _ in range(3):
-        with pytest.raises(SimulatorError, match=f"control port {number}"):
+        with pytest.raises(SimulatorError, match=f"management port {number}"):
             client.states()
 
 
