@@ -218,7 +218,7 @@ def test_a_bad_stick_is_an_error_and_with_nobody(
     image: Path, simulator: SimulatorProcess, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator.control.fault(serial, "stick_flip", every=200_000)
-    image.write_bytes(b"!" + CONTENT[1:])
+    image.write_bytes(CONTENT[::-1])  # what the stick holds already is not written, and nothing of it flipped
 
     status = run(["--json", "flash", str(image), "--force"])
 

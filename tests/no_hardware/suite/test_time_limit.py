@@ -94,15 +94,23 @@ XFAIL = """
 def test_1(hangs): hang()
 """
 BLINKS = """
+from hil.boards.address import parse_boards
+from hil.boards.sources import BoardSource
+from hil.dutlink.discovery import probe
+from hil.errors import Verdict
+
 class Between:
     def __init__(self, serial):
         self.serial = serial
 
     def pytest_runtest_logfinish(self):
-        simulator = ManagementClient(int(os.environ["INNER_CONTROL"]))
+        port = os.environ["INNER_CONTROL"]
+        host = BoardSource(parse_boards("sim@" + port)).chosen()
+        simulator = ManagementClient(int(port))
         simulator.fault(self.serial, "unplug")
         simulator.clear(self.serial)
-        time.sleep(1)
+        while probe(host, self.serial, 1.0).verdict is not Verdict.PRESENT:
+            pass
 
 def test_1(hangs_late, request):
     request.config.pluginmanager.register(Between(hangs_late.serial))
