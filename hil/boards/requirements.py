@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ class BoardInfo:
 
     def __str__(self) -> str:
         words = f"{self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'}"
-        return f"{self.serial} ({plain_line(words)})"
+        return f"{self.serial} ({sanitize_line(words)})"
 
 
 @dataclass(frozen=True, slots=True)

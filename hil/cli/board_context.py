@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
 from hil.dutlink.board import open_board
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
 from hil.errors import (
     BoardAbsentError,
@@ -112,7 +112,7 @@ def lab_here() -> Lab:
 
 @cache
 def _tell_once(line: str) -> None:
-    sys.stderr.write(f"hil: {plain_line(line)}\n")
+    sys.stderr.write(f"hil: {sanitize_line(line)}\n")
 
 
 @contextmanager

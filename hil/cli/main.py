@@ -18,7 +18,7 @@ from hil.cli.root import Root
 from hil.cli.signals import InterruptionError
 from hil.cli.standard_output import let_readers_leave
 from hil.dutlink.console.ci_commands import without_ci_commands
-from hil.dutlink.console.sanitize import plain_line, plain_text
+from hil.dutlink.console.sanitize import sanitize_line, sanitize_text
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
         return "\n".join(
             _row(item) if isinstance(item, dict) else f"{indent}{_shown(item)}" for item in value
         )
-    return f"{indent}{without_ci_commands(plain_text(str(value)))}"
+    return f"{indent}{without_ci_commands(sanitize_text(str(value)))}"
 
 
 def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
@@ -89,7 +89,7 @@ def _row(item: dict[str, Any]) -> str:
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
     """A value on one line, with nothing in it that a terminal obeys: anybody may have stored a name."""
-    return without_ci_commands(plain_line(str(item)))
+    return without_ci_commands(sanitize_line(str(item)))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -115,7 +115,8 @@ def _complain(error: click.ClickException | HilError, given: Sequence[str]) -> i
         return _MISUSE
     told = _told(error, given) if isinstance(error, click.ClickException) else error
     click.echo(
-        json.dumps(told.parts) if as_json else f"hil: {without_ci_commands(plain_text(str(told)))}", err=True
+        json.dumps(told.parts) if as_json else f"hil: {without_ci_commands(sanitize_text(str(told)))}",
+        err=True,
     )
     if isinstance(told, InterruptionError):
         return told.status

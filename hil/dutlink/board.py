@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.discovery import ANSWER_LIMIT_S, open_link
+from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
+    from hil.dutlink.dut_event import DutEvent
     from hil.dutlink.host import Host
     from hil.dutlink.settings import BoardSettings
     from hil.dutlink.storage.storage import Position, Storage
@@ -44,8 +45,6 @@ _POWER_SETTINGS = {
     "power off": ConfigKey.POWER_OFF,
     "power rescue": ConfigKey.POWER_RESCUE,
 }
-
-_SWITCHED_ON = re.compile(r"power (?:on|force-on|rescue)(?:;|$)")
 
 
 class Board(Noun):
@@ -72,8 +71,8 @@ class Board(Noun):
         self.serial = link.serial
         self.firmware = firmware
         self.host = host
-        self.power = Power(link, note=self._note)
-        self.pins = Pins(link, note=self._note)
+        self.power = Power(link, self._record)
+        self.pins = Pins(link, self._record)
         self._boot_begin = 0
         self._before_turn: Callable[[], None] = lambda: None
         self._link = link
@@ -115,7 +114,7 @@ class Board(Noun):
             switched_off=lambda: self.power.is_off,
             allowance=self._busy_with,
         )
-        console.know(self._wiring.login)
+        console.set_login(self._wiring.login)
         console.pace_s = self._wiring.pace_s
         return console
 
@@ -224,7 +223,7 @@ class Board(Noun):
         from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
 
         limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
-        return self.console.wait_for_words(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
+        return self.console.wait_for_pattern(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
 
     @property
     def access(self) -> Access:
@@ -262,12 +261,12 @@ class Board(Noun):
         if self.power.cut:
             from hil.dutlink.console.console import Console  # noqa: PLC0415 - as above
 
-            Console.settle(self.console)
+            Console.ensure_console_mode(self.console)
 
-    def _note(self, action: str) -> None:
-        """Note in the console's transcript what is done to the DUT."""
-        mark = self.console.transcript.mark(action)
-        if _SWITCHED_ON.match(action):
+    def _record(self, event: DutEvent) -> None:
+        """Record in the console's transcript what is done to the DUT."""
+        mark = self.console.transcript.mark(str(event), starts_dut=event.starts_dut)
+        if isinstance(event, PowerEvent) and event.starts_dut:
             self._boot_begin = mark.position
 
     def _find_tty(self) -> Tty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.dut_event import ResetEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.pin_names import Level, Pin
 from hil.dutlink.timing import sleep
@@ -11,8 +12,7 @@ from hil.dutlink.usb.protocol import PinValue, Request, StateByte
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from hil.dutlink.dut_event import EventListener
     from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = ["Level", "Pin", "Pins"]
@@ -28,12 +28,12 @@ class Pins(Noun):
 
     Args:
         link: To the board.
-        note: Told when the DUT is held in reset.
+        listener: Called with an event when the DUT is held in reset.
     """
 
-    def __init__(self, link: ControlLink, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, listener: EventListener = lambda _: None) -> None:
         self._link = link
-        self._note = note
+        self._report = listener
 
     def __repr__(self) -> str:
         return f"<Pins of board {self._link.serial}: {', '.join(Pin)}>"
@@ -47,7 +47,7 @@ class Pins(Noun):
         state = StateByte[_level(level).name]
         self._link.control_out(Request.SET_PIN, value, bytes([state]))
         if value is PinValue.RESET and state is StateByte.LOW:
-            self._note("reset low")
+            self._report(ResetEvent())
 
     def low(self, pin: Pin | str) -> None:
         """Drive a pin low."""

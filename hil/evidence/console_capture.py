@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.allowlist import says
+from hil.dutlink.console.allowlist import names_error
 from hil.dutlink.console.transcript import Chunk
 from hil.errors import HilError
 from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleFiles
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console.allowlist import Finding
+    from hil.dutlink.console.allowlist import ErrorLine
     from hil.dutlink.console.transcript import Event, Mark
     from hil.evidence.console_recorder import ConsoleRecorder
 
@@ -57,14 +57,14 @@ class ConsoleCapture:
     ) -> None:
         self.nodeid = nodeid
         self.serial = board.serial
-        self.told: list[Finding] = []
+        self.told: list[ErrorLine] = []
         self.failed = False
         self._recorder = recorder
         self._console = board.console
         self._since = before.end_position if before is not None else 0
         self._ended: Mark | None = None
         self._began = recorder.begin(nodeid, again=again)
-        self._console.trouble.forget()
+        self._console.error_allowlist.clear()
         if self._console.is_open:
             with suppress(HilError):  # it went away: who uses it is told
                 self._console.discard()
@@ -93,36 +93,36 @@ class ConsoleCapture:
         if self._recorder.error is not None:
             raise self._recorder.error
 
-    def trouble(self, expected: Sequence[list[re.Pattern[bytes]]] = ()) -> list[Finding]:
+    def trouble(self, expected: Sequence[list[re.Pattern[bytes]]] = ()) -> list[ErrorLine]:
         """Return the trouble that came since the last call, but for what the test expects.
 
         Args:
             expected: For each marker of the test its patterns, as `says` takes them.
         """
-        self._console.catch_up()
+        self._console.drain()
         self._recorder.sync()
         found = [each for each in self._found + self._recorder.scanner.take_findings() if self._is_own(each)]
         self._found = []
-        excuses = self._console.trouble.excuses
+        allows = self._console.error_allowlist.allows
         return [
             each
             for each in found
-            if not excuses(each) and not any(says(patterns, each) for patterns in expected)
+            if not allows(each) and not any(names_error(patterns, each) for patterns in expected)
         ]
 
-    def late_trouble(self) -> list[Finding]:
+    def late_trouble(self) -> list[ErrorLine]:
         """Return the trouble that came since it ended; nobody else's test has begun."""
         with suppress(HilError):  # the board may have been given back
-            self._console.catch_up()
+            self._console.drain()
         self._recorder.sync()
         return self._recorder.scanner.take_findings()
 
-    def _is_own(self, finding: Finding) -> bool:
+    def _is_own(self, finding: ErrorLine) -> bool:
         return finding.position >= self._began.position
 
     def newest_lines(self, lines: int) -> list[str]:
         """Return the last lines it showed, what was done to the DUT in between, with times."""
-        self._console.catch_up()
+        self._console.drain()
         transcript = self._console.transcript
         events = transcript.events_between(self._began, self._ended)
         return newest_lines(_tail(events), self._began.monotonic_s, lines)

@@ -64,7 +64,7 @@ class ConsoleRecorder:
         self._console = console
         self._files = _Files(board, kept) if kept is not None else None
         self._follower = TranscriptFollower(console.transcript, self, f"recorder of {board}")
-        console.closing.append(self.sync)  # the next holder of the board adds to the same files
+        console.on_close.append(self.sync)  # the next holder of the board adds to the same files
 
     def begin(self, test: str, *, again: bool = False) -> Mark:
         """Note that a test begins: what came to this host before is not its own.
@@ -73,13 +73,13 @@ class ConsoleRecorder:
             test: Its node id.
             again: Whether it just ended, and is repeated: then its files go on.
         """
-        self._console.catch_up()
+        self._console.drain()
         kind = MarkKind.TEST_AGAIN if again else MarkKind.TEST_BEGINS
         return self._console.transcript.mark(test, kind)
 
     def end(self, test: str) -> Mark:
         """Note that it ended, and have its files complete."""
-        self._console.catch_up()
+        self._console.drain()
         mark = self._console.transcript.mark(test, MarkKind.TEST_ENDS)
         self.sync()
         return mark
@@ -97,8 +97,8 @@ class ConsoleRecorder:
 
     def close(self) -> None:
         """Complete the files, and stop following."""
-        if self.sync in self._console.closing:
-            self._console.closing.remove(self.sync)
+        if self.sync in self._console.on_close:
+            self._console.on_close.remove(self.sync)
         self._follower.close()
         self._write(_Files.close)
 

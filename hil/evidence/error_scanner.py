@@ -12,9 +12,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.allowlist import Finding
-from hil.dutlink.console.sanitize import CSI, plain
-from hil.dutlink.patterns.search import search, search_all, vouch_for
+from hil.dutlink.console.allowlist import ErrorLine
+from hil.dutlink.console.sanitize import CSI, sanitize_bytes
+from hil.dutlink.patterns.search import search, search_all, trust_pattern
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ErrorScanner:
     """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
-        self.findings: list[Finding] = []
+        self.findings: list[ErrorLine] = []
         named = KNOWN | {pattern: pattern for pattern in more}
         self._kinds = [
             _Kind(name, _compiled(name, text), _HINTS.get(name, ())) for name, text in named.items()
@@ -97,7 +97,7 @@ class ErrorScanner:
         self._looked_at = 0
         self._time_s = 0.0
 
-    def take_findings(self) -> list[Finding]:
+    def take_findings(self) -> list[ErrorLine]:
         """Return what was found since the last time."""
         taken = self.findings[:]
         del self.findings[: len(taken)]
@@ -136,19 +136,19 @@ class ErrorScanner:
             except UsageError as error:  # the pattern takes too long
                 kind.is_given_up = True
                 told = f"{error.what}; it is not looked for any more ({error.why})"
-                self.findings.append(Finding(kind.name, _NO_WORDS, told, position, self._time_s))
+                self.findings.append(ErrorLine(kind.name, _NO_WORDS, told, position, self._time_s))
 
     def _find(self, kind: _Kind, block: bytes, position: int) -> None:
         for begin in sorted(_places(kind.pattern, block)):
             if position + begin > kind.told_up_to and len(self.findings) < _MOST_FINDINGS:
                 line, end = _line_around(block, begin)
                 kind.told_up_to = position + max(begin, end - 1)
-                self.findings.append(Finding(kind.name, kind.pattern, line, position + begin, self._time_s))
+                self.findings.append(ErrorLine(kind.name, kind.pattern, line, position + begin, self._time_s))
 
 
 def _compiled(name: str, text: str) -> re.Pattern[bytes]:
     pattern = re.compile(text.encode(), re.MULTILINE)
-    return vouch_for(pattern) if KNOWN.get(name) == text else pattern
+    return trust_pattern(pattern) if KNOWN.get(name) == text else pattern
 
 
 def _forms(block: bytes) -> list[bytes]:
@@ -195,4 +195,4 @@ def _line_around(block: bytes, place: int) -> tuple[str, int]:
     end = block.find(b"\n", place)
     end = len(block) if end < 0 else end
     shown = block[max(begin, place - _SHOWN // 2) : min(end, place + _SHOWN)]
-    return " ".join(plain(shown).split("\n")).strip(), end
+    return " ".join(sanitize_bytes(shown).split("\n")).strip(), end

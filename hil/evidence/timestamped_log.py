@@ -6,7 +6,7 @@ import time
 from io import StringIO
 from typing import TYPE_CHECKING, Final, TextIO
 
-from hil.dutlink.console.sanitize import PlainText, plain_text
+from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_text
 from hil.dutlink.console.transcript import Mark
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TimestampedLog:
         self._file = file
         self._wall = wall
         self._start_s = start_s
-        self._text = PlainText()
+        self._text = SanitizingDecoder()
         self._line = ""
         self._began: Event | None = None
         self._who = _DUT
@@ -45,13 +45,13 @@ class TimestampedLog:
 
     def head(self, title: str) -> None:
         """Write what this is, and how to read it."""
-        self._file.write(f"# {plain_text(title)}\n# {LEGEND}\n")
+        self._file.write(f"# {sanitize_text(title)}\n# {LEGEND}\n")
 
     def add(self, event: Event, *, of_neighbour: bool = False) -> None:
         """Write one event, or keep it until its line is whole."""
         if isinstance(event, Mark):
             self._end_line()
-            self._file.write(f"{self._at(event)} {_DONE} {plain_text(str(event))}\n")
+            self._file.write(f"{self._at(event)} {_DONE} {sanitize_text(str(event))}\n")
             return
         who = _NEIGHBOUR if of_neighbour else _DUT
         if who != self._who:

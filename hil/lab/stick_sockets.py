@@ -20,7 +20,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.storage.usb_sockets import Learned, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.files.atomic_file import write_atomically
@@ -175,7 +175,7 @@ def _word(file: Path) -> tuple[float, str]:
     """
     content, is_ours = _content(file)
     facts: Any = json.loads(content)
-    when, image = float(facts["when"]), plain_line(str(facts["image"]))[:_LONGEST_NAME]
+    when, image = float(facts["when"]), sanitize_line(str(facts["image"]))[:_LONGEST_NAME]
     return (when if is_ours or when <= time.time() else 0.0), image
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.sanitize import plain_text
+from hil.dutlink.console.sanitize import sanitize_text
 from hil.report.filters import messages, moment, seconds
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def _code(text: str) -> str:
     """Return any text as a code span: fenced by more backticks than it has, in one line, no cell's end."""
-    line = " ".join(plain_text(text).split()).replace("|", "\u2502")
+    line = " ".join(sanitize_text(text).split()).replace("|", "\u2502")
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
@@ -97,5 +97,5 @@ def _code(text: str) -> str:
 
 def _words(text: str) -> str:
     """Return text with every character escaped that Markdown could take for its own."""
-    line = " ".join(plain_text(text).split())
+    line = " ".join(sanitize_text(text).split())
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", line)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hil.dutlink.console.sanitize import plain_text
+from hil.dutlink.console.sanitize import sanitize_text
 from hil.report.filters import FILTERS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
     """Make foreign text plain; markup of our own making is left as it is."""
     if not isinstance(value, str) or isinstance(value, Markup) or (value.isascii() and value.isprintable()):
         return value
-    return plain_text(value)
+    return sanitize_text(value)
 
 
 def _text(name: str) -> str:

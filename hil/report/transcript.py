@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.console.sanitize import plain, plain_text
+from hil.dutlink.console.sanitize import sanitize_bytes, sanitize_text
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read_console_view(folder: Path, stem: str) -> ConsoleView | None:
         size_bytes = raw.stat().st_size
         index = _Index(facts)
         transcript = ConsoleView(
-            marks=[ConsoleMark(at_s, plain_text(text)) for at_s, _, text in index.marks],
+            marks=[ConsoleMark(at_s, sanitize_text(text)) for at_s, _, text in index.marks],
             busy_s=[at_s for at_s, _ in index.chunks],
             size_bytes=size_bytes,
             file=raw.name,
@@ -141,7 +141,7 @@ def _split(data: bytes, start: int, index: _Index) -> Iterator[tuple[int, Line]]
             continue
         offset, line = start + found.start(), found.group().rstrip(b"\r\n")
         more = len(line) - _LONGEST_LINE_BYTES
-        text = plain(line[:_LONGEST_LINE_BYTES]) + (
+        text = sanitize_bytes(line[:_LONGEST_LINE_BYTES]) + (
             f" [{more:,} bytes more in this line]" if more > 0 else ""
         )
         yield offset, Line(index.at_s(offset), text, index.kind(offset))
@@ -149,6 +149,6 @@ def _split(data: bytes, start: int, index: _Index) -> Iterator[tuple[int, Line]]
 
 def _with_marks(lines: Sequence[tuple[int, Line]], index: _Index) -> Iterator[Line]:
     """Put the marks between the lines, each before the line that came after it."""
-    marks = [(offset, Line(at_s, plain_text(text), "mark")) for at_s, offset, text in index.marks]
+    marks = [(offset, Line(at_s, sanitize_text(text), "mark")) for at_s, offset, text in index.marks]
     merged = [*((offset, 0, line) for offset, line in marks), *((offset, 1, line) for offset, line in lines)]
     return (line for _, _, line in sorted(merged, key=lambda one: one[:2]))

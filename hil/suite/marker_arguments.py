@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.nearest import meant, nearest
-from hil.dutlink.console.allowlist import patterns_of_words
+from hil.dutlink.console.allowlist import compile_error_patterns
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
                 why="it takes words, or nothing for any trouble",
                 remedy=f'@pytest.mark.{mark.name}("kernel panic")',
             )
-        patterns_of_words(mark.args, f"{test}: the marker {mark.name}")
+        compile_error_patterns(mark.args, f"{test}: the marker {mark.name}")
 
 
 def _is_word(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.boards.address import Where
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import Verdict
 from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.guard.exit_with_parent import exit_with_parent
@@ -221,7 +221,7 @@ class Run:
         """Return a line for a lab file that other users decide."""
         lab = self.options.lab.file
         why = why_untrusted(lab) if lab else ""
-        return [f"hil: other users decide what {lab} says: {plain_line(why)}"] if why else []
+        return [f"hil: other users decide what {lab} says: {sanitize_line(why)}"] if why else []
 
     def _where_boards_are(self) -> str:
         boards = self.options.boards

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from hil.cli.commands.console_sinks import PlainLines
 from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.console.ci_commands import CiCommandFilter
-from hil.dutlink.console.sanitize import PlainText, plain_line
+from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.inherited_lease import lent_in
 from hil.dutlink.power.reading import PowerReading
@@ -95,7 +95,7 @@ def record(data: bytes) -> None:
     read = BoardRecord.from_json(data)
     assert len(read.to_json()) == RECORD_BYTES
     assert BoardRecord.from_json(read.to_json()).state == read.state
-    assert plain_line(str(read.holder)) == str(read.holder)
+    assert sanitize_line(str(read.holder)) == str(read.holder)
 
 
 def lock(data: bytes) -> None:
@@ -148,7 +148,7 @@ def settings(data: bytes) -> None:
         with suppress(HilError):
             text = board._decode(key, data)
             Settings(**{key.name.lower(): text})
-            plain_line(text)
+            sanitize_line(text)
 
 
 class _Link:
@@ -157,7 +157,7 @@ class _Link:
 
 def console(data: bytes) -> None:
     text, commands, modes, watch = (
-        PlainText(),
+        SanitizingDecoder(),
         CiCommandFilter(),
         TerminalModes(),
         ErrorScanner(["panic|[a-z]+ error"]),

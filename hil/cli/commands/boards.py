@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.board_options import boards_option
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
         if row["holder"]:
             yield f"  held by {row['holder']} since {row['since'] or 'an unknown time'}"
         if row["why"]:
-            yield f"  {plain_line(row['why'])}"
+            yield f"  {sanitize_line(row['why'])}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -70,5 +70,5 @@ def _cell(row: dict[str, Any], column: str) -> str:
     if column == "power" and value is not None:
         return f"{value}, {abs(row['watts']):.2f} W"
     if isinstance(value, list):
-        return plain_line(",".join(value)) or "-"
-    return plain_line(str(value or "-"))
+        return sanitize_line(",".join(value)) or "-"
+    return sanitize_line(str(value or "-"))

@@ -133,7 +133,7 @@ def _note_old_bytes(board: Board) -> None:
     from hil.dutlink.timing import sleep  # noqa: PLC0415 - as above
 
     sleep(_OLD_S)
-    board.console.catch_up()
+    board.console.drain()
     transcript, dut, said = board.console.transcript, DutBytes(), bytearray()
     stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)
     stop_listening()
@@ -206,11 +206,11 @@ def _not_written(error: OSError) -> ConsoleError:
 
 def _restore_mode(board: Board, talk: Talk) -> None:
     """Bring the board back from its shell, if it was left there: the next user could not see the DUT."""
-    from hil.dutlink.console.board_shell import left_in_shell  # noqa: PLC0415 - as above
+    from hil.dutlink.console.board_shell import ends_in_shell  # noqa: PLC0415 - as above
     from hil.dutlink.timing import until  # noqa: PLC0415 - as above
 
     reaction_s = _REACTION_S if talk.has_typed_escape else 0.0
-    if until(lambda: left_in_shell(board.console.transcript.data), reaction_s):
+    if until(lambda: ends_in_shell(board.console.transcript.data), reaction_s):
         with suppress(ConsoleError):
             board.console.restore_console_mode()
             _say("the board was in its shell; it is back in console mode")

@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
 from hil.cli.terminal_modes import TerminalModes
-from hil.dutlink.console.board_shell import said_by_dut
+from hil.dutlink.console.board_shell import dut_output
 from hil.dutlink.console.ci_commands import CiCommandFilter
-from hil.dutlink.console.sanitize import PlainText, plain_text
+from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_text
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timestamped_log import TimestampedLog
 from hil.regular_file import nonblocking_opener
@@ -59,7 +59,7 @@ class DutBytes:
     def rest(self) -> bytes:
         """Return what is held back, when nothing more will come."""
         held, self._held = self._held, None
-        return said_by_dut(held or b"")
+        return dut_output(held or b"")
 
 
 class Terminal:
@@ -93,7 +93,7 @@ class PlainLines:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._text = PlainText()
+        self._text = SanitizingDecoder()
         self._commands = CiCommandFilter()
         self._dut = DutBytes()
 
@@ -112,7 +112,7 @@ class JsonLines:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._text = PlainText()
+        self._text = SanitizingDecoder()
 
     def show(self, event: Event) -> None:
         """Write one event."""
@@ -126,7 +126,7 @@ class JsonLines:
             encoded = base64.b64encode(event.data).decode()
             facts |= {"size": len(event.data), "text": self._text.feed(event.data), "base64": encoded}
         else:
-            facts["text"] = plain_text(str(event))
+            facts["text"] = sanitize_text(str(event))
         self._write(facts)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import click
 from hil.cli.board_options import boards_option
 from hil.cli.common_options import complete_board
 from hil.cli.result import Answer
-from hil.dutlink.console.sanitize import plain_text
+from hil.dutlink.console.sanitize import sanitize_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,10 +102,10 @@ def _text(finding: Finding) -> str:
     about = f"{finding.check}{f' of {finding.board}' if finding.board else ''}"
     indent = " " * _WIDTH
     if finding.outcome == "not checked":
-        return f"{label}{about}: {plain_text(finding.why)}"
-    lines = [f"{label}{about}: {plain_text(finding.says)}"]
-    lines += [f"{indent}why:  {plain_text(finding.why)}"] if finding.why else []
-    lines += [f"{indent}try:  {plain_text(finding.fix)}"] if finding.fix else []
+        return f"{label}{about}: {sanitize_text(finding.why)}"
+    lines = [f"{label}{about}: {sanitize_text(finding.says)}"]
+    lines += [f"{indent}why:  {sanitize_text(finding.why)}"] if finding.why else []
+    lines += [f"{indent}try:  {sanitize_text(finding.fix)}"] if finding.fix else []
     return "\n".join(lines)
 
 

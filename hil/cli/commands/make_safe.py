@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.cli.board_context import lab_here, source_at
 from hil.cli.result import Answer
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, probe, serials_on
 from hil.dutlink.timing import Deadline
 from hil.errors import (
@@ -201,7 +201,7 @@ class MakingSafe:
     def _safe(self, serial: str, event: SafetyEvent) -> dict[str, Any]:
         """Say that a board is safe, what was wrong with its lock, and from whom its stick was taken."""
         _, taken, from_whom = event.why.partition(STICK_TAKEN)
-        told = filter(None, (self._troubles.get(serial, ""), plain_line(taken + from_whom)))
+        told = filter(None, (self._troubles.get(serial, ""), sanitize_line(taken + from_whom)))
         return _row(serial, "safe", event.amps, "; ".join(told))
 
     def _left_alone(self, serial: str) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[s
 
 
 def _told(error: HilError) -> str:
-    return plain_line(f"{error.what}: {error.why}; {error.remedy}")
+    return sanitize_line(f"{error.what}: {error.why}; {error.remedy}")
 
 
 def _left_unsafe() -> list[tuple[str, str]]:

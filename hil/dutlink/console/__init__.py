@@ -1,1 +1,1 @@
-"""The console: tty, transcript, expect, and the board's own shell behind it."""
+"""The console: its tty, the transcript, expect, and the board's own shell."""

@@ -1,4 +1,8 @@
-"""What a test says it expects of its DUT's troubles: a panic that is provoked is none that fails the test."""
+"""The errors of a DUT that a test allows: a kernel panic that the test provokes does not fail it.
+
+A test allows an error by a block (`Console.allow_errors`), by a marker, or by waiting for its words with
+`expect`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.sanitize import plain
+from hil.dutlink.console.sanitize import sanitize_bytes
 from hil.dutlink.patterns.search import compile_user_pattern, search
 from hil.errors import UsageError
 
@@ -17,22 +21,22 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Transcript
 
-__all__ = ["ExpectedTrouble", "Finding", "patterns_of_words", "says"]
+__all__ = ["ErrorAllowlist", "ErrorLine", "compile_error_patterns", "names_error"]
 
 _KEPT: Final = 1000
 _MATCH_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Trouble that the console showed.
+class ErrorLine:
+    """A line on the console that tells of an error.
 
     Attributes:
-        name: Which kind: `kernel panic`, or the pattern of the lab file.
-        pattern: How it was found.
-        line: The line it stood in, safe to show.
-        position: Where in the transcript, in bytes.
-        time_s: When, in seconds since 1970.
+        name: The kind of error: `kernel panic`, or a pattern of the lab file.
+        pattern: The pattern that found it.
+        line: The line, safe to show.
+        position: Its position in the transcript, in bytes.
+        time_s: When it came, in seconds since 1970.
     """
 
     name: str
@@ -49,11 +53,11 @@ class _Block:
     end: int | None = None
 
 
-class ExpectedTrouble:
-    """Remembers what `expect` matched, and the blocks in which trouble is announced.
+class ErrorAllowlist:
+    """The errors that the present test allows.
 
     Args:
-        transcript: Tells where in the console's bytes we are.
+        transcript: The console's, for positions.
     """
 
     def __init__(self, transcript: Transcript) -> None:
@@ -61,47 +65,42 @@ class ExpectedTrouble:
         self._matches: deque[tuple[re.Pattern[bytes], bytes]] = deque(maxlen=_KEPT)
         self._blocks: list[_Block] = []
 
-    def forget(self) -> None:
-        """Begin anew: the next test expects nothing yet."""
+    def clear(self) -> None:
+        """Allow nothing any more: the next test begins."""
         self._matches.clear()
         self._blocks.clear()
 
-    def matched(self, match: re.Match[bytes]) -> None:
-        """Take note of what was waited for, and came."""
+    def add_match(self, match: re.Match[bytes]) -> None:
+        """Allow the error that an `expect` waited for and matched."""
         self._matches.append((match.re, match.group()[-_MATCH_BYTES:]))
 
     @contextmanager
-    def announced(self, words: tuple[str, ...]) -> Iterator[None]:
-        """Expect trouble that says one of `words` (see `says`) while the block runs.
+    def allow(self, words: tuple[str, ...]) -> Iterator[None]:
+        """Allow errors that one of `words` names (see `names_error`) while the block runs.
 
         Raises:
             UsageError: A word is no regular expression.
         """
-        block = _Block(patterns_of_words(words, "expecting_trouble"), self._transcript.position)
+        block = _Block(compile_error_patterns(words, "allow_errors"), self._transcript.position)
         self._blocks.append(block)
         try:
             yield
         finally:
             block.end = self._transcript.position
 
-    def excuses(self, finding: Finding) -> bool:
-        """Whether the test expected this."""
-        return any(self._has_announced(block, finding) for block in self._blocks) or any(
-            _was_waited_for(pattern, match, finding) for pattern, match in self._matches
+    def allows(self, error: ErrorLine) -> bool:
+        """Return True if the test allows this error."""
+        return any(_is_in_block(block, error) for block in self._blocks) or any(
+            _was_waited_for(pattern, match, error) for pattern, match in self._matches
         )
 
-    @staticmethod
-    def _has_announced(block: _Block, finding: Finding) -> bool:
-        inside = block.begin <= finding.position and (block.end is None or finding.position < block.end)
-        return inside and says(block.patterns, finding)
 
-
-def patterns_of_words(words: Iterable[str], taker: str) -> list[re.Pattern[bytes]]:
-    """Compile words by which a test names trouble that it expects; they match in any case of letters.
+def compile_error_patterns(words: Iterable[str], caller: str) -> list[re.Pattern[bytes]]:
+    """Compile the words by which a test names the errors that it allows; the case of letters does not count.
 
     Args:
         words: Regular expressions.
-        taker: What they were given to, for the error.
+        caller: The name of the function or marker that got them, for the error.
 
     Raises:
         UsageError: A word is no regular expression.
@@ -112,38 +111,41 @@ def patterns_of_words(words: Iterable[str], taker: str) -> list[re.Pattern[bytes
             patterns.append(compile_user_pattern(word, re.IGNORECASE))
         except (ValueError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{taker} cannot look for {word!r:.80}",
+                f"{caller} cannot look for {word!r:.80}",
                 why=str(error) if isinstance(error, ValueError) else "it takes words, which are text",
                 remedy="re.escape(text) makes a pattern of text that is meant literally",
             ) from None
     return patterns
 
 
-def says(patterns: Sequence[re.Pattern[bytes]], finding: Finding) -> bool:
-    """Whether a finding is of the kind that one of the patterns names.
-
-    A pattern is looked for in the kind's name and in the line; no pattern at all stands for any trouble.
+def names_error(patterns: Sequence[re.Pattern[bytes]], error: ErrorLine) -> bool:
+    """Return True if one of the patterns matches the error's name or line, or if there is no pattern.
 
     Raises:
         UsageError: A pattern takes more than a second.
     """
-    texts = (finding.name.encode(), finding.line.encode())
+    texts = (error.name.encode(), error.line.encode())
     return not patterns or any(search(pattern, text) for pattern in patterns for text in texts)
 
 
-def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, finding: Finding) -> bool:
-    """Whether a test waited for such trouble: what only lay on the way to something else does not count."""
-    said = plain(match).encode()
-    if search(finding.pattern, said) and search(finding.pattern, pattern.pattern):
+def _is_in_block(block: _Block, error: ErrorLine) -> bool:
+    inside = block.begin <= error.position and (block.end is None or error.position < block.end)
+    return inside and names_error(block.patterns, error)
+
+
+def _was_waited_for(pattern: re.Pattern[bytes], match: bytes, error: ErrorLine) -> bool:
+    """Return True if a test waited for this error, not only for words that came after it."""
+    said = sanitize_bytes(match).encode()
+    if search(error.pattern, said) and search(error.pattern, pattern.pattern):
         return True
-    line = finding.line.encode()
-    trouble = search(finding.pattern, line)
-    if trouble is None:
+    line = error.line.encode()
+    found = search(error.pattern, line)
+    if found is None:
         return False
-    for ended in (line, line + b"\r\n", line + b"\n"):  # whoever waits for a line may wait for its end, too
+    for ended in (line, line + b"\r\n", line + b"\n"):  # the test's pattern may include the line's end
         begin, end = search(pattern, ended) or (0, 0)
-        if begin == end or plain(ended[begin:end]).encode() not in said:
+        if begin == end or sanitize_bytes(ended[begin:end]).encode() not in said:
             continue
-        if begin < trouble[1] and trouble[0] < end:
+        if begin < found[1] and found[0] < end:
             return True
     return False

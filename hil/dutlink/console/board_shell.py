@@ -22,11 +22,11 @@ __all__ = [
     "ESCAPE",
     "LONGEST_COMMAND",
     "ShellAnswer",
-    "ask_shell",
     "check_command",
-    "left_in_shell",
+    "dut_output",
+    "ends_in_shell",
     "restore_console_mode",
-    "said_by_dut",
+    "run_shell_command",
 ]
 
 ESCAPE = b"\x02" * 5
@@ -74,12 +74,12 @@ class ShellAnswer(str):
         return answer
 
 
-def left_in_shell(said: bytes) -> bool:
+def ends_in_shell(said: bytes) -> bool:
     """Whether a console that said this was left at the board's prompt, by its own words."""
     return said.rfind(b"\r\nExiting console mode\r\n") > said.rfind(_ENTERED)
 
 
-def said_by_dut(said: bytes) -> bytes:
+def dut_output(said: bytes) -> bytes:
     """Return what the DUT said among bytes that came while the board was brought back to console mode."""
     before, left, shell = said.partition(_LEFT)
     _words, entered, after = (shell if left else said).rpartition(_ENTERED)
@@ -102,7 +102,7 @@ def check_command(command: str) -> None:
         )
 
 
-def ask_shell(port: ConsolePort, command: str, timeout_s: float) -> ShellAnswer:
+def run_shell_command(port: ConsolePort, command: str, timeout_s: float) -> ShellAnswer:
     """Leave console mode, run one command, and go back, however it ends.
 
     Args:

@@ -1,27 +1,25 @@
-"""The DUT's console: send, expect, the transcript of every byte, and the way to the board's shell."""
+"""The DUT's console: send, expect, log in, run commands, and the transcript of every byte."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import warnings
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.console.allowlist import ExpectedTrouble
+from hil.dutlink.console.allowlist import ErrorAllowlist
 from hil.dutlink.console.board_shell import check_command
-from hil.dutlink.console.console_mode import ConsoleMode
-from hil.dutlink.console.expect import Expecter
-from hil.dutlink.console.expect_error import LAST_BYTES, Waited
-from hil.dutlink.console.port import ConsolePort
+from hil.dutlink.console.connection import NODE_LIMIT_S, ConsoleConnection
+from hil.dutlink.console.expect_error import LAST_BYTES, expect_timeout_error
 from hil.dutlink.console.transcript import Transcript
-from hil.dutlink.dut.boot_wait import wait_for_words
+from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.command import CommandResult, run_command
 from hil.dutlink.dut.login import credentials, log_in
 from hil.dutlink.dut.prompt import PROMPT
+from hil.dutlink.dut.prompt_tracker import PromptTracker
 from hil.dutlink.dut.secret import Secret
-from hil.dutlink.dut.shown_prompt import ShownPrompt
 from hil.dutlink.noun import Noun
-from hil.dutlink.timing import Deadline, outer_limit, sleep, until
+from hil.dutlink.timing import Deadline, outer_limit, sleep
 from hil.dutlink.usb.access import Access
-from hil.dutlink.usb.request_count import count_request
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
@@ -29,48 +27,45 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hil.dutlink.console.board_shell import ShellAnswer
-    from hil.dutlink.console.expect import Expected, Pattern
+    from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
+    from hil.dutlink.patterns.incremental_match import Pattern
     from hil.dutlink.wiring import Login
 
 __all__ = ["Console"]
-
-_NODE_LIMIT_S = 3.0
 
 
 class Console(Noun):
     """The DUT's console.
 
-    It opens by itself when it is first used, and then is drained until it is closed: open it before the DUT
-    gets power, or the start of the boot log is lost.
+    It opens by itself when it is first used, and a thread then reads it until it is closed. Open it before
+    the DUT gets power, or the start of the boot log is lost.
 
-    The board may have been left in its shell, where the DUT's output is dropped. It tells nobody, and can
-    only be asked by bytes that would reach the DUT if it was not. So the console finds out, and goes back to
-    console mode, when that disturbs nobody: on opening, if the DUT has no power; else once the DUT is made
-    safe, or just before the first bytes are sent to it. Whoever wants it sooner calls
-    `restore_console_mode()`. A console of the DUT's own (by wiring, or the board's `usb_console` setting)
-    has no such modes.
+    A board that was left in its shell drops the DUT's output. The console brings such a board back to console
+    mode when that disturbs no DUT: on opening if the DUT has no power, when the DUT is made safe, or just
+    before the first bytes are sent; `restore_console_mode()` does so at once. A console of the DUT's own (by
+    wiring, or by the board's `usb_console` setting) has no such mode.
 
     Args:
         serial: The board's serial number.
-        find: Tells which tty it is, when it is opened.
-        uart: The board's own tty, where the shell is.
+        find: Returns the console's tty; called at each opening.
+        uart: The board's own tty, where its shell is.
         access: Permission to use the board; None: this console's own.
-        unpowered: Tells whether the DUT is without power for certain.
-        switched_off: Tells, without asking the board, whether its user switched the DUT off.
-        allowance: Tells how many seconds a shell command may keep the board busy.
+        unpowered: Returns True if the DUT certainly has no power.
+        switched_off: Returns True if the test switched the DUT off; the board is not asked.
+        allowance: Returns for how many seconds a shell command may keep the board busy.
 
     Attributes:
         transcript: Every byte, with times and notes.
-        trouble: Which kernel panics and the like a test expects.
-        closing: Called when it is closed, for listeners of the transcript.
+        error_allowlist: The kernel panics and other errors that the present test allows.
+        on_close: Functions that are called when it is closed, for listeners of the transcript.
         pace_s: Seconds between two bytes that are sent, for a DUT that loses characters; 0 sends at once.
-        prompt: The prompt of the DUT's shell, for `run`.
+        prompt: The pattern of the DUT's shell prompt, for `run`.
     """
 
     transcript: Transcript
-    trouble: ExpectedTrouble
-    closing: list[Callable[[], None]]
+    error_allowlist: ErrorAllowlist
+    on_close: list[Callable[[], None]]
     pace_s: float
     prompt: Pattern
 
@@ -86,27 +81,25 @@ class Console(Noun):
         allowance: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self.transcript = Transcript()
-        self.trouble = ExpectedTrouble(self.transcript)
-        self.closing = []
+        self.error_allowlist = ErrorAllowlist(self.transcript)
+        self.on_close = []
         self.pace_s = 0.0
         self.prompt = PROMPT
-        self._shown_prompt = ShownPrompt()
+        self._prompt_tracker = PromptTracker()
         self._account: Login | None = None
         self._serial = serial
         self._access = access or Access(serial)
-        self._find = find
-        self._unpowered = unpowered
         self._switched_off = switched_off
-        self._mode = ConsoleMode(serial, uart, self.transcript, allowance)
-        self._port: ConsolePort | None = None
-        self._expecter: Expecter | None = None
+        self._connection = ConsoleConnection(
+            serial, find, uart, self.transcript, self._access, unpowered, allowance
+        )
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
         return f"<Console of board {self._serial}, {state}, {self.transcript.position} bytes came>"
 
-    def know(self, account: Login | None) -> None:
-        """Take the account that `login` uses by itself, and its prompt."""
+    def set_login(self, account: Login | None) -> None:
+        """Set the account that `login` uses without arguments, and its prompt."""
         self._account = account
         if account is not None and account.prompt is not None:
             self.prompt = account.prompt
@@ -123,16 +116,16 @@ class Console(Noun):
 
     @property
     def is_open(self) -> bool:
-        """Whether the tty is open (it may have gone away since)."""
-        return self._port is not None
+        """Whether the tty is open; it may have gone away since it was opened."""
+        return self._connection.is_open
 
     @property
     def tty(self) -> Tty:
-        """The tty that is open, or would be opened."""
-        return self._port.tty if self._port is not None else self._find()
+        """The tty that is open, or that would be opened."""
+        return self._connection.tty
 
-    def open(self, wait_s: float = _NODE_LIMIT_S) -> Self:
-        """Open the tty and begin to drain it; anew if it went away; harmless if it is open.
+    def open(self, wait_s: float = NODE_LIMIT_S) -> Self:
+        """Open the tty and start reading it. Open it again if it went away; harmless if it is open.
 
         Args:
             wait_s: How long to wait for its node: udev needs a moment after a board was plugged in.
@@ -142,34 +135,28 @@ class Console(Noun):
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
-        count_request(self._serial)
-        if self._port is not None and self._port.lost:
+        if self._connection.is_lost:
             self.close()
-        if self._port is None:
-            self._start(wait_s)
+        self._connection.open(wait_s)
         return self
 
     def close(self) -> None:
-        """Stop draining and close the tty; the transcript stays."""
-        port, self._port, self._expecter = self._port, None, None
-        if port is not None:
-            port.close()
-        for call in self.closing:
+        """Stop reading and close the tty; the transcript stays."""
+        self._connection.close()
+        for call in self.on_close:
             call()
 
     def check(self) -> None:
-        """Raise what there is to say about an open console that went away.
+        """Return unless the console went away while it was open.
 
         Raises:
-            ConsoleLostError: It did.
+            ConsoleLostError: It went away.
         """
-        if self._port is not None and self._port.lost:
-            raise self._port.lost_error()
+        self._connection.check()
 
-    def catch_up(self) -> None:
-        """Have every byte that already came to this host in the transcript; harmless if it is not open."""
-        if self._port is not None:
-            self._port.catch_up()
+    def drain(self) -> None:
+        """Have every byte that came to this host in the transcript; harmless if the console is not open."""
+        self._connection.drain()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -179,35 +166,34 @@ class Console(Noun):
     ) -> None:
         self.close()
 
-    def settle(self) -> None:
-        """Make sure that the board is in console mode, if that is open to doubt; never raises.
+    def ensure_console_mode(self) -> None:
+        """Bring the board to console mode if its mode is uncertain; errors are ignored.
 
-        If the DUT has power, five Ctrl-B reach it.
+        A DUT that has power receives five Ctrl-B.
         """
-        if self._port is not None:
-            self._mode.settle(self._port)
+        self._connection.ensure_console_mode()
 
     def restore_console_mode(self) -> None:
-        """Bring the board into console mode; a DUT with power gets five Ctrl-B for it.
+        """Bring the board to console mode; a DUT that has power receives five Ctrl-B.
 
         Raises:
-            ShellError: It does not react.
+            ShellError: The board does not react.
         """
-        self._mode.restore(self._opened())
+        self._connection.restore_console_mode()
 
     def send(self, data: bytes | str, pace_s: float | None = None) -> None:
-        """Send bytes (text as UTF-8) to the DUT; returns when the tty has taken all of them.
+        """Send bytes (text as UTF-8) to the DUT; return when the tty has taken all of them.
 
         Args:
-            data: What to send.
-            pace_s: Seconds between two bytes; None: as the console's `pace_s` says.
+            data: The bytes or text.
+            pace_s: Seconds between two bytes; None: the console's `pace_s`.
 
         Raises:
             ConsoleLostError: The tty went away.
         """
-        port = self._opened()
-        self._mode.settle(port)
-        self._mode.doubtful = False  # once is enough: asking again and again would disturb the DUT
+        port = self._connection.open()
+        self._connection.ensure_console_mode()
+        self._connection.mode_is_uncertain = False  # trying again before each byte would disturb the DUT
         data = _as_bytes(data)
         pause_s = self.pace_s if pace_s is None else pace_s
         size = 1 if pause_s > 0 else max(1, len(data))
@@ -222,34 +208,39 @@ class Console(Noun):
         self.send(_as_bytes(line) + _as_bytes(end), pace_s)
 
     def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
-        """Wait until the DUT says something, and return the match.
+        """Wait until the DUT prints something that matches, and return the match.
 
-        Patterns are regular expressions, text or bytes; of several, the one that comes first. What came
-        before the call counts too, unless it was matched or discarded.
+        Patterns are regular expressions, text or bytes; of several, the earliest match counts. Bytes that
+        came before the call count too, unless they were matched or discarded.
 
         Raises:
-            ExpectError: It did not come in time; says what came instead.
+            ExpectError: No match came in time; the error has the last line that came.
             ConsoleLostError: The tty went away.
         """
-        port = self._opened()
+        expecter = self._connection.expecter()
         with _before_the_test_ends(timeout_s) as limit_s:
             began = Deadline(limit_s)
-            outcome = self._expecting(port).wait_for(pattern, limit_s)
-            expected = self._come(outcome, pattern, began.spent_s)
-        self.trouble.matched(expected.match)
+            outcome = expecter.wait_for(pattern, limit_s)
+            expected = self._matched(outcome, pattern, began.spent_s)
+        self.error_allowlist.add_match(expected.match)
         return expected
 
     @contextmanager
-    def expecting_trouble(self, *words: str) -> Iterator[None]:
-        """Let the DUT panic, or the like, in this block, without failing the test for it.
+    def allow_errors(self, *words: str) -> Iterator[None]:
+        """Let the DUT print kernel panics and other errors in this block without failing the test.
 
         Args:
-            words: Regular expressions, such as `panic`; none: any trouble.
+            words: Regular expressions, such as `panic`, for the errors; none: any error.
         """
-        self.catch_up()
-        with self.trouble.announced(words):
+        self.drain()
+        with self.error_allowlist.allow(words):
             yield
-            self.catch_up()
+            self.drain()
+
+    def expecting_trouble(self, *words: str) -> AbstractContextManager[None]:
+        """Do what `allow_errors` does; the name until 0.1."""
+        warnings.warn("expecting_trouble is now allow_errors", DeprecationWarning, stacklevel=2)
+        return self.allow_errors(*words)
 
     def login(
         self,
@@ -260,20 +251,21 @@ class Console(Noun):
     ) -> None:
         """Log in to the DUT unless a shell is there already; return at the shell's prompt.
 
-        Where a system has been silent for two seconds, Enter asks for whatever it waits for. Nothing is typed
-        before a system has spoken (a kernel, a login prompt), since any key stops a boot loader's countdown;
-        only a DUT that has said nothing for ten seconds, or half of the time limit, is given Enter too.
+        After two seconds of silence, a system gets Enter, to make it print its prompt. A boot loader gets no
+        byte, since any key stops its countdown: nothing is sent until a kernel or a login prompt has come. A
+        DUT that prints nothing at all gets Enter after ten seconds, or after half of the time limit.
 
         Args:
-            user: Its name there; None: the one that the lab file has for this place.
-            password: Sent if it is asked for; None: the lab file's for that user, else an empty one.
-            prompt: The shell's prompt, kept for `run`; None: `# ` or `$ `, as the console's `prompt` says.
+            user: The user's name on the DUT; None: the one in the lab file.
+            password: Sent if the DUT asks for it; None: the one in the lab file for that user, else an empty
+                one.
+            prompt: The pattern of the shell's prompt, kept for `run`; None: the console's `prompt`.
             timeout_s: Seconds for all of it, the DUT's boot included.
 
         Raises:
             ExpectError: Neither a login prompt nor the shell's came in time.
             BootLoaderError: The DUT waits at the prompt of its boot loader.
-            ConsoleError: User or password were refused, or the DUT asks for more than these.
+            ConsoleError: The DUT refused user or password, or asks for something else.
             UsageError: No user is given, and the lab file has none.
         """
         password = None if password is None else Secret(password)
@@ -282,17 +274,14 @@ class Console(Noun):
         with _before_the_test_ends(timeout_s) as limit_s:
             log_in(self, user, password, limit_s)
         self.transcript.shell.system_answered(self.transcript.position)
-        self._shown_prompt.forget()
+        self._prompt_tracker.forget()
 
     def run(self, command: str, timeout_s: float = 30.0) -> CommandResult:
-        """Run a command in the DUT's shell, and wait for its end.
+        """Run a command in the DUT's shell, wait for its end, and return its exit status and output.
 
         Args:
             command: One line or several, as in a script; here-documents as well.
             timeout_s: Seconds that it may take.
-
-        Returns:
-            Exit status and output.
 
         Raises:
             ExpectError: It did not end in time, it ended the shell, or there is no shell.
@@ -300,86 +289,72 @@ class Console(Noun):
             UsageError: The command is empty or holds control characters.
         """
         with _before_the_test_ends(timeout_s) as limit_s:
-            return run_command(self, self._shown_prompt, command, limit_s)
+            return run_command(self, self._prompt_tracker, command, limit_s)
 
-    def wait_for_words(self, pattern: Pattern, begin: int, timeout_s: float) -> Expected:
-        """Wait for a pattern in all that came since position `begin` of the transcript.
+    def wait_for_pattern(self, pattern: Pattern, begin: int, timeout_s: float) -> Expected:
+        """Wait for a pattern in all bytes since position `begin` of the transcript.
 
-        Unlike `expect` it takes nothing away: what it finds is still there for `expect` and `login`.
+        Unlike `expect` it consumes nothing: `expect` and `login` find the same bytes.
 
         Raises:
-            ExpectError: It did not come in time; says what came instead.
+            ExpectError: No match came in time; the error has the last line that came.
             ConsoleLostError: The tty went away.
-            UsageError: That is no pattern.
+            UsageError: The pattern is not a regular expression.
         """
-        port = self._opened()
+        port = self._connection.open()
         with _before_the_test_ends(timeout_s) as limit_s:
             began = Deadline(limit_s)
-            outcome = wait_for_words(self.transcript, begin, pattern, limit_s, lambda: port.lost)
-            return self._come(outcome, pattern, began.spent_s)
+            outcome = wait_for_pattern(self.transcript, begin, pattern, limit_s, lambda: port.lost)
+            return self._matched(outcome, pattern, began.spent_s)
 
     def unread(self) -> bytes:
-        """Return what came and was not matched yet: where the next `expect` begins to look."""
-        return self._expecting(self._opened()).unread()
+        """Return the bytes that came and were not matched yet: the next `expect` searches them first."""
+        return self._connection.expecter().unread()
 
     def discard(self) -> None:
-        """Forget what came so far, for `expect` only: before a power cycle, the old login prompt counts."""
-        port = self._opened()
-        port.catch_up()
-        self._expecting(port).forget()
+        """Make `expect` ignore the bytes that came so far, such as a login prompt before a power cycle."""
+        expecter = self._connection.expecter()
+        self._connection.drain()
+        expecter.discard()
 
     def shell(self, command: str, timeout_s: float = 5.0) -> ShellAnswer:
         """Run a command at the board's own prompt, then go back to console mode.
 
-        What the DUT says meanwhile is lost, and five Ctrl-B reach it. An answer ends at 512 bytes.
+        The DUT's output is lost until then, and the DUT receives five Ctrl-B. An answer ends at 512 bytes.
 
         Args:
             command: One line, such as `meter read`.
-            timeout_s: Seconds for the answer; a power command's sequence comes on top of it.
+            timeout_s: Seconds for the answer; the sequence of a power command gets its time in addition.
 
         Raises:
-            ShellError: No usable answer.
+            ShellError: No usable answer came.
             UsageError: The command is not one line of printable ASCII.
         """
         check_command(command)
-        return self._mode.ask(self._opened(), command, timeout_s)
+        return self._connection.run_shell_command(command, timeout_s)
 
-    def _opened(self) -> ConsolePort:
-        self._access.check()
-        count_request(self._serial)
-        return self._port or self._start(_NODE_LIMIT_S)
-
-    def _start(self, wait_s: float) -> ConsolePort:
-        tty = self._find()
-        until(tty.path.exists, wait_s)
-        self._port = port = ConsolePort(tty, self._serial, self.transcript, self._access)
-        self.transcript.mark(f"console {tty.path} is open")
-        self._mode.doubtful = tty.is_board
-        if tty.is_board and self._unpowered():
-            self._mode.settle(port)
-        return port
-
-    def _expecting(self, port: ConsolePort) -> Expecter:
-        if self._expecter is None:
-            self._expecter = Expecter(port.stream)
-        return self._expecter
-
-    def _come(
+    def _matched(
         self, outcome: Expected | bytes, pattern: Pattern | Sequence[Pattern], waited_s: float
     ) -> Expected:
-        """Return what came, or raise why it did not; `outcome` is then what came last."""
+        """Return the match, or raise the error if `outcome` is the bytes of a wait without one."""
         if not isinstance(outcome, bytes):
             return outcome
         self._access.check()
         self.check()
-        before = self.transcript.between(self.transcript.position - LAST_BYTES)
-        waited = Waited(pattern, waited_s, self._serial, dut_is_off=self.dut_is_off)
-        raise waited.in_vain(outcome, before, maybe_in_shell=self._mode.doubtful)
+        raise expect_timeout_error(
+            pattern,
+            outcome,
+            self.transcript.between(self.transcript.position - LAST_BYTES),
+            seconds=waited_s,
+            serial=self._serial,
+            dut_is_off=self.dut_is_off,
+            maybe_in_shell=self._connection.mode_is_uncertain,
+        )
 
 
 @contextmanager
 def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
-    """Yield how long to wait: not until the test's own limit strikes, which could tell less."""
+    """Yield a time limit that ends before the test's own one, whose error could not tell what was awaited."""
     limit_s = outer_limit.cut(timeout_s)
     try:
         yield limit_s

@@ -1,12 +1,11 @@
-"""The error of a wait that ended without a match: what was awaited, for how long, what came last."""
+"""The error of an `expect` that timed out: the pattern, the time, and the last line that came."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.sanitize import last_lines
+from hil.dutlink.console.sanitize import tail_lines
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT
 from hil.dutlink.dut.prompt import PROMPT
 from hil.errors import ExpectError
@@ -14,12 +13,12 @@ from hil.errors import ExpectError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.dutlink.console.expect import Pattern
+    from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["DUT_IS_OFF", "LAST_BYTES", "SWITCH_ON", "Waited", "last_line_of", "pattern_words"]
+__all__ = ["DUT_IS_OFF", "LAST_BYTES", "SWITCH_ON", "describe_last_line", "expect_timeout_error"]
 
 LAST_BYTES: Final = 4096
-"""How much is enough to tell what came last."""
+"""The newest bytes of a console, enough to show its last line."""
 
 _LONGEST_LINE: Final = 60
 _LONGEST_PATTERN: Final = 80
@@ -31,42 +30,39 @@ SWITCH_ON: Final = "power.on()"
 _WAS_ON: Final = "power.cycle() boots a DUT that is on; power.on() does nothing to it"
 
 
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """A wait that is over.
+def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
+    pattern: Pattern | Sequence[Pattern],
+    unmatched: bytes,
+    before: bytes,
+    *,
+    seconds: float,
+    serial: str,
+    dut_is_off: bool,
+    maybe_in_shell: bool,
+) -> ExpectError:
+    """Return the error of a wait that ended without a match.
 
-    Attributes:
-        pattern: What was awaited.
-        seconds: For how long.
+    Args:
+        pattern: The pattern, or several.
+        unmatched: The bytes since the last match.
+        before: The newest bytes of the console, matched or not.
+        seconds: How long the wait took.
         serial: The board's serial number.
-        dut_is_off: Whether the DUT was switched off by its user.
+        dut_is_off: Whether the test switched the DUT off.
+        maybe_in_shell: Whether the board may be in its shell, where the DUT's output is dropped.
     """
-
-    pattern: Pattern | Sequence[Pattern]
-    seconds: float
-    serial: str
-    dut_is_off: bool = False
-
-    def in_vain(self, unmatched: bytes, before: bytes, *, maybe_in_shell: bool) -> ExpectError:
-        """Return the error.
-
-        Args:
-            unmatched: What came since the last match.
-            before: What the console said last, matched or not.
-            maybe_in_shell: Whether the board may be in its shell, where the DUT is not heard.
-        """
-        came = last_line_of(self.serial, unmatched, before)
-        remedy = _LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON
-        return ExpectError(
-            f"{pattern_words(self.pattern)} within {self.seconds:.1f} s",
-            why=f"{DUT_IS_OFF}; {came}" if self.dut_is_off else came,
-            remedy=SWITCH_ON if self.dut_is_off else remedy,
-            serial=self.serial,
-        )
+    came = describe_last_line(serial, unmatched, before)
+    remedy = _LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON
+    return ExpectError(
+        f"{_describe_missing(pattern)} within {seconds:.1f} s",
+        why=f"{DUT_IS_OFF}; {came}" if dut_is_off else came,
+        remedy=SWITCH_ON if dut_is_off else remedy,
+        serial=serial,
+    )
 
 
-def pattern_words(pattern: Pattern | Sequence[Pattern]) -> str:
-    """Say that a pattern, or none of several, came."""
+def _describe_missing(pattern: Pattern | Sequence[Pattern]) -> str:
+    """Say that a pattern did not come, or none of several."""
     several = [pattern] if isinstance(pattern, str | bytes | re.Pattern) else list(pattern)
     if len(several) == 1 and not isinstance(several[0], re.Pattern) and several[0] in _KNOWN:
         return f"no {_KNOWN[several[0]]} came"
@@ -76,16 +72,16 @@ def pattern_words(pattern: Pattern | Sequence[Pattern]) -> str:
     return f"{shown} did not come"
 
 
-def last_line_of(serial: str, said: bytes, before: bytes = b"") -> str:
-    """Return the words that tell the last line on a board's console.
+def describe_last_line(serial: str, said: bytes, before: bytes = b"") -> str:
+    """Describe the last line on a board's console.
 
     Args:
         serial: The board's serial number.
-        said: What came.
-        before: What came before that; told where nothing else came.
+        said: The bytes that came.
+        before: The bytes before them, whose last line is used if no bytes came.
     """
     if said.strip():
-        return f"last line on board {serial}: '{last_lines(said.rstrip(), 1, _LONGEST_LINE)}'"
+        return f"last line on board {serial}: '{tail_lines(said.rstrip(), 1, _LONGEST_LINE)}'"
     if before.strip():
-        return f"nothing came on board {serial} after '{last_lines(before.rstrip(), 1, _LONGEST_LINE)}'"
+        return f"nothing came on board {serial} after '{tail_lines(before.rstrip(), 1, _LONGEST_LINE)}'"
     return f"nothing came on board {serial}"

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.byte_stream import ByteStream
-from hil.dutlink.console.read_pacing import ReadingPace
 from hil.dutlink.console.tty import Tty, open_tty
-from hil.dutlink.console.tty_source import TtySource
+from hil.dutlink.console.tty_reader import ReadPacing, TtySource
 from hil.dutlink.usb.access import Access
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.errors import ConsoleError, ConsoleLostError
@@ -120,7 +119,7 @@ class ConsolePort:
                 self._give_back(aside)
                 self._sink = self.stream
 
-    def catch_up(self) -> None:
+    def drain(self) -> None:
         """Return when every byte that the tty held at the call has been read."""
         if not self.lost:
             os.write(self._waker, _CATCH_UP)
@@ -172,7 +171,7 @@ class ConsolePort:
         both.register(self._descriptor, select.POLLIN)
         for poller in (both, orders):
             poller.register(self._wake, select.POLLIN)
-        pace = ReadingPace(self.tty.baud_rate)
+        pace = ReadPacing(self.tty.baud_rate)
         while True:
             ready = {descriptor for descriptor, _ in both.poll()}
             order = os.read(self._wake, 1) if self._wake in ready else b""

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["PlainText", "last_lines", "plain", "plain_line", "plain_text"]
+__all__ = ["SanitizingDecoder", "sanitize_bytes", "sanitize_line", "sanitize_text", "tail_lines"]
 
 CSI: Final = rb"\x1b\[[0-?]{0,48}[ -/]{0,8}[@-~]"
 """A control sequence: parameters, intermediates, a final byte; longer ones are no sequence of a real DUT."""
@@ -34,32 +34,32 @@ Default_Ignorable_Code_Point), and the blank Braille pattern."""
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def plain(data: bytes) -> str:
+def sanitize_bytes(data: bytes) -> str:
     r"""Return what a DUT said as text with plain lines: only printable characters, tabs and LF.
 
     What is no UTF-8 becomes `\xff`. CR LF, and the CR that draws a line anew, become LF.
     """
-    text = PlainText()
+    text = SanitizingDecoder()
     return text.feed(data) + text.finish()
 
 
-def plain_text(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """Do the same with text, whatever made it: a test's name, a setting, a command's output."""
-    return plain(text.encode(errors="backslashreplace"))
+    return sanitize_bytes(text.encode(errors="backslashreplace"))
 
 
-def plain_line(text: str) -> str:
+def sanitize_line(text: str) -> str:
     r"""Do the same in one line: a name that holds a line end is shown with `\n`, and makes no second row."""
-    return plain_text(text).replace("\n", r"\n").replace("\t", r"\t")
+    return sanitize_text(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
-def last_lines(data: bytes, lines: int, width: int = 200) -> str:
+def tail_lines(data: bytes, lines: int, width: int = 200) -> str:
     """Return the newest lines of what a DUT said, each cut to `width` characters at its front."""
-    newest = plain(data[-_TAIL_BYTES:]).rstrip("\n").split("\n")[-lines:]
+    newest = sanitize_bytes(data[-_TAIL_BYTES:]).rstrip("\n").split("\n")[-lines:]
     return "\n".join(line if len(line) <= width else f"...{line[3 - width :]}" for line in newest)
 
 
-class PlainText:
+class SanitizingDecoder:
     """`plain`, for bytes that come piece by piece; wherever they are split, the text is the same."""
 
     def __init__(self) -> None:

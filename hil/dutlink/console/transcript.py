@@ -1,4 +1,4 @@
-"""Every byte of a console, with the times it came, and notes of what was done to the DUT meanwhile."""
+"""Every byte of a console with its time, and notes of what was done to the DUT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from hil.dutlink.dut.shell_output import ShellNotes
+from hil.dutlink.dut.shell_notes import ShellNotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["KEPT_BYTES", "Chunk", "Event", "Mark", "MarkKind", "Transcript"]
 
 KEPT_BYTES = 32 * 1024 * 1024
-"""The newest bytes that a transcript keeps: some 48 minutes of a DUT that never pauses at 115200 baud."""
+"""The newest bytes that a transcript keeps: 48 minutes of a DUT that never pauses at 115200 baud."""
 
 _KEPT_CHUNKS = 200_000
-"""A chunk takes some 200 bytes beside its data: single bytes must not fill the memory."""
+"""A chunk takes some 200 bytes in addition to its data, so chunks of single bytes are limited too."""
 
 _KEPT_MARKS = 10_000
 
@@ -31,8 +31,8 @@ class Chunk:
     """Bytes that came together.
 
     Attributes:
-        monotonic_s: When, on the clock that never jumps (`time.monotonic`).
-        time_s: When, in seconds since 1970.
+        monotonic_s: When they came, by `time.monotonic`.
+        time_s: When they came, in seconds since 1970.
         data: The bytes.
         position: How many bytes came before them.
     """
@@ -44,23 +44,25 @@ class Chunk:
 
     @property
     def end(self) -> int:
-        """How many bytes came up to their end."""
+        """How many bytes had come when this chunk ended."""
         return self.position + len(self.data)
 
 
 class MarkKind(enum.Enum):
-    """What a note is, for those who do more than show it."""
+    """What a note tells, for code that does more than show it."""
 
     NOTE = "note"
     TEST_BEGINS = "test begins"
     TEST_AGAIN = "test begins again"
     TEST_ENDS = "test ends"
+    CONSOLE_OPEN = "the console is open"
     BLIND = "blind"
-    """The bytes up to HEARD or UNSURE are hil's talk with the board's shell, and what the DUT said just
-    before and after it; `hil.dutlink.console.board_shell.said_by_dut` returns the DUT's."""
+    """The bytes up to HEARD or UNSURE are the dialog with the board's shell, with the DUT's output just
+    before and after it, which `hil.dutlink.console.board_shell.dut_output` returns."""
     HEARD = "the DUT is heard again"
     UNSURE = "the DUT may not be heard"
-    """The board did not confirm console mode: the bytes after this note may be of its shell or of the DUT."""
+    """The board did not confirm console mode: the bytes after this note may come from its shell or the
+    DUT."""
     OPENED = "opened"
     """The bytes before this note came as the console was opened: they may have waited in the board or on this
     host while no program read the console."""
@@ -71,8 +73,9 @@ class Mark:
     """A note between the bytes; times and position as in `Chunk`.
 
     Attributes:
-        text: What happened: a power action, a blind window; or the test that begins or ends.
-        kind: Which of them.
+        text: What happened, such as a power action; or the name of the test that begins or ends.
+        kind: What it tells.
+        starts_dut: Whether the DUT may start at this moment.
     """
 
     monotonic_s: float
@@ -80,22 +83,24 @@ class Mark:
     text: str
     position: int = 0
     kind: MarkKind = MarkKind.NOTE
+    starts_dut: bool = False
 
     def __str__(self) -> str:
-        return self.text if self.kind is MarkKind.NOTE else f"{self.kind.value}: {self.text}"
+        is_note = self.kind in {MarkKind.NOTE, MarkKind.CONSOLE_OPEN}
+        return self.text if is_note else f"{self.kind.value}: {self.text}"
 
 
 Event: TypeAlias = Chunk | Mark
 
 
 class Transcript:
-    """What a console said since it was opened, the shell's words included.
+    """What came from a console since it was opened, the board's shell included.
 
-    Memory is bounded: beyond `kept_bytes`, or 200,000 chunks, the oldest are dropped, and counted. Positions
-    count from the first byte that ever came, dropped or not.
+    Beyond `kept_bytes`, or 200,000 chunks, the oldest chunks are dropped and counted. Positions count from
+    the first byte that ever came, dropped or not.
 
     Attributes:
-        shell: Notes of logins and commands, which are no events.
+        shell: Notes of logins and commands, which are not events.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
@@ -113,7 +118,7 @@ class Transcript:
         return f"<Transcript of {self._position} bytes>"
 
     def append(self, data: bytes) -> None:
-        """Note that these bytes came now."""
+        """Add bytes that came now."""
         with self._lock:
             chunk = Chunk(time.monotonic(), time.time(), data, self.position)
             self._chunks.append(chunk)
@@ -123,24 +128,25 @@ class Transcript:
                 oldest = self._chunks.popleft()
                 self._size_bytes -= len(oldest.data)
                 self._dropped_bytes += len(oldest.data)
-            self._tell(chunk)
+            self._notify(chunk)
 
-    def mark(self, text: str, kind: MarkKind = MarkKind.NOTE) -> Mark:
-        """Note that something happened now, and return the note."""
+    def mark(self, text: str, kind: MarkKind = MarkKind.NOTE, *, starts_dut: bool = False) -> Mark:
+        """Add a note of what happens now, and return it."""
         with self._lock:
-            mark = Mark(time.monotonic(), time.time(), text, self.position, kind)
+            mark = Mark(time.monotonic(), time.time(), text, self.position, kind, starts_dut)
             self._marks.append(mark)
-            self._tell(mark)
+            self._notify(mark)
             return mark
 
     def listen(self, listener: Callable[[Event], None], *, from_start: bool = False) -> Callable[[], None]:
-        """Have each event handed to `listener` from now on; returns how to end that.
+        """Call `listener` with each event from now on, and return a function that ends that.
 
-        It is called by the thread that reads the console, which must not wait: hand it on.
+        The thread that reads the console calls it and must not be blocked: pass the event on to another
+            thread.
 
         Args:
             listener: Takes the events in their order.
-            from_start: Hand it first what is kept of the time before.
+            from_start: Call it first with the events that are kept from before.
         """
         with self._lock:
             for event in self._kept_events() if from_start else ():
@@ -156,12 +162,12 @@ class Transcript:
 
     @property
     def position(self) -> int:
-        """How many bytes came so far."""
+        """How many bytes have come."""
         return self._position
 
     @property
     def chunks(self) -> list[Chunk]:
-        """All that is kept, oldest first."""
+        """The chunks that are kept, oldest first."""
         with self._lock:
             return list(self._chunks)
 
@@ -173,17 +179,17 @@ class Transcript:
 
     @property
     def data(self) -> bytes:
-        """The bytes of all that is kept."""
+        """The bytes that are kept."""
         return b"".join(chunk.data for chunk in self.chunks)
 
     @property
     def text(self) -> str:
-        """The same as text; what is no UTF-8 becomes U+FFFD."""
+        """The same as text, with U+FFFD for bytes that are not UTF-8."""
         return self.data.decode(errors="replace")
 
     @property
     def dropped_bytes(self) -> int:
-        """How many bytes were dropped for want of room."""
+        """How many bytes were dropped because memory is bounded."""
         return self._dropped_bytes
 
     def between(self, begin: int, end: int | None = None) -> bytes:
@@ -191,14 +197,14 @@ class Transcript:
         return b"".join(chunk.data for chunk in self.chunks_between(begin, end))
 
     def chunks_between(self, begin: int, end: int | None = None) -> list[Chunk]:
-        """Return the same as chunks, the first and last cut to fit."""
+        """Return the same as chunks; the first and the last are cut to fit."""
         with self._lock:
             last = self.position if end is None else end
             fitting = list(_newest_until(self._chunks, begin))
         return [_cut(chunk, begin, last) for chunk in reversed(fitting) if chunk.position < last]
 
     def events_between(self, begin: Mark, end: Mark | None = None) -> list[Event]:
-        """Return all that is kept from one note to another (None: until now), without the first note."""
+        """Return the events that are kept after one note up to another (None: up to now)."""
         last_s = time.monotonic() if end is None else end.monotonic_s
         chunks = self.chunks_between(begin.position, None if end is None else end.position)
         marks = [mark for mark in self.marks if begin.monotonic_s < mark.monotonic_s <= last_s]
@@ -215,7 +221,7 @@ class Transcript:
     def _kept_events(self) -> Iterator[Event]:
         return _merged(self._chunks, self._marks)
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
 
@@ -226,7 +232,7 @@ def _merged(chunks: Iterable[Chunk], marks: Iterable[Mark]) -> Iterator[Event]:
 
 
 def _newest_until(chunks: deque[Chunk], begin: int) -> Iterator[Chunk]:
-    """Go back from the newest chunk to the one that holds position `begin`."""
+    """Yield chunks from the newest back to the one that holds position `begin`."""
     for chunk in reversed(chunks):
         if chunk.end <= begin:
             return

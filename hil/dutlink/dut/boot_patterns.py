@@ -8,7 +8,7 @@ from typing import Final
 
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
 
-__all__ = ["Stage", "begun_by", "is_surely_of_system", "told_by"]
+__all__ = ["Stage", "is_surely_of_system", "stage_begun_by", "stage_told_by"]
 
 
 class Stage(enum.Enum):
@@ -115,7 +115,7 @@ _LOADER_BEGINS: Final = _any_of(
 """What a loader prints first, at a line's beginning: of words in a system's output the least likely ones."""
 
 
-def told_by(line: bytes) -> Stage | None:
+def stage_told_by(line: bytes) -> Stage | None:
     """Return the stage that a line tells if nothing is known of what came before; None if it tells none."""
     return _first_of(
         line,
@@ -126,7 +126,7 @@ def told_by(line: bytes) -> Stage | None:
     )
 
 
-def begun_by(line: bytes) -> Stage | None:
+def stage_begun_by(line: bytes) -> Stage | None:
     """Return the stage that a line begins while a system runs; None if the system may have printed it."""
     return _first_of(
         line,
@@ -138,7 +138,7 @@ def begun_by(line: bytes) -> Stage | None:
 
 def is_surely_of_system(line: bytes) -> bool:
     """Return True if no boot loader prints such a line: a kernel's time, a login prompt."""
-    return told_by(line) is Stage.SYSTEM and _SURELY_SYSTEM.search(line) is not None
+    return stage_told_by(line) is Stage.SYSTEM and _SURELY_SYSTEM.search(line) is not None
 
 
 def _first_of(line: bytes, *words: tuple[Stage, re.Pattern[bytes]]) -> Stage | None:

@@ -14,15 +14,16 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.console.transcript import MarkKind
 from hil.dutlink.dut import boot_patterns
 from hil.dutlink.dut.boot_patterns import Stage
-from hil.dutlink.dut.prompt import at_the_end
+from hil.dutlink.dut.prompt import pattern_at_end
 from hil.dutlink.dut.shell_escapes import last_line, without_escapes
 from hil.dutlink.patterns.search import search
 
 if TYPE_CHECKING:
-    from hil.dutlink.console.expect import Pattern
     from hil.dutlink.console.transcript import Transcript
+    from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = ["LOADER_SILENT_S", "SILENT_S", "Stage", "boot_prompt", "may_press_enter", "stage_of"]
 
@@ -35,13 +36,6 @@ LOADER_SILENT_S = 30.0
 _LOOKED_AT_BYTES: Final = 64 * 1024
 _LOOKED_AT_OF_SHELL_BYTES: Final = 1024 * 1024
 """The same after a shell has answered: a boot that began since then must not be overlooked."""
-
-_START: Final = re.compile(
-    r"power (?:on|force-on|rescue)(?:;|$)|reset low$|the board's shell runs '(?:power|pin|reset)\b"
-)
-_OPEN: Final = re.compile(r"console .* is open$")
-"""Notes in the transcript, in the words of `Power`, `Pins` and `Console`."""
-
 
 _NAMED_PROMPTS: Final = (
     ("U-Boot", rb"=> ?"),
@@ -66,7 +60,7 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
         transcript: The console's.
         prompt: The pattern of the system's shell prompt.
     """
-    starts = [mark.position for mark in transcript.marks if _START.match(mark.text)]
+    starts = [mark.position for mark in transcript.marks if mark.starts_dut]
     start = starts[-1] if starts else 0
     is_let_in = transcript.shell.system_at > start
     begin = max(start, transcript.position - _LOOKED_AT_BYTES)
@@ -74,7 +68,7 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
         begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
     said = without_escapes(_said_unasked(transcript, begin))
     stage = _last_stage(re.split(rb"[\r\n]+", said), is_let_in=is_let_in)
-    if stage is Stage.UNKNOWN and search(at_the_end(prompt), said):
+    if stage is Stage.UNKNOWN and search(pattern_at_end(prompt), said):
         return Stage.SYSTEM
     return stage
 
@@ -134,10 +128,10 @@ def _last_stage(lines: list[bytes], *, is_let_in: bool) -> Stage:
     stage, is_sure = (Stage.SYSTEM, True) if is_let_in else (Stage.UNKNOWN, False)
     for line in lines:
         if is_sure:
-            begun = boot_patterns.begun_by(line)
+            begun = boot_patterns.stage_begun_by(line)
             stage, is_sure = (stage, True) if begun is None else (begun, False)
         else:
-            stage = boot_patterns.told_by(line) or stage
+            stage = boot_patterns.stage_told_by(line) or stage
             is_sure = boot_patterns.is_surely_of_system(line)
     return stage
 
@@ -147,6 +141,6 @@ def _silent_s(transcript: Transcript) -> float:
     chunks = transcript.chunks_between(max(0, transcript.position - 1))
     times = [chunk.monotonic_s for chunk in chunks[-1:]]
     times += [
-        mark.monotonic_s for mark in transcript.marks if _START.match(mark.text) or _OPEN.match(mark.text)
+        mark.monotonic_s for mark in transcript.marks if mark.starts_dut or mark.kind is MarkKind.CONSOLE_OPEN
     ]
     return time.monotonic() - max(times, default=time.monotonic())

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 from hil.dutlink.console.expect_error import DUT_IS_OFF, SWITCH_ON
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.dut.marked_command import MarkedCommand
-from hil.dutlink.dut.prompt import at_the_end, shown
+from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end
 from hil.dutlink.dut.prompt_command import run_by_prompt, said_since
 from hil.dutlink.patterns.search import search
 from hil.dutlink.timing import Deadline, until
 from hil.errors import ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.console.expect import Pattern
-    from hil.dutlink.dut.prompt import Talk
-    from hil.dutlink.dut.shown_prompt import ShownPrompt
+    from hil.dutlink.dut.prompt import DutConsole
+    from hil.dutlink.dut.prompt_tracker import PromptTracker
+    from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = ["CommandResult", "run_command"]
 
@@ -45,8 +45,8 @@ _ANSWER_LIMIT_S: Final = 2.0
 _TRIES: Final = 2
 """How often a marked line is typed: a program that still runs may read the first one in the shell's place."""
 
-_NOT_LOGGED_IN: Final = at_the_end(LOGIN_PROMPT)
-_ASKS_PASSWORD: Final = at_the_end(PASSWORD)
+_NOT_LOGGED_IN: Final = pattern_at_end(LOGIN_PROMPT)
+_ASKS_PASSWORD: Final = pattern_at_end(PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class CommandResult:
     raw: bytes = field(default=b"", compare=False, repr=False)
 
 
-def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float) -> CommandResult:
+def run_command(console: DutConsole, prompt: PromptTracker, command: str, timeout_s: float) -> CommandResult:
     """Run a command and wait for its end.
 
     The shell prints a mark before the command and another one after it; see `MarkedCommand`. A shell that has
     no `eval` and `printf`, such as U-Boot's, prints none: there the prompt tells where the command ends.
 
     Args:
-        talk: The console, at a shell.
+        console: The console, at a shell.
         prompt: What is known of the shell's prompt.
         command: One line or several, as in a script.
         timeout_s: Seconds that it may take.
@@ -84,20 +84,20 @@ def run_command(talk: Talk, prompt: ShownPrompt, command: str, timeout_s: float)
     """
     _check(command)
     deadline = Deadline(timeout_s)
-    prompt.look(talk)
+    prompt.observe(console)
     if prompt.is_csh:
         _check_for_csh(command)
     if _NOT_LOGGED_IN.search(prompt.last_line):
-        raise _no_shell(talk, command, "the last line on the console is a login prompt")
+        raise _no_shell(console, command, "the last line on the console is a login prompt")
     for _ in range(0 if prompt.lacks_marks else _TRIES):
-        result = _Run(talk, prompt, command, deadline).result()
+        result = _Run(console, prompt, command, deadline).result()
         if result is None and prompt.is_csh:
             _check_for_csh(command)
-            result = _Run(talk, prompt, command, deadline).result()
+            result = _Run(console, prompt, command, deadline).result()
         if result is not None:
             return result
     prompt.lacks_marks = True
-    return _by_prompt(talk, prompt, command, deadline)
+    return _by_prompt(console, prompt, command, deadline)
 
 
 def _check_for_csh(command: str) -> None:
@@ -109,15 +109,15 @@ def _check_for_csh(command: str) -> None:
         )
 
 
-def _by_prompt(talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> CommandResult:
+def _by_prompt(console: DutConsole, prompt: PromptTracker, command: str, deadline: Deadline) -> CommandResult:
     """Run a command whose end only a prompt tells: one that fits the pattern, else the one that is shown."""
-    pattern = talk.prompt
-    if prompt.last_line.strip() and not search(at_the_end(pattern), prompt.last_line):
-        talk.prompt = re.escape(prompt.last_line)
+    pattern = console.prompt
+    if prompt.last_line.strip() and not search(pattern_at_end(pattern), prompt.last_line):
+        console.prompt = re.escape(prompt.last_line)
     try:
-        return _result(*run_by_prompt(talk, command, deadline.left_s))
+        return _result(*run_by_prompt(console, command, deadline.left_s))
     finally:
-        talk.prompt = pattern
+        console.prompt = pattern
 
 
 def _check(command: str) -> None:
@@ -149,14 +149,14 @@ class _Run:
     """One run of a command.
 
     Args:
-        talk: The console.
+        console: The console.
         prompt: What is known of the shell's prompt.
         command: What to run.
         deadline: When it must have ended.
     """
 
-    def __init__(self, talk: Talk, prompt: ShownPrompt, command: str, deadline: Deadline) -> None:
-        self._talk = talk
+    def __init__(self, console: DutConsole, prompt: PromptTracker, command: str, deadline: Deadline) -> None:
+        self._console = console
         self._prompt = prompt
         self._marked = MarkedCommand(command, outer=tuple(prompt.unfinished), for_csh=prompt.is_csh)
         self._deadline = deadline
@@ -167,19 +167,19 @@ class _Run:
 
     def result(self) -> CommandResult | None:
         """Type the command and wait for its end; return None if the shell cannot print marks."""
-        self._talk.discard()
-        self._begin = self._talk.transcript.position
+        self._console.discard()
+        self._begin = self._console.transcript.position
         self._type(self._marked.typed())
         position, quiet = self._begin, Deadline(_LONG_QUIET_S)
         while True:
             try:
-                came = self._talk.expect(
+                came = self._console.expect(
                     self._awaited(),
                     min(_LOOK_EVERY_S, self._deadline.left_s),
                 )
             except ExpectError as error:
-                if self._talk.transcript.position != position:
-                    position, quiet = self._talk.transcript.position, Deadline(_LONG_QUIET_S)
+                if self._console.transcript.position != position:
+                    position, quiet = self._console.transcript.position, Deadline(_LONG_QUIET_S)
                 self._look_around(error, quiet.spent_s)
                 continue
             if came.index == _Came.END and self._is_own_end(came.text("word")):
@@ -187,15 +187,15 @@ class _Run:
             if came.index == _Came.ANSWER:
                 return self._given_up(int(came.group(1)))
             if came.index == _Came.PROBE_ANSWER:
-                self._talk.transcript.shell.command_ended(self._begin, self._talk.transcript.position)
-                self._prompt.pass_by(self._talk)
+                self._console.transcript.shell.command_ended(self._begin, self._console.transcript.position)
+                self._prompt.consume(self._console)
                 return None
             if came.index == _Came.START:
                 self._started = True
                 self._note_system(self._marked.start)
             if came.index == _Came.REFUSAL:
                 self._prompt.is_csh = True
-                self._prompt.pass_by(self._talk)
+                self._prompt.consume(self._console)
                 return None
 
     def _awaited(self) -> list[Pattern]:
@@ -205,7 +205,7 @@ class _Run:
 
     def _note_system(self, mark: re.Pattern[bytes]) -> None:
         """Note that the shell is a system's where it printed this mark: no boot loader's knows `printf`."""
-        transcript = self._talk.transcript
+        transcript = self._console.transcript
         position = transcript.position
         said = transcript.between(self._begin, position)
         ends = [found.end() for found in mark.finditer(said)]
@@ -224,12 +224,12 @@ class _Run:
 
     def _type(self, lines: list[str]) -> None:
         """Type lines, not far ahead of their echo: a tty keeps no more than 4095 bytes."""
-        transcript, due = self._talk.transcript, self._begin - _AHEAD_BYTES
+        transcript, due = self._console.transcript, self._begin - _AHEAD_BYTES
         for line in lines[:-1]:
-            self._talk.sendline(line)
+            self._console.sendline(line)
             due += len(line)
             until(lambda end=due: transcript.position >= end, _ECHO_LIMIT_S, _ECHO_LOOK_S)  # type: ignore[misc]
-        self._talk.sendline(lines[-1])
+        self._console.sendline(lines[-1])
 
     @property
     def _probe(self) -> str:
@@ -240,14 +240,14 @@ class _Run:
         return rf"hil-{self._marked.word}-p[0-9]{{1,10}}-"
 
     def _said(self) -> bytes:
-        return said_since(self._talk.transcript, self._begin, self._marked.command)
+        return said_since(self._console.transcript, self._begin, self._marked.command)
 
     def _ended(self, status: int) -> CommandResult:
         self._note_system(self._marked.end)
         output = self._marked.output(self._said())
         if self._asked is not None:  # the shell still reads that line
             self._expect_answer()
-        self._prompt.pass_by(self._talk)
+        self._prompt.consume(self._console)
         return _result(status, output)
 
     def _given_up(self, status: int) -> CommandResult:
@@ -261,12 +261,12 @@ class _Run:
                 why="other output on the console cut every copy of the mark at its end",
                 remedy="keep the kernel quiet: dmesg -n 1; or run it again",
             )
-        prompt = self._prompt.pass_by(self._talk)
-        return _result(status, self._prompt.before(self._marked.output(said[: self._asked_at]), prompt))
+        prompt = self._prompt.consume(self._console)
+        return _result(status, self._prompt.strip_from(self._marked.output(said[: self._asked_at]), prompt))
 
     def _expect_answer(self) -> None:
         try:
-            self._talk.expect(self._marked.answer, min(_ANSWER_LIMIT_S, self._deadline.left_s))
+            self._console.expect(self._marked.answer, min(_ANSWER_LIMIT_S, self._deadline.left_s))
         except ExpectError:
             return
 
@@ -279,33 +279,33 @@ class _Run:
         if quiet_s >= _QUIET_S:
             self._check_shell(quiet_s)
             is_due = self._asked is None or self._asked.passed
-            if is_due and self._prompt.is_at_end(self._talk, maybe=quiet_s >= _LONG_QUIET_S):
+            if is_due and self._prompt.is_at_end(self._console, maybe=quiet_s >= _LONG_QUIET_S):
                 self._asked = Deadline(_ASK_AGAIN_S)
-                self._asked_at = self._talk.transcript.position - self._begin
-                self._talk.sendline(self._marked.ask() if self._started else self._probe)
+                self._asked_at = self._console.transcript.position - self._begin
+                self._console.sendline(self._marked.ask() if self._started else self._probe)
         if self._deadline.passed:
             self._prompt.unfinished.append(self._marked.word)
             raise self._not_ended(error) from None
 
     def _check_shell(self, quiet_s: float) -> None:
-        last = self._talk.unread()[-256:]
+        last = self._console.unread()[-256:]
         command = self._marked.command
         if _NOT_LOGGED_IN.search(last) and (quiet_s >= _LONG_QUIET_S or not self._started):
             what = "the command ended the shell" if self._started else "there is no shell"
-            raise _no_shell(self._talk, command, f"{what}: a login prompt came")
+            raise _no_shell(self._console, command, f"{what}: a login prompt came")
         if not self._started and _ASKS_PASSWORD.search(last):
-            raise _no_shell(self._talk, command, "the DUT asks for a password")
+            raise _no_shell(self._console, command, "the DUT asks for a password")
 
     def _not_ended(self, error: ExpectError) -> ExpectError:
         did = "did not end" if self._started else "did not start"
-        if self._talk.dut_is_off:
+        if self._console.dut_is_off:
             hint = SWITCH_ON
         elif self._started:
             hint = 'allow more time, or end what runs: console.send("\\x03")'
         else:
             hint = (
                 'console.login() first, or end what runs: console.send("\\x03"); '
-                f"console.prompt = ... if the prompt is not {shown(self._talk.prompt)}"
+                f"console.prompt = ... if the prompt is not {describe_prompt(self._console.prompt)}"
             )
         return ExpectError(
             f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
@@ -315,17 +315,17 @@ class _Run:
         )
 
 
-def _no_shell(talk: Talk, command: str, why: str) -> ExpectError:
-    if talk.dut_is_off:
+def _no_shell(console: DutConsole, command: str, why: str) -> ExpectError:
+    if console.dut_is_off:
         return ExpectError(
             f"{command[:_SHOWN]!r} has no shell to run in",
             why=DUT_IS_OFF,
             remedy=SWITCH_ON,
-            serial=talk.serial,
+            serial=console.serial,
         )
     return ExpectError(
         f"{command[:_SHOWN]!r} has no shell to run in",
         why=why,
         remedy="console.login() first; a command that ends the shell can be sent by console.sendline()",
-        serial=talk.serial,
+        serial=console.serial,
     )

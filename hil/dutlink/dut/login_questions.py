@@ -7,8 +7,8 @@ import re
 from typing import Final
 
 from hil.dutlink.dut.shell_escapes import last_line
-from hil.dutlink.patterns.incremental_match import compiled
-from hil.dutlink.patterns.search import vouch_for
+from hil.dutlink.patterns.incremental_match import compile_pattern
+from hil.dutlink.patterns.search import trust_pattern
 
 __all__ = ["LOGIN_PROMPT", "PASSWORD", "Question", "question_in", "waits_for_answer"]
 
@@ -41,7 +41,7 @@ _PASSWORD_WORDS: Final = (
 
 PASSWORD: Final = ("(?:" + "|".join(_PASSWORD_WORDS) + ")(?: for [^\\s:]+)?(?: |\u00a0)?[:\uff1a] ?").encode()
 
-_ASKS_PASSWORD: Final = vouch_for(compiled(PASSWORD))
+_ASKS_PASSWORD: Final = trust_pattern(compile_pattern(PASSWORD))
 
 _NEW_WORDS: Final = (
     "expired",

@@ -6,23 +6,24 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hil.dutlink.dut.shell_escapes import ESCAPE, ESCAPES_AT_END
-from hil.dutlink.patterns.incremental_match import compiled, patterns_of
-from hil.dutlink.patterns.search import search, vouch_for
+from hil.dutlink.patterns.incremental_match import compile_pattern, compile_patterns
+from hil.dutlink.patterns.search import search, trust_pattern
 from hil.dutlink.timing import Deadline, until
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.dutlink.console.expect import Expected, Pattern
+    from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.transcript import Transcript
+    from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["PROMPT", "Talk", "at_the_end", "nothing_follows", "shown", "wait_for_prompt"]
+__all__ = ["PROMPT", "DutConsole", "describe_prompt", "nothing_follows", "pattern_at_end", "wait_for_prompt"]
 
 PROMPT: Final = rf"[#$]{ESCAPE.decode('ascii')}* "
 """The end of most shells' prompts, with colours and other marks in it."""
 
-_PROMPT: Final = vouch_for(compiled(PROMPT))
+_PROMPT: Final = trust_pattern(compile_pattern(PROMPT))
 
 _SETTLED_S: Final = 0.15
 """Twice as long as the console's reader lets bytes gather."""
@@ -38,7 +39,7 @@ _SEQUENCES: Final = re.compile(ESCAPES_AT_END)
 """BusyBox asks the terminal for its cursor after each prompt, others mark the prompt's end by OSC 133."""
 
 
-class Talk(Protocol):
+class DutConsole(Protocol):
     """What is needed of a console."""
 
     @property
@@ -71,28 +72,28 @@ class Talk(Protocol):
         ...
 
 
-def shown(prompt: Pattern) -> str:
+def describe_prompt(prompt: Pattern) -> str:
     """Return a prompt's pattern as the user typed it, for messages."""
     if prompt == PROMPT:
         return "'# ' or '$ '"
     return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
 
 
-def at_the_end(prompt: Pattern) -> re.Pattern[bytes]:
+def pattern_at_end(prompt: Pattern) -> re.Pattern[bytes]:
     """Make a pattern of a prompt's that matches at the end of what came only."""
-    (found,) = patterns_of([prompt])
+    (found,) = compile_patterns([prompt])
     source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
     end = b"\n" if found.flags & re.VERBOSE else b""  # of a comment
     ended = b"(?:%b%b)(?-x:%b)\\Z" % (source, end, _SEQUENCES.pattern)
-    return vouch_for(re.compile(ended, found.flags), like=found)
+    return trust_pattern(re.compile(ended, found.flags), like=found)
 
 
-def nothing_follows(talk: Talk) -> bool:
+def nothing_follows(console: DutConsole) -> bool:
     """Whether what was matched last is the last that came, and stays that for a moment."""
-    return until(lambda: _SEQUENCES.fullmatch(talk.unread()) is None, _SETTLED_S) is None
+    return until(lambda: _SEQUENCES.fullmatch(console.unread()) is None, _SETTLED_S) is None
 
 
-def wait_for_prompt(talk: Talk, limit_s: float) -> None:
+def wait_for_prompt(console: DutConsole, limit_s: float) -> None:
     """Wait for a prompt that nothing follows.
 
     Only at the end is it looked for: of a long output each line may look like one. Where the kernel goes on
@@ -103,13 +104,13 @@ def wait_for_prompt(talk: Talk, limit_s: float) -> None:
         UsageError: The prompt is no pattern.
     """
     deadline, came = Deadline(limit_s), False
-    (anywhere,), last = patterns_of([talk.prompt]), at_the_end(talk.prompt)
+    (anywhere,), last = compile_patterns([console.prompt]), pattern_at_end(console.prompt)
     while True:
-        before = len(talk.unread())
+        before = len(console.unread())
         try:
-            talk.expect(last, min(_PATIENCE_S, deadline.left_s))
+            console.expect(last, min(_PATIENCE_S, deadline.left_s))
         except ExpectError:
-            earlier, new = talk.unread()[:before], talk.unread()[before:]
+            earlier, new = console.unread()[:before], console.unread()[before:]
             was_there = came or search(anywhere, earlier) is not None
             if was_there and search(anywhere, new) is None:
                 return
@@ -119,5 +120,5 @@ def wait_for_prompt(talk: Talk, limit_s: float) -> None:
                 raise
             continue
         came = True
-        if nothing_follows(talk):
+        if nothing_follows(console):
             return

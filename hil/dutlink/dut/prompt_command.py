@@ -9,15 +9,15 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.dut.prompt import at_the_end, shown, wait_for_prompt
+from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end, wait_for_prompt
 from hil.dutlink.patterns.search import search
 from hil.dutlink.timing import Deadline
 from hil.errors import ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.console.expect import Pattern
     from hil.dutlink.console.transcript import Transcript
-    from hil.dutlink.dut.prompt import Talk
+    from hil.dutlink.dut.prompt import DutConsole
+    from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = ["run_by_prompt", "said_since"]
 
@@ -41,7 +41,7 @@ _SCROLLED: Final = b"\r<"
 _LAST_LETTERS: Final = 20
 
 
-def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, bytes]:
+def run_by_prompt(console: DutConsole, command: str, timeout_s: float) -> tuple[int, bytes]:
     r"""Run a command and wait for its end.
 
     The shell is asked for `$?` in a line of its own, with a word that no command prints; twice, since a
@@ -50,7 +50,7 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
     answer tells how the one looked that followed the command, to the letter.
 
     Args:
-        talk: The console, at a prompt.
+        console: The console, at a prompt.
         command: One line.
         timeout_s: Seconds that it may take.
 
@@ -72,18 +72,18 @@ def run_by_prompt(talk: Talk, command: str, timeout_s: float) -> tuple[int, byte
     ask = f"echo {word}a$?-{word}b$?-"
     deadline = Deadline(timeout_s)
     try:
-        talk.discard()
-        begin = talk.transcript.position
-        talk.sendline(command)
-        wait_for_prompt(talk, deadline.left_s)
-        talk.sendline(ask)
-        answer = talk.expect(rf"{word}[ab]([0-9]{{1,10}})-", deadline.left_s)
+        console.discard()
+        begin = console.transcript.position
+        console.sendline(command)
+        wait_for_prompt(console, deadline.left_s)
+        console.sendline(ask)
+        answer = console.expect(rf"{word}[ab]([0-9]{{1,10}})-", deadline.left_s)
     except ExpectError as error:
-        raise _not_ended(talk, command, deadline.spent_s, error) from error
-    prompt = _next_prompt(talk, deadline)
-    said = said_since(talk.transcript, begin, command).partition(answer.group())[0]
-    talk.transcript.shell.command_ended(begin, begin + len(said))
-    return int(answer.group(1)), _output(said, command, ask, prompt, talk.prompt)
+        raise _not_ended(console, command, deadline.spent_s, error) from error
+    prompt = _next_prompt(console, deadline)
+    said = said_since(console.transcript, begin, command).partition(answer.group())[0]
+    console.transcript.shell.command_ended(begin, begin + len(said))
+    return int(answer.group(1)), _output(said, command, ask, prompt, console.prompt)
 
 
 def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
@@ -108,19 +108,19 @@ def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
     return said
 
 
-def _next_prompt(talk: Talk, deadline: Deadline) -> bytes:
+def _next_prompt(console: DutConsole, deadline: Deadline) -> bytes:
     """Return the prompt after the answer's line; empty if a kernel's message cuts it in two."""
     try:
-        after = talk.expect(talk.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
+        after = console.expect(console.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
     except ExpectError:
         return b""
     return after.before.partition(b"\n")[2] + after.group()
 
 
-def _not_ended(talk: Talk, command: str, spent_s: float, error: ExpectError) -> ExpectError:
+def _not_ended(console: DutConsole, command: str, spent_s: float, error: ExpectError) -> ExpectError:
     return ExpectError(
         f"{command[:_SHOWN]!r} did not end on the console of board {error.serial} within {spent_s:.1f} s, "
-        f"by the prompt {shown(talk.prompt)}",
+        f"by the prompt {describe_prompt(console.prompt)}",
         why=error.why,
         remedy=error.remedy or "allow more time; if there is another prompt, say so: console.prompt = ...",
         serial=error.serial,
@@ -164,7 +164,7 @@ def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Patt
     echoes = list(asked.finditer(said))
     said = said[: echoes[-1].start()] if echoes else said
     line = said.rfind(b"\n") + 1
-    return said[:line] if search(at_the_end(pattern), said[line:]) else said
+    return said[:line] if search(pattern_at_end(pattern), said[line:]) else said
 
 
 def _wrapped(text: str) -> bytes:

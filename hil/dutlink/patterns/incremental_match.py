@@ -1,14 +1,14 @@
-"""Looking for a pattern in bytes that keep coming, without looking at the old ones again and again.
+"""Search for a pattern in bytes that keep coming, without searching old bytes again and again.
 
-Python's `re` cannot go on where it stopped. So it is told where it need not begin: a fixed text can only be
-new where new bytes are; a pattern that ends in a fixed text can only match when that text came; and one that
-begins with a fixed text can only match from there on.
+Python's `re` cannot continue a search. Instead, parts of a pattern limit where a match can be: a pattern that
+ends in a fixed text matches only if that text is among the new bytes, and a pattern that begins with a fixed
+text matches only from its first occurrence on.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hil.dutlink.patterns.search import compile_user_pattern, search
 from hil.errors import UsageError
@@ -16,12 +16,21 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hil.dutlink.console.expect import Pattern
+__all__ = [
+    "WINDOW_BYTES",
+    "IncrementalPattern",
+    "Pattern",
+    "compile_pattern",
+    "compile_patterns",
+    "fixed_end",
+    "fixed_start",
+]
 
-__all__ = ["WINDOW_BYTES", "Needle", "compiled", "fixed_end", "fixed_start", "patterns_of"]
+Pattern: TypeAlias = str | bytes | re.Pattern[str] | re.Pattern[bytes]
+"""A regular expression as a user gives it."""
 
 WINDOW_BYTES: Final = 64 * 1024
-"""How far before the newest bytes the match of a pattern may begin whose end is not fixed."""
+"""How far before the new bytes a match may begin, if the pattern does not end in a fixed text."""
 
 _SHOWN: Final = 80
 _SPECIAL: Final = frozenset(b".^$*+?{}[]\\|()")
@@ -30,15 +39,15 @@ _LOOKS_AROUND: Final = re.compile(rb"\(\?(?:[=!#(]|<[=!])")
 _REWRITES: Final = re.IGNORECASE | re.VERBOSE
 
 
-def patterns_of(wanted: Pattern | Iterable[Pattern]) -> list[re.Pattern[bytes]]:
-    """Compile one pattern, or several.
+def compile_patterns(wanted: Pattern | Iterable[Pattern]) -> list[re.Pattern[bytes]]:
+    """Compile one pattern or several.
 
     Raises:
-        UsageError: It is no pattern, or no regular expression, or there is none.
+        UsageError: A pattern is not a regular expression, or there is no pattern.
     """
     several = [wanted] if isinstance(wanted, str | bytes | re.Pattern) else wanted
     try:
-        patterns = [compiled(each) for each in several]
+        patterns = [compile_pattern(each) for each in several]
     except TypeError:
         raise _no_pattern(
             wanted, "a pattern is text, bytes, what re.compile makes of them, or a list"
@@ -58,12 +67,14 @@ def _no_pattern(wanted: object, why: str) -> UsageError:
     )
 
 
-def compiled(pattern: Pattern) -> re.Pattern[bytes]:
-    """Compile for bytes: text as UTF-8, `.` takes line ends too; what is compiled keeps its flags.
+def compile_pattern(pattern: Pattern) -> re.Pattern[bytes]:
+    """Compile a pattern for bytes.
+
+    Text becomes UTF-8, and `.` matches line ends. A pattern that is compiled already keeps its flags.
 
     Raises:
-        ValueError: It is no regular expression.
-        TypeError: It is no pattern at all.
+        ValueError: The pattern is not a regular expression.
+        TypeError: It is neither text nor bytes nor a compiled pattern.
     """
     if not isinstance(pattern, re.Pattern):
         return compile_user_pattern(pattern, re.DOTALL)
@@ -71,7 +82,7 @@ def compiled(pattern: Pattern) -> re.Pattern[bytes]:
 
 
 def fixed_start(pattern: re.Pattern[bytes]) -> bytes:
-    """Return bytes that every match begins with; none where that cannot be told."""
+    """Return the fixed bytes that every match begins with, or no bytes if there are none."""
     source = pattern.pattern
     if b"|" in source or pattern.flags & _REWRITES:
         return b""
@@ -82,22 +93,24 @@ def fixed_start(pattern: re.Pattern[bytes]) -> bytes:
 
 
 def fixed_end(pattern: re.Pattern[bytes]) -> bytes:
-    """Return bytes without whose last one no match can be complete; none where that cannot be told."""
+    """Return the fixed bytes that every match ends with, or no bytes if there are none."""
     source = pattern.pattern
     if b"|" in source or pattern.flags & _REWRITES or _LOOKS_AROUND.search(source):
         return b""
     begin = next((at + 1 for at in reversed(range(len(source))) if source[at] in _SPECIAL), 0)
     if begin and source[begin - 1] == ord("\\"):
-        odd = not source[begin : begin + 1].isalnum()  # \- is the byte itself; \x41 is four letters for one
+        odd = not source[
+            begin : begin + 1
+        ].isalnum()  # \- stands for one byte, -; \x41 stands for another one, A
         return source[begin:] if odd else b""
     return source[begin:]
 
 
-class Needle:
-    """One pattern on its way through a growing haystack; `re.search` on all of it is what it stands for.
+class IncrementalPattern:
+    """A pattern that is searched for in growing bytes; it finds what `re.search` would find in all of them.
 
     Args:
-        pattern: What to look for.
+        pattern: The pattern.
     """
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
@@ -108,14 +121,14 @@ class Needle:
         self._seen = 0
 
     def search(self, haystack: bytearray, begins_by: int | None = None) -> tuple[int, int] | None:
-        """Return where the first match begins and ends in a haystack that only grew since the last call.
+        """Return where the first match begins and ends. Since the last call the haystack may only have grown.
 
         Args:
-            haystack: All that came.
-            begins_by: A match that begins later need not be found, and none is looked for afterwards.
+            haystack: All bytes.
+            begins_by: A match that begins after this position need not be found, now or later.
 
         Raises:
-            UsageError: The pattern takes more than a second.
+            UsageError: The search takes more than a second.
         """
         seen, self._seen = self._seen, len(haystack)
         if self._start and not self._find_start(haystack, begins_by):
@@ -128,13 +141,13 @@ class Needle:
             begin = max(self._may_begin, seen - WINDOW_BYTES)
         return search(self.pattern, haystack, begin)
 
-    def forget(self, size_bytes: int) -> None:
-        """Note that so many bytes left the haystack at its front."""
+    def drop_front(self, size_bytes: int) -> None:
+        """Take into account that the haystack lost so many bytes at its front."""
         self._seen = max(0, self._seen - size_bytes)
         self._may_begin = max(0, self._may_begin - size_bytes)
 
     def _find_start(self, haystack: bytearray, begins_by: int | None) -> bool:
-        """Move `_may_begin` to the first place where the fixed start stands; False if there is none."""
+        """Move `_may_begin` to the first occurrence of the fixed start; return False if there is none."""
         end = len(haystack) if begins_by is None else begins_by + len(self._start)
         where = haystack.find(self._start, self._may_begin, end)
         overlap = len(self._start) - 1

@@ -25,7 +25,7 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["compile_user_pattern", "search", "search_all", "vouch_for"]
+__all__ = ["compile_user_pattern", "search", "search_all", "trust_pattern"]
 
 _MOST_STEPS: Final = 5_000_000
 """Some 0.1 s of one core."""
@@ -73,7 +73,7 @@ def search_all(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, i
         begin = max(span[1], span[0] + 1)
 
 
-def vouch_for(pattern: re.Pattern[bytes], like: re.Pattern[bytes] | None = None) -> re.Pattern[bytes]:
+def trust_pattern(pattern: re.Pattern[bytes], like: re.Pattern[bytes] | None = None) -> re.Pattern[bytes]:
     """Return a pattern whose searches are known to take no longer than those of another one.
 
     Args:

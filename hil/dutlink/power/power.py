@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
@@ -12,8 +13,7 @@ from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from hil.dutlink.dut_event import EventListener
     from hil.dutlink.power.sampling import Sampling
     from hil.dutlink.usb.control_link import ControlLink
 
@@ -33,12 +33,12 @@ class Power(Noun):
 
     Args:
         link: To the board.
-        note: Takes a line about each action, for the console's transcript.
+        listener: Called with an event at each power action.
     """
 
-    def __init__(self, link: ControlLink, note: Callable[[str], object] = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, listener: EventListener = lambda _: None) -> None:
         self._link = link
-        self._note = note
+        self._report = listener
         self._cut = False
         self._is_off = False
         self._latest = ""
@@ -89,14 +89,14 @@ class Power(Noun):
     def force_on(self) -> None:
         """Switch the supply on at once."""
         self._cut = self._is_off = False
-        self._note("power force-on")
+        self._report(PowerEvent(PowerAction.FORCE_ON))
         self._link.control_out(Request.POWER, PowerAction.FORCE_ON)
         self._latest = "on"
 
     def force_off(self) -> None:
         """Switch the supply off at once; pins that were set high are left floating."""
         self._cut = self._is_off = False
-        self._note("power force-off")
+        self._report(PowerEvent(PowerAction.FORCE_OFF))
         self._link.control_out(Request.POWER, PowerAction.FORCE_OFF)
         self._cut = self._is_off = True
         self._latest = "off"
@@ -183,8 +183,7 @@ class Power(Noun):
         self._cut = self._is_off = False
         stored = self._link.read_setting(setting)
         duration_s = stored_duration_s(stored)
-        blind = f"; blind for {duration_s:.1f} s: its sequence lets no console byte through"
-        self._note(f"power {action.name.lower()}{blind if duration_s else ''}")
+        self._report(PowerEvent(action, duration_s))
         with self._link.lock:  # no reading of another thread's gets between the two
             self._link.control_out(Request.POWER, action)
             self._latest = action.name.lower()
@@ -192,4 +191,4 @@ class Power(Noun):
             self._link.set_busy(duration_s)
         if wait:
             self._link.wait_ready()
-            self._note(f"power {action.name.lower()} is done")
+            self._report(PowerEvent(action, is_done=True))

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hil.dutlink.dut.secret import Secret
-from hil.dutlink.patterns.incremental_match import compiled
+from hil.dutlink.patterns.incremental_match import compile_pattern
 from hil.dutlink.power.sequence import Sequence
 from hil.errors import SequenceError
 
@@ -21,7 +21,7 @@ def _pattern(text: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what Python will read otherwise one day
         try:
-            found = compiled(text).search(b"")
+            found = compile_pattern(text).search(b"")
         except Warning as error:
             raise ValueError(f"it is no regular expression: {error}; {_LITERALLY}") from None
         except ValueError as error:

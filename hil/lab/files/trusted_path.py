@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import UntrustedFileError
 from hil.lab.locks.lock_dir import is_unmapped_owner
 from hil.lab.locks.spoilt_file import owner_name
@@ -48,7 +48,7 @@ def refuse_untrusted(path: Path, what: str, instead: str) -> None:
         UntrustedFileError: This process is root's, and another user decides what is there.
     """
     if os.geteuid() == 0 and (why := why_untrusted(path)):
-        refused = f"{what} {plain_line(str(path))} is refused, because this is root"
+        refused = f"{what} {sanitize_line(str(path))} is refused, because this is root"
         raise UntrustedFileError(refused, why=why, remedy=instead)
 
 
@@ -61,7 +61,7 @@ def refuse_foreign_folder(folder: Path, project: Path, option: str) -> None:
         UntrustedFileError: This process is root's, and a third user owns something on the way to `folder`.
     """
     if os.geteuid() == 0 and (owned := _third_owner(_way_to(folder), {0, project.stat().st_uid})):
-        what = f"{option} {plain_line(str(folder))} is refused, because this is root"
+        what = f"{option} {sanitize_line(str(folder))} is refused, because this is root"
         raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
 
 
@@ -79,7 +79,7 @@ def _third_owner(way: _Way, known: set[int]) -> tuple[Path, int] | None:
 
 
 def _owned(part: Path, owner: int) -> str:
-    return f"{plain_line(str(part))} belongs to {owner_name(owner)}"
+    return f"{sanitize_line(str(part))} belongs to {owner_name(owner)}"
 
 
 def why_untrusted(path: Path) -> str:
@@ -99,7 +99,7 @@ def _decided(path: Path, known: set[int], own_group: int) -> str:
     for part, facts in way:
         if _others_write(facts, own_group):
             mode = f"{stat.S_IMODE(facts.st_mode):04o}"
-            return f"{plain_line(str(part))} may be written by others (mode {mode})"
+            return f"{sanitize_line(str(part))} may be written by others (mode {mode})"
     return ""
 
 

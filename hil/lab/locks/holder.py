@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.login_name import login_name
 
 __all__ = ["Holder", "cut", "now", "text_field"]
@@ -102,7 +102,7 @@ class Holder:
         """
         try:
             words = {
-                name: plain_line(text_field(facts, name)) for name in ("user", "command", "since", "test")
+                name: sanitize_line(text_field(facts, name)) for name in ("user", "command", "since", "test")
             }
             pid = facts["pid"]
         except (TypeError, KeyError):

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import Holder, cut, now, text_field
 from hil.lab.locks.shared_file import open_shared, read_shared, replace_shared
@@ -125,7 +125,7 @@ class SafetyEvent:
         Raises:
             KeyError, TypeError: It is none.
         """
-        words = {name: plain_line(text_field(facts, name)) for name in ("what", "why", "by", "when")}
+        words = {name: sanitize_line(text_field(facts, name)) for name in ("what", "why", "by", "when")}
         amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
         if not isinstance(silent, bool) or not isinstance(faulty, bool) or not _is_reading(amps):
             raise TypeError("an event's values are of other types")
@@ -208,7 +208,7 @@ class BoardRecord:
             holder = Holder.from_data(facts["holder"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(BoardState.UNSAFE, trouble="it does not hold what records hold")
-        name = cut(plain_line(str(facts.get("name", ""))), NAME_BYTES)
+        name = cut(sanitize_line(str(facts.get("name", ""))), NAME_BYTES)
         return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
 
 

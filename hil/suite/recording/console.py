@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
-from hil.dutlink.console.allowlist import patterns_of_words
-from hil.dutlink.console.board_shell import left_in_shell
-from hil.dutlink.console.sanitize import plain_text
+from hil.dutlink.console.allowlist import compile_error_patterns
+from hil.dutlink.console.board_shell import ends_in_shell
+from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import HilError
 from hil.evidence.console_capture import ConsoleCapture
 from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from hil.dutlink.board import Board
-    from hil.dutlink.console.allowlist import Finding
+    from hil.dutlink.console.allowlist import ErrorLine
     from hil.dutlink.console.console import Console
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
@@ -250,8 +250,8 @@ def _be_read(console: Console) -> str:
     """
     try:
         console.open(wait_s=0.0)
-        console.catch_up()
-        if left_in_shell(console.transcript.between(console.transcript.position - _SHELL_BYTES)):
+        console.drain()
+        if ends_in_shell(console.transcript.between(console.transcript.position - _SHELL_BYTES)):
             console.restore_console_mode()  # the board ignores the Ctrl-B there: the DUT is not disturbed
     except HilError as error:
         return error.what
@@ -267,8 +267,8 @@ def _note(properties: list[tuple[str, object]], path: Path) -> None:
 def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:
     """Return what the test's markers expect; they were checked when the test was collected."""
     markers = item.iter_markers(TROUBLE_MARKER)
-    return [patterns_of_words(marker.args, f"the marker {TROUBLE_MARKER}") for marker in markers]
+    return [compile_error_patterns(marker.args, f"the marker {TROUBLE_MARKER}") for marker in markers]
 
 
-def _told(finding: Finding) -> str:
-    return f"{plain_text(finding.name)}: {finding.line}"
+def _told(finding: ErrorLine) -> str:
+    return f"{sanitize_text(finding.name)}: {finding.line}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.evidence.test_record import RecordedAttempt, RecordedPhase
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
@@ -36,7 +36,7 @@ def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     """Return what is kept of a file or class that could not be collected, and the error."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
-    said = [line for line in (plain_line(one.removeprefix("E ")).strip() for one in lines) if line]
+    said = [line for line in (sanitize_line(one.removeprefix("E ")).strip() for one in lines) if line]
     message = f"could not be collected: {said[-1] if said else 'no reason is told'}"
     return RecordedAttempt(outcome="error", message=message, longrepr=_cut(report.longreprtext))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from hil.dutlink.console.ci_commands import without_ci_commands
-from hil.dutlink.console.sanitize import plain_text
+from hil.dutlink.console.sanitize import sanitize_text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -30,7 +30,7 @@ def make_plain(report: pytest.TestReport) -> None:
 
 def shown(text: str) -> str:
     """Return text safe to show; it ends in a line end only if it did before."""
-    plain = without_ci_commands(plain_text(text))
+    plain = without_ci_commands(sanitize_text(text))
     return plain if text.endswith("\n") else plain.removesuffix("\n")
 
 

@@ -15,7 +15,7 @@ from hil.cli.commands import console as console_command
 from hil.cli.commands.console_output import Output
 from hil.cli.commands.console_session import HELP, LEAVE, Talk
 from hil.cli.commands.console_sinks import PlainLines, Screen, Terminal
-from hil.dutlink.console.board_shell import said_by_dut
+from hil.dutlink.console.board_shell import dut_output
 from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.timing import until
 from hil.errors import ConsoleLostError
@@ -94,7 +94,7 @@ ENTERED = b"Entering console mode, type CTRL+B 5 times to exit\r\n"
     ],
 )
 def test_said_by_dut_leaves_the_boards_words_out(said: bytes, by_dut: bytes) -> None:
-    assert said_by_dut(said) == by_dut
+    assert dut_output(said) == by_dut
 
 
 @pytest.mark.parametrize("kind", [Terminal, PlainLines])

@@ -33,7 +33,7 @@ def test_making_it_safe_goes_on_after_an_error_and_raises_it_then(board: Board, 
 def test_making_it_safe_goes_on_after_a_test_has_spoilt_one_of_its_nouns(
     board: Board, fake: FakeBoard
 ) -> None:
-    board.power._note = None  # type: ignore[assignment]
+    board.power._report = None  # type: ignore[assignment]
 
     with pytest.raises(TypeError):
         board.make_safe()
@@ -50,7 +50,7 @@ def test_a_noun_by_which_a_board_is_made_safe_cannot_be_replaced(board: Board, n
 def test_making_it_safe_does_not_ask_a_console_that_a_test_has_changed(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board.console, "settle", lambda: pytest.fail("it was asked"))
+    monkeypatch.setattr(board.console, "ensure_console_mode", lambda: pytest.fail("it was asked"))
 
     board.make_safe()
 

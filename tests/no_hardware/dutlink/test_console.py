@@ -201,7 +201,7 @@ def test_a_lost_console_can_be_opened_again(opened: Console, other_end: FakeTty)
     with pytest.raises(errors.ConsoleLostError):
         opened.expect("anything", timeout_s=5)
     another = FakeTty()
-    opened._find = lambda: Tty(another.path, is_board=False)
+    opened._connection._find = lambda: Tty(another.path, is_board=False)
 
     opened.open()
     another.say(b"login: ")
@@ -242,7 +242,7 @@ def test_to_catch_up_is_to_have_all_that_came_before_the_call(opened: Console, o
     for number in range(200):
         other_end.say(b"%d " % number)
         drained(other_end)
-        opened.catch_up()
+        opened.drain()
 
         assert opened.transcript.text.endswith(f"{number} ")
 
@@ -296,7 +296,7 @@ def test_the_transcript_tells_when_the_console_went_away_and_came_back(
     with pytest.raises(errors.ConsoleLostError):
         opened.expect("anything", timeout_s=5)
     another = FakeTty()
-    opened._find = lambda: Tty(another.path, is_board=False)
+    opened._connection._find = lambda: Tty(another.path, is_board=False)
     opened.open()
     opened.close()
     another.unplug()

@@ -106,14 +106,14 @@ def test_pacing_sends_every_byte_apart() -> None:
     tty = Tty(other_end.path, is_board=False)
     seen, done = [], threading.Event()
     with Console("5a1c0e01", lambda: tty, tty) as console:
-        write = console._port.write  # type: ignore[union-attr]
+        write = console._connection._port.write  # type: ignore[union-attr]
 
         def note(data: bytes) -> None:
             seen.append(data)
             write(data)
             done.set()
 
-        console._port.write = note  # type: ignore[union-attr,method-assign]
+        console._connection._port.write = note  # type: ignore[union-attr,method-assign]
         console.sendline("abc", pace_s=0.001)
     other_end.unplug()
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hands import Hands
+from bench_hands import Hands
 from mux_bench import MIB, MuxBench
 
 from hil import errors

@@ -21,7 +21,7 @@ from hil.dutlink.console.expect import Expecter
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.patterns import search as pattern_search
 from hil.dutlink.patterns.cost import most_steps
-from hil.dutlink.patterns.search import search, search_all, vouch_for
+from hil.dutlink.patterns.search import search, search_all, trust_pattern
 from hil.errors import UsageError
 from hil.evidence.error_scanner import ErrorScanner
 
@@ -203,9 +203,9 @@ def test_most_steps_of_a_few_bytes_are_few_for_usual_patterns() -> None:
 
 
 def test_vouch_for_judges_a_pattern_like_another_one() -> None:
-    known = vouch_for(re.compile(rb"(?:known|good)*!"))
-    derived = vouch_for(re.compile(rb"(?:(?:known|good)*!)\Z"), like=known)
-    unknown = vouch_for(re.compile(rb"(?:(a+)+b)\Z"), like=ENDLESS)
+    known = trust_pattern(re.compile(rb"(?:known|good)*!"))
+    derived = trust_pattern(re.compile(rb"(?:(?:known|good)*!)\Z"), like=known)
+    unknown = trust_pattern(re.compile(rb"(?:(a+)+b)\Z"), like=ENDLESS)
 
     assert [pattern_search._judged_as[each].pattern for each in (known, derived, unknown)] == [
         b"x",

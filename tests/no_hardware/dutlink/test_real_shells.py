@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.console.console import Console
-    from hil.dutlink.console.expect import Pattern
+    from hil.dutlink.patterns.incremental_match import Pattern
 
 COLOURED = "\\[\x1b]0;dut: \\w\x07\\]\\[\x1b[01;32m\\]root@dut\\[\x1b[00m\\]:\\w\\[\x1b[1m\\]#\\[\x1b[0m\\] "
 KERNEL = b"\r\n[   12.345678] usb 1-1: new device\r\n"

@@ -12,7 +12,7 @@ import pytest
 from shell_tty import ShellTty
 
 from hil.dutlink.dut.command import CommandResult
-from hil.dutlink.dut.prompt import at_the_end
+from hil.dutlink.dut.prompt import pattern_at_end
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def test_run_has_the_status_and_the_words_of_a_command_in_csh(name: str) -> None
     "prompt", [re.compile(r"[$#]\ # a shell's", re.VERBOSE), r"(?x) [#]\ # root's", re.compile(b"(?i)# ")]
 )
 def test_at_the_end_takes_a_prompt_with_flags(prompt: re.Pattern[str] | str) -> None:
-    pattern = at_the_end(prompt)
+    pattern = pattern_at_end(prompt)
 
     assert pattern.search(b"# done\n# \x1b[0m")
     assert not pattern.search(b"# done")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.console.allowlist import patterns_of_words
+from hil.dutlink.console.allowlist import compile_error_patterns
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.evidence.console_capture import ConsoleCapture
@@ -73,7 +73,9 @@ def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecord
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
 
-    assert [finding.name for finding in one.trouble([patterns_of_words(("panic",), "a test")])] == ["oops"]
+    assert [finding.name for finding in one.trouble([compile_error_patterns(("panic",), "a test")])] == [
+        "oops"
+    ]
 
 
 def test_the_last_lines_are_those_of_the_test_with_what_was_done(

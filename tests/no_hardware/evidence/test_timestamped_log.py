@@ -6,7 +6,7 @@ from io import StringIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.console.sanitize import plain
+from hil.dutlink.console.sanitize import sanitize_bytes
 from hil.dutlink.console.transcript import Chunk, Mark
 from hil.evidence.timestamped_log import TimestampedLog, newest_lines
 
@@ -32,7 +32,7 @@ def written(pieces: list[bytes]) -> list[tuple[str, str]]:
 def test_the_lines_are_those_of_the_plain_text(pieces: list[bytes]) -> None:
     said = [line for _, line in written(pieces)]
 
-    whole = plain(b"".join(pieces))
+    whole = sanitize_bytes(b"".join(pieces))
     assert said == whole.removesuffix("\n").split("\n") or (said, whole) == ([], "")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
-from hil.dutlink.console.sanitize import plain_line
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import COMMAND_SIZE, WORD_BYTES, Holder, cut
 from hil.lab.safe_state import record as board_record
@@ -26,7 +26,7 @@ from hil.lab.safe_state.record import (
 )
 
 SERIAL = "5a1c0e01"
-WORDS = st.text(max_size=150).map(plain_line)
+WORDS = st.text(max_size=150).map(sanitize_line)
 KEPT = WORDS.map(
     lambda text: cut(text[:COMMAND_SIZE], WORD_BYTES)
 )  # as long as a record keeps a holder's words
@@ -221,4 +221,4 @@ def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
 def test_a_record_keeps_the_name_that_a_board_stored_without_what_a_terminal_obeys(tmp_path: Path) -> None:
     write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").marked_in_use(Holder()))
 
-    assert read_record(tmp_path, SERIAL).marked_safe().name == plain_line("rack\x1b[31m-3")
+    assert read_record(tmp_path, SERIAL).marked_safe().name == sanitize_line("rack\x1b[31m-3")

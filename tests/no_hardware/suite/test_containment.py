@@ -46,7 +46,7 @@ AFTER = (
     "hil.boards.sources:BoardSource.give_back",
 )
 RECORDS = (
-    "hil.dutlink.console.console:Console.catch_up",
+    "hil.dutlink.console.console:Console.drain",
     "hil.dutlink.console.console:Console.open",
     "hil.dutlink.power.power:Power.trace",
     "hil.dutlink.power.trace:PowerTrace.plot",

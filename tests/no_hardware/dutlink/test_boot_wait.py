@@ -11,7 +11,7 @@ import pytest
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.console.expect import Expected
 from hil.dutlink.console.transcript import Transcript
-from hil.dutlink.dut.boot_wait import wait_for_words
+from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.login import credentials
 from hil.dutlink.wiring import Login, Wiring
 from hil.errors import BoardFaultError, ExpectError, UsageError
@@ -45,7 +45,7 @@ def board(bootable: Board) -> Board:
     bootable.make_safe()
     bootable.storage.dut()
     bootable._wiring = WIRING
-    bootable.console.know(WIRING.login)
+    bootable.console.set_login(WIRING.login)
     return bootable
 
 
@@ -125,7 +125,7 @@ def test_board_shell_that_switches_the_dut_on_leaves_none_that_is_switched_off(b
 
 
 def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:
-    board.console.know(None)
+    board.console.set_login(None)
     with pytest.raises(UsageError, match=r"lab\.toml"):
         board.console.login()
 
@@ -152,7 +152,7 @@ def test_words_that_were_there_before_do_not_count() -> None:
     transcript.append(b"new log")
     transcript.append(b"in: ")
 
-    found = wait_for_words(transcript, begin, "login: ", 0.0, lambda: False)
+    found = wait_for_pattern(transcript, begin, "login: ", 0.0, lambda: False)
 
     assert isinstance(found, Expected)
     assert found.before == b"new "
@@ -162,7 +162,7 @@ def test_a_console_that_is_gone_is_not_waited_for() -> None:
     transcript = Transcript()
     transcript.append(b"half a lo")
 
-    assert wait_for_words(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
+    assert wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
 
 
 def test_waiting_for_words_keeps_no_more_of_a_flood_than_expect_does() -> None:
@@ -170,7 +170,7 @@ def test_waiting_for_words_keeps_no_more_of_a_flood_than_expect_does() -> None:
     for _ in range(20):
         transcript.append(b"x" * (1 << 20))
 
-    unmatched = wait_for_words(transcript, 0, "login: ", 0.3, lambda: False)
+    unmatched = wait_for_pattern(transcript, 0, "login: ", 0.3, lambda: False)
 
     assert isinstance(unmatched, bytes)
     assert len(unmatched) <= 8 << 20

@@ -6,17 +6,17 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.dut.prompt import at_the_end, shown
+from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end
 from hil.dutlink.dut.shell_escapes import calls_editor, last_line
-from hil.dutlink.patterns.incremental_match import patterns_of
+from hil.dutlink.patterns.incremental_match import compile_patterns
 from hil.dutlink.patterns.search import search
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
-    from hil.dutlink.console.expect import Pattern
-    from hil.dutlink.dut.prompt import Talk
+    from hil.dutlink.dut.prompt import DutConsole
+    from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["ShownPrompt"]
+__all__ = ["PromptTracker"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ _LOOKED_AT_BYTES: Final = 512
 _ENDING: Final = re.compile(r"[^\w\s]\s*\Z")
 """A prompt's last character, if it is no letter or digit, which may change from prompt to prompt."""
 
-_ANY_SHELL: Final = at_the_end("(?:[#$%>]|\u276f|\u00bb|\u03bb) ?")
+_ANY_SHELL: Final = pattern_at_end("(?:[#$%>]|\u276f|\u00bb|\u03bb) ?")
 
 
-class ShownPrompt:
+class PromptTracker:
     """What is known of the prompt at one console.
 
     Attributes:
@@ -54,13 +54,13 @@ class ShownPrompt:
         """Forget all: another shell may be there now."""
         self.__init__()  # type: ignore[misc]
 
-    def look(self, talk: Talk) -> None:
+    def observe(self, console: DutConsole) -> None:
         """Look at the prompt before something is typed."""
-        patterns_of([talk.prompt])  # raises UsageError for a pattern that cannot be used
-        if talk.prompt is not self._pattern:
+        compile_patterns([console.prompt])  # raises UsageError for a pattern that cannot be used
+        if console.prompt is not self._pattern:
             self.forget()
-            self._pattern = talk.prompt
-        transcript = talk.transcript
+            self._pattern = console.prompt
+        transcript = console.transcript
         self.last_line = last_line(transcript.between(transcript.position - _LOOKED_AT_BYTES))
         self._ending = _ending(self.last_line) or self._ending
 
@@ -82,18 +82,18 @@ class ShownPrompt:
     def is_csh(self, is_csh: bool) -> None:
         self._csh = self.last_line if is_csh else None
 
-    def is_at_end(self, talk: Talk, *, maybe: bool = False) -> bool:
+    def is_at_end(self, console: DutConsole, *, maybe: bool = False) -> bool:
         """Return True if the unread bytes end in the prompt.
 
         Args:
-            talk: The console.
+            console: The console.
             maybe: Whether a line that ends as most shells' prompts do counts, too.
         """
-        unread = talk.unread()[-_LOOKED_AT_BYTES:]
-        endings = self._endings(talk) + [_ANY_SHELL] * maybe
+        unread = console.unread()[-_LOOKED_AT_BYTES:]
+        endings = self._endings(console) + [_ANY_SHELL] * maybe
         return calls_editor(unread) or any(search(each, unread) for each in endings)
 
-    def pass_by(self, talk: Talk) -> bytes:
+    def consume(self, console: DutConsole) -> bytes:
         """Consume the prompt after a command, if it comes soon, and return it with the bytes before it.
 
         If the pattern does not match the end of the prompt, a warning says so once and the prompt's last
@@ -102,13 +102,13 @@ class ShownPrompt:
         if self._misses >= _MISSES:
             return b""
         try:
-            came = talk.expect(self._endings(talk), _LIMIT_S)
+            came = console.expect(self._endings(console), _LIMIT_S)
         except ExpectError:
-            self._learn(talk)
+            self._learn(console)
             return b""
         return came.before + came.group()
 
-    def before(self, output: bytes, prompt: bytes) -> bytes:
+    def strip_from(self, output: bytes, prompt: bytes) -> bytes:
         """Return an output that no mark ends, without the prompt after it.
 
         Args:
@@ -123,14 +123,14 @@ class ShownPrompt:
         line = output.rfind(b"\n") + 1
         return output[:line]
 
-    def _endings(self, talk: Talk) -> list[re.Pattern[bytes]]:
-        endings = [at_the_end(talk.prompt)]
+    def _endings(self, console: DutConsole) -> list[re.Pattern[bytes]]:
+        endings = [pattern_at_end(console.prompt)]
         if self._ending is not None:
-            endings.append(at_the_end(re.escape(self._ending)))
+            endings.append(pattern_at_end(re.escape(self._ending)))
         return endings
 
-    def _learn(self, talk: Talk) -> None:
-        unread = talk.unread()
+    def _learn(self, console: DutConsole) -> None:
+        unread = console.unread()
         line = last_line(unread)
         if not line.strip():
             return  # the prompt is late, or a kernel message follows it
@@ -140,15 +140,15 @@ class ShownPrompt:
             self._ending = ending
             self._misses = min(self._misses, 1)
         if self._misses == 1:
-            self._tell(talk, line)
+            self._tell(console, line)
 
-    def _tell(self, talk: Talk, line: bytes) -> None:
+    def _tell(self, console: DutConsole, line: bytes) -> None:
         text = (
-            f"console.prompt = {shown(talk.prompt)} does not match the end of the prompt that the DUT shows, "
-            f"{line.decode(errors='replace')!r}: run() does without it"
+            f"console.prompt = {describe_prompt(console.prompt)} does not match the end of the prompt "
+            f"that the DUT shows, {line.decode(errors='replace')!r}: run() does without it"
         )
-        talk.transcript.mark(text)
-        logger.warning("board %s: %s", talk.serial, text)
+        console.transcript.mark(text)
+        logger.warning("board %s: %s", console.serial, text)
 
 
 def _ending(line: bytes) -> bytes | None:

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from hil.dutlink.console import read_pacing
-from hil.dutlink.console.read_pacing import CATCHING_UP_S, LONGEST_REST_S, ReadingPace
+from hil.dutlink.console import tty_reader
+from hil.dutlink.console.tty_reader import BACKLOG_REST_S, LONGEST_REST_S, ReadPacing
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What time it is; the first entry counts."""
     now = [100.0]
-    monkeypatch.setattr(read_pacing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tty_reader.time, "monotonic", lambda: now[0])
     return now
 
 
-def rests(pace: ReadingPace, clock: list[float], reads: int, size_bytes: int = 64) -> list[float]:
+def rests(pace: ReadPacing, clock: list[float], reads: int, size_bytes: int = 64) -> list[float]:
     taken = []
     for _ in range(reads):
         taken.append(pace.rest_s(size_bytes, is_ahead=False))
@@ -23,18 +23,18 @@ def rests(pace: ReadingPace, clock: list[float], reads: int, size_bytes: int = 6
 
 
 def test_what_comes_after_a_silence_is_followed_at_once(clock: list[float]) -> None:
-    assert rests(ReadingPace(115200), clock, 1) == [0.0]
+    assert rests(ReadPacing(115200), clock, 1) == [0.0]
 
 
 def test_while_bytes_keep_coming_the_rests_grow_to_a_limit(clock: list[float]) -> None:
-    taken = rests(ReadingPace(115200), clock, 20)
+    taken = rests(ReadPacing(115200), clock, 20)
 
     assert taken == sorted(taken)
     assert taken[-1] == LONGEST_REST_S
 
 
 def test_after_a_silence_the_rests_begin_anew(clock: list[float]) -> None:
-    pace = ReadingPace(115200)
+    pace = ReadPacing(115200)
     rests(pace, clock, 20)
     clock[0] += 1.0
 
@@ -42,14 +42,14 @@ def test_after_a_silence_the_rests_begin_anew(clock: list[float]) -> None:
 
 
 def test_a_full_read_is_followed_at_once(clock: list[float]) -> None:
-    pace = ReadingPace(115200)
+    pace = ReadPacing(115200)
     rests(pace, clock, 20)
 
     assert pace.rest_s(4095, is_ahead=False) == 0.0
 
 
 def test_a_reader_that_was_late_rests_little_for_a_while(clock: list[float]) -> None:
-    pace = ReadingPace(115200)
+    pace = ReadPacing(115200)
     rests(pace, clock, 20)
     pace.rest_s(3500, is_ahead=False)
     late = rests(pace, clock, 20)
@@ -60,16 +60,16 @@ def test_a_reader_that_was_late_rests_little_for_a_while(clock: list[float]) -> 
 
 
 def test_who_types_fast_sees_each_key_at_once(clock: list[float]) -> None:
-    assert rests(ReadingPace(115200), clock, 20, size_bytes=3) == [0.0] * 20
+    assert rests(ReadPacing(115200), clock, 20, size_bytes=3) == [0.0] * 20
 
 
 @pytest.mark.parametrize("baud_rate", [9600, 115200, 921600, 4_000_000])
 def test_no_rest_lets_more_gather_than_a_quarter_of_what_the_tty_holds(
     clock: list[float], baud_rate: int
 ) -> None:
-    assert rests(ReadingPace(baud_rate), clock, 20)[-1] * baud_rate / 10 <= 1024
+    assert rests(ReadPacing(baud_rate), clock, 20)[-1] * baud_rate / 10 <= 1024
 
 
 def test_who_is_behind_gets_time(clock: list[float]) -> None:
-    assert ReadingPace(115200).rest_s(4095, is_ahead=True) == CATCHING_UP_S
+    assert ReadPacing(115200).rest_s(4095, is_ahead=True) == BACKLOG_REST_S
     assert clock == [100.0]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hil.dutlink.console.sanitize import PlainText, last_lines, plain, plain_text
+from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_bytes, sanitize_text, tail_lines
 
 PIECES = st.lists(
     st.one_of(
@@ -27,14 +27,14 @@ PIECES = st.lists(
 @example([b"\r", b"\x1b[K", b"\n"])
 @example([b"\xe2\x82", b"\x1b[m", b"\xac"])
 def test_the_text_is_the_same_wherever_the_bytes_are_split(pieces: list[bytes]) -> None:
-    text = PlainText()
+    text = SanitizingDecoder()
 
-    assert "".join(map(text.feed, pieces)) + text.finish() == plain(b"".join(pieces))
+    assert "".join(map(text.feed, pieces)) + text.finish() == sanitize_bytes(b"".join(pieces))
 
 
 @given(PIECES)
 def test_only_characters_that_are_seen_are_left(pieces: list[bytes]) -> None:
-    shown = plain(b"".join(pieces))
+    shown = sanitize_bytes(b"".join(pieces))
 
     unseen = {each for each in shown if unicodedata.category(each)[0] == "C" or each in "\u2028\u2029"}
     assert unseen <= {"\n", "\t"}
@@ -42,7 +42,7 @@ def test_only_characters_that_are_seen_are_left(pieces: list[bytes]) -> None:
 
 @given(PIECES)
 def test_the_text_can_stand_in_xml(pieces: list[bytes]) -> None:
-    shown = plain(b"".join(pieces))
+    shown = sanitize_bytes(b"".join(pieces))
     element = ET.Element("system-out")
     element.text = shown
 
@@ -66,21 +66,21 @@ def test_the_text_can_stand_in_xml(pieces: list[bytes]) -> None:
     ],
 )
 def test_what_is_shown_of(data: bytes, shown: str) -> None:
-    assert plain(data) == shown
+    assert sanitize_bytes(data) == shown
 
 
 def test_text_that_cannot_be_encoded_is_shown_as_well() -> None:
-    assert plain_text("test\udcff\x1b[31m") == r"test\udcff"
+    assert sanitize_text("test\udcff\x1b[31m") == r"test\udcff"
 
 
 def test_the_last_lines_are_cut_at_their_front() -> None:
-    shown = last_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
+    shown = tail_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
 
     assert shown == "two\n..." + "x" * 14 + "end"
 
 
 @pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u115f", "\uffa0", "\u034f", "\U000e0101"])
 def test_plain_shows_letters_that_are_drawn_as_nothing_by_their_codes(letter: str) -> None:
-    shown = plain(f"root{letter}".encode())
+    shown = sanitize_bytes(f"root{letter}".encode())
 
     assert shown == f"root{letter.encode('ascii', 'backslashreplace').decode()}"

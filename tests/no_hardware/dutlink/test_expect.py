@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hil.dutlink.console.byte_stream import ByteStream
 from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter
-from hil.dutlink.patterns.incremental_match import Needle, compiled, fixed_end, fixed_start
+from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_pattern, fixed_end, fixed_start
 from hil.errors import UsageError
 
 NOISE = st.one_of(
@@ -57,7 +57,7 @@ def searched_anew(pieces: list[bytes], patterns: list[str]) -> object:
         hits = [
             (match.start(), index, match)
             for index, p in enumerate(patterns)
-            if (match := compiled(p).search(data))
+            if (match := compile_pattern(p).search(data))
         ]
         if hits:
             begin, index, match = min(hits, key=lambda hit: hit[:2])
@@ -89,10 +89,10 @@ def test_ten_thousand_streams_hide_no_match(pieces: list[bytes], patterns: list[
 
 @given(STREAMS, st.sampled_from(PATTERNS))
 def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], pattern: str) -> None:
-    haystack, needle = bytearray(), Needle(compiled(pattern))
+    haystack, pattern = bytearray(), IncrementalPattern(compile_pattern(pattern))
     for piece in pieces:
         haystack += piece
-        hit, anew = needle.search(haystack), compiled(pattern).search(haystack)
+        hit, anew = pattern.search(haystack), compile_pattern(pattern).search(haystack)
 
         assert hit == (anew.span() if anew else None)
         if hit:
@@ -113,7 +113,7 @@ def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], 
     ],
 )
 def test_what_is_fixed_in_a_pattern_is_told(pattern: str, start: bytes, end: bytes) -> None:
-    assert (fixed_start(compiled(pattern)), fixed_end(compiled(pattern))) == (start, end)
+    assert (fixed_start(compile_pattern(pattern)), fixed_end(compile_pattern(pattern))) == (start, end)
 
 
 def test_a_match_may_span_more_than_the_window_if_its_end_is_fixed() -> None:

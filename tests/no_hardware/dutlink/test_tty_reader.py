@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.console.tty_source import FLOOD_BYTES, TtySource
+from hil.dutlink.console.tty_reader import FLOOD_BYTES, TtySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

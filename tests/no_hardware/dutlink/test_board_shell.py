@@ -54,6 +54,18 @@ def test_a_command_is_answered_and_console_mode_is_back(opened: Console, other_e
     assert other_end.console_mode
 
 
+@pytest.mark.parametrize(
+    ("command", "starts_dut"), [("power on", True), ("pin d high", True), ("version", False)]
+)
+def test_shell_command_that_may_start_the_dut_is_marked(
+    opened: Console, command: str, starts_dut: bool
+) -> None:
+    opened.shell(command)
+
+    (mark,) = [mark for mark in opened.transcript.marks if mark.kind is MarkKind.BLIND]
+    assert (mark.text, mark.starts_dut) == (f"the board's shell runs {command!r}", starts_dut)
+
+
 def test_nothing_but_the_five_escapes_reaches_the_dut(opened: Console, other_end: FakeTty) -> None:
     opened.shell("version")
 
@@ -149,7 +161,8 @@ def test_shell_without_an_answer_notes_that_the_dut_may_not_be_heard(
     other_end.silent = False
     opened.restore_console_mode()
 
-    kinds = [mark.kind for mark in opened.transcript.marks if mark.kind is not MarkKind.NOTE]
+    plain = {MarkKind.NOTE, MarkKind.CONSOLE_OPEN}
+    kinds = [mark.kind for mark in opened.transcript.marks if mark.kind not in plain]
     blind, unsure, heard = MarkKind.BLIND, MarkKind.UNSURE, MarkKind.HEARD
     assert kinds == [blind, unsure, blind, unsure, blind, heard]
 
@@ -220,7 +233,7 @@ def test_a_sequence_behind_a_command_adds_to_its_time(
 ) -> None:
     asked: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        "hil.dutlink.console.console_mode.ask_shell",
+        "hil.dutlink.console.connection.run_shell_command",
         lambda _port, command, limit_s: asked.append((command, limit_s)) or ShellAnswer(),
     )
     tty = Tty(other_end.path)
