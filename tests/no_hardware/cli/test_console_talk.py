@@ -114,7 +114,7 @@ def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[Terminal | 
 
 def test_terminal_tells_which_bytes_are_old() -> None:
     transcript = Transcript()
-    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     transcript.append(b"boot> ")
     console_command._note_old_bytes(board)
     transcript.append(b"new")
@@ -125,7 +125,7 @@ def test_terminal_tells_which_bytes_are_old() -> None:
 
 def test_a_console_without_old_bytes_has_no_note() -> None:
     transcript = Transcript()
-    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     console_command._note_old_bytes(board)
 
     assert list(transcript.marks) == []
@@ -133,7 +133,7 @@ def test_a_console_without_old_bytes_has_no_note() -> None:
 
 def test_note_old_bytes_ignores_the_talk_with_the_board() -> None:
     transcript = Transcript()
-    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, catch_up=lambda: None))
+    board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
     transcript.append(LEFT + SHELL + ENTERED)
     transcript.mark("the board is in console mode", MarkKind.HEARD)

@@ -238,7 +238,9 @@ def test_the_tty_is_told_open_or_not(opened: Console, other_end: FakeTty) -> Non
     assert while_open == opened.tty.path == other_end.path
 
 
-def test_to_catch_up_is_to_have_all_that_came_before_the_call(opened: Console, other_end: FakeTty) -> None:
+def test_drain_returns_when_the_transcript_has_all_that_came_before_the_call(
+    opened: Console, other_end: FakeTty
+) -> None:
     for number in range(200):
         other_end.say(b"%d " % number)
         drained(other_end)

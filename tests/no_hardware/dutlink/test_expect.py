@@ -89,10 +89,10 @@ def test_ten_thousand_streams_hide_no_match(pieces: list[bytes], patterns: list[
 
 @given(STREAMS, st.sampled_from(PATTERNS))
 def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], pattern: str) -> None:
-    haystack, pattern = bytearray(), IncrementalPattern(compile_pattern(pattern))
+    haystack, incremental = bytearray(), IncrementalPattern(compile_pattern(pattern))
     for piece in pieces:
         haystack += piece
-        hit, anew = pattern.search(haystack), compile_pattern(pattern).search(haystack)
+        hit, anew = incremental.search(haystack), compile_pattern(pattern).search(haystack)
 
         assert hit == (anew.span() if anew else None)
         if hit:
