@@ -1,4 +1,4 @@
-"""A disk that is open: large aligned transfers past the page cache, and errors that say what became of it."""
+"""An open disk: large aligned transfers that bypass the page cache, and errors that name the cause."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["ALIGNED_BYTES", "CHUNK_BYTES", "Buffer", "Disk", "allocate_buffer"]
 
 CHUNK_BYTES = 4 * 1024 * 1024
-"""The most that is transferred at once."""
+"""The largest transfer."""
 
 ALIGNED_BYTES = 4096
-"""Transfers past the page cache begin and end at multiples of its block; this is one of every disk's."""
+"""A multiple of every disk's block; direct transfers begin and end at multiples of the block."""
 
 _LEAVES_WITHIN_S = 1.0
 """Seconds that the kernel may take to notice that a disk which just failed is gone."""
@@ -35,18 +35,18 @@ _LEAVES_WITHIN_S = 1.0
 _LOOK_EVERY_S = 0.02
 
 Buffer = mmap.mmap
-"""Begins on a page. What belongs at an offset on the disk lies at `offset % ALIGNED_BYTES` in it."""
+"""Memory that begins on a page. The byte for a disk offset lies at `offset % ALIGNED_BYTES` in it."""
 
 
 def allocate_buffer() -> Buffer:
-    """Memory for a piece that begins anywhere; in large pages, which a transfer need not pin one by one.
+    """Return memory for a chunk at any offset, in large pages, which a transfer need not pin one by one.
 
-    Most systems have these for private memory only. A fork must not copy such while the kernel reads into
-    it (open(2), O_DIRECT), so a child does not get it at all.
+    Most systems have large pages for private memory only. A fork must not copy private memory while the
+    kernel reads into it (open(2), O_DIRECT), so a child does not get this memory at all.
     """
     pages = mmap.mmap(-1, CHUNK_BYTES + 2 * ALIGNED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     pages.madvise(mmap.MADV_DONTFORK)
-    with suppress(OSError):  # a kernel without them
+    with suppress(OSError):  # the kernel has no large pages
         pages.madvise(mmap.MADV_HUGEPAGE)
     return pages
 
@@ -55,14 +55,17 @@ class Disk:
     """An open disk; `close` it, or use it in a `with` block.
 
     Args:
-        descriptor: Open, and from now on the disk's.
-        node: What messages call it.
-        device: What the kernel tells about it.
-        kind: What to raise when it fails.
+        descriptor: The open descriptor; the disk closes it.
+        node: The device node, for messages.
+        device: The disk in sysfs.
+        error_type: Raised if the disk fails.
         access: Entered around each transfer: raises if the disk may not be used any more.
 
     Attributes:
-        written_bytes: The most that may have been written to it, zeros included.
+        node: The device node.
+        size_bytes: Size of the disk.
+        usb_names: See `BlockDevice.usb_names`.
+        written_bytes: Upper limit of the bytes that were written to it, zeros included.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Disk:
         descriptor: int,
         node: Path,
         device: BlockDevice,
-        kind: type[StorageError] = FlashError,
+        error_type: type[StorageError] = FlashError,
         access: AbstractContextManager[object] | None = None,
     ) -> None:
         self.node = node
@@ -80,7 +83,7 @@ class Disk:
         self._descriptor = descriptor
         self._device = device
         self._key = device.key
-        self._kind = kind
+        self._error_type = error_type
         self._access = access or nullcontext()
         self._block_bytes = device.block_bytes
         self._edge = mmap.mmap(-1, ALIGNED_BYTES)
@@ -89,51 +92,51 @@ class Disk:
         forget_on_fork(self)
 
     def read(self, into: Buffer, offset: int, size_bytes: int) -> memoryview:
-        """Read from the disk itself, never from memory.
+        """Read from the disk itself, never from the page cache.
 
         Args:
-            into: For a piece.
-            offset: Where to begin.
-            size_bytes: How much, at most a piece.
+            into: A buffer.
+            offset: First byte.
+            size_bytes: Number of bytes, at most `CHUNK_BYTES`.
 
         Returns:
             The bytes, in `into`.
 
         Raises:
             StorageError: The disk failed.
-            StickLostError: It is gone.
+            StickLostError: The disk left the host.
         """
-        begin, end = self._span(offset, size_bytes)
+        begin, end = self._whole_blocks(offset, size_bytes)
         lead = offset % ALIGNED_BYTES
         first = lead - (offset - begin)
         self._transfer(self._read_some, memoryview(into)[first : first + end - begin], begin)
         return memoryview(into)[lead : lead + size_bytes]
 
     def write(self, data: Buffer, offset: int, size_bytes: int) -> None:
-        """Write what lies in `data`; what shares a block with it keeps its bytes.
+        """Write the bytes in `data`; other bytes of the first and last block keep their values.
 
         Raises:
             StorageError: The disk failed.
-            StickLostError: It is gone.
+            StickLostError: The disk left the host.
         """
         self.written_bytes += size_bytes
-        begin, end = self._span(offset, size_bytes)
+        begin, end = self._whole_blocks(offset, size_bytes)
         lead = offset % ALIGNED_BYTES
         first = lead - (offset - begin)
         view = memoryview(data)[first : first + end - begin]
-        self._keep(view, begin, begin, offset)
-        self._keep(view, begin, offset + size_bytes, end)
+        self._read_back(view, begin, begin, offset)
+        self._read_back(view, begin, offset + size_bytes, end)
         self._transfer(self._write_some, view, begin)
 
     def zero(self, offset: int, size_bytes: int) -> Iterator[int]:
-        """Make a range zeros: by the disk itself if it can, else what is not zeros already is written.
+        """Zero a range: the disk does it if it can; otherwise zeros are written where other bytes are.
 
         Yields:
-            How many bytes more are zeros; go on until it ends.
+            How many more bytes are zeros; exhaust the iterator.
 
         Raises:
             StorageError: The disk failed.
-            StickLostError: It is gone.
+            StickLostError: The disk left the host.
         """
         whole = size_bytes - (offset + size_bytes) % ALIGNED_BYTES
         if self._can_punch and offset % ALIGNED_BYTES == 0 and whole > 0:
@@ -149,7 +152,7 @@ class Disk:
             yield len(data)
 
     def read_chunks(self, into: Buffer, offset: int, size_bytes: int) -> Iterator[tuple[int, memoryview]]:
-        """Read a range of any length piece by piece: yields where each begins, and its bytes; see `read`."""
+        """Read a range of any length, and yield the offset and the bytes of each chunk; see `read`."""
         end = offset + size_bytes
         while offset < end:
             length = min(CHUNK_BYTES, end - offset)
@@ -157,15 +160,15 @@ class Disk:
             offset += length
 
     def is_zero(self, offset: int, size_bytes: int) -> bool:
-        """Whether a range is nothing but zeros; raises as `read`."""
+        """Return True if a range is all zeros; raises as `read`."""
         return all(are_zeros(data) for _, data in self.read_chunks(allocate_buffer(), offset, size_bytes))
 
     def sync(self) -> None:
-        """Wait until the disk says that it has everything.
+        """Wait until the disk confirms that it has stored everything.
 
         Raises:
-            StorageError: It failed.
-            StickLostError: It is gone.
+            StorageError: The disk failed.
+            StickLostError: The disk left the host.
         """
         try:
             with self._access:
@@ -175,24 +178,24 @@ class Disk:
         self.check_present()
 
     def check_present(self) -> None:
-        """See whether the disk is still the one that was opened.
+        """Check that the disk is still the one that was opened.
 
         Raises:
-            StickLostError: It is gone.
+            StickLostError: The disk left the host.
         """
         if self._device.key != self._key:
             raise self._lost()
 
     def hold(self) -> OwnDescriptors:
-        """Return what keeps other programs from the disk after it was closed, until that is closed, too.
+        """Return a duplicate descriptor that keeps other programs from the disk after `close`.
 
-        It is the same open file, so its lock and its exclusive use of the disk last, and udev sees no end of
-        writing meanwhile.
+        It refers to the same open file. Until it is closed, the lock and the exclusive use of the disk last,
+        and udev sees no end of writing.
         """
         return OwnDescriptors(os.dup(self._descriptor))
 
     def close(self) -> None:
-        """Let go of it; harmless when that was done."""
+        """Close the disk; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -203,13 +206,13 @@ class Disk:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _span(self, offset: int, size_bytes: int) -> tuple[int, int]:
-        """Whole blocks around a range."""
+    def _whole_blocks(self, offset: int, size_bytes: int) -> tuple[int, int]:
+        """Return begin and end of the whole blocks around a range."""
         block = self._block_bytes
         return offset - offset % block, -(-(offset + size_bytes) // block) * block
 
-    def _keep(self, view: memoryview, origin: int, begin: int, end: int) -> None:
-        """Fill part of a block with what the disk holds there; `view` begins at `origin`."""
+    def _read_back(self, view: memoryview, origin: int, begin: int, end: int) -> None:
+        """Fill part of a block with the disk's bytes; `view` begins at offset `origin`."""
         if begin == end:
             return
         block = begin - begin % self._block_bytes
@@ -241,7 +244,7 @@ class Disk:
         return os.pwrite(self._descriptor, view, at)
 
     def _go_direct(self) -> bool:
-        """Ask for transfers past the page cache, which not every file system under a simulated stick has."""
+        """Switch to direct transfers; return False if the file system of a simulated stick has none."""
         flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
         try:
             fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
@@ -255,11 +258,11 @@ class Disk:
         self._is_direct = False
 
     def _failure(self, error: OSError, what: str) -> StorageError:
-        """Tell a stick that fails from one that is gone, which the kernel learns a moment later."""
+        """Return the error for a failed transfer; wait a moment to see whether the disk has left the host."""
         until_s = time.monotonic() + _LEAVES_WITHIN_S
         while self._device.key == self._key:
             if time.monotonic() > until_s:
-                return self._kind(
+                return self._error_type(
                     f"{self.node.name} {what}",
                     why=error.strerror or str(error),
                     remedy="try another stick: this one fails, or its way to the host does (see dmesg)",

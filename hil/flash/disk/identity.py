@@ -1,9 +1,9 @@
-"""The proof that a disk is the board's stick, on the very descriptor that is then written to.
+"""Verify that a disk is the board's stick, on the descriptor that is then written to.
 
-A name proves nothing: it can be planted, or lead elsewhere a moment later. So the node is opened first, and
-what was opened is asked for: by its device number, in sysfs. The kernel itself refuses a disk of which
-anything is mounted or otherwise in use (O_EXCL, open(2)), and keeps it from being mounted while open; flock
-keeps udev away from it (systemd: Locking Block Device Access).
+A name proves nothing: it can be planted, or lead to another disk a moment later. So the node is opened first,
+and sysfs is then searched for the device number of the open descriptor. The kernel refuses to open a disk if
+any part of it is in use (O_EXCL, open(2)), and to mount it while it is open. flock keeps udev from it
+(systemd: Locking Block Device Access).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING_WRITTEN", "ExpectedDisk", "open_verified", "wrong_disk_error"]
 
 NOTHING_WRITTEN = "nothing was written"
-"""What an error says if it comes before the first byte is written."""
+"""Part of an error that is raised before the first byte is written."""
 
 _READY_LIMIT_S = 1.0
 _LOCK_LIMIT_S = 5.0
-_LOOK_EVERY_S = 0.02
+_RETRY_EVERY_S = 0.02
 _GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
 
 
@@ -45,11 +45,11 @@ class ExpectedDisk:
     """What is known about the stick before it is opened.
 
     Attributes:
-        node: Its path, as it is wired or was found.
-        sys: The folder where the host's kernel tells about disks.
-        before: Keys of the disks that were there while the storage was off; see `BlockDevice.key`.
-        usb_names: What it was when it was opened before; empty: it was not.
-        attachment: Its USB socket and its device number there (`BlockDevice.attachment`); None: not known.
+        node: Path of its device node.
+        sys: The host's sysfs folder.
+        before: Keys of the disks that were on the host while the storage was off; see `BlockDevice.key`.
+        usb_names: Its `BlockDevice.usb_names` when it was opened before; empty if it was not.
+        attachment: Its `BlockDevice.attachment`; None if not known.
         written: What has been written already, for errors.
     """
 
@@ -64,21 +64,21 @@ class ExpectedDisk:
 def open_verified(
     expected: ExpectedDisk, *, to_write: bool, access: AbstractContextManager[object] | None = None
 ) -> Disk:
-    """Open the stick, when it is proven to be that.
+    """Open the stick after verifying that the disk is the stick.
 
     Args:
         expected: What is known about it.
-        to_write: Whether it is to be written.
+        to_write: Whether it will be written.
         access: Entered around each transfer: raises if the stick may not be used any more.
 
     Raises:
-        WrongDiskError: One of the proofs fails; the error says which, and what was written.
-        StickLostError: It is gone again.
-        StorageError: It may not be opened.
+        WrongDiskError: A check failed; the error says which one, and what was written.
+        StickLostError: The stick left the host again.
+        StorageError: The disk may not be opened.
     """
     descriptor = _open(expected, to_write=to_write)
     try:
-        device = _proven(expected, descriptor, to_write=to_write)
+        device = _verified_device(expected, descriptor, to_write=to_write)
         _lock(expected, descriptor)
         return Disk(descriptor, expected.node, device, FlashError if to_write else StorageError, access)
     except BaseException:
@@ -87,7 +87,7 @@ def open_verified(
 
 
 def wrong_disk_error(stayed: StickStayedError, written: str = NOTHING_WRITTEN) -> WrongDiskError:
-    """Return the error for a node that was to be written and did not go away with *off*."""
+    """Return the error for a disk that should be written and did not leave the host with *off*."""
     return WrongDiskError(
         f"{stayed.what}, so that it is not proven to be the board's stick; {written}",
         why=stayed.why,
@@ -97,7 +97,7 @@ def wrong_disk_error(stayed: StickStayedError, written: str = NOTHING_WRITTEN) -
 
 
 def _open(expected: ExpectedDisk, *, to_write: bool) -> int:
-    """Open what the node leads to. While udev looks at a new disk it may be busy, or not permitted yet."""
+    """Open the node. A new disk may be busy or not permitted yet while udev handles it, so try repeatedly."""
     until_s = time.monotonic() + _READY_LIMIT_S
     while True:
         try:
@@ -107,19 +107,19 @@ def _open(expected: ExpectedDisk, *, to_write: bool) -> int:
                 expected, error
             )
             if not early or time.monotonic() > until_s:
-                raise _not_opened(expected, error) from error
-            time.sleep(_LOOK_EVERY_S)
+                raise _open_error(expected, error) from error
+            time.sleep(_RETRY_EVERY_S)
 
 
 def _is_named_late(expected: ExpectedDisk, error: OSError | RuntimeError) -> bool:
-    """Return True if a name is missing although the disk that came is there: udev makes, or remakes, it."""
+    """Return True if the node is missing although the disk is on the host: udev is about to create it."""
     if not isinstance(error, FileNotFoundError) or expected.attachment is None:
         return False
     return expected.attachment in {disk.attachment for disk in list_disks(expected.sys)}
 
 
 def _open_now(expected: ExpectedDisk, *, to_write: bool) -> int:
-    """Open it exclusively. Nothing that an open could disturb is opened."""
+    """Open the node exclusively; refuse other kinds of files, which opening could disturb."""
     access = os.O_RDWR if to_write else os.O_RDONLY
     flags = access | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     path = expected.node.resolve(strict=True)
@@ -132,7 +132,7 @@ def _is_disk_or_file(mode: int) -> bool:
     return stat.S_ISBLK(mode) or stat.S_ISREG(mode)
 
 
-def _not_opened(expected: ExpectedDisk, error: OSError | RuntimeError) -> StorageError:
+def _open_error(expected: ExpectedDisk, error: OSError | RuntimeError) -> StorageError:
     node, number = expected.node, getattr(error, "errno", None)
     if number in _GONE:
         return StickLostError(
@@ -170,22 +170,22 @@ _FIXED = DiskRefusal(
 )
 
 
-def _proven(expected: ExpectedDisk, descriptor: int, *, to_write: bool) -> BlockDevice:
+def _verified_device(expected: ExpectedDisk, descriptor: int, *, to_write: bool) -> BlockDevice:
     status = os.fstat(descriptor)
     device = block_device(expected.sys, identity_of(status))
     if device is None:
         raise _refused(expected, DiskRefusal("it is no disk that the kernel lists"))
     if stat.S_ISBLK(status.st_mode) and file_system_of(expected.sys) != "sysfs":
         raise _refused(expected, DiskRefusal(f"{expected.sys} is not the kernel's", "mount sysfs there"))
-    for doubt in _doubts(expected, descriptor, device, to_write=to_write):
-        raise _refused(expected, doubt)
+    for refusal in _refusals(expected, descriptor, device, to_write=to_write):
+        raise _refused(expected, refusal)
     return device
 
 
-def _doubts(
+def _refusals(
     expected: ExpectedDisk, descriptor: int, device: BlockDevice, *, to_write: bool
 ) -> Iterator[DiskRefusal]:
-    """Yield what speaks against it."""
+    """Yield the reasons not to use the disk."""
     if device.is_partition:
         yield DiskRefusal("it is a partition, and no whole disk", "name the whole disk, or none: it is found")
     if device.is_virtual:
@@ -199,13 +199,13 @@ def _doubts(
     if not 0 < device.size_bytes == os.lseek(descriptor, 0, os.SEEK_END):
         yield DiskRefusal("its size is not the one that the kernel tells")
     yield from iter_users(device, expected.sys)
-    yield from _strangers(expected, device)
+    yield from _mux_refusals(expected, device)
     if not _leads_to(expected.node, descriptor):
         yield DiskRefusal("its name leads elsewhere by now")
 
 
-def _strangers(expected: ExpectedDisk, device: BlockDevice) -> Iterator[DiskRefusal]:
-    """Yield what speaks against its being the one that followed the mux."""
+def _mux_refusals(expected: ExpectedDisk, device: BlockDevice) -> Iterator[DiskRefusal]:
+    """Yield the reasons to doubt that the disk is the one that followed the mux."""
     if device.key in expected.before:
         yield DiskRefusal("it was there while the storage was off, so it does not follow the mux")
     if expected.attachment not in {None, device.attachment}:
@@ -227,9 +227,10 @@ def _strangers(expected: ExpectedDisk, device: BlockDevice) -> Iterator[DiskRefu
 
 
 def _is_rival(expected: ExpectedDisk, other: BlockDevice, device: BlockDevice) -> bool:
-    """Whether it may be the stick as well; one that spins up, like an empty slot beside it, has no size.
+    """Return True if another disk may be the stick as well.
 
-    Where the stick's socket is proven, only a second medium in this socket may be.
+    A disk that spins up has no size yet, like an empty slot beside the stick. If the stick's socket is known,
+    only a second medium in that socket may be the stick.
     """
     is_beside = other.usb_device == device.usb_device
     if expected.attachment is not None and not is_beside:
@@ -244,7 +245,7 @@ def _leads_to(node: Path, descriptor: int) -> bool:
 
 
 def _lock(expected: ExpectedDisk, descriptor: int) -> None:
-    """Keep udev and other programs that ask from looking at the disk while its bytes change."""
+    """Lock the disk, so that udev and other programs that ask for the lock do not read changing bytes."""
     until_s = time.monotonic() + _LOCK_LIMIT_S
     while True:
         try:
@@ -252,14 +253,14 @@ def _lock(expected: ExpectedDisk, descriptor: int) -> None:
         except BlockingIOError:
             if time.monotonic() > until_s:
                 raise _refused(expected, DiskRefusal("another program has locked it", BUSY.remedy)) from None
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_RETRY_EVERY_S)
         else:
             return
 
 
-def _refused(expected: ExpectedDisk, doubt: DiskRefusal) -> WrongDiskError:
+def _refused(expected: ExpectedDisk, refusal: DiskRefusal) -> WrongDiskError:
     return WrongDiskError(
         f"{expected.node} is not proven to be the board's stick, {expected.written}",
-        why=doubt.why,
-        remedy=doubt.remedy,
+        why=refusal.why,
+        remedy=refusal.remedy,
     )

@@ -1,4 +1,7 @@
-"""Who uses a disk on this host: mounts, swap, loop devices, by device number (proc(5): mountinfo, swaps)."""
+"""The kernel's lists of what uses a disk: mounts, swap, loop devices (proc(5): mountinfo, swaps).
+
+A device is looked up by its identity; see `hil.flash.disk.sysfs.identity_of`.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,19 @@ __all__ = ["file_system_of", "loops_over", "mounts_elsewhere", "mounts_of", "swa
 
 _PROC = Path("/proc")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-_NUMBER, _POINT, _BEHIND_DASH_TYPE, _BEHIND_DASH_SOURCE = 2, 4, 0, 1
+_NUMBER, _POINT, _TYPE, _SOURCE = 2, 4, 0, 1
+"""Positions in a line of mountinfo: two before its dash, two after it."""
 
 
 def mounts_of(identity: str) -> list[str]:
-    """Where a device is mounted, for this process; also where its file system goes by a number of its own."""
+    """Return where this process sees a device mounted, also if its file system has its own device number."""
     return _mounted(identity, "self")
 
 
 def mounts_elsewhere(identity: str) -> tuple[str, str] | None:
-    """Where another mount namespace has it, as a container does: a process that sees it, and the place there.
+    """Return a process in another mount namespace that sees a device mounted, and the path there.
 
-    Only root sees all of them.
+    Containers have mount namespaces. Return None if there is no such process. Only root sees all of them.
     """
     seen = {_namespace("self")}
     for process in sorted((entry.name for entry in _PROC.iterdir() if entry.name.isdecimal()), key=int):
@@ -39,7 +43,7 @@ def mounts_elsewhere(identity: str) -> tuple[str, str] | None:
 
 
 def loops_over(identity: str, sys: Path) -> list[str]:
-    """Names of the loop devices that show a disk or partition, which the kernel does not count as a use."""
+    """Return the names of loop devices over a disk or partition, which the kernel does not count as a use."""
     backed = sorted(sys.glob("block/loop*/loop/backing_file"))
     return [
         file.parent.parent.name
@@ -49,7 +53,7 @@ def loops_over(identity: str, sys: Path) -> list[str]:
 
 
 def file_system_of(path: Path) -> str:
-    """Type of the file system that a path is on, such as `ext4`; empty where it cannot be told."""
+    """Return the type of the file system that a path is on, such as `ext4`; empty if it is not known."""
     try:
         device = path.stat().st_dev
     except OSError:
@@ -59,9 +63,9 @@ def file_system_of(path: Path) -> str:
 
 
 def swaps_on(identity: str) -> bool:
-    """Whether the kernel swaps to a device."""
+    """Return True if the kernel swaps to a device."""
     lines = _lines(_PROC / "swaps")[1:]
-    used = (_identity_at(Path(_plain(line.split()[0]))) for line in lines if line.strip())
+    used = (_identity_at(Path(_unescape(line.split()[0]))) for line in lines if line.strip())
     return bool(identity) and identity in used
 
 
@@ -77,19 +81,19 @@ def _namespace(process: str) -> str:
     try:
         return str((_PROC / process / "ns" / "mnt").readlink())
     except OSError:
-        return ""  # somebody else's, or gone
+        return ""  # the process is another user's, or has ended
 
 
 def _mounts(process: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield device number, mount point, type and source of each mount that a process sees."""
     for line in filter(None, _lines(_PROC / process / "mountinfo")):
-        place, _, behind = line.partition(" - ")
-        fields, more = place.split(" "), behind.split(" ")
+        place, _, source = line.partition(" - ")
+        fields, more = place.split(" "), source.split(" ")
         yield (
             fields[_NUMBER],
-            _plain(fields[_POINT]),
-            more[_BEHIND_DASH_TYPE],
-            _plain(more[_BEHIND_DASH_SOURCE]),
+            _unescape(fields[_POINT]),
+            more[_TYPE],
+            _unescape(more[_SOURCE]),
         )
 
 
@@ -107,6 +111,6 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _plain(text: str) -> str:
-    r"""Undo the kernel's way to write white space: `\040`."""
+def _unescape(text: str) -> str:
+    r"""Replace the kernel's escapes for white space, such as `\040`."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)

@@ -1,4 +1,4 @@
-"""Which programs have a disk open or mapped, read from `/proc`."""
+"""Find the programs that have a disk open or mapped, in `/proc`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["opened_by"]
 
 _PROC = Path("/proc")
-_ONE_THREAD = 3
-"""The links of the folder of a process's tasks: two, and one for each."""
+_LINKS_OF_ONE_TASK = 3
+"""Link count of a process's `task` folder if it has one thread: two, and one for each thread."""
 
 _UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
 
@@ -27,8 +27,8 @@ _UDEV = ("(udev-worker)", "udev-worker", "systemd-udevd", "udevd")
 def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
     """Yield which programs have a disk or a part of it open or mapped.
 
-    Those of other users only root can see.
-    A descriptor that is on its way through a Unix socket belongs to no process, and is not seen.
+    Only root sees other users' programs. A descriptor in transit through a Unix socket is not found, since it
+    belongs to no process.
     """
     names = {part.identity: part.name for part in (disk, *disk.partitions()) if part.identity}
     nodes = str(dev.resolve())
@@ -48,15 +48,15 @@ def opened_by(disk: BlockDevice, dev: Path) -> Iterator[str]:
 
 
 def _tables(process: str, pid: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the tasks of a process that may have descriptors of their own, with these.
+    """Yield the tasks of a process that may have descriptors of their own, with the descriptors.
 
-    Threads share the main thread's, unless they said otherwise (`unshare`), or the main thread has ended.
+    A thread shares the main thread's unless it called `unshare`, or the main thread has ended.
     """
     first = _entries(f"{process}/fd")
     yield process, first
     tasks = f"{process}/task"
     with suppress(OSError):
-        if os.stat(tasks).st_nlink <= _ONE_THREAD:  # noqa: PTH116 - a `Path` would cost more
+        if os.stat(tasks).st_nlink <= _LINKS_OF_ONE_TASK:  # noqa: PTH116 - a `Path` would cost more
             return
     for thread in _entries(tasks):
         if thread != pid and (descriptors := _entries(f"{tasks}/{thread}/fd")) != first:
@@ -64,7 +64,12 @@ def _tables(process: str, pid: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _mapped(task: str, nodes: dict[str, bytes]) -> str:
-    """Return which disk a task has in its memory, by how its map ends a line with the node; empty: none."""
+    """Return which disk a task has mapped; empty if none.
+
+    Args:
+        task: The task's folder in `/proc`.
+        nodes: For each disk how a line of `maps` ends that names its node.
+    """
     try:
         with open(f"{task}/maps", "rb", buffering=0) as file:  # noqa: PTH123 - as above
             maps = file.readall()
@@ -74,9 +79,10 @@ def _mapped(task: str, nodes: dict[str, bytes]) -> str:
 
 
 def _opened(descriptor: str, nodes: str) -> str:
-    """The device that a process has open, as `identity_of`; a file that stands for one, by its folder.
+    """Return the identity of the device that a descriptor refers to; empty if it is no device.
 
-    A busy host has thousands of descriptors, and a `Path` for each would cost more than all else.
+    A plain file in the device folder counts as a device, for simulated ones. A busy host has thousands of
+    descriptors, and a `Path` for each would cost more than everything else here.
     """
     with suppress(OSError):
         link = os.readlink(descriptor)  # noqa: PTH115 - see above
@@ -91,7 +97,7 @@ def _opened(descriptor: str, nodes: str) -> str:
 
 
 def _is_udev(process: Path) -> bool:
-    """Whether it is udev, which looks at each disk that comes or was written, and changes none."""
+    """Return True for udev, which reads each disk that appears or was written, and changes none."""
     with suppress(OSError):
         return (process / "comm").read_text().strip() in _UDEV and process.stat().st_uid == 0
     return False

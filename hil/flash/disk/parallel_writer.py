@@ -1,7 +1,7 @@
-"""Writes to a disk two at a time: it need not wait for the next request while this one ends.
+"""Write two chunks to a disk at a time, so that the disk never waits for the next request.
 
-A quarter of an image in chunks of 1 MiB takes a third to a half less time so, on a loop device; one in chunks
-of 4 MiB about as long as before. Both are under way while the next chunk is read.
+Measured on a loop device: a quarter of an image in chunks of 1 MiB takes a third to a half less time, one in
+chunks of 4 MiB about as long. The next chunk is read while both are being written.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _AT_ONCE = 2
 
 
 class ParallelWriter:
-    """A `with` block that ends when all is written, or nothing is under way any more.
+    """Writes chunks in two threads; its `with` block ends after all writes have ended.
 
     Args:
-        disk: Where to.
-        give_back: Takes each chunk that was written; its memory is free again.
+        disk: The disk.
+        give_back: Called with each chunk that was written.
     """
 
     def __init__(self, disk: Disk, give_back: Callable[[ImageChunk], None]) -> None:
@@ -40,13 +40,13 @@ class ParallelWriter:
         self._under_way: deque[tuple[Future[None], ImageChunk]] = deque()
 
     def write(self, chunk: ImageChunk) -> None:
-        """Begin to write a chunk; returns when not more than two are under way.
+        """Start to write a chunk; returns when at most two are being written.
 
         Raises:
-            FlashError, StickLostError: This one or one before it failed; which chunk, the error says.
+            FlashError, StickLostError: This chunk or an earlier one failed; the error says at which byte.
         """
         alone = bool(chunk.offset % ALIGNED_BYTES or chunk.size_bytes % ALIGNED_BYTES)
-        if alone:  # it shares a block with its neighbour, which has to be on the disk by then
+        if alone:  # it shares a block with its neighbour, so the neighbour must be on the disk first
             self.finish()
         writing = self._writers.submit(self._disk.write, chunk.buffer, chunk.offset, chunk.size_bytes)
         self._under_way.append((writing, chunk))
@@ -54,7 +54,7 @@ class ParallelWriter:
             self._end_oldest()
 
     def finish(self) -> None:
-        """Wait until all is written.
+        """Wait until all chunks are written.
 
         Raises:
             FlashError, StickLostError: As `write`.

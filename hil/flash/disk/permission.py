@@ -1,8 +1,7 @@
-"""Why this user may not open a device node, and what to type: join its group, log in, install the rule.
+"""Explain why this user may not open a device node, and what to do: join its group, log in, install the rule.
 
-The node tells what udev made of the rule: its group is the one that the rule gave it. The group that Linux
-distributions give to all disks is no sign of the rule, and nobody should have to join it: it opens every
-disk.
+The node's group shows whether udev applied the rule of `hil udev`. The group that Linux distributions give to
+all disks is no sign of the rule, and no user should join it, because it opens every disk.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BOARD_GROUP", "INSTALL_RULE", "Denial", "explain_denied"]
 
 BOARD_GROUP: Final = "plugdev"
-"""The group of the udev rule which `hil udev` prints."""
+"""The group in the udev rule that `hil udev` prints."""
 
 INSTALL_RULE: Final = 'sudo "$(command -v hil)" udev --install'
 
@@ -27,17 +26,17 @@ _OF_ALL_DISKS = "disk"
 
 
 class Denial(NamedTuple):
-    """Why a node may not be opened, and what to do next; `remedy` is a command."""
+    """Why a node may not be opened, and the command to run next."""
 
     why: str
     remedy: str
 
 
 def explain_denied(node: Path | None) -> Denial:
-    """Say why this process may not open a node.
+    """Return why this process may not open a node.
 
     Args:
-        node: The device node; None where it is not known.
+        node: The device node; None if it is not known.
     """
     group = _group_of(node) if node is not None else None
     if group is not None and group.gr_name == _OF_ALL_DISKS:
@@ -68,7 +67,7 @@ def explain_denied(node: Path | None) -> Denial:
 
 
 def _group_of(node: Path) -> grp.struct_group | None:
-    """Return the group that may use a node beside root; None if there is none."""
+    """Return the group that may use a node besides root, or None if there is none."""
     try:
         facts = node.stat()
         group = grp.getgrgid(facts.st_gid)

@@ -1,7 +1,7 @@
-"""Makes a range of an open disk zeros without writing them, where kernel and disk can.
+"""Zero a range of an open disk without writing, if kernel and disk can.
 
-By Linux' fallocate(2), which Python's `os` lacks. On a block device it asks the disk to do it by itself, and
-fails where the kernel would have to write zeros instead (Linux: block/fops.c, blkdev_fallocate).
+It calls Linux' fallocate(2), which Python's `os` lacks. On a block device that asks the disk to zero the
+range, and fails if the kernel would have to write the zeros (Linux: block/fops.c, blkdev_fallocate).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PUNCH_HOLE: Final = 0x02
 
 
 def punch_hole(descriptor: int, offset: int, size_bytes: int) -> bool:
-    """Make a range zeros; False where that is not to be had, and then it may hold anything."""
+    """Zero a range; return False if that is not possible, and then the range may hold anything."""
     fallocate = _fallocate()
     mode = _PUNCH_HOLE | _KEEP_SIZE
     return fallocate is not None and fallocate(descriptor, mode, offset, size_bytes) == 0
@@ -27,7 +27,7 @@ def punch_hole(descriptor: int, offset: int, size_bytes: int) -> bool:
 
 @functools.cache
 def _fallocate() -> Any:  # noqa: ANN401 - a foreign function
-    """Find the C library's function; None where there is none, as on other systems than Linux."""
+    """Return the C library's function, or None if there is none, as on systems other than Linux."""
     if os.uname().sysname != "Linux":
         return None
     try:

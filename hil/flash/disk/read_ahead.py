@@ -1,4 +1,4 @@
-"""Reads from a disk one piece ahead, so that it never waits for whoever looks at the last one."""
+"""Read ranges of a disk one ahead, so that the disk does not wait while the caller handles a range."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["Range", "read_ahead"]
 
 
 class Range(Protocol):
-    """Part of a disk, not larger than a piece."""
+    """Part of a disk, at most `CHUNK_BYTES` long."""
 
     @property
     def offset(self) -> int:
-        """Where it begins, in bytes."""
+        """First byte."""
         ...
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """Length."""
         ...
 
 
@@ -34,12 +34,12 @@ Wanted = TypeVar("Wanted", bound=Range)
 
 
 def read_ahead(disk: Disk, wanted: Iterable[Wanted]) -> Generator[tuple[Wanted, memoryview]]:
-    """Read each range; what is yielded with it is valid until the next one is taken.
+    """Yield each range with its bytes, which are valid until the next range is taken.
 
-    Close it when the rest is not wanted; nothing is being read then any more.
+    Close the generator to stop reading early; it returns when no read is running any more.
 
     Raises:
-        StorageError, StickLostError: As `Disk.read`; and whatever `wanted` raises.
+        StorageError, StickLostError: As `Disk.read`; errors of `wanted` are passed on.
     """
     turns = itertools.cycle((allocate_buffer(), allocate_buffer()))
     before = None

@@ -1,8 +1,8 @@
-"""What the kernel tells about disks, read below `/sys` (Linux: Documentation/ABI/stable/sysfs-block).
+"""What the kernel tells about disks in sysfs (Linux: Documentation/ABI/stable/sysfs-block).
 
-A disk is looked up by what an open descriptor or a `stat` says it is, never by a name. A block device is
-`MAJOR:MINOR`; anything else is `file-DEVICE-INODE`, which no kernel lists: a plain file can only be found in
-a tree that simulates one.
+A disk is looked up by its identity, which `stat` or an open descriptor gives, never by a name. A block device
+is `MAJOR:MINOR`; anything else is `file-DEVICE-INODE`, which no kernel lists: a plain file is found only in a
+simulated sysfs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SECTOR_BYTES = 512
 
 
 def identity_of(status: os.stat_result) -> str:
-    """Tell which device or file a status is of, in the kernel's words."""
+    """Return the identity of the device or file that a status belongs to."""
     if stat.S_ISBLK(status.st_mode):
         return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
     return f"file-{status.st_dev}-{status.st_ino}"
 
 
 def list_disks(sys: Path) -> list[BlockDevice]:
-    """All whole disks that are there now."""
+    """Return all whole disks that the kernel lists now."""
     try:
         return [BlockDevice(name.resolve()) for name in sorted((sys / "block").iterdir())]
     except OSError:
@@ -36,83 +36,83 @@ def list_disks(sys: Path) -> list[BlockDevice]:
 
 
 def block_device(sys: Path, identity: str) -> BlockDevice | None:
-    """Look up what an identity stands for; None where the kernel lists no such thing."""
+    """Return the block device with an identity, or None if the kernel lists none."""
     folder = (sys / "dev" / "block" / identity).resolve()
     found = BlockDevice(folder)
     return found if folder.is_relative_to(sys.resolve()) and found.identity == identity else None
 
 
 def usb_names_at(device: Path) -> tuple[str, str, str]:
-    """Return the vendor, product and serial number of a USB device, as the device tells them."""
+    """Return the vendor ID, product ID and serial number that a USB device reports; empty if unknown."""
     return _text(device / "idVendor"), _text(device / "idProduct"), _text(device / "serial")
 
 
 def usb_number_at(device: Path) -> str:
-    """Return the number that a USB device got when it was last plugged in; empty if it is not told."""
+    """Return the number that the kernel gave a USB device when it was last plugged in; empty if unknown."""
     return _text(device / "devnum")
 
 
 @dataclass(frozen=True, slots=True)
 class BlockDevice:
-    """A disk or a partition, by its folder in sysfs. Every property is read afresh.
+    """A disk or a partition. Every property is read from sysfs each time.
 
     Attributes:
-        folder: Its folder, without links.
+        folder: Its folder in sysfs, with links resolved.
     """
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """Its name, such as `sda`."""
+        """Its kernel name, such as `sda`."""
         return self.folder.name
 
     @property
     def identity(self) -> str:
-        """As `identity_of`; empty once it is gone."""
+        """Its identity, see `identity_of`; empty once it is gone."""
         return _text(self.folder / "dev")
 
     @property
     def key(self) -> str:
-        """What tells it from every other disk, also from the one that had its name before.
+        """Distinguishes it from every other disk, also from an earlier one with the same name.
 
-        The sequence number never comes twice; Linux has it since 5.15.
+        It includes the kernel's disk sequence number, which is never reused (Linux 5.15 and later).
         """
         return f"{self.name} {self.identity} {_text(self.folder / 'diskseq')}"
 
     @property
     def size_bytes(self) -> int:
-        """Its size; 0 without a medium, and once it is gone."""
+        """Its size; 0 if it has no medium, or is gone."""
         return _number(self.folder / "size") * _SECTOR_BYTES
 
     @property
     def block_bytes(self) -> int:
-        """The least that can be written."""
+        """Size of its logical blocks, the smallest unit of a write."""
         return _number(self.folder / "queue" / "logical_block_size") or _SECTOR_BYTES
 
     @property
     def is_partition(self) -> bool:
-        """Whether it is a part of a disk."""
+        """Whether it is a partition."""
         return (self.folder / "partition").exists()
 
     @property
     def is_virtual(self) -> bool:
-        """Whether there is no device below it: a loop device, RAM, device mapper."""
+        """Whether it has no hardware: a loop device, a RAM disk, a device mapper volume."""
         return "virtual" in self.folder.parts
 
     @property
     def is_removable(self) -> bool:
-        """Whether its maker calls it removable (the RMB bit of SCSI's INQUIRY)."""
+        """Whether it reports itself removable (the RMB bit of SCSI's INQUIRY)."""
         return _text(self.folder / "removable") == "1"
 
     @property
     def is_read_only(self) -> bool:
-        """Whether it takes no writes."""
+        """Whether it is write-protected."""
         return _text(self.folder / "ro") != "0"
 
     @property
     def usb_device(self) -> Path | None:
-        """The folder of the USB device that it is on; None where it is not on USB."""
+        """The sysfs folder of its USB device, or None if it is not on USB."""
         for folder in self.folder.parents:
             if (folder / "idVendor").exists() and (folder / "subsystem").resolve().name == "usb":
                 return folder
@@ -120,28 +120,28 @@ class BlockDevice:
 
     @property
     def usb_names(self) -> tuple[str, ...]:
-        """What its USB device is and where it is plugged in: vendor, product, serial number, port."""
+        """Its USB device's vendor ID, product ID, serial number and port; empty if it is not on USB."""
         device = self.usb_device
         return () if device is None else (*usb_names_at(device), device.name)
 
     @property
     def attachment(self) -> tuple[str, str]:
-        """Its USB socket, and a number that differs each time that a device is plugged in there.
+        """Its USB socket, and a number that changes each time a device is plugged in there.
 
-        The number stays when only the card in a reader is changed.
+        The number does not change if only the card in a reader is changed.
         """
         device = self.usb_device
         return ("", self.key) if device is None else (device.name, usb_number_at(device) or self.key)
 
     def partitions(self) -> list[BlockDevice]:
-        """Its partitions."""
+        """Return its partitions."""
         try:
             return [BlockDevice(entry.parent) for entry in sorted(self.folder.glob("*/partition"))]
         except OSError:
             return []
 
     def holders(self) -> list[BlockDevice]:
-        """What is built on it: volumes, RAIDs, encrypted disks."""
+        """Return the devices built on it: volumes, RAIDs, encrypted disks."""
         try:
             return [BlockDevice(entry.resolve()) for entry in sorted((self.folder / "holders").iterdir())]
         except OSError:
@@ -149,7 +149,7 @@ class BlockDevice:
 
     @property
     def mapped(self) -> tuple[str, str]:
-        """The name and the kind (`LVM`, `CRYPT`) that the device mapper knows it by; empty: it is none."""
+        """Its device mapper name and kind (`LVM`, `CRYPT`); both empty if it is not the device mapper's."""
         return _text(self.folder / "dm/name"), _text(self.folder / "dm/uuid").partition("-")[0]
 
 

@@ -30,10 +30,10 @@ _FOLLOW = "see which disk follows the board: hil storage host, lsblk, hil storag
 
 
 class DiskRefusal(NamedTuple):
-    """One reason.
+    """A reason not to write to a disk.
 
     Attributes:
-        why: What is so.
+        why: The reason.
         remedy: What to do next.
     """
 
@@ -48,7 +48,7 @@ BUSY = DiskRefusal(
 
 
 def explain_busy(node: Path, sys: Path) -> DiskRefusal:
-    """Return what uses a disk that the kernel does not open exclusively."""
+    """Return what uses a disk that the kernel refuses to open exclusively."""
     with suppress(OSError):
         device = block_device(sys, identity_of(node.stat()))
         if device is not None:
@@ -57,7 +57,7 @@ def explain_busy(node: Path, sys: Path) -> DiskRefusal:
 
 
 def iter_users(device: BlockDevice, sys: Path) -> Iterator[DiskRefusal]:
-    """Yield what uses the disk or a part of it."""
+    """Yield what uses the disk or a part of it in this mount namespace."""
     for part in (device, *device.partitions()):
         for point in mounts_of(part.identity):
             yield DiskRefusal(
@@ -73,7 +73,7 @@ def iter_users(device: BlockDevice, sys: Path) -> Iterator[DiskRefusal]:
 
 
 def _built_on(part: BlockDevice, holder: BlockDevice) -> DiskRefusal:
-    """Return that a volume or RAID is there, where it is mounted, and what takes it down."""
+    """Return a refusal about a volume or RAID on the disk: where it is mounted, and how to stop it."""
     name, kind = holder.mapped
     label = f"{holder.name} ({name})" if name else holder.name
     if not name:
@@ -93,7 +93,7 @@ def _built_on(part: BlockDevice, holder: BlockDevice) -> DiskRefusal:
 
 
 def _stop_command(name: str) -> str:
-    """Return what takes down a device that the device mapper does not know."""
+    """Return the command that stops a device that is not the device mapper's."""
     if name.startswith("md"):
         return f"mdadm --stop /dev/{name}"
     if name.startswith("bcache"):
@@ -110,7 +110,7 @@ def _stacked_on(device: BlockDevice) -> Iterator[BlockDevice]:
 
 
 def used_elsewhere(device: BlockDevice) -> DiskRefusal | None:
-    """Return which container has mounted the disk, or None if none is found."""
+    """Return a refusal about a container that has mounted the disk, or None if none is found."""
     for part in (device, *device.partitions(), *_stacked_on(device)):
         if found := mounts_elsewhere(part.identity):
             process, point = found
@@ -122,11 +122,11 @@ def used_elsewhere(device: BlockDevice) -> DiskRefusal | None:
 
 
 def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
-    """Say what uses a disk or a part of it, such as "sda1 is mounted at /mnt"; empty: nothing that is seen.
+    """Return what uses a disk or a part of it, such as "sda1 is mounted at /mnt"; empty if nothing is found.
 
     Args:
         disk: A whole disk.
-        sys: The folder where the host's kernel tells about disks.
+        sys: The host's sysfs folder.
         dev: The host's device folder.
     """
     for use in iter_users(disk, sys):
@@ -136,10 +136,10 @@ def user_of(disk: BlockDevice, sys: Path, dev: Path) -> str:
 
 
 def _held(disk: BlockDevice, dev: Path) -> str:
-    """Return that the kernel keeps a disk for a use that no list shows, as far as this user may open it.
+    """Return that the kernel uses a disk although no list shows it; empty if not, or if it may not be opened.
 
-    Such are a mount that was detached (`umount -l`), a journal of another file system, one part of a file
-    system on many disks, and mounts of a namespace without a process.
+    Examples: a mount that was detached (`umount -l`), the journal of another file system, one part of a file
+    system on many disks, a mount in a namespace without a process.
     """
     node = dev / disk.name
     flags = os.O_RDONLY | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -156,6 +156,6 @@ def _held(disk: BlockDevice, dev: Path) -> str:
 
 
 def is_of_this_system(disk: BlockDevice) -> bool:
-    """Whether this system runs from a disk: its root file system or its swap is there, or above it."""
+    """Return True if this system runs from a disk: its root file system or swap is on it or built on it."""
     parts = (disk, *disk.partitions(), *_stacked_on(disk))
     return any("/" in mounts_of(part.identity) or swaps_on(part.identity) for part in parts)

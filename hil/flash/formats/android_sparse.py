@@ -1,4 +1,4 @@
-"""Android sparse images: chunks of raw bytes, repeated words, and blocks that do not matter.
+"""Android sparse images: chunks of raw bytes, of repeated words, and of blocks that do not matter.
 
 Format: AOSP, system/core/libsparse/sparse_format.h, version 1.0. All numbers are little-endian.
 """
@@ -34,7 +34,7 @@ _MOST_BLOCK_BYTES = 16 * 1024 * 1024
 
 
 class ChunkKind(enum.IntEnum):
-    """What a chunk is."""
+    """Type of a chunk."""
 
     RAW = 0xCAC1
     FILL = 0xCAC2
@@ -71,7 +71,7 @@ class _Header:
 
 
 class AndroidSparseImage:
-    """An Android sparse image, maybe inside of an archive; an `Image`.
+    """An Android sparse image, maybe compressed; an `Image`.
 
     Raises:
         ImageError: Its header is damaged.
@@ -108,7 +108,7 @@ class AndroidSparseImage:
 
 
 class _Chunks:
-    """One pass over the chunks, with the checksum of all bytes, what does not matter counting as zeros."""
+    """One pass over the chunks. Its checksum covers all bytes; bytes that do not matter count as zeros."""
 
     def __init__(self, stream: ImageStream, header: _Header, label: str) -> None:
         self._stream = stream
@@ -139,7 +139,7 @@ class _Chunks:
         elif (kind, body_bytes) == (ChunkKind.FILL, _WORD_BYTES):
             yield from self._fill(self._stream.read_exactly(_WORD_BYTES), length)
         elif (kind, body_bytes) == (ChunkKind.DONT_CARE, 0):
-            self._pass_over(length)
+            self._skip(length)
         elif (kind, body_bytes) == (ChunkKind.CRC32, _WORD_BYTES):
             if int.from_bytes(self._stream.read_exactly(_WORD_BYTES), "little") != self._crc:
                 raise _damaged(self._label, f"the checksum of its first {self._at} bytes does not agree")
@@ -165,7 +165,7 @@ class _Chunks:
         self._at += len(data)
         return extent
 
-    def _pass_over(self, length: int) -> None:
+    def _skip(self, length: int) -> None:
         self._at += length
         self._crc = crc32_with_zeros(self._crc, length)
 

@@ -1,4 +1,4 @@
-"""The bytes in an archive as a stream, member by member, with bounded work and memory for any input."""
+"""An archive's decompressed bytes as a stream, with bounded work and memory for any input."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["UnpackedStream"]
 
 _READ_BYTES = 256 * 1024
 _FIRST_BYTES = 4096
-"""The first input of a member: a decompressor copies all input after its end, and members may be tiny."""
+"""First input of a member. It is small because a decompressor copies all input after the member's end."""
 
 _MOST_TINY = 8192
-"""How many members may hold next to nothing. No tool writes so many, and each takes some 0.3 ms."""
+"""How many members may hold almost nothing. No tool writes so many, and each takes some 0.3 ms."""
 
 _TINY_BYTES = 4096
-"""A member of so many bytes, or several that make them, is worth its time."""
+"""A member of this many bytes, or several that add up to it, makes up for one tiny member."""
 
 _SKIPPABLE_HEADER_BYTES = 8
 
@@ -35,16 +35,16 @@ _UNSUPPORTED = {
     "Invalid or unsupported options": "it uses a filter or an option that this liblzma does not know",
     "Unsupported integrity check": "it uses a kind of checksum that this liblzma does not know",
 }
-"""LZMAError texts that do not mean damage. Python passes on liblzma's error codes only as these texts."""
+"""LZMAError texts that do not mean damage, because Python passes on liblzma's error codes only as texts."""
 
 
 class UnpackedStream:
-    """The bytes in an archive, as a stream.
+    """An archive's decompressed bytes, as a stream.
 
     Args:
         file: The archive, at its start.
-        kind: What it is.
-        label: What messages call it.
+        kind: Its compression format.
+        label: Its name, for messages.
 
     Attributes:
         remarks: Notes for the user that are no errors; complete once the archive was read to its end.
@@ -68,15 +68,15 @@ class UnpackedStream:
         Raises:
             ImageError: The archive is truncated, damaged, or cannot be unpacked here.
         """
-        pieces = []
+        parts = []
         while size_bytes > 0 and not self._is_over:
-            piece = self._some(size_bytes)
-            pieces.append(piece)
-            size_bytes -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            part = self._read_some(size_bytes)
+            parts.append(part)
+            size_bytes -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _some(self, size_bytes: int) -> bytes:
-        """Return some bytes of the present member, which may be none."""
+    def _read_some(self, size_bytes: int) -> bytes:
+        """Return some bytes of the present member, maybe none."""
         raise_if_stopped()
         try:
             if self._member is None:
@@ -108,10 +108,10 @@ class UnpackedStream:
         return data
 
     def _begin(self) -> None:
-        """Begin the next member, pass over a skippable frame, or end the archive."""
+        """Start the next member, skip a skippable frame, or end the archive."""
         start = self._input.peek(HEADER_BYTES)
         if self._kind in (ZSTD, LZ4) and start[:4] in SKIPPABLE:
-            self._pass_over_frame(start)
+            self._skip_frame(start)
             self._count_tiny()
         elif self._is_first and self._kind is ZSTD and start.startswith(LZ4.magic):
             self._kind = LZ4  # zstd and LZ4 files may both begin with skippable frames
@@ -123,13 +123,13 @@ class UnpackedStream:
         else:
             self._end(start)
 
-    def _pass_over_frame(self, start: bytes) -> None:
+    def _skip_frame(self, start: bytes) -> None:
         size_bytes = _SKIPPABLE_HEADER_BYTES + int.from_bytes(start[4:_SKIPPABLE_HEADER_BYTES], "little")
         if len(start) < _SKIPPABLE_HEADER_BYTES or self._input.skip(size_bytes) < size_bytes:
             raise self._cut_short()
 
     def _end(self, start: bytes) -> None:
-        """Accept or refuse what follows the last member, as the format's own tool does."""
+        """Accept or refuse the bytes after the last member, as the format's own tool does."""
         if self._kind.member.startswith(start):
             raise self._cut_short()
         zeros = self._input.skip_zeros() if self._kind.tail is not Tail.NOTHING else 0
@@ -149,7 +149,7 @@ class UnpackedStream:
         self._is_over = True
 
     def _count_tiny(self) -> None:
-        """Count members that hold next to nothing; those that hold more make up for them."""
+        """Count members that hold almost nothing; larger members reduce the count."""
         self._tiny = max(0.0, self._tiny + 1 - self._made_bytes / _TINY_BYTES)
         self._made_bytes = 0
         if self._tiny > _MOST_TINY:
@@ -173,12 +173,12 @@ class UnpackedStream:
 
 
 def _is_near(start: bytes, magic: bytes) -> bool:
-    """Return True if exactly one byte differs: then it is a damaged header, and not foreign bytes."""
+    """Return True if exactly one byte differs: then the bytes are a damaged header."""
     return sum(one != other for one, other in zip(start, magic, strict=False)) == 1
 
 
 class _Input:
-    """A file that is read by chunks, whose last bytes can be given back."""
+    """A file whose latest bytes can be given back after reading."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -201,11 +201,11 @@ class _Input:
         return taken
 
     def give_back(self, size_bytes: int) -> None:
-        """Return the last bytes of the latest `take`, so that they are read again."""
+        """Give back the last bytes of the latest `take`, so that they are read again."""
         self._at -= size_bytes
 
     def skip(self, size_bytes: int) -> int:
-        """Pass over bytes, as far as possible without reading them, and return how many there were."""
+        """Skip bytes, without reading them if possible, and return how many there were."""
         in_chunk = min(len(self._chunk) - self._at, size_bytes)
         self._at += in_chunk
         if in_chunk == size_bytes:
@@ -216,7 +216,7 @@ class _Input:
         return in_chunk + left
 
     def skip_zeros(self) -> int:
-        """Pass over zeros and return how many there were."""
+        """Skip zeros and return how many there were."""
         passed = 0
         while taken := self.take(_READ_BYTES):
             raise_if_stopped()

@@ -1,4 +1,4 @@
-"""How much memory unpacking an archive takes, and how much this process may use.
+"""The memory that decompressing an archive takes, and the memory that this process may use.
 
 Sources: RFC 8878, 3.1.1.1 (zstd frame header); proc_meminfo(5); the kernel's cgroup-v2.rst.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 __all__ = ["UnsupportedArchiveError", "available_bytes", "zstd_decoder_bytes"]
 
 _ALWAYS_BYTES = 192 << 20
-"""Granted without looking: what zstd takes by default (128 MiB), and `xz -9` (65 MiB)."""
+"""Always allowed: it suffices for zstd's default window (128 MiB) and `xz -9` (65 MiB)."""
 
 _MOST_BYTES = (2 << 30) + (64 << 20)
 _PART = 0.75
 _FRAME_BYTES = 1 << 20
-"""What a decoder takes beside its window: blocks of 128 KiB and tables."""
+"""Memory of a decoder besides its window: blocks of 128 KiB, and tables."""
 
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -26,11 +26,11 @@ _SIZE_BYTES = (0, 2, 4, 8)
 
 
 class UnsupportedArchiveError(Exception):
-    """A sound archive cannot be unpacked here; the message says why."""
+    """A sound archive cannot be decompressed here; the message says why."""
 
 
 def zstd_decoder_bytes(start: bytes) -> int:
-    """Return the bytes of memory that a zstd frame takes, by its first bytes.
+    """Return the bytes of memory that decompressing a zstd frame takes, by its first bytes.
 
     Raises:
         UnsupportedArchiveError: The frame needs a dictionary.
@@ -55,10 +55,10 @@ def zstd_decoder_bytes(start: bytes) -> int:
 
 
 def available_bytes() -> int:
-    """Return how much memory may be used to unpack an archive, in bytes.
+    """Return how much memory decompressing an archive may take, in bytes.
 
-    It is three quarters of the least that the host, the control groups and the process's own limit leave, at
-    least 192 MiB and at most what zstd's largest window takes.
+    It is three quarters of the smallest amount that the host, the control groups and the process's own limit
+    leave, but at least 192 MiB and at most what zstd's largest window takes.
     """
     limits = [_host_bytes(), *_cgroup_bytes()]
     soft, _hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -1,7 +1,7 @@
-"""Block maps: which blocks of an image matter, each range with its checksum.
+"""Block maps: which blocks of an image matter, with a checksum for each range.
 
 Format: bmap 1.2 to 2.0 as Yocto's and Tizen's `bmaptool` write it, plain or clearsigned. A file is checked
-before anything in it is believed; entities and document types, which XML does not need here, are refused.
+before its content is used. Entities and document types are refused, since a block map needs none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockMap", "BlockRange", "parse_bmap", "read_bmap"]
 
 _LONGEST_BYTES = 16 * 1024 * 1024
-"""Enough for about 140,000 ranges; a disk image's map has some thousands. Memory grows with the ranges."""
+"""Enough for about 140,000 ranges; a disk image's map has some thousands. Memory grows with their number."""
 
 _FED_BYTES = 64 * 1024
 _DEEPEST = 8
@@ -45,8 +45,8 @@ class BlockRange:
 
     Attributes:
         first: Number of the first block.
-        last: Number of the last one, which belongs to the range.
-        checksum: Of their bytes, hexadecimal; empty: there is none.
+        last: Number of the last block, inclusive.
+        checksum: Checksum of their bytes, hexadecimal; empty if there is none.
     """
 
     first: int
@@ -60,10 +60,10 @@ class BlockMap:
 
     Attributes:
         image_bytes: Size of the image.
-        block_bytes: Size of a block; the image's last one may be cut.
-        checksum_kind: Name of the checksums for `hashlib`; empty where ranges have none.
-        ranges: In rising order.
-        is_signed: Whether it has a signature, which was not checked.
+        block_bytes: Size of a block; the image's last block may be shorter.
+        checksum_kind: Name of the checksums for `hashlib`; empty if no range has one.
+        ranges: The ranges, in rising order.
+        is_signed: Whether it has a signature, which is not checked.
     """
 
     image_bytes: int
@@ -74,17 +74,17 @@ class BlockMap:
 
     @property
     def has_all_checksums(self) -> bool:
-        """Whether each range has its checksum, so that the map can be proven to be an image's."""
+        """Whether each range has a checksum, so that the map can be verified to belong to an image."""
         return bool(self.ranges) and all(blocks.checksum for blocks in self.ranges)
 
     def extent(self, blocks: BlockRange) -> tuple[int, int]:
-        """Offset and length of a range, in bytes."""
+        """Return offset and length of a range, in bytes."""
         begin = blocks.first * self.block_bytes
         return begin, min((blocks.last + 1) * self.block_bytes, self.image_bytes) - begin
 
     @property
     def mapped_bytes(self) -> int:
-        """How many bytes matter."""
+        """Number of bytes that matter."""
         return sum(self.extent(blocks)[1] for blocks in self.ranges)
 
 
@@ -92,7 +92,7 @@ def read_bmap(path: Path) -> BlockMap:
     """Read and check a block map.
 
     Raises:
-        ImageError: It cannot be read, or is damaged.
+        ImageError: The file cannot be read, or is damaged.
     """
     try:
         with open_regular(path) as file:
@@ -110,7 +110,7 @@ def read_bmap(path: Path) -> BlockMap:
 
 
 def parse_bmap(data: bytes) -> BlockMap:
-    """Parse a block map; raises ValueError or ParseError that says what is wrong with it."""
+    """Parse a block map; raises ValueError or ParseError that names the fault."""
     if len(data) > _LONGEST_BYTES:
         raise ValueError(f"it is larger than {_LONGEST_BYTES >> 20} MiB, far larger than any block map")
     if b"\0" in data:
@@ -123,7 +123,7 @@ def parse_bmap(data: bytes) -> BlockMap:
     root, found = _parse(data)
     version = _version(root)
     kind = _checksum_kind(root, version)
-    # A signer ends the last line, whether the map's own text did so or not.
+    # A signer adds a line end after the last line if the map has none.
     _check_own_checksum(root, (data, data.rstrip(b"\r\n")) if is_signed else (data,), kind)
     image_bytes, block_bytes = _number(root, "ImageSize"), _number(root, "BlockSize")
     if image_bytes <= 0 or block_bytes <= 0:
@@ -135,7 +135,7 @@ def parse_bmap(data: bytes) -> BlockMap:
 
 
 def _is_clearsigned(data: bytes) -> bool:
-    """Return True if the bytes of a file are an OpenPGP clearsigned message."""
+    """Return True if a file is an OpenPGP clearsigned message (RFC 9580, section 7)."""
     return data.startswith(_SIGNED_BEGIN)
 
 
@@ -190,7 +190,7 @@ def _version(root: ET.Element) -> tuple[int, int]:
 
 
 def _checksum_kind(root: ET.Element, version: tuple[int, int]) -> str:
-    """Name of the checksums; sha1 before 1.4, which had no word for it."""
+    """Return the name of the checksums; versions before 1.4 do not name it and use SHA-1."""
     if version < (1, 4):
         return "sha1"
     kind = _text(root, "ChecksumType").lower()
@@ -200,7 +200,7 @@ def _checksum_kind(root: ET.Element, version: tuple[int, int]) -> str:
 
 
 def _check_own_checksum(root: ET.Element, texts: Sequence[bytes], kind: str) -> None:
-    """Compare the map's checksum of itself, counted with zeros in its own place."""
+    """Compare the map's checksum of itself, computed with zeros in place of that checksum."""
     node = root.find("BmapFileChecksum")
     node = node if node is not None else root.find("BmapFileSHA1")
     if node is None:
@@ -226,7 +226,7 @@ def _range(text: str, checksum: str, kind: str) -> BlockRange:
 
 
 def _check_ranges(root: ET.Element, ranges: tuple[BlockRange, ...], blocks: int) -> None:
-    """See whether ranges rise, lie within the image, and are as many blocks as the map says."""
+    """Check that ranges rise, lie within the image, and have as many blocks as the map says."""
     if _number(root, "BlocksCount") != blocks:
         raise ValueError(f"its sizes make {blocks} blocks, it says {_number(root, 'BlocksCount')}")
     free = 0

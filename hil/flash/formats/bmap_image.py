@@ -1,7 +1,7 @@
-"""An image with a block map: only its mapped ranges are read, and each is held against its checksum.
+"""An image with a block map: only the mapped ranges are read, and each is compared with its checksum.
 
-A map that was found beside the image must be proven to be its own before anything is written by it: each
-mapped range has its checksum, and what is not mapped is zeros, as it was when the map was made.
+A map that was found beside the image must be verified to be the image's own before anything is written: each
+mapped range has its checksum, and all other bytes are zeros, as they were when the map was made.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ __all__ = ["MappedImage"]
 
 
 class MappedImage:
-    """A raw image, maybe compressed, and which of its blocks matter; an `Image`.
+    """A raw image, maybe compressed, with a block map; an `Image`.
 
     Args:
         path: The image.
         blocks: Its block map.
         map_label: The map's file name, for messages.
-        is_found: Whether the map was found beside the image, instead of given by the user.
+        is_found: Whether the map was found beside the image; False if the user named it.
 
     Attributes:
-        map_label: As above.
+        map_label: The map's file name.
     """
 
     def __init__(self, path: Path, blocks: BlockMap, map_label: str, *, is_found: bool = False) -> None:
@@ -59,16 +59,16 @@ class MappedImage:
 
     @property
     def size_bytes(self) -> int:
-        """Size as the map says; `extents` finds out whether it is true."""
+        """Size according to the map; `extents` checks it."""
         return self._map.image_bytes
 
     @property
     def mapped_bytes(self) -> int:
-        """How many bytes matter."""
+        """Number of bytes that matter."""
         return self._map.mapped_bytes
 
     def check(self, progress: Progress | None = None) -> None:
-        """Check that the file is unchanged, and prove a map that was found; see `Image`."""
+        """Check that the file is unchanged, and verify a map that was found; see `Image`."""
         self._file.check_unchanged()
         if not self._must_be_proven:
             return
@@ -91,7 +91,7 @@ class MappedImage:
             self._check_end(stream)
 
     def _check_zeros(self, stream: ImageStream, end: int, progress: Progress) -> None:
-        """Read up to a position what is not mapped, and raise if it is not zeros."""
+        """Read unmapped bytes up to a position, and raise if they are not zeros."""
         while stream.at < end:
             if not self.is_compressed:
                 stream.skip_hole(end)
@@ -107,7 +107,7 @@ class MappedImage:
     def extents(
         self, allocate: Allocate | None = None, skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent]:
-        """Read the mapped ranges; see `Image`. Checksums are compared beside it, all before it ends."""
+        """Read the mapped ranges; see `Image`. All checksums are compared before the iterator ends."""
         self.check()
         with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:

@@ -1,4 +1,4 @@
-"""Checksums of ranges, counted beside the reading: on two cores, or a map costs more than it spares."""
+"""Checksums of ranges, computed in two threads beside the reading; CRC-32 of zeros, without reading them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["CheckedRange", "Checksums", "crc32_with_zeros"]
 
 _THREADS = 2
 _MOST_WAITING = 2 * _THREADS
-"""ChunkReader that are counted or wait for it; each keeps its bytes in memory."""
+"""How many tasks may run or wait; each keeps its bytes in memory."""
 
 _SMALL_BYTES = 128 * 1024
-"""A range that is smaller is counted at once: sooner than another thread would be told of it."""
+"""Smaller ranges are checked at once, which is faster than handing them to a thread."""
 
 _POLYNOMIAL = 0xEDB88320  # reflected: the highest bit is the factor of x^0
 _ONE = 0x80000000
@@ -26,11 +26,11 @@ _ALL = 0xFFFFFFFF
 
 
 class Checksums:
-    """Counts checksums and compares them; leave the `with` block only after `finish`.
+    """Computes checksums and compares them; call `finish` before the `with` block ends.
 
     Args:
-        kind: Their name for `hashlib`.
-        wrong: Is called with the name of a range whose checksum does not agree; returns what to raise.
+        kind: Name of the checksums for `hashlib`.
+        wrong: Called with the name of a range whose checksum differs; returns the error to raise.
     """
 
     def __init__(self, kind: str, wrong: Callable[[str], Exception]) -> None:
@@ -46,20 +46,20 @@ class Checksums:
         self._pool.shutdown(cancel_futures=True)
 
     def range(self, name: str, expected: str) -> CheckedRange:
-        """Begin a range.
+        """Return a new range.
 
         Args:
-            name: For the error.
-            expected: Its checksum, hexadecimal; empty: it has none.
+            name: Passed to `wrong`.
+            expected: Its checksum, hexadecimal; empty if it has none.
         """
         return CheckedRange(self, name, expected, hashlib.new(self._kind) if expected else None)
 
     def finish(self) -> None:
-        """Wait for all; raises what `wrong` returned for the first that does not agree."""
+        """Wait for all ranges; raise the error of the first one that differs."""
         self._wait(0)
 
     def submit(self, task: Callable[[], str]) -> Future[str]:
-        """Have something counted; what it returns is the name of a range that is wrong, or empty."""
+        """Run a task in a thread; it returns the name of a range that differs, or an empty string."""
         self._wait(_MOST_WAITING - 1)
         future = self._pool.submit(task)
         self._waiting.append(future)
@@ -70,13 +70,13 @@ class Checksums:
             self.check(self._waiting.popleft().result())
 
     def check(self, wrong: str) -> None:
-        """Raise what `wrong` returns for a range; nothing for an empty name."""
+        """Raise the error of a range; do nothing for an empty name."""
         if wrong:
             raise self._wrong(wrong)
 
 
 class CheckedRange:
-    """One range: its pieces are counted in order, other ranges' beside them."""
+    """One range: its bytes are hashed in order, in parallel with other ranges."""
 
     def __init__(self, checksums: Checksums, name: str, expected: str, digest: Any) -> None:  # noqa: ANN401 - hashlib's
         self._checksums = checksums
@@ -86,10 +86,10 @@ class CheckedRange:
         self._last: Future[str] | None = None
 
     def add(self, data: memoryview, *, is_last: bool) -> Future[str] | None:
-        """Count bytes that follow; the last ones are compared.
+        """Hash the next bytes, and compare the checksum after the last ones.
 
         Returns:
-            Is done when they were counted; None: they are already, or need not be.
+            A future that is done after the bytes were hashed; None if they are already, or need not be.
         """
         if self._digest is None:
             return None
@@ -110,7 +110,11 @@ class CheckedRange:
 
 
 def crc32_with_zeros(crc: int, size_bytes: int) -> int:
-    """Return what `zlib.crc32(bytes(size_bytes), crc)` would, for any size."""
+    """Return `zlib.crc32(bytes(size_bytes), crc)` for any size, without that memory.
+
+    Appending a zero byte multiplies the checksum's state by x^8 modulo the polynomial of CRC-32 (ISO 3309).
+    So n zero bytes are one multiplication by x^(8n), which takes as many squarings as n has bits.
+    """
     factor, square = _ONE, _X_TO_8
     while size_bytes:
         if size_bytes & 1:
@@ -121,7 +125,7 @@ def crc32_with_zeros(crc: int, size_bytes: int) -> int:
 
 
 def _times(one: int, other: int) -> int:
-    """Multiply two polynomials modulo that of the checksum."""
+    """Return the product of two polynomials modulo the polynomial of CRC-32."""
     product = 0
     while one:
         if one & _ONE:

@@ -1,6 +1,6 @@
-"""Compression formats: how gzip, bzip2, xz, zstd and LZ4 files begin, and what may follow their last member.
+"""Magic numbers, decompressors and allowed tails of gzip, bzip2, xz, zstd and LZ4 files.
 
-A file that the format's own tool accepts is accepted here.
+Every file that the format's own tool accepts is accepted here.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ __all__ = [
 ]
 
 HEADER_BYTES = 18
-"""Bytes of a member that its decompressor is made by: the longest header, that of a zstd frame."""
+"""Bytes of a member that its decompressor needs: the longest header, that of a zstd frame."""
 
 _LARGEST_WINDOW_LOG = 31
 _SOUND_GZIP_FLAGS = 0x1F
 
 
 class Decompressor(Protocol):
-    """What bz2, lzma and zstd have in common."""
+    """The common interface of the decompressors of bz2, lzma and zstd."""
 
     @property
     def eof(self) -> bool:
@@ -63,12 +63,12 @@ class Decompressor(Protocol):
         ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Take compressed bytes and return some of the bytes that are in them."""
+        """Take compressed bytes and return some of the decompressed ones."""
         ...
 
 
 class Tail(enum.Enum):
-    """What the format's own tool lets follow the last member."""
+    """What the format's own tool allows after the last member."""
 
     NOTHING = enum.auto()
     ZEROS_BY_FOUR = enum.auto()  # xz: stream padding, between members too
@@ -76,7 +76,7 @@ class Tail(enum.Enum):
 
 
 class _Gzip:
-    """The same for zlib, which hands back what it did not take."""
+    """A `Decompressor` for gzip; zlib returns the input that it did not take."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
@@ -128,15 +128,15 @@ def _new_lz4(start: bytes) -> Any:  # noqa: ANN401 - the module has no types
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A kind of archive.
+    """A compression format.
 
     Attributes:
-        name: The format's name in messages, which is its tool's too.
+        name: Name of the format and of its tool.
         magic: The first bytes of a file.
-        member: The first bytes of each member, as far as the tool needs them to read on.
-        new: Makes a decompressor of one member from the member's first bytes.
+        member: The first bytes of each member that the tool checks.
+        new: Returns a decompressor of one member, given the member's first bytes.
         tail: What may follow the last member.
-        is_slow: Whether unpacking takes longer than SHA-256 of what comes out.
+        is_slow: Whether decompression takes longer than SHA-256 of the result.
     """
 
     name: str
@@ -159,10 +159,10 @@ FORMATS = (
 )
 
 SKIPPABLE = tuple(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16))
-"""Frames of metadata in zstd and LZ4 files, one of which a file may begin with (RFC 8878, 3.1.2)."""
+"""Magic numbers of the metadata frames in zstd and LZ4 files; a file may begin with one (RFC 8878, 3.1.2)."""
 
 DAMAGE = (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zstd.ZstdError)
-"""What the decompressors raise for bytes that they cannot read; RuntimeError is LZ4's."""
+"""Errors that the decompressors raise for damaged input; RuntimeError is LZ4's."""
 
 
 def detect_compression(start: bytes) -> Compression | None:
@@ -174,7 +174,7 @@ def detect_compression(start: bytes) -> Compression | None:
 
 
 def is_truncated_magic(whole: bytes) -> bool:
-    """Return True if a whole file is only a part of some format's magic number."""
+    """Return True if a file consists of only a part of a format's magic number."""
     return whole != b"" and any(
         len(whole) < len(kind.magic) and kind.magic.startswith(whole) for kind in FORMATS
     )

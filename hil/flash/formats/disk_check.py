@@ -26,19 +26,19 @@ _UNKNOWN = "see whether it is the image that was meant; to write it all the same
 
 
 def check_is_disk(image: Image, end: bytes = b"", *, force: bool, file_system: bool = False) -> None:
-    """Return if an image looks like a disk by its beginning, and by the end of its file.
+    """Check that an image looks like a disk, by its beginning and by the end of its file.
 
     Args:
         image: The image.
         end: The last sector of its file.
-        force: Accept an image of unknown content; one that is plainly no disk is never accepted.
-        file_system: Accept a lone file system.
+        force: Accept an image of unknown content; foreign content is never accepted.
+        file_system: Accept a file system without a partition table.
 
     Raises:
         ImageError: It is no disk image, or not known to be one; the message says what it looks like.
     """
     found = _content(image, end)
-    if found.kind is ContentKind.STRANGER:
+    if found.kind is ContentKind.FOREIGN:
         raise _refused(image, found.words, _PLAINLY_ANOTHER)
     if found.kind is ContentKind.FILE_SYSTEM and not file_system:
         raise _refused(image, found.words, _FILE_SYSTEM)
@@ -51,15 +51,15 @@ def check_is_disk(image: Image, end: bytes = b"", *, force: bool, file_system: b
 
 
 def _content(image: Image, end: bytes) -> Content:
-    """Return what its beginning looks like, or its end: that of a program's file, or of more than a disk."""
+    """Return what an image looks like by its start, or by its end if that contradicts the start."""
     found, footer = detect_content(_start_of(image), image.size_bytes), detect_footer(end)
-    if footer is not None and (footer.kind is ContentKind.STRANGER or found.kind is ContentKind.DISK):
+    if footer is not None and (footer.kind is ContentKind.FOREIGN or found.kind is ContentKind.DISK):
         return footer
     return found
 
 
 def _start_of(image: Image) -> bytes:
-    """Return the first bytes of the disk that an image describes; ranges that it does not store are zeros."""
+    """Return the first bytes of the disk that an image describes; bytes that it does not store are zeros."""
     start = bytearray()
     with closing(image.extents()) as extents:
         for extent in extents:

@@ -1,4 +1,4 @@
-"""Opens an image, whatever it is: its format is told by its bytes, its block map found beside it."""
+"""Open an image: detect its format by its content, and find the block map beside it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def open_disk_image(
 
     Args:
         path: As `open_image`.
-        bmap: As `open_image`; a map that was found beside the image is proven to be the image's own.
-        force: Accept an image of unknown content; one that is plainly no disk is never accepted.
-        file_system: Accept a lone file system.
-        progress: Is told how far the proof of a block map is.
+        bmap: As `open_image`; a map that was found beside the image is verified to be the image's own.
+        force: Accept an image of unknown content; foreign content is never accepted.
+        file_system: Accept a file system without a partition table.
+        progress: Receives the progress of verifying a block map.
 
     Raises:
-        ImageError: As `open_image`; it is no disk image; or its block map is another image's.
+        ImageError: As `open_image`; or it is no disk image; or its block map is another image's.
     """
     image = open_image(path, bmap)
     image.check(progress)
@@ -56,7 +56,7 @@ def open_disk_image(
 
 
 def _last_sector(path: Path) -> bytes:
-    """Return the last bytes of a file, where some formats say what it is."""
+    """Return the last bytes of a file, by which some formats are recognized."""
     with ImageFile(path).open() as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - SECTOR_BYTES))
@@ -67,11 +67,12 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     """Open an image.
 
     Args:
-        path: A raw disk image, or an Android sparse image; plain or in gzip, bzip2, xz, zstd or LZ4.
-        bmap: Its block map; True: the one beside it, if there is one that has checksums; False: none.
+        path: A raw disk image or an Android sparse image; plain, or in gzip, bzip2, xz, zstd or LZ4.
+        bmap: Path of its block map; True for the one beside it, if that has checksums; False for none.
 
     Raises:
-        ImageError: It is none of these, or damaged so that it shows at once; the rest shows when it is read.
+        ImageError: It is none of these formats, or its beginning is damaged. Other damage is found when it is
+            read.
     """
     image = Path(path)
     _check_file(image)
@@ -104,8 +105,8 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
 def find_bmap(image: Path) -> Path | None:
     """Return the block map beside an image, or None if there is none.
 
-    For `os.img.xz` it is `os.img.xz.bmap`, `os.img.bmap` or `os.bmap`. Only the endings of
-    compressed files and of disk images are left out: `os.bmap` is not the map of `os.custom.img`.
+    For `os.img.xz` it is `os.img.xz.bmap`, `os.img.bmap` or `os.bmap`. Only the suffixes of
+    compressed files and of disk images are removed: `os.bmap` is not the map of `os.custom.img`.
     """
     unpacked = _PACKED.sub("", image.name)
     for name in dict.fromkeys((image.name, unpacked, _DISK.sub("", unpacked))):
@@ -134,9 +135,9 @@ def _check_file(image: Path) -> None:
 
 
 def _check_start(image: Path, start: bytes, *, compressed: bool) -> None:
-    """Refuse what is an archive of files or in another archive, or a virtual machine's disk.
+    """Refuse an archive of files, an archive in an archive, and a virtual machine's disk: none would boot.
 
-    Its bytes would not boot. Nor would those of a download that broke off in its magic number.
+    Refuse a download that ends within its magic number, too.
     """
     inner = detect_compression(start) if compressed else None
     kind = inner.name if inner is not None else foreign_format(start)

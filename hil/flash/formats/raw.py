@@ -1,4 +1,4 @@
-"""Images without a map: a raw file, whose holes need not be read, or an archive; all of their bytes count."""
+"""Images without a block map: a raw file, whose holes need not be read, or an archive of one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["CompressedImage", "RawImage", "data_ranges"]
 
 _RAW_BYTES = 1024 * 1024
-"""How much is read at once where nobody gives memory."""
+"""Size of a read if the caller gives no memory."""
 
 _AHEAD_BYTES = 8 * 1024 * 1024
-"""How much the kernel reads in advance, while what was read is being written."""
+"""How far the kernel reads ahead while earlier bytes are being written."""
 
 
 def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data: offset and length in bytes; what is between reads as zeros."""
+    """Yield offset and length of the ranges of a file that hold data; the ranges between are holes."""
     at = 0
     while at < size_bytes:
         try:
@@ -45,7 +45,7 @@ def data_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 class RawImage:
-    """A file that is the disk's bytes, an `Image`."""
+    """A file that holds the disk's bytes; an `Image`."""
 
     is_compressed = is_read_once = False
 
@@ -66,13 +66,13 @@ class RawImage:
 
     @property
     def mapped_bytes(self) -> int:
-        """The same: zeros matter, too."""
+        """Size of the file: holes matter, too."""
         return self.source_bytes
 
     def extents(
         self, allocate: Allocate | None = None, _skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent | Hole]:
-        """Read what is no hole; see `Image`."""
+        """Read the data between the holes; see `Image`."""
         with self._file.open(buffering=0) as file:
             yield from self._read(file.fileno(), allocate)
 
@@ -88,7 +88,7 @@ class RawImage:
                 if not came:
                     raise self._truncated_error()
                 at += came
-                with suppress(OSError):  # it is advice
+                with suppress(OSError):  # a hint to the kernel, which may ignore it
                     os.posix_fadvise(descriptor, at, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
                 yield Extent(at - came, into[:came])
 
@@ -101,11 +101,11 @@ class RawImage:
 
 
 class CompressedImage:
-    """An archive of a disk's bytes, an `Image`. Zeros in it are data: a stick holds other bytes there.
+    """An archive of a disk's bytes; an `Image`. Zeros in it are data, since the stick may hold other bytes.
 
     Args:
         path: The archive.
-        compression: How it is compressed.
+        compression: Its compression format.
     """
 
     mapped_bytes = None
@@ -125,7 +125,7 @@ class CompressedImage:
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of what is in it; None until it was read to its end once."""
+        """Size of the content; None until it was read to its end once."""
         return self._size_bytes
 
     def extents(

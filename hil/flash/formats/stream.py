@@ -1,4 +1,4 @@
-"""An image file as a stream of the bytes that belong on a disk: read on, or pass over."""
+"""An image file as a stream of decompressed bytes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["MAX_READ_BYTES", "ImageFile", "ImageStream", "open_stream", "unreadable_error"]
 
 MAX_READ_BYTES = 256 * 1024
-"""The most that is read in one piece. For a decompressed MiB, Python asks the system for new memory each
-time, and that costs more than zstd itself."""
+"""The largest read. For each decompressed MiB, Python would ask the system for new memory, which costs more
+time than zstd itself."""
 
 _START_BYTES = 512
 
 
 class ImageStream:
-    """A file's bytes, decompressed where it is an archive.
+    """A file's bytes, decompressed if it is an archive.
 
     Attributes:
-        compression: How the file is compressed; None: it is not.
-        at: How many bytes were read or passed over.
+        compression: The file's compression format; None if it is not compressed.
+        at: Number of bytes that were read or skipped.
     """
 
     def __init__(self, file: BinaryIO, label: str) -> None:
@@ -49,7 +49,7 @@ class ImageStream:
 
     @property
     def is_slow(self) -> bool:
-        """Whether reading takes longer than SHA-256 of what is read."""
+        """Whether reading takes longer than SHA-256 of the bytes read."""
         return self.compression is not None and self.compression.is_slow
 
     def peek(self, size_bytes: int) -> bytes:
@@ -83,7 +83,7 @@ class ImageStream:
         return data
 
     def readinto(self, view: memoryview) -> None:
-        """Fill memory with the next bytes; of a file that is no archive without a copy.
+        """Fill memory with the next bytes, without a copy if the file is no archive.
 
         Raises:
             ImageError: As `read_exactly`.
@@ -100,7 +100,7 @@ class ImageStream:
             raise self.truncated_error()
 
     def skip_hole(self, end: int) -> None:
-        """Pass over a hole of a sparse file that is no archive, up to `end` at most."""
+        """Skip a hole of a sparse file that is no archive, up to `end` at most."""
         descriptor = self._file.fileno()
         before = os.lseek(descriptor, 0, os.SEEK_CUR)  # `_file` is buffered and relies on this position
         try:
@@ -114,15 +114,15 @@ class ImageStream:
         self.skip(min(begin, end) - self.at)
 
     def skip(self, size_bytes: int) -> None:
-        """Pass over bytes.
+        """Skip bytes.
 
         Raises:
             ImageError: As `read_exactly`.
         """
-        passed = min(len(self._peeked), size_bytes)
-        self._peeked = self._peeked[passed:]
-        self.at += passed
-        size_bytes -= passed
+        skipped = min(len(self._peeked), size_bytes)
+        self._peeked = self._peeked[skipped:]
+        self.at += skipped
+        size_bytes -= skipped
         if self._unpacked is None and size_bytes:
             left = os.fstat(self._file.fileno()).st_size - self._file.tell()
             if left < size_bytes:
@@ -134,7 +134,7 @@ class ImageStream:
             size_bytes -= len(self.read_exactly(min(size_bytes, MAX_READ_BYTES)))
 
     def truncated_error(self) -> ImageError:
-        """What to raise when more was expected."""
+        """Return the error for a stream that ends too early."""
         return ImageError(
             f"{self._label} is truncated",
             why=f"it ends after {self.at} bytes",
@@ -156,12 +156,12 @@ class ImageFile:
 
     Attributes:
         path: The file.
-        label: What messages call it: its name.
-        size_bytes: Its size when this object was made.
-        remarks: Notes for the user that are no errors, of all its streams that were read to their end.
+        label: Its name, for messages.
+        size_bytes: Its size when this object was created.
+        remarks: Notes for the user that are no errors, from all streams that were read to their end.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: The file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -177,10 +177,10 @@ class ImageFile:
 
     @contextmanager
     def open(self, buffering: int = -1) -> Iterator[BinaryIO]:
-        """Open it to be read from its start.
+        """Open the file at its start.
 
         Raises:
-            ImageError: It cannot be read, or has changed.
+            ImageError: The file cannot be read, or has changed.
         """
         try:
             file = open_regular(self.path, buffering)
@@ -200,17 +200,17 @@ class ImageFile:
 
     @contextmanager
     def stream(self) -> Iterator[ImageStream]:
-        """Open it as a stream, unpacked where it is an archive; see `open`."""
+        """Open the file as a stream; see `open`."""
         with self.open() as file:
             stream = ImageStream(file, self.label)
             yield stream
         self.remarks += [remark for remark in stream.remarks if remark not in self.remarks]
 
     def check_unchanged(self) -> None:
-        """Return if the file is unchanged.
+        """Check that the file is unchanged.
 
         Raises:
-            ImageError: It changed, or another file is in its place.
+            ImageError: The file changed, or another file is in its place.
         """
         with suppress(OSError):
             self._check(self.path.stat())
@@ -229,7 +229,7 @@ class ImageFile:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Return what differs if a file was changed or replaced."""
+    """Return values of which one differs after a file was changed or replaced."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -238,14 +238,14 @@ def open_stream(path: Path) -> Iterator[ImageStream]:
     """Open an image file as a stream.
 
     Raises:
-        ImageError: It cannot be.
+        ImageError: The file cannot be read.
     """
     with ImageFile(path).stream() as stream:
         yield stream
 
 
 def unreadable_error(label: str, error: OSError) -> ImageError:
-    """What to raise for a file that the host cannot read."""
+    """Return the error for a file that cannot be read."""
     return ImageError(
         f"{label} cannot be read",
         why=error.strerror or str(error),
