@@ -12,7 +12,7 @@ LATE = 8
 _MEANINGS = {
     Status.GREEN: "green: every test passed at its first attempt",
     Status.TESTS_FAILED: "red: tests failed",
-    2: "red: interrupted, or tests could not be collected",
+    2: "red: interrupted, ended before its summary, or tests could not be collected",
     3: "red: an error inside of pytest",
     4: "red: pytest did not start: a wrong option, conftest.py or lab file",
     Status.NOTHING_RAN: "red: nothing ran on a board",

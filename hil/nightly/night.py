@@ -30,6 +30,7 @@ from hil.lab.files.trusted_path import refuse_untrusted
 from hil.nightly.exit_status import explain_status
 from hil.nightly.run_folder import NightRecord, new_folder
 from hil.nightly.tee_process import run_tee
+from hil.suite.outcome.exit_status import Status
 from hil.suite.plugin import END_WITH
 from hil.suite.recording.identity import commit_of
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ledger_in", "pytest_arguments", "run_night", "simulated_boards"]
 
-
+_NO_LEDGER = "no ledger\n"
 _AS_OWNER = "run it as the folder's owner, as hil nightly install does"
 
 
@@ -77,6 +78,9 @@ def run_night(
     _put_damage_aside(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
     status = run_tee(command, _environ(), folder / "console.txt", terminal)
+    if not status and not _has_summary(folder):
+        tell("pytest ended with status 0 before its summary: something ended its process from C code")
+        status = int(Status.INTERRUPTED)
     _end(folder, key, status, tell)
     ended = replace(record, ended=_now(), status=status, meaning=explain_status(status))
     _keep(ended, tell)
@@ -122,7 +126,15 @@ def ledger_in(console: str) -> str:
     """Return the ledger's lines of what pytest printed; a run that never got that far has none."""
     behind_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
     lines = "".join(behind_title).lstrip().splitlines(keepends=True)
-    return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or "no ledger\n"
+    return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or _NO_LEDGER
+
+
+def _has_summary(folder: Path) -> bool:
+    """Return True if pytest came to the end of its run, where it writes JUnit's file and its ledger."""
+    console = folder / "console.txt"
+    return (folder / "junit.xml").exists() or (
+        console.exists() and ledger_in(console.read_text("utf-8", errors="replace")) != _NO_LEDGER
+    )
 
 
 def _begin(parent: Path) -> Path:

@@ -39,6 +39,16 @@ def test_flaky(power):
 """
 
 
+ENDS_IN_C = """
+import ctypes
+def test_ends_in_c(power):
+    power.on()
+    getattr(ctypes.CDLL(None), "syscall")(231, 0)  # exit_group(0) of x86-64: no hook of Python sees it
+
+def test_never_begins(power): assert False
+"""
+
+
 def run_hil(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hil.cli.main", *arguments]
     return subprocess.run(command, cwd=clone, capture_output=True, check=False, text=True, timeout=100)
@@ -78,6 +88,15 @@ def test_a_night_ends_with_a_status_that_tells_and_is_in_the_history_with_it(
     assert record is not None
     assert (ran.returncode, run.exit_status, record.status) == (status, status, status), ran.stdout
     assert (run.kind, run.ended_s is not None, record.meaning) == ("nightly", True, explain_status(status))
+
+
+@RUNS
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the system call is this machine's")
+def test_night_that_c_code_ended_with_status_0_is_red(clone: Path) -> None:
+    ran = run_night(clone, ENDS_IN_C)
+
+    assert (ran.returncode, runs_of(clone)[0].exit_status) == (Status.INTERRUPTED, Status.INTERRUPTED)
+    assert "before its summary" in ran.stdout + ran.stderr
 
 
 @RUNS
