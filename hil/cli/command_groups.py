@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hil.cli.examples import SHORT
 from hil.errors import UsageError
 
-__all__ = ["Nouns"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Instead", "Nouns"]
 
 
-_SYNONYMS: Final = {
-    "hil": {
-        **dict.fromkeys(("ls", "list", "status", "devices"), "boards"),
-        **dict.fromkeys(("on", "off", "cycle", "reboot"), "power"),
-        **dict.fromkeys(("write", "burn", "dd"), "flash"),
-        **dict.fromkeys(("serial", "tty", "uart"), "console"),
-        **dict.fromkeys(("check", "diagnose"), "doctor"),
-        **dict.fromkeys(("add", "register"), "enroll"),
-        **dict.fromkeys(("lock", "acquire"), "lease"),
-        "gpio": "pins",
-        "config": "settings",
-        "start": "sim",
-    },
-}
-"""What people type who know other tools."""
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What to type in place of a word that is no command of a group.
 
-_CANNOT: Final = {
-    "hil pins": dict.fromkeys(
-        ("get", "read", "show", "list", "status"), "the board does not tell how its pins are"
-    ),
-}
-"""What no verb does, and why."""
+    Attributes:
+        command: What follows the group's name, with `{words}` for what was typed; `--help` if none does it.
+        why: Why the word is no command; empty: the commands that there are.
+        missing: What stands for the argument that a word lacks when it is typed alone.
+    """
 
+    command: str = "--help"
+    why: str = ""
+    missing: str = ""
 
-_PINS: Final = ("a", "b", "c", "d", "reset")
+    def typed(self, words: Sequence[str]) -> str:
+        """Return what to type after the group's name, where `words` were typed."""
+        return self.command.format(words=" ".join(words if words[1:] else (*words, self.missing)))
 
 
 class Nouns(click.Group):
-    """Click's group, with `help` as a verb, the nearest match, and short helps that are whole."""
+    """Click's group, with `help` as a verb, the nearest match, and short helps that are whole.
+
+    Args:
+        instead: What to type in place of words that are no commands; of others the nearest command is told.
+        attributes: Click's.
+    """
+
+    def __init__(self, *, instead: Mapping[str, Instead] | None = None, **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(**attributes)
+        self._instead = instead or {}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands, each with the first sentence of its help; long ones are wrapped and not cut."""
@@ -70,23 +75,17 @@ class Nouns(click.Group):
             return super().resolve_command(ctx, [*args[1:], "--help"])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        if (why := _CANNOT.get(ctx.command_path, {}).get(name.lower())) is not None:
-            raise UsageError(
-                f"{ctx.command_path} has no command {name!r}", why=why, remedy=f"{ctx.command_path} --help"
-            )
-        if ctx.command_path == "hil pins" and name.lower() in _PINS:
-            raise UsageError(
-                f"hil pins has no command {name!r}",
-                why="a pin is driven by hil pins set",
-                remedy=" ".join(["hil pins set", *args] if args[1:] else ["hil pins set", name, "LEVEL"]),
-            )
-        from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
-
-        meant = _SYNONYMS.get(ctx.command_path, {}).get(name.lower())
         names = self.list_commands(ctx)
-        near = [meant] if meant else get_close_matches(name.lower(), names, n=1)
+        instead = self._instead.get(name.lower()) or _nearest(name, names)
         raise UsageError(
             f"{ctx.command_path} has no command {name!r}",
-            why=f"it has {', '.join(names)}",
-            remedy=f"{ctx.command_path} {near[0]}" if near else f"{ctx.command_path} --help",
+            why=instead.why or f"it has {', '.join(names)}",
+            remedy=f"{ctx.command_path} {instead.typed(args)}",
         )
+
+
+def _nearest(name: str, names: Sequence[str]) -> Instead:
+    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+
+    near = get_close_matches(name.lower(), names, n=1)
+    return Instead(near[0]) if near else Instead()

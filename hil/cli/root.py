@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hil.cli.command_groups import Nouns
+from hil.cli.command_groups import Instead, Nouns
 from hil.cli.common_options import equip
 from hil.cli.examples import SHORT
 
@@ -20,11 +20,32 @@ COMMANDS: Final = tuple(sorted(path.split()[1] for path in SHORT if path.count("
 """Each is the command of that name in the module of that name."""
 
 
+_INSTEAD: Final = {
+    word: Instead(command)
+    for command, words in {
+        "boards": ("ls", "list", "status", "devices"),
+        "power on": ("on",),
+        "power off": ("off",),
+        "power cycle": ("cycle", "reboot"),
+        "flash": ("write", "burn", "dd"),
+        "console": ("serial", "tty", "uart"),
+        "doctor": ("check", "diagnose"),
+        "enroll": ("add", "register"),
+        "lease": ("lock", "acquire"),
+        "pins": ("gpio",),
+        "settings": ("config",),
+        "sim": ("start",),
+    }.items()
+    for word in words
+}
+"""What people type who know other tools."""
+
+
 class Root(Nouns):
     """Click's group, whose commands are in modules of their own."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's
-        super().__init__(*arguments, **options)
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(instead=_INSTEAD, **attributes)
         equip(self, "hil")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hil.cli.board_options import Asked, one_board
-from hil.cli.command_groups import Nouns
+from hil.cli.command_groups import Instead, Nouns
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 from hil.dutlink.pin_names import Level, Pin
@@ -13,7 +13,17 @@ from hil.dutlink.pin_names import Level, Pin
 __all__ = ["pins"]
 
 
-@click.group(cls=Nouns)
+_INSTEAD = {
+    **dict.fromkeys(
+        ("get", "read", "show", "list", "status"), Instead(why="the board does not tell how its pins are")
+    ),
+    **dict.fromkeys(
+        ("a", "b", "c", "d"), Instead("set {words}", "a pin is driven by hil pins set", missing="LEVEL")
+    ),
+}
+
+
+@click.group(cls=Nouns, instead=_INSTEAD)
 def pins() -> None:
     """Drive a control pin, or leave it floating. The board does not tell how its pins are.
 

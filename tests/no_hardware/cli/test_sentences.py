@@ -139,6 +139,9 @@ def test_a_misspelt_board_lists_each_board_once(
     ("typed", "said"),
     [
         ("ls", "try: hil boards\n"),
+        ("on", "try: hil power on\n"),
+        ("reboot", "try: hil power cycle\n"),
+        ("pins flaot", "hil pins has no command 'flaot': it has float, reset, set\n  try: hil pins float\n"),
         ("power cycle --puase 3", "hil power cycle has no option --puase\n  try: hil power cycle --pause\n"),
         ("--board 5a1c0e01 power read", "  try: hil power read --board 5a1c0e01\n"),
         ("power --board=5a1c0e01 read", "  try: hil power read --board=5a1c0e01\n"),
