@@ -89,6 +89,10 @@ def _row(item: dict[str, Any]) -> str:
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
     """A value on one line, with nothing in it that a terminal obeys: anybody may have stored a name."""
+    if item is None:
+        return "-"
+    if isinstance(item, bool):
+        return "yes" if item else "no"
     return without_ci_commands(sanitize_line(str(item)))
 
 

@@ -41,6 +41,7 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
     """
     if not asked:
         return _only(host)
+    asked = asked.encode(errors="surrogateescape").decode(errors="surrogateescape")  # typed in the C locale
     if asked in lab.places or _SERIAL.fullmatch(asked):
         return lab.serial_of(asked)
     names, in_use = _stored_names(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,9 @@ def _shown(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _text(finding: Finding) -> str:
-    colour = {"ok": "green", "problem": "red"}.get(finding.outcome)
-    label = click.style(f"{finding.outcome:{_WIDTH}}", fg=colour)
+    label = f"{finding.outcome:{_WIDTH}}"
+    if not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb":
+        label = click.style(label, fg={"ok": "green", "problem": "red"}.get(finding.outcome))
     about = f"{finding.check}{f' of {finding.board}' if finding.board else ''}"
     indent = " " * _WIDTH
     if finding.outcome == "not checked":
