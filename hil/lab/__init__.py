@@ -1,1 +1,1 @@
-"""Places of a lab and the exclusive right to one."""
+"""The boards of one machine: leases, guards, safe states, and the lab file."""

@@ -1,4 +1,4 @@
-"""Which board is meant by what somebody typed: a serial number, a place, or the name that a board stores."""
+"""Find the board that a user names: by serial number, by place, or by the name that a board stores."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["resolve_serial", "with_place"]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _LATE_BOARDS = 100
-"""In so many records, the newest, the name of a board that is not there is looked for."""
+"""How many records, the newest, are searched for the name of a board that is not plugged in."""
 
 
 def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
-    """Return the serial number of the board that is meant.
+    """Return the serial number of the board that a user names.
 
     Args:
-        host: Where boards are.
-        lab: What the lab file says.
-        asked: A serial number or a name; None: the only board there is.
+        host: The host of the boards.
+        lab: The lab file.
+        asked: A serial number, a place or a stored name; None for the only board of the host.
 
     Raises:
-        UsageError: There are several, and none was named; or several store that name.
-        BoardAbsentError: There is none, or none of that name.
-        BoardBusyError: None is known to have that name now, and one that is in use had it.
+        UsageError: There are several boards and `asked` is None; or several boards store that name.
+        BoardAbsentError: There is no board, or none of that name.
+        BoardBusyError: A board that is in use stored that name when it was last read.
     """
     if not asked:
         return _only(host)
@@ -58,7 +58,7 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
 
 
 def with_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentError:
-    """Return the error with the place that the lab file has for the board that is not there."""
+    """Return the error with the place that the lab file gives the absent board."""
     place = lab.missing(serial)
     why = "; ".join(filter(None, (error.why, place)))
     return type(error)(error.what, why=why, remedy=error.remedy, errno=error.errno, serial=serial)
@@ -82,7 +82,7 @@ def _only(host: Host) -> str:
 
 
 def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]]:
-    """Return the name that each board stores, by serial number; and which are in use, and were not asked."""
+    """Return the stored name of each board by serial number, and the boards that are in use."""
     names, in_use = {}, {}
     for seen in list_boards(host):
         if seen.serial is None:
@@ -94,7 +94,7 @@ def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]
                     names[seen.serial] = _stored_name(host, seen.serial)
         except BoardBusyError as error:
             in_use[seen.serial] = error
-        except SpoiltFileError:  # it can be meant by its serial number alone
+        except SpoiltFileError:  # it can only be named by its serial number
             continue
     return names, in_use
 
@@ -112,7 +112,7 @@ def _stored_name(host: Host, serial: str) -> str:
 def _no_board(
     host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: dict[str, BoardBusyError]
 ) -> BoardAbsentError | BoardBusyError:
-    """Return why no board is meant."""
+    """Return the error for a name that no board has."""
     for serial, error in in_use.items():
         if read_record(lock_folder(), serial).name == asked:
             return BoardBusyError(
@@ -125,7 +125,7 @@ def _no_board(
     away = [name for name, place in lab.places.items() if place.serial not in names]
     known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
     words = [*lab.places, *filter(None, names.values()), *names]
-    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped name
 
     near = get_close_matches(asked, words, n=1)
     if away_now := _stored_by_absent(asked, names):
@@ -145,7 +145,7 @@ def _no_board(
 
 
 def _stored_by_absent(asked: str, there: Collection[str]) -> str:
-    """Return the board that is not there and stored this name when it was last asked; empty: none did."""
+    """Return the absent board that stored this name when it was last read, or an empty string."""
     folder = lock_folder()
     late = (serial for serial in newest_boards(folder, _LATE_BOARDS) if serial not in there)
     return next((serial for serial in late if read_record(folder, serial).name == asked), "")

@@ -1,11 +1,12 @@
-"""What is known of each board's stick, kept in the lock folder: files for each board and user.
+"""What is known of each board's stick, in files of the lock folder for each board and user.
 
-Where it comes, and whether it may boot an image that nobody has proven, since the flash was interrupted.
+One file says at which USB socket the stick appears. The other says that the stick may boot an image that is
+not verified, because a flash was interrupted.
 
-Every user may write a board's record, but a word that decides which disk is overwritten must not come from
-another user. So it has a file of its own, and is believed only from a file that belongs to this user, or to
-root, and that nobody else may write. Other users' files only say which sockets to keep away from, and what
-is not proven: the newest word counts.
+Every user may write a board's record, but another user must not decide which disk is overwritten. So the
+socket has a file of its own, and is believed only if the file belongs to this user or root, and no other user
+may write it. Other users' files only say which sockets to avoid, and which image is not verified: of those,
+the newest counts.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ _PREFIXES = (_PREFIX, _FLASHED)
 
 
 class StickSockets:
-    """What is learned about one board's stick: a `StickMemory` that outlives the process.
+    """What hil learned about one board's stick: a `StickMemory` that outlives the process.
 
     Args:
         serial: The board.
-        folder: Where the locks are; None: the machine's own folder.
+        folder: The lock folder; None for the machine's own folder.
     """
 
     def __init__(self, serial: str, folder: Path | None = None) -> None:
@@ -54,15 +55,15 @@ class StickSockets:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes of this host can see what is kept here."""
+        """True if other processes of this host can read what is kept here."""
         return self._read() is not None
 
     def recall(self) -> Learned | None:
-        """Return what was learned; where the file is gone, spoilt or outdated, what this object knows."""
+        """Return what was learned; if the file is missing, spoilt or outdated, what this object knows."""
         return self._read() or self._own.recall()
 
     def keep(self, learned: Learned) -> None:
-        """Keep it; where the folder does not let this user, or is full, in this object."""
+        """Keep it in the file; if this user may not write it, or the disk is full, in this object."""
         self._own.keep(learned)
         self._is_outdated = True
         with suppress(OSError, HilError):
@@ -70,7 +71,7 @@ class StickSockets:
             self._is_outdated = False
 
     def forget(self) -> None:
-        """Forget it: the cabling has changed."""
+        """Forget it, because the cabling has changed."""
         self._own.forget()
         self._is_outdated = True
         with suppress(OSError, HilError):
@@ -78,11 +79,11 @@ class StickSockets:
             self._is_outdated = False
 
     def of_others(self) -> list[tuple[str, Learned]]:
-        """Return what any user's files say of other boards, and what other users' files say of this one."""
+        """Return what all users' files say of other boards, and what other users' files say of this one."""
         found = []
         for file in self._files():
             serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
-            with suppress(OSError):  # one that cannot be read says nothing, and hides no other
+            with suppress(OSError):  # a file that cannot be read must not hide the others
                 learned, is_believed = _read(file)
                 if learned is not None and not (is_believed and serial == self._serial):
                     source = "" if is_believed else str(file)
@@ -90,7 +91,7 @@ class StickSockets:
         return found
 
     def doubt(self, image: str) -> None:
-        """Note it for all users; where the folder does not let this user, or is full, in this object."""
+        """Keep it for all users; if this user may not write the file, or the disk is full, in this object."""
         if self.doubted() == image:
             return
         self._unwritten = time.time(), image
@@ -100,7 +101,7 @@ class StickSockets:
             self._unwritten = None
 
     def doubted(self) -> str:
-        """Return the newest word: of all files, and of this object where it could not write its own."""
+        """Return the newest image: of all files, and of this object if it could not write its own file."""
         words = [self._unwritten] if self._unwritten is not None else []
         with suppress(OSError, HilError):
             for file in (self._folder or lock_folder()).glob(f"{_FLASHED}{self._serial}-*.json"):
@@ -122,16 +123,16 @@ class StickSockets:
         return None
 
     def _file(self, prefix: str = _PREFIX) -> Path:
-        """The file of this board and user; raises UsageError where the folder cannot be used."""
+        """Return the file of this board and user; raise UsageError if the folder cannot be used."""
         return (self._folder or lock_folder()) / f"{prefix}{self._serial}-{os.geteuid()}.json"
 
 
 def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]:
-    """Return what is believed of all boards' sticks, by serial number; the newest file of each counts.
+    """Return what is believed of all boards' sticks, by serial number; the newest file of each board counts.
 
     Args:
-        uid: The user who is believed beside this one and root.
-        folder: Where the locks are; None: the machine's own folder.
+        uid: A user who is believed besides this one and root.
+        folder: The lock folder; None for the machine's own folder.
     """
     found: dict[str, tuple[float, Learned]] = {}
     with suppress(OSError, HilError):
@@ -150,12 +151,12 @@ def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]
 
 
 def is_stick_file(name: str) -> bool:
-    """Return True if a file of the lock folder is one of these, which one user alone may write."""
+    """Return True if a file of the lock folder is one of these, which only its owner may write."""
     return name.startswith(_PREFIXES)
 
 
 def forget_sockets(folder: Path, serial: str) -> None:
-    """Remove what users keep of a board that is gone for good, as far as this user may."""
+    """Remove the files of a board that is gone for good, as far as this user may."""
     for prefix in _PREFIXES:
         for file in folder.glob(f"{prefix}{serial}-*.json"):
             with suppress(OSError):
@@ -163,15 +164,18 @@ def forget_sockets(folder: Path, serial: str) -> None:
 
 
 def _read(file: Path, also: int = 0) -> tuple[Learned | None, bool]:
-    """Read a file; return also whether it may be believed: only this user, root or `also` could write it."""
+    """Return a file's content, and whether only this user, root or `also` could write it."""
     content, is_ours = _content(file, also)
     return (_parsed(content) if content else None), is_ours
 
 
 def _word(file: Path) -> tuple[float, str]:
-    """Read when a flash began or ended, and what image is not proven; raises where a file does not say so.
+    """Return when a flash began or ended, and which image is not verified.
 
-    Another user's word of the future counts as one of long ago: it would be the newest for ever.
+    A time in the future in another user's file counts as long ago; otherwise it would stay the newest.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError, RecursionError: The file says neither.
     """
     content, is_ours = _content(file)
     facts: Any = json.loads(content)
@@ -180,7 +184,7 @@ def _word(file: Path) -> tuple[float, str]:
 
 
 def _content(file: Path, also: int = 0) -> tuple[bytes, bool]:
-    """Read a plain file, and whether only this user, root or `also` could write it."""
+    """Return a plain file's bytes, and whether only this user, root or `also` could write it."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
@@ -192,7 +196,7 @@ def _content(file: Path, also: int = 0) -> tuple[bytes, bool]:
 
 
 def _boot() -> str:
-    """Return what tells this start of the system from others: no disk is known again after another one."""
+    """Return the id of this start of the system: which disks were seen does not count after another start."""
     with suppress(OSError):
         return _BOOT.read_text("ascii").strip()
     return ""

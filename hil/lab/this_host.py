@@ -1,4 +1,4 @@
-"""This machine's own USB as a host of boards; what is learned of their sticks is kept beside the locks."""
+"""This machine's own USB as a host of boards; what hil learns of their sticks is kept in the lock folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["stick_memory", "this_host"]
 
 
 def this_host() -> Host:
-    """Return this machine's own USB, where what is learned of sticks is kept beside the locks."""
+    """Return this machine's own USB as a host, which keeps what it learns of sticks in the lock folder."""
     return Host(stick_memory=stick_memory)
 
 
 def stick_memory(serial: str) -> StickMemory:
-    """Return what keeps the socket of a board's stick on this machine."""
-    from hil.lab.stick_sockets import StickSockets  # noqa: PLC0415 - for boards whose stick is used
+    """Return the memory of a board's stick on this machine."""
+    from hil.lab.stick_sockets import StickSockets  # noqa: PLC0415 - only for boards whose stick is used
 
     return StickSockets(serial)

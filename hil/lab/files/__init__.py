@@ -1,1 +1,1 @@
-"""Files of this system: atomic replacement, trusted paths, roots of images."""
+"""Files of a system: atomic replacement, trusted paths, root folders of images."""

@@ -1,6 +1,6 @@
 """A system's files below a folder: this machine's own, or those of an image that is being built.
 
-Below an image's folder its own users and groups count, and links lead where they will lead once it runs.
+Users and groups are the image's own, and links lead where they lead when the image runs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class SystemRoot:
         root: Its root folder.
 
     Attributes:
-        path: The same.
-        is_this_machine: Whether it is that of the running system.
+        path: Its root folder.
+        is_this_machine: Whether it is the running system.
     """
 
     def __init__(self, root: Path) -> None:
@@ -50,7 +50,7 @@ class SystemRoot:
         return False
 
     def owner_of(self, path: Path) -> str:
-        """Return the first user but root who owns a file, or a folder or link on the way to it; else empty.
+        """Return the first user except root who owns a part of a path, or an empty string if there is none.
 
         Args:
             path: An absolute path of the system.
@@ -58,15 +58,15 @@ class SystemRoot:
         if self.is_this_machine:
             owner = first_foreign_owner(path)
             return self._user(owner) if owner else ""
-        with suppress(OSError):  # the way ends
+        with suppress(OSError):  # the path does not exist
             for part, facts in walk_path(path, self.path):
-                if facts.st_uid and part != self.path:  # whoever builds an image may own its folder
+                if facts.st_uid and part != self.path:  # the user who builds an image may own its root folder
                     return self._user(facts.st_uid)
         return ""
 
     @property
     def lock_folder(self) -> str:
-        """The folder of locks that commands there use; empty for the usual one."""
+        """The lock folder that commands use on that system; empty for the usual one."""
         if self.is_this_machine:
             return os.environ.get("HIL_LOCK_DIR", "")
         lines = map(str.strip, self._lines("etc/environment"))
@@ -86,6 +86,6 @@ class SystemRoot:
         return []
 
     def _find(self, path: Path) -> Path:
-        """Return where an absolute path of the image leads, below the root; OSError where it ends."""
+        """Return where an absolute path of the image leads; raise OSError if nothing is there."""
         *_, (found, _) = walk_path(path, self.path)
         return found

@@ -1,7 +1,7 @@
-"""Which users besides root and this one decide what a path leads to; root obeys no file that others decide.
+"""Refuse files that other users control: root must not obey a file that another user may change.
 
-A file is decided by its owner, by users who may write to it, and by the same two for each folder and each
-link on the way to it: whoever may rename a folder may put another in its place.
+A file is controlled by its owner and by the users who may write to it. The same is true of each folder and
+link on its path: a user who may rename a folder may replace it by another.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ __all__ = [
     "why_untrusted_by_root",
 ]
 
-_Way: TypeAlias = list[tuple[Path, os.stat_result]]
+_Parts: TypeAlias = list[tuple[Path, os.stat_result]]
 
 _MOST_LINKS: Final = 40  # as the kernel: path_resolution(7)
 
 
 def refuse_untrusted(path: Path, what: str, instead: str) -> None:
-    """Refuse a path that other users decide, if this process is root's.
+    """Refuse a path that other users control, if this process is root's.
 
     Args:
-        path: It need not be there.
-        what: What root would obey, as the error calls it.
+        path: A path; the file need not exist.
+        what: What root would obey, for the error message.
         instead: What to type instead.
 
     Raises:
-        UntrustedFileError: This process is root's, and another user decides what is there.
+        UntrustedFileError: This process is root's, and another user controls the path.
     """
     if os.geteuid() == 0 and (why := why_untrusted(path)):
         refused = f"{what} {sanitize_line(str(path))} is refused, because this is root"
@@ -53,26 +53,27 @@ def refuse_untrusted(path: Path, what: str, instead: str) -> None:
 
 
 def refuse_foreign_folder(folder: Path, project: Path, option: str) -> None:
-    """Refuse to keep results where another user prepared a folder or link, if this process is root's.
+    """Refuse to keep results in a folder that another user prepared, if this process is root's.
 
-    Root obeys the owner of `project`, whose tests it runs. Modes do not count: CI services clone with any.
+    Root trusts the owner of `project`, whose tests it runs. Modes are ignored, because CI services clone
+    projects with any mode.
 
     Raises:
-        UntrustedFileError: This process is root's, and a third user owns something on the way to `folder`.
+        UntrustedFileError: This process is root's, and a third user owns a part of the path of `folder`.
     """
-    if os.geteuid() == 0 and (owned := _third_owner(_way_to(folder), {0, project.stat().st_uid})):
+    if os.geteuid() == 0 and (owned := _third_owner(_parts_of(folder), {0, project.stat().st_uid})):
         what = f"{option} {sanitize_line(str(folder))} is refused, because this is root"
         raise UntrustedFileError(what, why=_owned(*owned), remedy="name a folder of root's")
 
 
 def first_foreign_owner(path: Path) -> int:
-    """Return the first user but root who owns a file, or a folder or link on the way to it; else 0."""
-    owned = _third_owner(_way_to(path), {0})
+    """Return the first uid except root's that owns a file, or a folder or link on its path; else 0."""
+    owned = _third_owner(_parts_of(path), {0})
     return owned[1] if owned else 0
 
 
-def _third_owner(way: _Way, known: set[int]) -> tuple[Path, int] | None:
-    owners = ((part, facts.st_uid) for part, facts in way)
+def _third_owner(parts: _Parts, known: set[int]) -> tuple[Path, int] | None:
+    owners = ((part, facts.st_uid) for part, facts in parts)
     return next(
         ((part, uid) for part, uid in owners if uid not in known and not is_unmapped_owner(uid)), None
     )
@@ -83,20 +84,20 @@ def _owned(part: Path, owner: int) -> str:
 
 
 def why_untrusted(path: Path) -> str:
-    """Return who else than root and this user decides what is at a path; empty if nobody does."""
-    return _decided(path, {0, os.geteuid()}, os.getegid())
+    """Return which user besides root and this user controls a path, as a sentence; empty if none does."""
+    return _controlled_by(path, {0, os.geteuid()}, os.getegid())
 
 
 def why_untrusted_by_root(path: Path) -> str:
-    """Return who else than root decides what is at a path; empty if nobody does."""
-    return _decided(path, {0}, 0)
+    """Return which user besides root controls a path, as a sentence; empty if none does."""
+    return _controlled_by(path, {0}, 0)
 
 
-def _decided(path: Path, known: set[int], own_group: int) -> str:
-    way = _way_to(path)
-    if owned := _third_owner(way, known):
+def _controlled_by(path: Path, known: set[int], own_group: int) -> str:
+    parts = _parts_of(path)
+    if owned := _third_owner(parts, known):
         return _owned(*owned)
-    for part, facts in way:
+    for part, facts in parts:
         if _others_write(facts, own_group):
             mode = f"{stat.S_IMODE(facts.st_mode):04o}"
             return f"{sanitize_line(str(part))} may be written by others (mode {mode})"
@@ -104,30 +105,30 @@ def _decided(path: Path, known: set[int], own_group: int) -> str:
 
 
 def _others_write(facts: os.stat_result, own_group: int) -> bool:
-    """Return True if others may change a file, or swap what is in a folder."""
+    """Return True if other users may change a file, or replace the files in a folder."""
     if stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
         return False
     is_own_group = facts.st_gid == own_group  # a user's private group, as many systems make them
     return bool(facts.st_mode & (stat.S_IWOTH if is_own_group else stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _way_to(path: Path) -> _Way:
-    """Return each folder, link, and file on the way; where nothing is there, those above it."""
-    way: _Way = []
+def _parts_of(path: Path) -> _Parts:
+    """Return each folder and link on a path, and the file, as far as they exist."""
+    parts: _Parts = []
     with suppress(OSError):
-        way.extend(walk_path(path))
-    return way
+        parts.extend(walk_path(path))
+    return parts
 
 
 def walk_path(path: Path, root: Path = Path("/")) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield each folder, link, and file on the way to a path, as the kernel goes it.
+    """Yield each folder and link on a path, and the file, in the order in which the kernel resolves them.
 
     Args:
-        path: The path, as a process has it whose root folder is `root`.
-        root: Where the way begins; no link leads out of it.
+        path: The path, as a process with the root folder `root` would name it.
+        root: The root folder; no link leads out of it.
 
     Raises:
-        OSError: The way ends early, or has more links than the kernel follows.
+        OSError: The path does not exist, or has more links than the kernel follows.
     """
     here, links = root, 0
     todo = deque(path.absolute().parts)

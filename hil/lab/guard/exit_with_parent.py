@@ -1,4 +1,4 @@
-"""A worker that stops at once when the process it works for is gone."""
+"""End a worker at once when its parent process, the controller, has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["GONE_STATUS", "exit_with_parent"]
 
 GONE_STATUS = 70
-"""The exit status of a worker whose controller is gone (sysexits.h: EX_SOFTWARE)."""
+"""The exit status of a worker whose controller has ended (sysexits.h: EX_SOFTWARE)."""
 
 LOOK_EVERY_S = 0.2
 
@@ -21,12 +21,12 @@ LOOK_EVERY_S = 0.2
 def exit_with_parent(controller: int, stop: Callable[[], None] | None = None) -> None:
     """End this process, without any cleaning up, as soon as its parent process `controller` has ended.
 
-    A lease that it holds is left to its guard. Call it early in a worker: a controller that is gone by then
-    counts.
+    The guard takes over a lease that this process holds. Call this early in a worker: if the controller has
+    ended before the call, the worker ends, too.
 
     Args:
         controller: The pid of this process's parent.
-        stop: What to do instead of ending the process.
+        stop: Called instead of ending the process.
     """
     watched = _open(controller)
     end = stop or _end

@@ -1,14 +1,14 @@
-"""The guard: a process that outlives the holder of a board. Run as a script, it imports next to nothing.
+"""The guard process, which outlives the holder of a board. It runs as a script and imports next to nothing.
 
-It is started with every signal blocked that a run may get, in a session of its own, and forks once, so that
-its parent is not the holder: neither Ctrl-C, nor a closing terminal, nor a program that kills a run's tree of
-processes reaches it. It takes a name of its own, because `killall python3` and `pkill -f PROJECT` mean the
-run. It shares the holder's lock by sharing its open file. It sleeps until the holder says "released" on the
-line between them, or ends without a word; then it makes the board safe.
+The guard starts in a session of its own, with every signal blocked that a run may get, and forks once, so
+that its parent is not the holder: neither Ctrl-C, nor a closing terminal, nor a program that kills a run's
+tree of processes reaches it. It takes a name of its own, because `killall python3` and `pkill -f PROJECT`
+mean the run. It shares the holder's lock by sharing its open file. It sleeps until the holder says "released"
+on the socket between them, or ends without saying so; then the guard makes the board safe.
 
-Arguments: descriptors of the lock, of the line, of the holder's and of the controller's process (pidfd;
--1: none), and the holder's pid. On the line the holder sends two messages, each with its length before it:
-where modules are found, separated by NUL, and the task as JSON (`hil.lab.guard.recovery`).
+Arguments: the descriptors of the lock, of the socket, of the holder's process and of the controller's process
+(pidfd; -1 for none), and the holder's pid. On the socket the holder sends two messages, each after its
+length: the folders of modules, separated by NUL, and the task as JSON (`hil.lab.guard.task`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BROKEN = b"broken"
 TAKEN = b"taken\n"
 
 NAME = "hil-guard"
-"""What `ps` shows: in `comm`, and as the first word of the command line."""
+"""The name that `ps` shows, in `comm` and as the first word of the command line."""
 
 WORK = ("hil", "hil.lab", "hil.lab.guard", "hil.lab.guard.recovery")
 
 LOAD_AFTER_S = 10.0
-"""A guard that has waited for so long imports what it needs: a run may replace its own installation."""
+"""After this wait a guard imports all that it needs, because a run may replace its own installation."""
 
 
 def main() -> None:
-    """Wait for the end; work if it came without a word."""
+    """Wait until the holder ends; make the board safe if it did not say "released" before."""
     lock, line, holder, controller, pid = map(int, sys.argv[1:6])
     if os.fork():
         os._exit(0)
@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def _work(lock: int, task: str) -> None:
-    from hil.lab.guard.recovery import recover  # noqa: PLC0415 - until a death a guard costs next to nothing
+    from hil.lab.guard.recovery import recover  # noqa: PLC0415 - a guard that only waits costs next to nothing
 
     recover(lock, task)
 
 
 def take_name(name: str, title: str) -> None:
-    """Replace the name and command line that `ps` shows; where /proc does not allow it, the old ones stay."""
+    """Replace the name and command line that `ps` shows; do nothing if /proc does not allow it."""
     try:
         with open("/proc/self/comm", "wb") as file:  # noqa: PTH123 - pathlib is not imported here
             file.write(name.encode())
@@ -74,9 +74,9 @@ def take_name(name: str, title: str) -> None:
 
 
 def _avoid_oom_kill() -> None:
-    """Ask the kernel to spare this process when memory runs out, also where a cgroup is ended as a whole.
+    """Ask the kernel not to kill this process when memory runs out, also if it kills a whole cgroup.
 
-    Only root, or a service whose unit gave it that right, may ask for it.
+    Only root, or a service whose unit gave it that right, may do so.
     """
     try:
         with open("/proc/self/oom_score_adj", "wb", 0) as file:  # noqa: PTH123 - as above
@@ -86,7 +86,7 @@ def _avoid_oom_kill() -> None:
 
 
 def _message(line: int) -> bytes:
-    """Read one message; ends the process if the holder ends before it has said it."""
+    """Read one message; end this process if the holder ends before it has sent it."""
     size = b""
     while not size.endswith(b"\n"):
         size += _read(line, 1)
@@ -104,7 +104,7 @@ def _read(line: int, most: int) -> bytes:
 
 
 def _missing() -> str:
-    """Return the first module of the work that cannot be found; empty if all can. Imports none of them."""
+    """Return the first module that cannot be found, or an empty string. Imports none of them."""
     path = None
     for name in WORK:
         spec = next(filter(None, (finder.find_spec(name, path) for finder in sys.meta_path)), None)
@@ -117,12 +117,12 @@ def _missing() -> str:
 def _tell(line: int, message: bytes) -> None:
     try:
         os.write(line, message)
-    except OSError:  # the holder is gone already: the wait finds out
+    except OSError:  # the holder has ended: `_was_released` finds out
         return
 
 
 def _was_released(line: int, holder: int, controller: int) -> bool:
-    """Wait, and return whether the holder said "released" before it or its controller ended."""
+    """Wait, and return True if the holder said "released" before it or its controller ended."""
     poll = select.poll()
     for descriptor in (line, holder, controller):
         if descriptor >= 0:
@@ -138,17 +138,17 @@ def _was_released(line: int, holder: int, controller: int) -> bool:
 
 
 def _wait(poll: select.poll) -> set[int]:
-    """Return what happened within the first seconds; empty if nothing did."""
+    """Return the descriptors that became readable within the first seconds."""
     return {descriptor for descriptor, _event in poll.poll(LOAD_AFTER_S * 1000)}
 
 
 def _loaded(line: int, poll: select.poll) -> set[int]:
-    """Import what will be needed, then wait without a limit: see `LOAD_AFTER_S`."""
+    """Import all that the guard needs, then wait without a limit; see `LOAD_AFTER_S`."""
     try:
         from hil.lab.guard.recovery import load  # noqa: PLC0415 - as in `_work`
 
         load()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the holder must know that this guard is none
+    except Exception as error:  # noqa: BLE001 - the holder must know that this guard cannot act
         _tell(line, b"%s %s\n" % (BROKEN, " ".join(repr(error).split()).encode()))
         os._exit(1)
     return {descriptor for descriptor, _event in poll.poll()}
@@ -162,7 +162,7 @@ def _heard(line: int) -> bytes:
 
 
 def _stop(holder: int) -> None:
-    """End a worker whose controller is gone, also one that hangs in C; by its pidfd: a pid may be reused."""
+    """Kill a worker whose controller has ended, by its pidfd, because a pid may be reused."""
     from signal import SIGKILL, pidfd_send_signal  # noqa: PLC0415 - for this alone
 
     try:

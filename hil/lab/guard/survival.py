@@ -1,6 +1,6 @@
-"""Whether a guard outlives the run that it guards: what of this machine would end both at once.
+"""Find what on this machine would end a guard together with the run that it guards.
 
-Told in one line before the first test, and by `hil doctor`; docs/containers.md has a row for each.
+A run prints each danger before the first test, and so does `hil doctor`; docs/containers.md explains them.
 Sources: pid_namespaces(7), systemd.kill(5), cgroup-v2 (memory.oom.group), capabilities(7).
 """
 
@@ -14,16 +14,16 @@ from pathlib import Path, PurePosixPath
 __all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "find_dangers", "is_first"]
 
 INIT_NAME = "hil-init"
-"""The name of a first process that waits for guards: `hil init`."""
+"""The process name of a PID 1 that waits for all guards: `hil init`."""
 
 FIRST_NAME = "hil-first"
-"""The name of a first process that is itself a `hil` command and waits for its own guards only."""
+"""The process name of a PID 1 that is itself a `hil` command, and waits for its own guards only."""
 
 _INITS = frozenset({INIT_NAME, "systemd", "init"})
-"""First processes that go on when a run has ended."""
+"""Names of a PID 1 that goes on when a run has ended."""
 
 _FIRST_NAMESPACE = "pid:[4026531836]"
-"""The PID namespace of the machine itself (linux/proc_ns.h: PROC_PID_INIT_INO)."""
+"""The PID namespace of the machine, outside of containers (linux/proc_ns.h: PROC_PID_INIT_INO)."""
 
 _CAP_SYS_RESOURCE = 24
 _LIMIT_S = 2.0
@@ -35,8 +35,8 @@ class Danger:
     """Something that ends a guard together with its run.
 
     Attributes:
-        what: What it is.
-        remedy: What to do.
+        what: What ends the guard.
+        remedy: What to do about it.
     """
 
     what: str
@@ -47,12 +47,12 @@ class Danger:
 
 
 def find_dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: bool = False) -> list[Danger]:
-    """Return what would end the guards of process `pid` (None: of this one) with it.
+    """Return what would end the guards of a process together with it.
 
     Args:
-        root: Where `proc` and `sys` are.
-        pid: The process, as `root` calls it.
-        of_others: Ask for a run that is started in the place of this `hil` command.
+        root: The folder of `proc` and `sys`.
+        pid: The process; None for this one.
+        of_others: Answer for a run that is started in the place of this `hil` command.
     """
     me = os.getpid() if pid is None else pid
     inits = _INITS if of_others else _INITS | {FIRST_NAME}
@@ -61,12 +61,12 @@ def find_dangers(root: Path = Path("/"), pid: int | None = None, *, of_others: b
 
 
 def is_first(root: Path = Path("/")) -> bool:
-    """Return True if PID 1 is a command of hil, or a run, that went on in a child."""
+    """Return True if PID 1 is a `hil` command, or a run, that goes on in a child process."""
     return _text(root / "proc/1/comm") == FIRST_NAME
 
 
 def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
-    """Return a danger if PID 1 of a container waits for no guard: the container ends with its PID 1."""
+    """Return a danger if PID 1 of a container does not wait for guards: the container ends with its PID 1."""
     remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
     if me == 1:
         return Danger("this process is PID 1: if it is killed, the kernel ends its guards with it", remedy)
@@ -86,9 +86,9 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
 
 
 def _memory(root: Path, me: int) -> Danger | None:
-    """Return a danger if the cgroup has memory.oom.group: out of memory, the kernel ends all of it."""
+    """Return a danger if the cgroup has memory.oom.group: the kernel then kills all of it at once."""
     if int(_field(root, me, "CapEff") or "0", 16) >> _CAP_SYS_RESOURCE & 1:
-        return None  # a guard may spare itself, and does
+        return None  # a guard may ask the kernel to spare it, and does
     group = PurePosixPath(_cgroup(root, me))
     for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
         for folder in (group, *group.parents):
@@ -101,7 +101,7 @@ def _memory(root: Path, me: int) -> Danger | None:
 
 
 def _service(root: Path, me: int) -> Danger | None:
-    """Return a danger if the service has KillMode=mixed: systemd kills what its first process leaves."""
+    """Return a danger if the service has KillMode=mixed: systemd then kills what its first process leaves."""
     unit = PurePosixPath(_cgroup(root, me)).name
     if not unit.endswith(".service"):
         return None
@@ -125,7 +125,7 @@ def _show(unit: str) -> str:
 
 
 def _above(root: Path, pid: int) -> list[int]:
-    """Return the processes above one, nearest first."""
+    """Return the ancestors of a process, the nearest first."""
     line: list[int] = []
     while pid > 1 and len(line) < _MOST_ABOVE:
         stat = _text(root / f"proc/{pid}/stat").rpartition(")")[2].split()
@@ -135,7 +135,7 @@ def _above(root: Path, pid: int) -> list[int]:
 
 
 def _cgroup(root: Path, me: int) -> str:
-    """Return the cgroup of a process in the unified hierarchy; empty if it does not say."""
+    """Return the cgroup of a process in the unified hierarchy, or an empty string if it has none."""
     lines = _text(root / f"proc/{me}/cgroup").splitlines()
     return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
 

@@ -261,7 +261,7 @@ class _Wait:
 
     def _status(self) -> WaitStatus:
         holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
-        ahead = (ticket.who for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
+        ahead = (ticket.holder for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
         taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
         elsewhere = [
             (serial, f"held at {what}, without a lock file in {self._folder}: give both one HIL_LOCK_DIR")

@@ -1,4 +1,4 @@
-"""Boards that never come back leave no files: the lock folder is often a few MiB of memory.
+"""Remove the files of boards that never come back, because the lock folder is often a few MiB of memory.
 
 The boards of a simulator that kept no state end with it. Locks and records of real boards stay.
 """
@@ -22,13 +22,13 @@ __all__ = ["forget_boards"]
 
 
 def forget_boards(serials: Iterable[str], folder: Path | None = None) -> None:
-    """Remove lock, record and sockets of boards that are gone for good; one that is held is left alone.
+    """Remove lock, record and sockets of boards that are gone for good, except of boards in use.
 
     Never raises: files that stay do no harm.
 
     Args:
         serials: The boards.
-        folder: Where the locks are; None: the machine's own folder.
+        folder: The lock folder; None for the machine's own folder.
     """
     with suppress(HilError, OSError):
         folder = folder or lock_folder()
@@ -38,7 +38,7 @@ def forget_boards(serials: Iterable[str], folder: Path | None = None) -> None:
 
 def _forget(folder: Path, serial: str) -> None:
     path = lock_path(folder, serial)
-    if not path.exists():  # it was never held, and what is known of its stick is of no use to others
+    if not path.exists():  # the board was never leased
         forget_sockets(folder, serial)
         return
     lock = LockFile(path)

@@ -1,4 +1,4 @@
-"""The holder of a board, or a process that waits for one, as every user of the machine may read it."""
+"""Describe the holder of a board, or a process that waits for one, to every user of the machine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.login_name import login_name
 
-__all__ = ["Holder", "cut", "now", "text_field"]
+__all__ = ["Holder", "text_field", "truncate", "utc_now"]
 
 COMMAND_SIZE = 200
 TEST_SIZE = 300
 MOST_PID = 1 << 31
 WORD_BYTES = 400
-"""The most that one word takes as JSON, where a letter may become twelve bytes: all of them are one write."""
+"""The most bytes of one word as JSON, where a letter may take twelve: one write holds all words."""
 
 
-def now() -> str:
-    """The time as records write it: UTC, ISO 8601, whole seconds."""
+def utc_now() -> str:
+    """Return the time as records write it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def text_field(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was written
-    """Return a text out of parsed JSON.
+    """Return a string of a parsed JSON object.
 
     Raises:
-        KeyError: It is not there.
-        TypeError: It is no text, or `facts` is no object.
+        KeyError: The object has no such name.
+        TypeError: The value is no string, or `facts` is no object.
     """
     word = facts[name] if isinstance(facts, dict) else None
     if not isinstance(word, str):
@@ -39,8 +39,8 @@ def text_field(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was wri
     return word
 
 
-def cut(text: str, most_bytes: int) -> str:
-    """Return as much of a text as takes `most_bytes` when it is written as JSON."""
+def truncate(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text that takes at most `most_bytes` as JSON."""
     while len(json.dumps(text)) > most_bytes:
         text = text[: -max(1, len(text) // 16)]
     return text
@@ -51,7 +51,7 @@ def _user() -> str:
 
 
 def _command() -> str:
-    """Return the command line; a worker of xdist, whose own says nothing, by its name."""
+    """Return the command line, or the name of an xdist worker, whose command line says nothing."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and sys.argv[:1] == ["-c"]:
         return f"pytest, worker {worker}"
@@ -60,20 +60,20 @@ def _command() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The holder of a board, as its lock file names it.
+    """The holder of a board, as its lock file describes it.
 
     Attributes:
         user: Login name.
         pid: Process id.
         command: The command line, shortened.
-        since: UTC, ISO 8601, when it began to hold it.
-        test: Node id of the test that runs, or what else it is held for.
+        since: When its lease began; UTC, ISO 8601.
+        test: Node id of the test that runs, or what else the board is used for.
     """
 
     user: str = field(default_factory=_user)
     pid: int = field(default_factory=os.getpid)
     command: str = field(default_factory=_command)
-    since: str = field(default_factory=now)
+    since: str = field(default_factory=utc_now)
     test: str = ""
 
     def __str__(self) -> str:
@@ -81,24 +81,24 @@ class Holder:
 
     @property
     def name(self) -> str:
-        """The process and what it holds the board for, without the time."""
+        """The process and what it uses the board for, without the time."""
         test = f" for {self.test}" if self.test else ""
         return f"{self.user} (pid {self.pid}, {self.command!r}){test}"
 
     def to_data(self) -> dict[str, Any]:
-        """The record as plain data, each word cut to a size that leaves it one write."""
+        """Return plain data, with each word cut so that one write holds it all."""
         sizes = {"command": COMMAND_SIZE, "test": TEST_SIZE}
         facts = asdict(self).items()
         return {
-            name: cut(value[: sizes.get(name)], WORD_BYTES) if isinstance(value, str) else value
+            name: truncate(value[: sizes.get(name)], WORD_BYTES) if isinstance(value, str) else value
             for name, value in facts
         }
 
     @classmethod
     def from_data(cls, facts: Any) -> Holder | None:  # noqa: ANN401 - whatever was written
-        """Read a record; None where it is none, or not all of it has the right type.
+        """Return the holder, or None if the data is incomplete or has a wrong type.
 
-        Any user may have written it: nothing is left in it that a terminal obeys.
+        Any user may have written it, so everything that a terminal obeys is removed.
         """
         try:
             words = {
@@ -110,12 +110,12 @@ class Holder:
         return cls(pid=pid, **words) if type(pid) is int and 0 <= pid <= MOST_PID else None
 
     def to_json(self) -> bytes:
-        """The record as it is written into a lock file."""
+        """Return the content of a lock file."""
         return json.dumps(self.to_data()).encode()
 
     @classmethod
     def from_json(cls, record: bytes) -> Holder | None:
-        """Read a record; None where a lock file has none, or one that is only half written."""
+        """Return the holder that a lock file names, or None if it is empty or half written."""
         try:
             return cls.from_data(json.loads(record))
         except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""The one folder on a machine where the leases of all users meet.
+"""The one folder of a machine where all users lock their boards.
 
-Any user who may write to the folder may also prepare it, so it is not trusted before it was looked at.
+Any user who may write to the folder may also prepare files in it, so it is checked before it is used.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _PRIVATE = "/systemd-private-"
 def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of this machine's lock files: `HIL_LOCK_DIR`, `/run/lock` or `/tmp`.
 
-    The choice rests on what the folder is, not on who asks: two users must never lock in two folders.
+    The choice depends on the folders, and not on the user: two users must never lock in two folders.
 
     Raises:
-        UsageError: `HIL_LOCK_DIR` cannot be used, or may be tampered with by another user; or there is only a
+        UsageError: `HIL_LOCK_DIR` cannot be used, or another user may tamper with it; or there is only a
             `/tmp` that other processes do not see.
     """
     named = environ.get("HIL_LOCK_DIR")
@@ -54,16 +54,17 @@ def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
         return check_folder(folder)
     first, *others = map(Path, SYSTEM_FOLDERS)
     for folder in (first, *others):
-        if _is_for_everybody(folder):
-            return _seen_by_all(folder)
-    return _seen_by_all(others[-1])
+        if _is_world_writable(folder):
+            return _refuse_private(folder)
+    return _refuse_private(others[-1])
 
 
 def check_folder(folder: Path) -> Path:
-    """Return `folder` if no user but root, this one, and those of its group can swap files in it.
+    """Return `folder` if only root, this user and the members of its group can replace files in it.
 
     Raises:
-        UsageError: It is a link, is another user's, or lacks the sticky bit though others may write to it.
+        UsageError: The folder is a link, is another user's, or lacks the sticky bit though others may write
+            to it.
     """
     try:
         facts = folder.lstat()
@@ -83,9 +84,9 @@ def check_folder(folder: Path) -> Path:
 
 
 def is_unmapped_owner(uid: int) -> bool:
-    """Return True if a user namespace shows an owner without a number in it: mostly the host's root.
+    """Return True if an owner has no number in this user namespace, as the host's root in a container.
 
-    A rootless container gets the host's `/run/lock` like that. It must lock there, and nowhere else.
+    A rootless container sees the host's `/run/lock` like that, and must lock there.
     """
     try:
         return uid == int(_OVERFLOW_UID.read_text()) and _UID_MAP.read_text().split() != _ALL_UIDS
@@ -93,11 +94,11 @@ def is_unmapped_owner(uid: int) -> bool:
         return False
 
 
-def _seen_by_all(folder: Path) -> Path:
-    """Return a system folder, unless it is one that systemd made for one unit alone (PrivateTmp=).
+def _refuse_private(folder: Path) -> Path:
+    """Return a system folder.
 
     Raises:
-        UsageError: It is.
+        UsageError: systemd made the folder for one unit alone (PrivateTmp=).
     """
     try:
         mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
@@ -115,11 +116,11 @@ def _seen_by_all(folder: Path) -> Path:
 
 
 def unusable_error(path: Path, why: str) -> UsageError:
-    """Say that a file or folder cannot serve for locks, and what to do instead."""
+    """Return the error for a file or folder that cannot serve for locks."""
     return UsageError(f"{path} cannot be used for locks", why=why, remedy=ELSEWHERE)
 
 
-def _is_for_everybody(folder: Path) -> bool:
+def _is_world_writable(folder: Path) -> bool:
     try:
         mode = check_folder(folder).stat().st_mode
     except (OSError, UsageError):
@@ -128,10 +129,10 @@ def _is_for_everybody(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder of locks for everybody; one that is there stays as it is.
+    """Make a folder for the locks of all users; a folder that exists is left as it is.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: The folder cannot be made.
     """
     try:
         folder.mkdir(mode=0o700)

@@ -1,8 +1,8 @@
-"""One lock file, which the kernel keeps for the process that locked it first.
+"""One lock file, which the kernel locks for one process at a time.
 
-The lock (`flock`) belongs to the open file, not to the process: it ends when the last process that shares the
-open file has closed it, however that process ends. That is what lets a guard take part in its holder's lock.
-The file stays: removing a lock file lets two processes lock two files of one name.
+The lock (`flock`) belongs to the open file instead of the process: it ends when the last process that shares
+the open file has closed it, however that process ends. So a guard can share its holder's lock. The file is
+never removed: otherwise two processes could lock two files of one name.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["SYSTEM_FOLDERS", "LockFile", "check_folder", "lock_folder"]
 
 CONTENT_BYTES = 2048
-"""A lock file's content is padded to this size: one write replaces it, and no reader sees half of it."""
+"""The content is padded to this size, so that one write replaces it and no reader sees half of it."""
 
 
 class LockFile:
-    """A file that is either locked by this process or not.
+    """A lock file, locked by this process or not.
 
     Args:
-        path: Where it is, or will be made; readable and writable for everybody.
-        descriptor: It is open already: another process locked it and passed it on.
-        node: The lock on the board's own node, which is taken, given up and passed on with this one.
+        path: The file; it is made, readable and writable for everybody, if there is none.
+        descriptor: The open file, if another process locked it and passed it on.
+        node: The lock on the board's device node, which is locked and unlocked with the file.
     """
 
     def __init__(self, path: Path, descriptor: int | None = None, node: NodeLock | None = None) -> None:
@@ -49,23 +49,25 @@ class LockFile:
 
     @property
     def descriptor(self) -> int:
-        """The open file, for a bell that watches it or a guard that shares its lock; -1 when it is closed."""
+        """The open file, for a `FileWatch`, or for a guard that shares its lock; -1 if it is closed."""
         return self._descriptor
 
     @property
     def node_descriptor(self) -> int:
-        """The board's node, open and locked; -1 if it is not locked."""
+        """The board's device node, open and locked; -1 if it is not locked."""
         return -1 if self.node is None else self.node.descriptor
 
     def try_lock(self) -> bool:
-        """Lock it if no process holds it; never waits.
+        """Lock the file and the node if no other process holds them; return True if they are locked.
+
+        Never waits.
 
         Raises:
-            UsageError: The folder's file system knows no locks.
+            UsageError: The folder's file system has no locks.
         """
         if not self._lock():
             return False
-        while not self.is_current():  # a cleaner of old files removed it since it was opened
+        while not self.is_current():  # a cleaner of old files removed the opened file
             os.close(self._descriptor)
             self._descriptor = -1
             self._descriptor = open_shared(self.path)
@@ -74,11 +76,11 @@ class LockFile:
         return self._lock_node()
 
     def unlock(self) -> None:
-        """Give it up, also for processes that share it, and ring for its watchers; harmless when repeated.
+        """Clear the content, unlock, also for processes that share the file, and close; may be repeated.
 
-        Its content goes first, then the node: a process that gets the file next gets the node, too. The
-        kernel announces the closing of a file before it takes the lock away, so the touch after the unlocking
-        is the bell that a watcher can trust.
+        The content is cleared first, then the node is unlocked: a process that locks the file next can lock
+        the node, too. The kernel reports the closing of a file before it removes the lock, so the file is
+        touched after the unlocking: a watcher that tries after that event succeeds.
         """
         try:
             if self._descriptor >= 0:
@@ -89,7 +91,7 @@ class LockFile:
             self.close()
 
     def give_back(self) -> None:
-        """Give the lock up and keep the file open."""
+        """Unlock file and node, and keep the file open."""
         if self.node is not None:
             self.node.unlock()
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -97,21 +99,21 @@ class LockFile:
             os.utime(self._descriptor)
 
     def read(self) -> bytes:
-        """Return what its holder wrote."""
+        """Return the content, which the holder wrote."""
         return os.pread(self._descriptor, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
-        """Replace its content. Only for its holder.
+        """Replace the content; only for the holder.
 
-        The content only names the holder: if there is no room for it, the lock holds all the same.
+        The content only describes the holder: without room for it on the disk, the lock works all the same.
         """
         with suppress(OSError):
             os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
 
     def close(self) -> None:
-        """Close this process's copy; harmless when repeated.
+        """Close this process's copy; may be repeated.
 
-        The lock ends with it, unless another process (a guard) shares the open file.
+        The lock ends, unless another process (a guard) shares the open file.
         """
         if self.node is not None:
             self.node.close()
@@ -120,7 +122,7 @@ class LockFile:
             os.close(descriptor)
 
     def _lock_node(self) -> bool:
-        """Lock the board's node after its file; the file is let go, without a bell, if the node is taken."""
+        """Lock the node after the file; if another process has the node, unlock the file again."""
         if self.node is None or self.node.try_lock():
             return True
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -136,11 +138,11 @@ class LockFile:
         return True
 
     def try_lock_again(self) -> bool:
-        """Lock the open file, whatever its name leads to now; True as well if it is locked by this file."""
+        """Lock the open file, even if its name leads to another file now; True if it is locked already."""
         return self._lock() and self._lock_node()
 
     def is_current(self) -> bool:
-        """Return True if the open file is the one that others open by its name."""
+        """Return True if the file's name still leads to the open file."""
         try:
             named = self.path.lstat()
         except FileNotFoundError:

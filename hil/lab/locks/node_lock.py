@@ -1,10 +1,10 @@
-"""The second proof that a board is held: a kernel lock (`flock`) on the board's own device node.
+"""A second kernel lock (`flock`) for each lease, on the board's own device node.
 
-Lock files meet only where two processes find the same folder. In a container, under another `HIL_LOCK_DIR`,
-or after a cleaner removed the file they do not; the board's node is the same for all that reach the board
-through one `/dev`. The lock belongs to the open file, so that a guard keeps its part in it. The node is
-opened for reading only: nothing is sent to the board; libusb, cdc_acm and ModemManager notice nothing. A node
-that may not be opened, or that is not there, is no proof; the lock file counts alone then.
+A lock file only excludes processes that use the same lock folder. Processes in a container, or with another
+`HIL_LOCK_DIR`, use another folder, and a cleaner may remove the file; but all processes that reach the board
+through one `/dev` find the same node. The lock belongs to the open file, so a guard shares it. The node is
+opened for reading only: nothing is sent to the board, and libusb, cdc_acm and ModemManager notice nothing. If
+the node is missing or may not be opened, the lock file counts alone.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class NodeLock:
     """A board's device node, locked by this process or not.
 
     Args:
-        host: Where the board is plugged in; None: its node is not known here.
+        host: Where the board is plugged in; None if that is not known here.
         serial: The board.
-        descriptor: It is open already: another process locked it and passed it on.
+        descriptor: The open node, if another process locked it and passed it on.
 
     Attributes:
-        taken: Which node another process holds, and which process that is; empty if none was in the way.
+        taken: The node that another process has locked, and which process; empty if none has.
     """
 
     def __init__(self, host: Host | None, serial: str, descriptor: int = -1) -> None:
@@ -47,15 +47,15 @@ class NodeLock:
 
     @property
     def descriptor(self) -> int:
-        """The open node; -1 when there is none."""
+        """The open node; -1 if there is none."""
         return self._descriptor
 
     def set_host(self, host: Host | None) -> None:
-        """Say where the board is plugged in, after its open node alone was known; None: still not known."""
+        """Set where the board is plugged in; None if that is still not known."""
         self._host = host
 
     def try_lock(self) -> bool:
-        """Lock the board's node as it is now, and return False if another process has it; never waits."""
+        """Lock the node that the board has now; return False if another process has it. Never waits."""
         self.taken = ""
         if self._host is None:
             return self._descriptor < 0 or _locked(self._descriptor)
@@ -75,13 +75,13 @@ class NodeLock:
         return True
 
     def unlock(self) -> None:
-        """Unlock the node, also for processes that share it, and close it; harmless when repeated."""
+        """Unlock the node, also for processes that share it, and close it; may be repeated."""
         if self._descriptor >= 0:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self.close()
 
     def close(self) -> None:
-        """Close this process's copy; harmless when repeated."""
+        """Close this process's copy; may be repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -93,7 +93,7 @@ class NodeLock:
 def _opened(node: Path | None) -> int:
     try:
         return -1 if node is None else os.open(node, _OPEN)
-    except OSError:  # unplugged, or not allowed: then its user cannot reach the board either
+    except OSError:  # unplugged, or forbidden: then this user cannot reach the board either
         return -1
 
 
@@ -102,13 +102,13 @@ def _locked(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a device folder without locks proves nothing
+    except OSError:  # a device folder without locks
         return True
     return True
 
 
 def _holder_of(descriptor: int) -> str:
-    """Return the process that has a lock on an open file, as far as the kernel tells (proc(5), `locks`)."""
+    """Return the process that has locked an open file, as far as the kernel tells (proc(5), `locks`)."""
     facts = os.fstat(descriptor)
     wanted = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
     try:

@@ -1,8 +1,8 @@
-"""Lock again what was removed or replaced while it was held: a lock file, or a board's device node.
+"""Lock a lock file, or a board's device node, again after it was removed or replaced during a lease.
 
-A cleaner of old files, or its owner, may remove a lock file or its folder. Its holder still has the lock of
-the removed file, and the next process would lock a new file of the same name. A board that is plugged in
-again has another node in the same way.
+A cleaner of old files, or the folder's owner, may remove a lock file or its folder. The holder still has the
+lock of the removed file, but the next process would lock a new file of the same name. Likewise a board that
+is plugged in again has another node.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 __all__ = ["recreate_folder", "relock_file", "relock_node"]
 
 REGAIN_S = 2.0
-"""A process that looks whether the board is free gives the file back at once, because the node is locked."""
+"""How long another process may have the lock: one that tries it releases it at once if the node is locked."""
 
 
 def recreate_folder(folder: Path) -> None:
-    """Make a removed folder of locks again, so that later processes find what happened to its boards.
+    """Make a removed lock folder again, so that later processes find the records of its boards.
 
-    A folder that cannot be made stays away: what is above it was removed, too.
+    Does nothing if the folder cannot be made, because the folder above it was removed, too.
     """
     with suppress(UsageError):
         make_folder(folder)
 
 
 def relock_file(old: LockFile, serial: str) -> LockFile:
-    """Return the lock of the file that has the name now; the lock of the board's node goes over to it.
+    """Lock the file that has the lock file's name now, and return it; it takes over the lock of the node.
 
     Raises:
-        BoardBusyError: Another process holds it.
-        SpoiltFileError: What has the name cannot be locked.
+        BoardBusyError: Another process has locked the file.
+        SpoiltFileError: The file cannot be locked.
     """
     fresh = LockFile(old.path)
     if until(fresh.try_lock, REGAIN_S) is None:
@@ -56,10 +56,10 @@ def relock_file(old: LockFile, serial: str) -> LockFile:
 
 
 def relock_node(lock: LockFile, serial: str) -> bool:
-    """Lock the node that the board has now; return True if that is not the node that was locked.
+    """Lock the node that the board has now; return True if it is another one than before.
 
     Raises:
-        BoardBusyError: Another process holds it, under a lock file of another folder.
+        BoardBusyError: Another process has locked the node, with a lock file in another folder.
     """
     node = lock.node
     if node is None:

@@ -1,9 +1,9 @@
-"""Find guards that were stopped (SIGSTOP, a debugger), and end those that keep a dead holder's board locked.
+"""Find guards that were stopped (SIGSTOP, a debugger), and kill those that keep a dead holder's board locked.
 
-A stopped guard makes nothing safe, and its part in the lock keeps the board from every other process. A
-living holder replaces its guard. If the holder is dead, who survives it and knows it (the process that ends
-COMMAND of `hil lease`, the controller of a worker) lets the guard run again; else the next process that wants
-the board kills the guard and makes the board safe itself.
+A stopped guard does not make its board safe, and it shares the lock, which keeps the board from every other
+process. A living holder replaces its guard. If the holder is dead, a process that outlives it (the process
+that ends COMMAND of `hil lease`, or the controller of a worker) continues the guard; otherwise the next
+process that wants the board kills the guard and makes the board safe itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hil.lab.locks.holder import Holder
 
-__all__ = ["StoppedGuard", "end_stopped_guards", "is_stopped", "stopped_guard_of", "wake_guards_of"]
+__all__ = ["StoppedGuard", "continue_guards_of", "end_stopped_guards", "is_stopped", "stopped_guard_of"]
 
 _STOPPED = frozenset("Tt")
 """Stopped by a signal, and stopped by a debugger (proc(5), `stat`)."""
@@ -36,8 +36,8 @@ class StoppedGuard:
     """A stopped guard whose holder is dead.
 
     Attributes:
-        pid: The guard's.
-        uid: Its user's.
+        pid: The guard's pid.
+        uid: The uid of the guard's user.
     """
 
     pid: int
@@ -45,12 +45,12 @@ class StoppedGuard:
 
     @property
     def remedy(self) -> str:
-        """What to type if this process may not kill it."""
+        """What to type if this process may not kill the guard."""
         return f"sudo kill -KILL {self.pid}    (then the next holder of the board makes it safe)"
 
 
 def is_stopped(pid: int) -> bool:
-    """Return True if a process is stopped, or False if it runs, is gone, or cannot be looked at."""
+    """Return True if a process is stopped; False if it runs, has ended, or cannot be inspected."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode() in _STOPPED
     except (OSError, IndexError):
@@ -60,8 +60,8 @@ def is_stopped(pid: int) -> bool:
 def end_stopped_guards(descriptor: int) -> list[int]:
     """Kill the guards that keep a file locked, if only stopped guards do, and return their pids.
 
-    A living holder shares the lock with its guard: then nothing is done. Processes that this user may not
-    look at are not seen; a guard has the same user as its holder.
+    Does nothing if a living holder shares the lock. Processes that this user may not inspect are not seen; a
+    guard has the same user as its holder.
 
     Args:
         descriptor: The lock file, open in this process.
@@ -76,7 +76,7 @@ def end_stopped_guards(descriptor: int) -> list[int]:
             with suppress(OSError):
                 pidfds[pid] = os.pidfd_open(pid)
         if not all(_is_guard(pid) and is_stopped(pid) for pid in pidfds):
-            return []  # looked at again, now that the pidfds say which processes are meant
+            return []  # checked again: a pidfd names one process, but a pid may be reused
         return [pid for pid, pidfd in pidfds.items() if _killed(pidfd)]
     finally:
         for pidfd in pidfds.values():
@@ -87,7 +87,7 @@ def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
     """Return the stopped guard of a dead holder, also one of another user; None if there is none.
 
     Args:
-        holder: As the lock file names it: a run, or its guard that was at work.
+        holder: The holder that the lock file names: a run, or its guard that was making the board safe.
     """
     if holder is None:
         return None
@@ -98,14 +98,14 @@ def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
     return next((stopped for pid in _guards_of(holder.pid) if (stopped := _as_stopped(pid))), None)
 
 
-def wake_guards_of(holder: int) -> None:
-    """Let the guards of a process that ends go on if they were stopped; those of a debugger stay.
+def continue_guards_of(holder: int) -> None:
+    """Continue the stopped guards of a process that ends; a guard in a debugger stays stopped.
 
-    It cannot hurt: a guard whose holder lives guards on, and one that wakes after the board went on without
-    it, does nothing.
+    This is harmless: a guard whose holder lives goes on waiting, and a guard whose lease was ended without it
+    does nothing.
     """
     for pid in _guards_of(holder):
-        with suppress(OSError):  # it ended just now
+        with suppress(OSError):  # the guard ended just now
             os.kill(pid, signal.SIGCONT)
 
 
@@ -140,7 +140,7 @@ def _sharing_lock(file: os.stat_result) -> Iterator[int]:
 
 
 def _shares_lock(pid: int, file: os.stat_result) -> bool:
-    with suppress(OSError):  # the process ended, or is another user's
+    with suppress(OSError):  # the process has ended, or is another user's
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
                 if os.path.samestat(entry.stat(), file) and _is_locked(pid, entry.name):

@@ -1,1 +1,1 @@
-"""Processes below a command that holds a board: start, signals, descendants, reaping."""
+"""Processes that run below a command with a lease: start, signals, descendants, reaping."""

@@ -1,8 +1,8 @@
-"""The processes that come of this one: found, reaped, ended; guards among them are left to do their work.
+"""Find, reap and end the descendants of this process, except guards, which go on.
 
-For a process that does nothing else, because it reaps whatever ends. A child whose parent ends is handed to
-the next process above that adopts orphans (Linux: prctl(2), PR_SET_CHILD_SUBREAPER), or to PID 1: nothing
-that a command starts can hide from a process that does.
+Only for a process that does nothing else, because it reaps every child that ends. When a process ends, its
+children become children of the next ancestor that adopts orphans (Linux: prctl(2), PR_SET_CHILD_SUBREAPER),
+or of PID 1: a process that adopts orphans can find everything that a command started.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["adopt_orphans", "end_descendants", "guards", "reap", "wait_for_guard
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_EVERY_S = 0.02
 _KILL_S = 2.0
-"""How long a killed process may take to end; one that hangs in the kernel takes longer."""
+"""How long a killed process may take to end; a process that hangs in the kernel takes longer."""
 
 
 def adopt_orphans() -> None:
@@ -30,7 +30,7 @@ def adopt_orphans() -> None:
 
 
 def reap() -> dict[int, int]:
-    """Take the exit status of each child that has ended; by pid, as `os.waitstatus_to_exitcode` has it."""
+    """Return the exit code of each child that has ended since the last call, by pid."""
     ended = {}
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
@@ -44,9 +44,9 @@ def guards() -> list[int]:
 
 
 def end_descendants(grace_s: float) -> None:
-    """End all descendants but guards: SIGTERM, and SIGKILL for those that are left after `grace_s` seconds.
+    """End all descendants except guards: by SIGTERM, then by SIGKILL after `grace_s` seconds.
 
-    Killing a process makes its children those of this one, so none gets away by starting others.
+    When a process is killed, this process becomes the parent of its children, so it finds them, too.
     """
     _signal(_others(), signal.SIGTERM)
     deadline = time.monotonic() + grace_s
@@ -61,7 +61,7 @@ def end_descendants(grace_s: float) -> None:
 
 
 def wait_for_guards(limit_s: float) -> list[int]:
-    """Wait until the guards among the children have ended, and return those that have not in time."""
+    """Wait until the guards among the children have ended; return the pids of those that have not in time."""
     deadline = time.monotonic() + limit_s
     while (left := guards()) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
@@ -71,12 +71,12 @@ def wait_for_guards(limit_s: float) -> list[int]:
 
 def _signal(pids: list[int], number: int) -> None:
     for pid in pids:
-        with suppress(OSError):  # it ended, or belongs to another user (sudo)
+        with suppress(OSError):  # the process ended, or belongs to another user (sudo)
             os.kill(pid, number)
 
 
 def _others() -> list[int]:
-    """Return all descendants that are no guards and have not ended."""
+    """Return the pids of all living descendants except guards."""
     children, found = _children(), []
     above = [os.getpid()]
     while above:

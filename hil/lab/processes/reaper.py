@@ -1,7 +1,7 @@
-"""A process above a command that answers for all that comes of it: reaps, passes on signals, leaves nothing.
+"""Run a command and answer for all processes that it starts: pass on signals, reap, and end what is left.
 
-`hil lease` has one below it, which outlives it by a moment when it is killed; `hil init` is one, and so is
-any `hil` command that is a container's first process (PID 1), which goes on in a child.
+`hil lease` has such a process below it, which outlives it by a moment if it is killed. `hil init` is one
+itself, and so is any `hil` command that is PID 1 of a container: it goes on in a child process.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-"""Exit statuses, as shells have them."""
+"""Exit statuses of a command that cannot be run, as in shells."""
 
 ENDED_BY = 128
-"""What shells add to the number of the signal that ended a program."""
+"""The exit status of a command that a signal ended is this plus the signal's number, as in shells."""
 
 GUARDS_LIMIT_S = 120.0
-"""How long guards are waited for: a board that works through a power sequence answers after it."""
+"""How long to wait for guards: a board that works through a power sequence answers after it."""
 
 GRACE_S = 1.0
-"""How long processes that a command left behind may take to end."""
+"""How long the processes that a command leaves may take to end."""
 
 _PR_SET_PDEATHSIG = 1
 FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
@@ -56,20 +56,20 @@ PASSED_ON = FROM_THE_TERMINAL | {
     signal.SIGUSR2,
 }
 PARENT_GONE = signal.SIGRTMIN
-"""What the kernel sends to a process that asked for it when its parent has ended."""
+"""The signal that the kernel sends when the parent of a process that asked for it has ended."""
 
 AWAITED_SIGNALS = PASSED_ON | {signal.SIGCHLD, PARENT_GONE}
-"""What `supervise_child` waits for: to be blocked before the child exists."""
+"""The signals that `supervise_child` waits for; block them before the child is forked."""
 
 _USUAL = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGCHLD")
 
 
 def run_as_init(command: Sequence[str], guards_limit_s: float) -> int:
-    """Run a command as an init does, and return its exit status once its guards are gone, too.
+    """Run a command as an init does; return its exit status when its guards have ended, too.
 
     Args:
         command: Program and arguments.
-        guards_limit_s: How long guards are waited for, in seconds.
+        guards_limit_s: How long to wait for guards, in seconds.
     """
     adopt_orphans()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED_SIGNALS)
@@ -80,10 +80,10 @@ def run_as_init(command: Sequence[str], guards_limit_s: float) -> int:
 
 
 def fork_from_pid_1() -> None:
-    """In PID 1, go on in a child: the first process becomes its init and ends when it and its guards have.
+    """If this process is PID 1, go on in a child; PID 1 becomes its init, and ends after it and its guards.
 
-    Call it before anything is opened. The kernel ends all of a container with its PID 1, and leaves it to
-    PID 1 to reap.
+    Call this before any file is opened. When PID 1 of a container ends, the kernel ends all other processes
+    of the container; and PID 1 has to reap orphans.
     """
     if os.getpid() != 1:
         return
@@ -95,25 +95,26 @@ def fork_from_pid_1() -> None:
     os._exit(_to_the_end(child, GUARDS_LIMIT_S, FIRST_NAME))
 
 
-def supervise_child(child: int, *, of_a_leader: bool = False) -> int:
-    """Pass signals on to a child, reap whatever ends, and return the child's exit status.
+def supervise_child(child: int, *, ends_with_parent: bool = False) -> int:
+    """Pass signals on to a child, reap all children that end, and return the child's exit status.
 
-    All signals that matter must be blocked.
+    The signals in `AWAITED_SIGNALS` must be blocked.
 
     Args:
-        child: Its pid.
-        of_a_leader: Whether signals come from a process above only, and its end is this one's, too.
+        child: The child's pid.
+        ends_with_parent: Return when this process's parent ends, and pass on all signals: only the parent
+            sends them.
     """
     while True:
         number = signal.sigwaitinfo(AWAITED_SIGNALS).si_signo
         if number == PARENT_GONE:
-            if of_a_leader:
+            if ends_with_parent:
                 return ENDED_BY + signal.SIGTERM
         elif number == signal.SIGCHLD:
             ended = reap()
             if child in ended:
                 return ended[child] if ended[child] >= 0 else ENDED_BY - ended[child]
-        elif of_a_leader or number not in FROM_THE_TERMINAL or not has_the_terminal():
+        elif ends_with_parent or number not in FROM_THE_TERMINAL or not has_the_terminal():
             with suppress(ProcessLookupError):
                 os.kill(child, number)
 
@@ -125,26 +126,26 @@ def exec_command(
     *,
     at_parents_end: signal.Signals = signal.SIGTERM,
 ) -> None:
-    """Become a command, in a child that was forked a moment ago.
+    """Execute a command, in a child that was forked a moment ago.
 
     Args:
         command: Program and arguments.
-        mask: The signals that it has blocked.
-        group: The process group that it joins; 0: that of its parent.
-        at_parents_end: What it gets when its parent ends.
+        mask: The signals that the command has blocked.
+        group: The process group that the command joins; 0 for that of its parent.
+        at_parents_end: The signal that the command gets when its parent ends.
     """
     parent = os.getppid()
     if group:
-        with suppress(OSError):  # it is gone, and with it the process that led it
+        with suppress(OSError):  # the group has ended, and with it the process that led it
             os.setpgid(0, group)
     for name in _USUAL:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(at_parents_end))
-    if os.getppid() != parent:  # it ended before the kernel was told
+    if os.getppid() != parent:  # the parent ended before the prctl call
         os._exit(ENDED_BY + signal.SIGTERM)
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - this is what it is for
+        os.execvp(command[0], list(command))  # noqa: S606 - the purpose of this function
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         sys.stderr.write(f"hil: {command[0]} cannot be run: {error.strerror}\n")
@@ -167,9 +168,9 @@ def _to_the_end(child: int, guards_limit_s: float, name: str) -> int:
 
 
 def has_the_terminal() -> bool:
-    """Return True if Ctrl-C at the terminal reaches this process's whole group."""
+    """Return True if Ctrl-C at the terminal reaches this process's group."""
     try:
-        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123 - the controlling terminal, whatever it is called
+        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123 - the controlling terminal
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False

@@ -23,10 +23,10 @@ _SCRIPT: Final = Path(__file__).with_name("supervised_child.py")
 
 @contextmanager
 def command_end_pipe() -> Iterator[tuple[int, int]]:
-    """Make a pipe that is at its end when nothing is left of a command, for a `with` block.
+    """Make a pipe that is at its end when all processes of a command have ended, for a `with` block.
 
     Yields:
-        Its end to read, for a guard; its end to write, for `run_supervised`.
+        The end to read, for a guard; the end to write, for `run_supervised`.
     """
     seen, mark = os.pipe()
     try:
@@ -39,17 +39,17 @@ def command_end_pipe() -> Iterator[tuple[int, int]]:
 def run_supervised(
     command: Sequence[str], environ: Mapping[str, str], mark: int, kept: tuple[int, ...] = ()
 ) -> int:
-    """Run a command and return its exit status; 128 and the signal's number where one ended it.
+    """Run a command and return its exit status; 128 plus the signal's number if a signal ended it.
 
-    It shares this process's group and terminal, so Ctrl-C reaches it by itself; other signals to this
-    process are passed on to it. When it has ended, so have the processes that it started; they also end when
-    this process is killed.
+    The command shares this process's group and terminal, so Ctrl-C reaches it; other signals to this process
+    are passed on to it. The processes that the command started end when it ends, or when this process is
+    killed; `supervised_child` ends them.
 
     Args:
         command: Program and arguments.
-        environ: Its environment.
-        mark: From `command_end_pipe`: the process that ends the command keeps it open until it has.
-        kept: What that process keeps open as long: the board's locks, which are not free before.
+        environ: The command's environment.
+        mark: From `command_end_pipe`; `supervised_child` keeps it open until all these processes have ended.
+        kept: Further files that `supervised_child` keeps open as long: the board's locks.
     """
     process: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -73,7 +73,7 @@ def run_supervised(
 
 
 def _as_bytes(environ: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Encode an environment: a board's name may hold letters that the C locale has not got."""
+    """Encode an environment: a board's name may have letters that the C locale cannot encode."""
     return {_encoded(name): _encoded(value) for name, value in environ.items()}
 
 

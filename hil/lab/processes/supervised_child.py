@@ -1,15 +1,16 @@
-"""Stands between `hil lease` and its COMMAND, and ends all that comes of COMMAND when either of them ends.
+"""The process between `hil lease` (the leader) and its COMMAND, which ends all descendants of COMMAND.
 
-Started as a script. When the process above (the leader) is killed, a guard makes the board safe and hands it
-on: a child of COMMAND that went on would read the next holder's console. So this process adopts orphans, has
-a process group and a name of its own, by which nothing that kills the leader finds it, and asks the kernel
-to be told of the leader's end. COMMAND itself is in the leader's process group: it has the terminal.
+It runs as a script. When the leader is killed, a guard makes the board safe, and the next holder gets it: a
+descendant of COMMAND that went on would read the next holder's console. So this process ends them when
+COMMAND or the leader ends. It adopts orphans, asks the kernel for a signal when the leader ends, and has a
+process group and a name of its own, so that a program that kills the leader does not find it. COMMAND itself
+is in the leader's process group, so it has the terminal.
 
-It keeps some files open until it ends, and COMMAND does not: the pipe by which a guard sees that nothing
-drives the board any more, and the board's locks, which are not free before, even if leader and guard are
-killed.
+This process keeps some files open until it ends, which COMMAND does not inherit: the pipe by which a guard
+sees that no process drives the board any more, and the board's locks, so that the board is not free before,
+even if leader and guard are killed.
 
-Arguments: the leader's pid, the leader's process group, those files' descriptors, and the command.
+Arguments: the leader's pid, the leader's process group, the descriptors of these files, and the command.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ NAME = "hil-lease-end"
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command, then end its descendants."""
     from hil.lab.guard.process import take_name  # noqa: PLC0415 - as above
-    from hil.lab.locks.stopped_guards import wake_guards_of  # noqa: PLC0415 - as above
+    from hil.lab.locks.stopped_guards import continue_guards_of  # noqa: PLC0415 - as above
     from hil.lab.processes.descendants import adopt_orphans, end_descendants  # noqa: PLC0415 - found only now
     from hil.lab.processes.reaper import (  # noqa: PLC0415 - as above
         AWAITED_SIGNALS,
@@ -56,10 +57,10 @@ def main() -> None:
         if not child:
             exec_command(command, before, group, at_parents_end=signal.SIGKILL)
         take_name(NAME, f"{NAME} of pid {leader}")
-    status = supervise_child(child, of_a_leader=True) if child else ENDED_BY + signal.SIGTERM
-    wake_guards_of(leader)  # a guard that was stopped would leave the DUT on
+    status = supervise_child(child, ends_with_parent=True) if child else ENDED_BY + signal.SIGTERM
+    continue_guards_of(leader)  # a stopped guard would leave the DUT on
     end_descendants(GRACE_S)
-    wake_guards_of(leader)
+    continue_guards_of(leader)
     os._exit(status)
 
 

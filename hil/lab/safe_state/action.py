@@ -1,6 +1,7 @@
-"""Make a board safe and prove it: the action that a guard, the next holder and `hil safe` carry out.
+"""Make a board safe and prove it by its meter: the action of a guard, the next holder and `hil safe`.
 
-Safe is: the DUT's supply off, the stick detached, the control pins floating, and the meter agrees.
+A board is safe if the DUT's supply is off, the stick is detached, the control pins float, and the meter shows
+that the DUT draws nothing.
 """
 
 from __future__ import annotations
@@ -40,23 +41,23 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
     glance: bool = False,
     spare_stick: bool = False,
 ) -> MadeSafe:
-    """Make a board safe, and return what its DUT draws afterwards, and what else is to be told.
+    """Make a board safe, and return what its DUT draws afterwards.
 
     Args:
         serial: The board.
-        policy: What comes before force-off: nothing (`force-off`), the board's own power-off sequence
-            (`off`), or a sequence of the place's own, carried out from here.
-        host: Where it is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
-            None: this host's USB.
+        policy: What to do before force-off: nothing (`force-off`), the board's own power-off sequence
+            (`off`), or a sequence of the place's own, which this process carries out.
+        host: Where the board is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
+            None for this host's USB.
         offset_amps: What the board's meter shows when nothing is drawn.
-        answer_s: How long it may be silent, in seconds: it may be working through a power sequence.
-        glance: Do only what takes no time where the DUT drew nothing in the last seconds.
+        answer_s: How long the board may be silent, in seconds: it may be working through a power sequence.
+        glance: If the DUT drew nothing in the last seconds, do not wait for the meter.
         spare_stick: Do nothing while a program of this host uses the stick.
 
     Raises:
-        UnavailableError: It cannot be reached.
-        BoardFaultError: It did not do it, or its DUT still draws current.
-        StickInUseError: `spare_stick`, and a program of this host uses it.
+        UnavailableError: The board cannot be reached.
+        BoardFaultError: The board refused, or its DUT still draws current.
+        StickInUseError: A program of this host uses the stick, and `spare_stick` is True.
     """
     with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
         if spare_stick:
@@ -73,19 +74,20 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
 
 
 def _taken(board: Board) -> str:
-    """Say from whom the stick was taken; empty: from nobody that is seen."""
+    """Return which program of this host lost the stick, or an empty string if none is seen."""
     user = board.storage.taken_from
     return f"{STICK_TAKEN} although {user}" if user else ""
 
 
 def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
-    """Return once the meter agrees that a DUT that was just forced off draws nothing.
+    """Return once the meter shows that a DUT that was just forced off draws nothing.
 
-    At once if it drew nothing in the last two seconds, whose mean the reading is. Else these must be over: a
-    reading falls as well where a relay sticks and the DUT goes from what it boots with to what it idles at.
+    A reading is the mean of the last two seconds. If it shows no current, return at once; otherwise wait
+    until these two seconds are over, because a reading also falls when a relay sticks and the DUT draws less
+    after it has booted.
 
     Raises:
-        BoardUnsafeError: It still draws: a relay that sticks, or something else that feeds the DUT.
+        BoardUnsafeError: The DUT still draws current: a relay sticks, or something else feeds the DUT.
     """
 
     def draws_nothing() -> bool:
@@ -101,22 +103,22 @@ def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
 
 
 def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> None:
-    """Do what the place wants before force-off, then force-off; nothing where its DUT is to be left alone.
+    """Do what the policy wants before force-off, then make the open board safe; `leave` does nothing.
 
     Args:
-        board: It.
-        policy: What the place wants.
+        board: The board.
+        policy: See `Safety.policy`.
         leave_stick: Leave the stick where it is.
 
     Raises:
-        BoardFaultError, BoardLostError: The board did not do it.
+        BoardFaultError, BoardLostError: The board refused, or did not answer.
     """
     if policy == LEAVE:
         return
     try:
         _prepare(board, policy)
     finally:
-        type(board).make_safe(board, leave_stick=leave_stick)  # not what a test may have put in its place
+        type(board).make_safe(board, leave_stick=leave_stick)  # a test may have replaced the method
 
 
 def _host(description: Mapping[str, Any] | None) -> Host:
@@ -129,12 +131,12 @@ def _host(description: Mapping[str, Any] | None) -> Host:
 
 
 def host_of(safety: Safety) -> Host | None:
-    """Return where a board is plugged in that is made safe like this, or None if that is not known here."""
+    """Return where the board is plugged in, or None if that is not known here."""
     if safety.action != HERE:
         return None
     try:
         return _host(safety.arguments.get("host"))
-    except Exception:  # noqa: BLE001 - a simulator that is gone, a module that is: there is no node to lock
+    except Exception:  # noqa: BLE001 - without the simulator or the module there is no node to lock
         return None
 
 

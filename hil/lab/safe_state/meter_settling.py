@@ -1,4 +1,4 @@
-"""When the meter can be believed: it is an average, and late by two seconds after somebody used the board."""
+"""Wait until the meter can be believed: a reading is the mean of the last two seconds."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["last_used_s", "wait_until_settled"]
 
 
 def last_used_s(serial: str) -> float:
-    """Return when the board was last given back, by the monotonic clock; minus infinity if it never was.
+    """Return when the board was last released, by the monotonic clock; minus infinity if it never was.
 
-    Ask before the board is leased: that counts as a use. The wall clock, which dates the file, may be set at
-    any time: a use in the future is one of just now, so that no wait is longer than `SETTLE_S`.
+    Ask before the board is leased, because a lease counts as a use. The wall clock, which dates the lock
+    file, may be set at any time: a use in the future counts as one just now, so that no wait is longer than
+    `SETTLE_S`.
 
     Raises:
         UsageError: The lock folder cannot be used.
@@ -30,5 +31,9 @@ def last_used_s(serial: str) -> float:
 
 
 def wait_until_settled(used_s: float) -> None:
-    """Wait until a reading tells what the DUT draws, for a board that was last used then."""
+    """Wait until a reading shows what the DUT draws now.
+
+    Args:
+        used_s: When the board was last used; see `last_used_s`.
+    """
     sleep(used_s + SETTLE_S - time.monotonic())

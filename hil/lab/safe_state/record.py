@@ -1,11 +1,11 @@
-"""What is known about a board between leases: whether it was left safe, and what was done about it.
+"""The record of a board between leases: whether it was left safe, and what was done to make it safe.
 
-One file beside each lock. It holds one page, so that one write replaces it and a killed writer leaves either
-the old record or the new one. Only the holder of the board's lock writes.
+Each record is a file beside the board's lock file. It is one page long, so that one write replaces it and a
+killed writer leaves either the old record or the new one. Only the holder of the board's lock writes it.
 
-Any user of the folder may spoil a record. One that cannot be read, or does not mean what records mean, says
-"not known to be safe" and what is wrong with its file: the board is made safe before it is used. Nothing is
-known of a board without a record. Keys that another version added are ignored.
+Any user of the folder may spoil a record. A record that cannot be read, or has wrong values, counts as "not
+known to be safe" and says what is wrong with its file: the board is made safe before it is used. The state of
+a board without a record is unknown. Keys that another version of hil added are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import SpoiltFileError
-from hil.lab.locks.holder import Holder, cut, now, text_field
+from hil.lab.locks.holder import Holder, text_field, truncate, utc_now
 from hil.lab.locks.shared_file import open_shared, read_shared, replace_shared
 from hil.lab.locks.spoilt_file import owner_name, spoilt_error
 
@@ -48,29 +48,29 @@ _LOG = logging.getLogger(__name__)
 RECORD_BYTES = 4096
 WHY_SIZE = 400
 WHY_BYTES = 900
-"""The most that a cause takes as JSON: the newest event always fits."""
+"""The most bytes of a cause as JSON, so that the newest event always fits."""
 
 NAME_BYTES = 400
-"""The most that a stored name takes as JSON: 64 bytes, each of which may become six."""
+"""The most bytes of a stored name as JSON: 64 bytes, each of which may take six."""
 
 MOST_EVENTS = 8
 MOST_BOARDS = 1000
-"""No more records than these, the newest, are looked at: any user may make files in the folder."""
+"""Only this many records, the newest, are read, because any user may make files in the folder."""
 
 _NAME: Final = re.compile(r"hil-board-([A-Za-z0-9._-]{1,100})\.json")
 _POSITIONS: Final = frozenset({"", "off", "host", "dut"})
 
 
 class BoardState(enum.StrEnum):
-    """What is known of a board that nobody holds."""
+    """What is known of a board that is not leased."""
 
     SAFE = "safe"
     IN_USE = "in use"
-    """A process uses it. If no process holds it, the holder and its guard died, and the DUT may be on."""
+    """A process uses the board. If no process leases it, holder and guard died, and the DUT may be on."""
     UNSAFE = "pending"
-    """It could not be made safe; that is done first when it is held again."""
+    """The board could not be made safe; the next holder makes it safe first."""
     UNKNOWN = "not known"
-    """No record says it: the host started since, or the folder was removed. Its DUT may be on."""
+    """There is no record: the host started since, or the folder was removed. The DUT may be on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,16 @@ class SafetyEvent:
 
     Attributes:
         what: "made safe", or "could not be made safe".
-        why: What made it necessary; and, where it failed, what stood in the way.
-        by: Who did it: "guard", "next holder", or the name of a command.
-        amps: What the DUT drew afterwards; None: not measured.
+        why: Why the board had to be made safe; after a failure, also the error.
+        by: Who made the attempt: "guard", "next holder", or the name of a command.
+        amps: What the DUT drew afterwards; None if it was not measured.
         when: UTC, ISO 8601.
-        silent: It failed because the board, though plugged in, did not answer: it may yet, after a long
-            power sequence.
-        faulty: It failed although the board answered: it refused, or its DUT still drew current.
+        silent: The attempt failed because the board, though plugged in, did not answer: it may answer after a
+            long power sequence.
+        faulty: The attempt failed although the board answered: it refused, or its DUT still drew current.
         was_on: The DUT drew current before.
-        transient: It failed for a cause that may pass without the board being plugged in again;
-            not read back from a record.
+        transient: The attempt failed for a cause that may pass without the board being plugged in again; not
+            read back from a record.
     """
 
     what: str
@@ -107,23 +107,23 @@ class SafetyEvent:
 
     @classmethod
     def made_safe(cls, why: str, by: str, amps: float | None, *, was_on: bool = False) -> Self:
-        """It worked, just now."""
-        return cls("made safe", cut(why[:WHY_SIZE], WHY_BYTES), by, amps, now(), was_on=was_on)
+        """Return the event of an attempt that just succeeded."""
+        return cls("made safe", truncate(why[:WHY_SIZE], WHY_BYTES), by, amps, utc_now(), was_on=was_on)
 
     @classmethod
     def failed(
         cls, why: str, by: str, *, silent: bool = False, faulty: bool = False, transient: bool = False
     ) -> Self:
-        """It did not work, just now."""
-        cause = cut(why[:WHY_SIZE], WHY_BYTES)
-        return cls("could not be made safe", cause, by, None, now(), silent, faulty, transient=transient)
+        """Return the event of an attempt that just failed."""
+        cause = truncate(why[:WHY_SIZE], WHY_BYTES)
+        return cls("could not be made safe", cause, by, None, utc_now(), silent, faulty, transient=transient)
 
     @classmethod
     def from_data(cls, facts: Any) -> Self:  # noqa: ANN401 - whatever was written
-        """Read an event, without what a terminal would obey.
+        """Return the event in a record, without anything that a terminal would obey.
 
         Raises:
-            KeyError, TypeError: It is none.
+            KeyError, TypeError: The data is no event.
         """
         words = {name: sanitize_line(text_field(facts, name)) for name in ("what", "why", "by", "when")}
         amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
@@ -137,13 +137,13 @@ class BoardRecord:
     """A board's record.
 
     Attributes:
-        state: Whether it is safe.
-        holder: Who holds or last held it.
-        events: What was done to make it safe, the newest last.
-        position: Who was given the stick last ("off", "host", "dut"); empty: not known. The board cannot be
-            asked, so it may be wrong where something else than hil turned the mux since.
-        name: The name that the board stored when it was last asked; empty: not known.
-        trouble: What is wrong with the file and what mends it, where it cannot be trusted; never written.
+        state: Whether the board is safe.
+        holder: Its holder, or its last holder.
+        events: The attempts to make it safe, the newest last.
+        position: The storage position that hil last set ("off", "host", "dut"); empty if it is not known. The
+            board cannot tell its position, so this is wrong if something else than hil turned the mux since.
+        trouble: What is wrong with the file, and what fixes it; empty if nothing is. Never written.
+        name: The name that the board stored when hil last read it; empty if it is not known.
     """
 
     state: BoardState = BoardState.UNKNOWN
@@ -155,33 +155,33 @@ class BoardRecord:
 
     @property
     def needs_safety(self) -> bool:
-        """Whether it must be made safe before it is used, as it is not known to be."""
+        """True if the board must be made safe before it is used, because it is not known to be safe."""
         return self.state is not BoardState.SAFE
 
     def marked_in_use(self, holder: Holder) -> Self:
-        """The record while `holder` uses the board."""
+        """Return the record while `holder` uses the board."""
         return replace(self, state=BoardState.IN_USE, holder=holder, position="")
 
     def marked_safe(self) -> Self:
-        """The record after its holder made it safe and gave it back."""
+        """Return the record after the holder made the board safe and released it."""
         return replace(self, state=BoardState.SAFE, position="off")
 
     def with_position(self, position: str) -> Self:
-        """The record after a hand turned the mux."""
+        """Return the record after the mux was turned to this position."""
         return replace(self, position=position)
 
     def with_name(self, name: str) -> Self:
-        """The record of a board that stores this name."""
-        return replace(self, name=cut(name, NAME_BYTES))
+        """Return the record of a board that stores this name."""
+        return replace(self, name=truncate(name, NAME_BYTES))
 
     def with_event(self, event: SafetyEvent) -> Self:
-        """The record after an attempt to make it safe."""
+        """Return the record after an attempt to make the board safe."""
         state = BoardState.UNSAFE if event.what == "could not be made safe" else BoardState.SAFE
         position = "off" if state is BoardState.SAFE else ""
         return replace(self, state=state, events=(*self.events, event)[-MOST_EVENTS:], position=position)
 
     def to_json(self) -> bytes:
-        """The record as it is written; the oldest events go where they do not fit."""
+        """Return the content of the file, without the oldest events if they do not fit."""
         events = list(self.events)
         while True:
             holder = self.holder.to_data() if self.holder else None
@@ -200,7 +200,7 @@ class BoardRecord:
 
     @classmethod
     def from_json(cls, record: bytes) -> Self:
-        """Read a record; one that is none, or not all of it, is not known to be safe."""
+        """Return the record in a file; an incomplete or wrong one counts as not known to be safe."""
         try:
             facts: dict[str, Any] = json.loads(record)
             state, position = BoardState(text_field(facts, "state")), str(facts.get("position", ""))
@@ -208,7 +208,7 @@ class BoardRecord:
             holder = Holder.from_data(facts["holder"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(BoardState.UNSAFE, trouble="it does not hold what records hold")
-        name = cut(sanitize_line(str(facts.get("name", ""))), NAME_BYTES)
+        name = truncate(sanitize_line(str(facts.get("name", ""))), NAME_BYTES)
         return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
 
 
@@ -217,17 +217,17 @@ def _is_reading(amps: object) -> bool:
 
 
 def record_path(folder: Path, serial: str) -> Path:
-    """Where a board's record is."""
+    """Return the path of a board's record."""
     return folder / f"hil-board-{serial}.json"
 
 
 def known_boards(folder: Path) -> list[str]:
-    """The serial numbers of all boards that have a record here, sorted; of too many, the newest."""
+    """Return the serial numbers of all boards with a record, sorted; at most `MOST_BOARDS`, the newest."""
     return sorted(newest_boards(folder, MOST_BOARDS))
 
 
 def newest_boards(folder: Path, most: int) -> list[str]:
-    """The serial numbers of the boards whose records are the newest, the newest first."""
+    """Return the serial numbers of the boards with the newest records, the newest first."""
     found: list[tuple[float, str]] = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -238,7 +238,7 @@ def newest_boards(folder: Path, most: int) -> list[str]:
 
 
 def read_record(folder: Path, serial: str) -> BoardRecord:
-    """Read a board's record; any user may. It never raises for what has its name: see `trouble`."""
+    """Return a board's record; any user may read it. Never raises: what is wrong is in `trouble`."""
     path = record_path(folder, serial)
     try:
         record = BoardRecord.from_json(read_shared(path, RECORD_BYTES))
@@ -255,14 +255,14 @@ def read_record(folder: Path, serial: str) -> BoardRecord:
 
 
 def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
-    """Replace a board's record, also one that cannot be trusted. Only for the holder of its lock.
+    """Replace a board's record, also a spoilt one; only for the holder of the board's lock.
 
-    A record that cannot be written is no error as long as the next reader takes the board for no safer than
-    it is: another user's folder in the record's place says "not known to be safe".
+    If the record cannot be written, but the next reader will not take the board for safer than it is, only
+    log a warning: another user's folder in the record's place counts as "not known to be safe".
 
     Raises:
-        SpoiltFileError: What has the file's name cannot be replaced, or there is no room, and the next reader
-            would take the board for safe.
+        SpoiltFileError: The file cannot be replaced, or there is no room, and the next reader would take the
+            board for safe.
     """
     try:
         _write(record_path(folder, serial), record.to_json())
@@ -273,9 +273,9 @@ def write_record(folder: Path, serial: str, record: BoardRecord) -> None:
 
 
 def record_name(folder: Path, board: Board) -> None:
-    """Keep the name that a board stores, for others while it is held. Only for the holder of its lock.
+    """Record the name that a board stores, for other users while it is leased; only for the lease's holder.
 
-    The board is not asked: its name is on record from the first time on that its settings are read.
+    Does not ask the board: `board.stored_name` is known once its settings have been read.
     """
     if board.stored_name is None:
         return

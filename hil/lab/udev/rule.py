@@ -1,8 +1,8 @@
-"""The udev rule that lets people open boards and their sticks, and keeps ModemManager from consoles.
+"""The udev rule that lets users open boards and their sticks, and keeps ModemManager from consoles.
 
-A rule cannot know a stick by its names: it opens the USB socket where a board's stick was seen to follow the
-mux (`hil.lab.stick_sockets`), and no other disk. Where systemd is, a unit belongs to it
-(`hil.lab.udev.safe_unit`).
+A rule cannot recognize a stick by its names. It opens the disk at the USB socket where a board's stick was
+seen to follow the mux (`hil.lab.stick_sockets`), and no other disk. On systems with systemd, a unit belongs
+to the rule (`hil.lab.udev.safe_unit`).
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StickPlace:
-    """Where a board's stick comes.
+    """The USB socket of a board's stick.
 
     Attributes:
         board: The board's serial number.
         socket: The USB socket, as the kernel names it: `2-1.3`.
-        path: Its device path below `/sys`, which names the host controller too: udev's DEVPATH.
+        path: The socket's device path below `/sys`, which includes the host controller: udev's DEVPATH.
     """
 
     board: str
@@ -82,7 +82,7 @@ class StickPlace:
 
     @property
     def rule(self) -> str:
-        """The lines that let the rule open whatever removable disk comes there; none behind a hub."""
+        """The lines that open any removable disk at this socket, but no disk of a hub there."""
         disk = 'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ATTR{removable}=="1"'
         return f'{_OF_BOARD}{self.board}\n{disk}, DEVPATH=="{self.path}/{self.socket}:*", {_JUMP}\n'
 
@@ -93,9 +93,9 @@ class Installed:
 
     Attributes:
         rule: The rule's file.
-        unit: The unit's; None where systemd is not.
+        unit: The unit's file; None on a system without systemd.
         made_group: Whether the rule's group was made.
-        problem: Why udev or systemd does not follow them yet; empty if they do.
+        problem: Why udev or systemd does not apply them yet; empty if they do.
     """
 
     rule: Path
@@ -105,17 +105,17 @@ class Installed:
 
 
 def rule_text(sticks: list[StickPlace] | tuple[StickPlace, ...] = ()) -> str:
-    """Return the rule, as this version has it, which opens these sticks."""
+    """Return this version's rule, which opens these sticks."""
     text = resources.files("hil").joinpath(f"data/{RULE_NAME}").read_text("utf-8")
     if not sticks:
-        return text  # a label that nothing jumps to is no good style to `udevadm verify`
+        return text  # `udevadm verify` complains about an unused label
     lines = text.replace(_END, f"{_OPENED}{_END}").splitlines(keepends=True)
     after = 1 + next(number for number, line in enumerate(lines) if line.startswith(_STICKS))
     return "".join([*lines[:after], *(stick.rule for stick in sticks), *lines[after:]])
 
 
 def is_this_version(text: str) -> bool:
-    """Return True if a rule is this version's, whichever sticks it opens."""
+    """Return True if a rule is this version's, with any sticks."""
     whole = f"{text.strip()}\n"
     return whole == rule_text(_sticks_of(whole))
 
@@ -125,14 +125,15 @@ def known_sticks(
     folder: Path | None = None,
     installed: Path = Path("/", _FOLDER, RULE_NAME),
 ) -> list[StickPlace]:
-    """Return where sticks were seen to follow their boards' muxes, by this user, root and the caller of sudo.
+    """Return the sockets where this user, root and the caller of sudo saw sticks follow their boards' muxes.
 
-    What the installed rule says of other boards stays: what was seen is forgotten when the machine starts.
+    The list includes the sticks of other boards in the installed rule: what was seen is forgotten when the
+    machine starts again.
 
     Args:
-        sys: Where the kernel tells about USB devices.
-        folder: Where the locks are; None: the machine's own folder.
-        installed: The rule that is installed.
+        sys: The kernel's folder of devices.
+        folder: The lock folder; None for the machine's own folder.
+        installed: The installed rule.
     """
     caller = os.environ.get("SUDO_UID", "")
     known = believed_sockets(int(caller) if caller.isdecimal() else 0, folder)
@@ -169,7 +170,7 @@ def _sticks_of(text: str) -> list[StickPlace]:
 
 
 def _device_path(sys: Path, socket: str) -> str:
-    """Return the device path of whatever is plugged into a USB socket; empty if there is no such socket."""
+    """Return the device path of a USB socket, or an empty string if there is no such socket."""
     bus, _, ports = socket.partition("-")
     hub = f"{bus}-{ports.rpartition('.')[0]}" if "." in ports else f"usb{bus}"
     devices, root = sys / "bus/usb/devices", sys.resolve()
@@ -184,18 +185,18 @@ def install_rule(
     sticks: list[StickPlace] | tuple[StickPlace, ...] = (),
     python: Path | None = None,
 ) -> Installed:
-    """Install the rule, and its unit where systemd is, and apply them; harmless when repeated.
+    """Install the rule, and its unit on a system with systemd, and apply them; may be repeated.
 
-    The machine's own rule gets its group, where there is none yet; an image must have it.
+    Makes the rule's group on this machine if there is none; an image must have it.
 
     Args:
-        root: Of the machine, or of an image of one: nothing outside of it is written, wherever links in it
-            lead, its own users and groups count, and udev is not told.
+        root: The root folder of this machine, or of an image. For an image nothing outside of `root` is
+            written, the image's users and groups count, and nothing is applied.
         sticks: The sticks that the rule opens.
-        python: The interpreter that has hil there, or will have it; None: this one.
+        python: The interpreter that has hil on that system, or will have it; None for this one.
 
     Raises:
-        UsageError: The file may not be written, a link is in its way, or the image lacks the group or hil.
+        UsageError: A file cannot be written, a link is in its place, or the image lacks the group or hil.
     """
     system = SystemRoot(root)
     if system.has_file(Path("/etc/group")) and not (system.is_this_machine or system.has_group(BOARD_GROUP)):
@@ -204,7 +205,7 @@ def install_rule(
             why="its udev would not know to whom the rule opens boards",
             remedy=f"sudo groupadd --root {shlex.quote(str(root.absolute()))} --system {BOARD_GROUP}",
         )
-    made, no_group = _make_group(system)  # first: the unit names the group only if it is there
+    made, no_group = _make_group(system)  # first: the unit names the group only if it exists
     try:
         unit, problem = install_unit(system, python) if has_systemd(root) else (None, "")
         file = write_below(root, f"{_FOLDER}/{RULE_NAME}", rule_text(sticks))
@@ -220,7 +221,7 @@ def install_rule(
 
 
 def _make_group(system: SystemRoot) -> tuple[bool, str]:
-    """Make this machine's group unless it is there; return whether it was made, and why it could not be."""
+    """Make this machine's group unless it exists; return whether it was made, and why it could not be."""
     if not system.is_this_machine or system.has_group(BOARD_GROUP):
         return False, ""
     problem = _run(_MAKE_GROUP)
@@ -234,7 +235,7 @@ def _apply() -> str:
 
 
 def _run(command: tuple[str, ...]) -> str:
-    """Run a command of the system; return what went wrong."""
+    """Run a command of the system; return what went wrong, or an empty string."""
     try:
         subprocess.run(command, check=True, timeout=_LIMIT_S, capture_output=True, text=True)
     except FileNotFoundError:

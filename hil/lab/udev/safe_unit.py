@@ -1,7 +1,7 @@
-"""The systemd unit that makes a board safe when it comes back after its run died.
+"""The systemd unit that makes a board safe when it is plugged in again after its run died.
 
-A guard looks some seconds for a board that was unplugged, and then leaves it to the board's record. The udev
-rule starts this unit whenever a board is plugged in; it does nothing if the record says that the board was
+A guard looks for an unplugged board for some seconds, then records it as unsafe and ends. The udev rule
+starts this unit whenever a board is plugged in; the unit does nothing if the record says that the board was
 left safe.
 
 Sources: systemd.service(5), systemd.device(5).
@@ -33,13 +33,13 @@ _LIMIT_S = 30.0
 
 
 def unit_text(python: Path, user: str = "", groups: tuple[str, ...] = (), lock_folder: str = "") -> str:
-    """Return the unit.
+    """Return the unit file's content.
 
     Args:
-        python: The interpreter that has hil; absolute.
-        user: The user who runs it; empty: root.
+        python: The absolute path of the interpreter that has hil.
+        user: The user that the unit runs as; empty for root.
         groups: Further groups of that user, such as the one that may open the boards.
-        lock_folder: Where runs have their locks, if not in the machine's own folder.
+        lock_folder: The lock folder of runs; empty for the machine's own folder.
     """
     who = f"User={user}\n" if user else ""
     also = f"SupplementaryGroups={' '.join(groups)}\n" if groups else ""
@@ -60,26 +60,26 @@ TimeoutStartSec=5min
 
 
 def has_systemd(root: Path = Path("/")) -> bool:
-    """Return True if the machine below `root` has systemd."""
+    """Return True if the system below `root` has systemd."""
     return any(has_folder_below(root, folder) for folder in _UNIT_FOLDERS)
 
 
 def install_unit(system: SystemRoot, python: Path | None = None) -> tuple[Path, str]:
-    """Install the unit; harmless when repeated.
+    """Install the unit; may be repeated.
 
-    It runs as the user who owns that hil, or who owns `python`, as far as the way to it exists by now: root
-    must not run what another user can change. `hil doctor` checks the rest on the machine that runs it.
+    The unit runs as the user who owns that hil, or `python`, as far as its path exists: root must not run a
+    program that another user can change. `hil doctor` checks the rest on the machine that runs the unit.
 
     Args:
-        system: Where.
-        python: The interpreter that has hil there, or will have it; None: this one.
+        system: The system.
+        python: The interpreter that has hil on that system, or will have it; None for this one.
 
     Returns:
-        The file, and why systemd does not know it yet; empty if it does, or if it does not run.
+        The file, and why systemd has not loaded it; empty if it has, or does not run.
 
     Raises:
-        UsageError: The system has no hil where this machine has it.
-        OSError: The file may not be written.
+        UsageError: The system has no hil at the path where this machine has it.
+        OSError: The file cannot be written.
     """
     ours = Path(sys.executable), Path(hil.__file__)
     if python is None and not all(system.has_file(file) for file in ours):

@@ -1,4 +1,4 @@
-"""Words as systemd reads them in unit files; each setting expands something else.
+"""Escape words for systemd's unit files, where each setting expands something else.
 
 Sources: systemd.service(5) "Command lines", systemd.exec(5) `Environment=`, systemd.unit(5)
 "Specifiers".
@@ -12,22 +12,22 @@ __all__ = ["assignment", "command_line", "first_word", "literal"]
 
 
 def literal(text: str) -> str:
-    """Write a text so that systemd finds no specifiers (`%i`) in it."""
+    """Escape a text so that systemd finds no specifiers (`%i`) in it."""
     return text.replace("%", "%%")
 
 
 def assignment(name: str, value: str) -> str:
-    """Write a variable as `Environment=` reads it, which expands specifiers and no variables."""
+    """Return an assignment for `Environment=`, which expands specifiers but no variables."""
     return f'"{name}={_escaped(value)}"'
 
 
 def command_line(*words: str) -> str:
-    """Write a command as `ExecStart=` reads it, which expands specifiers and variables."""
+    """Return a command for `ExecStart=`, which expands specifiers and variables."""
     return " ".join(map(_command_word, words))
 
 
 def first_word(command: str) -> str:
-    """Return the first word of what `command_line` wrote: the program."""
+    """Return the program in a command that `command_line` wrote."""
     found = re.match(r'"((?:\\.|[^"\\])*)"|\S+', command)
     if found is None:
         return ""

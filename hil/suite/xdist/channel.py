@@ -199,10 +199,10 @@ class _Caller:
         self._heard(self, message)
 
     def _gone(self) -> None:
-        from hil.lab.locks.stopped_guards import wake_guards_of  # noqa: PLC0415 - at the end of a run, or of a worker
+        from hil.lab.locks.stopped_guards import continue_guards_of  # noqa: PLC0415 - at the end of a run, or of a worker
 
         if self.pid:
-            wake_guards_of(self.pid)
+            continue_guards_of(self.pid)
 
 
 class WorkerChannel:

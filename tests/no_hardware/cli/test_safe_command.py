@@ -24,7 +24,7 @@ from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import lock_path
-from hil.lab.locks.wait_queue import LINE_NAME
+from hil.lab.locks.wait_queue import QUEUE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record
 from hil.sim.process import SimulatorProcess
@@ -300,7 +300,7 @@ def test_files_of_3_gb_in_the_lock_folder_are_not_read_whole(
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_reads.py").write_text("def test_reads(power):\n    power.read()\n")
-    for path in (lock_path(folder, serial), record_path(folder, serial), folder / LINE_NAME):
+    for path in (lock_path(folder, serial), record_path(folder, serial), folder / QUEUE_NAME):
         path.touch()
         path.chmod(0o666)
         os.truncate(path, 3 << 30)

@@ -12,7 +12,7 @@ from other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import SpoiltFileError
-from hil.lab.locks.holder import COMMAND_SIZE, WORD_BYTES, Holder, cut
+from hil.lab.locks.holder import COMMAND_SIZE, WORD_BYTES, Holder, truncate
 from hil.lab.safe_state import record as board_record
 from hil.lab.safe_state.record import (
     RECORD_BYTES,
@@ -28,7 +28,7 @@ from hil.lab.safe_state.record import (
 SERIAL = "5a1c0e01"
 WORDS = st.text(max_size=150).map(sanitize_line)
 KEPT = WORDS.map(
-    lambda text: cut(text[:COMMAND_SIZE], WORD_BYTES)
+    lambda text: truncate(text[:COMMAND_SIZE], WORD_BYTES)
 )  # as long as a record keeps a holder's words
 HOLDERS = st.builds(Holder, user=KEPT, pid=st.integers(1, 1 << 22), command=KEPT, since=KEPT, test=KEPT)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)

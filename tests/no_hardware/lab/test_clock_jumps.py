@@ -36,7 +36,8 @@ pytestmark = pytest.mark.hardware
 def jump():
     now, jump_s = time.time, float(os.environ["JUMP"])
     time.time = lambda: now() + jump_s
-    hil.lab.locks.holder.now = lambda: datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+    jumped = lambda: datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+    hil.lab.locks.holder.utc_now = jumped
 
 def test_before(power):
     power.on()

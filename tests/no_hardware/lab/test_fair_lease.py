@@ -21,7 +21,7 @@ from hil.lab.locks.acquire import WaitStatus, _Wait, acquire, acquire_any
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
-from hil.lab.locks.wait_queue import LINE_NAME, SLOT_BYTES, QueueEntry, waiting
+from hil.lab.locks.wait_queue import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
 SOON_S = 60.0
@@ -76,7 +76,7 @@ class Waiter:
     """A process that waits for a board, then holds it until it is told to let go."""
 
     def __init__(self, folder: Path, name: str, serials: str = ONE, user: int = 0) -> None:
-        before = len(waiting(folder))
+        before = len(waiting_tickets(folder))
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-c", WAITER, str(HIL), str(folder), name, serials, str(user)],
@@ -84,7 +84,7 @@ class Waiter:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert until(lambda: len(waiting(folder)) > before or self._has_spoken(), SOON_S)
+        assert until(lambda: len(waiting_tickets(folder)) > before or self._has_spoken(), SOON_S)
 
     def serial(self) -> str:
         assert self.process.stdout is not None
@@ -243,7 +243,7 @@ def test_a_wait_ends_at_an_interrupt(folder: Path) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
 
-    assert waiting(folder) == []
+    assert waiting_tickets(folder) == []
     first.release()
 
 
@@ -252,7 +252,7 @@ def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> No
     theirs = line("theirs", user=65534)
     assert theirs.serial() == ONE
     first, other = line("first", user=1), line("other", user=65534)
-    assert {ticket.who.test for ticket in waiting(folder)} == {"first", "other"}
+    assert {ticket.holder.test for ticket in waiting_tickets(folder)} == {"first", "other"}
     theirs.let_go()
 
     assert first.serial() == ONE
@@ -273,7 +273,7 @@ def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.
     "slot", [b"", b"\xff" * SLOT_BYTES, b"[]", b"{}", b'{"number": "x"}', b"[" * 4000, b"\0" * 9999]
 )
 def test_what_somebody_else_writes_into_the_line_is_nobody(folder: Path, slot: bytes) -> None:
-    (folder / LINE_NAME).write_bytes(slot)
+    (folder / QUEUE_NAME).write_bytes(slot)
 
     with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
@@ -283,24 +283,24 @@ def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None
     place = QueueEntry(folder, [ONE], Holder())
     place.close()
 
-    assert (folder / LINE_NAME).stat().st_size == SLOT_BYTES
-    assert waiting(folder) == []
+    assert (folder / QUEUE_NAME).stat().st_size == SLOT_BYTES
+    assert waiting_tickets(folder) == []
 
 
 @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
 def test_a_spoilt_line_stops_no_lease_and_is_told(
     folder: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    spoil(folder / LINE_NAME)
+    spoil(folder / QUEUE_NAME)
 
     with acquire(ONE, folder=folder), pytest.raises(BoardBusyError):
         acquire(ONE, folder=folder, wait_s=0.1)
-    assert f" {folder / LINE_NAME}  " in caplog.text
+    assert f" {folder / QUEUE_NAME}  " in caplog.text
     assert not (folder / "precious").exists()
 
 
 def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -> None:
-    os.mkfifo(folder / LINE_NAME)
+    os.mkfifo(folder / QUEUE_NAME)
     held = acquire(ONE, folder=folder)
     threading.Timer(0.1, held.release).start()
 
@@ -319,7 +319,7 @@ def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.Mo
 
 def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> None:
     acquire(ONE, folder=folder).release()
-    os.truncate(folder / LINE_NAME, 10_000 * SLOT_BYTES)
+    os.truncate(folder / QUEUE_NAME, 10_000 * SLOT_BYTES)
 
     with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
@@ -443,8 +443,8 @@ def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> 
     assert [outcome["turns"] for outcome in outcomes] == [250] * 8
     assert all(outcome["after"][:2] == outcome["before"][:2] for outcome in outcomes)
     assert all(outcome["after"][2] - outcome["before"][2] < 2048 for outcome in outcomes)
-    assert {path.name for path in folder.iterdir()} == {f"hil-board-{ONE}.lock", LINE_NAME}
-    assert (folder / LINE_NAME).stat().st_size <= 8 * SLOT_BYTES
+    assert {path.name for path in folder.iterdir()} == {f"hil-board-{ONE}.lock", QUEUE_NAME}
+    assert (folder / QUEUE_NAME).stat().st_size <= 8 * SLOT_BYTES
 
 
 def _told(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:

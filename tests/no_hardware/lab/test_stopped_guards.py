@@ -17,7 +17,7 @@ from hil.errors import BoardBusyError
 from hil.lab.guard import guard
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.stopped_guards import wake_guards_of
+from hil.lab.locks.stopped_guards import continue_guards_of
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
@@ -131,7 +131,7 @@ def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
 def test_stopped_guard_that_is_woken_makes_the_board_of_its_dead_holder_safe(run: Run, board: Path) -> None:
     run.kill()
 
-    wake_guards_of(run.process.pid)
+    continue_guards_of(run.process.pid)
 
     assert until(lambda: board.read_text() == "off", SOON_S)
 

@@ -18,7 +18,7 @@ from hil.lab.guard.survival import find_dangers
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
 from hil.lab.locks.shared_file import open_shared
 from hil.lab.locks.spoilt_file import is_group_folder, owner_name, shared_file_problem
-from hil.lab.locks.wait_queue import waiting
+from hil.lab.locks.wait_queue import waiting_tickets
 from hil.lab.stick_sockets import is_stick_file
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def locks(context: DoctorContext) -> Findings:
     try:
         folder = lock_folder()
         os.close(open_shared(folder / "hil-queue"))
-        line = waiting(folder)
+        tickets = waiting_tickets(folder)
     except UsageError as error:
         spoilt = folder if isinstance(error, SpoiltFileError) else None
         knows = spoilt is not None and (os.access(spoilt, os.W_OK) or is_group_folder(spoilt.stat()))
         yield problem_of("lock folder", error, fix="" if knows else _mend_locks())
         return
-    queue = f"; {len(line)} wait for a board" if line else ""
+    queue = f"; {len(tickets)} wait for a board" if tickets else ""
     facts = folder.stat()
     if is_group_folder(facts) and not facts.st_mode & stat.S_ISGID:
         why = "files in it may belong to another group of their maker, and others of its group are kept out"
