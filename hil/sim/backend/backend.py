@@ -1,7 +1,7 @@
-"""A pyusb backend that reaches simulated boards: libusb on Linux, as a program sees it, over USB/IP.
+"""A pyusb backend for simulated boards. It behaves as libusb on Linux and uses USB/IP.
 
-Errors are those of libusb (`libusb_errors`); nothing is remembered between two looks at the bus. Above this
-module nothing can tell that no libusb is there.
+It raises the errors of libusb (`libusb_errors`), and keeps no state between two listings of the bus. Code
+above this module cannot distinguish it from libusb.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedBackend", "SimulatedHost", "simulated_host"]
 
 _SLOWEST_STICK_S = 8.0
-"""Simulated seconds until a stick is there behind a mux that takes 3.5 s longer than the usual one."""
+"""Simulated seconds until a stick appears, if its mux takes 3.5 s longer than usual."""
 
 _Bytes = array.array  # pyusb passes and returns array.array("B")
 
@@ -47,16 +47,16 @@ _IN = 0x80
 
 @dataclass(frozen=True, slots=True)
 class SimulatedHost:
-    """Where simulated boards are plugged in.
+    """The host that a simulator simulates, with the attributes of `hil.dutlink.host.Host`.
 
     Attributes:
-        label: What reports call it.
-        backend: Makes the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
-        dev: The folder where device nodes appear.
-        sys: The folder where its kernel tells about disks.
-        far_stick: None: its sticks are on this machine.
-        stick_memory: None: nothing is remembered of its sticks' sockets.
-        slowest_stick_s: Real seconds until a stick has come that is there; see `hil.dutlink.host.Host`.
+        label: Its name in reports.
+        backend: Returns the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
+        dev: The `/dev`-like folder.
+        sys: The `/sys`-like folder.
+        far_stick: None, because its sticks are on this machine.
+        stick_memory: None, because the ports of its sticks are not remembered.
+        slowest_stick_s: Real seconds until the slowest stick appears.
     """
 
     label: str
@@ -69,10 +69,10 @@ class SimulatedHost:
 
 
 def simulated_host(ready: Mapping[str, Any]) -> SimulatedHost:
-    """Return the host that the simulator with this ready line simulates."""
+    """Return the host of the simulator with this ready line."""
     count = len(ready["boards"])
     label = f"{count} simulated board{'s' if count != 1 else ''}"
-    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there means any address will do
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a server on all addresses is on loopback, too
     address = (anywhere.get(ready["bind"], ready["bind"]), int(ready["usbip_port"]))
     folders = Path(ready["dev"]), Path(ready["sys"])
     slowest_s = _SLOWEST_STICK_S / ready["speed"]
@@ -108,10 +108,10 @@ class _Handle:
 
 
 class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships no types
-    """What libusb is on a host with real boards; see `usb.backend.IBackend` for every method's meaning.
+    """The backend; `usb.backend.IBackend` documents the methods.
 
     Args:
-        address: Of the simulator's USB/IP server.
+        address: Address of the simulator's USB/IP server.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -120,13 +120,13 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
 
     @property
     def port(self) -> int:
-        """The port of the simulator's USB/IP server."""
+        """TCP port of the simulator's USB/IP server."""
         return self._address[1]
 
-    # what is there
+    # listing and descriptors
 
     def enumerate_devices(self) -> list[_Device]:
-        """List what is on the bus now."""
+        """Return the devices on the bus."""
         try:
             return [_Device(record) for record in host_list(self._address)]
         except RefusedError as error:
@@ -134,10 +134,10 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
             raise usb.core.NoBackendError(message) from error
 
     def get_parent(self, dev: _Device) -> None:
-        """Return None: a simulated port is a root port."""
+        """Return None, because each simulated port is a root port."""
 
     def get_device_descriptor(self, dev: _Device) -> SimpleNamespace:
-        """Return the device descriptor and its place on the bus; like sysfs, it needs no permission."""
+        """Return the device descriptor and the place on the bus; as with sysfs, this needs no permission."""
         found = parse_device_descriptor(dev.record.descriptors)
         found.bus, found.address = dev.record.busnum, dev.record.devnum
         found.speed = dev.record.identity.speed
@@ -146,27 +146,27 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         return found
 
     def get_configuration_descriptor(self, dev: _Device, config: int) -> SimpleNamespace:
-        """Return the one configuration."""
+        """Return the only configuration."""
         if config:
             raise_usb_error(-errno.ENOENT)
         return dev.configuration.descriptor
 
     def get_interface_descriptor(self, dev: _Device, intf: int, alt: int, config: int) -> SimpleNamespace:
-        """Return one alternate setting; raises IndexError where there is none, as pyusb expects."""
+        """Return one alternate setting; raise IndexError if there is none, as pyusb expects."""
         self.get_configuration_descriptor(dev, config)
         return dev.configuration.interfaces[intf][alt]
 
     def get_endpoint_descriptor(
         self, dev: _Device, ep: int, intf: int, alt: int, config: int
     ) -> SimpleNamespace:
-        """Return one endpoint; raises IndexError where there is none."""
+        """Return one endpoint; raise IndexError if there is none."""
         self.get_configuration_descriptor(dev, config)
         return dev.configuration.interfaces[intf][alt].endpoints[ep]
 
     # opening
 
     def open_device(self, dev: _Device) -> _Handle:
-        """Open it; EACCES when that is denied, ENODEV when it is gone, EIO while its node is still there."""
+        """Open a device; raise EACCES if denied, ENODEV if it is gone, EIO if it is gone but still listed."""
         try:
             return _Handle(dev, DeviceChannel(self._address, dev.record))
         except RefusedError as error:
@@ -179,52 +179,52 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         return (record.busid, record.devnum) in listed
 
     def close_device(self, dev_handle: _Handle) -> None:
-        """Close it; what it had claimed is free."""
+        """Close the device, which releases its claims."""
         dev_handle.channel.close()
 
     def get_configuration(self, dev_handle: _Handle) -> int:
-        """Return the value of the active configuration, as sysfs tells it without asking the device."""
+        """Return the value of the active configuration, as sysfs does, without a transfer."""
         check_status(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, 0))
         return dev_handle.device.record.identity.configuration_value
 
     def set_configuration(self, dev_handle: _Handle, config_value: int) -> None:
-        """Set it; EBUSY while a kernel driver or anybody else has an interface."""
+        """Set the configuration; raise EBUSY while a kernel driver or a process has claimed an interface."""
         check_status(dev_handle.channel.call(HostCall.MAY_CONFIGURE, config_value))
         self._request(dev_handle, (0x00, 0x09, config_value, 0))
 
     def set_interface_altsetting(self, dev_handle: _Handle, intf: int, altsetting: int) -> None:
-        """Set it; the interface has to be claimed."""
+        """Set the alternate setting of a claimed interface."""
         if intf not in dev_handle.claimed:
             raise_usb_error(-errno.ENOENT)
         self._request(dev_handle, (0x01, 0x0B, altsetting, intf))
 
     def claim_interface(self, dev_handle: _Handle, intf: int) -> None:
-        """Claim it; EBUSY while a kernel driver or another process has it."""
+        """Claim an interface; raise EBUSY while a kernel driver or another process has claimed it."""
         dev_handle.claim(intf)
 
     def release_interface(self, dev_handle: _Handle, intf: int) -> None:
-        """Release it."""
+        """Release an interface."""
         dev_handle.claimed.discard(intf)
         check_status(dev_handle.channel.call(HostCall.RELEASE, intf))
 
     def clear_halt(self, dev_handle: _Handle, ep: int) -> None:
-        """End an endpoint's STALL."""
+        """Clear the halt of an endpoint."""
         self._request(dev_handle, (0x02, 0x01, 0, ep))
 
     def reset_device(self, dev_handle: _Handle) -> None:
-        """Reset it, which takes 0.3 s; its address and this handle stay."""
+        """Reset the device, which takes 0.3 s; its address and this handle stay valid."""
         self._request(dev_handle, (0x23, 0x03, 4, 0))
 
     def is_kernel_driver_active(self, dev_handle: _Handle, intf: int) -> bool:
-        """Whether a kernel driver has the interface."""
+        """Return True if a kernel driver is bound to the interface."""
         return bool(check_status(dev_handle.channel.call(HostCall.DRIVER_ACTIVE, intf)))
 
     def detach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
-        """Take the interface from its kernel driver; a tty or disk that it made is gone."""
+        """Detach the kernel driver from an interface; its tty or disk vanishes."""
         check_status(dev_handle.channel.call(HostCall.DETACH_DRIVER, intf))
 
     def attach_kernel_driver(self, dev_handle: _Handle, intf: int) -> None:
-        """Give it back."""
+        """Attach the kernel driver to an interface."""
         check_status(dev_handle.channel.call(HostCall.ATTACH_DRIVER, intf))
 
     # transfers
@@ -239,7 +239,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         data: _Bytes[int],
         timeout: int,
     ) -> int:
-        """Do a control transfer; returns how many bytes were read into `data`, or written from it."""
+        """Make a control transfer; return the number of bytes read into `data` or written from it."""
         self._claim_recipient(dev_handle, bmRequestType, wIndex)
         length = len(data) * data.itemsize
         setup = bytes((bmRequestType, bRequest)) + b"".join(
@@ -248,12 +248,12 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         return _transfer(dev_handle, bmRequestType & _IN, data, timeout, setup)
 
     def bulk_read(self, dev_handle: _Handle, ep: int, intf: int, buff: _Bytes[int], timeout: int) -> int:
-        """Read from an endpoint; returns how many bytes came."""
+        """Read from a bulk endpoint; return the number of bytes."""
         dev_handle.claim(intf)
         return _transfer(dev_handle, ep, buff, timeout)
 
     def bulk_write(self, dev_handle: _Handle, ep: int, intf: int, data: _Bytes[int], timeout: int) -> int:
-        """Write to an endpoint; returns how many bytes went."""
+        """Write to a bulk endpoint; return the number of bytes."""
         dev_handle.claim(intf)
         return _transfer(dev_handle, ep, data, timeout)
 
@@ -269,7 +269,7 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         self.ctrl_transfer(handle, *setup, array.array("B"), 5000)
 
     def _claim_recipient(self, handle: _Handle, request_type: int, index: int) -> None:
-        """Claim what a request goes to, as Linux does for a program that forgot; vendor requests are free."""
+        """Claim a request's recipient, as Linux does if a program did not; vendor requests need none."""
         recipient = request_type & _RECIPIENT_MASK
         if request_type & _TYPE_MASK == _VENDOR:
             return

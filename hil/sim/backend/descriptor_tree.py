@@ -1,4 +1,4 @@
-"""Descriptors as pyusb wants to see them: objects with the USB specification's names."""
+"""Parse descriptors into objects for pyusb, with the names of the USB specification."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _ENDPOINT_FIELDS = (
 
 
 class EndpointDescriptor(SimpleNamespace):
-    """One endpoint; `extra_descriptors` holds what follows it, byte by byte."""
+    """An endpoint; `extra_descriptors` holds the bytes of further descriptors after it."""
 
     bEndpointAddress: int  # noqa: N815 - the USB specification's name
     extra_descriptors: list[int]
 
 
 class InterfaceDescriptor(SimpleNamespace):
-    """One alternate setting of an interface, with its endpoints."""
+    """An alternate setting of an interface, with its endpoints."""
 
     bInterfaceNumber: int  # noqa: N815 - the USB specification's name
     extra_descriptors: list[int]
@@ -60,13 +60,13 @@ class InterfaceDescriptor(SimpleNamespace):
 
 @dataclass(slots=True)
 class Configuration:
-    """The configuration descriptor, and every interface by its number in order of appearance."""
+    """The configuration descriptor, and the alternate settings of each interface."""
 
     descriptor: SimpleNamespace
     interfaces: list[list[InterfaceDescriptor]] = field(default_factory=list)
 
     def interface_of(self, endpoint_address: int) -> int | None:
-        """Return the number of the interface that has this endpoint."""
+        """Return the number of the interface with this endpoint, or None."""
         for settings in self.interfaces:
             for setting in settings:
                 if any(one.bEndpointAddress == endpoint_address for one in setting.endpoints):
@@ -75,7 +75,7 @@ class Configuration:
 
 
 def parse_device_descriptor(raw: bytes) -> SimpleNamespace:
-    """Read a device descriptor; raises WireError where it is none."""
+    """Parse a device descriptor; raise WireError if it is none."""
     try:
         values = struct.unpack("<BBHBBBBHHHBBBB", raw[:DEVICE_BYTES])
     except struct.error as error:
@@ -84,7 +84,7 @@ def parse_device_descriptor(raw: bytes) -> SimpleNamespace:
 
 
 def parse_configuration_descriptor(raw: bytes) -> Configuration:
-    """Read a configuration descriptor and all that belongs to it; raises WireError where it is none."""
+    """Parse a configuration descriptor with its interfaces; raise WireError if it is none."""
     try:
         return _configuration_of(raw)
     except (struct.error, LookupError, TypeError, AttributeError) as error:
@@ -116,7 +116,7 @@ def _configuration_of(raw: bytes) -> Configuration:
 
 def _parts(raw: bytes) -> Iterator[bytes]:
     at = 0
-    while at + 2 <= len(raw) and raw[at] >= 2:  # noqa: PLR2004 - length and type, the least of all
+    while at + 2 <= len(raw) and raw[at] >= 2:  # noqa: PLR2004 - the bytes of length and type
         yield raw[at : at + raw[at]]
         at += raw[at]
 

@@ -1,4 +1,4 @@
-"""What pyusb's libusb backend raises for a status: codes, errnos and words of libusb 1.0.26 on Linux."""
+"""Map a status to the error that pyusb's libusb backend raises, as libusb 1.0.26 on Linux."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CODES: Final = {
     errno.EOVERFLOW: (-8, errno.EOVERFLOW, "Overflow"),
 }
 _IO: Final = (-1, errno.EIO, "Input/Output Error")
-"""Line errors and the rest."""
+"""For line errors and all others."""
 
 
 def raise_usb_error(status: int) -> Never:
-    """Raise what a negative errno becomes.
+    """Raise the error for a negative errno.
 
     Raises:
         usb.core.USBTimeoutError, usb.core.USBError: Always.
@@ -35,10 +35,10 @@ def raise_usb_error(status: int) -> Never:
 
 
 def check_status(status: int) -> int:
-    """Return a status that is no error.
+    """Return a status, or raise if it is an error.
 
     Raises:
-        usb.core.USBTimeoutError, usb.core.USBError: It is one.
+        usb.core.USBTimeoutError, usb.core.USBError: The status is negative.
     """
     if status < 0:
         raise_usb_error(status)

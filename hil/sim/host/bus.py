@@ -1,4 +1,9 @@
-"""What is plugged in where, and who has it: the simulated host, or a stock USB/IP client."""
+"""The USB bus: which device is in which port, and whether the simulated host or a stock client has it.
+
+A *stock client* is a standard USB/IP client, such as Linux' vhci_hcd. It takes a device away from the
+simulated host. A process of the simulated host *shares* the device with others: it opens it as it would
+through libusb.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["Attachment", "UsbBus", "UsbPort"]
 
 GONE_BUT_LISTED_S = 0.5
-"""How long a host still lists a device after it was unplugged: libusb follows udev, which takes its time."""
+"""Seconds for which a host still lists an unplugged device: libusb waits for udev, which is slow."""
 
 RESET_S = 0.3
-"""How long a reset takes that a program asks for."""
+"""Duration of a reset that a program requests."""
 
 
 class Attachment(Protocol):
-    """A connection that has a device imported."""
+    """A connection that has imported a device."""
 
     def detach(self) -> None:
-        """The device is gone: end the connection."""
+        """End the connection, because the device is gone."""
         ...
 
 
 class UsbPort:
-    """A socket of the bus, with or without a device in it.
+    """A port of the bus, with or without a device.
 
     Attributes:
-        busid: Its name, "1-1".
-        device: What is plugged in, or None.
-        claims: Who holds which interface on the simulated host; None while the host does not have the device.
-        denied: Opening it is not permitted (shared imports only).
-        listeners: Called after every change of what the host has.
+        busid: Its bus id, such as "1-1".
+        device: The device that is plugged in, or None.
+        claims: Claims of the device's interfaces on the simulated host; None while the host does not have the
+            device.
+        denied: Whether processes of the simulated host may not open the device.
+        listeners: Functions called after each change of the device or driver that the host has.
     """
 
     def __init__(self, bus: UsbBus, busid: str) -> None:
@@ -57,7 +63,7 @@ class UsbPort:
 
     @property
     def record(self) -> DeviceRecord | None:
-        """The device as a list names it; None where nothing is plugged in."""
+        """The device's record for a listing, or None without a device."""
         if self.device is None:
             return None
         number = int(self.busid.partition("-")[0])
@@ -65,27 +71,27 @@ class UsbPort:
 
     @property
     def host_record(self) -> DeviceRecord | None:
-        """The device as the simulated host lists it: not while a stock client has it; gone a little late."""
+        """The record that the simulated host lists, or None; it vanishes a little late."""
         return self.record if self.claims is not None else self._listed_still
 
     @property
     def stock_record(self) -> DeviceRecord | None:
-        """The device as a stock client may import it."""
+        """The record that stock clients may import, or None if one has the device."""
         return self.record if self._stock is None else None
 
     def has_driver(self, interface: int) -> bool:
-        """Whether the simulated host has the device, and a driver of its own on `interface`."""
+        """Return True if the simulated host has the device and a kernel driver on `interface`."""
         return self.claims is not None and self.claims.has_driver(interface)
 
     def plug(self, device: UsbDevice) -> None:
-        """Plug `device` in; the host sees it once it has read its descriptors."""
+        """Plug a device in. The host sees it after it has read the descriptors."""
         self._devnum = self._bus.next_address()
         self._forget_ghost()
         self.device = device
         self._host_takes()
 
     def unplug(self) -> None:
-        """Pull the device out; every connection that has it ends."""
+        """Unplug the device, and end all connections that have imported it."""
         self._listed_still = self.host_record
         self._ghost.cancel()
         self._ghost = self._bus.clock.call_later(GONE_BUT_LISTED_S, self._forget_ghost)
@@ -98,7 +104,7 @@ class UsbPort:
             attachment.detach()
 
     def import_stock(self, attachment: Attachment) -> ImportStatus:
-        """A stock client takes the device away from the host, for itself alone."""
+        """Give the device to a stock client alone; the simulated host loses it."""
         if self.device is None:
             return ImportStatus.NO_DEVICE
         if self._stock is not None:
@@ -112,7 +118,7 @@ class UsbPort:
         return ImportStatus.OK
 
     def import_shared(self, attachment: Attachment) -> ImportStatus:
-        """A process of the simulated host opens the device, beside others."""
+        """Open the device for a process of the simulated host, beside other processes."""
         if self.device is None:
             return ImportStatus.NO_DEVICE
         if self.claims is None:
@@ -123,7 +129,7 @@ class UsbPort:
         return ImportStatus.OK
 
     def release(self, attachment: Attachment) -> None:
-        """A connection is over; after a stock client the host takes the device back."""
+        """End an import; after a stock client the simulated host takes the device back."""
         self._sharers.discard(attachment)
         if self.claims is not None:
             self.claims.drop(attachment)
@@ -132,7 +138,7 @@ class UsbPort:
             self._host_takes()
 
     def reset(self, done: Callable[[], None]) -> None:
-        """A program resets the device; `done` is called once it is configured again."""
+        """Reset the device for a program; call `done` when it is configured again."""
         device = self.device
 
         def reset_now() -> None:
@@ -167,11 +173,11 @@ class UsbPort:
 
 
 class UsbBus:
-    """All ports; boards are at `1-N`, sticks at `2-N`.
+    """The bus with its ports: boards at `1-N`, sticks at `2-N`.
 
     Attributes:
         clock: Simulated time.
-        no_backend: As if libusb could not be loaded on the simulated host.
+        no_backend: Fault: libusb cannot be loaded on the simulated host.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -181,22 +187,22 @@ class UsbBus:
         self._addresses = itertools.cycle(range(2, 128))
 
     def add_port(self, busid: str) -> UsbPort:
-        """Make an empty port."""
+        """Add an empty port."""
         port = self._ports[busid] = UsbPort(self, busid)
         return port
 
     def port(self, busid: str) -> UsbPort | None:
-        """Return the port of that name."""
+        """Return the port with this bus id, or None."""
         return self._ports.get(busid)
 
     def stock_list(self) -> list[DeviceRecord]:
-        """What a stock client is told."""
+        """Return the records for a stock client."""
         return [port.stock_record for port in self._ports.values() if port.stock_record]
 
     def host_list(self) -> list[DeviceRecord]:
-        """What the simulated host's own libusb would list."""
+        """Return the records that libusb would list on the simulated host."""
         return [port.host_record for port in self._ports.values() if port.host_record]
 
     def next_address(self) -> int:
-        """Return an address for a device that is plugged in; a new one each time, from 2 to 127."""
+        """Return the next device address, from 2 to 127."""
         return next(self._addresses)

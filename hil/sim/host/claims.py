@@ -1,4 +1,4 @@
-"""Who holds which interface of a device on the simulated host: a kernel driver, or a process."""
+"""Claims of a device's interfaces by kernel drivers and processes of the simulated host."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DRIVEN_CLASSES = {0x02, 0x08, 0x0A}
 
 
 class Claims:
-    """The interfaces of one device, as Linux' usbfs keeps them.
+    """The claims of one device's interfaces, as Linux' usbfs keeps them.
 
-    Every answer is 0 (or 1 for "yes"), or a negative errno.
+    Each call returns 0 (or 1 for "yes") or a negative errno.
 
     Args:
-        classes: Base class of each interface, in order of their numbers.
-        on_change: Called when a kernel driver came or went.
+        classes: Base class of each interface, in the order of their numbers.
+        on_change: Called when a kernel driver was attached or detached.
     """
 
     def __init__(self, classes: list[int], on_change: Callable[[], None]) -> None:
@@ -34,15 +34,15 @@ class Claims:
         self._on_change = on_change
 
     def has_driver(self, interface: int) -> bool:
-        """Whether a kernel driver is bound to `interface`."""
+        """Return True if a kernel driver is bound to `interface`."""
         return interface in self._drivers
 
     def drop(self, holder: object) -> None:
-        """A process is gone, and its claims with it; drivers that it detached stay away, as on Linux."""
-        self._holders = {number: who for number, who in self._holders.items() if who is not holder}
+        """Release the claims of a process that ended. Drivers that it detached stay detached, as on Linux."""
+        self._holders = {number: other for number, other in self._holders.items() if other is not holder}
 
     def call(self, what: HostCall, interface: int, holder: object) -> int:
-        """Do what a process asks of its kernel."""
+        """Execute a host call of a process."""
         if what is HostCall.MAY_CONFIGURE:
             return -errno.EBUSY if self._drivers or self._holders else 0
         if not 0 <= interface < self._count:
@@ -67,7 +67,7 @@ class Claims:
     def _detach(self, interface: int, _holder: object) -> int:
         if interface not in self._drivers:
             return -errno.ENOENT
-        # cdc_acm serves two interfaces at once and lets go of both
+        # cdc_acm drives two interfaces and releases both together
         self._drivers.clear()
         self._on_change()
         return 0

@@ -1,4 +1,4 @@
-"""The `/dev`-like folder of the simulated host: nodes that appear and vanish, and udev's names for them."""
+"""The `/dev`-like folder of the simulated host: device nodes and udev's links to them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["DevFolder", "DeviceNode", "UsbDeviceNode"]
 
 _NODE_MODE = 0o664
-"""As udev's own rules have it: all users may read it."""
+"""Mode of a USB device node by udev's default rules: all users may read it."""
 
 
 class DeviceNode:
-    """One device node and the `by-id` link to it.
+    """A device node and its `by-id` link.
 
     Args:
-        path: The node, `dev/ttyACM0` or `dev/sda`.
-        by_id: The link that udev would make, `dev/serial/by-id/...`.
-        claims: The nodes that are there now, by the name that they claim.
-        by_path: The link by the place on the bus, `dev/disk/by-path/...`; None: it has none.
+        path: The node, such as `dev/ttyACM0` or `dev/sda`.
+        by_id: The link that udev would make, such as `dev/serial/by-id/...`.
+        claims: Existing nodes by the `by-id` link that they claim.
+        by_path: The link by the port on the bus, such as `dev/disk/by-path/...`, or None.
 
     Attributes:
-        listing: Where the kernel would tell about a disk; before the node is there, and no longer than it.
+        listing: The disk in `/sys`. It appears before the node and vanishes with it.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class DeviceNode:
 
     @property
     def present(self) -> bool:
-        """Whether it is there now."""
+        """Whether the node exists."""
         return os.path.lexists(self.path)
 
     def show_link(self, target: str) -> None:
-        """Let it appear as a link to a device of this machine (a pty)."""
+        """Create the node as a link to a device of this machine, such as a pty."""
         self._replace(lambda path: path.symlink_to(target))
 
     def show_file(self, file: Path) -> None:
-        """Let it appear as `file` itself, under a second name where the file system allows."""
+        """Create the node as a hard link to `file`, or a symbolic link if the file system has none."""
         self.listing.show(file)
         self._replace(lambda path: _link(file, path))
 
     def show_empty(self, size_bytes: int) -> None:
-        """Keep it, with nothing behind: what udev leaves for a moment after a disk is gone."""
+        """Replace the node by an empty file, as udev leaves a node for a moment after its disk is gone."""
 
         def make(path: Path) -> None:
             path.touch(mode=0o600)
@@ -72,15 +72,15 @@ class DeviceNode:
         self._replace(make)
 
     def hide(self) -> None:
-        """Let it vanish; harmless when it is not there."""
+        """Remove the node; do nothing if it does not exist."""
         self.listing.hide()
         others = self._claims.get(self.by_id, [])
         if self in others:
             others.remove(self)
         if self._is_named_by_id:
             self.by_id.unlink(missing_ok=True)
-            if others:  # as udev does: the name leads to the next that claims it
-                self.by_id.symlink_to(others[-1]._from_by_id)  # noqa: SLF001 - one of us
+            if others:  # as in udev, the link now leads to another node that claims it
+                self.by_id.symlink_to(others[-1]._from_by_id)  # noqa: SLF001 - same class
         if self._by_path is not None:
             self._by_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
@@ -102,7 +102,7 @@ class DeviceNode:
 
     @property
     def _is_named_by_id(self) -> bool:
-        """Whether the name leads to this device: of two devices with equal names, the later one has it."""
+        """Whether the link leads to this node. Of two nodes that claim a link, the later one has it."""
         try:
             return str(self.by_id.readlink()) == self._from_by_id
         except OSError:
@@ -114,7 +114,7 @@ class DeviceNode:
 
 
 def _link(file: Path, path: Path) -> None:
-    """A second name for the inode, so that a path that was resolved while it was there is gone with it."""
+    """Link `path` to the inode of `file`, so that a resolved path of the node vanishes with the node."""
     try:
         path.hardlink_to(file)
     except OSError:
@@ -122,7 +122,9 @@ def _link(file: Path, path: Path) -> None:
 
 
 class UsbDeviceNode:
-    """One board's node; a board that is plugged in again gets another one.
+    """A board's node in `dev/bus/usb`, an empty file to open and lock; requests go over USB/IP.
+
+    A board that is plugged in again gets another node.
 
     Args:
         dev: The `/dev`-like folder.
@@ -133,7 +135,7 @@ class UsbDeviceNode:
         self._node: Path | None = None
 
     def show(self, bus: int, device: int) -> None:
-        """Let the node of that bus and device number appear; harmless when it is there."""
+        """Create the node of this bus and device number; do nothing if it exists."""
         node = self._folder / f"{bus:03}" / f"{device:03}"
         if node != self._node:
             self.hide()
@@ -142,14 +144,14 @@ class UsbDeviceNode:
             self._node = node
 
     def hide(self) -> None:
-        """Let it vanish; harmless when it is not there."""
+        """Remove the node; do nothing if it does not exist."""
         if self._node is not None:
             self._node.unlink(missing_ok=True)
             self._node = None
 
 
 class DevFolder:
-    """The folder, empty at first."""
+    """The `/dev`-like folder, empty at first."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -158,27 +160,27 @@ class DevFolder:
             (root / folder / "by-id").mkdir(parents=True)
 
     def tty(self, index: int, serial: str) -> DeviceNode:
-        """Return the node of a board's console, as Linux and udev would name it."""
+        """Return the node of a board's console, named as by Linux and udev."""
         return DeviceNode(self.root / f"ttyACM{index}", self.tty_name(serial), self._claims)
 
     def tty_name(self, serial: str) -> Path:
-        """Return the name that udev gives to the console of a board that tells this serial number."""
+        """Return udev's link to the console of a board with this serial number."""
         plain = re.sub(r"[^A-Za-z0-9#+.:=@_-]", "_", serial)
         return self.root / "serial/by-id" / f"usb-Red_Hat_Inc._Dutlink_{plain}-if00"
 
     def disk(self, index: int, serial: str, socket: str) -> DeviceNode:
-        """Return the node of a stick in a USB socket such as `2-1.3`."""
+        """Return the node of a stick in a USB port such as `2-1.3`."""
         bus, _, port = socket.partition("-")
         by_path = self.root / "disk/by-path" / f"platform-simulated.{bus}-usb-0:{port}:1.0-scsi-0:0:0:0"
         return DeviceNode(self.root / f"sd{_letters(index)}", self.disk_name(serial), self._claims, by_path)
 
     def disk_name(self, serial: str, slot: int = 0) -> Path:
-        """Return the name that udev gives to a stick that tells this serial number, or to its card's slot."""
+        """Return udev's link to a stick with this serial number, or to the slot of a card reader."""
         told = f"_{serial}" if serial else ""
         return self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick{told}-0:{slot}"
 
 
 def _letters(index: int) -> str:
-    """Count as Linux names disks: a to z, then aa."""
+    """Return the letters by which Linux counts disks: a to z, then aa."""
     letter = string.ascii_lowercase[index % 26]
     return letter if index < 26 else _letters(index // 26 - 1) + letter  # noqa: PLR2004 - the alphabet

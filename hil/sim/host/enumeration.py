@@ -1,4 +1,4 @@
-"""What a host does with a device that was just plugged in: reset it, read its descriptors, configure it."""
+"""Enumeration of a device that was plugged in: reset it, read its descriptors, configure it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hil.sim.interfaces import Urb, UsbDevice
 __all__ = ["ENUMERATION", "enumerate_device"]
 
 ENUMERATION = "host"
-"""The sender of these transfers."""
+"""Sender of the transfers of the enumeration."""
 
 _GET_DESCRIPTOR = 6
 _SET_CONFIGURATION = 9
@@ -26,7 +26,7 @@ _Steps = Generator[bytes, bytes, bytes]
 def enumerate_device(device: UsbDevice, done: Callable[[bytes], None]) -> None:
     """Reset and configure `device`, then call `done` with its device and configuration descriptors.
 
-    A device that refuses a step gives empty descriptors; one that never answers is never enumerated.
+    If the device refuses a step, the descriptors are empty. If it never answers, `done` is never called.
     """
     device.reset()
     steps = _steps(device.identity.configuration_value)

@@ -1,4 +1,4 @@
-"""USB disks that belong to no board: tests plug them in and pull them out, and no byte of them may change."""
+"""Foreign disks: USB disks that are no board's stick. Tests plug them in and check that no byte changes."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 __all__ = ["ForeignDisk", "ForeignDisks"]
 
 NODE_AFTER_S = 0.4
-"""Seconds until a disk that was plugged in has its node."""
+"""Seconds from plugging a disk in to its node."""
 
 _PATTERN = b"this is somebody's own disk; "
 _FIRST_LETTER = 20
 _NAME = re.compile(r"[0-9A-Za-z]{1,60}")
 _SOCKET = re.compile(r"[0-9]{1,3}-[0-9]{1,3}(\.[0-9]{1,3}){0,6}")
 _SERIAL = re.compile(r"[ -.0-~]{0,64}")
-"""All of them become parts of paths."""
+"""Names, sockets and serial numbers become parts of paths, so they are restricted."""
 
 _MOST_DISKS = 100
 _MOST_BYTES = 1 << 30
 
 
 class ForeignDisk:
-    """One disk, filled with a pattern.
+    """A disk filled with a pattern.
 
     Args:
-        index: Its number, from 0; its node is `sdu` and so on.
+        index: Its number, from 0; the nodes are `sdu` and following.
         file: The file with its bytes.
         size_bytes: Its size.
-        bus: The bus that it is plugged into.
+        bus: The bus for it.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
 
     Attributes:
-        socket: Its USB socket when it was last plugged in.
-        serial: Its serial number then.
+        socket: Its USB port when it was last plugged in.
+        serial: Its serial number at that time.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a disk is plugged into
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts around a disk
         self, index: int, file: Path, size_bytes: int, bus: UsbBus, dev: DevFolder, sys: SysFolder
     ) -> None:
         self.socket = ""
@@ -66,10 +66,10 @@ class ForeignDisk:
         self._timer: Timer = NoTimer()
 
     def plug(self, socket: str, serial: str) -> None:
-        """Plug the disk in; the host shows it a moment later.
+        """Plug the disk in; its node appears after `NODE_AFTER_S`.
 
         Raises:
-            SimulatorError: Something is plugged in there, or it is plugged in already.
+            SimulatorError: The socket is taken, or the disk is plugged in already.
         """
         port = self._bus.port(socket) or self._bus.add_port(socket)
         if self._port is not None or port.device is not None:
@@ -89,7 +89,7 @@ class ForeignDisk:
         self._timer = self._bus.clock.call_later(NODE_AFTER_S, self._show)
 
     def unplug(self) -> None:
-        """Pull the disk out; harmless when it is out."""
+        """Unplug the disk; do nothing if it is unplugged."""
         self._timer.cancel()
         if self._port is not None:
             self._port.unplug()
@@ -99,7 +99,7 @@ class ForeignDisk:
         self._file.revoke_host_access()
 
     def state(self) -> dict[str, Any]:
-        """Return the truth about the disk as plain data, with the number of bytes that were changed."""
+        """Return the disk's true state as plain data, with the number of changed bytes."""
         now = self._file.read(0, self._file.size_bytes)
         blocks = range(0, self._file.size_bytes if now != self._content else 0, BLOCK_BYTES)
         changed = [at for at in blocks if now[at : at + BLOCK_BYTES] != self._content[at : at + BLOCK_BYTES]]
@@ -113,7 +113,7 @@ class ForeignDisk:
         }
 
     def close(self) -> None:
-        """Pull out and close, at the simulator's end."""
+        """Unplug the disk and close its file."""
         self.unplug()
         self._file.close()
 
@@ -123,11 +123,11 @@ class ForeignDisk:
 
 
 class ForeignDisks:
-    """All disks of a simulator that belong to no board, by the names that tests give them.
+    """All foreign disks of a simulator, by the names that tests give them.
 
     Args:
-        folder: The folder with the files of their bytes.
-        bus: The bus that they are plugged into.
+        folder: The folder for the files with their bytes.
+        bus: The bus for them.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
     """
@@ -138,23 +138,23 @@ class ForeignDisks:
         self._disks: dict[str, ForeignDisk] = {}
 
     def plug(self, name: str, socket: str, serial: str, size_bytes: int) -> None:
-        """Plug in the disk of that name, which is made the first time.
+        """Plug in the disk of this name; create it the first time.
 
         Raises:
-            SimulatorError: Its name, size or serial number cannot be used, or it cannot be plugged in there.
+            SimulatorError: A value is not allowed, or the disk cannot be plugged in there.
         """
         if not _SOCKET.fullmatch(socket) or not _SERIAL.fullmatch(serial):
             raise SimulatorError(
                 f"no disk can be plugged in at {socket!r:.60} with the serial number {serial!r:.60}",
-                why="a socket is called like 2-100.1; a serial number has no slash, and 64 letters at most",
+                why="a socket is named like 2-100.1; a serial number has at most 64 characters and no slash",
                 remedy="choose another socket or serial number",
             )
         if name not in self._disks:
             is_size = 0 < size_bytes <= _MOST_BYTES and size_bytes % BLOCK_BYTES == 0
             if not is_size or not _NAME.fullmatch(name) or len(self._disks) == _MOST_DISKS:
                 raise SimulatorError(
-                    f"no disk can be called {name!r:.60} and have {size_bytes} bytes",
-                    why=f"a name has letters and digits, a size is a multiple of {BLOCK_BYTES} bytes up to "
+                    f"no disk can be made with the name {name!r:.60} and {size_bytes} bytes",
+                    why=f"a name has letters and digits; a size is a multiple of {BLOCK_BYTES} bytes up to "
                     f"{_MOST_BYTES}; there are {_MOST_DISKS} disks at most",
                     remedy="choose another name or size",
                 )
@@ -164,15 +164,15 @@ class ForeignDisks:
         self._disks[name].plug(socket, serial)
 
     def unplug(self, name: str) -> None:
-        """Pull the disk out; harmless when it is out."""
+        """Unplug the disk of this name; do nothing if it is unplugged."""
         if name in self._disks:
             self._disks[name].unplug()
 
     def states(self) -> dict[str, Any]:
-        """Return the truth about each disk, by name."""
+        """Return the true state of each disk by name."""
         return {name: disk.state() for name, disk in self._disks.items()}
 
     def close(self) -> None:
-        """Pull out and close, at the simulator's end."""
+        """Unplug all disks and close their files."""
         for disk in self._disks.values():
             disk.close()

@@ -1,6 +1,7 @@
-"""Who opens a file: Linux' inotify, which the standard library lacks.
+"""Watch files for being opened, with Linux' inotify, which the standard library lacks.
 
-A pty's master can tell that its slave was closed, but nothing wakes it when somebody opens the slave again.
+The master of a pty sees that the last program closed the slave, but no event tells it that a program opened
+it again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _READ_BYTES = 4096
 
 
 class OpenWatch:
-    """Calls back whenever one of the watched files is opened."""
+    """Calls back when a program opens one of the watched files."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -32,18 +33,18 @@ class OpenWatch:
         loop.add_reader(self._fd, self._read)
 
     def add(self, path: str, on_open: Callable[[], None]) -> int:
-        """Watch `path`; returns what `remove` takes. Raises OSError where it cannot be watched."""
+        """Watch `path`; return the number for `remove`. Raise OSError if the file cannot be watched."""
         watch = self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_OPEN))
         self._callbacks[watch] = on_open
         return watch
 
     def remove(self, watch: int) -> None:
-        """Watch it no more; harmless when the file is gone already."""
+        """End a watch; do nothing if the file is gone."""
         self._callbacks.pop(watch, None)
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def close(self) -> None:
-        """Watch nothing more."""
+        """End all watches."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 

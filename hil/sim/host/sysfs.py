@@ -1,8 +1,8 @@
-"""The `/sys`-like folder of the simulated host: what Linux tells about a USB disk while it is there.
+"""The `/sys`-like folder of the simulated host, with the files that Linux has for boards and USB disks.
 
-A stick's node is a plain file, which has no device number. What stands in its place, in `dev` and as the name
-in `dev/block`, is `file-DEVICE-INODE` of that file: a name that no kernel gives to anything, so that whoever
-looks a plain file up in a real `/sys` finds nothing.
+A stick's node is a plain file, which has no device number. In its place, in `dev` and as the name in
+`dev/block`, stands `file-DEVICE-INODE` of that file. No kernel uses such a name, so a program that looks up a
+plain file in a real `/sys` finds no entry.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ _SECTOR_BYTES = 512
 
 
 class SysListing(Protocol):
-    """How a disk is told about."""
+    """The entry of a disk in `/sys`."""
 
     def show(self, file: Path) -> None:
-        """It is there, and these are its bytes."""
+        """Create the entry; `file` holds the disk's bytes."""
         ...
 
     def hide(self) -> None:
-        """It is gone; harmless when it is not there."""
+        """Remove the entry; do nothing if it does not exist."""
         ...
 
 
 class NotListed:
-    """A `SysListing` of a disk that is told about nowhere."""
+    """A `SysListing` for a device without an entry."""
 
     def show(self, file: Path) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def hide(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsbNames:
-    """What a stick calls itself.
+    """USB ids and names of a stick.
 
     Attributes:
         vendor_id: USB vendor, four hexadecimal digits.
-        product_id: USB product, likewise.
-        vendor: Its maker.
-        product: Its name.
+        product_id: USB product, four hexadecimal digits.
+        vendor: Name of its maker.
+        product: Name of the product.
         serial: Its serial number.
     """
 
@@ -67,7 +67,7 @@ class UsbNames:
 
 
 class SysFolder:
-    """The folder; disks come and go in it."""
+    """The `/sys`-like folder, without devices at first."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -77,31 +77,31 @@ class SysFolder:
             (root / folder).mkdir(parents=True)
 
     def disk(self, index: int, name: str, busid: str, names: UsbNames) -> SysDisk:
-        """Return the place of one stick's disk.
+        """Return the entry of a stick's disk.
 
         Args:
-            index: Of its board, from 0: the SCSI host's number.
-            name: Its node's name, such as `sda`.
-            busid: Where it is plugged in, such as `2-1`.
-            names: What it calls itself.
+            index: Index of its board, from 0, which is the SCSI host's number.
+            name: Name of its node, such as `sda`.
+            busid: Its port, such as `2-1`.
+            names: Its USB names.
         """
         return SysDisk(self, name, (index, busid), names)
 
     def next_device(self) -> int:
-        """Return a number for a USB device that was plugged in; each one gets another, as on Linux."""
+        """Return the number of the next USB device that is plugged in; as on Linux, no number comes twice."""
         return next(self._devices)
 
     def board(self, busid: str, serial: str) -> SysBoard:
-        """Return the place of a board that is plugged in at `busid`."""
+        """Return the entry of a board at `busid`."""
         return SysBoard(self.root, busid, serial)
 
     def next_sequence(self) -> int:
-        """Count disks as Linux does since 5.15: no number comes twice."""
+        """Return the sequence number of the next disk, as Linux counts them since 5.15."""
         return next(self._sequence)
 
 
 class SysBoard:
-    """The folder of one board, with the files that tell which board is plugged in where."""
+    """The entry of a board: its USB device with the facts that identify it."""
 
     def __init__(self, root: Path, busid: str, serial: str) -> None:
         self._device = root / "devices/platform/vhci_hcd.0" / f"usb{busid.partition('-')[0]}" / busid
@@ -109,19 +109,19 @@ class SysBoard:
         self.serial = serial
 
     def show(self, facts: dict[str, str]) -> None:
-        """Publish the folder with its serial number and these facts; harmless when it is there."""
+        """Create the entry with serial number and facts; do nothing if it exists."""
         if not self._device.is_dir():
             _write(self._device, {"serial": self.serial, **facts})
             _link(self._link, self._device)
 
     def hide(self) -> None:
-        """Let it vanish; harmless when it is not there."""
+        """Remove the entry; do nothing if it does not exist."""
         self._link.unlink(missing_ok=True)
         shutil.rmtree(self._device, ignore_errors=True)
 
 
 class SysDisk:
-    """One disk in the folder, a `SysListing`: below its USB device, as Linux lays it out."""
+    """The `SysListing` of a disk, below its USB device as on Linux."""
 
     def __init__(self, folder: SysFolder, name: str, place: tuple[int, str], names: UsbNames) -> None:
         index, busid = place
@@ -145,23 +145,23 @@ class SysDisk:
         self._shown: list[Path] = []
 
     def change_model(self, names: UsbNames, empty_slots: int) -> None:
-        """Be another model of stick from its next coming on, with so many slots without a card beside it."""
+        """Become another model of stick when it appears next, with slots without a card beside it."""
         self._names = names
         self._empty_slots = empty_slots
 
     def plug(self) -> None:
-        """Publish its USB device, which a kernel does long before the disk; harmless when it is there."""
+        """Create the entry of its USB device; do nothing if it exists. The disk follows much later."""
         if not self._is_plugged:
             self._is_plugged = True
             self._write_device()
             _link(self._plugged, self._device)
 
     def show(self, file: Path) -> None:
-        """Publish it; `file` has its bytes."""
+        """Create the entry of the disk; `file` holds its bytes."""
         status = file.stat()
         identity = f"file-{status.st_dev}-{status.st_ino}"
         if self._identity == identity:
-            return  # it was not away
+            return  # the entry exists
         if self._identity:
             self.hide()
         self._identity = identity
@@ -178,11 +178,11 @@ class SysDisk:
             _link(link, target)
 
     def hide(self) -> None:
-        """Let it vanish, its names first; harmless when it is not there."""
+        """Remove the entry, its links first; do nothing if it does not exist."""
         while self._shown:
             self._shown.pop().unlink(missing_ok=True)
         self._identity = ""
-        if self._is_plugged:  # or another disk may be at this socket
+        if self._is_plugged:  # otherwise another disk may be at this port
             self._is_plugged = False
             self._plugged.unlink(missing_ok=True)
             shutil.rmtree(self._device, ignore_errors=True)
@@ -222,10 +222,8 @@ class SysDisk:
         _link(self._disk / "subsystem", self._folder.root / "class/block")
 
     def _write_empty_slot(self, slot: int) -> tuple[Path, Path]:
-        """Publish the disk of a slot without a card, and return its link and its folder."""
-        name = (
-            f"{self._disk.name}slot{slot}"  # no letter is left over here; nobody goes by the kernel's names
-        )
+        """Create the entry of a slot without a card; return its link and its folder."""
+        name = f"{self._disk.name}slot{slot}"  # no letter is free, and no program goes by the kernel's name
         disk = self._scsi.with_name(f"{self._scsi.name[:-1]}{slot}") / "block" / name
         facts = {"dev": f"{self._identity}-slot{slot}", "size": "0", "removable": "1", "ro": "0"}
         _write(disk, {**facts, "diskseq": str(self._folder.next_sequence())})
@@ -239,7 +237,7 @@ class SysDisk:
         return self._disk / f"{self._disk.name}{one.number}"
 
     def _write_partition(self, one: Partition) -> str:
-        """Publish it, and return what stands for its number."""
+        """Create the entry of a partition; return the text in place of its device number."""
         identity = f"{self._identity}-{one.number}"
         facts = {"dev": identity, "start": one.start, "size": one.sectors, "partition": one.number, "ro": 0}
         _write(self._part(one), {name: str(value) for name, value in facts.items()})

@@ -1,8 +1,8 @@
-"""The console's tty on the simulated host: a pty, and what Linux' cdc_acm does behind it.
+"""The console's tty on the simulated host: a pty, and the work of Linux' cdc_acm driver.
 
-The bridge reads from the board only while somebody has the tty open, so old output waits in the board's own
-buffers for the next one to open it. It leaves the tty's settings alone: a fresh one echoes, as on Linux, and
-a program that does not set raw mode sends the DUT's boot log back to the DUT.
+The bridge reads from the board only while a program has the tty open. Old output waits in the board's buffers
+for the next program that opens it. The bridge does not change the tty's settings: a new tty echoes, as on
+Linux, and a program that does not set raw mode sends the DUT's boot log back to the DUT.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _DTR_AND_RTS = 3
 
 
 class SimulatedTty:
-    """One board's tty; it is there while the simulated host's cdc_acm has the board.
+    """A board's tty. It exists while the simulated host's cdc_acm drives the board.
 
     Args:
-        port: Where the board is plugged in.
+        port: The board's port.
         node: Its device node.
-        watch: Tells when somebody opens it.
+        watch: Reports when a program opens it.
         loop: The simulator's event loop.
     """
 
@@ -58,13 +58,13 @@ class SimulatedTty:
         port.listeners.append(self._show_or_hide)
 
     def deny(self, on: bool) -> None:
-        """Let nobody but root open it, or everybody again."""
+        """Let only root open the tty, or all users again."""
         self._denied = on
         if self._bridge is not None:
             self._bridge.permit(not on)
 
     def close(self) -> None:
-        """Hang up; the node is gone."""
+        """Close the tty and remove its node."""
         if self._bridge is not None:
             self._bridge.hang_up()
             self._bridge = None
@@ -81,7 +81,7 @@ class SimulatedTty:
 
 
 class _PtyBridge:
-    """A pty and a board's two bulk endpoints, from plugging in to unplugging."""
+    """Passes bytes between a pty and a board's two bulk endpoints, until the board is unplugged."""
 
     def __init__(self, device: UsbDevice, watch: OpenWatch, loop: asyncio.AbstractEventLoop) -> None:
         self.device = device
@@ -100,11 +100,11 @@ class _PtyBridge:
         self._unread = b""
 
     def permit(self, permitted: bool) -> None:
-        """Allow others than root to open it, or not."""
+        """Allow or forbid other users than root to open the tty."""
         Path(self.path).chmod(0o660 if permitted else 0)
 
     def hang_up(self) -> None:
-        """The board is gone: whoever has the tty open reads its end."""
+        """Close the pty, because the board is gone; programs that have it open read its end."""
         self._stop()
         for urb in (self._incoming, self._outgoing):
             if urb is not None:
@@ -122,11 +122,11 @@ class _PtyBridge:
         self._ask_board()
 
     def _has_opener(self) -> bool:
-        """Whether the slave is open, or was and left something to send."""
+        """Return True if a program has the slave open, or had it open and left bytes to send."""
         return not self._is_hung_up() or bool(self._events() & select.POLLIN)
 
     def _is_hung_up(self) -> bool:
-        """Whether no program has the slave open."""
+        """Return True if no program has the slave open."""
         return bool(self._events() & select.POLLHUP)
 
     def _events(self) -> int:
@@ -140,7 +140,7 @@ class _PtyBridge:
         self._unread = b""
         self._forget_unread()
         self._control_line_state(0)
-        self._opened()  # somebody may have been quick
+        self._opened()  # a program may have opened it since
 
     def _stop(self) -> None:
         self._is_open = False
@@ -148,20 +148,20 @@ class _PtyBridge:
         self._loop.remove_writer(self._master)
 
     def _forget_unread(self) -> None:
-        """What the last one left unread is not for the next one: a pty would keep it, cdc_acm does not."""
+        """Drop bytes that the last program left unread: a pty would keep them, cdc_acm does not."""
         with contextlib.suppress(OSError):
             slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             termios.tcflush(slave, termios.TCIFLUSH)
             os.close(slave)
 
-    # towards the board
+    # to the board
 
     def _read_tty(self) -> None:
         try:
             data = os.read(self._master, _WRITE_BYTES)
         except BlockingIOError:
             return
-        except OSError:  # EIO: the last one closed it
+        except OSError:  # EIO: the last program closed it
             self._closed()
             return
         self._loop.remove_reader(self._master)
@@ -173,7 +173,7 @@ class _PtyBridge:
         if self._is_open:
             self._loop.add_reader(self._master, self._read_tty)
 
-    # towards the host
+    # to the host
 
     def _ask_board(self) -> None:
         if self._incoming is None and self._is_open:
@@ -184,7 +184,7 @@ class _PtyBridge:
         self._incoming = None
         if status == 0 and self._is_open:
             self._unread += data
-            # not at once: a board that always has something would never let anybody else run
+            # not at once: a board that always has output would let no other task run
             self._loop.call_soon(self._write_tty)
 
     def _write_tty(self) -> None:
@@ -192,9 +192,9 @@ class _PtyBridge:
             return
         try:
             written = os.write(self._master, self._unread) if self._unread else 0
-        except OSError:  # full, or just closed
+        except OSError:  # the pty is full or was closed
             if self._is_hung_up():
-                self._closed()  # the reader would not tell while the board takes nothing
+                self._closed()  # no read reports this while the board takes no bytes
                 return
             written = 0
         self._unread = self._unread[written:]
@@ -210,4 +210,4 @@ class _PtyBridge:
 
 
 def _ignore(_status: int, _data: bytes) -> None:
-    """The driver does not look at this answer."""
+    """Ignore the answer, as the driver does."""

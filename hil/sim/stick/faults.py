@@ -1,4 +1,4 @@
-"""What is wrong with a stick, and its bytes as they are then read and written."""
+"""Faults of a stick, and a block store that applies them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 __all__ = ["FaultyStore", "StickFaults"]
 
 
-def _nobody() -> None:
-    """Nobody wants to know."""
+def _ignore() -> None:
+    """Do nothing: the default of `on_removed`."""
 
 
 class StickFaults:
-    """What is wrong with one stick, for whoever it is connected to.
+    """Active faults of one stick, on the host and on the DUT.
 
     Attributes:
-        failing: Reads and writes fail with EIO, from `after_bytes` more bytes on.
-        after_bytes: So many bytes still pass while it is failing.
-        flip_every: Every so many written bytes one bit is flipped; 0 is never.
-        drop_every: Every so many written blocks one keeps what it held before; 0 is never.
-        real_bytes: A counterfeit keeps nothing from here on, whatever size it claims; 0 is an honest stick.
+        failing: Reads and writes fail with EIO after `after_bytes` more bytes.
+        after_bytes: Number of bytes that still pass while `failing`.
+        flip_every: One bit is flipped in every Nth written byte; 0 is never.
+        drop_every: Every Nth written block keeps its old content; 0 is never.
+        real_bytes: Size of a counterfeit stick, which loses writes beyond it; 0 is an honest stick.
         missing: The stick never appears on the host.
-        remove_after: It is pulled out once so many more bytes were written; None is never.
-        removed: It was pulled out.
-        on_removed: Called when writing has come so far.
+        remove_after: Number of written bytes after which the stick is pulled out; None is never.
+        removed: The stick was pulled out.
+        on_removed: Called when writes have reached `remove_after`.
     """
 
     def __init__(self) -> None:
@@ -44,27 +44,27 @@ class StickFaults:
         self.missing = False
         self.remove_after: int | None = None
         self.removed = False
-        self.on_removed: Callable[[], None] = _nobody
+        self.on_removed: Callable[[], None] = _ignore
         self._written = 0
         self._blocks = 0
 
     @property
     def spoils_writes(self) -> bool:
-        """Whether a write may report success and yet not be there afterwards."""
+        """Whether a fault is active that may lose a write that reported success."""
         return bool(self.flip_every or self.drop_every or self.real_bytes or self.remove_after is not None)
 
     def pull_out(self, after_bytes: int) -> None:
-        """Let it be pulled out once so many more bytes were written; with 0 it is out already."""
+        """Pull the stick out after `after_bytes` more written bytes; 0 is at once."""
         self.removed = not after_bytes
         self.remove_after = after_bytes or None
 
     def put_back(self) -> None:
-        """It is plugged in again, or will not be pulled out after all."""
+        """Plug the stick in again, or cancel its removal."""
         self.removed = False
         self.remove_after = None
 
     def check_failing(self, length: int) -> None:
-        """Account for `length` bytes; raises OSError (EIO) once the stick fails."""
+        """Count `length` read or written bytes; raise OSError (EIO) if the stick fails."""
         if not self.failing:
             return
         if length > self.after_bytes:
@@ -73,7 +73,7 @@ class StickFaults:
         self.after_bytes -= length
 
     def bytes_before_removal(self, length: int) -> int:
-        """Account for `length` written bytes, and return how many the stick still gets: whole blocks."""
+        """Count `length` written bytes; return how many reach the stick, in whole blocks."""
         if self.removed:
             return 0
         if self.remove_after is None:
@@ -86,7 +86,7 @@ class StickFaults:
         return passing
 
     def stored_bytes(self, offset: int, new: bytes, old: bytes) -> bytes:
-        """Return what the flash cells hold after `new` was written over `old`, which are equally long."""
+        """Return the content after `new` was written over `old`; both have the same length."""
         held = self._drop_blocks(self.flip_bits(new), old)
         if not self.real_bytes:
             return held
@@ -94,7 +94,7 @@ class StickFaults:
         return held[:real] + old[real:]
 
     def flip_bits(self, data: bytes) -> bytes:
-        """Return `data` with the bits flipped that are due."""
+        """Return `data` with the flipped bits that are due."""
         if not self.flip_every:
             return data
         first = self.flip_every - 1 - self._written % self.flip_every
@@ -116,7 +116,7 @@ class StickFaults:
 
 
 class FaultyStore:
-    """A stick's bytes with its faults: a `BlockStore`."""
+    """A `BlockStore` that applies the faults to a stick's bytes."""
 
     def __init__(self, store: StickFile, faults: StickFaults) -> None:
         self.size_bytes = store.size_bytes
@@ -124,12 +124,12 @@ class FaultyStore:
         self._faults = faults
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read; raises OSError (EIO) where the stick errs."""
+        """Read bytes; raise OSError (EIO) if the stick fails."""
         self._faults.check_failing(length)
         return self._store.read(offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write; raises OSError (EIO) where the stick errs, or is pulled out."""
+        """Write bytes; raise OSError (EIO) if the stick fails or is pulled out."""
         self._faults.check_failing(len(data))
         passing = self._faults.bytes_before_removal(len(data))
         old = self._store.read(offset, passing).ljust(passing, b"\0")

@@ -1,12 +1,12 @@
-"""The bytes of a simulated stick: a sparse file, and who may write to it.
+"""The bytes of a simulated stick in a sparse file.
 
-The host's device node is this very file, so a process that keeps it open could go on writing after the
-mux has moved, which no real stick allows. When the host loses the stick the file is therefore handed over:
-the DUT goes on with a new file of the same bytes, and whoever kept the old one open writes what nobody reads.
+The host's device node is this file. A process that keeps it open could write after the mux has moved, which
+no real stick allows. Therefore, when the host loses the stick, its bytes move to a new file, which the DUT
+uses. Later writes to the old file have no effect.
 
-What a plain file cannot show: a write that is under way when the mux moves succeeds here, where Linux
-answers ENOSPC (or EIO with O_DIRECT); and no read or write of it ever fails. Both need a kernel's usb-storage
-behind USB/IP. Writes that are lost or spoiled do reach a process that uses the file: see `host_writes`.
+A plain file cannot show two things: a write during a move of the mux succeeds here, where Linux returns
+ENOSPC (or EIO with O_DIRECT), and no read or write fails. Both need a kernel that drives the stick over
+USB/IP. Lost and spoiled writes do show: see `host_writes`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _FICLONE = 0x40049409
 
 
 class StickFile:
-    """The stick's bytes, a `BlockStore`.
+    """A `BlockStore` in a file.
 
     Args:
-        path: Of the file; it is made, or cut or grown to `size_bytes`, and kept when the simulator ends.
+        path: The file. It is created, or cut or extended to `size_bytes`, and stays when the simulator ends.
         size_bytes: A multiple of 512.
     """
 
@@ -41,34 +41,34 @@ class StickFile:
         os.ftruncate(self._fd, size_bytes)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read up to `length` bytes; fewer at the end."""
+        """Read up to `length` bytes; fewer at the end of the file."""
         return os.pread(self._fd, length, offset)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write; raises OSError (ENOSPC) beyond the end, as a disk does."""
+        """Write bytes; raise OSError (ENOSPC) beyond the end, as a disk does."""
         if offset + len(data) > self.size_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.pwrite(self._fd, data, offset)
 
     def revoke_host_access(self) -> None:
-        """Make sure that nobody but us can change the bytes from now on.
+        """Prevent host processes from changing the bytes from now on.
 
-        A host process may also have made the file longer or shorter, which no stick lets it do.
+        Also restore the file's size, which a host process may have changed.
         """
         if not _is_ours_alone(self._fd):
             self._move_to_new_file()
         os.ftruncate(self._fd, self.size_bytes)
 
     def has_data(self, offset: int, length: int) -> bool:
-        """Whether anything but a hole is there."""
+        """Return True if the range holds data, not only a hole."""
         return has_data(self._fd, offset, length)
 
     def copy_to(self, target: int) -> None:
-        """Copy the bytes to an empty file's descriptor, holes included."""
+        """Copy the bytes, with holes, to the file descriptor of an empty file."""
         _copy(self._fd, target)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._fd)
 
     def _move_to_new_file(self) -> None:
@@ -81,7 +81,7 @@ class StickFile:
 
 
 def has_data(descriptor: int, offset: int, length: int) -> bool:
-    """Whether a file has anything but a hole there."""
+    """Return True if a file holds data in this range, not only a hole."""
     try:
         return os.lseek(descriptor, offset, os.SEEK_DATA) < offset + length
     except OSError:  # ENXIO: only a hole is left
@@ -89,7 +89,7 @@ def has_data(descriptor: int, offset: int, length: int) -> bool:
 
 
 def _is_ours_alone(fd: int) -> bool:
-    """Whether no other process has the file open: only then does Linux grant a write lease on it."""
+    """Return True if no other process has the file open: only then does Linux grant a write lease on it."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     except OSError:
@@ -99,7 +99,7 @@ def _is_ours_alone(fd: int) -> bool:
 
 
 def _copy(source: int, target: int) -> None:
-    """Copy a file, its holes included; in no time where the file system can share blocks."""
+    """Copy a file with its holes; share blocks if the file system can."""
     with contextlib.suppress(OSError):
         fcntl.ioctl(target, _FICLONE, source)
         return

@@ -1,9 +1,9 @@
-"""What a process of the host wrote to the stick's file, and what of it a bad stick keeps.
+"""Apply a bad stick's faults to the bytes that host processes wrote to its file.
 
-A plain file keeps whatever is written, so a bad stick is played afterwards: the bytes from before are kept
-aside while a host has the stick, and when it loses the stick the faults go over what has changed. As with a
-real one the writer is told that all went well, its page cache agrees, and only a stick that was enumerated
-anew shows what is true.
+A plain file keeps all writes, so the faults are applied later. While the host has the stick, a copy of the
+old bytes is kept. When the host loses the stick, the faults change the bytes that differ from the copy. As
+with a real stick, the writer gets no error and reads its own bytes back. The loss shows when the stick
+returns to the host.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _SLICE_BYTES = 1 << 20
 
 
 class HostWrites:
-    """What has changed in a stick's file since `begin`, in pages of 4 KiB.
+    """Finds the changes to a stick's file since `begin`, in pages of 4 KiB.
 
-    A page that was written over with its own content counts as not written.
+    A page that was overwritten with its own content counts as not written.
     """
 
     def __init__(self, file: StickFile, faults: StickFaults) -> None:
@@ -39,14 +39,14 @@ class HostWrites:
         self._seen_ns = 0
 
     def begin(self) -> None:
-        """Keep the bytes of now, if a fault will need them; harmless when they are kept already."""
+        """Copy the current bytes if an active fault needs them; do nothing if a copy exists."""
         if self._before is None and self._faults.spoils_writes:
             with tempfile.TemporaryFile(dir=self._file.path.parent) as before:
                 self._before = os.dup(before.fileno())
             self._file.copy_to(self._before)
 
     def end(self) -> None:
-        """The host has lost the stick: what the faults took away is gone from the file."""
+        """Apply the faults to the file, because the host has lost the stick."""
         if self._before is None:
             return
         if self._faults.spoils_writes:
@@ -56,7 +56,7 @@ class HostWrites:
         self._before = None
 
     def reached_removal(self) -> bool:
-        """Whether so much was written that the stick is to be pulled out now."""
+        """Return True if the host has written the number of bytes after which the stick is pulled out."""
         left = self._faults.remove_after
         if left is None or self._before is None or not self._has_news():
             return False
@@ -73,7 +73,7 @@ class HostWrites:
         self._file.write(offset, held)
 
     def _changes(self, before: int) -> Iterator[tuple[int, bytes, bytes]]:
-        """Offset, old and new bytes of every page that differs, in rising order."""
+        """Yield offset, old bytes and new bytes of each page that differs, in rising order."""
         for start in range(0, self._file.size_bytes, _SLICE_BYTES):
             length = min(_SLICE_BYTES, self._file.size_bytes - start)
             if not (self._file.has_data(start, length) or has_data(before, start, length)):

@@ -1,4 +1,4 @@
-"""The stick and the mux: who sees it, and how long that takes."""
+"""The stick and its mux: when the stick appears on the host and on the DUT."""
 
 from __future__ import annotations
 
@@ -22,29 +22,33 @@ __all__ = ["Stick"]
 ON_BUS_AFTER_S = 1.0
 NODE_AFTER_S = (3.4, 3.7)
 NODE_GONE_AFTER_S = (0.1, 0.5)
-"""Measured on Linux with a real stick: its node comes long after the mux has moved, and goes a bit late."""
+"""Measured on Linux with a real stick: its node appears long after the mux moved, and vanishes a little
+late."""
 
 _WRITE_CHECK_S = 0.05
-"""How often to see whether a host process has written so much that the stick is to be pulled out."""
+"""Interval of the checks whether host processes have written the bytes after which the stick is pulled
+out."""
 
 
 class Stick:
     """One board's stick.
 
     Args:
-        serial: Its own serial number.
+        serial: Its serial number.
         file: Its bytes.
-        port: Where it appears on the bus.
+        port: Its port on the bus.
         node: Its device node on the simulated host.
         clock: Simulated time.
-        rng: How long the host takes, each time.
-        give_dut: Called with the bytes when the DUT gets the stick, with None when it loses it.
+        rng: Source of the time that the host takes.
+        give_dut: Called with the bytes when the DUT gets the stick, with None when the DUT loses it.
 
     Attributes:
-        late_s: Seconds by which the host sees it later than usual, as with a slow mux.
+        position: Position of the mux.
+        faults: Active faults.
+        late_s: Extra seconds until the host sees the stick, as with a slow mux.
     """
 
-    def __init__(  # noqa: PLR0913 - what a stick is wired to, by name
+    def __init__(  # noqa: PLR0913 - the parts around a stick, by name
         self,
         serial: str,
         file: StickFile,
@@ -77,17 +81,17 @@ class Stick:
         port.listeners.append(self._show_or_hide)
 
     def move(self, position: MuxPosition) -> None:
-        """The mux moves; the DUT notices at once, the host after a while."""
+        """Move the mux. The DUT notices at once, the host after some seconds."""
         self.position = position
         self._connect()
 
     def change_model(self, serial: str, empty_slots: int, rename: Callable[[], None]) -> None:
-        """Tell that serial number, none if it is empty, and have so many empty slots: another model of stick.
+        """Become another model of stick.
 
         Args:
-            serial: What it tells.
-            empty_slots: So many slots without a card come before it.
-            rename: Called while the host has not got it, to change the names that the host gives to it.
+            serial: Its serial number; empty for none.
+            empty_slots: Number of slots without a card before its own.
+            rename: Called while the host does not have the stick, to change its names on the host.
         """
         if self._connected is MuxPosition.HOST:
             self._leave_host()
@@ -100,20 +104,20 @@ class Stick:
         self._connect()
 
     def apply_faults(self) -> None:
-        """A fault began or ended: the stick leaves who has it, or comes back."""
+        """Apply faults that began or ended: the stick may leave host or DUT, or come back."""
         self._connect()
         if self._node_due and self._port.has_driver(0):
             self._watch_writes()
 
     def close(self) -> None:
-        """The simulator ends; the bytes stay."""
+        """Remove the stick from the host and close its file; the bytes stay."""
         self._leave_host()
         self._node_timer.cancel()
         self._node.hide()
         self._file.close()
 
     def state(self) -> dict[str, Any]:
-        """The truth about it, as plain data."""
+        """Return the stick's true state as plain data."""
         return {
             "serial": self.serial,
             "path": str(self._file.path),
@@ -126,7 +130,7 @@ class Stick:
         }
 
     def _connect(self) -> None:
-        """Let the stick leave who has it, and come to who gets it."""
+        """Disconnect the stick from host or DUT, and connect it to the other, as mux and faults demand."""
         before = self._connected
         if before is self._target():
             return
@@ -134,19 +138,21 @@ class Stick:
             self._leave_host()
         if before is MuxPosition.DUT:
             self._give_dut(None)
-        self._connected = self._target()  # asked again: on leaving the host it may prove to be pulled out
+        self._connected = (
+            self._target()
+        )  # again, because leaving the host may have shown that it is pulled out
         if self._connected is MuxPosition.HOST:
             self._enter_host()
         if self._connected is MuxPosition.DUT:
             self._give_dut(self._store)
 
     def _target(self) -> MuxPosition:
-        """Who the mux connects the stick to, as far as there is a stick."""
+        """Return the position of the mux, or OFF if a fault removes the stick."""
         absent = self.faults.removed or (self.faults.missing and self.position is MuxPosition.HOST)
         return MuxPosition.OFF if absent else self.position
 
     def _pull_out_soon(self) -> None:
-        # not within the transfer that wrote the last byte
+        # later: the transfer that wrote the last byte must complete first
         self._clock.call_later(0, self._connect)
 
     def _enter_host(self) -> None:
@@ -175,7 +181,10 @@ class Stick:
         self._show_or_hide()
 
     def _show_or_hide(self) -> None:
-        """The host may have lost the stick to a stock client, or its driver may have been detached."""
+        """Show the node while the host drives the stick, and hide it while it does not.
+
+        A stock client may have the stick, or its kernel driver may be detached.
+        """
         if not self._node_due:
             return
         if self._port.has_driver(0):

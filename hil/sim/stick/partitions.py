@@ -1,4 +1,4 @@
-"""A disk's partitions, as Linux finds them when it comes: of an MBR, or of a GPT (UEFI 2.10, 5.3)."""
+"""Find a disk's partitions in an MBR or a GPT (UEFI 2.10, 5.3), as Linux does when the disk appears."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["PARTITION_TABLE_BYTES", "Partition", "find_partitions"]
 
 PARTITION_TABLE_BYTES: Final = 34 * 512
-"""How much of a disk's start says it all: MBR, GPT header, 128 entries."""
+"""Size of MBR, GPT header and 128 entries at the start of a disk."""
 
 _SECTOR: Final = 512
 _MBR_ENTRIES: Final = 446
@@ -25,12 +25,12 @@ _FIRST_GPT_ENTRY: Final = 2 * _SECTOR
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One of them.
+    """A partition.
 
     Attributes:
-        number: From 1.
+        number: Its number, from 1.
         start: Its first sector.
-        sectors: How many it has.
+        sectors: Its number of sectors.
     """
 
     number: int
@@ -39,11 +39,11 @@ class Partition:
 
 
 def find_partitions(start: bytes, size_bytes: int) -> list[Partition]:
-    """Find the partitions that lie within a disk.
+    """Return the partitions that lie within a disk.
 
     Args:
-        start: The disk's first bytes, `PARTITION_TABLE_BYTES` of them.
-        size_bytes: The disk's size.
+        start: The first `PARTITION_TABLE_BYTES` of the disk.
+        size_bytes: Size of the disk.
     """
     if start[510:512] != b"\x55\xaa":
         return []
@@ -55,7 +55,7 @@ def find_partitions(start: bytes, size_bytes: int) -> list[Partition]:
 
 
 def _mbr(start: bytes) -> list[tuple[int, int, int]]:
-    """Type, first sector and length of the four entries."""
+    """Return type, first sector and length of the four MBR entries."""
     return [_MBR_ENTRY.unpack_from(start, _MBR_ENTRIES + 16 * number) for number in range(4)]
 
 

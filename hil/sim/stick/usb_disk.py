@@ -1,7 +1,7 @@
-"""The stick on the USB bus: the `usbip` package's mass-storage class, as a `UsbDevice`.
+"""The stick as a `UsbDevice`, made of the mass-storage class of the `usbip` package.
 
-What is mended here: the package does not know of a medium that errs. A store's OSError becomes CHECK
-CONDITION with MEDIUM ERROR (SCSI SPC), as a worn stick answers.
+The package cannot simulate a medium that fails. Here an OSError of the store becomes CHECK CONDITION with
+MEDIUM ERROR (SCSI SPC), the answer of a worn stick.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _WRITE_ERROR = (0x03, 0x0C, 0x00)
 
 
 def usb_names_of(serial: str) -> UsbNames:
-    """What the stick with that serial number calls itself."""
+    """Return the USB names of a stick with this serial number."""
     return UsbNames(f"{_VENDOR_ID:04x}", f"{_PRODUCT_ID:04x}", VENDOR, PRODUCT, serial)
 
 
 class _Blocks:
-    """A `BlockStore` in the words of the package: blocks instead of bytes."""
+    """A `BlockStore` with the package's interface: blocks instead of bytes."""
 
     block_size = BLOCK_BYTES
 
@@ -56,7 +56,7 @@ class _Blocks:
 
 
 class _EmptySlot:
-    """A slot of a card reader without a card: the package answers for it that there is no medium."""
+    """A slot of a card reader without a card. The package reports that it has no medium."""
 
     block_size = BLOCK_BYTES
     num_blocks = 0
@@ -89,12 +89,12 @@ class _Disk(msc.MSC):  # type: ignore[misc]  # the package ships no types
 
 
 class UsbStick:
-    """A USB disk at high speed around the stick's bytes: a `UsbDevice`.
+    """A `UsbDevice` that is a high-speed USB disk with the stick's bytes.
 
     Args:
-        serial: What it tells as its serial number; empty: it has none.
+        serial: Its serial number; empty for none.
         store: The stick's bytes.
-        empty_slots: So many slots without a card come before it, as in a card reader.
+        empty_slots: Number of slots without a card before its own, as in a card reader.
     """
 
     def __init__(self, serial: str, store: BlockStore, empty_slots: int = 0) -> None:
@@ -114,16 +114,16 @@ class UsbStick:
 
     @property
     def identity(self) -> UsbIdentity:
-        """What a bus listing says about it."""
+        """The part of its descriptors that a bus listing shows."""
         triples = tuple(self._device.interface_triples())
         return UsbIdentity(_VENDOR_ID, _PRODUCT_ID, _RELEASE, (0, 0, 0), triples, _HIGH_SPEED)
 
     def reset(self) -> None:
-        """A bus reset: queues are flushed, and a command half-way through is forgotten."""
+        """Handle a bus reset: empty the queues and drop an unfinished command."""
         self._device.reset_io()
 
     def submit(self, urb: Urb) -> None:
-        """Take a transfer; a bulk IN waits until there is something to read."""
+        """Start a transfer. A bulk IN waits until there are data."""
         foreign = self._translated(urb)
         self._waiting[id(urb)] = foreign.seqnum
         answered = self._device.handle_urb(foreign, partial(self._complete, urb))
@@ -131,7 +131,7 @@ class UsbStick:
             self._complete(urb, answered)
 
     def cancel(self, urb: Urb) -> bool:
-        """Forget a transfer that is still waiting."""
+        """Cancel a transfer; return True if it was waiting."""
         number = self._waiting.pop(id(urb), None)
         if number is None:
             return False

@@ -1,1 +1,1 @@
-"""USB/IP: messages, the simulator's server, a process's client."""
+"""USB/IP: messages, the simulator's server, and the client in processes that use simulated boards."""

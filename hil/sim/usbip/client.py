@@ -1,4 +1,4 @@
-"""A process's connection to one simulated device: USB/IP, blocking, safe for threads."""
+"""Blocking, thread-safe USB/IP client for one simulated device."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["DeviceChannel", "RefusedError", "host_list"]
 
 _ANSWER_LIMIT_S = 10.0
-"""The simulator answers lists, imports and unlinks at once; a busy machine may be slow."""
+"""Limit for lists, imports and unlinks. The simulator answers them at once, but a machine may be busy."""
 
 _LONGEST_LIST_BYTES = 1 << 20
-"""Of two hundred devices, with their descriptors: 150 kB."""
+"""Limit for a list. Two hundred devices with their descriptors need 150 kB."""
 
 _RECEIVE_BYTES = 1 << 16
 _IN = 0x80
@@ -36,7 +36,7 @@ _GONE = (-errno.ENODEV, b"")
 
 
 class RefusedError(Exception):
-    """The server refused; `status` says why."""
+    """The server refused a request; `status` tells why."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -44,11 +44,11 @@ class RefusedError(Exception):
 
 
 def host_list(address: _Address) -> list[DeviceRecord]:
-    """Return what the simulated host's libusb would list.
+    """Return the devices that libusb would list on the simulated host.
 
     Raises:
-        RefusedError: As if libusb could not be loaded.
-        SimulatorError: The simulator is not there.
+        RefusedError: The fault `no_backend` is active: libusb cannot be loaded.
+        SimulatorError: The simulator does not answer.
     """
     with _simulator_errors(address), contextlib.closing(PeerSocket(address)) as connection:
         connection.send(OperationHeader(Operation.REQUEST_HOST_LIST).format())
@@ -60,34 +60,34 @@ def host_list(address: _Address) -> list[DeviceRecord]:
 
 @contextlib.contextmanager
 def _simulator_errors(address: _Address) -> Iterator[None]:
-    """Raise SimulatorError where nothing listens, or where it does not answer as a simulator does."""
+    """Raise SimulatorError if no program listens there, or if it answers in another way than a simulator."""
     try:
         yield
     except OSError as error:
         raise SimulatorError(
-            f"the simulated boards at {address[0]}, port {address[1]} are gone",
+            f"no simulated boards answer at {address[0]}, port {address[1]}",
             why=error.strerror or str(error),
             remedy="see why their process ended; start it again with `hil sim`",
             errno=error.errno,
         ) from error
     except (PeerError, messages.WireError) as error:
         raise SimulatorError(
-            f"what listens at {address[0]}, port {address[1]} does not answer as simulated boards do",
+            f"the program at {address[0]}, port {address[1]} does not answer as simulated boards do",
             why=str(error),
-            remedy="see what has that port; start the boards again with `hil sim`",
+            remedy="find the program that uses this port; start the boards again with `hil sim`",
         ) from error
 
 
 class DeviceChannel:
-    """One opened device. Several threads may transfer at once: whoever waits first reads for all.
+    """An open device. Several threads may transfer at once: the first one that waits reads for all.
 
     Args:
-        address: Of the simulator's USB/IP server.
-        record: The device, as the host list named it.
+        address: Address of the simulator's USB/IP server.
+        record: The device's record from `host_list`.
 
     Raises:
-        RefusedError: It may not be opened, or another device is there now.
-        SimulatorError: The simulator is not there.
+        RefusedError: The device may not be opened, or another device is in its port.
+        SimulatorError: The simulator does not answer.
     """
 
     def __init__(self, address: _Address, record: DeviceRecord) -> None:
@@ -103,7 +103,7 @@ class DeviceChannel:
         self._arrival = threading.Condition(threading.Lock())
         self._reading = False
         self._gone = False
-        self._asked: dict[int, int] = {}  # how many bytes may come, for each transfer and call
+        self._asked: dict[int, int] = {}  # limit for the answer of each transfer and call, in bytes
         self._replies: dict[int, tuple[int, bytes]] = {}
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -111,9 +111,9 @@ class DeviceChannel:
     def transfer(
         self, endpoint_address: int, data: bytes, length: int, *, setup: bytes, timeout_s: float | None
     ) -> tuple[int, bytes]:
-        """Do one transfer; returns a status (0 or a negative errno) and what was read.
+        """Make one transfer; return a status (0 or a negative errno) and the bytes that were read.
 
-        A transfer without an answer in time is unlinked, and its status is -ETIMEDOUT.
+        If no answer comes in time, the transfer is unlinked, and its status is -ETIMEDOUT.
         """
         number = next(self._numbers)
         is_in = bool(endpoint_address & _IN)
@@ -123,7 +123,7 @@ class DeviceChannel:
         return reply if reply is not None else self._unlink(number)
 
     def call(self, what: HostCall, interface: int) -> int:
-        """Ask the simulated host's kernel; returns 0 or 1, or a negative errno."""
+        """Make a host call; return 0, 1 or a negative errno."""
         number = next(self._numbers)
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         reply = self._exchange(Call(number, what, interface).format(), number, deadline)
@@ -133,7 +133,7 @@ class DeviceChannel:
         return reply[0]
 
     def close(self) -> None:
-        """Hang up; transfers that still wait in other threads end as if the device were gone."""
+        """Close the connection. Transfers in other threads end as if the device were gone."""
         self._hang_up()
         self._socket.close()
 
@@ -158,11 +158,10 @@ class DeviceChannel:
             return None
         try:
             self._send(message, deadline)
-        except (
-            BaseException
-        ) as error:  # half a message may have gone: what follows would be taken for its rest
+        except BaseException as error:
+            # half a message may have been sent, and the server would take the next message for its rest
             self._hang_up()
-            if isinstance(error, OSError | ValueError):  # as when reading
+            if isinstance(error, OSError | ValueError):  # the same as for reading
                 return _GONE
             raise
         finally:
@@ -170,7 +169,7 @@ class DeviceChannel:
         return self._wait(number, deadline)
 
     def _send(self, message: bytes, deadline: float | None) -> None:
-        """Send all of a message; raises TimeoutError where the simulator does not take it in time."""
+        """Send a whole message; raise TimeoutError if the simulator does not read it in time."""
         rest = memoryview(message)
         while rest:
             try:
@@ -189,7 +188,7 @@ class DeviceChannel:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _wait(self, number: int, deadline: float | None) -> tuple[int, bytes] | None:
-        """Return the answer to `number`, or None when it is late."""
+        """Return the answer to `number`, or None if it does not come in time."""
         while True:
             with self._arrival:
                 if number in self._replies:
@@ -206,7 +205,7 @@ class DeviceChannel:
             self._read(left_s)
 
     def _read(self, limit_s: float | None) -> None:
-        """Read what there is, for everybody who waits."""
+        """Read available bytes for all waiting threads."""
         try:
             if self._poll.poll(_poll_ms(limit_s)):
                 data = self._socket.recv(_RECEIVE_BYTES)
@@ -222,7 +221,7 @@ class DeviceChannel:
                 self._arrival.notify_all()
 
     def _sort(self) -> bool:
-        """Lay out every whole answer for its thread; return False if one answers no question."""
+        """Store each complete answer for its thread; return False if an answer belongs to no request."""
         while len(self._received) >= urbs.HEADER_BYTES:
             reply = Reply.parse(bytes(self._received[: urbs.HEADER_BYTES]))
             most_bytes = self._asked.get(reply.seqnum)

@@ -1,8 +1,8 @@
-"""USB/IP before a device is imported: its structures as frozen values; parse and format are inverses.
+"""USB/IP messages before a device is imported, as frozen values; parse and format are inverses.
 
-Source: the Linux kernel's Documentation/usb/usbip_protocol.rst, version 1.1.1. Every number is big-endian.
-Two things are ours, and no stock client ever meets them: the host listing (what a host's own libusb would
-see, with the descriptors that Linux keeps in sysfs) and two statuses.
+Source: the Linux kernel's Documentation/usb/usbip_protocol.rst, version 1.1.1. All numbers are big-endian.
+Two additions are used only by our own client: the host listing (the devices that libusb would list on the
+simulated host, with the descriptors that Linux keeps in sysfs) and two statuses.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ IMPORT_REQUEST_BYTES = 32
 
 
 class WireError(ValueError):
-    """Bytes that are not USB/IP, or that ask for what no device here has; the connection cannot go on."""
+    """Bytes that are no valid USB/IP, or that request what no device has; the connection must end."""
 
 
 class Operation(enum.IntEnum):
-    """Before a device is imported: what is asked for, and its answer."""
+    """Codes of requests and answers before an import."""
 
     REQUEST_DEVICE_LIST = 0x8005
     REPLY_DEVICE_LIST = 0x0005
@@ -55,7 +55,7 @@ class Operation(enum.IntEnum):
 
 
 class ImportStatus(enum.IntEnum):
-    """The status of an answer; 0 to 5 as the usbip tools name them, the others are ours."""
+    """Status of an answer. 0 to 5 have the names of the usbip tools; the others are our additions."""
 
     OK = 0
     BUSY = 2
@@ -67,18 +67,18 @@ class ImportStatus(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperationHeader:
-    """The eight bytes that begin every request and answer before an import."""
+    """The eight bytes at the start of each request and answer before an import."""
 
     code: int
     status: int = 0
 
     def format(self) -> bytes:
-        """Return its bytes."""
+        """Return the header's bytes."""
         return _OPERATION.pack(VERSION, self.code, self.status)
 
     @classmethod
     def parse(cls, raw: bytes) -> OperationHeader:
-        """Read it back; raises WireError for another protocol version."""
+        """Parse a header; raise WireError for another protocol version."""
         version, code, status = _OPERATION.unpack(raw)
         if version != VERSION:
             message = f"USB/IP version {version:#06x}, not {VERSION:#06x}"
@@ -88,12 +88,12 @@ class OperationHeader:
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """Which device a client wants.
+    """The device that a client requests.
 
     Attributes:
-        busid: As a device list names it.
-        sharer: Process id of a client that shares the device with others; None for a stock client. It follows
-            the NUL of the bus id, where a stock server never looks.
+        busid: Bus id from a device list.
+        sharer: Process id of a client that shares the device with others, or None for a stock client. It
+            follows the NUL of the bus id, which a stock server never reads.
     """
 
     busid: str
@@ -106,7 +106,7 @@ class ImportRequest:
 
     @classmethod
     def parse(cls, raw: bytes) -> ImportRequest:
-        """Read it back; whatever else follows the NUL is ignored, as a stock server does."""
+        """Parse a request; ignore other bytes after the NUL, as a stock server does."""
         busid, _, tail = raw.partition(b"\0")
         mark, _, number = tail.rstrip(b"\0").partition(b":")
         sharer = int(number) if mark == b"hil" and number.isdigit() else None
@@ -115,14 +115,14 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """One device as a list or an import names it.
+    """A device in a list or in the answer to an import.
 
     Attributes:
-        busid: Its place on the bus, "1-1".
+        busid: Its bus id, such as "1-1".
         busnum: Number of the bus.
         devnum: Its address; a device that is plugged in again gets a new one.
-        identity: What the list says about it.
-        descriptors: Device and configuration descriptor, only in a host listing.
+        identity: Facts from its descriptors.
+        descriptors: Device and configuration descriptors, only in a host listing.
     """
 
     busid: str
@@ -133,29 +133,36 @@ class DeviceRecord:
 
     def format(self) -> bytes:
         """Return the 312 bytes of an import's answer."""
-        who = self.identity
+        identity = self.identity
         path = f"/sys/devices/pci0000:00/0000:00:14.0/usb{self.busnum}/{self.busid}".encode()
-        numbers = (self.busnum, self.devnum, who.speed, who.vendor_id, who.product_id, who.bcd_device)
-        counts = (who.configuration_value, 1, len(who.interfaces))
-        return _RECORD.pack(path, self.busid.encode(), *numbers, *who.device_class, *counts)
+        numbers = (
+            self.busnum,
+            self.devnum,
+            identity.speed,
+            identity.vendor_id,
+            identity.product_id,
+            identity.bcd_device,
+        )
+        counts = (identity.configuration_value, 1, len(identity.interfaces))
+        return _RECORD.pack(path, self.busid.encode(), *numbers, *identity.device_class, *counts)
 
     def format_interfaces(self) -> bytes:
-        """Return what follows the record in a list: four bytes for each interface."""
+        """Return the bytes that follow the record in a list: four for each interface."""
         return b"".join(bytes((*triple, 0)) for triple in self.identity.interfaces)
 
     @classmethod
     def parse(cls, raw: bytes, interfaces: bytes = b"", descriptors: bytes = b"") -> DeviceRecord:
-        """Read it back; `interfaces` are the bytes that follow it in a list."""
+        """Parse a record; `interfaces` are the bytes that follow it in a list."""
         _, busid, bus, dev, speed, vendor, product, bcd, *rest = _RECORD.unpack(raw)
         triples = tuple(
             (base, sub, protocol) for base, sub, protocol, _ in struct.iter_unpack("4B", interfaces)
         )
-        who = UsbIdentity(vendor, product, bcd, tuple(rest[:3]), triples, speed, rest[3])
-        return cls(busid.rstrip(b"\0").decode("utf-8", "replace"), bus, dev, who, descriptors)
+        identity = UsbIdentity(vendor, product, bcd, tuple(rest[:3]), triples, speed, rest[3])
+        return cls(busid.rstrip(b"\0").decode("utf-8", "replace"), bus, dev, identity, descriptors)
 
 
 def format_list(records: list[DeviceRecord], *, for_host: bool = False) -> bytes:
-    """Return a whole device list after its header; a host listing carries the descriptors too."""
+    """Return the body of a device list; a host listing also has the descriptors."""
     parts = [_COUNT.pack(len(records))]
     for record in records:
         parts += [record.format(), record.format_interfaces()]
@@ -165,7 +172,7 @@ def format_list(records: list[DeviceRecord], *, for_host: bool = False) -> bytes
 
 
 def parse_list(raw: bytes, *, for_host: bool = False) -> list[DeviceRecord]:
-    """Read a device list back; raises WireError where it ends too early."""
+    """Parse the body of a device list; raise WireError if it ends too early."""
     try:
         return _parse_list(raw, for_host=for_host)
     except (struct.error, IndexError) as error:

@@ -1,8 +1,8 @@
-"""The USB/IP server: devices of the simulated bus for stock clients and for processes of the simulated host.
+"""The USB/IP server: offers the simulated bus to stock clients and to processes of the simulated host.
 
-Source: the Linux kernel's Documentation/usb/usbip_protocol.rst, and drivers/usb/usbip/stub_rx.c for what a
-server does beyond it: a transfer that was unlinked while it waited is answered by the unlink alone, with
--ECONNRESET; and SET_FEATURE(PORT_RESET) means that the device is to be reset.
+Sources: the Linux kernel's Documentation/usb/usbip_protocol.rst, and drivers/usb/usbip/stub_rx.c for two
+details. If a transfer is unlinked while it waits, only the unlink is answered, with -ECONNRESET.
+SET_FEATURE(PORT_RESET) requests a reset of the device.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["UsbIpServer"]
 
 _PORT_RESET = bytes((0x23, 0x03, 0x04, 0x00))
 _WAITING_LIMIT = 1024
-"""So many transfers may wait on one connection; Linux' drivers keep a few dozen."""
+"""Limit for waiting transfers of one connection; Linux' drivers keep a few dozen."""
 
 _WAITING_BYTES = 16 << 20
-"""So many bytes may wait with them; Linux' usb-storage sends 1 MiB at most, and waits for its end."""
+"""Limit for the bytes of waiting transfers; Linux' usb-storage sends at most 1 MiB at once."""
 
 
 class UsbIpServer:
-    """Listens on one address for everything on `bus`."""
+    """Listens on one address and offers all devices of `bus`."""
 
     def __init__(self, bus: UsbBus) -> None:
         self._bus = bus
@@ -41,7 +41,7 @@ class UsbIpServer:
         self._server: asyncio.Server | None = None
 
     async def listen(self, address: str, port: int) -> int:
-        """Begin to listen and return the port; raises OSError where it cannot be had."""
+        """Listen, and return the port; raise OSError if it cannot be used."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _UsbIpConnection(self._bus, self._connections), address, port
@@ -49,14 +49,14 @@ class UsbIpServer:
         return cast("int", self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening and end every connection."""
+        """Stop listening and end all connections."""
         if self._server is not None:
             self._server.close()
         self._connections.close()
 
 
 class _UsbIpConnection(Connection):
-    """One client: first it asks, then, once a device is imported, it transfers."""
+    """A client's connection: requests until it imports a device, then transfers."""
 
     def __init__(self, bus: UsbBus, connections: Connections) -> None:
         super().__init__(connections)
@@ -68,7 +68,7 @@ class _UsbIpConnection(Connection):
         self._sender = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """Set the connection up and note the sender for the log."""
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -76,7 +76,7 @@ class _UsbIpConnection(Connection):
         self._sender = f"usbip {host}:{port}"
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone, and what it waited for is forgotten."""
+        """Cancel the client's transfers and release its device."""
         super().connection_lost(exc)
         waiting, self._waiting = self._waiting, {}
         if self._device is not None:
@@ -86,19 +86,19 @@ class _UsbIpConnection(Connection):
             self._port.release(self)
 
     def detach(self) -> None:
-        """The device is gone: what is written goes out, then the connection ends."""
+        """End the connection because the device is gone, after written answers have gone out."""
         self.close()
 
     def pause_writing(self) -> None:
-        """The client does not read: take nothing more from it."""
+        """Stop reading while the client does not read its answers."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Continue when the client reads again."""
         self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Take every whole message; whoever sends what is not USB/IP is left."""
+        """Handle each complete message; end the connection if a message is no valid USB/IP."""
         self._received += data
         try:
             while not self._transport.is_closing() and self._take():
@@ -165,7 +165,7 @@ class _UsbIpConnection(Connection):
         self._sender = f"pid {request.sharer}"
         return port.import_shared(self)
 
-    # after it
+    # after an import
 
     def _take_command(self, device: UsbDevice) -> bool:
         if len(self._received) < urbs.HEADER_BYTES:

@@ -1,8 +1,8 @@
-"""USB/IP once a device is imported: transfers, unlinks and their answers as frozen values.
+"""USB/IP messages after a device is imported: transfers, unlinks and their answers as frozen values.
 
-Source: the Linux kernel's Documentation/usb/usbip_protocol.rst. Every number is big-endian, the eight SETUP
-bytes excepted, which travel as USB sends them. Host calls are ours: what a process asks of its own kernel
-(claims, kernel drivers) and not of the device; no stock client sends them.
+Source: the Linux kernel's Documentation/usb/usbip_protocol.rst. All numbers are big-endian, except the eight
+SETUP bytes, which are sent as on USB. Host calls are our addition: requests of a process to its own kernel
+(claims, kernel drivers) instead of to the device. Stock clients never send them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 LIMIT_BYTES = 4 << 20
-"""The longest transfer we take; Linux' usb-storage asks for 120 KiB at once, and 1 MiB at most."""
+"""Limit for one transfer; Linux' usb-storage usually transfers 120 KiB at once, and 1 MiB at most."""
 
 _HEADER = struct.Struct(">IIIIIIIIII8s")
 HEADER_BYTES = _HEADER.size
@@ -35,7 +35,7 @@ _ENDPOINTS = 16
 
 
 class Command(enum.IntEnum):
-    """Once a device is imported."""
+    """Codes of messages after an import."""
 
     SUBMIT = 1
     UNLINK = 2
@@ -46,7 +46,7 @@ class Command(enum.IntEnum):
 
 
 class HostCall(enum.IntEnum):
-    """What a process asks of its own kernel rather than of the device; it travels as the direction field."""
+    """Request of a process to its own kernel; sent in the direction field."""
 
     CLAIM = 1
     RELEASE = 2
@@ -58,7 +58,7 @@ class HostCall(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A transfer for the device; `length` bytes follow when it is OUT."""
+    """A transfer to or from the device. If it is OUT, `length` bytes follow."""
 
     seqnum: int
     is_in: bool
@@ -76,13 +76,13 @@ class Submit:
 
     @property
     def payload_bytes(self) -> int:
-        """How many bytes follow the header."""
+        """Number of bytes that follow the header."""
         return 0 if self.is_in else self.length
 
 
 @dataclass(frozen=True, slots=True)
 class Unlink:
-    """Forget the transfer `target`."""
+    """Cancels the transfer `target`."""
 
     seqnum: int
     target: int
@@ -95,7 +95,7 @@ class Unlink:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A host call: something the client's kernel would decide; `interface` is a number or a value."""
+    """A host call. `interface` is an interface number or another value."""
 
     seqnum: int
     what: HostCall
@@ -109,13 +109,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: to a transfer, an unlink or a host call.
+    """The answer to a transfer, an unlink or a host call.
 
     Attributes:
         command: `RETURN_SUBMIT`, `RETURN_UNLINK` or `RETURN_HOST_CALL`.
-        seqnum: Of the request.
+        seqnum: Sequence number of the request.
         status: 0, or a negative errno.
-        actual_length: Bytes transferred; that many follow when the transfer was IN.
+        actual_length: Number of bytes transferred; if the transfer was IN, they follow.
     """
 
     command: int
@@ -124,19 +124,19 @@ class Reply:
     actual_length: int = 0
 
     def format(self) -> bytes:
-        """Return its 48 bytes; device, direction and endpoint are zero, as in the kernel's own answers."""
+        """Return its 48 bytes; device, direction and endpoint are zero, as in the kernel's answers."""
         status = self.status & 0xFFFFFFFF
         return _HEADER.pack(self.command, self.seqnum, 0, 0, 0, status, self.actual_length, 0, 0, 0, bytes(8))
 
     @classmethod
     def parse(cls, raw: bytes) -> Reply:
-        """Read it back."""
+        """Parse an answer's header."""
         command, seqnum, _, _, _, status, actual, *_ = _HEADER.unpack(raw)
         return cls(command, seqnum, status - (1 << 32) if status >> 31 else status, actual)
 
 
 def parse_command(raw: bytes) -> Submit | Unlink | Call:
-    """Read one client's header of 48 bytes; raises WireError for what no device here could answer."""
+    """Parse a client's header of 48 bytes; raise WireError if no device here could answer it."""
     command, seqnum, devid, direction, endpoint, first, length, _, packets, interval, setup = _HEADER.unpack(
         raw
     )
