@@ -95,7 +95,7 @@ def test_1(hangs): hang()
 """
 BLINKS = """
 from hil.boards.address import parse_boards
-from hil.boards.sources import BoardSource
+from hil.boards.sources import source_of
 from hil.dutlink.discovery import probe
 from hil.errors import Verdict
 
@@ -105,7 +105,7 @@ class Between:
 
     def pytest_runtest_logfinish(self):
         port = os.environ["INNER_CONTROL"]
-        host = BoardSource(parse_boards("sim@" + port)).chosen()
+        host = source_of(parse_boards("sim@" + port)).host()
         simulator = ManagementClient(int(port))
         simulator.fault(self.serial, "unplug")
         simulator.clear(self.serial)
