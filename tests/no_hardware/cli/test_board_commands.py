@@ -21,21 +21,16 @@ from hil.errors import UsageError
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardRecord, record_path, write_record
 from hil.sim.backend.backend import simulated_host
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 pytestmark = pytest.mark.thorough  # processes
 HIL = [sys.executable, "-m", "hil.cli.main"]
 POWER_REQUEST, POWER_OFF, POWER_ON = 1, 0, 1
 VENDOR_OUT = 0x41
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": 5}
 
 
 @pytest.fixture(autouse=True)

@@ -21,22 +21,18 @@ from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.timing import Deadline, until
 from hil.lab.locks.acquire import acquire
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
 LEAVE, HELP = b"\x1d", b"\x1e"
 ANSWERED = b"boot> \r\nhil boot ROM"
 LIMIT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture(autouse=True)

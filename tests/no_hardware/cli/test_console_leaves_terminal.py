@@ -23,11 +23,12 @@ import pytest
 
 from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.timing import Deadline
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
 
 LIMIT_S = 60.0
 LEAVE = b"\x1d"
@@ -58,6 +59,7 @@ LEFT_ON = {
     "a string without an end": b"\x1b]0;a title that never ends",
     "a sequence without an end": b"\x1b[?1000",
 }
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 class ModelTerminal:
@@ -184,12 +186,6 @@ class AtTerminal:
             self.process.wait()
         os.close(self.master)
         os.close(self.slave)
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -17,18 +17,14 @@ from programs import running
 from hil.dutlink.console.tty import Tty, open_tty
 from hil.dutlink.console.tty_users import users_of
 from hil.errors import ConsoleBusyError
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture

@@ -13,14 +13,16 @@ from hil.cli.main import run
 from hil.lab.config.lab_file import read_lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import read_record
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
 POWER, FORCE_ON, ON = 1, 3, 1
+SIMULATOR = {"boards": 2, "speed": 10}
 
 
 class Terminal(io.StringIO):
@@ -28,12 +30,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=10) as simulator:
-        yield simulator
 
 
 @pytest.fixture(autouse=True)

@@ -25,20 +25,16 @@ from hil.dutlink.storage.storage import Storage
 from hil.dutlink.timing import until
 from hil.flash.progress import ProgressLines
 from hil.lab.locks.acquire import acquire
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.sim.process import SimulatorProcess
+
 STICK_BYTES = 8 << 20
 _RANDOM = random.Random(5)  # noqa: S311 - an image, no secret
 CONTENT = _RANDOM.randbytes(510) + b"\x55\xaa" + _RANDOM.randbytes(1_000_000 - 512)
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=50, stick_bytes=STICK_BYTES) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 50, "stick_bytes": STICK_BYTES}
 
 
 @pytest.fixture(autouse=True)

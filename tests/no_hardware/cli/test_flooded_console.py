@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 from programs import running
 
-from hil.sim.process import SimulatorProcess
 from tests.flooding_tty import FloodingTty, rss_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # a flood takes both cores
 
@@ -28,12 +29,7 @@ MOST_BYTES = (
 )  # some 40 MiB of Python, 32 MiB of transcript, 16 MiB for the reader, and their overhead
 LIMIT_S = 60.0
 """A signal ends it within two seconds; a busy machine gets more."""
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 @pytest.fixture

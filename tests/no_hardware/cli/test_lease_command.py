@@ -34,12 +34,7 @@ HIL = [sys.executable, "-m", "hil.cli.main"]
 SWITCH_ON = f"{sys.executable} -m hil.cli.main power force-on"
 LIMIT_S = 60
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=10) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 10}
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from hil.cli.common_options import commands_below
 from hil.cli.main import cli
 from hil.dutlink.timing import Deadline
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(900)]  # a process with all verbs in each test
 LIMIT_S = 600.0
@@ -102,12 +102,7 @@ for line in sys.argv[1:]:
     sys.stdout.flush()
     print("ended with", status, flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=50, stick_bytes=8 << 20) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 50, "stick_bytes": 8 << 20}
 
 
 @pytest.fixture

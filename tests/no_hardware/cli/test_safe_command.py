@@ -27,21 +27,17 @@ from hil.lab.locks.lease import lock_path
 from hil.lab.locks.wait_queue import QUEUE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
 OTHER = "0badb0a4"
 ROOT = Path(__file__).parents[3]
 UNIT = ROOT / "packaging" / "systemd" / "hil-safe.service"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": 5}
 
 
 @pytest.fixture(autouse=True)

@@ -14,20 +14,15 @@ from hil.cli.main import cli, run
 from hil.dutlink.timing import until
 from hil.sim.dut.image import build_image
 from hil.sim.management import fault_injection
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
 
 COMMANDS = dict(commands_below(cli, "hil"))
 RAW = re.compile(r"None|-0\.0|_bytes|\w+: \w+\n\w+: ")
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=10, stick_bytes=8 << 20) as process:
-        yield process
+SIMULATOR = {"boards": 1, "speed": 10, "stick_bytes": 8 << 20}
 
 
 @pytest.fixture

@@ -16,16 +16,13 @@ from programs import running
 from hil.cli.commands import sim as sim_module
 from hil.cli.main import cli, run
 from hil.sim.backend.backend import simulated_host
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.sim.process import SimulatorProcess
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 @pytest.fixture

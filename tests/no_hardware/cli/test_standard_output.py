@@ -15,20 +15,16 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.sim.process import SimulatorProcess
+
 HIL = (sys.executable, "-P", "-m", "hil.cli.main")
 LIMIT_S = 60
 _GREW = 4096
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 @pytest.fixture

@@ -16,19 +16,15 @@ from programs import running
 from hil.cli.main import run
 from hil.dutlink.timing import until
 from hil.lab.safe_state.record import read_record, write_record
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
 HOLD = "import sys; disk = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=10) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 10}
 
 
 @pytest.fixture(autouse=True)

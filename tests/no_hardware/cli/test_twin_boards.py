@@ -14,21 +14,16 @@ from hil.dutlink.discovery import probe
 from hil.errors import TwinBoardsError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.host import Host
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=3, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 3, "speed": 5}
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,11 @@ from other_user import MALLORY, VICTIM, folder_for_everybody, only_root
 import hil
 from hil.dutlink.timing import sleep
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
@@ -36,12 +37,7 @@ AS_USER = [
     *("setpriv", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
     *("--bounding-set=-all,+dac_override,+setpcap", "--no-new-privs"),
 ]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=SPEED, stick_bytes=STICK_BYTES) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": SPEED, "stick_bytes": STICK_BYTES}
 
 
 @pytest.fixture

@@ -12,22 +12,17 @@ import pytest
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.wiring import Wiring
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.host import Host
+    from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=10) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": 10}
 
 
 @pytest.fixture

@@ -19,22 +19,17 @@ from hil.flash import fingerprint
 from hil.flash.progress import NoProgress
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.dutlink.host import Host
+    from hil.sim.process import SimulatorProcess
 
 MIB = 1 << 20
 STICK_BYTES = 16 * MIB
 LIMIT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(2, speed=50.0, stick_bytes=STICK_BYTES) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": 50.0, "stick_bytes": STICK_BYTES}
 
 
 @pytest.fixture(scope="module")

@@ -16,24 +16,19 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.discovery import list_boards, probe
 from hil.errors import Verdict
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.dutlink.host import Host
     from hil.sim.management.client import ManagementClient
+    from hil.sim.process import SimulatorProcess
 
 SPEED = 10.0
 ESCAPE = b"\x02" * 5
 LEFT = b"\x1b[D"
 SETTINGS = {"name": "", "tags": "", "usb_console": "", "power_on": "", "power_off": "", "power_rescue": ""}
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(2, speed=SPEED) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 2, "speed": SPEED}
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import plugger
 import pytest
 
-from hil.sim.process import SimulatorProcess
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
 
 STATUS = """\
 hub port sta spd dev      sockfd local_busid
@@ -19,6 +18,7 @@ hs  0000 006 002 00010002 000003 1-1
 hs  0001 004 000 00000000 000000 0-0
 ss  0008 004 000 00000000 000000 0-0
 """
+SIMULATOR = {"boards": 2, "speed": 20}
 
 
 @pytest.fixture
@@ -27,12 +27,6 @@ def vhci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "status").write_text(STATUS, "ascii")
     monkeypatch.setattr(plugger, "VHCI", tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2, speed=20) as simulator:
-        yield simulator
 
 
 @pytest.fixture

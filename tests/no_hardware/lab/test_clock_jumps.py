@@ -16,10 +16,11 @@ import pytest
 
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hil.sim.process import SimulatorProcess
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 ROOT = Path(__file__).parents[3]
@@ -71,12 +72,7 @@ except BoardBusyError:
 
 pytestmark = pytest.mark.thorough  # processes
 needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not there (apt install faketime)")
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture(params=["+3600", "-3600"])

@@ -10,20 +10,16 @@ import pytest
 from hil.cli.main import run
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
 VENDOR_OUT, POWER, STORAGE, CONFIG, PIN = 0x41, 1, 2, 3, 5
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture(autouse=True)

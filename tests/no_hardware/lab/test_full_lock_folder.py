@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.cli.main import run
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 ROOT = Path(__file__).parents[3]
 HIL = f"{sys.executable} -P -m hil.cli.main"
@@ -29,6 +29,7 @@ import pytest
 def test_powers(power):
     power.force_on()
 """
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 def may_mount() -> bool:
@@ -45,12 +46,6 @@ pytestmark = [
     pytest.mark.skipif(not may_mount(), reason="only root, where it may mount, can fill a lock folder"),
     pytest.mark.parametrize("fill", [NO_BYTES, NO_FILES], ids=["no bytes left", "no files left"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
 
 
 @pytest.fixture(autouse=True)

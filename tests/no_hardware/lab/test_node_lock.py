@@ -27,12 +27,13 @@ from hil.lab.locks import relock
 from hil.lab.locks.acquire import acquire, acquire_any
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
-from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.whole_lab import boards_without_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.sim.process import SimulatorProcess
 
 SERIAL, OTHER = "5a1c0e01", "0df10035"
 SOON_S = 60.0
@@ -71,6 +72,7 @@ def wait_for_file(serial, *, policy, path):
         time.sleep(0.02)
     return 0.0
 """
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @contextmanager
@@ -380,12 +382,6 @@ def test_a_node_that_may_only_be_read_is_proof_enough() -> None:
             (root / name).chmod(0o1777)
         with acquire(SERIAL, folder=root / "one", host=host), pytest.raises(BoardBusyError):
             as_user(VICTIM, lambda: acquire(SERIAL, folder=root / "two", host=host))
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
 
 
 def test_a_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProcess) -> None:

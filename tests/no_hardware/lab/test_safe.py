@@ -48,12 +48,7 @@ board.pins.low("a")
 exec(sys.argv[4])
 os.kill(os.getpid(), 9)
 """
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(1, speed=5) as process:
-        yield process
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from other_user import only_root
 
 from hil.cli.main import run
 from hil.dutlink.timing import until
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 pytestmark = pytest.mark.thorough  # processes
 ROOT = Path(__file__).parents[3]
@@ -41,12 +41,7 @@ AS_USER = [
 
 LIMIT_S = 100.0
 every_command = pytest.mark.parametrize("command", COMMANDS)
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=20) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 20}
 
 
 @pytest.fixture(autouse=True)

@@ -16,19 +16,14 @@ from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.lab.udev.safe_unit import unit_text
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from hil.sim.process import SimulatorProcess
+
 pytestmark = pytest.mark.thorough  # processes
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=5) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 5}
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import pytest
 from hil.dutlink.timing import sleep, until
 from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 TESTS = """
 import time
@@ -36,12 +36,7 @@ BATCHES, TURNS = 5, 10
 LONGEST_S = 300.0
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(3600)]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=2) as process:
-        yield process
+SIMULATOR = {"boards": 2}
 
 
 def hil_command(*arguments: str) -> list[str]:

@@ -10,12 +10,12 @@ import usb.util
 from usbip_bench import FakeDevice, ServerBench, serving
 
 from hil.sim.backend.backend import SimulatedHost, simulated_host
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.sim.host.bus import UsbPort
+    from hil.sim.process import SimulatorProcess
 
 
 @pytest.fixture
@@ -35,13 +35,6 @@ def device() -> FakeDevice:
 def port(bench: ServerBench, device: FakeDevice) -> UsbPort:
     """The port where the fake device is plugged in."""
     return bench.plug("1-1", device)
-
-
-@pytest.fixture(scope="session")
-def simulator() -> Iterator[SimulatorProcess]:
-    """Two simulated boards, twenty times as fast as real ones."""
-    with SimulatorProcess(boards=2, speed=20) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ CONSOLE_IN = 0x82
 USB_ERROR = usb.core.USBError
 BUSY = (USB_ERROR, 16, -6)
 NOT_FOUND = (USB_ERROR, 2, -5)
+SIMULATOR = {"boards": 2, "speed": 20}
 
 
 def test_every_board_is_listed() -> None:

@@ -22,6 +22,7 @@ LATE = (usb.core.USBTimeoutError, 110, -7)
 GONE = (USB_ERROR, 19, -4)
 IO_ERROR = (USB_ERROR, 5, -1)
 DENIED = (USB_ERROR, 13, -3)
+SIMULATOR = {"boards": 2, "speed": 20}
 
 
 @pytest.fixture

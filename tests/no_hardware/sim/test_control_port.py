@@ -25,6 +25,7 @@ TRUTH = {
     *("console_mode", "monitor", "meter", "busy_s", "draw_amps", "supply_volts", "faults", "dut", "stick"),
     "flash",
 }
+SIMULATOR = {"boards": 2, "speed": 20}
 
 
 @pytest.fixture

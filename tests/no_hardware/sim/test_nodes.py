@@ -32,6 +32,7 @@ FORCE_ON = (0x41, 1, 3, 3)
 LIMIT_S = 60.0
 PROMPT = b"boot> "
 CTRL_B = b"\x02"
+SIMULATOR = {"boards": 2, "speed": 20}
 
 
 def test_an_empty_folder_has_the_by_id_folders(tmp_path: Path) -> None:

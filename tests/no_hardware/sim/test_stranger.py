@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import SimulatorError
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hil.sim.process import SimulatorProcess
+
 
 LIMIT_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(1, speed=50.0) as simulator:
-        yield simulator
+SIMULATOR = {"boards": 1, "speed": 50.0}
 
 
 def test_a_stranger_s_disk_comes_and_goes_and_what_is_written_to_it_is_counted(

@@ -10,24 +10,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, IMAGE_NAME, SPEED, put_on_stick
+from dut_story import IMAGE_BYTES, IMAGE_NAME, put_on_stick
 
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.board import Board
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1, speed=SPEED, stick_bytes=IMAGE_BYTES) as process:
-        yield process
+    from hil.sim.process import SimulatorProcess
 
 
 @pytest.fixture(scope="module")

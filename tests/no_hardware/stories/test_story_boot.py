@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, log_in, put_on_stick
+from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, SPEED, log_in, put_on_stick
 
 from hil.errors import ExpectError
 from hil.sim.dut.image import build_image
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.sim.process import SimulatorProcess
+
+SIMULATOR = {"boards": 1, "speed": SPEED, "stick_bytes": IMAGE_BYTES}
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_NAME, LIMIT_S, answer, boot_and_log_in, comes_to_draw, log_in
+from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, SPEED, answer, boot_and_log_in, comes_to_draw, log_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.board import Board
     from hil.dutlink.console.console import Console
+
+SIMULATOR = {"boards": 1, "speed": SPEED, "stick_bytes": IMAGE_BYTES}
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dut_story import LIMIT_S, SPEED, boot_and_log_in, log_in
+from dut_story import IMAGE_BYTES, LIMIT_S, SPEED, boot_and_log_in, log_in
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.sim.process import SimulatorProcess
 
 FLOATING = dict.fromkeys(("reset", "a", "b", "c", "d"), "floating")
+SIMULATOR = {"boards": 1, "speed": SPEED, "stick_bytes": IMAGE_BYTES}
 
 
 def test_a_reset_pulse_boots_again(bootable: Board) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import LIMIT_S, answer, boot_and_log_in
+from dut_story import IMAGE_BYTES, LIMIT_S, SPEED, answer, boot_and_log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.console.console import Console
     from hil.sim.process import SimulatorProcess
+
+SIMULATOR = {"boards": 1, "speed": SPEED, "stick_bytes": IMAGE_BYTES}
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 import hil
-from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from hil.sim.process import SimulatorProcess
 
 REPOSITORY = Path(hil.__file__).parents[1]
 OPTIONS = [
@@ -57,12 +59,6 @@ def unused_port() -> Iterator[int]:
 
 
 RunSuite: TypeAlias = Callable[..., InnerRun]
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(boards=1) as process:
-        yield process
 
 
 @pytest.fixture

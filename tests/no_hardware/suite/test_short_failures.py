@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.sim.dut.image import build_image
-from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import RunSuite
+    from hil.sim.process import SimulatorProcess
 
 pytest_plugins = ["pytester"]
 
@@ -75,13 +73,7 @@ HEADLINES = {
     "test_run_without_login": "ExpectError: 'uname' has no shell to run in",
     "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
 }
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorProcess]:
-    """One board, and a DUT that boots ten times as fast as a real one."""
-    with SimulatorProcess(boards=1, speed=10) as process:
-        yield process
+SIMULATOR = {"boards": 1, "speed": 10}
 
 
 @pytest.fixture
