@@ -1,1 +1,1 @@
-"""What a run leaves behind to be looked at: transcripts, power traces."""
+"""The files that a run keeps: records of the run and its tests, console transcripts."""

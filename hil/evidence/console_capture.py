@@ -1,4 +1,4 @@
-"""One test's part of a console: where it begins and ends, what it showed, and which of that is trouble."""
+"""One test's part of a console: its start and end, its output, and the errors in that output."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _TAIL_BYTES: Final = 64 * 1024
 
 
 class ConsoleCapture:
-    """A test, from its begin; making one is its begin.
+    """The part of a console that belongs to one test; creating it marks the test's start.
 
     Args:
-        recorder: What keeps the console.
-        board: Whose console.
+        recorder: The recorder of the console.
+        board: The board with the console.
         nodeid: The test.
-        before: The test before it on the same board, if there was one.
-        again: Whether it just ended, and is repeated.
+        before: The previous test on the same board, if there was one.
+        again: Whether this is a rerun of a test that just ended.
 
     Attributes:
         nodeid: The test.
         serial: The board's serial number.
-        strays: Trouble that came between the test before and this one.
-        told: Trouble that is still to be shown in its report.
-        failed: Whether any of its phases failed.
+        strays: Errors between the previous test and this one.
+        unreported: Errors that the test's report must still show.
+        failed: Whether any of the test's phases failed.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class ConsoleCapture:
     ) -> None:
         self.nodeid = nodeid
         self.serial = board.serial
-        self.told: list[ErrorLine] = []
+        self.unreported: list[ErrorLine] = []
         self.failed = False
         self._recorder = recorder
         self._console = board.console
         self._since = before.end_position if before is not None else 0
         self._ended: Mark | None = None
-        self._began = recorder.begin(nodeid, again=again)
+        self._began = recorder.begin_test(nodeid, again=again)
         self._console.error_allowlist.clear()
         if self._console.is_open:
-            with suppress(HilError):  # it went away: who uses it is told
+            with suppress(HilError):  # the tty is gone, and the next use of the console raises
                 self._console.discard()
         recorder.sync()
         found = recorder.scanner.take_findings()
@@ -80,24 +80,24 @@ class ConsoleCapture:
 
     @property
     def end_position(self) -> int:
-        """How many bytes had come when it ended; when it began, if it has not."""
+        """Position in the console at the test's end, or at its start if it has not ended."""
         return (self._ended or self._began).position
 
     def end(self) -> None:
-        """Note that it ended.
+        """Mark the test's end.
 
         Raises:
             OSError: Its files are not complete.
         """
-        self._ended = self._recorder.end(self.nodeid)
+        self._ended = self._recorder.end_test(self.nodeid)
         if self._recorder.error is not None:
             raise self._recorder.error
 
-    def trouble(self, expected: Sequence[list[re.Pattern[bytes]]] = ()) -> list[ErrorLine]:
-        """Return the trouble that came since the last call, but for what the test expects.
+    def take_errors(self, expected: Sequence[list[re.Pattern[bytes]]] = ()) -> list[ErrorLine]:
+        """Return the errors since the last call that the test does not expect.
 
         Args:
-            expected: For each marker of the test its patterns, as `says` takes them.
+            expected: For each marker of the test its patterns; see `names_error`.
         """
         self._console.drain()
         self._recorder.sync()
@@ -110,9 +110,9 @@ class ConsoleCapture:
             if not allows(each) and not any(names_error(patterns, each) for patterns in expected)
         ]
 
-    def late_trouble(self) -> list[ErrorLine]:
-        """Return the trouble that came since it ended; nobody else's test has begun."""
-        with suppress(HilError):  # the board may have been given back
+    def take_late_errors(self) -> list[ErrorLine]:
+        """Return the errors since the test ended; call it before another test starts."""
+        with suppress(HilError):  # the board may have been released
             self._console.drain()
         self._recorder.sync()
         return self._recorder.scanner.take_findings()
@@ -121,21 +121,21 @@ class ConsoleCapture:
         return finding.position >= self._began.position
 
     def newest_lines(self, lines: int) -> list[str]:
-        """Return the last lines it showed, what was done to the DUT in between, with times."""
+        """Return the test's last console lines, with times, and with marks of actions on the DUT."""
         self._console.drain()
         transcript = self._console.transcript
         events = transcript.events_between(self._began, self._ended)
         return newest_lines(_tail(events), self._began.monotonic_s, lines)
 
     def path_in(self, folder: Path) -> Path:
-        """Return the file to look at first, if its files are kept in this folder."""
+        """Return the path that the test's readable console file has in a folder."""
         return folder / f"{file_stem(self.nodeid)}.txt"
 
-    def keep(self, folder: Path) -> None:
-        """Write its files after it ended, as far as memory reaches.
+    def write_files(self, folder: Path) -> None:
+        """Write the test's files after it ended, from the output that is still in memory.
 
         Raises:
-            OSError: They cannot be written.
+            OSError: The files cannot be written.
         """
         transcript = self._console.transcript
         first = max(self._since, self._began.position - NEIGHBOUR_BYTES)
@@ -147,7 +147,7 @@ class ConsoleCapture:
 
 
 def _tail(events: list[Event]) -> list[Event]:
-    """Return the newest events, with some 64 KiB at most: what is shown needs no more."""
+    """Return the newest events, with about 64 KiB of output."""
     size = 0
     for count, event in enumerate(reversed(events)):
         size += len(event.data) if isinstance(event, Chunk) else 0

@@ -1,7 +1,7 @@
-"""The files of one test's console: bytes, lines with times, and where each byte belongs.
+"""The files of a test's console and of a run's: raw bytes, lines with times, and an index.
 
-They grow while the test runs, so that a test that takes its process with it leaves what was said until then,
-and a long one needs no memory. Once they are full the newest 2 MiB are in memory until the test ends.
+They grow while the test runs, so that a test that kills its process still leaves the output up to then, and a
+long test needs no memory. Once they are full, the newest 2 MiB stay in memory until the test ends.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 __all__ = ["LITTLE_BYTES", "NEIGHBOUR_BYTES", "TEST_BYTES", "ConsoleFiles", "RunConsoleFiles"]
 
 NEIGHBOUR_BYTES: Final = 1024 * 1024
-"""How much of what came between two tests is kept with the second one."""
+"""How many bytes of the output between two tests are kept with the second one."""
 
 TEST_BYTES: Final = 128 * 1024 * 1024
-"""How much room the files of one test take: an hour of a DUT that never pauses at 115200 baud."""
+"""Maximum size of a test's files: an hour of uninterrupted output at 115200 baud."""
 
 RUN_BYTES: Final = 1024 * 1024 * 1024
-"""How much room a board's files of the whole run take: ten hours of such a DUT."""
+"""Maximum size of a board's files of a whole run: ten hours of uninterrupted output."""
 
 LITTLE_BYTES: Final = 2 * 1024 * 1024
-"""How much room a test's files take in a run whose own files are full, or when a test is repeated."""
+"""Maximum size of a test's files in a run whose own files are full, and minimum for a rerun."""
 
 _MOST_MARKS: Final = 10_000
 
 
 class ConsoleFiles:
-    """Three files for a test, `STEM.raw`, `.txt` and `.json`; described in docs/console.md.
+    """Three files of a test: `STEM.raw`, `.txt` and `.json`; described in docs/console.md.
 
-    Those of a test that is repeated go on, so that all attempts are in them.
+    A rerun appends to the files of its test, so that they hold all attempts.
 
     Args:
-        folder: Where; it is made if need be.
+        folder: The folder; it is created if missing.
         board: The board's serial number.
-        began: The note of the test's begin, which is named by it.
-        neighbour: What came between the test before and that.
-        most_bytes: How much room they may take; see `SizeLimiter`.
+        began: The mark of the test's start; its text is the node id.
+        neighbour: Output between the previous test and this one.
+        max_bytes: Maximum size of the files; see `SizeLimiter`.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: The files cannot be written.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ConsoleFiles:
         board: str,
         began: Mark,
         neighbour: Iterable[Chunk],
-        most_bytes: int = TEST_BYTES,
+        max_bytes: int = TEST_BYTES,
     ) -> None:
         test, stem = began.text, file_stem(began.text)
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,46 +75,47 @@ class ConsoleFiles:
             self._index: TextIO = files.enter_context((folder / f"{stem}.json").open("w", encoding="utf-8"))
             self._files = files.pop_all()
         self._lines = TimestampedLog(lines, began.monotonic_s)
-        self._lines.head(f"console of board {board}: {test}")
+        self._lines.write_header(f"console of board {board}: {test}")
         self._marks: list[list[object]] = earlier.get("marks", [])
         self._neighbour: list[list[int]] = earlier.get("neighbour", [])
         self._size_bytes = self._raw.tell()
-        room_bytes = most_bytes - self._size_bytes - lines.tell()
-        self._part = SizeLimiter(max(room_bytes, LITTLE_BYTES), self._keep)
+        free_bytes = max_bytes - self._size_bytes - lines.tell()
+        self._limiter = SizeLimiter(max(free_bytes, LITTLE_BYTES), self._keep)
         self._separator = ""
         self._index.write(json.dumps({"nodeid": test, "board": board})[:-1] + ', "chunks": [')
-        for place in earlier.get("chunks", []):
-            self._add_place(place)
+        for entry in earlier.get("chunks", []):
+            self._add_to_index(entry)
         self._add_neighbour(neighbour)
         self.add(began)
 
     @property
     def left_out_bytes(self) -> int:
-        """How many bytes were left out because there were too many; complete once it is closed."""
-        return self._part.left_out_bytes
+        """Bytes that were left out because the files are full; complete after `close`."""
+        return self._limiter.left_out_bytes
 
     def add(self, event: Event) -> None:
-        """Keep one event, unless there are too many."""
-        self._part.add(event)
+        """Add one event, unless the files are full."""
+        self._limiter.add(event)
 
     def _keep(self, event: Event) -> None:
-        """Keep one event; a note's offset is that of the bytes before it."""
+        """Write one event; a mark's offset is the number of bytes before it."""
         if isinstance(event, Chunk):
             self._add_chunk(event)
             return
         self._lines.add(event)
         if len(self._marks) < _MOST_MARKS:
-            self._marks.append([event.monotonic_s, event.time_s, self._size_bytes, str(event)])
+            kind = event.kind.name.lower()
+            self._marks.append([event.monotonic_s, event.time_s, self._size_bytes, str(event), kind])
 
     def flush(self) -> None:
-        """Have what was added in the files."""
+        """Flush the files."""
         for file in (self._raw, self._index):
             file.flush()
 
     def close(self) -> None:
-        """End the list of chunks, and close the files."""
+        """Complete the index, and close the files."""
         with self._files:
-            self._part.finish()
+            self._limiter.finish()
             self._lines.finish()
             self._index.write(
                 f'],\n"marks": {json.dumps(self._marks)},\n"neighbour": {json.dumps(self._neighbour)}'
@@ -131,17 +132,17 @@ class ConsoleFiles:
     def _add_chunk(self, chunk: Chunk, *, of_neighbour: bool = False) -> None:
         self._raw.write(chunk.data)
         self._lines.add(chunk, of_neighbour=of_neighbour)
-        self._add_place((chunk.monotonic_s, chunk.time_s, self._size_bytes, len(chunk.data)))
+        self._add_to_index((chunk.monotonic_s, chunk.time_s, self._size_bytes, len(chunk.data)))
         self._size_bytes += len(chunk.data)
 
-    def _add_place(self, place: Sequence[float]) -> None:
-        monotonic_s, time_s, offset, size = place
+    def _add_to_index(self, entry: Sequence[float]) -> None:
+        monotonic_s, time_s, offset, size = entry
         self._index.write(f"{self._separator}\n[{monotonic_s:.6f},{time_s:.6f},{offset},{size}]")
         self._separator = ","
 
 
 def _earlier(index: Path) -> dict[str, Any]:
-    """Return what an earlier attempt left; nothing where it left nothing complete."""
+    """Return the index of an earlier attempt; empty if there is no complete one."""
     with suppress(OSError, ValueError):
         found = json.loads(read_regular(index))
         return found if isinstance(found, dict) else {}
@@ -149,19 +150,19 @@ def _earlier(index: Path) -> dict[str, Any]:
 
 
 class RunConsoleFiles:
-    """Everything a board's console says during a run: `run-SERIAL.raw` and `.txt`.
+    """The files of a board's console for a whole run: `run-SERIAL.raw` and `.txt`.
 
-    Each holder of the board adds to the same files, one after the other, as the board goes from worker to
-    worker. What an earlier run left there goes.
+    Workers that hold the board one after the other append to the same files. Files of an earlier run are
+    overwritten.
 
     Args:
-        folder: Where; it is made if need be.
+        folder: The folder; it is created if missing.
         board: The board's serial number.
-        run: Which run it is.
-        start_s: When this holder opened the console, by `time.monotonic`.
+        run: Key of the run.
+        start_s: Time at which this process opened the console, by `time.monotonic`.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: The files cannot be written.
     """
 
     def __init__(self, folder: Path, board: str, run: str, start_s: float) -> None:
@@ -175,17 +176,17 @@ class RunConsoleFiles:
             self._text: TextIO = files.enter_context(lines)
             self._files = files.pop_all()
         self._lines = TimestampedLog(self._text, start_s)
-        self._lines.head(title)
-        self._part = SizeLimiter(RUN_BYTES - self._raw.tell() - self._text.tell(), self._keep)
+        self._lines.write_header(title)
+        self._limiter = SizeLimiter(RUN_BYTES - self._raw.tell() - self._text.tell(), self._keep)
 
     @property
     def is_full(self) -> bool:
-        """Whether its files have taken all the room that they may take."""
-        return self._part.is_full
+        """Whether the files have reached their maximum size."""
+        return self._limiter.is_full
 
     def add(self, event: Event) -> None:
-        """Keep one event, unless there are too many."""
-        self._part.add(event)
+        """Add one event, unless the files are full."""
+        self._limiter.add(event)
 
     def _keep(self, event: Event) -> None:
         if isinstance(event, Chunk):
@@ -193,19 +194,19 @@ class RunConsoleFiles:
         self._lines.add(event)
 
     def flush(self) -> None:
-        """Have whole lines, and all bytes, in the files."""
+        """Flush the files; an incomplete line stays in memory."""
         self._raw.flush()
         self._text.flush()
 
     def close(self) -> None:
         """Close the files."""
         with self._files:
-            self._part.finish()
+            self._limiter.finish()
             self._lines.finish()
 
 
 def _first_line(path: Path) -> str:
-    """Return the first line of a file; empty where there is none."""
+    """Return the first line of a file; empty if it cannot be read."""
     with suppress(OSError), open_regular(path) as file:
         return file.readline().decode("utf-8", "replace").rstrip("\n")
     return ""

@@ -1,4 +1,4 @@
-"""What is kept of one console while its board is held: files of the run and of its tests, and troubles."""
+"""Record one console while its board is held: files of the run and of its tests, and errors found in it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _NEIGHBOUR_CHUNKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFolder:
-    """Where consoles are kept.
+    """The folder for the files of consoles.
 
     Attributes:
-        folder: The folder; it is made if need be.
-        run: Which run it is: what an earlier one left of a board goes.
+        folder: The folder; it is created if missing.
+        run: Key of the run; files of an earlier run are overwritten.
     """
 
     folder: Path
@@ -43,17 +43,17 @@ class ConsoleFolder:
 
 
 class ConsoleRecorder:
-    """Keeps what a console says, from its opening on, and looks for trouble in it.
+    """Records a console's output from its opening on, and searches it for errors.
 
     Args:
-        console: Which.
+        console: The console.
         board: The board's serial number.
-        kept: Where to keep the files; None: none are written.
-        watch: More patterns of trouble, from the lab file.
+        kept: Folder for the files; None to write none.
+        watch: Further error patterns, from the lab file.
 
     Attributes:
-        watch: What was found.
-        error: Why no more is written, where that is so; a full disk fails no test.
+        scanner: Holds the errors that were found.
+        error: The error that stopped the writing of files, if any; a full disk fails no test.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class ConsoleRecorder:
         self._follower = TranscriptFollower(console.transcript, self, f"recorder of {board}")
         console.on_close.append(self.sync)  # the next holder of the board adds to the same files
 
-    def begin(self, test: str, *, again: bool = False) -> Mark:
-        """Note that a test begins: what came to this host before is not its own.
+    def begin_test(self, test: str, *, again: bool = False) -> Mark:
+        """Mark the start of a test; output that reached this host before does not belong to it.
 
         Args:
             test: Its node id.
-            again: Whether it just ended, and is repeated: then its files go on.
+            again: Whether this is a rerun of the test that just ended, which appends to its files.
         """
         self._console.drain()
         kind = MarkKind.TEST_AGAIN if again else MarkKind.TEST_BEGINS
         return self._console.transcript.mark(test, kind)
 
-    def end(self, test: str) -> Mark:
-        """Note that it ended, and have its files complete."""
+    def end_test(self, test: str) -> Mark:
+        """Mark the end of a test, and complete its files."""
         self._console.drain()
         mark = self._console.transcript.mark(test, MarkKind.TEST_ENDS)
         self.sync()
@@ -92,7 +92,7 @@ class ConsoleRecorder:
         return left_out
 
     def sync(self) -> None:
-        """Return when all that came so far is kept, and was looked at."""
+        """Wait until all output so far is recorded and scanned."""
         self._follower.sync()
 
     def close(self) -> None:
@@ -103,13 +103,13 @@ class ConsoleRecorder:
         self._write(_Files.close)
 
     def handle(self, event: Event) -> None:
-        """Keep an event, and look for trouble in it; for the follower."""
+        """Record and scan an event; called by the follower."""
         if isinstance(event, Chunk):
             self.scanner.feed(event)
         self._write(_Files.add, event)
 
-    def pause(self) -> None:
-        """Have everything in the files, and the last line looked at before it ends; for the follower."""
+    def end_batch(self) -> None:
+        """Flush the files, and scan the last line before it is complete; called by the follower."""
         self.scanner.scan()
         self._write(_Files.flush)
 
@@ -123,7 +123,7 @@ class ConsoleRecorder:
 
 
 class _Files:
-    """The files of the run, and those of the test that runs."""
+    """The files of the run and of the present test."""
 
     def __init__(self, board: str, kept: ConsoleFolder) -> None:
         self._board = board
@@ -136,7 +136,7 @@ class _Files:
         self.left_out_bytes = 0
 
     def add(self, event: Event) -> None:
-        """Keep an event where it belongs."""
+        """Write an event to the files of the run and of the test that it belongs to."""
         self._run = self._run or RunConsoleFiles(self._folder, self._board, self._key, event.monotonic_s)
         self._run.add(event)
         if isinstance(event, Mark) and event.kind in {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}:
@@ -149,21 +149,21 @@ class _Files:
             self._end_test()
 
     def flush(self) -> None:
-        """Have what was added in the files."""
+        """Flush the files."""
         for record in (self._run, self._test):
             if record is not None:
                 record.flush()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the files."""
         self._end_test()
         if self._run is not None:
             self._run.close()
 
     def _begin(self, mark: Mark) -> None:
         self._end_test()
-        room_bytes = LITTLE_BYTES if self._run is not None and self._run.is_full else TEST_BYTES
-        self._test = ConsoleFiles(self._folder, self._board, mark, self._between, room_bytes)
+        max_bytes = LITTLE_BYTES if self._run is not None and self._run.is_full else TEST_BYTES
+        self._test = ConsoleFiles(self._folder, self._board, mark, self._between, max_bytes)
         self._between.clear()
         self._between_bytes = 0
 
@@ -174,7 +174,7 @@ class _Files:
             self.left_out_bytes += record.left_out_bytes
 
     def _keep_between(self, chunk: Chunk) -> None:
-        """Keep the newest of what comes between two tests: it goes in front of the second one's own."""
+        """Keep the newest output between two tests, which is written before the second test's own."""
         self._between.append(chunk)
         self._between_bytes += len(chunk.data)
         while len(self._between) > 1 and (

@@ -1,8 +1,8 @@
 """The watch list: what a DUT's console must not show unless a test expects it.
 
-The words are looked for in whatever way the bytes arrive: split anywhere, with CRs, colours and other control
-characters between them. Such lines are looked at in three ways: as if the sequences were not there, as if
-they ended the line, and with what stands in them. So nothing hides behind an escape.
+The text is found however the bytes arrive: split anywhere, with CRs, colours and other control characters in
+it. A line with control characters is searched in three forms: without the escape sequences, with a line end
+in place of each, and with the sequences' own text. So an escape sequence hides nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KNOWN: Final[dict[str, str]] = {
     r"|\b(?:reset|reboot)(?:ting|ing|ed)?(?:: ?| by | due to | from )(?:the |a )?(?:watchdog|wdog|wdt)\b"
     r"|\bwatchdog detected hard lockup\b|\brst:0x[0-9a-f]+ \([^)\n]{0,30}wdt)",
 }
-"""Kinds of trouble, as Linux and its boot loaders tell of them (kernel/panic.c, arch/*/mm/fault.c,
+"""Patterns for the errors that Linux and its boot loaders print (kernel/panic.c, arch/*/mm/fault.c,
 lib/bug.c, mm/oom_kill.c; U-Boot prints the cause of a reset)."""
 
 _SEQUENCE: Final = CSI + rb"|\x1b\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|\x1b[ -/]{0,2}[0-Z\\^-~]"
@@ -50,82 +50,82 @@ _HINTS: Final = {
     "out of memory": (b"of memory", b"oom-killer"),
     "watchdog reset": (b"watchdog", b"wdog", b"wdt"),
 }
-"""Letters without which a kind cannot be there, in lower case: they are found a hundred times faster."""
+"""Lower-case text of which each match has some: searching for it is a hundred times faster."""
 
-_ENOUGH: Final = 16 * 1024
+_BLOCK_BYTES: Final = 16 * 1024
 _LONGEST_LINE: Final = 8192
 _OVERLAP: Final = 1024
 _SHOWN: Final = 300
 _MOST_FINDINGS: Final = 1000
 _NO_WORDS: Final = re.compile(rb"(?!)")
-"""Of what was found by no pattern: no test waits for it."""
+"""A pattern that matches nothing, for findings without a pattern of their own."""
 
 
 @dataclass(slots=True)
-class _Kind:
+class _ErrorKind:
     name: str
     pattern: re.Pattern[bytes]
     hints: tuple[bytes, ...] = ()
-    told_up_to: int = -1
+    reported_up_to: int = -1
     is_given_up: bool = False
 
     def may_be_in(self, form: bytes, lower: bytes) -> bool:
-        """Whether it stands in one form of a block, or is likely to."""
+        """Return True if one form of a block matches, or is likely to."""
         if self.hints:
             return any(hint in lower for hint in self.hints)
         return search(self.pattern, form) is not None
 
 
 class ErrorScanner:
-    """Looks for trouble in a console's bytes, chunk by chunk.
+    """Searches a console's bytes for errors, chunk by chunk.
 
     Args:
-        more: Regular expressions of the lab file, beside what is known.
+        more: Regular expressions of the lab file, in addition to `KNOWN`.
 
     Attributes:
-        findings: What was found and not taken yet, oldest first; no more than a thousand.
+        findings: Errors that were found and not taken yet, oldest first; at most a thousand.
     """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
         self.findings: list[ErrorLine] = []
         named = KNOWN | {pattern: pattern for pattern in more}
         self._kinds = [
-            _Kind(name, _compiled(name, text), _HINTS.get(name, ())) for name, text in named.items()
+            _ErrorKind(name, _compiled(name, text), _HINTS.get(name, ())) for name, text in named.items()
         ]
         self._pending = bytearray()
         self._pending_at = 0
-        self._looked_at = 0
+        self._scanned_bytes = 0
         self._time_s = 0.0
 
     def take_findings(self) -> list[ErrorLine]:
-        """Return what was found since the last time."""
+        """Return and remove the findings so far."""
         taken = self.findings[:]
         del self.findings[: len(taken)]
         return taken
 
     def feed(self, chunk: Chunk) -> None:
-        """Take more bytes; they are looked at when there are enough of them, or when somebody asks."""
-        if chunk.position != self._pending_at + len(self._pending):  # something was dropped in between
+        """Add bytes; they are scanned when there are enough of them, or by `scan`."""
+        if chunk.position != self._pending_at + len(self._pending):  # chunks in between were dropped
             self.scan()
             self._keep(b"", chunk.position)
         self._pending += chunk.data
         self._time_s = chunk.time_s
-        if len(self._pending) > _ENOUGH:
+        if len(self._pending) > _BLOCK_BYTES:
             self.scan()
 
     def scan(self) -> None:
-        """Look at all that came, a line that has not ended yet too; keep what may still become something."""
-        if len(self._pending) == self._looked_at:
+        """Scan all bytes so far, an incomplete line too; keep that line, since it may still match."""
+        if len(self._pending) == self._scanned_bytes:
             return
         self._search(bytes(self._pending), self._pending_at)
         line = self._pending.rfind(b"\n") + 1
         if len(self._pending) - line > _LONGEST_LINE:
             line = len(self._pending) - _OVERLAP
         self._keep(bytes(self._pending[line:]), self._pending_at + line)
-        self._looked_at = len(self._pending)
+        self._scanned_bytes = len(self._pending)
 
     def _keep(self, rest: bytes, position: int) -> None:
-        self._pending, self._pending_at, self._looked_at = bytearray(rest), position, 0
+        self._pending, self._pending_at, self._scanned_bytes = bytearray(rest), position, 0
 
     def _search(self, block: bytes, position: int) -> None:
         forms = [(form, form.lower()) for form in _forms(block)]
@@ -138,11 +138,11 @@ class ErrorScanner:
                 told = f"{error.what}; it is not looked for any more ({error.why})"
                 self.findings.append(ErrorLine(kind.name, _NO_WORDS, told, position, self._time_s))
 
-    def _find(self, kind: _Kind, block: bytes, position: int) -> None:
+    def _find(self, kind: _ErrorKind, block: bytes, position: int) -> None:
         for begin in sorted(_places(kind.pattern, block)):
-            if position + begin > kind.told_up_to and len(self.findings) < _MOST_FINDINGS:
+            if position + begin > kind.reported_up_to and len(self.findings) < _MOST_FINDINGS:
                 line, end = _line_around(block, begin)
-                kind.told_up_to = position + max(begin, end - 1)
+                kind.reported_up_to = position + max(begin, end - 1)
                 self.findings.append(ErrorLine(kind.name, kind.pattern, line, position + begin, self._time_s))
 
 
@@ -152,7 +152,7 @@ def _compiled(name: str, text: str) -> re.Pattern[bytes]:
 
 
 def _forms(block: bytes) -> list[bytes]:
-    """Return the ways in which a block is looked at: most are plain lines, and have one."""
+    """Return the forms in which a block is searched; most blocks are plain lines and have only one."""
     lines = block.replace(b"\r\n", b"\n")
     without = lines.translate(None, _CONTROLS)
     if len(without) == len(lines):
@@ -161,7 +161,7 @@ def _forms(block: bytes) -> list[bytes]:
 
 
 def _broken(block: bytes) -> list[bytes]:
-    """Return a block with line ends for controls, and for sequences: byte for byte, so that places stay."""
+    """Return a block of equal length with line ends in place of controls, and one of sequences too."""
     if b"\x1b" not in block:
         return [block.translate(_TO_LINE_ENDS)]
     split = _SEQUENCES.sub(lambda cut: b"\n" * len(cut.group()), block)
@@ -169,28 +169,28 @@ def _broken(block: bytes) -> list[bytes]:
 
 
 def _places(pattern: re.Pattern[bytes], block: bytes) -> set[int]:
-    """Where a pattern stands in a block, by offsets of the block itself."""
+    """Return the offsets in a block at which a pattern matches."""
     without, cuts, shifts = _dropped(block)
     found = {begin + shifts[bisect_right(cuts, begin)] for begin, _ in search_all(pattern, without)}
     return found.union(*({begin for begin, _ in search_all(pattern, form)} for form in _broken(block)))
 
 
 def _dropped(block: bytes) -> tuple[bytes, list[int], list[int]]:
-    """Return a block without sequences and controls, where in it these were, and what was cut out up to each.
+    """Return a block without sequences and controls, the offsets of the cuts, and the bytes cut before each.
 
-    The last list begins with the 0 of what is in front of the first one.
+    The last list begins with 0, for the part before the first cut.
     """
-    pieces, cuts, shifts, begin = [], [], [0], 0
+    parts, cuts, shifts, begin = [], [], [0], 0
     for cut in _DROPPED.finditer(block):
-        pieces.append(block[begin : cut.start()])
+        parts.append(block[begin : cut.start()])
         begin = cut.end()
         cuts.append(cut.start() - shifts[-1])
         shifts.append(shifts[-1] + begin - cut.start())
-    return b"".join([*pieces, block[begin:]]), cuts, shifts
+    return b"".join([*parts, block[begin:]]), cuts, shifts
 
 
 def _line_around(block: bytes, place: int) -> tuple[str, int]:
-    """Return the line that holds a place, safe to show, and where it ends."""
+    """Return the line around an offset, safe to show, and the offset of its end."""
     begin = block.rfind(b"\n", 0, place) + 1
     end = block.find(b"\n", place)
     end = len(block) if end < 0 else end

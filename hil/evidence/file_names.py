@@ -1,4 +1,4 @@
-"""How the files are called in which evidence of a test is kept."""
+"""Names of a test's evidence files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _LONGEST_STEM = 120
 
 
 def file_stem(test: str) -> str:
-    """Return a file name without its ending for a test: readable, and another one for each test."""
+    """Return a readable file name for a test, without a suffix and unique to the test."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-.")
     return f"{plain[-_LONGEST_STEM:]}-{hashlib.sha256(test.encode(errors='surrogatepass')).hexdigest()[:8]}"

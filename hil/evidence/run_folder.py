@@ -1,8 +1,7 @@
-"""The folder of a run's evidence: one file for the run, one for each test; read back whatever became of it.
+"""The folder of a run's evidence: one file for the run, one for each test.
 
-A file is replaced in one step, so that whoever reads it while the run goes on, or after it was killed, finds
-the old one or the new one and never half of it. Reading takes what can be read: a file that is damaged, or
-of another run in the same folder, is left out.
+A file is replaced in one step, so a reader finds the old or the new one complete, while the run goes on or
+after it was killed. Damaged files, and files of another run in the same folder, are skipped.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ __all__ = ["EvidenceFolder"]
 
 _RUN = "run.json"
 _TESTS = "tests"
-Kept = TypeVar("Kept", RecordedTest, RunRecord)
+Record = TypeVar("Record", RecordedTest, RunRecord)
 
 
 class EvidenceFolder:
-    """One run's folder; it is made when the first file is written.
+    """The evidence folder of one run; it is created with its first file.
 
     Args:
-        path: Where.
+        path: Path of the folder.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def write_run(self, run: RunRecord) -> None:
-        """Write what is known of the run.
+        """Write the run's record.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         self._write(_RUN, run)
 
@@ -53,16 +52,16 @@ class EvidenceFolder:
         self._write(f"{_TESTS}/{file_stem(test.nodeid)}.json", test)
 
     def run(self) -> RunRecord | None:
-        """Return the run; None: nothing readable is here."""
+        """Return the run's record, or None if there is no readable one."""
         return _read(self.path / _RUN, RunRecord)
 
     def test(self, nodeid: str, run: str) -> RecordedTest | None:
-        """Return what is known of a test of that run."""
+        """Return the record of a test of a run, or None if there is no readable one."""
         found = _read(self.path / _TESTS / f"{file_stem(nodeid)}.json", RecordedTest)
         return found if found is not None and found.run == run else None
 
     def tests(self, run: str) -> list[RecordedTest]:
-        """Return the tests of that run in the order in which they began; an empty key means of any."""
+        """Return the records of a run's tests in the order of their start; an empty key selects every run."""
         read = (_read(path, RecordedTest) for path in self.path.glob(f"{_TESTS}/*.json"))
         kept = [one for one in read if one is not None and (not run or one.run == run)]
         return sorted(kept, key=lambda one: (one.began_s, one.nodeid))
@@ -81,9 +80,9 @@ class EvidenceFolder:
             raise
 
 
-def _read(path: Path, kind: type[Kept]) -> Kept | None:
+def _read(path: Path, kind: type[Record]) -> Record | None:
     with suppress(OSError, ValueError, RecursionError, ValidationError):
-        adapter: TypeAdapter[Kept] = _ADAPTERS[kind]
+        adapter: TypeAdapter[Record] = _ADAPTERS[kind]
         return adapter.validate_json(read_regular(path))
     return None
 

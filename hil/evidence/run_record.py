@@ -1,4 +1,4 @@
-"""What is kept of a whole run: when and where, what of, its boards, its ledger."""
+"""The record of a whole run, as `run.json` holds it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class BoardHealth:
     """A board at the end of a run.
 
     Attributes:
-        serial: Its serial number.
-        firmware: Its version; empty if no test of the run had it.
-        simulated: Whether it is a simulated one.
-        state: What its record says: safe, in use, pending; empty: it has none here.
-        events: What had to be done to make it safe, the newest last.
+        serial: Serial number.
+        firmware: Firmware version; empty if no test of the run used the board.
+        simulated: Whether it is a simulated board.
+        state: State in the board's record: safe, in use, pending; empty if this host has no record.
+        events: Actions that made it safe, the newest last.
     """
 
     serial: str
@@ -31,22 +31,22 @@ class RunRecord:
     """A run.
 
     Attributes:
-        key: Unlike that of any other run; the history has it by the same key.
-        began_s: When, in seconds since 1970.
-        ended_s: When it ended; None: it was killed, or goes on.
-        exit_status: pytest's; None as above.
+        key: Unique key of the run, also in the history.
+        began_s: Start, in seconds since 1970.
+        ended_s: End; None if the run was killed, or goes on.
+        exit_status: pytest's exit status; None if the run was killed, or goes on.
         host: Name of the machine.
         kind: `nightly`, or empty.
-        commit: The git commit of the tests, or what `HIL_COMMIT` says; empty if unknown.
-        image: What `HIL_IMAGE` says.
-        command: What was typed.
+        commit: Git commit of the tests, or the value of `HIL_COMMIT`; empty if unknown.
+        image: Value of `HIL_IMAGE`.
+        command: The command line.
         boards_from: Where its boards are.
-        boards: Those that it used.
+        boards: The boards that it used.
         ledger: The ledger's lines, as the terminal shows them.
-        loud: The ledger's loud line; empty if there is none.
-        planned: How many tests it collected, by kind.
-        vanished: How many files and classes skipped themselves while they were collected.
-        trouble: What could not be made safe or could not be kept.
+        loud: The ledger's warning line; empty if there is none.
+        planned: Number of collected tests by kind.
+        vanished: Number of files and classes that skipped themselves during collection.
+        trouble: What could not be made safe, or could not be recorded.
     """
 
     key: str

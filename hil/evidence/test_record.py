@@ -1,4 +1,4 @@
-"""What is kept of one test: its attempts with their phases, its board, and what that was asked last."""
+"""The record of one test, as its file holds it: attempts with phases, the board, the last requests to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic re
 __all__ = ["UNCOLLECTED", "RecordedAttempt", "RecordedBoard", "RecordedPhase", "RecordedTest"]
 
 UNCOLLECTED = "not collected"
-"""The kind of what stands for the tests of a file, or class, that could not be collected."""
+"""The kind of a record for a file or class that could not be collected, in place of its tests."""
 
 
 @dataclass(slots=True)
@@ -18,9 +18,9 @@ class RecordedPhase:
 
     Attributes:
         name: `setup`, `call` or `teardown`.
-        began_s: When, in seconds since 1970.
-        duration_s: How long it took.
-        outcome: pytest's word: passed, failed, skipped, rerun.
+        began_s: Start, in seconds since 1970.
+        duration_s: Duration in seconds.
+        outcome: pytest's outcome: passed, failed, skipped, rerun.
     """
 
     name: str
@@ -34,13 +34,13 @@ class RecordedAttempt:
     """One attempt.
 
     Attributes:
-        number: 1, and more for repetitions.
-        outcome: passed, failed, error, skipped, xfailed, xpassed; empty: it did not end.
+        number: 1 for the first attempt, higher for reruns.
+        outcome: passed, failed, error, skipped, xfailed, xpassed; empty if it did not end.
         verdict: Why its hardware could not be used; empty if it could.
         message: The line that says what went wrong, or why it was skipped.
-        longrepr: All that pytest says of it.
-        sections: What was captured: title and text.
-        phases: In their order.
+        longrepr: pytest's full report.
+        sections: Captured output: title and text.
+        phases: Its phases, in order.
     """
 
     number: int = 1
@@ -57,10 +57,10 @@ class RecordedBoard:
     """The board that a test had.
 
     Attributes:
-        serial: Its serial number.
-        name: In its settings, or in the lab file.
-        firmware: Its version.
-        simulated: Whether it is a simulated one.
+        serial: Serial number.
+        name: Name in its settings or in the lab file.
+        firmware: Firmware version.
+        simulated: Whether it is a simulated board.
     """
 
     serial: str
@@ -74,20 +74,20 @@ class RecordedTest:
     """A test of a run.
 
     Attributes:
-        nodeid: The plain node id.
-        run: The key of the run.
-        kind: hardware, mixed or no_hardware; `UNCOLLECTED`: it is the file of tests that nobody knows.
-        worker: What ran it; empty without xdist.
-        stem: How its files are called, in `console` and `power`.
-        began_s: When, in seconds since 1970, waiting for a board included.
+        nodeid: The node id, without what xdist appends.
+        run: Key of the run.
+        kind: hardware, mixed or no_hardware; `UNCOLLECTED` for a file that could not be collected.
+        worker: The xdist worker that ran it; empty without xdist.
+        stem: Name of its files in `console` and `power`, without a suffix.
+        began_s: Start, in seconds since 1970, before it waited for a board.
         began_monotonic_s: The same by `time.monotonic` of that machine.
-        ended_s: When it ended; None: its process was killed, or it goes on.
-        wait_s: How long it waited for its board, which was found, opened and made safe meanwhile.
-        give_back_s: How long it took afterwards to give the board back, if that was done.
+        ended_s: End; None if its process was killed, or it goes on.
+        wait_s: Seconds until its board was acquired, opened and made safe.
+        give_back_s: Seconds for releasing the board after it, if the board was released.
         board: Its board; None if it had none.
-        attempts: In their order.
+        attempts: Its attempts, in order.
         requests: The last requests to the board while it ran.
-        unasked: It passed and never asked the board for anything.
+        unasked: Whether it passed without sending a request to its board.
     """
 
     nodeid: str
@@ -112,7 +112,7 @@ class RecordedTest:
 
     @property
     def outcome(self) -> str:
-        """What became of it; `cut short` where nobody knows, `flaky` where a repetition passed."""
+        """Outcome of the last attempt; `cut short` if that did not end, `flaky` if a rerun passed."""
         if not self.last.outcome:
             return "cut short"
         failed_before = any(one.outcome in {"failed", "error"} for one in self.attempts[:-1])
@@ -120,7 +120,7 @@ class RecordedTest:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody must look at it."""
+        """Whether a person should look at it: it failed, was cut short, or passed unexpectedly."""
         return self.outcome in {"failed", "error", "xpassed", "cut short"}
 
     @property

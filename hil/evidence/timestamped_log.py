@@ -1,4 +1,4 @@
-"""A transcript as lines with times, for people: safe to show in any terminal, editor or page."""
+"""A console transcript as lines with timestamps, safe to show in any terminal, editor or page."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before
 
 _LONGEST_LINE: Final = 2000
 _LONGEST_SHOWN: Final = 240
-_DUT, _NEIGHBOUR, _DONE = "|", "<", "*"
+_DUT, _NEIGHBOUR, _MARK = "|", "<", "*"
 
 
 class TimestampedLog:
-    """Writes events as lines: a line's time is that of its first byte.
+    """Writes events as lines; a line's time is that of its first byte.
 
     Args:
-        file: Where to.
-        start_s: When it all began, by `time.monotonic`.
-        wall: Whether each line has the time of day, too.
+        file: The text file to write.
+        start_s: Origin of the times in the lines, by `time.monotonic`.
+        wall: Whether each line also has the date and time of day.
     """
 
     def __init__(self, file: TextIO, start_s: float, *, wall: bool = True) -> None:
@@ -39,24 +39,24 @@ class TimestampedLog:
         self._text = SanitizingDecoder()
         self._line = ""
         self._began: Event | None = None
-        self._who = _DUT
+        self._source = _DUT
         self._stamped: Event | None = None
         self._stamp = ""
 
-    def head(self, title: str) -> None:
-        """Write what this is, and how to read it."""
+    def write_header(self, title: str) -> None:
+        """Write the title and the legend."""
         self._file.write(f"# {sanitize_text(title)}\n# {LEGEND}\n")
 
     def add(self, event: Event, *, of_neighbour: bool = False) -> None:
-        """Write one event, or keep it until its line is whole."""
+        """Write one event, or keep it until its line is complete."""
         if isinstance(event, Mark):
             self._end_line()
-            self._file.write(f"{self._at(event)} {_DONE} {sanitize_text(str(event))}\n")
+            self._file.write(f"{self._at(event)} {_MARK} {sanitize_text(str(event))}\n")
             return
-        who = _NEIGHBOUR if of_neighbour else _DUT
-        if who != self._who:
+        source = _NEIGHBOUR if of_neighbour else _DUT
+        if source != self._source:
             self._end_line()
-            self._who = who
+            self._source = source
         first, *lines = self._text.feed(event.data).split("\n")
         self._grow(first, event)
         if lines:
@@ -65,7 +65,7 @@ class TimestampedLog:
             self._grow(lines[-1], event)
 
     def finish(self) -> None:
-        """Write what is left; more may follow."""
+        """Write the incomplete line, and flush the file; more events may follow."""
         self._end_line()
         self._file.flush()
 
@@ -93,13 +93,13 @@ class TimestampedLog:
         self._line = ""
 
     def _write_whole(self, lines: list[str], event: Event) -> None:
-        """Write lines that came together."""
+        """Write complete lines that arrived together."""
         if max(map(len, lines), default=0) > _LONGEST_LINE:
             for line in lines:
                 self._grow(line, event)
                 self._write_line()
         elif lines:
-            before = f"{self._at(event)} {self._who} "
+            before = f"{self._at(event)} {self._source} "
             self._file.write(before + f"\n{before}".join(lines) + "\n")
 
     def _at(self, event: Event) -> str:
@@ -116,7 +116,7 @@ def _time_of_day(time_s: float) -> str:
 
 
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
-    """Return the last lines that these events make, with seconds since the start, cut to what fits."""
+    """Return the last lines of these events, with seconds since the start; long lines are cut."""
     text = StringIO()
     timed = TimestampedLog(text, start_s, wall=False)
     for event in events:

@@ -1,1 +1,1 @@
-"""Pages over what runs left behind: static, no server, no network; opened from a file."""
+"""Static pages about runs and nights: opened from a file, without a server or a network."""

@@ -1,4 +1,4 @@
-"""Times, lengths and counts as pages say them."""
+"""Template filters: times, durations and names as pages show them."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
 ]
 
 OUTCOMES = ("failed", "error", "cut short", "flaky", "xpassed", "passed", "xfailed", "skipped")
-"""What a test can become, the loud ones first; their colours are called `o-` and the first word."""
+"""Outcomes of a test, failures first; the style of each is called `o-` and its first word."""
 
 KINDS = [(outcome.split()[0], outcome) for outcome in OUTCOMES]
-"""The same as a page's choice: its value and its text."""
+"""The outcomes as choices of a page: value and text."""
 
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
 _SHORT = 500
 
 
 def seconds(duration_s: float) -> str:
-    """Return a duration: 0.25 s, 12.3 s, 4 min 05 s, 2 h 03 min."""
+    """Format a duration: 0.25 s, 12.3 s, 4 min 05 s, 2 h 03 min."""
     if duration_s < 10:  # noqa: PLR2004 - two digits are enough from there on
         return f"{duration_s:.2f} s"
     if duration_s < _MINUTE_S:
@@ -51,49 +51,49 @@ def seconds(duration_s: float) -> str:
 
 
 def moment(time_s: float) -> str:
-    """Return a point in time, in UTC, to the minute."""
+    """Format a time, in UTC, to the minute."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def when(time_s: float) -> Markup:
-    """Return a point in time that a page shows as the reader's own time, and without JavaScript in UTC."""
+    """Format a time, which the page shows in the reader's time zone, or in UTC without JavaScript."""
     iso = datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Markup('<time datetime="{}">{}</time>').format(iso, moment(time_s))
 
 
 def messages(test: RecordedTest) -> list[str]:
-    """Return what the first failing attempt of a test said, and the last one where that is something else."""
+    """Return the message of a test's first failing attempt, and of the last one if it differs."""
     said = [one.message for one in test.attempts if one.message]
     return list(dict.fromkeys([*said[:1], *said[-1:]]))
 
 
 def night(time_s: float) -> str:
-    """Return a date and a time of day that are short enough for a list."""
+    """Format a date and a time of day, short enough for a list."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def clock(time_s: float) -> str:
-    """Return the time of day with milliseconds."""
+    """Format a time of day with milliseconds."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def outcome_class(outcome: str) -> str:
-    """Return the name of an outcome's colours."""
+    """Return the style class of an outcome."""
     return f"o-{outcome.split(maxsplit=1)[0]}" if outcome else "o-none"
 
 
 def milliseconds(duration_s: float) -> str:
-    """Return a duration of which milliseconds matter, where it is short."""
+    """Format a duration, in milliseconds if it is below a second."""
     return f"{duration_s * 1000:.1f} ms" if duration_s < 1 else seconds(duration_s)
 
 
 def shorten(text: str) -> str:
-    """Return what fits into a few lines of a page."""
+    """Cut a text to a few lines of a page."""
     return text if len(text) <= _SHORT else f"{text[:_SHORT]} [...]"
 
 
 def board_file(serial: str) -> str:
-    """Return how a board's page is called: by its serial number, unless that is no file name."""
+    """Return the file name of a board's page: its serial number, if that can be a file name."""
     return serial if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", serial) else file_stem(serial)
 
 

@@ -1,4 +1,4 @@
-"""The loud things of a analysis in the order in which to read them; the sentences are the history's."""
+"""The findings of an analysis that need attention, grouped, in reading order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _OfTest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: what it says, and the test or board that it is about, if it is about one."""
+    """One line: its text, and the test or board that it is about, if any."""
 
     text: str
     test: str = ""
@@ -29,7 +29,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lines under one heading, with the outcome that gives them their colour."""
+    """Lines under one heading, with the outcome whose style they have."""
 
     title: str
     outcome: str
@@ -37,7 +37,7 @@ class Group:
 
 
 def highlight_groups(analysis: Analysis) -> list[Group]:
-    """Return what there is to say, without empty groups."""
+    """Return the groups that have lines."""
     new = [one for one in analysis.failing if one.is_new]
     old = [one for one in analysis.failing if not one.is_new]
     boards = [Item(str(one), board=one.value) for one in analysis.boards]
@@ -59,7 +59,7 @@ def highlight_groups(analysis: Analysis) -> list[Group]:
 
 
 def headline(analysis: Analysis) -> str:
-    """Return the analysis in a few words."""
+    """Return the analysis in a few words, as a page's title."""
     if not analysis.runs:
         return "no night is in this history"
     failing = len(analysis.failing) + len(analysis.there)
@@ -85,7 +85,7 @@ def headline(analysis: Analysis) -> str:
 
 
 def named_tests(groups: Iterable[Group]) -> list[str]:
-    """Return the tests that are named, once each."""
+    """Return the tests that the groups name, each once."""
     return list(dict.fromkeys(item.test for group in groups for item in group.items if item.test))
 
 

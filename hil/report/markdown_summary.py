@@ -1,4 +1,4 @@
-"""A run as Markdown, for GitHub's step summary and for mail: short, the loud things first."""
+"""A short summary of a run as Markdown, for GitHub's step summary and for mail: failures first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 300
 
 
 def summary(run: RunView) -> str:
-    """Return the summary; what comes from outside is code, in which Markdown and HTML mean nothing."""
+    """Return the summary; foreign text is in code spans, in which Markdown and HTML have no meaning."""
     return "\n".join(_lines(run)) + "\n"
 
 
@@ -87,7 +87,7 @@ def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """Return any text as a code span: fenced by more backticks than it has, in one line, no cell's end."""
+    """Return text as a code span in one line, with a fence longer than its backticks, and without pipes."""
     line = " ".join(sanitize_text(text).split()).replace("|", "\u2502")
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
@@ -96,6 +96,6 @@ def _code(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Return text with every character escaped that Markdown could take for its own."""
+    """Return text with all of Markdown's special characters escaped."""
     line = " ".join(sanitize_text(text).split())
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", line)

@@ -1,4 +1,4 @@
-"""Tests by nights: what the first page's matrix shows, row by row, and the nights above it."""
+"""The matrix of tests and nights on the first page: a row for each test, and the nights above the rows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ __all__ = ["Matrix", "Night", "Row", "Section", "build_matrix"]
 _ROWS_AT_ONCE = 100
 _HEIGHT = 60.0
 _LOUD = "fekXxsp"
-"""In which order outcomes are stacked, from the top."""
+"""Letters of the outcomes in the order in which a column stacks them, from the top."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One test: its name within its file, a letter and a digit for each night, and what to find it by."""
+    """One test.
+
+    Attributes:
+        nodeid: Its node id.
+        name: Its name within its file.
+        letters: The letter of its outcome in each run.
+        boards: The digit of its board in each run; empty if it never had one.
+        kinds: The page's filters that select it.
+        strip: The drawn outcomes.
+    """
 
     nodeid: str
     name: str
@@ -38,18 +47,18 @@ class Row:
 
     @property
     def bad(self) -> int:
-        """How many runs failed."""
+        """In how many runs it failed."""
         return sum(letter in "fe" for letter in self.letters)
 
     @property
     def ran(self) -> int:
-        """How many runs had it and did not skip it."""
+        """In how many runs it ran."""
         return sum(letter not in ".s" for letter in self.letters)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Tests of one file, as many as a browser should lay out at once."""
+    """Tests of one file; a large file has several sections, since a browser lays out small ones faster."""
 
     file: str
     rows: list[Row]
@@ -57,7 +66,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A run above the matrix: when, what became of its tests, its parts of a column, where its pages are."""
+    """A run above the matrix.
+
+    Attributes:
+        run: The run.
+        when: Its start.
+        text: Its start and outcomes in words.
+        parts: Class, y and height of each outcome in its column.
+        folder: The link to its pages; empty if it has none.
+    """
 
     run: RunFacts
     when: str
@@ -68,7 +85,13 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """All of it; `boards` are the serial numbers behind the rows' digits."""
+    """The matrix.
+
+    Attributes:
+        sections: The tests, by file.
+        nights: The runs, oldest first.
+        boards: Serial numbers; the rows' digits are positions in this list.
+    """
 
     sections: list[Section]
     nights: list[Night]
@@ -76,14 +99,14 @@ class Matrix:
 
     @property
     def newest(self) -> dict[str, int]:
-        """Tests of the newest night by what became of them, the loud ones first."""
+        """Number of tests of the newest night by outcome, failures first."""
         letters = "".join(row.letters[-1:] for section in self.sections for row in section.rows)
         counted = {CODES[letter]: letters.count(letter) for letter in CODES}
         return {outcome: counted[outcome] for outcome in OUTCOMES if counted.get(outcome)}
 
     @property
     def tests(self) -> int:
-        """How many tests there are."""
+        """Number of tests."""
         return sum(len(section.rows) for section in self.sections)
 
 
@@ -93,13 +116,13 @@ def build_matrix(
     benches: Mapping[int, str],
     folders: Mapping[str, str],
 ) -> Matrix:
-    """Put rows and nights together.
+    """Return the matrix.
 
     Args:
-        cells: For each test the runs that had it.
+        cells: For each test its cells by run.
         runs: The runs, oldest first.
-        benches: Serial numbers by the cells' number.
-        folders: Where a run's pages are, as a link, by the run's key.
+        benches: Serial numbers by bench number.
+        folders: Links to the runs' pages, by the runs' keys.
     """
     boards = sorted({serial for serial in benches.values() if serial})
     digits = {bench: boards.index(serial) for bench, serial in benches.items() if serial}
@@ -114,7 +137,7 @@ def _row(nodeid: str, cells: Mapping[int, MatrixCell], runs: int, digits: Mappin
 
 
 def _kinds(letters: str) -> str:
-    """Return by which choices of the page it is found."""
+    """Return the page's filters that select a test with these outcomes."""
     newest = letters[-1:]
     kinds = {
         "failing": newest in "fe" and bool(newest),
@@ -143,7 +166,7 @@ def _nights(rows: Sequence[Row], runs: Sequence[RunFacts], folders: Mapping[str,
 
 
 def _parts(column: str, most: int) -> Iterator[tuple[str, float, float]]:
-    """Give class, y and height of each outcome, stacked on the ground; what is there is never invisible."""
+    """Yield class, y and height of each outcome, stacked from the bottom; each has a visible height."""
     ground = _HEIGHT
     for letter in reversed(_LOUD):
         count = column.count(letter)

@@ -1,4 +1,4 @@
-"""The pages over all nights: the loud things, tests by nights, each test that matters, each board."""
+"""Write the pages about all nights: highlights, the matrix of tests and nights, pages of tests and boards."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _KINDS = [
 
 @dataclass(slots=True)
 class BuiltPages:
-    """What was made.
+    """The pages that were written.
 
     Attributes:
-        page: The first page.
-        runs: How many runs of nights it shows.
-        tests: How many tests.
-        kept: Of how many of them there are pages.
+        page: Path of the first page.
+        runs: Number of runs that it shows.
+        tests: Number of tests that it shows.
+        kept: Number of runs that have pages of their own.
         headline: The analysis in a few words.
         trouble: What could not be written.
     """
@@ -60,13 +60,13 @@ class BuiltPages:
 def build_nights(
     window: Window, out: Path, folders: Iterable[Path] = (), *, simulated: bool = False
 ) -> BuiltPages:
-    """Write the pages of a history's newest nights into `out`.
+    """Write the pages of a history's newest nights.
 
     Args:
-        window: Which nights.
-        out: Where to.
-        folders: Where nights are kept; their own pages are linked, and made where they are missing.
-        simulated: The newest night was meant for simulated boards, although no test may have had one.
+        window: The nights.
+        out: The folder for the pages.
+        folders: Folders of nights; their own pages are linked, and written if they are missing.
+        simulated: Whether the newest night was to use simulated boards, even if no test had one.
 
     Raises:
         HistoryError: The history cannot be read.
@@ -78,13 +78,14 @@ def build_nights(
     groups = highlight_groups(analysis)
     kept = find_run_folders(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}
-    grid = MatrixQueries(window)
-    cells = grid.cells()
-    matrix = build_matrix(cells, window.runs, grid.benches(), links)
-    pages = NightsOfTest(grid, window.runs, kept, out)
-    told = _worth_a_page(matrix, named_tests(groups))
-    newest = {test: pages.write(test) for test in told}
-    boards = _write_boards(grid, matrix, out, newest.keys(), {one.value: str(one) for one in analysis.boards})
+    queries = MatrixQueries(window)
+    cells = queries.cells()
+    matrix = build_matrix(cells, window.runs, queries.benches(), links)
+    pages = NightsOfTest(queries, window.runs, kept, out)
+    newest = {test: pages.write(test) for test in _worth_a_page(matrix, named_tests(groups))}
+    boards = _write_boards(
+        queries, matrix, out, newest.keys(), {one.value: str(one) for one in analysis.boards}
+    )
     write_page(
         out / "index.html",
         "nights.html.j2",
@@ -106,7 +107,7 @@ def build_nights(
 def _write_wall(
     out: Path, title: str, analysis: Analysis, matrix: Matrix, boards: list[dict[str, object]]
 ) -> None:
-    """Write the page for a screen on a wall: a number to read from afar, the boards, and nothing to click."""
+    """Write the page for a wall screen: the number of failures in large type, and the boards."""
     number = len(analysis.failing) + len(analysis.there) + len(analysis.no_board)
     is_calm = not number and not analysis.nights and bool(analysis.runs)
     write_page(
@@ -121,7 +122,7 @@ def _write_wall(
 
 
 def _in_newest(row: BoardInRun, newest: int) -> dict[str, object]:
-    """Return what became of a board's tests in the newest night."""
+    """Return the counts of a board's tests in the newest night."""
     there = row.run == newest
     return {
         "in_newest": there,
@@ -131,26 +132,26 @@ def _in_newest(row: BoardInRun, newest: int) -> dict[str, object]:
 
 
 def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
-    """Return the tests that get a page: those that are named, then those that failed most often."""
+    """Return the tests that get a page: those in the highlights, then those that failed most often."""
     rows = sorted((row for section in matrix.sections for row in section.rows), key=lambda row: -row.bad)
     failed = [row.nodeid for row in rows if row.bad or "k" in row.letters]
     return list(dict.fromkeys([*named, *failed]))[:_MOST_TESTS]
 
 
 def _write_boards(
-    grid: MatrixQueries, matrix: Matrix, out: Path, told: Collection[str], blamed: Mapping[str, str]
+    queries: MatrixQueries, matrix: Matrix, out: Path, has_page: Collection[str], blamed: Mapping[str, str]
 ) -> list[dict[str, object]]:
-    """Write a page for each board; returns what the first page says of them.
+    """Write a page for each board, and return the boards' rows for the first page.
 
     Args:
-        grid: The history.
-        matrix: Its nights.
-        out: Where to.
-        told: Tests that have a page.
-        blamed: What is said of boards that fail tests.
+        queries: The queries over the history.
+        matrix: The matrix with the nights.
+        out: The folder for the pages.
+        has_page: Tests that have a page.
+        blamed: For each board that fails tests, the finding about it.
     """
     said: list[dict[str, object]] = []
-    for serial, rows in grid.boards().items():
+    for serial, rows in queries.boards().items():
         board = {
             "serial": serial,
             "ran": sum(row.ran for row in rows),
@@ -168,8 +169,8 @@ def _write_boards(
             board=board,
             blamed=blamed.get(serial, ""),
             rows=[(matrix.nights[row.run], row) for row in reversed(rows)],
-            failures=grid.failures_on(serial, _MOST_FAILURES),
-            has_page=told,
+            failures=queries.failures_on(serial, _MOST_FAILURES),
+            has_page=has_page,
             most_used_s=max(row.used_s for row in rows) or 1.0,
         )
     return said

@@ -1,4 +1,4 @@
-"""One test over the nights: each attempt, where, how long, and what it said."""
+"""The page of one test over the nights: each attempt with its board, duration and message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDTH, _HEIGHT = 800, 120
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """An attempt with its night, and the link to what is kept of it."""
+    """An attempt with its night, and the link to its page in that night's report."""
 
     when: Markup
     commit: str
@@ -37,26 +37,26 @@ class _Row:
 
 
 class NightsOfTest:
-    """Writes such pages.
+    """Writes the pages of tests.
 
     Args:
-        grid: The history.
-        runs: Its runs, oldest first.
-        kept: Their folders, by key.
-        out: Where pages go.
+        queries: The queries over the history.
+        runs: The runs, oldest first.
+        folders: Evidence folders of runs, by key.
+        out: The folder of all pages.
     """
 
     def __init__(
-        self, grid: MatrixQueries, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path
+        self, queries: MatrixQueries, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path
     ) -> None:
-        self._grid = grid
+        self._queries = queries
         self._runs = runs
         self._kept = kept
         self._folder = out / "tests"
 
     def write(self, test: str) -> str:
-        """Write the page of a test; returns what its newest failure said, and on which board."""
-        attempts = self._grid.attempts(test)
+        """Write the page of a test, and return the message of its newest failure, with its board."""
+        attempts = self._queries.attempts(test)
         rows = [self._row(test, one) for one in reversed(attempts)]
         write_page(
             self._folder / f"{file_stem(test)}.html",
@@ -80,7 +80,7 @@ class NightsOfTest:
 
 
 def _chart(attempts: Sequence[AttemptInRun], runs: int) -> Markup | None:
-    """Draw how long the body took, a dot for each attempt that ran; None: there are not two."""
+    """Return a chart of the durations with a dot for each attempt that ran, or None if fewer than two did."""
     ran = [one for one in attempts if one.outcome is not AttemptOutcome.SKIPPED]
     most_s = max((one.took_s for one in ran), default=0.0)
     if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
@@ -90,9 +90,9 @@ def _chart(attempts: Sequence[AttemptInRun], runs: int) -> Markup | None:
         f'cy="{_HEIGHT - 20 - round(one.took_s / most_s * (_HEIGHT - 40), 1)}" r="3.5"/>'
         for one in ran
     )
-    return Markup(  # noqa: S704 - numbers of ours
+    return Markup(  # noqa: S704 - only numbers
         f'<svg class="power" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Seconds by night">'
-        f'<path class="grid" d="M60 20H790M60 {_HEIGHT - 20}H790"/>{dots}'
+        f'<path class="queries" d="M60 20H790M60 {_HEIGHT - 20}H790"/>{dots}'
         f'<text x="54" y="24" text-anchor="end">{most_s:.3g} s</text>'
         f'<text x="54" y="{_HEIGHT - 16}" text-anchor="end">0</text></svg>'
     )

@@ -1,4 +1,4 @@
-"""Templates become files. What comes from outside is escaped and made plain on its way, without exception."""
+"""Render templates into files. All foreign text is escaped and sanitized."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["render", "write_page"]
 
 
 def write_page(path: Path, template: str, **values: object) -> None:
-    """Write one page; the folder is made.
+    """Write one page; its folder is created if missing.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The page cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(template, **values), encoding="utf-8")
@@ -33,8 +33,8 @@ def write_page(path: Path, template: str, **values: object) -> None:
 def render(template: str, **values: object) -> str:
     """Return the page.
 
-    A page holds its own style and script, named in its policy by what they are (their hash): anything else
-    that got into it would not run.
+    A page contains its own style and script, and its content policy allows only these two, by their hashes:
+    a foreign script would not run.
     """
     return _environment().get_template(template).render(**values)
 
@@ -59,7 +59,7 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
-    """Make foreign text plain; markup of our own making is left as it is."""
+    """Sanitize text; leave our own markup as it is."""
     if not isinstance(value, str) or isinstance(value, Markup) or (value.isascii() and value.isprintable()):
         return value
     return sanitize_text(value)

@@ -1,6 +1,6 @@
-"""At the end of a run that keeps evidence, its pages are made; a page that cannot be written fails no test.
+"""Write the pages of a run at its end, if it keeps evidence; a page that cannot be written fails no test.
 
-On GitHub the summary is added to the step's own.
+On GitHub, the summary is appended to the workflow step's summary.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ReportPlugin", "begin"]
 
 
 def begin(config: pytest.Config) -> None:
-    """Make pages at the end of the run, in its first process, if evidence is kept."""
+    """Register the plugin in the controller, if evidence is kept."""
     asked: str | None = config.getoption("hil_report")
     again = config.pluginmanager.has_plugin("hil-report")
     if asked and not again and not hasattr(config, "workerinput") and not is_no_run(config):
@@ -29,17 +29,17 @@ def begin(config: pytest.Config) -> None:
 
 
 class ReportPlugin:
-    """The plugin.
+    """pytest hooks that write the pages.
 
     Args:
-        folder: Where the run's evidence is, and its pages go.
+        folder: The run's evidence folder, to which its pages are written.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Make the pages, when everything else has been written, and say where they are."""
+        """Write the pages after all evidence was written, and print where they are."""
         try:
             line, red = self._build(), False
         except OSError as error:
@@ -47,7 +47,7 @@ class ReportPlugin:
         terminalreporter.write_line(line, red=red, bold=red)
 
     def _build(self) -> str:
-        from hil.report.run_pages import build_run  # noqa: PLC0415 - only runs that make pages pay
+        from hil.report.run_pages import build_run  # noqa: PLC0415 - other runs do not import templates
 
         if build_run(self._folder) is None:
             return f"NO REPORT: nothing was kept in {self._folder}"
@@ -56,10 +56,10 @@ class ReportPlugin:
 
 
 def _add_step_summary(text: str) -> None:
-    """Add the summary to that of the step of a GitHub workflow that runs this, if one does.
+    """Append the summary to that of the GitHub workflow step that runs pytest, if one does.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:

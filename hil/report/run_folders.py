@@ -1,4 +1,4 @@
-"""Runs that were kept in folders: found by their key, their pages made where they are missing."""
+"""Find the evidence folders of runs by key, and write their pages if missing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["find_run_folders", "link_to"]
 
 _LAYOUTS = ("*/run.json", "*/report/run.json")
-"""Where runs are in a folder of them; the second is that of `hil nightly`."""
+"""Paths of run records in a folder of runs; the second is the layout of `hil nightly`."""
 
 
 def find_run_folders(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
-    """Return the folder of each run that is wanted and kept.
+    """Return the evidence folder of each wanted run that has one.
 
     Args:
-        folders: Folders of runs, or folders that hold these.
+        folders: Folders of runs, or folders that contain such.
         wanted: Keys of runs.
-        trouble: Takes what could not be written.
+        trouble: Receives a line for each run whose pages could not be written.
     """
     keys, found = frozenset(wanted), {}
     for folder in folders:
@@ -52,7 +52,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _complete(kept: Path, trouble: list[str]) -> None:
-    """Make the pages of a run that goes on, or was killed before it could."""
+    """Write the pages of a run that goes on, or was killed before it wrote them."""
     try:
         build_run(kept)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The pages of one run, beside its evidence: the run, each test, each board; and a summary as Markdown."""
+"""Write the pages of one run into its evidence folder: run, tests, boards, and a summary as Markdown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BESIDE = ("junit.xml", "console.txt", "ledger.txt", "summary.md")
 
 
 def build_run(folder: Path) -> RunView | None:
-    """Write the pages of the run that is kept in `folder`; returns it, None where nothing is kept.
+    """Write the pages of the run in an evidence folder, and return the run, or None if there is no evidence.
 
     Raises:
         OSError: A page cannot be written.
@@ -40,7 +40,7 @@ def build_run(folder: Path) -> RunView | None:
     for board in run.boards:
         _write_board(folder, board)
     (folder / "summary.md").write_text(summary(run), encoding="utf-8")
-    _write_run(folder, run)  # last: who sees it finds all others
+    _write_run(folder, run)  # last, because it links to all others
     return run
 
 
@@ -59,12 +59,12 @@ def _write_run(folder: Path, run: RunView) -> None:
 
 
 def _links(folder: Path) -> list[tuple[str, str]]:
-    """Lead to the page of all nights, where this run is one of them."""
+    """Return the link to the page of all nights, if this run is one of them."""
     return [("../../report/index.html", "All nights")] if _is_night(folder) else []
 
 
 def _beside(folder: Path) -> list[str]:
-    """Return links to the files that are kept beside the pages."""
+    """Return links to the files beside the pages."""
     links = [*_BESIDE, *(f"../{name}" for name in _BESIDE if _is_night(folder))]
     return [link for link in links if (folder / link).is_file()]
 
@@ -113,7 +113,7 @@ def _run_facts(run: RunView) -> list[tuple[str, str]]:
     record = run.record
     facts = [
         ("began", when(record.began_s)),
-        ("ended", when(record.ended_s) if record.ended_s else "nobody knows"),
+        ("ended", when(record.ended_s) if record.ended_s else "unknown"),
         ("exit status", "none" if record.exit_status is None else str(record.exit_status)),
         ("host", record.host),
         ("boards", record.boards_from),

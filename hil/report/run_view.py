@@ -1,4 +1,4 @@
-"""What the pages of one run say, put together from its folder."""
+"""The content of the pages of one run, read from its evidence folder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class BoardView:
     """A board in a run.
 
     Attributes:
-        health: What is known of it.
-        name: In its settings or the lab file.
-        tests: What it ran.
+        health: Its record at the end of the run.
+        name: Name in its settings or in the lab file.
+        tests: The tests that used it.
     """
 
     health: BoardHealth
@@ -41,17 +41,17 @@ class BoardView:
 
     @property
     def used_s(self) -> float:
-        """How long its tests took."""
+        """Seconds of its tests' phases."""
         return sum(one.took_s for one in self.tests)
 
     @property
     def waited_s(self) -> float:
-        """How long they waited for it."""
+        """Seconds that its tests waited for it."""
         return sum(one.wait_s for one in self.tests)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Its tests by what became of them."""
+        """Number of its tests by outcome, failures first."""
         return count(self.tests)
 
 
@@ -60,8 +60,8 @@ class RunView:
     """A run.
 
     Attributes:
-        record: What it was.
-        tests: In the order in which they began.
+        record: The run's record.
+        tests: Its tests, in the order of their start.
     """
 
     record: RunRecord
@@ -69,7 +69,7 @@ class RunView:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Tests by what became of them, the loud ones first."""
+        """Number of tests by outcome, failures first."""
         return count(self.tests)
 
     @cached_property
@@ -80,7 +80,7 @@ class RunView:
 
     @cached_property
     def flaky(self) -> list[RecordedTest]:
-        """Tests that passed only when they were repeated."""
+        """Tests that passed only when they were rerun."""
         return [one for one in self.tests if one.outcome == "flaky"]
 
     @cached_property
@@ -94,18 +94,18 @@ class RunView:
 
     @cached_property
     def unasked(self) -> list[RecordedTest]:
-        """Tests that passed and never asked their board for anything."""
+        """Tests that passed without sending a request to their board."""
         return [one for one in self.tests if one.unasked and not one.needs_attention]
 
     @property
     def is_simulated(self) -> bool:
-        """Whether all boards of its tests were simulated, or, where no test had one, those it asked for."""
+        """Whether all boards of its tests were simulated; if no test had one, whether it asked for such."""
         used = {one.board.simulated for one in self.tests if one.board is not None}
         return used == {True} if used else self.record.boards_from.startswith("sim")
 
     @property
     def _doubts(self) -> list[str]:
-        """What is wrong with a run in which no test failed."""
+        """Reasons to doubt a run in which no test failed."""
         unused = sum(map(len, self.unused.values()))
         unsafe = [one.health.serial for one in self.boards if one.health.state not in {"", "safe"}]
         doubts = [f"{unused} of {len(self.tests)} tests had no hardware"] if unused else []
@@ -121,7 +121,7 @@ class RunView:
 
     @cached_property
     def boards(self) -> list[BoardView]:
-        """Its boards, those with failures first."""
+        """Its boards, those with the most failures first."""
         known = {one.serial: one for one in self.record.boards}
         tests: dict[str, list[RecordedTest]] = {serial: [] for serial in known}
         names: dict[str, str] = {}
@@ -136,12 +136,12 @@ class RunView:
 
     @property
     def was_cut_short(self) -> bool:
-        """Whether it was killed, or goes on."""
+        """Whether the run was killed, or goes on."""
         return self.record.ended_s is None
 
     @property
     def headline(self) -> str:
-        """The run in a few words; of a night first that its boards were simulated, if they were."""
+        """The run in a few words; for a night it begins with SIMULATED if its boards were simulated."""
         return f"SIMULATED: {self._verdict}" if self.record.kind and self.is_simulated else self._verdict
 
     @property
@@ -169,7 +169,7 @@ class RunView:
 
 
 def read_run(path: Path) -> RunView | None:
-    """Return the run whose evidence is in that folder, whatever became of it; None: there is none."""
+    """Return the run whose evidence is in a folder, also if it was killed; None if there is none."""
     folder = EvidenceFolder(path)
     record = folder.run()
     tests = folder.tests(record.key if record else "")
@@ -179,6 +179,6 @@ def read_run(path: Path) -> RunView | None:
 
 
 def count(tests: list[RecordedTest]) -> dict[str, int]:
-    """Count tests by what became of them, the loud outcomes first."""
+    """Return the number of tests by outcome, failures first."""
     counted = Counter(one.outcome for one in tests)
     return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}

@@ -1,4 +1,4 @@
-"""A test's nights as a strip: a few SVG paths instead of a cell each, so that thousands load at once."""
+"""A test's outcomes as a strip of a few SVG paths, instead of one cell each, so that thousands load fast."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CODES = {
     "x": "xfailed",
     "X": "xpassed",
 }
-"""A letter for each outcome; the page's script knows the same."""
+"""A letter for each outcome; the page's script has the same table."""
 
 _LETTERS = {
     AttemptOutcome.PASSED: "p",
@@ -38,23 +38,23 @@ _LETTERS = {
 }
 NONE = "-"
 _NIGHT_WIDTH = 28
-"""The most pixels that a night gets; many nights share the width of the page."""
+"""Maximum width of a night in pixels; many nights share the width of the page."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def outcome_letter(cell: MatrixCell) -> str:
-    """Return the letter of what became of a test in a run."""
+    """Return the letter of a test's outcome in a run."""
     return "k" if cell.is_flaky else _LETTERS[AttemptOutcome(cell.outcome)]
 
 
 def outcome_letters(cells: Mapping[int, MatrixCell], runs: int) -> str:
-    """Return a letter for each run."""
+    """Return the letter of each run, `NOT_RUN` for a run without the test."""
     return "".join(outcome_letter(cells[run]) if run in cells else NOT_RUN for run in range(runs))
 
 
 def board_digits(cells: Mapping[int, MatrixCell], runs: int, numbers: Mapping[int, int]) -> str:
-    """Return a digit (base 36) for the board of each run; empty where no run had one."""
+    """Return a digit (base 36) for the board of each run; empty if no run had one."""
     digits = [numbers.get(cells[run].bench) if run in cells else None for run in range(runs)]
     if all(digit is None for digit in digits):
         return ""
@@ -62,7 +62,7 @@ def board_digits(cells: Mapping[int, MatrixCell], runs: int, numbers: Mapping[in
 
 
 def sparkline(letters: str) -> Markup:
-    """Return the strip: one path for each outcome, dashed into nights by the page's style."""
+    """Return the strip: one path for each outcome, which the page's style divides into nights."""
     paths: dict[str, list[str]] = {}
     at = 0
     for letter, group in groupby(letters):
@@ -79,7 +79,7 @@ def sparkline(letters: str) -> Markup:
 
 
 def tally(letters: Iterable[str]) -> str:
-    """Return how many runs ended how, in words."""
+    """Return the number of runs with each outcome, in words."""
     text = "".join(letters)
     counted = {name: text.count(letter) for letter, name in CODES.items()}
     return ", ".join(f"{number} {name}" for name, number in counted.items() if number) or "never run"

@@ -1,4 +1,4 @@
-"""A run as lanes of bars: each board is a lane, and each worker whose tests have none."""
+"""The timeline of a run: a lane for each board, and for each worker's tests without a board."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch in pixels."""
+    """A horizontal range in pixels."""
 
     x: float
     width: float
@@ -34,12 +34,12 @@ class Bar:
     """A test on a lane.
 
     Attributes:
-        test: It.
-        span: Set-up, body and tear-down, all attempts; of one that was cut short, up to the end of all.
+        test: The test.
+        span: All attempts with set-up and tear-down; of a test that was cut short, up to the timeline's end.
         calls: The bodies within.
-        waits: Waiting for the board before it.
-        stick: While the host had the stick: flashing is then.
-        label: What a pointer or a screen reader is told.
+        waits: The wait for the board before it.
+        stick: The times when the stick was on the host, for flashing or reading.
+        label: Text for a pointer or a screen reader.
     """
 
     test: RecordedTest
@@ -55,11 +55,11 @@ class Lane:
     """A board, or a worker's tests without one.
 
     Attributes:
-        name: What it is called.
-        board: Its serial number; empty for a worker.
+        name: Its label.
+        board: The board's serial number; empty for a worker.
         place: The board's name, if it has one.
         bars: Its tests.
-        used_s: How long they took, all together.
+        used_s: Sum of their durations in seconds.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Tick:
 
 @dataclass(slots=True)
 class Timeline:
-    """All of it; sizes in pixels."""
+    """The timeline; sizes in pixels."""
 
     width: float
     lanes: list[Lane]
@@ -110,7 +110,7 @@ class _Scale:
 
 
 def build_timeline(tests: Sequence[RecordedTest]) -> Timeline | None:
-    """Place the tests of a run; None: nothing ran."""
+    """Return the timeline of a run's tests, or None if there are none."""
     if not tests:
         return None
     lanes: dict[tuple[str, str], list[RecordedTest]] = {}
@@ -146,14 +146,14 @@ def _bar(test: RecordedTest, scale: _Scale) -> Bar:
 
 
 def _bodies(test: RecordedTest) -> Iterator[RecordedPhase]:
-    """Give what a bar shows in full: each attempt's body, or the set-up that left it without one."""
+    """Yield the phases that a bar shows in full: each attempt's body, or its set-up if it has no body."""
     for one in test.attempts:
         bodies = [phase for phase in one.phases if phase.name == "call"]
         yield from bodies or [phase for phase in one.phases if phase.name == "setup"]
 
 
 def stick_spans(test: RecordedTest) -> Iterator[tuple[float, float]]:
-    """Give when the host had the stick, in seconds since 1970: that is when it is flashed and read."""
+    """Yield begin and end of the times when the host had the stick, in seconds since 1970."""
     since_s: float | None = None
     for one in test.requests:
         if one.name != "storage" or one.status != "ok":
@@ -166,7 +166,7 @@ def stick_spans(test: RecordedTest) -> Iterator[tuple[float, float]]:
 
 
 def _known_s(test: RecordedTest) -> float:
-    """When it was over; of one that was cut short, when it was last heard of."""
+    """Return the end of a test; of one that was cut short, the end of its last known phase."""
     if test.ended_s is not None:
         return test.ended_s
     phases = [phase.began_s + phase.duration_s for one in test.attempts for phase in one.phases]

@@ -1,7 +1,7 @@
-"""A test's console as lines with their times, as far as a page can hold it.
+"""A test's console as lines with times, for a page.
 
-The bytes are what a DUT said: they may be megabytes without a line's end. A page shows the beginning and the
-end, and names the file that has everything.
+A DUT may print megabytes without a line end. A page shows the beginning and the end, and names the file that
+has everything.
 """
 
 from __future__ import annotations
@@ -27,14 +27,24 @@ _HEAD_BYTES = 100_000
 _TAIL_BYTES = 500_000
 _CHUNK = re.compile(r"\[([0-9.e+]+), ?([0-9.e+]+), ?([0-9]+), ?([0-9]+)\]")
 _LINE = re.compile(rb"[^\r\n]*(?:\r*\n|\r+|\Z)")
+_TEST_EDGES = {"test_begins", "test_again", "test_ends"}
+_OLD_TEST_EDGES = ("test begins", "test ends")
+"""Beginnings of a test edge's text in evidence whose marks have no kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleMark:
-    """Something that was done to the DUT, or happened: `at_s` by `time.monotonic`."""
+    """An action on the DUT, or an event.
+
+    Attributes:
+        at_s: Its time by `time.monotonic`.
+        text: What it was, safe to show.
+        is_test_edge: Whether it is the start or end of a test.
+    """
 
     at_s: float
     text: str
+    is_test_edge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +52,9 @@ class Line:
     """One line.
 
     Attributes:
-        at_s: When its first byte came, by `time.monotonic`; None: nobody knows.
-        text: What it says, made plain.
-        kind: `dut`, `neighbour` (the DUT's too, from before the test), `mark` or `gap`: these are ours.
+        at_s: Time of its first byte by `time.monotonic`; None if not known.
+        text: Its text, safe to show.
+        kind: `dut`; `neighbour`, output of the DUT before the test; `mark`; or `gap`, for output left out.
     """
 
     at_s: float | None
@@ -57,11 +67,11 @@ class ConsoleView:
     """What a page shows of a console.
 
     Attributes:
-        lines: In their order.
-        marks: Those among them, for the power plot.
-        busy_s: When bytes came, by `time.monotonic`.
-        size_bytes: How much there was.
-        file: Name of the file that has it all.
+        lines: The lines, in order.
+        marks: The marks among them, for the power plot.
+        busy_s: Times at which bytes arrived, by `time.monotonic`.
+        size_bytes: Size of the whole output.
+        file: Name of the file that has the whole output.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -72,13 +82,13 @@ class ConsoleView:
 
 
 def read_console_view(folder: Path, stem: str) -> ConsoleView | None:
-    """Return what is kept of a test's console in `folder`; None: nothing that can be read."""
+    """Return a test's console from the files in `folder`, or None if they cannot be read."""
     raw, facts = folder / f"{stem}.raw", folder / f"{stem}.json"
     with suppress(OSError):
         size_bytes = raw.stat().st_size
         index = _Index(facts)
         transcript = ConsoleView(
-            marks=[ConsoleMark(at_s, sanitize_text(text)) for at_s, _, text in index.marks],
+            marks=[ConsoleMark(at_s, sanitize_text(text), edge) for at_s, _, text, edge in index.marks],
             busy_s=[at_s for at_s, _ in index.chunks],
             size_bytes=size_bytes,
             file=raw.name,
@@ -89,32 +99,38 @@ def read_console_view(folder: Path, stem: str) -> ConsoleView | None:
 
 
 class _Index:
-    """Times by offset; none where the file that has them is missing, its beginning where a run was killed."""
+    """The index file of a console: chunks and marks. Empty without a file; incomplete after a killed run."""
 
     def __init__(self, path: Path) -> None:
         self.chunks: list[tuple[float, int]] = []
-        self.marks: list[tuple[float, int, str]] = []
+        self.marks: list[tuple[float, int, str, bool]] = []
         self.neighbour: list[tuple[int, int]] = []
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             data = _facts(read_regular(path).decode("utf-8", "replace"))
             self.chunks = sorted((float(one[0]), int(one[2])) for one in data["chunks"])
-            self.marks = sorted((float(one[0]), int(one[2]), str(one[3])) for one in data["marks"])
+            self.marks = sorted(
+                (float(one[0]), int(one[2]), str(one[3]), _is_test_edge(*one[3:])) for one in data["marks"]
+            )
             self.neighbour = [(int(begin), int(end)) for begin, end in data["neighbour"]]
         self._offsets = [offset for _, offset in self.chunks]
 
     def at_s(self, offset: int) -> float | None:
-        """When the byte at that offset came."""
+        """Return the time at which the byte at an offset arrived, or None if not known."""
         found = bisect.bisect_right(self._offsets, offset) - 1
         return self.chunks[found][0] if found >= 0 else None
 
     def kind(self, offset: int) -> str:
-        """Whose the byte at that offset is: this test's, or that of the time before it."""
+        """Return `dut` for a byte of this test, `neighbour` for one from before it."""
         before = any(begin <= offset < end for begin, end in self.neighbour)
         return "neighbour" if before else "dut"
 
 
+def _is_test_edge(text: object, kind: object = None, *_: object) -> bool:
+    return str(text).startswith(_OLD_TEST_EDGES) if kind is None else kind in _TEST_EDGES
+
+
 def _facts(text: str) -> dict[str, Any]:
-    """Read the file, or what there is of one whose writer was killed: the list of chunks comes first."""
+    """Parse an index, or the chunks of an incomplete one, whose writer was killed."""
     with suppress(ValueError):
         found: dict[str, Any] = json.loads(text)
         return found
@@ -122,7 +138,7 @@ def _facts(text: str) -> dict[str, Any]:
 
 
 def _lines(raw: Path, size_bytes: int, index: _Index) -> Iterator[tuple[int, Line]]:
-    """Give the lines of the beginning and the end with their offsets, and a note of what is between."""
+    """Yield the lines of the beginning and the end with their offsets, and a note about the gap between."""
     with open_regular(raw) as file:
         if size_bytes <= _HEAD_BYTES + _TAIL_BYTES:
             yield from _split(file.read(), 0, index)
@@ -148,7 +164,7 @@ def _split(data: bytes, start: int, index: _Index) -> Iterator[tuple[int, Line]]
 
 
 def _with_marks(lines: Sequence[tuple[int, Line]], index: _Index) -> Iterator[Line]:
-    """Put the marks between the lines, each before the line that came after it."""
-    marks = [(offset, Line(at_s, sanitize_text(text), "mark")) for at_s, offset, text in index.marks]
+    """Yield lines and marks in order, each mark before the line that follows it."""
+    marks = [(offset, Line(at_s, sanitize_text(text), "mark")) for at_s, offset, text, _ in index.marks]
     merged = [*((offset, 0, line) for offset, line in marks), *((offset, 1, line) for offset, line in lines)]
     return (line for _, _, line in sorted(merged, key=lambda one: one[:2]))

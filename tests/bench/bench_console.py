@@ -83,13 +83,13 @@ def _by_pexpect(feed: Feed) -> int:
 
 def _by_hil(feed: Feed) -> int:
     with tempfile.TemporaryDirectory() as folder, _recorded(feed, Path(folder)) as ((console, recorder),):
-        recorder.begin("test")
+        recorder.begin_test("test")
         _go(feed)
         found = 0
         while (came := console.expect([MARKED, THE_END], LIMIT_S)).index == 0:
             found += 1
             _check(int(came.group(1)), found)
-        recorder.end("test")
+        recorder.end_test("test")
         _check((Path(folder) / "run-0.raw").stat().st_size, console.transcript.position)
     return found
 
@@ -102,16 +102,16 @@ def _sixteen(consoles: int, packets: int) -> str:
         _recorded(feed, Path(folder)) as followed,
     ):
         for at, (_, recorder) in enumerate(followed):
-            recorder.begin(f"first of {at}")
+            recorder.begin_test(f"first of {at}")
         began, cpu_s = time.monotonic(), time.process_time()
         _go(feed)
         _wait_for(followed, packets * PACKET_BYTES // 2)
         for at, (_, recorder) in enumerate(followed):
-            recorder.end(f"first of {at}")
-            recorder.begin(f"second of {at}")
+            recorder.end_test(f"first of {at}")
+            recorder.begin_test(f"second of {at}")
         _wait_for(followed, packets * PACKET_BYTES)
         for at, (_, recorder) in enumerate(followed):
-            recorder.end(f"second of {at}")
+            recorder.end_test(f"second of {at}")
         share = (time.process_time() - cpu_s) / (time.monotonic() - began)
         wrong = sum(not _is_whole(Path(folder), at, packets) for at in range(consoles))
     verdict = "holds" if share <= CPU_GOAL and not wrong else "MISSED"

@@ -162,7 +162,7 @@ class TimedFile:
             path, "w", encoding="utf-8", opener=nonblocking_opener
         )
         self._lines = TimestampedLog(self._file, time.monotonic())
-        self._lines.head(title)
+        self._lines.write_header(title)
 
     def show(self, event: Event) -> None:
         """Write what makes whole lines."""

@@ -135,7 +135,7 @@ class ConsoleEvidence:
         test = self._test
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
             with contained(partial(self._not_kept, item.nodeid)):
-                test.told += test.trouble(_expected(item))  # its own failure says more: it stands
+                test.unreported += test.take_errors(_expected(item))  # its own failure says more: it stands
         report = yield
         if test is not None and report.failed:
             with contained(partial(self._not_kept, item.nodeid)):
@@ -183,7 +183,7 @@ class ConsoleEvidence:
         """Tell the trouble that came behind the last test on a board: nobody's fault, and worth knowing."""
         if self._last is not None:
             where = f"after {self._last.nodeid}, board {self._last.serial}"
-            self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.late_trouble()]
+            self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.take_late_errors()]
 
     def _close(self) -> None:
         self._tell_late_trouble()
@@ -200,7 +200,7 @@ class ConsoleEvidence:
                     f"{left_out} bytes of the console of {test.nodeid}: it said too much to keep it all"
                 )
             if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
-                test.keep(folder)
+                test.write_files(folder)
 
     def _not_kept(self, test: str, error: BaseException) -> None:
         why = error if isinstance(error, OSError) else told(error)
@@ -212,7 +212,7 @@ class ConsoleEvidence:
         Raises:
             pytest.fail.Exception: There was trouble that it does not expect.
         """
-        found = self._test.trouble(_expected(item)) if self._test is not None else []
+        found = self._test.take_errors(_expected(item)) if self._test is not None else []
         if found:
             lines = "".join(f"\n  {_told(finding)}" for finding in found)
             pytest.fail(
@@ -224,10 +224,10 @@ class ConsoleEvidence:
     def _show(self, test: ConsoleCapture, item: pytest.Item, report: pytest.TestReport) -> None:
         """Add what the console said to a report."""
         test.failed = True
-        if test.told:
-            lines = "\n".join(map(_told, test.told))
+        if test.unreported:
+            lines = "\n".join(map(_told, test.unreported))
             report.sections.append((f"{SECTION} of board {test.serial}: trouble", lines))
-            test.told = []
+            test.unreported = []
         folder = self._kept.of_failed()
         rest = "run with --hil-report DIR to keep all of it"
         if folder is not None:

@@ -36,12 +36,12 @@ def recorder(board: Any) -> Iterator[ConsoleRecorder]:
 def test_trouble_belongs_to_the_test_in_which_it_comes(board: Any, recorder: ConsoleRecorder) -> None:
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC)
-    found = one.trouble()
+    found = one.take_errors()
     one.end()
     two = ConsoleCapture(recorder, board, "two", one)
 
     assert [finding.name for finding in found] == ["kernel panic"]
-    assert (one.trouble(), two.trouble(), two.strays) == ([], [], [])
+    assert (one.take_errors(), two.take_errors(), two.strays) == ([], [], [])
 
 
 def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorder: ConsoleRecorder) -> None:
@@ -51,14 +51,14 @@ def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorde
     two = ConsoleCapture(recorder, board, "two", one)
 
     assert [finding.name for finding in two.strays] == ["kernel panic"]
-    assert two.trouble() == []
+    assert two.take_errors() == []
 
 
 def test_what_came_before_the_first_test_is_nobodys(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(PANIC)
     one = ConsoleCapture(recorder, board, "one")
 
-    assert (one.strays, one.trouble()) == ([], [])
+    assert (one.strays, one.take_errors()) == ([], [])
 
 
 def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: ConsoleRecorder) -> None:
@@ -66,14 +66,14 @@ def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: Co
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(b"nic\n# Kernel panic\n")
 
-    assert [finding.line for finding in one.trouble()] == ["# Kernel panic"]
+    assert [finding.line for finding in one.take_errors()] == ["# Kernel panic"]
 
 
 def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecorder) -> None:
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
 
-    assert [finding.name for finding in one.trouble([compile_error_patterns(("panic",), "a test")])] == [
+    assert [finding.name for finding in one.take_errors([compile_error_patterns(("panic",), "a test")])] == [
         "oops"
     ]
 
@@ -105,6 +105,6 @@ def test_a_test_that_was_not_kept_can_be_kept_afterwards(
     two.end()
     board.console.transcript.append(b"behind\n")
 
-    two.keep(tmp_path)
+    two.write_files(tmp_path)
 
     assert two.path_in(tmp_path).with_suffix(".raw").read_bytes() == b"between\nof two\n"

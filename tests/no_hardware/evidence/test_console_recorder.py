@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hil.dutlink.console.console import Console
-from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.console.tty import Tty
 from hil.evidence import transcript_follower
 from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
@@ -49,13 +49,13 @@ def kept(tmp_path: Path, test: str) -> tuple[bytes, str, dict[str, Any]]:
 def test_a_test_has_what_came_between_its_begin_and_its_end(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
         console.transcript.append(b"before any\n")
-        recorder.begin("one")
+        recorder.begin_test("one")
         console.transcript.append(b"of one\n")
-        recorder.end("one")
+        recorder.end_test("one")
         console.transcript.append(b"between\n")
-        recorder.begin("two")
+        recorder.begin_test("two")
         console.transcript.append(b"of two\n")
-        recorder.end("two")
+        recorder.end_test("two")
 
     raw, text, facts = kept(tmp_path, "two")
     assert raw == b"between\nof two\n"
@@ -67,18 +67,18 @@ def test_a_test_has_what_came_between_its_begin_and_its_end(tmp_path: Path) -> N
 
 def test_offsets_and_sizes_tell_where_each_byte_is(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
-        recorder.begin("one")
+        recorder.begin_test("one")
         for piece in (b"a", b"bc", b"def"):
             console.transcript.append(piece)
         console.transcript.mark("power on")
-        recorder.end("one")
+        recorder.end_test("one")
 
     raw, _, facts = kept(tmp_path, "one")
     assert [raw[offset : offset + size] for _, _, offset, size in facts["chunks"]] == [b"a", b"bc", b"def"]
     assert [mark[2:] for mark in facts["marks"]] == [
-        [0, "test begins: one"],
-        [6, "power on"],
-        [6, "test ends: one"],
+        [0, "test begins: one", "test_begins"],
+        [6, "power on", "note"],
+        [6, "test ends: one", "test_ends"],
     ]
 
 
@@ -86,9 +86,9 @@ def test_the_files_of_a_test_that_is_repeated_go_on(tmp_path: Path) -> None:
     for attempt, words in enumerate((b"first\n", b"second\n")):
         with recorded(tmp_path) as (console, recorder):
             console.transcript.append(b"before\n")
-            recorder.begin("one", again=attempt > 0)
+            recorder.begin_test("one", again=attempt > 0)
             console.transcript.append(words)
-            recorder.end("one")
+            recorder.end_test("one")
 
     raw, text, facts = kept(tmp_path, "one")
     assert raw == b"before\nfirst\nbefore\nsecond\n"
@@ -102,8 +102,8 @@ def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -
     for words in (b"first\n", b"second\n"):
         with recorded(tmp_path) as (console, recorder):
             console.transcript.append(words)
-            recorder.begin("one")
-            recorder.end("one")
+            recorder.begin_test("one")
+            recorder.end_test("one")
 
     assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"first\nsecond\n"
     assert "| second" in (tmp_path / "console" / "run-5a1c0e01.txt").read_text()
@@ -139,7 +139,7 @@ def test_closing_the_console_completes_the_files(tmp_path: Path) -> None:
 
 def test_a_run_that_is_killed_in_a_test_leaves_what_was_said(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
-        recorder.begin("one")
+        recorder.begin_test("one")
         console.transcript.append(b"last words")
         recorder.sync()
 
@@ -150,9 +150,9 @@ def test_a_run_that_is_killed_in_a_test_leaves_what_was_said(tmp_path: Path) -> 
 def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
     (tmp_path / "console").write_text("a file, not a folder")
     with recorded(tmp_path) as (console, recorder):
-        recorder.begin("one")
+        recorder.begin_test("one")
         console.transcript.append(b"Kernel panic\n")
-        recorder.end("one")
+        recorder.end_test("one")
 
         assert isinstance(recorder.error, OSError)
         assert [finding.name for finding in recorder.scanner.findings] == ["kernel panic"]
@@ -160,9 +160,9 @@ def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None
 
 def test_hostile_bytes_stay_in_the_raw_file(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
-        recorder.begin("one\x1b[31m")
+        recorder.begin_test("one\x1b[31m")
         console.transcript.append(b"\x1b]0;evil\x07\x1b[2J\0\xff" + "\u202e".encode())
-        recorder.end("one\x1b[31m")
+        recorder.end_test("one\x1b[31m")
 
     raw, text, _ = kept(tmp_path, "one\x1b[31m")
     assert b"\x1b]0;evil" in raw
@@ -178,10 +178,10 @@ PIECES = st.lists(st.lists(st.binary(min_size=1, max_size=30), max_size=5), min_
 def test_every_byte_is_in_the_files_of_one_test(tmp_path: Path, tests: list[list[bytes]]) -> None:
     with recorded(tmp_path) as (console, recorder):
         for number, pieces in enumerate(tests):
-            recorder.begin(str(number))
+            recorder.begin_test(str(number))
             for piece in pieces:
                 console.transcript.append(piece)
-            recorder.end(str(number))
+            recorder.end_test(str(number))
     for number, pieces in enumerate(tests):
         raw, text, facts = kept(tmp_path, str(number))
 
@@ -203,7 +203,7 @@ class Slow:
         self.go.wait(30)
         self.events.append(event)
 
-    def pause(self) -> None: ...
+    def end_batch(self) -> None: ...
 
 
 def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
@@ -222,3 +222,7 @@ def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
     said = [str(event.data[:5]) if hasattr(event, "data") else event.text for event in slow.events]
     assert said[3] == "2800 bytes are missing here: they came faster than they could be kept"
     assert said[-1] == "b'again'"
+
+
+def test_mark_kinds_keep_the_names_that_files_have() -> None:
+    assert {"note", "test_begins", "test_again", "test_ends"} <= {kind.name.lower() for kind in MarkKind}

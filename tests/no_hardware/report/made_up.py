@@ -64,7 +64,7 @@ def keep_run(
 
 
 def keep_console(
-    folder: Path, nodeid: str, data: bytes, marks: list[tuple[float, str]] | None = None
+    folder: Path, nodeid: str, data: bytes, marks: list[tuple[float, *tuple[str, ...]]] | None = None
 ) -> None:
     """As a run keeps it: chunks of 16 bytes, one each 10 ms."""
     console = folder / "console"
@@ -76,7 +76,8 @@ def keep_console(
         for number, at in enumerate(range(0, len(data), size))
     ]
     told = [
-        [at_s, BEGAN_S, min(len(data), int((at_s - 100.25) * 100) * size), text] for at_s, text in marks or []
+        [at_s, BEGAN_S, min(len(data), int((at_s - 100.25) * 100) * size), *words]
+        for at_s, *words in marks or []
     ]
     facts = {"nodeid": nodeid, "board": BOARD, "chunks": chunks, "marks": told, "neighbour": []}
     (console / f"{stem}.raw").write_bytes(data)

@@ -173,6 +173,19 @@ def test_console_lines_have_their_times_and_marks_stand_between_them(tmp_path: P
     assert '<g class="mark"><title>power on</title>' in text
 
 
+@pytest.mark.parametrize(
+    "edge", [("test begins: t::one",), ("in other words", "test_begins")], ids=["old", "new"]
+)
+def test_power_plot_leaves_out_the_marks_of_the_test_itself(tmp_path: Path, edge: tuple[str, ...]) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"U-Boot 2026\r\n", [(100.26, *edge), (100.27, "power on")])
+    keep_power(tmp_path, NAME)
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert re.findall('<g class="mark"><title>([^<]*)</title>', text) == ["power on"]
+
+
 def test_a_run_that_was_killed_has_pages_that_say_so(tmp_path: Path) -> None:
     hung = a_test("t::hung", attempt())
     hung.attempts, hung.ended_s = [], None
