@@ -23,18 +23,18 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
 from hil.suite.options import is_no_run, read_options
-from hil.suite.outcome.attempt_labels import AttemptLabels
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
-from hil.suite.outcome.exit_status import RunStatus
+from hil.suite.outcome.exit_status import RunStatus, boards_without_part
 from hil.suite.outcome.forked_test import ForkedTest
-from hil.suite.outcome.ledger import Ledger, describe_judgement, describe_late_loss, planned
+from hil.suite.outcome.ledger import Ledger, planned
 from hil.suite.outcome.ledger_report import JunitLedger, write_summary
-from hil.suite.outcome.reruns import Repeats
+from hil.suite.outcome.reruns import AttemptLabels, Repeats
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.teardown_skips import TeardownSkips
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
+from hil.suite.outcome.user_properties import describe_judgement, describe_late_loss
 from hil.suite.recording.console_report import ConsoleReport
 from hil.suite.recording.sanitize_live import PlainTerminal
 from hil.suite.xdist.processes import Processes
@@ -83,14 +83,18 @@ def begin(config: pytest.Config) -> Run:
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run.boards), "hil-repeats")
     if not run.processes.is_worker and not is_no_run(config):
-        config.pluginmanager.register(RunStatus(run, required=run.options.require), "hil-run-status")
+        config.pluginmanager.register(
+            RunStatus(run.ledger, run.missing, required=run.options.require), "hil-run-status"
+        )
     if not is_no_run(config):
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         config.pluginmanager.register(early_exit, "hil-early-exit")
     if run.options.report is not None and not is_no_run(config):
-        from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
+        from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
+        from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - the same
 
-        keep_evidence(config, run, run.options.report)
+        boards_from = run.options.boards.text or "this host's USB"
+        keep_evidence(config, EvidenceFolder(run.options.report), run.boards, run.ledger, boards_from)
     return run
 
 
@@ -160,8 +164,6 @@ class Run:
             ]
         if not self.options.whole_lab or not self.options.lab.places:
             return None
-        from hil.suite.outcome.whole_lab import boards_without_part  # noqa: PLC0415 - the driver, for few runs
-
         session, problems = self.boards.session, list[BaseException]()
         with contained(problems.append):
             used = self.ledger.serials()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,18 +10,18 @@ from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import tell_skipped
-from hil.suite.outcome.ledger import forget_judgement, overrule_judgement
+from hil.suite.outcome.user_properties import forget_judgement, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
+    from hil.suite.boards.plugin import BoardPlugin
     from hil.suite.outcome.usb_block import UsbBlock
 
 __all__ = [
     "JUDGED",
     "NOT_EXCUSED",
     "PASSED",
-    "BoardGiver",
     "BoardHooks",
     "ReturnedTests",
     "has_failed",
@@ -49,53 +49,6 @@ def has_failed(item: pytest.Item) -> bool:
     return bool(attempts) and attempts[-1] is not None
 
 
-class BoardGiver(Protocol):
-    """Gives boards to tests."""
-
-    def acquire_for(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """Get a board for a test, or remember why it has none; raises nothing.
-
-        Returns:
-            False if the test shall not begin in this process.
-        """
-        ...
-
-    def raise_if_missing(self, item: pytest.Item) -> None:
-        """Raise why a test cannot have its board."""
-        ...
-
-    def record_result(self, item: pytest.Item) -> None:
-        """Note which image was flashed, when a test is over; raises nothing."""
-        ...
-
-    def release_if_last(self, item: pytest.Item) -> None:
-        """Give the board back if no test is left for it."""
-        ...
-
-    def end_resting(
-        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
-    ) -> list[BaseException]:
-        """End the fixtures that rest on the board, if no later test uses it as it is.
-
-        Args:
-            item: The test that is torn down.
-            nextitem: The next one of this process, if there is one.
-            failed: What the tear-down raised so far.
-
-        Returns:
-            What their tear-downs raised.
-        """
-        ...
-
-    def end_late(self) -> bool:
-        """End them after the last test, which cannot report it any more; return True if anything failed."""
-        ...
-
-    def interrupted(self) -> None:
-        """Give the board back: the run was interrupted; raises nothing."""
-        ...
-
-
 class BoardHooks:
     """The plugin.
 
@@ -104,7 +57,7 @@ class BoardHooks:
         block: Keeps USB away from tests without one.
     """
 
-    def __init__(self, boards: BoardGiver, block: UsbBlock) -> None:
+    def __init__(self, boards: BoardPlugin, block: UsbBlock) -> None:
         self._boards = boards
         self._block = block
         self._late_failed = False
@@ -175,7 +128,7 @@ class BoardHooks:
             overrule_judgement(item, report)
             if report.skipped:
                 tell_skipped(report, earlier)
-        unusable = any(name == "hil_verdict" for name, _ in report.user_properties)
+        unusable = has_verdict(report)
         own = item.stash[JUDGED] is False and (raised or not unusable)
         if report.failed and own:
             overrule_judgement(item, report)
@@ -212,8 +165,6 @@ class BoardHooks:
 
 class ReturnedTests:
     """A plugin that passes over tests whose board cannot be used and which another board can run."""
-
-    __test__ = False  # pytest would take the name for a test class
 
     @pytest.hookimpl(tryfirst=True)  # inside of what goes around a test, instead of what runs it
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:

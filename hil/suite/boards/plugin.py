@@ -23,7 +23,8 @@ from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.left_to_guard import LOOK_S, look_after
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
-from hil.suite.outcome.ledger import LeftBoard, describe_board, describe_image, describe_test
+from hil.suite.outcome.ledger import LeftBoard
+from hil.suite.outcome.user_properties import describe_board, describe_image, describe_test
 from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:

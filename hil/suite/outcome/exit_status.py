@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import enum
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import BoardBusyError, UnavailableError, Verdict
 from hil.suite.outcome.attempts import ATTEMPT, is_flaky
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
+    from hil.dutlink.discovery import ProbeResult
+    from hil.dutlink.host import Host
+    from hil.lab.config.lab import Lab
     from hil.suite.outcome.ledger import Ledger
 
-__all__ = ["BenchWatch", "RunStatus", "Status"]
+__all__ = ["RunStatus", "Status", "boards_without_part"]
 
 
 class Status(enum.IntEnum):
@@ -34,30 +38,20 @@ class Status(enum.IntEnum):
     FLAKY = 7
 
 
-class BenchWatch(Protocol):
-    """What the first process knows of the bench when the tests are over.
-
-    Attributes:
-        ledger: The run's tally.
-    """
-
-    ledger: Ledger
-
-    def missing(self) -> Sequence[str] | None:
-        """Return a line for each board of the lab file that took no part; None: nobody wants to know."""
-        ...
-
-
 class RunStatus:
     """The plugin, in the first process of a run.
 
     Args:
-        bench: What it knows of the bench.
+        ledger: The tally of the run.
+        missing: Returns a line for each board of the lab file that took no part; None: the run does not ask.
         required: Hardware that cannot be used is a failure, and so is a run in which nothing ran.
     """
 
-    def __init__(self, bench: BenchWatch, *, required: bool) -> None:
-        self._bench = bench
+    def __init__(
+        self, ledger: Ledger, missing: Callable[[], Sequence[str] | None], *, required: bool
+    ) -> None:
+        self._ledger = ledger
+        self._find_missing = missing
         self._required = required
         self._failed = self._unusable = self._flaky = 0
         self._missing: Sequence[str] | None = None
@@ -129,9 +123,9 @@ class RunStatus:
             terminal.write_line(line, red=True, bold=True)
 
     def _choose(self, session: pytest.Session) -> None:
-        self._missing = self._bench.missing()
+        self._missing = self._find_missing()
         if session.exitstatus == pytest.ExitCode.OK:
-            self._never_began = max(0, self._bench.ledger.planned.total() - len(self._begun))
+            self._never_began = max(0, self._ledger.planned.total() - len(self._begun))
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
@@ -142,7 +136,7 @@ class RunStatus:
         for line in self._missing or ():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
         if self._never_began:
-            planned = self._bench.ledger.planned.total()
+            planned = self._ledger.planned.total()
             line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
             terminalreporter.write_line(line, red=True, bold=True)
         for worker in self._untold:
@@ -157,17 +151,17 @@ class RunStatus:
         """
         if self._missing is None:
             return listed
-        return len(self._bench.ledger.serials()) + len(self._missing)
+        return len(self._ledger.serials()) + len(self._missing)
 
     def _status(self, pytests: int) -> int:
         excused = bool(self._flaky or self._unusable)
-        if self._failed or self._bench.ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
+        if self._failed or self._ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
-        if self._unusable or self._missing or self._bench.ledger.faults:
+        if self._unusable or self._missing or self._ledger.faults:
             return Status.BENCH_NOT_READY
         if self._never_began or self._untold:
             return Status.INTERRUPTED
-        if self._required and not self._bench.ledger.serials():
+        if self._required and not self._ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN
 
@@ -177,3 +171,40 @@ def _status_of(ended: SystemExit) -> int:
     if ended.code is None:
         return 0
     return ended.code & 0xFF if isinstance(ended.code, int) else 1
+
+
+def boards_without_part(
+    lab: Lab, used: Collection[str], look_for: Callable[[str], ProbeResult], host: Host | None = None
+) -> list[str]:
+    """Return a line for each place whose board ran no test and could not have run one (`--hil-whole-lab`).
+
+    A board that is free and answers now had no test left to run; that is no fault.
+
+    Args:
+        lab: The lab file.
+        used: Serial numbers of the boards that ran tests.
+        look_for: Looks whether a board is there.
+        host: The host of the boards; None: they are plugged into other machines.
+    """
+    found = []
+    for name, place in lab.places.items():
+        why = "" if place.serial in used else _trouble(place.serial, look_for, host)
+        if why:
+            found.append(f"place {name}, board {place.serial}: {why}")
+    return found
+
+
+def _trouble(serial: str, look_for: Callable[[str], ProbeResult], host: Host | None) -> str:
+    """Return why a board cannot be used; empty if it can."""
+    from hil.lab.locks.acquire import acquire  # noqa: PLC0415 - few runs ask
+
+    try:
+        with acquire(serial, wait_s=0.0, test="is it there?", host=host):
+            result = look_for(serial)
+    except BoardBusyError as error:
+        return f"{error.what}: {error.why}"
+    except UnavailableError as error:
+        return error.what
+    if result.verdict is Verdict.PRESENT:
+        return ""
+    return result.error.what if result.error else str(result.verdict)

@@ -11,41 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky
+from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, facts_of
 from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import pytest
 
-    from hil.boards.acquired import AcquiredBoard
-    from hil.suite.outcome.verdicts import Judgement
-
-__all__ = [
-    "CRASHED",
-    "Ledger",
-    "LedgerEntry",
-    "LeftBoard",
-    "describe_asking",
-    "describe_board",
-    "describe_caught",
-    "describe_image",
-    "describe_judgement",
-    "describe_late_loss",
-    "describe_power",
-    "describe_test",
-    "describe_unasked",
-    "forget_judgement",
-    "overrule_judgement",
-    "planned",
-]
+__all__ = ["CRASHED", "Ledger", "LedgerEntry", "LeftBoard", "planned"]
 
 CRASHED = "???"
 """xdist's word for the phase in which a worker died."""
-
-_JUDGEMENT = ("hil_verdict", "hil_remedy", "hil_headline", "hil_reason")
-_LATE_LOSS = "hil_lost_in_teardown"
-_CAUGHT = "hil_caught"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,8 +58,6 @@ class LedgerEntry:
         late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
     """
 
-    __test__ = False  # pytest would take the name for a test class
-
     kind: Kind
     ran: bool = False
     failed: bool = False
@@ -110,85 +85,10 @@ def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
     return Counter({item.nodeid: kind_of(item) for item in items}.values())
 
 
-def describe_test(item: pytest.Item, kind: Kind) -> None:
-    """Note what a test is."""
-    _note(item, {"hil_kind": kind.value})
-
-
-def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
-    """Note which board a test has, and at which place of the lab file; empty: it names none."""
-    used = "simulated" if held.simulated else "real"
-    facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
-    _note(item, facts | ({"hil_place": place} if place else {}))
-
-
-def describe_image(item: pytest.Item, held: AcquiredBoard) -> None:
-    """Note what was flashed to the stick, in this test or in one before it."""
-    flashed = held.board.storage.flashed
-    if flashed is not None:
-        _note(item, {"hil_image": flashed.image})
-
-
-def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
-    """Note what the DUT drew in the mean: over the whole test, and while it was on if that can be told."""
-    on = {} if mean_watts_on is None else {"hil_mean_watts_on": f"{mean_watts_on:.3f}"}
-    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
-
-
-def describe_asking(item: pytest.Item, requests: int) -> None:
-    """Note how often a test asked its board for something."""
-    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {"hil_unasked", _CAUGHT}]
-    _note(item, {"hil_requests": str(requests)})
-
-
-def describe_caught(item: pytest.Item, errors: Sequence[str]) -> None:
-    """Note the errors of its board that a test caught before it passed."""
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        _note(item, {_CAUGHT: errors[0] + more})
-
-
-def describe_unasked(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Note that a test passed without asking its board for anything, and does not mean to."""
-    _note(item, {"hil_unasked": "yes"})
-    report.user_properties[:] = item.user_properties
-
-
-def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
-    """Note why a test's hardware could not be used."""
-    facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
-    _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
-
-
-def describe_late_loss(item: pytest.Item, judgement: Judgement) -> None:
-    """Note that a test's board was lost in its tear-down, unless an earlier phase has told the loss."""
-    if not any(name in _JUDGEMENT for name, _ in item.user_properties):
-        _note(item, {_LATE_LOSS: judgement.reason})
-
-
-def forget_judgement(item: pytest.Item) -> None:
-    """Forget what an earlier attempt proved: it says nothing about the one that begins."""
-    kept = [one for one in item.user_properties if one[0] not in {*_JUDGEMENT, _LATE_LOSS}]
-    if len(kept) < len(item.user_properties):
-        item.user_properties[:] = kept
-
-
-def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Forget a verdict in an attempt after one that failed on a board: the test was tested, and failed."""
-    forget_judgement(item)
-    report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
-
-
 def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
     """Return why something skipped itself, on one line."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return " ".join(str(reason).removeprefix("Skipped: ").split())
-
-
-def _note(item: pytest.Item, facts: dict[str, str]) -> None:
-    """Set user properties; a second look at the same test replaces what the first one said."""
-    kept = [(name, value) for name, value in item.user_properties if name not in facts]
-    item.user_properties[:] = [*kept, *facts.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +189,7 @@ class Ledger:
             self.records[report.nodeid].failed = True
         if not report.user_properties:
             return
-        facts = {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}
+        facts = facts_of(report)
         if "hil_kind" not in facts:
             return
         record = self.records.setdefault(report.nodeid, LedgerEntry(Kind(facts["hil_kind"])))
@@ -306,9 +206,9 @@ class Ledger:
         record.headline = facts.get("hil_headline", "")
         record.reason = facts.get("hil_reason", "")
         record.unasked = "hil_unasked" in facts
-        record.caught = facts.get(_CAUGHT, "")
+        record.caught = facts.get(CAUGHT, "")
         record.ended = report.when == "teardown"
-        record.late_loss = facts.get(_LATE_LOSS, "")
+        record.late_loss = facts.get(LATE_LOSS, "")
         if "hil_board" in facts:
             simulated = facts["hil_board_is"] == "simulated"
             record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)

@@ -10,13 +10,14 @@ pytest-rerunfailures keeps the tests that it was asked to rerun (by `--reruns` o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import (
     BETWEEN,
+    LABEL,
     REPEATED,
     Attempts,
     first_line,
@@ -26,22 +27,19 @@ from hil.suite.outcome.attempts import (
     tell_flaky,
     tell_skipped,
 )
-from hil.suite.outcome.ledger import overrule_judgement
+from hil.suite.outcome.user_properties import has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Cooler", "Repeats", "attempts_of"]
+    from hil.suite.boards.plugin import BoardPlugin
+
+__all__ = ["AttemptLabels", "Repeats", "attempts_of"]
 
 _ATTEMPTS = pytest.StashKey[Attempts]()
-
-
-class Cooler(Protocol):
-    """Who holds the board."""
-
-    def power_down(self, item: pytest.Item) -> None:
-        """End what rests on the board, and leave its DUT without power until it is cold; raises nothing."""
-        ...
+_CAPTURED = "Captured "
+_PRINTED_BY = pytest.StashKey[list[int]]()
+"""The attempt that printed each captured section of a test, in their order."""
 
 
 def attempts_of(item: pytest.Item) -> Attempts:
@@ -54,12 +52,12 @@ class Repeats:
 
     Args:
         times: How often a test is repeated at most.
-        cooler: Who holds the board.
+        boards: This process's board.
     """
 
-    def __init__(self, times: int, cooler: Cooler) -> None:
+    def __init__(self, times: int, boards: BoardPlugin) -> None:
         self._times = times
-        self._cooler = cooler
+        self._boards = boards
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the time limit, which begins anew
     def pytest_runtest_protocol(
@@ -70,7 +68,7 @@ class Repeats:
         attempts = attempts_of(item)
         if not attempts.again:
             return result
-        self._cooler.power_down(item)
+        self._boards.power_down(item)
         attempts.begin_next(item)
         return item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
 
@@ -160,9 +158,29 @@ class Repeats:
             attempts.number <= self._times
             and report.when != "teardown"
             and kind_of(item) is not Kind.NO_HARDWARE
-            and not any(name == "hil_verdict" for name, _ in report.user_properties)
+            and not has_verdict(report)
             and not _is_rerun_by_others(item)
         )
+
+
+class AttemptLabels:
+    """The plugin, for repetitions of hil (`--hil-repeat`) and of pytest-rerunfailures."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the attempt's number into the titles, from the second attempt on."""
+        report = yield
+        number = max(attempts_of(item).number, getattr(item, "execution_count", 1))
+        printed_by = item.stash.setdefault(_PRINTED_BY, [])
+        captured = [index for index, (title, _) in enumerate(report.sections) if title.startswith(_CAPTURED)]
+        printed_by.extend([number] * (len(captured) - len(printed_by)))
+        if number > 1:
+            for index, attempt in zip(captured, printed_by, strict=False):
+                title, text = report.sections[index]
+                report.sections[index] = f"{title}{LABEL}{attempt}", text
+        return report
 
 
 def _is_rerun_by_others(item: pytest.Item) -> bool:

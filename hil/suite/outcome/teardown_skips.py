@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.suite.outcome.user_properties import has_verdict
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +34,7 @@ class TeardownSkips:
         if report.when != "teardown" or not report.skipped:
             return
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and any(name == "hil_verdict" for name, _ in report.user_properties):
+        if terminal is not None and has_verdict(report):
             terminal.stats["passed"] = _without(terminal.stats.get("passed", ()), report.nodeid)
             if not terminal.stats["passed"]:
                 del terminal.stats["passed"]

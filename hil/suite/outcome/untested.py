@@ -8,32 +8,24 @@ tests did.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.dutlink.usb.request_count import RequestsSince
 from hil.suite.marker_arguments import observes_only
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.ledger import describe_asking, describe_caught, describe_unasked
+from hil.suite.outcome.user_properties import describe_caught, describe_requests, describe_untested
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.dutlink.board import Board
+    from hil.suite.boards.plugin import BoardPlugin
 
 __all__ = ["RequestCounter"]
 
 _SINCE = pytest.StashKey["RequestsSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
-
-
-class BoardHolder(Protocol):
-    """Part of `BoardPlugin`: the board that this process holds."""
-
-    def held_board(self) -> Board | None:
-        """Return the board that is held and was not lost, if there is one."""
-        ...
 
 
 class RequestCounter:
@@ -44,7 +36,7 @@ class RequestCounter:
         required: Fail a hardware test that never asked its board.
     """
 
-    def __init__(self, boards: BoardHolder, *, required: bool) -> None:
+    def __init__(self, boards: BoardPlugin, *, required: bool) -> None:
         self._boards = boards
         self._required = required
         self._by_fixture: dict[pytest.FixtureDef[Any], int] = {}
@@ -56,7 +48,7 @@ class RequestCounter:
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is not None:
             item.stash[_SINCE] = RequestsSince(board.serial)
-            describe_asking(item, 0)
+            describe_requests(item, 0)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -87,7 +79,7 @@ class RequestCounter:
             if since is not None:
                 asked = max(since.times(), self._asked_by_fixtures(item))
                 item.stash[_ASKED] = asked
-                describe_asking(item, asked)
+                describe_requests(item, asked)
         if since is not None:
             describe_caught(item, since.errors())
         return result
@@ -102,7 +94,7 @@ class RequestCounter:
         unasked = since is not None and asked == 0 and call.when == "call"
         if not unasked or not report.passed or hasattr(report, "wasxfail") or observes_only(item):
             return report
-        describe_unasked(item, report)
+        describe_untested(item, report)
         if self._required and since is not None and kind_of(item) is Kind.HARDWARE:
             report.outcome = "failed"
             report.longrepr = (

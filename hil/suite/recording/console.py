@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -22,16 +22,16 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
 from hil.suite.recording.identity import identity_of
-from hil.suite.recording.power import BoardHolder
 from hil.suite.recording.sanitize import make_plain
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from hil.dutlink.board import Board
     from hil.dutlink.console.allowlist import ErrorLine
     from hil.dutlink.console.console import Console
+    from hil.suite.boards.plugin import BoardPlugin
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
 
@@ -42,14 +42,7 @@ _SHELL_BYTES: Final = 64 * 1024
 """How far back to look for the words of a board that left console mode."""
 
 
-class WatchedBoard(BoardHolder, Protocol):
-    """Who holds the board, and knows what is trouble on its console."""
-
-    def watch(self) -> Sequence[str]:
-        """Return the patterns of its place, beside those that hil knows."""
-
-
-def keep_consoles(config: pytest.Config, boards: WatchedBoard, options: RunOptions, ledger: Ledger) -> None:
+def keep_consoles(config: pytest.Config, boards: BoardPlugin, options: RunOptions, ledger: Ledger) -> None:
     """Have the consoles of tests on boards kept and watched."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
     kept_in = ConsoleFolder(folder, identity_of(config).key) if folder is not None else None
@@ -87,7 +80,7 @@ class ConsoleEvidence:
         ledger: Takes what the run should tell at its end; a full disk fails no test.
     """
 
-    def __init__(self, boards: WatchedBoard, kept: KeptWhere, ledger: Ledger) -> None:
+    def __init__(self, boards: BoardPlugin, kept: KeptWhere, ledger: Ledger) -> None:
         self._boards = boards
         self._kept = kept
         self._ledger = ledger

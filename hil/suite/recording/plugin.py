@@ -1,4 +1,4 @@
-"""`--hil-report DIR`: who keeps what of a run, and in which process."""
+"""`--hil-report DIR`: register the plugins that keep evidence of a run, each in the process that needs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.run_folder import EvidenceFolder
 from hil.suite.markers import Kind, kind_of
 from hil.suite.recording.identity import RUN_KEY, identity_of
 from hil.suite.recording.power import PowerEvidence
@@ -15,36 +14,45 @@ from hil.suite.recording.test import ResultRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
-    from hil.suite.plugin import Run
+    from hil.evidence.run_folder import EvidenceFolder
+    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.outcome.ledger import Ledger
 
 __all__ = ["Evidence", "keep_evidence"]
 
 
-def keep_evidence(config: pytest.Config, run: Run, folder: Path) -> None:
-    """Keep evidence of a run, and its results as JUnit beside it unless they go elsewhere."""
-    config.pluginmanager.register(Evidence(config, run, folder), "hil-evidence")
+def keep_evidence(
+    config: pytest.Config, folder: EvidenceFolder, boards: BoardPlugin, ledger: Ledger, boards_from: str
+) -> None:
+    """Keep evidence of a run, and its results as `junit.xml` in the same folder unless JUnit goes elsewhere.
+
+    Args:
+        config: The run.
+        folder: The evidence.
+        boards: This process's board.
+        ledger: The tally of the run; it takes what cannot be kept.
+        boards_from: Where the boards are, as a person reads it.
+    """
+    config.pluginmanager.register(Evidence(config, folder, boards, ledger), "hil-evidence")
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         if getattr(config.option, "xmlpath", folder) is None:
-            config.option.xmlpath = str(folder / "junit.xml")
-            config.pluginmanager.register(_ResultsBeside(run.ledger.not_kept), "hil-results-beside")
-        recorder = RunRecorder(
-            config, EvidenceFolder(folder), run.ledger, run.options.boards.text or "this host's USB"
-        )
+            config.option.xmlpath = str(folder.path / "junit.xml")
+            config.pluginmanager.register(_OptionalJunit(ledger.not_kept), "hil-results-beside")
+        recorder = RunRecorder(config, folder, ledger, boards_from)
         config.pluginmanager.register(recorder, "hil-run-recorder")
 
 
-class _ResultsBeside:
-    """Takes care that nobody loses a run because `junit.xml`, which was not asked for, cannot be written."""
+class _OptionalJunit:
+    """A plugin that lets no run fail because a `junit.xml` that was not asked for cannot be written."""
 
     def __init__(self, not_kept: list[str]) -> None:
         self._not_kept = not_kept
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of what gives the run its status
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside the hook that chooses the exit status
     def pytest_sessionfinish(self) -> Iterator[None]:
-        """Tell it with all else that is not kept."""
+        """Note the error with the evidence that is not kept."""
         try:
             yield
         except OSError as error:
@@ -52,26 +60,33 @@ class _ResultsBeside:
 
 
 class Evidence:
-    """The plugin that brings in the others, once it is known what there is to run."""
+    """A plugin that registers the recorders of tests after the collection, when the tests are known.
 
-    def __init__(self, config: pytest.Config, run: Run, folder: Path) -> None:
+    Args:
+        config: The run.
+        folder: The evidence.
+        boards: This process's board.
+        ledger: The tally of the run.
+    """
+
+    def __init__(
+        self, config: pytest.Config, folder: EvidenceFolder, boards: BoardPlugin, ledger: Ledger
+    ) -> None:
         self._config = config
-        self._run = run
         self._folder = folder
+        self._boards = boards
+        self._ledger = ledger
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
-        """Tell each worker which run it is part of."""
+        """Tell each worker the key of the run."""
         node.workerinput[RUN_KEY] = identity_of(self._config).key
 
-    @pytest.hookimpl(trylast=True)  # so that its record is outside of what gets the board
+    @pytest.hookimpl(trylast=True)  # so that the record of a test includes the time until it has a board
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Begin to keep evidence of tests."""
+        """Register the recorders."""
         register = session.config.pluginmanager.register
+        not_kept = self._ledger.not_kept
         if any(kind_of(item) is not Kind.NO_HARDWARE for item in session.items):
-            power = PowerEvidence(self._run.boards, self._folder / "power", self._run.ledger.not_kept)
-            register(power, "hil-power-evidence")
-        recorder = ResultRecorder(
-            self._config, self._run.boards, EvidenceFolder(self._folder), self._run.ledger.not_kept
-        )
-        register(recorder, "hil-test-recorder")
+            register(PowerEvidence(self._boards, self._folder.path / "power", not_kept), "hil-power-evidence")
+        register(ResultRecorder(self._config, self._boards, self._folder, not_kept), "hil-test-recorder")

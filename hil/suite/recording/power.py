@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,25 +13,17 @@ from hil.dutlink.usb.request_count import uncounted
 from hil.evidence.file_names import file_stem
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.ledger import describe_power
 from hil.suite.outcome.reruns import attempts_of
+from hil.suite.outcome.user_properties import describe_power
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from hil.dutlink.board import Board
     from hil.dutlink.power.trace import PowerTrace
+    from hil.suite.boards.plugin import BoardPlugin
 
-__all__ = ["BoardHolder", "PowerEvidence"]
-
-
-class BoardHolder(Protocol):
-    """Who holds this process's board."""
-
-    def held_board(self) -> Board | None:
-        """Return the board that is held and was not lost."""
-        ...
+__all__ = ["PowerEvidence"]
 
 
 class PowerEvidence:
@@ -43,7 +35,7 @@ class PowerEvidence:
         trouble: Takes what went wrong; a full disk fails no test.
     """
 
-    def __init__(self, boards: BoardHolder, folder: Path, trouble: list[str]) -> None:
+    def __init__(self, boards: BoardPlugin, folder: Path, trouble: list[str]) -> None:
         self._trouble = trouble
         self._boards = boards
         self._folder = folder

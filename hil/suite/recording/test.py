@@ -6,7 +6,7 @@ A test whose process is killed has its first record: it says what ran, where, an
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,20 +22,9 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.evidence.run_folder import EvidenceFolder
+    from hil.suite.boards.plugin import BoardPlugin
 
-__all__ = ["BoardSource", "ResultRecorder"]
-
-
-class BoardSource(Protocol):
-    """Who knows this process's board."""
-
-    def held_board(self) -> Board | None:
-        """Return the board that is held and was not lost."""
-        ...
-
-    def name_of_board(self) -> str:
-        """Return the name of the board that is held."""
-        ...
+__all__ = ["ResultRecorder"]
 
 
 class ResultRecorder:
@@ -48,10 +37,8 @@ class ResultRecorder:
         not_kept: Takes what cannot be written; a full disk fails no test.
     """
 
-    __test__ = False  # pytest would take the name for a test class
-
     def __init__(
-        self, config: pytest.Config, boards: BoardSource, folder: EvidenceFolder, not_kept: list[str]
+        self, config: pytest.Config, boards: BoardPlugin, folder: EvidenceFolder, not_kept: list[str]
     ) -> None:
         self._boards = boards
         self._folder = folder

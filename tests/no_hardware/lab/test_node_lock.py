@@ -27,7 +27,7 @@ from hil.lab.locks import relock
 from hil.lab.locks.acquire import acquire, acquire_any
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
-from hil.suite.outcome.whole_lab import boards_without_part
+from hil.suite.outcome.exit_status import boards_without_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

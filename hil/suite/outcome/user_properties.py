@@ -1,0 +1,123 @@
+"""Facts of a test as user properties, which JUnit keeps and xdist carries to the controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from hil.boards.acquired import AcquiredBoard
+    from hil.suite.markers import Kind
+    from hil.suite.outcome.verdicts import Judgement
+
+__all__ = [
+    "CAUGHT",
+    "LATE_LOSS",
+    "describe_board",
+    "describe_caught",
+    "describe_image",
+    "describe_judgement",
+    "describe_late_loss",
+    "describe_power",
+    "describe_requests",
+    "describe_test",
+    "describe_untested",
+    "facts_of",
+    "forget_judgement",
+    "has_verdict",
+    "overrule_judgement",
+]
+
+CAUGHT = "hil_caught"
+LATE_LOSS = "hil_lost_in_teardown"
+
+_VERDICT = "hil_verdict"
+_JUDGEMENT = (_VERDICT, "hil_remedy", "hil_headline", "hil_reason")
+
+
+def facts_of(report: pytest.TestReport) -> dict[str, str]:
+    """Return the properties of a report that are of hil."""
+    return {name: str(value) for name, value in report.user_properties if name.startswith("hil_")}
+
+
+def has_verdict(report: pytest.TestReport) -> bool:
+    """Return True if a report says that hardware was proven to be unusable."""
+    return any(name == _VERDICT for name, _ in report.user_properties)
+
+
+def describe_test(item: pytest.Item, kind: Kind) -> None:
+    """Note the kind of a test."""
+    _note(item, {"hil_kind": kind.value})
+
+
+def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
+    """Note the board of a test, and its place in the lab file if that is not empty."""
+    used = "simulated" if held.simulated else "real"
+    facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
+    _note(item, facts | ({"hil_place": place} if place else {}))
+
+
+def describe_image(item: pytest.Item, held: AcquiredBoard) -> None:
+    """Note the image on the stick, if this test or one before it has flashed one."""
+    flashed = held.board.storage.flashed
+    if flashed is not None:
+        _note(item, {"hil_image": flashed.image})
+
+
+def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
+    """Note the mean power of the DUT in watts: over the whole test, and while it was on if that is known."""
+    on = {} if mean_watts_on is None else {"hil_mean_watts_on": f"{mean_watts_on:.3f}"}
+    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
+
+
+def describe_requests(item: pytest.Item, requests: int) -> None:
+    """Note how many requests a test has sent to its board."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {"hil_unasked", CAUGHT}]
+    _note(item, {"hil_requests": str(requests)})
+
+
+def describe_caught(item: pytest.Item, errors: Sequence[str]) -> None:
+    """Note the errors of its board that a test caught before it passed."""
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        _note(item, {CAUGHT: errors[0] + more})
+
+
+def describe_untested(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Note that a test passed without a request to its board."""
+    _note(item, {"hil_unasked": "yes"})
+    report.user_properties[:] = item.user_properties
+
+
+def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
+    """Note why a test's hardware could not be used."""
+    facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
+    _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
+
+
+def describe_late_loss(item: pytest.Item, judgement: Judgement) -> None:
+    """Note that a test's board was lost in its tear-down, unless an earlier phase has noted the loss."""
+    if not any(name in _JUDGEMENT for name, _ in item.user_properties):
+        _note(item, {LATE_LOSS: judgement.reason})
+
+
+def forget_judgement(item: pytest.Item) -> None:
+    """Forget the verdict of an earlier attempt: it says nothing about the attempt that begins."""
+    kept = [one for one in item.user_properties if one[0] not in {*_JUDGEMENT, LATE_LOSS}]
+    if len(kept) < len(item.user_properties):
+        item.user_properties[:] = kept
+
+
+def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Forget the verdict of an attempt after one that failed on a board: the test was tested, and failed."""
+    forget_judgement(item)
+    report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
+
+
+def _note(item: pytest.Item, facts: dict[str, str]) -> None:
+    """Set user properties; they replace those of the same name."""
+    kept = [(name, value) for name, value in item.user_properties if name not in facts]
+    item.user_properties[:] = [*kept, *facts.items()]
