@@ -1,1 +1,1 @@
-"""What may be wrong with a bench, looked at one thing at a time; each finding says what mends it."""
+"""`hil doctor`: checks of this machine and its boards; each problem that they find says how to fix it."""

@@ -1,15 +1,17 @@
-"""One board that is held and open while it is examined."""
+"""The board that a check of a board gets: leased and open."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from hil.dutlink.power.power import OFF_AMPS
 from hil.lab.safe_state.record import BoardRecord, BoardState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.board import Board
     from hil.dutlink.settings import Settings
     from hil.lab.doctor.context import DoctorContext
@@ -21,13 +23,13 @@ __all__ = ["BoardCheck", "BoardContext"]
 
 @dataclass(frozen=True)
 class BoardContext:
-    """A board under examination: leased and open.
+    """A leased and open board, and what a check needs to know about it.
 
     Attributes:
-        board: It.
-        doctor: What `hil doctor` examines.
-        record: What is on record of it.
-        lease: The right to it.
+        board: The board.
+        doctor: The context of all checks.
+        record: The board's record.
+        lease: The board's lease.
     """
 
     board: Board
@@ -37,22 +39,22 @@ class BoardContext:
 
     @property
     def serial(self) -> str:
-        """Its serial number."""
+        """The board's serial number."""
         return self.board.serial
 
     @cached_property
     def settings(self) -> Settings:
-        """What it stores."""
+        """The settings that the board stores."""
         return self.board.settings.read()
 
     @cached_property
     def amps(self) -> float:
-        """What its DUT draws."""
+        """What the DUT draws, in amperes."""
         return self.board.power.read().amps
 
     @property
-    def reason_to_leave_it(self) -> str:
-        """Why its DUT must not notice anything; empty where it may."""
+    def reason_to_skip(self) -> str:
+        """Why the DUT must not notice the check; empty if it may."""
         if self.doctor.lab.leaves_alone(self.serial):
             return "the lab file says that its DUT is to be left alone"
         if abs(self.amps) >= OFF_AMPS:
@@ -62,9 +64,5 @@ class BoardContext:
         return ""
 
 
-class BoardCheck(Protocol):
-    """Looks at one thing of a board."""
-
-    def __call__(self, context: BoardContext) -> Findings:
-        """Yield what was found; raise `HilError` for what stood in the way."""
-        ...
+BoardCheck: TypeAlias = "Callable[[BoardContext], Findings]"
+"""Checks one thing of a board, and yields findings; raises `HilError` if it cannot check."""

@@ -1,11 +1,11 @@
-"""What is examined: boards on a host, the machine they hang on, and what the lab file says of them."""
+"""What the checks of `hil doctor` look at: a host's boards, this machine, and the lab file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.host import Host
@@ -14,6 +14,8 @@ from hil.lab.doctor.host_info import HostInfo
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.dutlink.discovery import ProbeResult
     from hil.errors import UsageError
     from hil.lab.doctor.finding import Findings
@@ -26,14 +28,14 @@ class DoctorContext:
     """All that a check may look at.
 
     Attributes:
-        host: Where the boards are.
+        host: The host of the boards.
         host_info: This machine.
-        lab: What the lab file says.
-        lab_error: Why it cannot be read, if so.
+        lab: The lab file.
+        lab_error: Why the lab file cannot be read; None if it can.
         safety: How a board is made safe on this host.
-        quick: Leave out what moves a mux.
-        only: The serial number of the one board to look at; empty: all of them.
-        folder: Where runs of this project are started; what they keep goes there.
+        quick: Skip checks that move a mux.
+        only: The serial number of the one board to check; empty for all boards.
+        folder: Where runs of this project start and keep their results.
     """
 
     host: Host = field(default_factory=Host)
@@ -46,8 +48,8 @@ class DoctorContext:
     folder: Path = field(default_factory=Path.cwd)
 
     @cached_property
-    def sightings(self) -> list[ProbeResult]:
-        """The boards on the host, each looked at once.
+    def probe_results(self) -> list[ProbeResult]:
+        """The boards on the host, each probed once.
 
         Raises:
             NoUsbBackendError: libusb cannot be loaded.
@@ -56,9 +58,5 @@ class DoctorContext:
         return [seen for seen in list_boards(self.host) if not self.only or seen.serial in {self.only, None}]
 
 
-class Check(Protocol):
-    """Looks at one thing of a bench."""
-
-    def __call__(self, context: DoctorContext) -> Findings:
-        """Yield what was found; raise `HilError` for what stood in the way."""
-        ...
+Check: TypeAlias = "Callable[[DoctorContext], Findings]"
+"""Checks one thing of this machine, and yields findings; raises `HilError` if it cannot check."""

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what was found."""
+"""The result of a check: what was checked, what was found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CheckOutcome", "Finding", "Findings", "ok", "problem", "problem_of",
 
 
 class CheckOutcome(enum.StrEnum):
-    """What became of a check."""
+    """Whether a check found a problem."""
 
     OK = "ok"
     PROBLEM = "problem"
@@ -26,12 +26,12 @@ class Finding:
     """What a check found.
 
     Attributes:
-        check: What was looked at: "libusb", "udev rule", "stick".
-        outcome: Whether it is well.
+        check: The check's name: "libusb", "udev rule", "stick".
+        outcome: Whether there is a problem.
         says: What was found, in a sentence.
-        why: The cause of a problem, or why nothing was checked; may be empty.
-        mend: What to type (or do) to mend a problem; may be empty.
-        board: The board's serial number, where one is concerned.
+        why: The cause of a problem, or why the check was skipped; may be empty.
+        fix: What to type (or do) to fix a problem; may be empty.
+        board: The board's serial number; empty if the finding is about the machine.
     """
 
     check: str
@@ -42,29 +42,30 @@ class Finding:
     board: str = ""
 
     def to_data(self) -> dict[str, Any]:
-        """The finding as plain data; what mends a problem is a `remedy`, as in errors."""
+        """Return the finding as plain data, in which the fix is called `remedy`, as in errors."""
         data = asdict(self)
-        return {**data, "outcome": str(self.outcome), "remedy": data.pop("mend")}
+        remedy = data.pop("fix")
+        return {**data, "outcome": str(self.outcome), "remedy": remedy}
 
 
 Findings: TypeAlias = Iterator[Finding]
 
 
 def ok(check: str, says: str, *, board: str = "") -> Finding:
-    """It is well."""
+    """Return a finding without a problem."""
     return Finding(check, CheckOutcome.OK, says, board=board)
 
 
 def problem(check: str, says: str, *, why: str = "", fix: str = "", board: str = "") -> Finding:
-    """It is not, and this mends it."""
+    """Return a problem and its fix."""
     return Finding(check, CheckOutcome.PROBLEM, says, why, fix, board)
 
 
 def problem_of(check: str, error: HilError, *, fix: str = "", board: str = "") -> Finding:
-    """It is not, as an error says."""
+    """Return the problem that an error describes."""
     return problem(check, error.what, why=error.why, fix=fix or error.remedy, board=board)
 
 
 def skipped(check: str, why: str, *, board: str = "") -> Finding:
-    """Nothing was looked at."""
-    return Finding(check, CheckOutcome.SKIPPED, "not looked at", why, board=board)
+    """Return a finding of a skipped check."""
+    return Finding(check, CheckOutcome.SKIPPED, "not checked", why, board=board)

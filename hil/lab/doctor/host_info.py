@@ -1,4 +1,4 @@
-"""Facts of the machine that boards are plugged into, from a root folder that tests can replace."""
+"""Facts about the machine that boards are plugged into, read below a root folder that tests can replace."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["HostInfo", "Process", "clock_is_kept", "udev_test"]
 
 _TIME_ERROR = 5
-"""What adjtimex returns while nothing keeps the clock right (linux/timex.h)."""
+"""What adjtimex returns while no time service sets the clock (linux/timex.h)."""
 
 _UDEV_LIMIT_S = 30.0
 _TIMEX_BYTES = 256
-"""More than `struct timex` has."""
+"""More than the size of `struct timex`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Process:
     """A process of this machine.
 
     Attributes:
-        pid: Its number.
-        name: Its command's name.
+        pid: Its pid.
+        name: The name of its command.
     """
 
     pid: int
@@ -43,9 +43,9 @@ class Process:
 
 
 def udev_test(device: str) -> str:
-    """Return what `udevadm test` says that udev makes of its rules for a device; empty where it does not.
+    """Return what `udevadm test` prints about udev's rules for a device, or an empty string if it fails.
 
-    It needs no permission, and changes nothing of the device.
+    This needs no permission, and does not change the device.
     """
     command = ("udevadm", "test", "--action=add", device)
     try:
@@ -56,27 +56,27 @@ def udev_test(device: str) -> str:
 
 
 def clock_is_kept() -> bool | None:
-    """Whether something (NTP) keeps this machine's clock right; None: the kernel does not say."""
-    timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zero: nothing is to be changed
+    """Return True if a time service (NTP) sets this machine's clock; None if the kernel does not say."""
+    timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zero: adjtimex changes nothing
     state: int = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
     return None if state < 0 else state != _TIME_ERROR
 
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """This machine, as far as a bench depends on it.
+    """This machine, as far as boards depend on it.
 
     Attributes:
-        has_boards: Whether the boards are plugged into this machine's USB; otherwise its rules and drivers
-            have nothing to do with them.
-        root: Where `sys`, `proc`, `etc`, `run` and `usr` are.
-        user: Who asks.
-        uid: Their effective user id.
+        has_boards: Whether the boards are plugged into this machine's USB; if not, its rules and drivers do
+            not matter.
+        root: The folder of `sys`, `proc`, `etc`, `run` and `usr`.
+        user: The login name of this user.
+        uid: The effective user id.
         gids: The groups of this session.
-        now: Seconds since 1970.
-        clock_is_kept: Tells whether something keeps the clock right.
-        udev_test: Tells what udev makes of its rules for a device.
-        free_bytes: Tells how much a folder's file system has left for this user.
+        now: Returns the seconds since 1970.
+        clock_is_kept: Returns whether a time service sets the clock.
+        udev_test: Returns how udev applies its rules to a device.
+        free_bytes: Returns the free space of a folder's file system for this user.
     """
 
     has_boards: bool = True
@@ -90,26 +90,26 @@ class HostInfo:
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
     def text(self, path: str) -> str:
-        """Return a file's text without white space around it; empty where it cannot be read."""
+        """Return a file's text without white space around it, or an empty string if it cannot be read."""
         try:
             return (self.root / path).read_text(errors="replace").strip()
         except OSError:
             return ""
 
     def folders(self, path: str) -> list[Path]:
-        """Return the entries of a folder, sorted; none where it cannot be read."""
+        """Return the entries of a folder, sorted; an empty list if it cannot be read."""
         try:
             return sorted((self.root / path).iterdir())
         except OSError:
             return []
 
     def processes(self) -> list[Process]:
-        """Return the processes that run."""
+        """Return the running processes."""
         pids = [entry.name for entry in self.folders("proc") if entry.name.isdecimal()]
         return [Process(int(pid), self.text(f"proc/{pid}/comm")) for pid in pids]
 
     def holders_of(self, node: str) -> list[Process]:
-        """Return the processes that have a device node open, as far as this user may know."""
+        """Return the processes that have a device node open, as far as this user may see them."""
         return [process for process in self.processes() if self._has_open(process, node)]
 
     def _has_open(self, process: Process, node: str) -> bool:

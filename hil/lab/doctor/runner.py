@@ -1,4 +1,4 @@
-"""The whole examination: the machine first, then each board that nobody uses."""
+"""Run all checks: first those of the machine, then those of each board that is not in use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BOARD_CHECKS", "HOST_CHECKS", "run_checks"]
 
 SILENCE_S: Final = 3.0
-"""How long a board that nobody holds may be silent; one in the middle of a sequence is told as such."""
+"""How long a board that is not in use may be silent."""
 
 HOST_CHECKS: Final[dict[str, Check]] = {
     "lock folder": locks,
@@ -47,7 +47,7 @@ HOST_CHECKS: Final[dict[str, Check]] = {
     "boards": boards_on_the_bus,
     "group": group_membership,
 }
-"""In this order: what does not need libusb comes first."""
+"""In this order: checks that do not need libusb come first."""
 
 BOARD_CHECKS: Final[dict[str, BoardCheck]] = {
     "left safe": left_safe,
@@ -55,46 +55,46 @@ BOARD_CHECKS: Final[dict[str, BoardCheck]] = {
     "console": console_answers,
     "stick": stick_follows,
 }
-"""The last one moves something."""
+"""In this order: the last one moves the mux."""
 
 
 def run_checks(context: DoctorContext) -> Findings:
-    """Go through all checks. Nothing here raises for what is wrong with a bench: that is a finding."""
+    """Run all checks and yield their findings; an error in a check is a finding, too."""
     for name, check in HOST_CHECKS.items():
-        yield from _kept(name, check(context))
-    yield from _kept("boards", _boards(context))
+        yield from _errors_as_findings(name, check(context))
+    yield from _errors_as_findings("boards", _boards(context))
 
 
 def _boards(context: DoctorContext) -> Findings:
     names: dict[str, str] = {}
-    for seen in context.sightings:
+    for seen in context.probe_results:
         if seen.serial is not None and seen.verdict is Verdict.PRESENT:
-            yield from _kept("board", _one_board(context, seen.serial, names), seen.serial)
+            yield from _errors_as_findings("board", _check_if_free(context, seen.serial, names), seen.serial)
 
 
-def _one_board(context: DoctorContext, serial: str, names: dict[str, str]) -> Findings:
+def _check_if_free(context: DoctorContext, serial: str, names: dict[str, str]) -> Findings:
     try:
         used_s = last_used_s(serial)
         lease = acquire(serial, test="hil doctor", host=context.host)
     except SpoiltFileError as error:
         yield problem_of("board", error, board=serial)
         return
-    except UsageError:  # the check of the lock folder has told
+    except UsageError:  # the check of the lock folder reports the cause
         yield skipped("board", "it cannot be leased: see lock folder", board=serial)
         return
     except BoardBusyError as error:
-        yield skipped("board", f"it is in use, and goes on undisturbed ({error.why})", board=serial)
+        yield skipped("board", f"it is in use, and was left alone ({error.why})", board=serial)
         return
     try:
         if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
             yield problem_of("board", trouble, board=serial)
         wait_until_settled(used_s)
-        yield from _held(context, serial, lease, names)
+        yield from _check_board(context, serial, lease, names)
     finally:
         lease.release()
 
 
-def _held(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
+def _check_board(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
     record = read_record(lock_folder(), serial)
     with open_board(
         doctor.host, serial, doctor.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
@@ -106,16 +106,16 @@ def _held(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str
             fix = f"hil settings set name NAME --board {serial}"
             yield problem("name", says, why="--hil-board NAME takes either", fix=fix, board=serial)
         for check_name, check in BOARD_CHECKS.items():
-            yield from _kept(check_name, check(context), serial)
+            yield from _errors_as_findings(check_name, check(context), serial)
 
 
-def _kept(name: str, findings: Findings, serial: str = "") -> Findings:
-    """Turn what stood in a check's way into a finding of its own; the next check goes on."""
+def _errors_as_findings(name: str, findings: Findings, serial: str = "") -> Findings:
+    """Yield a check's findings, and its error as another finding, so that the next check can go on."""
     try:
         yield from findings
-    except NoUsbBackendError as error:  # the check of libusb has told
-        yield skipped(name, f"without libusb no board can be looked for ({error.what})", board=serial)
+    except NoUsbBackendError as error:  # the check of libusb reports the cause
+        yield skipped(name, f"without libusb no board can be found ({error.what})", board=serial)
     except HilError as error:
         yield problem_of(name, error, board=error.serial or serial)
     except OSError as error:
-        yield skipped(name, f"the machine did not tell: {error}", board=serial)
+        yield skipped(name, f"the machine could not be read: {error}", board=serial)

@@ -1,4 +1,4 @@
-"""What sysfs says of boards and the hubs above them: it needs no permission, and no answer of the board.
+"""Boards and the hubs above them in sysfs, which needs no permission and no answer of a board.
 
 Names are those of Linux' `/sys/bus/usb/devices` (Documentation/ABI/testing/sysfs-bus-usb).
 """
@@ -26,14 +26,14 @@ class UsbTreeNode:
     """A USB device.
 
     Attributes:
-        name: As the kernel calls it: bus and ports, such as `1-4.2`; `usb1` is a root hub.
+        name: The kernel's name, bus and ports: `1-4.2`; `usb1` is a root hub.
         vendor: Vendor id.
         product: Product id.
-        serial: Serial number; empty where it has none.
-        self_powered: Whether it says that it has a supply of its own.
-        most_ma: What it may draw from the port it is in, in milliamperes.
-        configured: Whether the kernel has switched it on; it refuses a device that a hub has no power for.
-        location: Bus and address, as a result has them.
+        serial: Serial number; empty if it has none.
+        self_powered: Whether the device says that it has a supply of its own.
+        most_ma: What it may draw from its port, in milliamperes.
+        configured: Whether the kernel has switched it on; the kernel does not if the hub lacks the power.
+        location: Bus and address, as `ProbeResult.location`.
     """
 
     name: str
@@ -47,17 +47,23 @@ class UsbTreeNode:
 
     @property
     def parent(self) -> str:
-        """The name of the hub that it is plugged into; empty for a root hub."""
+        """The name of the hub that the device is plugged into; empty for a root hub."""
         if "-" not in self.name:
             return ""
         above, _, _port = self.name.rpartition(".")
         return above or f"usb{self.name.partition('-')[0]}"
 
 
-def boards_in_sysfs(host_info: HostInfo) -> list[UsbTreeNode]:
-    """Return the boards and boot loaders on this machine's bus."""
+def boards_in_sysfs(host_info: HostInfo, only: str = "") -> list[UsbTreeNode]:
+    """Return the boards and boot loaders on this machine's bus.
+
+    Args:
+        host_info: This machine.
+        only: The serial number of the one board to return; empty for all boards.
+    """
     ids = (UsbId.FIRMWARE, UsbId.BOOT_LOADER)
-    return [node for node in _nodes(host_info) if node.vendor == UsbId.VENDOR and node.product in ids]
+    boards = [node for node in _nodes(host_info) if node.vendor == UsbId.VENDOR and node.product in ids]
+    return [node for node in boards if not only or node.serial == only]
 
 
 def hub_of(host_info: HostInfo, node: UsbTreeNode) -> UsbTreeNode | None:
@@ -66,7 +72,7 @@ def hub_of(host_info: HostInfo, node: UsbTreeNode) -> UsbTreeNode | None:
 
 
 def children_of(host_info: HostInfo, hub: UsbTreeNode) -> list[UsbTreeNode]:
-    """Return what is plugged into a hub."""
+    """Return the devices that are plugged into a hub."""
     return [node for node in _nodes(host_info) if node.parent == hub.name]
 
 
@@ -96,5 +102,5 @@ def _node(host_info: HostInfo, path: Path) -> UsbTreeNode | None:
             configured=bool(word("bConfigurationValue")),
             location=f"bus {word('busnum')} address {word('devnum')}",
         )
-    except ValueError:  # it left while it was read
+    except ValueError:  # the device was unplugged while it was read
         return None

@@ -76,7 +76,7 @@ def test_people_get_lines_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
     ("fault", "arguments", "check", "says"),
     [
         ("boot_loader", {}, "boot loader", "is in its boot loader"),
-        ("unplug", {}, "boards", "no DUTLink board is on"),
+        ("unplug", {}, "boards", "no DUTLink board found on"),
         ("hang", {}, "boards", ""),
         ("deny", {}, "permission", "may not be opened"),
         ("stick_missing", {}, "stick", "no stick on the host"),

@@ -45,7 +45,7 @@ def no_libusb() -> None:
 
 def bench_of(machine: FakeMachine, *seen: ProbeResult, **facts: object) -> DoctorContext:
     context = DoctorContext(host_info=machine.facts, **facts)  # type: ignore[arg-type]
-    context.__dict__["sightings"] = list(seen)
+    context.__dict__["probe_results"] = list(seen)
     return context
 
 
@@ -136,8 +136,8 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
         (without_the_group, group_membership, "not in plugdev", "groupadd --system plugdev; sudo usermod"),
         (with_a_modem_manager, modem_manager, "ModemManager (pid 77)", "restart ModemManager"),
         (with_a_terminal_left_open, tty_holders, "minicom (pid 88) has ttyACM0 open", "kill 88"),
-        (behind_a_hub_without_supply, hub_power, "board 5a1c0e01 hangs on a hub", "supply of its own"),
-        (refused_by_its_hub, hub_power, "board 0df10035 is not switched on", "supply of its own"),
+        (behind_a_hub_without_supply, hub_power, "board 5a1c0e01 is plugged into a hub", "its own supply"),
+        (refused_by_its_hub, hub_power, "board 0df10035 is not switched on", "its own supply"),
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )
@@ -219,7 +219,7 @@ def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
         yield
 
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("hil.lab.doctor.runner._held", lost)
+    monkeypatch.setattr("hil.lab.doctor.runner._check_board", lost)
     serials = ("0df10035", "5a1c0e01")
     context = bench_of(machine, *(ProbeResult(Verdict.PRESENT, serial) for serial in serials))
 

@@ -118,8 +118,8 @@ def test_the_doctor_is_told_by_udev_that_it_does_not_know_the_group(udevadm: lis
     doctor = """\
 from pathlib import Path
 from hil.lab.doctor.host_info import HostInfo
-from hil.lab.doctor.checks.usb_access import made_of_it
-made = made_of_it(HostInfo(), Path("/run/udev/rules.d/60-dutlink.rules"), "/sys/class/tty/tty0", "5a1c0e01")
+from hil.lab.doctor.checks.usb_access import rule_finding
+made = rule_finding(HostInfo(), Path("/run/udev/rules.d/60-dutlink.rules"), "/sys/class/tty/tty0", "5a1c0e01")
 print("FOUND", made.outcome, made.says)
 """
     program = groups.parent / "bin/udevadm"

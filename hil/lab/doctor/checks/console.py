@@ -1,4 +1,4 @@
-"""A board's console: is its tty there, may it be opened, does the board answer behind it?"""
+"""Check whether a board's console exists, may be opened, and answers."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _CHECK = "console"
 
 
 def console_answers(context: BoardContext) -> Findings:
-    """Can the console be used? The board is asked through it only where no DUT would read along."""
+    """Check whether the console can be used; ask the board through it only if no DUT would read along."""
     serial = context.serial
     try:
         tty = context.board.console.tty
         if not tty.path.exists():
-            yield _missing(context, tty)
+            yield _missing_tty(context, tty)
         elif not os.access(tty.path, os.R_OK | os.W_OK):
-            yield _denied(serial, tty)
-        elif reason := context.reason_to_leave_it:
-            yield skipped(_CHECK, f"{tty.path} is there and may be opened; {reason}", board=serial)
+            yield _denied_tty(serial, tty)
+        elif reason := context.reason_to_skip:
+            yield skipped(_CHECK, f"{tty.path} exists and may be opened; {reason}", board=serial)
         else:
-            yield _asked(context, tty)
+            yield _ask_board(context, tty)
     except ConsoleBusyError as error:
         yield problem_of(_CHECK, error, fix=f"sudo fuser -v -k {tty.path.resolve()}", board=serial)
     except ConsoleDeniedError:
-        yield _denied(serial, tty)
+        yield _denied_tty(serial, tty)
     except ConsoleError as error:
         yield problem_of(_CHECK, error, board=serial)
 
 
-def _asked(context: BoardContext, tty: Tty) -> Finding:
+def _ask_board(context: BoardContext, tty: Tty) -> Finding:
     serial = context.serial
     with context.board.console.open(wait_s=0.0) as console:
         if not tty.is_board:
-            return ok(_CHECK, f"{tty.path} can be opened; its DUT is off and says nothing", board=serial)
+            return ok(_CHECK, f"{tty.path} can be opened; the DUT is off and says nothing", board=serial)
         answer = console.shell("version")
     return ok(_CHECK, f"{tty.path} answers: {answer[:60]}", board=serial)
 
 
-def _missing(context: BoardContext, tty: Tty) -> Finding:
+def _missing_tty(context: BoardContext, tty: Tty) -> Finding:
     serial, path = context.serial, tty.path
-    if not tty.is_board and context.reason_to_leave_it == "":
-        why = f"{path} is not there; its DUT is off, and may bring it along when it is on"
+    if not tty.is_board and context.reason_to_skip == "":
+        why = f"{path} does not exist; the DUT is off, and may provide it when it is on"
         return skipped(_CHECK, why, board=serial)
     host_info = context.doctor.host_info
     nodes = (
@@ -67,7 +67,7 @@ def _missing(context: BoardContext, tty: Tty) -> Finding:
             _CHECK, says, why="the lab file, or the board's usb_console, names it", fix=fix, board=serial
         )
     if ttys:
-        why = f"the kernel has it as {', '.join(ttys)}: udev did not name it"
+        why = f"the kernel calls it {', '.join(ttys)}: udev gave it no name"
         fix = "sudo systemctl restart systemd-udevd; sudo udevadm trigger"
         return problem(_CHECK, says, why=why, fix=fix, board=serial)
     return problem_of(
@@ -75,6 +75,6 @@ def _missing(context: BoardContext, tty: Tty) -> Finding:
     )
 
 
-def _denied(serial: str, tty: Tty) -> Finding:
+def _denied_tty(serial: str, tty: Tty) -> Finding:
     denial = explain_denied(tty.path)
     return problem(_CHECK, f"{tty.path} may not be opened", why=denial.why, fix=denial.remedy, board=serial)

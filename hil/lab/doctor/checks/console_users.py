@@ -1,4 +1,4 @@
-"""Who else uses a board's console: ModemManager, or a program that was left running."""
+"""Check whether ModemManager, or a program that was left running, uses a board's console."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IGNORED = "E:ID_MM_DEVICE_IGNORE=1"
 
 
 def modem_manager(context: DoctorContext) -> Findings:
-    """Does ModemManager run, and does it know that boards are no modems?"""
+    """Check whether ModemManager runs, and whether udev tells it to leave the consoles alone."""
     host_info = context.host_info
     if not host_info.has_boards:
         yield skipped("ModemManager", ELSEWHERE)
@@ -45,7 +45,7 @@ def modem_manager(context: DoctorContext) -> Findings:
 
 
 def tty_holders(context: DoctorContext) -> Findings:
-    """Does a program have a board's console open?"""
+    """Check whether a program has a board's console open."""
     host_info = context.host_info
     if not host_info.has_boards:
         yield skipped("console is free", ELSEWHERE)
@@ -66,12 +66,11 @@ def tty_holders(context: DoctorContext) -> Findings:
 
 def _ttys(context: DoctorContext) -> Iterator[tuple[str, str]]:
     """Yield each board's serial number with its tty."""
-    for node in boards_in_sysfs(context.host_info):
-        if not context.only or node.serial == context.only:
-            for tty in ttys_of(context.host_info, node):
-                yield node.serial, tty
+    for node in boards_in_sysfs(context.host_info, context.only):
+        for tty in ttys_of(context.host_info, node):
+            yield node.serial, tty
 
 
 def _udev_record(host_info: HostInfo, tty: str) -> str:
-    """What udev knows of a tty."""
+    """Return what udev has recorded about a tty."""
     return host_info.text(f"run/udev/data/c{host_info.text(f'sys/class/tty/{tty}/dev')}")

@@ -1,4 +1,4 @@
-"""What runs need of the machine beside boards: a clock, room, and a folder for locks."""
+"""Check what runs need of the machine besides boards: a clock, disk space, a lock folder, guards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["clock", "disk_space", "guard_survival", "locks"]
 
 LEAST_BYTES = 256 << 20
-"""Room that a night of transcripts, traces and history takes, with some to spare."""
+"""More than the transcripts, traces and history of a night take."""
 
 LEAST_FOR_LOCKS_BYTES = 1 << 20
 _MOST_FILES = 1000
@@ -37,7 +37,7 @@ _SET_CLOCK = "sudo timedatectl set-ntp true"
 
 
 def clock(context: DoctorContext) -> Findings:
-    """Is the date possible, and does something keep it right? History is sorted by it."""
+    """Check whether the date is possible, and whether a time service sets it; history is sorted by it."""
     now_s = context.host_info.now()
     installed_s = Path(hil.__file__).stat().st_mtime
     date = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="minutes")
@@ -54,17 +54,17 @@ def clock(context: DoctorContext) -> Findings:
 
 
 def disk_space(context: DoctorContext) -> Findings:
-    """Is there room for what runs keep, and may it be written?"""
+    """Check whether there is room for the results of runs, and whether this user may write them."""
     folders = {
-        context.folder: "what runs keep goes there",
+        context.folder: "runs keep their results there",
         Path(tempfile.gettempdir()): "for temporary files",
     }
     for folder, purpose in folders.items():
-        yield _room(context, folder, purpose, LEAST_BYTES)
+        yield _space_finding(context, folder, purpose, LEAST_BYTES)
 
 
 def locks(context: DoctorContext) -> Findings:
-    """Can boards be leased: is the lock folder there, may it be written, do locks work in it?"""
+    """Check whether locks work in the lock folder, and whether another user spoilt a file in it."""
     folder = None
     try:
         folder = lock_folder()
@@ -73,7 +73,7 @@ def locks(context: DoctorContext) -> Findings:
     except UsageError as error:
         spoilt = folder if isinstance(error, SpoiltFileError) else None
         knows = spoilt is not None and (os.access(spoilt, os.W_OK) or is_group_folder(spoilt.stat()))
-        yield problem_of("lock folder", error, fix="" if knows else _mend_locks())
+        yield problem_of("lock folder", error, fix="" if knows else _fix_for_lock_folder())
         return
     queue = f"; {len(tickets)} wait for a board" if tickets else ""
     facts = folder.stat()
@@ -89,11 +89,11 @@ def locks(context: DoctorContext) -> Findings:
         if (trouble := shared_file_problem(folder / name)) is not None:
             yield problem_of("lock folder", trouble)
     if context.host_info.free_bytes(folder) < LEAST_FOR_LOCKS_BYTES:
-        yield _room(context, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
+        yield _space_finding(context, folder, "locks and records are kept there", LEAST_FOR_LOCKS_BYTES)
 
 
 def _users_of(facts: os.stat_result) -> str:
-    """Return for whom a lock folder is, as its owner and mode say it."""
+    """Return which users can use a lock folder, by its owner and mode."""
     if facts.st_mode & stat.S_IWOTH:
         return "everybody"
     if not is_group_folder(facts):
@@ -104,7 +104,7 @@ def _users_of(facts: os.stat_result) -> str:
 
 
 def guard_survival(context: DoctorContext) -> Findings:
-    """Would a guard outlive a run that is started as this command was?"""
+    """Check whether a guard would outlive a run that is started as this command was."""
     found = find_dangers(context.host_info.root, of_others=True)
     for danger in found:
         yield problem(
@@ -114,7 +114,7 @@ def guard_survival(context: DoctorContext) -> Findings:
         yield ok("guards", "a guard outlives a run that is started here")
 
 
-def _room(context: DoctorContext, folder: Path, purpose: str, least_bytes: int) -> Finding:
+def _space_finding(context: DoctorContext, folder: Path, purpose: str, least_bytes: int) -> Finding:
     if not os.access(folder, os.W_OK | os.X_OK):
         fix = f"sudo chown {context.host_info.user} {folder}    (or start runs in another folder)"
         return problem("disk space", f"{folder} may not be written", why=purpose, fix=fix)
@@ -127,14 +127,14 @@ def _room(context: DoctorContext, folder: Path, purpose: str, least_bytes: int) 
     return ok("disk space", free)
 
 
-def _mend_locks() -> str:
+def _fix_for_lock_folder() -> str:
     named = os.environ.get("HIL_LOCK_DIR")
     if named:
         return f"sudo chmod 1777 {named}    (or: unset HIL_LOCK_DIR)"
-    broken = [folder for folder in SYSTEM_FOLDERS if not _is_for_everybody(folder)]
+    broken = [folder for folder in SYSTEM_FOLDERS if not _is_world_writable(folder)]
     return f"sudo chmod 1777 {' '.join(broken or SYSTEM_FOLDERS)}"
 
 
-def _is_for_everybody(folder: str) -> bool:
+def _is_world_writable(folder: str) -> bool:
     mode = Path(folder).stat().st_mode if Path(folder).is_dir() else 0
     return bool(mode & stat.S_IWOTH and mode & stat.S_ISVTX)

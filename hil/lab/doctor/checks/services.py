@@ -1,4 +1,4 @@
-"""Services that systemd starts: they lock where commands do; root runs nothing that others may change."""
+"""Check the systemd services of hil: their lock folder, and that root runs no file of other users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WRITE_AGAIN = "sudo --preserve-env=HIL_LOCK_DIR hil udev --install, or hil nigh
 
 
 def services(context: DoctorContext) -> Findings:
-    """Do services lock where this command does, and may nobody else change what they run as root?"""
+    """Check whether services use this command's lock folder, and whether others may change their programs."""
     host_info = context.host_info
     if not host_info.has_boards:
         yield skipped("services", ELSEWHERE)
@@ -47,10 +47,10 @@ def services(context: DoctorContext) -> Findings:
         theirs = "".join(_LOCKS.findall(text)[-1:])
         if theirs not in {locks, literal(locks)}:
             well = False
-            why = "then a service and a run may have one board at the same time"
+            why = "a service and a run may use one board at the same time"
             says = f"{unit} has HIL_LOCK_DIR={theirs}, this command has HIL_LOCK_DIR={locks}"
             yield problem("services", says, why=why, fix=_WRITE_AGAIN)
-        if others := _who_changes_its_program(text, host_info.root):
+        if others := _why_program_is_untrusted(text, host_info.root):
             well = False
             yield problem(
                 "services",
@@ -62,8 +62,8 @@ def services(context: DoctorContext) -> Findings:
         yield ok("services", f"{', '.join(unit.name for unit in units) or 'none is installed'}")
 
 
-def _who_changes_its_program(text: str, root: Path) -> str:
-    """Return who else may change what a unit of root's runs: its program, the code of that, its folder."""
+def _why_program_is_untrusted(text: str, root: Path) -> str:
+    """Return which other user may change what a unit of root runs: program, code, or folder; else empty."""
     command = _COMMAND.search(text)
     if _USER.search(text) or command is None:
         return ""
@@ -74,9 +74,9 @@ def _who_changes_its_program(text: str, root: Path) -> str:
 
 
 def _code_of(python: Path, root: Path) -> Iterator[Path]:
-    """Yield where an interpreter finds hil: its packages, and the folders that these name (`site`).
+    """Yield where an interpreter finds hil: its package folders, and the folders that these name (`site`).
 
-    An editable installation is such a folder.
+    An editable installation is a folder that a package folder names.
     """
     prefixes = {python.parent.parent, *([python.resolve().parent.parent] if root == Path("/") else [])}
     for site in (site for prefix in prefixes for site in prefix.glob("lib/python3*/*-packages")):
@@ -92,6 +92,6 @@ def _code_of(python: Path, root: Path) -> Iterator[Path]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield files and folders below one, as far as they are few enough to be looked at."""
+    """Yield the files and folders below a folder, at most `_MOST_FILES`."""
     below = ((Path(here, name) for name in (*folders, *files)) for here, folders, files in os.walk(folder))
     return islice(chain.from_iterable(below), _MOST_FILES)

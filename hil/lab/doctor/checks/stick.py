@@ -1,4 +1,4 @@
-"""Does the stick follow the mux? The one check that moves something, and only where no DUT could notice."""
+"""Check whether the stick follows the mux: the only check that moves something, unless a DUT would notice."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _CHECK = "stick"
 
 
 def stick_follows(context: BoardContext) -> Findings:
-    """Turn the mux to the host and off again, and see the stick come and go; gives the lease back."""
-    reason = "--quick leaves out what moves the mux" if context.doctor.quick else context.reason_to_leave_it
+    """Turn the mux to the host and off again, and check that the stick follows; releases the lease."""
+    reason = "--quick skips checks that move the mux" if context.doctor.quick else context.reason_to_skip
     reason = reason or _in_use(context)
-    yield skipped(_CHECK, reason, board=context.serial) if reason else _turned(context)
+    yield skipped(_CHECK, reason, board=context.serial) if reason else _turn_under_guard(context)
 
 
 def _in_use(context: BoardContext) -> str:
-    """Who uses the stick, or what may be the stick, on this host; empty: nothing that is seen."""
+    """Return which program of this host uses the stick, or a disk that may be it; empty if none is seen."""
     user = context.board.storage.user()
-    return _left_alone(user) if user else ""
+    return _why_left_alone(user) if user else ""
 
 
-def _left_alone(user: str) -> str:
+def _why_left_alone(user: str) -> str:
     return f"{user}, and the mux is not turned under it; hil storage off, when that has ended"
 
 
-def _turned(context: BoardContext) -> Finding:
-    """Turn it under a guard: whatever ends this process, the stick does not stay with the host."""
+def _turn_under_guard(context: BoardContext) -> Finding:
+    """Turn the mux under a guard, which detaches the stick if this process is killed."""
     safety = context.doctor.lab.safety_of(context.serial, context.doctor.safety)
     with under_guard(context.lease, safety) as lease:
         try:
             try:
-                found = _followed(context)
+                found = _turn(context)
             except StickInUseError:
                 raise
             except StorageError as error:
-                found = problem_of(_CHECK, error, fix=_mend(context), board=context.serial)
+                found = problem_of(_CHECK, error, fix=_fix(context), board=context.serial)
             context.board.storage.off()
         except StickInUseError as error:
             lease.release("host")
-            return skipped(_CHECK, _left_alone(error.why), board=context.serial)
+            return skipped(_CHECK, _why_left_alone(error.why), board=context.serial)
         return found
 
 
-def _followed(context: BoardContext) -> Finding:
+def _turn(context: BoardContext) -> Finding:
     storage = context.board.storage
     storage.off()
     storage.host()
@@ -62,7 +62,7 @@ def _followed(context: BoardContext) -> Finding:
     return ok(_CHECK, f"{node} comes and goes with the mux; it is detached now", board=context.serial)
 
 
-def _mend(context: BoardContext) -> str:
+def _fix(context: BoardContext) -> str:
     serial = context.serial
     if context.doctor.lab.wiring_of(serial).stick is not None:
         return f"hil enroll --board {serial}    (sees which disk follows the mux)"

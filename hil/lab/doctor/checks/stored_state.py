@@ -1,4 +1,4 @@
-"""What is stored of a board: on it, in the lab file, and in its record."""
+"""Check what is stored about a board: on the board, in the lab file, and in its record."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = ["lab_file", "left_safe", "power_sequences"]
 
 
 def lab_file(context: DoctorContext) -> Findings:
-    """Can the lab file be read, and are the boards of its places there?"""
+    """Check whether the lab file can be read, and whether the boards of its places are plugged in."""
     if context.lab_error is not None:
         yield problem_of("lab file", context.lab_error)
         return
     if context.lab.file is None:
-        yield ok("lab file", "there is none; each board is a place by itself")
+        yield ok("lab file", "there is no lab file; each board is a place by itself")
         return
     if why := why_untrusted(context.lab.file):
         yield problem(
             "lab file",
-            f"other users decide what {context.lab.file} says: root does not obey it",
+            f"other users control {context.lab.file}: root does not obey it",
             why=why,
             fix=f"sudo chown {context.host_info.user} FILE; chmod go-w FILE"
             f"    (or: move it to {SYSTEM_FOLDER})",
         )
-    there = {seen.serial for seen in context.sightings}
+    there = {seen.serial for seen in context.probe_results}
     yield ok("lab file", f"{context.lab.file} has {len(context.lab.places)} places")
     for name, place in context.lab.places.items():
         if place.serial not in there and not context.only:
@@ -45,13 +45,13 @@ def lab_file(context: DoctorContext) -> Findings:
 
 
 def left_safe(context: BoardContext) -> Findings:
-    """Was the board left safe by whoever had it last?"""
+    """Check whether the last holder left the board safe."""
     serial, record = context.serial, context.record
     if record.state is BoardState.UNKNOWN:
         yield ok("left safe", "no record on this host; the first lease makes it safe", board=serial)
         return
     if not record.needs_safety:
-        yield ok("left safe", "whoever had it last left it as it should be", board=serial)
+        yield ok("left safe", "the last holder left it safe", board=serial)
         return
     cause = str(record.events[-1]) if record.events else "its holder and the guard beside it died"
     why = record.trouble or cause
@@ -60,7 +60,7 @@ def left_safe(context: BoardContext) -> Findings:
 
 
 def power_sequences(context: BoardContext) -> Findings:
-    """Do the stored power sequences mean what they say, and are they those of the lab file?"""
+    """Check whether the stored power sequences are valid, and whether they are those of the lab file."""
     serial, stored, well = context.serial, asdict(context.settings), True
     for name, wanted in context.doctor.lab.unlike(serial, context.settings).items():
         well = False
@@ -72,12 +72,12 @@ def power_sequences(context: BoardContext) -> Findings:
             Sequence.parse(stored[name])
         except SequenceError as error:
             well = False
-            says = f"board {serial} stores {name} = {stored[name]!r}, which does not mean what it seems to"
-            fix = f"hil settings set {name} {_mended(error)} --board {serial}"
+            says = f"board {serial} stores {name} = {stored[name]!r}, which the firmware reads differently"
+            fix = f"hil settings set {name} {_suggestion(error)} --board {serial}"
             yield problem("power sequences", says, why=error.why, fix=fix, board=serial)
     if well:
-        yield ok("power sequences", "they mean what they say", board=serial)
+        yield ok("power sequences", "the stored sequences are valid", board=serial)
 
 
-def _mended(error: SequenceError) -> str:
+def _suggestion(error: SequenceError) -> str:
     return error.remedy if error.remedy.startswith("'") else "SEQUENCE"

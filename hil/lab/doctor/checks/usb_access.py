@@ -1,4 +1,4 @@
-"""May this user reach boards at all: libusb, what udev made of the rule, the group."""
+"""Check whether this user can reach boards: libusb, the udev rule, the group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hil.lab.doctor.finding import Finding, Findings
     from hil.lab.doctor.host_info import HostInfo
 
-__all__ = ["ELSEWHERE", "group_membership", "libusb", "made_of_it", "udev_rule"]
+__all__ = ["ELSEWHERE", "group_membership", "libusb", "rule_finding", "udev_rule"]
 
 ELSEWHERE = "these boards are not on this machine's USB"
 
@@ -32,13 +32,13 @@ _GRANTS = {
     "ID_MM_DEVICE_IGNORE=1": "ModemManager is not told to leave it alone",
     "uaccess": "the logged-in user may not open it (no uaccess tag)",
 }
-"""What the rule does, as `udevadm test` prints it, and what it means where udev does not do it."""
+"""What `udevadm test` prints if udev applies the rule, and what it means if that is missing."""
 
 _MAKE_GROUP = f"sudo groupadd --system {BOARD_GROUP}; {INSTALL_RULE}"
 
 
 def libusb(context: DoctorContext) -> Findings:
-    """Can libusb be loaded, and is it the system's, which knows udev?"""
+    """Check whether libusb can be loaded, and whether it is the system's, which uses udev."""
     try:
         backend_of(context.host)
     except HilError as error:
@@ -47,13 +47,13 @@ def libusb(context: DoctorContext) -> Findings:
     if not context.host_info.has_boards:
         yield ok("libusb", f"{context.host.label}: reached")
     elif importlib.import_module("usb.backend.libusb1").get_backend() is None:
-        yield ok("libusb", "the one of libusb-package: it does, though the system's notices plugging sooner")
+        yield ok("libusb", "libusb-package is loaded; the system's libusb would notice plugging sooner")
     else:
         yield ok("libusb", "the system's can be loaded")
 
 
 def udev_rule(context: DoctorContext) -> Findings:
-    """Is there a rule that lets people open boards, is it this version's, and what does udev make of it?"""
+    """Check whether the udev rule is installed, is this version's, and is applied by udev."""
     host_info = context.host_info
     if not host_info.has_boards:
         yield skipped("udev rule", ELSEWHERE)
@@ -68,15 +68,13 @@ def udev_rule(context: DoctorContext) -> Findings:
         yield problem("udev rule", "no udev rule names DUTLink boards", why=why, fix=INSTALL_RULE)
     else:
         file = ours or others[0]
-        boards = [
-            node for node in boards_in_sysfs(host_info) if not context.only or node.serial == context.only
-        ]
-        findings = [made_of_it(host_info, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
-        yield from findings or [ok("udev rule", f"{file} names DUTLink boards; none is there to try it on")]
+        boards = boards_in_sysfs(host_info, context.only)
+        findings = [rule_finding(host_info, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
+        yield from findings or [ok("udev rule", f"{file} names DUTLink boards; none is plugged in")]
 
 
-def made_of_it(host_info: HostInfo, file: Path, device: str, board: str) -> Finding:
-    """Ask udev what it makes of the rules for a device of a board, now.
+def rule_finding(host_info: HostInfo, file: Path, device: str, board: str) -> Finding:
+    """Ask udev how it applies the rules to a device of a board now.
 
     Args:
         host_info: This machine.
@@ -86,7 +84,7 @@ def made_of_it(host_info: HostInfo, file: Path, device: str, board: str) -> Find
     """
     said = host_info.udev_test(device)
     if not said:
-        why = f"{file} names DUTLink boards; udevadm does not tell what udev makes of it"
+        why = f"{file} names DUTLink boards; udevadm does not say whether udev applies it"
         return skipped("udev rule", why, board=board)
     trouble = [line.strip() for line in said.splitlines() if file.name in line and BOARD_GROUP in line]
     if unknown := next((line for line in trouble if "nknown group" in line or "resolve group" in line), ""):
@@ -102,7 +100,7 @@ def made_of_it(host_info: HostInfo, file: Path, device: str, board: str) -> Find
 
 
 def group_membership(context: DoctorContext) -> Findings:
-    """May this user open boards: by the rule's group, by sitting at this machine, or as root?"""
+    """Check whether this user may open boards: by the rule's group, as the logged-in user, or as root."""
     host_info = context.host_info
     if not host_info.has_boards:
         yield skipped("group", ELSEWHERE)
@@ -113,8 +111,8 @@ def group_membership(context: DoctorContext) -> Findings:
     gid, members = _group(host_info)
     if gid in host_info.gids:
         yield ok("group", f"{host_info.user} is in {BOARD_GROUP}")
-    elif any(seen.verdict is Verdict.PRESENT for seen in context.sightings):
-        yield ok("group", f"{host_info.user} is not in {BOARD_GROUP}, and may open boards all the same")
+    elif any(seen.verdict is Verdict.PRESENT for seen in context.probe_results):
+        yield ok("group", f"{host_info.user} is not in {BOARD_GROUP}, but may open boards")
     elif host_info.user in members:
         why = "groups count from the next login on"
         yield problem(
@@ -131,7 +129,7 @@ def group_membership(context: DoctorContext) -> Findings:
 
 
 def _rule_files(host_info: HostInfo) -> Iterator[Path]:
-    """Yield the rule files that name our vendor id in a line that is no comment."""
+    """Yield the rule files that name the boards' vendor id in a line that is no comment."""
     for folder in _RULE_FOLDERS:
         for file in host_info.folders(folder):
             lines = host_info.text(f"{folder}/{file.name}").splitlines() if file.suffix == ".rules" else []
@@ -140,7 +138,7 @@ def _rule_files(host_info: HostInfo) -> Iterator[Path]:
 
 
 def _group(host_info: HostInfo) -> tuple[int | None, list[str]]:
-    """Return the group's number and its members; None where there is no such group."""
+    """Return the group's number and its members; None and an empty list if there is no such group."""
     for line in host_info.text("etc/group").splitlines():
         name, *rest = line.split(":")
         if name == BOARD_GROUP and len(rest) == 3 and rest[1].isdecimal():  # noqa: PLR2004 - group(5): four fields
