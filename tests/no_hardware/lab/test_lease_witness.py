@@ -25,7 +25,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.wait_queue import waiting
+from hil.lab.locks.wait_queue import waiting_tickets
 from hil.sim.backend.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -40,7 +40,7 @@ def state():
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), kib
 
 def contended():
-    return bool(waiting(folder)) or len(list(folder.glob("done-*"))) == others
+    return bool(waiting_tickets(folder)) or len(list(folder.glob("done-*"))) == others
 
 def turn(board):
     with acquire(serial, wait_s=wait_s, folder=folder):
