@@ -31,7 +31,7 @@ class BoardsOption:
 
     Attributes:
         where: Where to look for boards.
-        number: How many to start, or the control port of those that run; else 0.
+        number: How many to start, or the management port of those that run; else 0.
         text: As it was written.
         client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
         speed: Simulated seconds per real second, for boards to start.

@@ -155,7 +155,7 @@ class SimulatedSource(BoardSource):
     Args:
         number: How many boards to start.
         speed: Simulated seconds per real second, for boards to start.
-        control_port: Control port of a simulator that runs; 0: start one.
+        control_port: Management port of a simulator that runs; 0: start one.
         ready: The ready line of a simulator that another process started, if one did.
         lab: The lab file of this machine.
     """

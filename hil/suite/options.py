@@ -79,7 +79,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-boards",
         metavar="WHERE",
         help="usb (default), sim:N (start N simulated boards; sim:N,speed=F: F times as fast), "
-        "sim@PORT (running ones, by control port), "
+        "sim@PORT (running ones, by management port), "
         "jumpstarter:SELECTOR or jumpstarter+direct://HOST:PORT (a lab of many hosts: docs/jumpstarter.md), "
         "none; or the environment variable HIL_BOARDS",
     )

@@ -434,7 +434,7 @@ def run_line(data: bytes) -> None:
 
 
 def hello(data: bytes) -> None:
-    """What whatever listens at a control port answers."""
+    """What whatever listens at a management port answers."""
     with suppress(ValueError, RecursionError):
         parse_answer(data)
 

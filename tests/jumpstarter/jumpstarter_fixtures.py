@@ -64,7 +64,7 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture(scope="session")
 def control(simulator: SimulatorProcess) -> Iterator[ManagementClient]:
-    """The simulator's control port: the truth about its boards, and their faults."""
+    """The simulator's management port: the truth about its boards, and their faults."""
     with ManagementClient(simulator.ready["control_port"]) as client:
         yield client
 

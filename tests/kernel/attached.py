@@ -30,7 +30,7 @@ class Bench:
 
     Attributes:
         serials: Of the boards.
-        control: A client of the simulator's control port.
+        control: A client of the simulator's management port.
         own_machine: Whether this is the session's virtual machine, where a test may change anything.
         project: The folder of the project.
         jumpstarter: Where Jumpstarter's packages are; None where this session has none.

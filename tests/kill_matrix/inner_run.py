@@ -94,7 +94,7 @@ class InnerRun:
     Attributes:
         folder: Its own, which all its processes name; a folder of locks is in it.
         way: How it is started.
-        port: The control port of the simulated board.
+        port: The management port of the simulated board.
         options: For pytest.
     """
 

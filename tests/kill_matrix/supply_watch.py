@@ -18,7 +18,7 @@ class SupplyWatch:
     """Notes every change of a DUT's supply while its `with` block lasts.
 
     Args:
-        port: The control port of its simulator.
+        port: The management port of its simulator.
         serial: The board.
     """
 

@@ -37,7 +37,7 @@ def _speed(_context: click.Context, _option: click.Parameter, speed: float) -> f
 
 
 def _port(_context: click.Context, _option: click.Parameter, port: int | None) -> int:
-    """Return the control port of the simulator that is meant: that of HIL_BOARDS where none was typed."""
+    """Return the management port of the simulator that is meant: that of HIL_BOARDS where none was typed."""
     if port is not None:
         return port
     where, _, named = os.environ.get("HIL_BOARDS", "").partition("@")
@@ -56,7 +56,7 @@ _CONTROL = click.option(
     type=click.IntRange(1, 65535),
     callback=_port,
     metavar="PORT",
-    help="Control port of the simulator.  [default: that of HIL_BOARDS=sim@PORT]",
+    help="Management port of the simulator.  [default: that of HIL_BOARDS=sim@PORT]",
 )
 
 

@@ -70,7 +70,7 @@ def _checked(boards: str) -> BoardsOption:
         raise UsageError(
             f"an exporter cannot offer boards {boards!r}",
             why="it offers one that is there already",
-            remedy="boards: usb, or sim@PORT with the control port of hil sim",
+            remedy="boards: usb, or sim@PORT with the management port of hil sim",
         )
     return option
 

@@ -1,4 +1,4 @@
-"""The control port: the truth about every board, and its faults."""
+"""The management port: the truth about every board, and its faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIMULATOR = {"boards": 2, "speed": 20}
 
 @pytest.fixture
 def wire(simulator: SimulatorProcess, serial: str) -> Iterator[socket.socket]:
-    """A plain connection to the control port; the board's faults end with the test."""
+    """A plain connection to the management port; the board's faults end with the test."""
     assert serial
     with socket.create_connection(("127.0.0.1", simulator.control.port), 5) as wire:
         yield wire

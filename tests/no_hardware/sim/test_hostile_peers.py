@@ -62,7 +62,7 @@ def usbip_port() -> Iterator[int]:
         yield bench.number
 
 
-@pytest.fixture(params=[control_port, usbip_port], ids=["control port", "USB/IP"])
+@pytest.fixture(params=[control_port, usbip_port], ids=["management port", "USB/IP"])
 def port_number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """One of the simulator's ports, with a short limit for messages, and for few connections."""
     monkeypatch.setattr(connections, "LONGEST_MESSAGE_S", SHORT_S)
@@ -278,7 +278,7 @@ def test_control_client_refuses_an_answer_of_no_use(answer: bytes) -> None:
 
 
 def answering(peer: socket.socket, before: Callable[[str], None] = lambda _request: None) -> None:
-    """Answer each request with what it asked for, as a control port does."""
+    """Answer each request with what it asked for, as a management port does."""
     for line in peer.makefile("rb"):
         asked = json.loads(line)["do"]
         before(asked)
