@@ -1,4 +1,4 @@
-"""The package as it is installed: its name on an index is not that of the import."""
+"""The installed distribution, whose name differs from the package's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 __all__ = ["NAME", "installed"]
 
 NAME: Final = "dutlink-hil"
-_NAME_OF_BEFORE: Final = "hil"
+_FORMER_NAME: Final = "hil"
 
 
 def installed() -> Distribution:
-    """Return the installed distribution; a checkout may have been installed under the name of before."""
+    """Return the installed distribution; an older checkout may be installed under its former name."""
     try:
         return Distribution.from_name(NAME)
     except PackageNotFoundError:
-        return Distribution.from_name(_NAME_OF_BEFORE)
+        return Distribution.from_name(_FORMER_NAME)

@@ -1,8 +1,8 @@
 """Close descriptors in forked children, since a child would keep its parent's locks.
 
-A child shares every open file with its parent. A kernel lock on one (`flock`) lasts until the last process
-has closed it, so a child that keeps its copy keeps the lock after its parent has ended. Closing the copy does
-not unlock the parent's.
+A child shares every open file with its parent. A kernel lock on a file (`flock`) lasts until the last process
+has closed the file, so a child that keeps its copy keeps the lock after its parent has ended. Closing the
+copy does not release the parent's lock.
 """
 
 from __future__ import annotations

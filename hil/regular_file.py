@@ -1,4 +1,4 @@
-"""Open a file that a user named, and never wait: a named pipe may have no other end, a device no data."""
+"""Open files that a user named without ever blocking, as opening a named pipe or a device may."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: Final = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a block device",
 }
-"""What has a file's name and is no file, by its type (inode(7))."""
+"""Names of the file types that are no regular file (inode(7))."""
 
 _KEEP_NOTHING: Final = frozenset({os.makedev(1, 3), os.makedev(1, 7)})
 """The device numbers of `/dev/null` and `/dev/full` (null(4), full(4))."""
@@ -31,7 +31,7 @@ def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
     """Open a regular file to read its bytes.
 
     Raises:
-        OSError: It is no regular file (the text says what it is), or cannot be opened.
+        OSError: The path is no regular file (the error says what it is), or cannot be opened.
     """
     descriptor = _opened(path, os.O_RDONLY)
     try:
@@ -52,7 +52,7 @@ def check_regular(path: Path) -> None:
     """Check that a path is a regular file, or missing, before a library opens it by name.
 
     Raises:
-        OSError: Something is there that is no regular file, or it cannot be looked at.
+        OSError: The path is no regular file, or cannot be examined.
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
@@ -62,10 +62,10 @@ def check_regular(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Check a folder that is made once it is needed; nothing at all there is well, too.
+    """Check that a path is a folder, or missing, before it is created when needed.
 
     Raises:
-        OSError: Something is there that is no folder, or above it, or it cannot be looked at.
+        OSError: The path or one above it is no folder, or cannot be examined.
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
@@ -76,13 +76,13 @@ def check_folder(path: Path) -> None:
 
 
 def nonblocking_opener(path: str, flags: int) -> int:
-    """Open a file to write it, as the `opener` of `open`.
+    """Open a file for writing, as the `opener` of `open`.
 
-    What is ready to take bytes may be no regular file: `/dev/stdout`, a named pipe that a program reads, a
-    terminal, `/dev/null`. A disk is none of these: writing to it destroys what is there.
+    Allowed besides regular files: `/dev/stdout`, a named pipe that a program reads, a terminal, `/dev/null`.
+    Other devices are refused, since writing to a disk destroys its content.
 
     Raises:
-        OSError: It cannot be opened, is another device, or nothing would take what is written.
+        OSError: The file cannot be opened, is another device, or is a pipe that no program reads.
     """
     with suppress(FileNotFoundError):
         _check_takes_text(path, os.stat(path))  # noqa: PTH116 - text; to open some devices is to use them
@@ -97,7 +97,7 @@ def nonblocking_opener(path: str, flags: int) -> int:
 
 
 def _check_takes_text(path: str, status: os.stat_result, descriptor: int | None = None) -> None:
-    """Refuse devices but terminals and those that keep nothing; which a terminal is, an open one says."""
+    """Refuse devices other than terminals, `/dev/null` and `/dev/full`; opening tells what is a terminal."""
     kind = stat.S_IFMT(status.st_mode)
     is_device = kind in {stat.S_IFBLK, stat.S_IFCHR}
     may_be_terminal = kind == stat.S_IFCHR and (descriptor is None or os.isatty(descriptor))

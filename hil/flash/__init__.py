@@ -1,1 +1,1 @@
-"""Images and the disks they go to: formats, bmap, proof of the disk, writer. Knows no board."""
+"""Write images to disks: formats, block maps, verification of the disk, the writer. Knows no board."""

@@ -1,1 +1,1 @@
-"""What earlier runs found: the database, its questions and their answers."""
+"""The history of earlier runs: an SQLite database, and analyses of it."""

@@ -19,39 +19,39 @@ if TYPE_CHECKING:
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard", "analyze"]
 
 _NEWEST_RUNS = 10
-"""How many runs say how long a test takes now."""
+"""Number of newest runs that tell how long a test takes now."""
 
 _PREFILTER = 1.05
 _SLOWER = 1.1
 _SLOWER_P = 0.01
 _SKIPPED_RUNS = 3
-_SEVERAL = 3
-"""A board that fails fewer tests is no bad board: the tests say that they fail there."""
+_BAD_BOARD_TESTS = 3
+"""A board that fails fewer tests is no bad board; each of the tests is reported instead."""
 
-_SURELY = 3
-"""So many failures in a row are no chance."""
+_SURE_STREAK = 3
+"""This many failures in a row are not by chance."""
 
 _FLAKY_SPELLS = 2
 _SHORT = 3
-"""So many runs are a short spell of failures."""
+"""Maximum number of runs in a short spell of failures."""
 
 
 def analyze(window: Window, now_s: float | None = None) -> Analysis:
-    """Answer everything.
+    """Return all findings about the runs of a window.
 
     Args:
-        window: Which runs.
-        now_s: Seconds since 1970; None: now. A night that is late by now is missing.
+        window: The runs.
+        now_s: The present time in seconds since 1970, for missing nights; None for the clock's.
     """
     analysis = Analysis(len(window.runs), window.last_counts(), simulated=window.simulated_last())
     analysis.nights = [*missing_nights(window.runs, now_s), *problems_of_newest(window), *future_runs(window)]
     board = suspect({"board": window.boards})
-    is_bad = board is not None and window.tests_failing_on(board.value) >= _SEVERAL
+    is_bad = board is not None and window.tests_failing_on(board.value) >= _BAD_BOARD_TESTS
     analysis.boards = [board] if board is not None and is_bad else []
     bad_boards = {one.value for one in analysis.boards}
     for test, results in window.results.items():
         _judge(window, test, results, bad_boards, analysis)
-    # A file that could not be collected hides its tests: it comes first.
+    # A file that could not be collected hides its tests, so it comes first.
     analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
     analysis.no_board.sort()
     analysis.skipping = _skipping(window)
@@ -62,7 +62,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
 def _judge(
     window: Window, test: int, results: list[Result], bad_boards: set[str], analysis: Analysis
 ) -> None:
-    """Say of one test whether it is failing, fixed or flaky; what a bad board explains is not the test's."""
+    """Add the findings about one test. Failures that a bad board explains do not count."""
     name, newest = window.failing_tests[test], len(window.runs) - 1
     ran = [one for one in results if one.ran and one.outcome is not AttemptOutcome.SKIPPED]
     if results[-1].run == newest and results[-1].outcome.is_failure and not results[-1].ran:
@@ -88,12 +88,12 @@ def _judge(
 
 
 def _follows(window: Window, test: int, bad_boards: set[str]) -> Suspicion | None:
-    """Return what a test's failures follow; what bad boards do to everybody is left out."""
+    """Return what a test's failures follow, without those on bad boards."""
     return suspect({"board": window.by_board(test, bad_boards), "image": window.by_image(test, bad_boards)})
 
 
 def _is_boards_fault(window: Window, ran: list[Result], fair: list[Result]) -> bool:
-    """Whether a failure on a bad board is what that board does to others, too."""
+    """Return True if the board's own failure rate explains a test's failures on a bad board."""
     if fair:
         return not fair[-1].outcome.is_failure
     rate = window.boards[ran[-1].board].rate
@@ -109,7 +109,7 @@ def _was_failing(ran: list[Result], newest: int) -> bool:
 
 
 def _comes_and_goes(results: list[Result]) -> bool:
-    """Whether failures came in several short spells; one that goes on now needs more of them before it."""
+    """Return True if failures came in several short spells; a present spell needs more of them before it."""
     spells = [(bad, sum(1 for _ in group)) for bad, group in groupby(results, key=_failed)]
     lengths = [length for bad, length in spells if bad]
     goes_on = bool(spells) and spells[-1][0]
@@ -127,7 +127,7 @@ def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | 
     if follows is not None and follows.factor == "board":
         ran = [one for one in ran if one.board == follows.value] or ran
     streak = _streak(ran)
-    if follows is None and streak >= _SURELY:
+    if follows is None and streak >= _SURE_STREAK:
         counts = sum(window.by_board(test).values(), Counts())
         follows = suspect_test(window.failing_tests[test], counts, window.everything)
     first = window.runs[ran[-streak].run]

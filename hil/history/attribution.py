@@ -1,4 +1,4 @@
-"""Whose fault is it? Whether failures follow a board, an image or a test more than chance would have it."""
+"""Attribute failures to a board, an image or a test, if they follow it more than chance explains."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["SURE_P", "TEST", "Counts", "Suspicion", "suspect", "suspect_test"]
 
 TEST = "test"
-"""The factor of failures that follow the test itself."""
+"""The factor for failures that follow the test itself."""
 
 SURE_P = 1e-3
-"""How improbable a coincidence must be, all that were looked at together (Bonferroni)."""
+"""Maximum probability of a coincidence, corrected for the number of values compared (Bonferroni)."""
 
 _FEWEST_FAILURES = 3
 _TIMES_AS_OFTEN = 3.0
@@ -25,7 +25,7 @@ _TIMES_AS_OFTEN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often something ran, and failed."""
+    """How often something failed, and how often it ran."""
 
     failed: int = 0
     ran: int = 0
@@ -38,7 +38,7 @@ class Counts:
 
     @property
     def rate(self) -> float:
-        """Failures per run; 0 where nothing ran."""
+        """Failures per run; 0 if nothing ran."""
         return self.failed / self.ran if self.ran else 0.0
 
 
@@ -48,10 +48,10 @@ class Suspicion:
 
     Attributes:
         factor: `board`, `image` or `test`.
-        value: Which board, image or test.
-        here: With it.
-        elsewhere: Without it.
-        p: The probability of a coincidence, corrected for how many values were looked at.
+        value: The board, image or test.
+        here: Counts of the runs with it.
+        elsewhere: Counts of the runs without it.
+        p: Probability of a coincidence, corrected for the number of values compared.
     """
 
     factor: str
@@ -75,28 +75,28 @@ class Suspicion:
 
 
 def suspect(factors: Mapping[str, Mapping[str, Counts]]) -> Suspicion | None:
-    """Return what the failures follow most clearly; None where chance would do.
+    """Return the value that the failures follow most clearly, or None if chance explains them.
 
     Args:
-        factors: For each factor the counts by its values; those of one factor add up to all runs.
+        factors: For each factor the counts by value; the counts of one factor add up to all runs.
     """
     suspicions = [one for factor, counts in factors.items() for one in _of(factor, counts)]
-    looked_at = max(1, len(suspicions))
+    compared = max(1, len(suspicions))
     sure = [
-        Suspicion(one.factor, one.value, one.here, one.elsewhere, min(1.0, one.p * looked_at))
+        Suspicion(one.factor, one.value, one.here, one.elsewhere, min(1.0, one.p * compared))
         for one in suspicions
-        if one.p * looked_at < SURE_P and _is_marked(one)
+        if one.p * compared < SURE_P and _is_marked(one)
     ]
     return min(sure, key=lambda one: one.p, default=None)
 
 
 def suspect_test(test: str, here: Counts, everything: Counts) -> Suspicion | None:
-    """Return that failures follow a test, whatever it runs on, if chance would not do.
+    """Return a suspicion against a test that fails wherever it runs, or None if chance explains its failures.
 
     Args:
         test: Its node id.
-        here: Its own runs.
-        everything: Those of all tests.
+        here: Counts of its own runs.
+        everything: Counts of all tests.
     """
     others = everything - here
     if not others.ran:

@@ -1,4 +1,4 @@
-"""Tell a damaged history from one that cannot be read just now, and rename a damaged one."""
+"""Detect a damaged history, as opposed to one that cannot be read now, and rename it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _FILES = ("", "-wal", "-shm")
 
 def is_damage(error: BaseException) -> bool:
     """Return True if an error of SQLite says that the file is damaged, or no database at all."""
-    if isinstance(error, UnicodeDecodeError):  # Python cannot read SQLite's own words about a garbled table
+    if isinstance(error, UnicodeDecodeError):  # Python cannot decode SQLite's message about a garbled table
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def find_damage(path: Path) -> str:
-    """Return what SQLite finds wrong with a history; empty if nothing, or if it cannot be read now."""
+    """Return SQLite's description of a history's damage; empty if it is sound, or cannot be read now."""
     if not path.is_file():
         return ""
     try:
         with closing(connect(path)) as connection:
-            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         return str(error) if is_damage(error) else ""
-    return "" if said == "ok" else str(said)
+    return "" if result == "ok" else str(result)
 
 
 def rename_damaged(path: Path) -> Path:
-    """Rename a history with what belongs to it, so that a new one can be begun; returns its new path.
+    """Rename a history and its side files, so that a new one can be started; return its new path.
 
     Raises:
         OSError: The folder may not be written.
@@ -54,6 +54,6 @@ def rename_damaged(path: Path) -> Path:
 
 
 def list_damaged(path: Path) -> list[Path]:
-    """Return the histories that were put aside, oldest first."""
+    """Return the damaged histories that were renamed, oldest first."""
     found = path.parent.glob(f"{path.stem}{_MARK}*{path.suffix}") if path.parent.is_dir() else ()
     return sorted(found)

@@ -1,4 +1,4 @@
-"""What the nights say of one test, or of one board."""
+"""Everything that the history holds about one test or one board."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _NEWEST_RUNS = 10
 
 
 def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any], list[str]]:
-    """Return what is known of a test, as data and as lines.
+    """Return everything about a test, as data and as lines.
 
     Args:
-        window: Which runs.
-        text: Its node id, or a part of it that no other has.
-        board: Serial number or place: its attempts on this board alone; empty: on any.
+        window: The runs.
+        text: Its node id, or a unique part of it.
+        board: Serial number or place of a board, to show only its attempts; empty for all.
 
     Raises:
-        HistoryError: No test, or more than one, or no board is called so.
+        HistoryError: No test, more than one test, or no board has that name.
     """
     number, name = _one_test(window, text)
     serial = _one_board(window, board) if board else ""
@@ -65,14 +65,14 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
 
 
 def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
-    """Return what is known of a board, as data and as lines.
+    """Return everything about a board, as data and as lines.
 
     Args:
-        window: Which runs.
+        window: The runs.
         text: Its serial number, or the name of its place.
 
     Raises:
-        HistoryError: No board is called so.
+        HistoryError: No board has that name.
     """
     serial = _one_board(window, text)
     runs, failing = _runs_on(window, serial), _tests_on(window, serial)
@@ -128,7 +128,7 @@ def _one_board(window: Window, text: str) -> str:
 
 
 def _told_by_morning(window: Window, name: str) -> list[str]:
-    """Return what the first page says of the test."""
+    """Return the findings about the test."""
     analysis = analyze(window)
     found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower] = [*analysis.failing, *analysis.tied]
     found += [*analysis.skipping, *analysis.flaky, *analysis.slower]
@@ -177,13 +177,13 @@ def _line(window: Window, run: int, one: Attempt) -> str:
 
 
 def _tests_like(window: Window, text: str) -> dict[int, str]:
-    """Return the test of that node id, else those that have the text in theirs: node ids by number."""
+    """Return the test with a node id, else all tests whose node id contains the text: node ids by number."""
     exact = dict(window.query("SELECT id, nodeid FROM test WHERE nodeid=?", (text,)))
     return exact or dict(window.query("SELECT id, nodeid FROM test WHERE instr(nodeid, ?)", (text,)))
 
 
 def _boards_like(window: Window, text: str) -> list[str]:
-    """Return the serial numbers of boards that have this one, or are at a place of this name."""
+    """Return the serial numbers of boards with a serial number, or at a place of that name."""
     sql = "SELECT DISTINCT board FROM bench WHERE board != '' AND (board=?1 OR place=?1)"
     return [board for (board,) in window.query(sql, (text,))]
 
@@ -192,9 +192,9 @@ def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, 
     """Return the attempts of a test with the positions of their runs, oldest first.
 
     Args:
-        window: Which runs.
-        test: Its number.
-        board: On this board alone; empty: on any.
+        window: The runs.
+        test: Number of the test.
+        board: Serial number of the board; empty for all boards.
     """
     rows = window.query(
         "SELECT run_id, board, firmware, place, simulated, image, nodeid, outcome, number, verdict, "
@@ -221,7 +221,7 @@ def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, 
 
 
 def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:
-    """Return the tests that failed on a board, those that did so most often first."""
+    """Return the tests that failed on a board, those with the most failures first."""
     rows = window.query(
         f"SELECT nodeid, sum(outcome IN {FAILURES}) AS failed, count(*) FROM attempt "
         "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
@@ -233,7 +233,7 @@ def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:
 
 
 def _runs_on(window: Window, board: str) -> list[tuple[int, Counts, str, str]]:
-    """Return for each run that used a board: its position, the counts, the board's firmware and place."""
+    """Return position, counts, firmware and place of each run that used a board."""
     rows = window.query(
         "SELECT run_id, sum(failed), sum(ran), max(firmware), max(place) FROM tally "
         f"JOIN bench ON bench.id=bench_id WHERE run_id IN {window.within} AND board=? GROUP BY run_id",

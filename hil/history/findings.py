@@ -1,4 +1,4 @@
-"""What a analysis is told: each answer as data, and as the line that people read."""
+"""The findings of an analysis: each as data, and as a line for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoa
 
 
 _FEWEST_OF_RATE = 5
-"""Of fewer runs the interval of a rate is nearly everything, and says nothing."""
+"""With fewer runs, the interval of a rate is so wide that it is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Failing:
 
     Attributes:
         test: Its node id.
-        runs: In how many runs in a row, up to now.
-        since_s: When the first of them began, in seconds since 1970.
-        commit: The commit of that run.
-        commit_before: That of the last run in which it passed; empty: it never did.
+        runs: Number of failing runs in a row, up to the newest.
+        since_s: Start of the first of them, in seconds since 1970.
+        commit: Commit of the first of them.
+        commit_before: Commit of the last run in which it passed; empty if it never did.
         suspicion: What its failures follow, if anything.
     """
 
@@ -39,12 +39,12 @@ class Failing:
 
     @property
     def is_new(self) -> bool:
-        """Whether it began with the newest run."""
+        """Whether the newest run is the first to fail."""
         return self.runs == 1
 
     @property
     def is_file(self) -> bool:
-        """Whether it stands for the tests of a file that could not be collected: they are not known."""
+        """Whether it is a file that could not be collected, in place of its tests."""
         return "::" not in self.test
 
     def __str__(self) -> str:
@@ -58,13 +58,13 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Flaky:
-    """A test that fails now and then, which no board explains.
+    """A test that fails now and then, and no board explains it.
 
     Attributes:
         test: Its node id.
-        counts: Runs that had a failed attempt, and all.
-        low: Lower end of the rate, with 95 % confidence.
-        high: Upper end.
+        counts: Number of runs with a failed attempt, and of all runs.
+        low: Lower end of the failure rate, with 95 % confidence.
+        high: Upper end of the failure rate, with 95 % confidence.
         fails_now: Whether it failed in the newest run.
     """
 
@@ -84,11 +84,11 @@ class Flaky:
 
 @dataclass(frozen=True, slots=True)
 class TiedToBoard:
-    """A test that fails now and then, as the board wants it.
+    """A test that fails now and then, depending on the board.
 
     Attributes:
         test: Its node id.
-        suspicion: Which board.
+        suspicion: The board.
     """
 
     test: str
@@ -100,13 +100,13 @@ class TiedToBoard:
 
 @dataclass(frozen=True, slots=True)
 class Slower:
-    """A test that takes longer than it did.
+    """A test that takes longer than before.
 
     Attributes:
         test: Its node id.
-        earlier_s: Median time of its body in the oldest runs.
-        later_s: In the newest.
-        p: The probability of a coincidence, all tests counted.
+        earlier_s: Median duration of its body in the oldest runs.
+        later_s: Median duration of its body in the newest runs.
+        p: Probability of a coincidence, corrected for the number of tests.
     """
 
     test: str
@@ -125,9 +125,9 @@ class AlwaysSkipped:
 
     Attributes:
         test: Its node id.
-        runs: In how many runs in a row, up to now.
-        since_s: When the first of them began.
-        verdict: Why its hardware could not be used; empty: it skipped itself.
+        runs: Number of runs in a row that skipped it, up to the newest.
+        since_s: Start of the first of them.
+        verdict: Why its hardware could not be used; empty if it skipped itself.
     """
 
     test: str
@@ -142,22 +142,22 @@ class AlwaysSkipped:
 
 @dataclass
 class Analysis:
-    """All the answers.
+    """The findings about the newest nights.
 
     Attributes:
-        runs: How many runs they are from.
-        last: Attempts of the newest run by outcome.
-        simulated: Whether the newest run had simulated boards alone; it is compared with such runs.
-        nights: What was wrong with whole nights.
+        runs: Number of runs that were analyzed.
+        last: Number of tests of the newest run by outcome.
+        simulated: Whether the newest run had only simulated boards; it is compared with such runs.
+        nights: Problems of whole nights.
         no_board: Tests that failed in the newest run because their board could not be used.
-        boards: Boards that fail tests more often than others do.
-        there: Tests that fail now, but on such a board alone.
-        failing: Other tests that fail now; those that are new first.
+        boards: Bad boards, which fail tests more often than others do.
+        there: Tests that fail now, but only on a bad board.
+        failing: Other tests that fail now, new failures first.
         tied: Tests that pass now, and fail on one board.
-        fixed: Tests that failed in the run before and pass now.
+        fixed: Tests that failed in the previous run and pass now.
         flaky: Tests that fail now and then.
-        slower: Tests that take longer.
-        skipping: Tests that no longer run.
+        slower: Tests that take longer than before.
+        skipping: Tests that have been skipped for some time.
     """
 
     runs: int
@@ -175,11 +175,11 @@ class Analysis:
     skipping: list[AlwaysSkipped] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the findings as plain data."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """As people read it, the loud things first."""
+        """Return the findings as lines for people, the most urgent first."""
         tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         where = ", on SIMULATED boards" if self.simulated else ""

@@ -1,4 +1,4 @@
-"""Every test in every run of a window, as pages need it: counted by SQL, one row for a test in a run."""
+"""Queries for the pages of nights: the results of every test in every run of a window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BAD = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """What became of a test in a run: outcome of the last attempt, failed attempts, its board's number."""
+    """A test in a run: the outcome of the last attempt, the number of failed attempts, the bench's number."""
 
     outcome: int
     failed: int
@@ -29,13 +29,13 @@ class MatrixCell:
 
     @property
     def is_flaky(self) -> bool:
-        """Whether it passed only when it was repeated."""
+        """Whether the test passed only when it was rerun."""
         return self.failed > 0 and self.outcome == AttemptOutcome.PASSED
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptInRun:
-    """One attempt of a test: position of its run, outcome, number, board, firmware, seconds, message."""
+    """An attempt of a test: position of its run, outcome, number, board, firmware, duration, message."""
 
     run: int
     outcome: AttemptOutcome
@@ -48,7 +48,7 @@ class AttemptInRun:
 
 @dataclass(frozen=True, slots=True)
 class BoardInRun:
-    """A board in a run: position of the run, first attempts that ran and failed, seconds used."""
+    """A board in a run: position of the run, first attempts that ran and that failed, seconds used."""
 
     run: int
     ran: int
@@ -57,10 +57,10 @@ class BoardInRun:
 
 
 class MatrixQueries:
-    """The questions.
+    """The queries.
 
     Args:
-        window: Which runs.
+        window: The runs.
     """
 
     def __init__(self, window: Window) -> None:
@@ -72,11 +72,11 @@ class MatrixQueries:
         self._in = f"({','.join(map(str, found.values()))})"
 
     def benches(self) -> dict[int, str]:
-        """Serial numbers by the number of what tests ran on."""
+        """Return the serial number of each bench, by its number in the database."""
         return dict(self._ask("SELECT id, board FROM bench"))
 
     def cells(self) -> dict[str, dict[int, MatrixCell]]:
-        """For each test the runs that had it."""
+        """Return the cells of each test, by position of the run."""
         names = dict(self._ask("SELECT id, nodeid FROM test"))
         found: dict[str, dict[int, MatrixCell]] = defaultdict(dict)
         rows = self._ask(
@@ -102,7 +102,7 @@ class MatrixQueries:
         return sorted(made, key=lambda one: (one.run, one.number))
 
     def boards(self) -> dict[str, list[BoardInRun]]:
-        """For each board the runs that used it, oldest first."""
+        """Return the runs that used each board, oldest first."""
         found: dict[str, list[BoardInRun]] = defaultdict(list)
         rows = self._ask(
             f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
@@ -115,7 +115,7 @@ class MatrixQueries:
         return {board: sorted(of_it, key=lambda one: one.run) for board, of_it in sorted(found.items())}
 
     def failures_on(self, board: str, most: int) -> list[tuple[str, int]]:
-        """Return the tests that failed on a board most often, and how often."""
+        """Return the tests that failed on a board most often, with the number of failures."""
         return self._ask(
             "SELECT nodeid, count(*) FROM attempt JOIN bench ON bench.id=bench_id "
             f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {_BAD} AND board=? "

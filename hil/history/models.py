@@ -1,4 +1,4 @@
-"""What is kept of a run and of each attempt of a test, as plain values."""
+"""A run and an attempt of a test, as the history stores them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["FAILURES", "Attempt", "AttemptBench", "AttemptOutcome", "RunFacts"]
 
 
 class AttemptOutcome(enum.IntEnum):
-    """What became of an attempt; numbers as the database has them."""
+    """The outcome of an attempt, with its number in the database."""
 
     PASSED = 0
     FAILED = 1
@@ -20,12 +20,12 @@ class AttemptOutcome(enum.IntEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether somebody must look at it."""
+        """Whether the attempt failed or had an error."""
         return self in {AttemptOutcome.FAILED, AttemptOutcome.ERROR}
 
 
 FAILURES = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
-"""The outcomes that somebody must look at, as SQL has them."""
+"""SQL list of the outcomes that are failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class RunFacts:
     """A run.
 
     Attributes:
-        key: Unlike that of any other run on any host.
-        began_s: When, in seconds since 1970.
+        key: Key that is unique over all runs and hosts.
+        began_s: Start, in seconds since 1970.
         host: Name of the machine.
         kind: `nightly`, or empty.
-        commit: The git commit of what was tested; empty if unknown.
-        image: What `HIL_IMAGE` says was flashed for the whole run; empty if nothing.
-        boards: How many boards should run tests: those of the lab file; 0 if it does not say.
-        ended_s: When it ended; None while it runs, or when it was killed.
-        exit_status: pytest's; None as above.
+        commit: Git commit of what was tested; empty if unknown.
+        image: Image of the whole run by `HIL_IMAGE`; empty if not set.
+        boards: Number of boards that should run tests, by the lab file; 0 if that does not say.
+        ended_s: End; None while it runs, or if it was killed.
+        exit_status: pytest's exit status; None while it runs, or if it was killed.
     """
 
     key: str
@@ -57,14 +57,14 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class AttemptBench:
-    """What a test ran on.
+    """The board that an attempt ran on, and its image.
 
     Attributes:
         board: Serial number; empty for tests without a board.
-        firmware: The board's.
-        place: Its name in the lab.
-        simulated: Whether it is a simulated one.
-        image: What was flashed to its stick in this run; empty if nothing was, or nobody said so.
+        firmware: Firmware version of the board.
+        place: Name of the board's place in the lab file.
+        simulated: Whether it is a simulated board.
+        image: Image that was flashed to its stick in this run; empty if none was, or it is not known.
     """
 
     board: str = ""
@@ -79,17 +79,17 @@ class Attempt:
     """One attempt of one test.
 
     Attributes:
-        nodeid: The plain node id, without what xdist appends.
-        outcome: What became of it.
-        number: 1, and more for repetitions.
-        bench: What it ran on.
+        nodeid: The node id, without what xdist appends.
+        outcome: Its outcome.
+        number: 1 for the first attempt, higher for reruns.
+        bench: The board that it ran on.
         verdict: Why its hardware could not be used; empty if it could.
-        setup_s: Seconds of its set-up, waiting for a board included.
-        call_s: Seconds of its body.
-        teardown_s: Seconds of its tear-down.
-        mean_watts: What the DUT drew while it was on, or in the whole test where it was so for too short a
-            time to tell; None: not traced.
-        message: The first line of what went wrong.
+        setup_s: Duration of its set-up in seconds, including the wait for a board.
+        call_s: Duration of its body in seconds.
+        teardown_s: Duration of its tear-down in seconds.
+        mean_watts: Mean power of the DUT while it was on, or over the whole test if it was on too briefly;
+            None if not traced.
+        message: First line of its error.
     """
 
     nodeid: str

@@ -1,4 +1,4 @@
-"""What is wrong with whole nights: missing, cut short, ended badly, nothing ran, too few boards."""
+"""Problems of whole nights: missing, cut short, a bad exit status, no test ran, too few boards."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["NIGHTLY", "day_of", "future_runs", "missing_nights", "problems_of_newest"]
 
 NIGHTLY = "nightly"
-"""The kind of runs that are expected to come every night."""
+"""The kind of runs that are expected every night."""
 
 _LATE = 1.5
-"""Of the usual distance between two nights: beyond it a night is missing."""
+"""A night is missing if two nights are further apart than this multiple of the usual distance."""
 
 _FEWEST_NIGHTS = 4
 _ONE_NIGHT_S = 6 * 3600.0
-"""Runs of a host that begin nearer to each other are of one night."""
+"""Runs of a host that start closer to each other are of one night."""
 
 _MANY_A_DAY_S = 3600.0
-"""Runs that come faster than that are somebody's who tries things out: the next one is not waited for."""
+"""Runs closer to each other than this are experiments of a person, after which no run is missing."""
 
 _LONG_AGO_NIGHTS = 31
-"""After so many nights without a run nobody waits for the next one."""
+"""After this many nights without a run, the next one is not expected any more."""
 
 _STATUSES = {
     2: "interrupted, or tests could not be collected",
@@ -45,11 +45,11 @@ _FIRST_OF_SIGNALS = 128
 
 
 def missing_nights(runs: Sequence[RunFacts], now_s: float | None = None) -> list[str]:
-    """Say which nights are missing between those that ran, and since the last one; of each host by itself.
+    """Return a line for each missing night, between nights that ran and since the last one, for each host.
 
     Args:
-        runs: Oldest first; where some of them are of the kind `nightly`, the others do not count.
-        now_s: Seconds since 1970; None: now.
+        runs: The runs, oldest first; if any of them is of the kind `nightly`, the others do not count.
+        now_s: The present time in seconds since 1970; None for the clock's.
     """
     nightly = [run for run in runs if run.kind == NIGHTLY]
     by_host: dict[str, list[float]] = defaultdict(list)
@@ -64,11 +64,11 @@ def missing_nights(runs: Sequence[RunFacts], now_s: float | None = None) -> list
 
 
 def _missing(began_s: list[float], now_s: float) -> list[float]:
-    """Return when one host's nights should have begun that did not."""
+    """Return the times at which one host's missing nights should have started."""
     nights = [
         at for at, before in zip(began_s, [-math.inf, *began_s], strict=False) if at - before > _ONE_NIGHT_S
     ]
-    nights = nights if len(nights) >= _FEWEST_NIGHTS else began_s  # they come more often than every night
+    nights = nights if len(nights) >= _FEWEST_NIGHTS else began_s  # runs are more frequent than nights
     if len(nights) < _FEWEST_NIGHTS:
         return []
     usual_s = statistics.median(b - a for a, b in pairwise(nights))
@@ -81,39 +81,39 @@ def _missing(began_s: list[float], now_s: float) -> list[float]:
 
 
 def problems_of_newest(window: Window) -> list[str]:
-    """Say what is wrong with the newest run as a whole."""
+    """Return a line for each problem of the newest run as a whole."""
     if not window.runs:
         return []
     newest = window.runs[-1]
-    said = []
+    problems = []
     if newest.ended_s is None:
-        said.append("the newest run was cut short, or goes on")
+        problems.append("the newest run was cut short, or goes on")
     used = window.boards_used_last()
     if used < newest.boards:
-        said.append(f"{used} of {newest.boards} boards were used")
+        problems.append(f"{used} of {newest.boards} boards were used")
     if set(window.last_counts()) <= {"skipped"}:
-        said.append("the newest run tested nothing")
+        problems.append("the newest run tested nothing")
     if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts().keys():
-        said.append("the newest run failed, although no test did: see what it printed")
+        problems.append("the newest run failed, although no test did: see what it printed")
     if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
-        said.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
-    return [f"{day_of(newest.began_s)}: {one}" for one in said]
+        problems.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
+    return [f"{day_of(newest.began_s)}: {one}" for one in problems]
 
 
 def future_runs(window: Window) -> list[str]:
-    """Name the runs that a clock which was ahead has dated in the future; they count for nothing."""
+    """Return a line for each run that a fast clock dated in the future; such runs do not count."""
     return [
         f"{day_of(run.began_s)}: a run is dated in the future, and does not count" for run in window.ahead
     ]
 
 
 def day_of(time_s: float) -> str:
-    """Return the day of a time in seconds since 1970, UTC."""
+    """Return the UTC date of a time in seconds since 1970."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")
 
 
 def _between(a: float, b: float, usual_s: float) -> list[float]:
-    """Return when runs should have begun between two that did."""
+    """Return the times at which runs should have started between two that did."""
     missing = round((b - a) / usual_s) - 1 if usual_s and b - a > _LATE * usual_s else 0
     return [a + (n + 1) * usual_s for n in range(missing)]
 

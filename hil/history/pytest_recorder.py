@@ -1,7 +1,7 @@
-"""Enters a run of pytest into the history, each attempt as soon as it is known.
+"""pytest hooks that record a run in the history, each attempt as soon as it is known.
 
-Only the first process of a run does; xdist brings it every report. A history that cannot be written never
-fails a test: it is said at the end of the run.
+Only the controller records; xdist sends it every report. A history that cannot be written never fails a test:
+the error is shown at the end of the run.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def measured_durations_s(config: pytest.Config) -> dict[str, float]:
-    """Return how long tests took in the newest runs of the history that a run is entered into, in seconds."""
+    """Return the mean durations of tests in the newest runs of the run's history, in seconds."""
     path = Path(config.getoption("hil_history") or "")
     if not path.is_file():
         return {}
@@ -67,12 +67,12 @@ def measured_durations_s(config: pytest.Config) -> dict[str, float]:
     try:
         with History(path) as history:
             return mean_durations_s(history)
-    except HistoryError:  # it is told at the end of the run
+    except HistoryError:  # the recorder shows it at the end of the run
         return {}
 
 
 def begin(config: pytest.Config) -> None:
-    """Record the run, if that was asked for."""
+    """Register the recorder in the controller, if `--hil-history` is given."""
     path = config.getoption("hil_history")
     again = config.pluginmanager.has_plugin("hil-history")
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
@@ -94,11 +94,11 @@ def _check(path: str) -> None:
 
 
 class HistoryPlugin:
-    """Takes reports in and writes what they amount to.
+    """Collects reports and records the attempts that they make up.
 
     Args:
-        config: The run.
-        path: The history.
+        config: The run's pytest configuration.
+        path: Path of the history.
     """
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
@@ -123,7 +123,7 @@ class HistoryPlugin:
         self._trouble: HistoryError | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Enter the run."""
+        """Record the run's start."""
         from hil.history.store import History  # noqa: PLC0415 - as above
 
         if is_configured(session.config):
@@ -137,7 +137,7 @@ class HistoryPlugin:
             self._trouble = error
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Enter what could not be collected: a failure, with the file for its name."""
+        """Record a file that could not be collected as a failed test with the file's name."""
         if not report.failed:
             return
         from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
@@ -147,9 +147,9 @@ class HistoryPlugin:
         self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in one phase; with the last one of an attempt, enter it.
+        """Collect one phase, and record the attempt with its last phase.
 
-        An attempt that is repeated may have no tear-down; the next one's set-up ends it.
+        An attempt that is rerun may have no tear-down; the set-up of the next attempt ends it.
         """
         if report.when == "setup" and report.nodeid in self._phases:
             self._end_attempt(report.nodeid)
@@ -158,9 +158,9 @@ class HistoryPlugin:
             self._end_attempt(report.nodeid)
             self._write()
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # before the terminal's summary, behind the run's own status
+    @pytest.hookimpl(wrapper=True, trylast=True)  # after the run's status is known, before the summary
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Enter what is left, and how the run ended."""
+        """Record the remaining attempts and the run's end."""
         result = yield
         status = session.config.pluginmanager.get_plugin("hil-run-status")
         listed = self._run.boards
@@ -180,7 +180,7 @@ class HistoryPlugin:
                 self._trouble = error
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what could not be written."""
+        """Show the error if the history could not be written."""
         if self._trouble is not None:
             terminalreporter.section("hil: history", red=True, bold=True)
             terminalreporter.write_line(f"NOT KEPT: {len(self._unwritten)} attempts of this run")
@@ -194,11 +194,11 @@ class HistoryPlugin:
     def _end_attempt(self, nodeid: str) -> None:
         phases = self._phases.pop(nodeid)
         if all(phase.when == "setup" and phase.passed for phase in phases):
-            return  # the run was interrupted: nobody knows what would have become of it
+            return  # the run was interrupted before the test's body
         self._unwritten.append(self._attempt(phases))
 
     def _write(self) -> None:
-        """Enter what waits; after a failure only the end of the run tries again."""
+        """Write the waiting attempts; after an error, only the end of the run tries again."""
         if self._history is None or self._trouble is not None:
             return
         try:
@@ -208,7 +208,7 @@ class HistoryPlugin:
             self._trouble = error
 
     def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
-        """Make an attempt of its phases."""
+        """Return the attempt that consists of these phases."""
         from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid

@@ -1,4 +1,4 @@
-"""The three questions to chance: is it a coincidence, how sure is a rate, did it become slower?"""
+"""Statistical tests: whether failures are a coincidence, how sure a rate is, whether times became longer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["fisher", "slower_p", "wilson"]
 
 
 def fisher(failed_here: int, ran_here: int, failed_elsewhere: int, ran_elsewhere: int) -> float:
-    """How probable at least so many failures here are, if here and elsewhere were alike.
+    """Return the probability of at least this many failures here if here and elsewhere were alike.
 
     Fisher's exact test, one-sided: R. A. Fisher, 1922; the tail of the hypergeometric distribution.
     """
@@ -29,7 +29,7 @@ def fisher(failed_here: int, ran_here: int, failed_elsewhere: int, ran_elsewhere
 
 
 def wilson(failed: int, ran: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval in which a rate lies with 95 % confidence (z = 1.96): E. B. Wilson, 1927."""
+    """Return the interval of a rate with 95 % confidence (z = 1.96): E. B. Wilson, 1927."""
     if ran == 0:
         return 0.0, 1.0
     rate, spread = failed / ran, z * z / ran
@@ -39,7 +39,7 @@ def wilson(failed: int, ran: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def slower_p(earlier: Sequence[float], later: Sequence[float]) -> float:
-    """How probable it is that `later` is larger by so much, if both were alike.
+    """Return the probability that `later` is larger by this much if both were alike.
 
     Mann and Whitney's test, one-sided, by its normal approximation with ties counted: H. B. Mann and D. R.
     Whitney, 1947. Some eight values on each side make it usable.
@@ -57,7 +57,7 @@ def slower_p(earlier: Sequence[float], later: Sequence[float]) -> float:
 
 
 def _ranks(values: Sequence[float]) -> tuple[list[float], float]:
-    """Ranks of sorted values, equal ones sharing theirs, and the ties' sum of t³-t."""
+    """Return the ranks of sorted values, with the mean rank for equal ones, and the ties' sum of t³-t."""
     starts = [0, *(index + 1 for index, (a, b) in enumerate(pairwise(values)) if a != b), len(values)]
     ranks: list[float] = []
     tied = 0.0

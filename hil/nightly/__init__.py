@@ -1,1 +1,1 @@
-"""The run of every night: what it runs, what it keeps, what starts it."""
+"""The nightly run: its command, its folder, and the timer that starts it."""

@@ -1,4 +1,4 @@
-"""Ask cron which lines of this user's crontab start nights."""
+"""Find the lines of this user's crontab that start nights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nights_in_crontab() -> list[str] | None:
     """Return the lines of this user's crontab that start a night; None if crontab(1) is not installed."""
     if shutil.which("crontab") is None:
         return None
-    said = subprocess.run(
+    crontab = subprocess.run(
         ("crontab", "-l"), capture_output=True, check=False, text=True, errors="replace", timeout=_LIMIT_S
     )
-    return [line.strip() for line in said.stdout.splitlines() if _STARTS_A_NIGHT.match(line)]
+    return [line.strip() for line in crontab.stdout.splitlines() if _STARTS_A_NIGHT.match(line)]

@@ -1,4 +1,4 @@
-"""The settings of `hil` in the shell that installs a night, which the night's own environment lacks."""
+"""Environment variables of the shell that installs a night, to be copied into the night's environment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _PATHS = ("HIL_LAB", "HIL_LOCK_DIR")
 _NO_FILE = "none"
 
 _OF_A_RUN = ("HIL_LEASE", "HIL_END_WITH", "HIL_COMMIT", "HIL_BOARD", "HIL_PLACE", "HIL_STICK", "HIL_TTY")
-"""What a lease or a run tells its children; it means nothing in a later one."""
+"""Variables that a lease or a run sets for its children; they have no meaning in another run."""
 
 
 def kept_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings that choose boards, lab and locks, paths absolute."""
+    """Return the variables that choose boards, lab and locks, with absolute paths."""
     given = os.environ if environ is None else environ
     kept = {name: given[name] for name in _KEPT if given.get(name)}
     return {
@@ -30,7 +30,7 @@ def kept_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]
 
 
 def left_out(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Name the other settings that are set in this shell; a night does not have them."""
+    """Return the names of other `HIL_` variables that are set here, which a night does not get."""
     given = os.environ if environ is None else environ
     known = {*_KEPT, *_OF_A_RUN}
     return sorted(name for name in given if name.startswith("HIL_") and name not in known and given[name])

@@ -1,4 +1,4 @@
-"""What the exit status of a night means, in words."""
+"""The exit status of a night in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hil.suite.outcome.exit_status import Status
 __all__ = ["LATE", "explain_status", "mark_simulated"]
 
 LATE = 8
-"""The status of `hil nightly status` when a night was due and did not run."""
+"""Exit status of `hil nightly status` if a night was due and did not run."""
 
 _MEANINGS = {
     Status.GREEN: "green: every test passed at its first attempt",
@@ -24,12 +24,12 @@ _FIRST_OF_SIGNALS = 128
 
 
 def explain_status(status: int) -> str:
-    """Return the words."""
+    """Return the meaning of an exit status."""
     if status > _FIRST_OF_SIGNALS:
         return f"red: pytest was killed by signal {status - _FIRST_OF_SIGNALS}"
     return _MEANINGS.get(status, f"red: pytest ended with status {status}")
 
 
 def mark_simulated(meaning: str) -> str:
-    """Return the words for a night on simulated boards."""
+    """Return the meaning with a prefix that says that the boards were simulated."""
     return f"SIMULATED boards, {meaning}"

@@ -1,4 +1,4 @@
-"""Look back at the last night: how it went, and whether a later one should have begun."""
+"""Describe the last night: its result, and whether a later night should have started."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["describe_last_night"]
 
 _DAY_S = 86_400.0
 _BEGINS_WITHIN_S = 900.0
-"""Seconds after its due time in which a night may still begin: a timer has some room, a host may be slow."""
+"""Seconds after its due time within which a night may still start: timers are inexact, hosts may be slow."""
 
 _EARLY_S = 120.0
 _ROOM_S = 3600.0
-"""Without a timer: seconds by which a night may begin later in the day than the one before."""
+"""Without a timer: seconds by which a night may start later in the day than the previous one."""
 
 _CUT_SHORT = 1
 
@@ -34,15 +34,15 @@ _CUT_SHORT = 1
 def describe_last_night(
     parent: Path, now_s: float | None = None, due_s: float | None = None
 ) -> tuple[dict[str, Any], int]:
-    """Return what is to be said of the last night, and an exit status.
+    """Return facts about the last night, and an exit status.
 
     Args:
-        parent: Where the nights and their history are kept.
-        now_s: Seconds since 1970; None: now.
-        due_s: When the last night was due by the timer that is installed; None if there is none.
+        parent: The folder of the nights and their history.
+        now_s: The present time in seconds since 1970; None for the clock's.
+        due_s: Time at which the last night was due by the installed timer; None if no timer is installed.
 
     Raises:
-        HistoryError: The history cannot be read, and no night's own record tells how it went.
+        HistoryError: The history cannot be read, and no night has a readable record.
     """
     now_s = time.time() if now_s is None else now_s
     told, last = _last(parent, now_s)
@@ -60,7 +60,7 @@ def describe_last_night(
 
 
 def _late(last: RunFacts, now_s: float, due_s: float | None) -> str:
-    """Say which night did not begin; empty if none is missing."""
+    """Return a sentence about the night that did not start; empty if none is missing."""
     if due_s is not None:
         if now_s > due_s + _BEGINS_WITHIN_S and last.began_s < due_s - _EARLY_S:
             return f"red: the night that was due at {_utc(due_s)} did not begin"
@@ -72,7 +72,7 @@ def _late(last: RunFacts, now_s: float, due_s: float | None) -> str:
 
 
 def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
-    """Return what is to be said of the history, and the last night."""
+    """Return facts about the history, and its last night."""
     path = parent / "history.db"
     told: dict[str, Any] = {}
     if aside := list_damaged(path):
@@ -96,7 +96,7 @@ def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
 
 
 def _recorded(parent: Path, now_s: float) -> RunFacts | None:
-    """Return the last night as its own record has it."""
+    """Return the last night by the record in its folder, or None if there is none."""
     record = newest_record(parent, now_s)
     if record is None:
         return None

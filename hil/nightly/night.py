@@ -1,7 +1,7 @@
-"""One night: every test that wants a board, no excuse taken, everything kept.
+"""Run one night: all tests that need a board, with nothing excused and everything recorded.
 
-The night is in the history before pytest starts and is ended there when pytest has ended, however that went:
-a night that never came to its first test is red, not absent.
+The night is recorded in the history before pytest starts, and its end after pytest has ended in any way. So a
+night that never reached its first test is red in the history.
 """
 
 from __future__ import annotations
@@ -51,18 +51,19 @@ def run_night(
     *,
     simulated: bool = False,
 ) -> NightRecord:
-    """Run a night in the present folder and return how it went.
+    """Run a night in the present folder and return its record.
 
     Args:
-        parent: Where the nights and their history are kept.
-        more: Further arguments for pytest; they win over those that every night has.
-        terminal: Where pytest's output is shown.
-        tell: Shows the user a line.
-        simulated: Simulated boards are meant, although nothing but the environment asks for them.
+        parent: The folder of the nights and their history.
+        more: Further arguments for pytest, which override those of every night.
+        terminal: The terminal for pytest's output.
+        tell: Called with each line for the user.
+        simulated: Whether to use simulated boards if only the environment asks for them.
 
     Raises:
-        UsageError: A night cannot be kept there.
-        UntrustedFileError: This is root, and other users decide which tests run, or what is in `parent`.
+        UsageError: The night's folder cannot be created.
+        UntrustedFileError: The process is root's, and other users decide which tests run, or what is in
+            `parent`.
     """
     refuse_untrusted(Path.cwd(), "the tests' folder", _AS_OWNER)
     refuse_untrusted(parent.absolute(), "the nights' folder", _AS_OWNER)
@@ -75,7 +76,7 @@ def run_night(
         tell(f"SIMULATED boards ({boards}): this night says nothing about real ones")
     _keep(record, tell)
     tell(f"this night is kept in {folder}")
-    _put_damage_aside(folder.parent / "history.db", tell)
+    _replace_damaged_history(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
     status = run_tee(command, _environ(), folder / "console.txt", terminal)
     if not status and not _has_summary(folder):
@@ -89,11 +90,11 @@ def run_night(
 
 
 def pytest_arguments(folder: Path, key: str) -> list[str]:
-    """Return what every night gives to pytest.
+    """Return the pytest arguments of every night.
 
     Args:
-        folder: The night's.
-        key: The run's in the history.
+        folder: The night's folder.
+        key: Key of the run in the history.
     """
     return [
         *("-m", "hardware or mixed", "-n", "auto"),
@@ -107,10 +108,10 @@ def pytest_arguments(folder: Path, key: str) -> list[str]:
 
 
 def simulated_boards(more: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return which simulated boards a night runs on; empty: it runs on others, or on none.
+    """Return the simulated boards of a night, as `--hil-boards` has them; empty for other boards or none.
 
     Args:
-        more: Its arguments for pytest, which win.
+        more: The night's further pytest arguments, which override the environment.
         environ: The environment.
     """
     asked = environ.get("HIL_BOARDS", "")
@@ -123,9 +124,9 @@ def simulated_boards(more: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def ledger_in(console: str) -> str:
-    """Return the ledger's lines of what pytest printed; a run that never got that far has none."""
-    behind_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
-    lines = "".join(behind_title).lstrip().splitlines(keepends=True)
+    """Return the ledger's lines in pytest's output; `no ledger` if pytest ended before it printed one."""
+    after_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
+    lines = "".join(after_title).lstrip().splitlines(keepends=True)
     return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or _NO_LEDGER
 
 
@@ -149,7 +150,7 @@ def _begin(parent: Path) -> Path:
 
 
 def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
-    """Write the record, and beside it the ledger, once there is one; a full disk ends no night."""
+    """Write the record, and the ledger beside it if there is one; a full disk does not end the night."""
     folder = Path(record.folder)
     try:
         record.write()
@@ -162,12 +163,12 @@ def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
 
 
 def _environ() -> dict[str, str]:
-    """Return the environment of a pytest that ends at once when this process has ended."""
+    """Return the environment that makes pytest end as soon as this process has ended."""
     return {**os.environ, END_WITH: str(os.getpid())}
 
 
-def _put_damage_aside(path: Path, tell: Callable[[str], None]) -> None:
-    """Put a damaged history aside, so that this night is kept in a new one."""
+def _replace_damaged_history(path: Path, tell: Callable[[str], None]) -> None:
+    """Rename a damaged history, so that this night is recorded in a new one."""
     if damage := find_damage(path):
         try:
             kept = rename_damaged(path)
@@ -177,9 +178,9 @@ def _put_damage_aside(path: Path, tell: Callable[[str], None]) -> None:
 
 
 def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
-    """Enter the night before anything can go wrong; pytest adds what it learns."""
+    """Record the night's start in the history before pytest starts, which adds more facts."""
     boards = 0
-    with suppress(HilError):  # pytest will say what is wrong with the lab file
+    with suppress(HilError):  # pytest reports errors of the lab file
         boards = len(find_lab(None, Path.cwd()).places)
     commit = os.environ.get("HIL_COMMIT") or commit_of(Path.cwd())
     run = RunFacts(key, time.time(), socket.gethostname(), NIGHTLY, commit, boards=boards)
@@ -191,7 +192,7 @@ def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
 
 
 def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> None:
-    """End the night there with what is known now."""
+    """Record the night's end and exit status in the history."""
     try:
         with History(folder.parent / "history.db") as history:
             history.close_run(key, time.time(), status)
@@ -200,8 +201,8 @@ def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> No
 
 
 def _report(parent: Path, tell: Callable[[str], None], *, simulated: bool) -> None:
-    """Make the page of all nights; it may be wanting, the night is kept all the same."""
-    from hil.report.night_pages import build_nights  # noqa: PLC0415 - the templates are for the end of a night
+    """Write the pages of all nights; an error is shown and does not fail the night."""
+    from hil.report.night_pages import build_nights  # noqa: PLC0415 - templates are needed only at the end
 
     try:
         with History(parent / "history.db") as history:

@@ -1,4 +1,4 @@
-"""The folder of a night, named by its UTC time and never overwritten; and what its record says."""
+"""The folder of a night, named by its UTC time and never overwritten, and the record in it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _NEWEST = "newest"
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """How a night went, as `night.json` has it.
+    """The record of a night, as `night.json` holds it.
 
     Attributes:
-        began: UTC, ISO 8601.
-        ended: The same; empty while it runs, or when it was killed.
-        status: Its exit status; None as above.
+        began: Start, UTC, ISO 8601.
+        ended: End, UTC, ISO 8601; empty while it runs, or if it was killed.
+        status: Exit status; None while it runs, or if it was killed.
         meaning: The status in words.
-        command: What was run.
-        folder: Where it is kept.
-        simulated: Which simulated boards it ran on; empty: on none of these.
+        command: The command that was run.
+        folder: Path of the night's folder.
+        simulated: The simulated boards that it used (`HIL_BOARDS`); empty if it used none.
     """
 
     began: str
@@ -51,11 +51,11 @@ class NightRecord:
 
     @property
     def told(self) -> str:
-        """The meaning as people read it; it begins with `SIMULATED` if its boards were."""
+        """The meaning for people; it begins with `SIMULATED` if the boards were simulated."""
         return mark_simulated(self.meaning) if self.simulated else self.meaning
 
     def write(self) -> None:
-        """Write it into its folder: all of it or nothing."""
+        """Write the record into its folder, completely or not at all."""
         path = Path(self.folder) / _RECORD
         draft = path.with_suffix(".new")
         draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
@@ -63,23 +63,23 @@ class NightRecord:
 
 
 def new_folder(parent: Path) -> Path:
-    """Make a folder of its own under `parent`; `newest` beside it leads there.
+    """Create a new folder under `parent`, and point the link `newest` to it.
 
-    A second one of the same second gets a number.
+    A second folder of the same second gets a number.
     """
     name = datetime.now(UTC).strftime(_FORMAT)
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
-            folder.mkdir()  # atomic: of two runs that try the same name one fails
+            folder.mkdir()  # atomic: if two runs try the same name, one fails
             _point_to(folder)
             return folder
     raise AssertionError  # pragma: no cover  # count() does not end
 
 
 def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | None:
-    """Return the record of the newest night that has one; None if there is none, or none can be read."""
+    """Return the newest night's record that can be read, or None if there is none."""
     for folder in reversed(_nights(parent, now_s)):
         with contextlib.suppress(OSError, ValueError, RecursionError):
             record = TypeAdapter(NightRecord).validate_json(read_regular(folder / _RECORD))
@@ -90,9 +90,9 @@ def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | Non
 
 
 def delete_old_folders(parent: Path, keep: int) -> list[Path]:
-    """Remove the oldest nights' folders but `keep`, and return which.
+    """Delete all nights' folders but the newest `keep`, and return the deleted ones.
 
-    What is no night's folder stays, and so does one that is dated in the future.
+    Other folders stay, and so do nights that are dated in the future.
     """
     old = _nights(parent)[: -keep or None]
     for folder in old:
@@ -101,7 +101,7 @@ def delete_old_folders(parent: Path, keep: int) -> list[Path]:
 
 
 def _nights(parent: Path, now_s: float | None = None) -> list[Path]:
-    """Return the nights' folders, oldest first, but for those of a clock that was ahead."""
+    """Return the nights' folders, oldest first, without those that a fast clock dated in the future."""
     if not parent.is_dir():
         return []
     latest = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC) + _AHEAD
@@ -112,7 +112,7 @@ def _nights(parent: Path, now_s: float | None = None) -> list[Path]:
 
 
 def _point_to(folder: Path) -> None:
-    """Let `newest` lead to a folder; a file system without links goes without."""
+    """Point the link `newest` to a folder, if the file system has links."""
     link = folder.parent / f".{_NEWEST}-{os.getpid()}"
     with contextlib.suppress(OSError):
         link.symlink_to(folder.name)

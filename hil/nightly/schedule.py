@@ -1,4 +1,4 @@
-"""When nights begin, in this host's time zone, across the changes of summer time."""
+"""When nights start, in this host's time zone, with the changes of summer time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SAFE_TIME", "MovedNight", "last_due", "moved_nights", "next_nights", "summer_time_words"]
 
 SAFE_TIME = "04:30"
-"""No time zone skips or doubles it in these decades; a test looks at all of them."""
+"""A time of day that no time zone skips or doubles in these decades; a test checks all zones."""
 
 _YEARS_AHEAD = 10
 
@@ -24,8 +24,9 @@ class MovedNight(NamedTuple):
 
     Attributes:
         day: Its date.
-        begins: When it begins, local time.
-        is_skipped: Whether the time does not exist; else it exists twice, and the first one counts.
+        begins: Its start in local time.
+        is_skipped: True if the time does not exist; False if it exists twice, and the night starts at the
+            first.
     """
 
     day: date
@@ -34,27 +35,27 @@ class MovedNight(NamedTuple):
 
 
 def begin_of(day: date, at: TimeOfDay) -> datetime:
-    """Return when the night of a date begins; a skipped time of day begins as much later as clocks moved."""
+    """Return the start of the night of a date; a skipped time of day is later by the change of the clocks."""
     wanted = datetime(day.year, day.month, day.day, at.hour, at.minute)  # noqa: DTZ001 - the host's zone
     return datetime.fromtimestamp(wanted.timestamp(), UTC).astimezone()
 
 
 def next_nights(at: TimeOfDay, count: int = 3, now_s: float | None = None) -> list[datetime]:
-    """Return when the next nights begin."""
+    """Return the starts of the next nights."""
     now = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC).astimezone()
     nights = (begin_of(now.date() + timedelta(days=days), at) for days in range(count + 2))
     return [night for night in nights if night > now][:count]
 
 
 def last_due(at: TimeOfDay, now_s: float) -> float:
-    """Return when the last night before now was due, in seconds since 1970."""
+    """Return the time at which the last night was due, in seconds since 1970."""
     today = datetime.fromtimestamp(now_s, UTC).astimezone().date()
     begins = (begin_of(today - timedelta(days=days), at).timestamp() for days in range(3))
     return next(begin for begin in begins if begin <= now_s)
 
 
 def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[MovedNight]:
-    """Yield the nights of the next years that a change of summer time moves."""
+    """Yield the nights of the next ten years that a change of summer time moves."""
     today = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC).astimezone().date()
     for days in range(_YEARS_AHEAD * 366):
         day = today + timedelta(days=days)
@@ -68,7 +69,7 @@ def moved_nights(at: TimeOfDay, now_s: float | None = None) -> Iterator[MovedNig
 
 
 def summer_time_words(at: TimeOfDay, moved: list[MovedNight]) -> str:
-    """Say what summer time does to a time of day; empty if no time zone skips or doubles it."""
+    """Return a sentence about summer time's effect on a time of day; empty if no time zone changes it."""
     skipped = [one for one in moved if one.is_skipped]
     if skipped:
         first = skipped[0]

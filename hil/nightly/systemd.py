@@ -1,6 +1,6 @@
-"""Puts a night's service and timer where systemd finds them, and asks systemd about them.
+"""Install a night's service and timer for systemd, remove them, and ask systemd about them.
 
-Every step is checked before the next one: units that `systemd-analyze verify` refuses are not put anywhere.
+Units that `systemd-analyze verify` refuses are not installed.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ __all__ = ["Units", "is_running"]
 _LIMIT_S = 60.0
 _DAILY = re.compile(r"^OnCalendar=\*-\*-\* (\d\d):(\d\d):00$", re.MULTILINE)
 _NAME = re.compile(r"hil-nightly(-[A-Za-z0-9][A-Za-z0-9_-]{0,50})?", re.ASCII)
-_NAME_OF_A_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", re.ASCII)
-_MOST_BYTES = 1 << 16
+_USER_UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", re.ASCII)
+_MAX_BYTES = 1 << 16
 _SYSTEM = Path("/etc/systemd/system")
-_OF_THE_MACHINE = ("/etc/systemd", "/run/systemd", "/usr/lib/systemd", "/lib/systemd")
+_SYSTEM_FOLDERS = ("/etc/systemd", "/run/systemd", "/usr/lib/systemd", "/lib/systemd")
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
-_ASKED = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
+_PROPERTIES = ("ActiveState", "UnitFileState", "NextElapseUSecRealtime", "LastTriggerUSec")
 
 
 def is_running() -> bool:
-    """Whether systemd runs this host."""
+    """Return True if systemd runs this host."""
     return _BOOTED.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The service and the timer of one name.
+    """A service and the timer of the same name.
 
     Attributes:
-        name: Of both, without an ending.
-        user: Whether they belong to the user's own systemd.
-        folder: Where they are kept.
+        name: Name of both, without a suffix.
+        user: Whether they belong to the user's own systemd instance.
+        folder: The folder of their files.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Units:
     def of(cls, name: str, *, user: bool, environ: Mapping[str, str] | None = None) -> Units:
         """Return the units in the folder where systemd looks for them.
 
-        The machine's systemd takes names of ours only: another one could hide a unit of the machine. A user's
-        own takes any that no unit of the machine has.
+        For the system's instance, names must begin with `hil-nightly`, since another name could hide a system
+        unit. For a user's instance, any name will do that no system unit has.
 
         Raises:
-            UsageError: The name is none of a night.
+            UsageError: The name is not allowed.
         """
         if not _NAME.fullmatch(name) and not (user and _is_free(name)):
             raise UsageError(
@@ -90,7 +90,7 @@ class Units:
         return self.folder / f"{self.name}.timer"
 
     def time_of_day(self) -> TimeOfDay | None:
-        """Return when the timer that is installed starts a night; None if there is none of ours."""
+        """Return the time of day at which the installed timer starts a night, or None without a timer."""
         try:
             found = _DAILY.search(self.timer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -98,15 +98,15 @@ class Units:
         return TimeOfDay(int(found[1]), int(found[2])) if found else None
 
     def write(self, schedule: Schedule) -> None:
-        """Write both files, when systemd finds no fault in them.
+        """Write both files after systemd has verified them.
 
         Raises:
-            UsageError: They belong to another clone, or `hil nightly install` did not write what is there, or
-                systemd refuses them, or the folder cannot be written.
-            UntrustedFileError: This is root, and other users decide what is in the folder.
+            UsageError: The units belong to another clone, or `hil nightly install` did not write the existing
+                files, or systemd refuses the units, or the folder cannot be written.
+            UntrustedFileError: The process is root's, and other users decide what is in the folder.
         """
         refuse_untrusted(self.folder, "the units' folder", "run it as its owner")
-        self._there()
+        self._existing()
         self._check_owner(schedule)
         with tempfile.TemporaryDirectory(prefix="hil-units-") as draft:
             trial = Units(self.name, self.user, Path(draft))
@@ -125,89 +125,89 @@ class Units:
             ) from error
 
     def verify(self) -> None:
-        """Have systemd look at both files; without `systemd-analyze` nobody does.
+        """Verify both files with `systemd-analyze`, if it is installed.
 
         Raises:
-            UsageError: It refuses one.
+            UsageError: It refuses one of them.
         """
         if shutil.which("systemd-analyze") is None:
             return
         whose = ("--user",) if self.user else ()
         files = (str(self.service), str(self.timer))
-        runtime = {"XDG_RUNTIME_DIR": str(self.folder)}  # it wants one, also where nobody has logged in
-        said = _run("systemd-analyze", *whose, "verify", *files, environ=runtime)
-        if said.returncode:
+        runtime = {"XDG_RUNTIME_DIR": str(self.folder)}  # it needs one, also if no user has logged in
+        result = _run("systemd-analyze", *whose, "verify", *files, environ=runtime)
+        if result.returncode:
             raise UsageError(
                 "systemd refuses the units",
-                why=said.stderr.strip(),
+                why=result.stderr.strip(),
                 remedy=f"see what it says of {self.name}",
             )
 
     def enable(self) -> None:
-        """Have systemd read the files and start the timer, now and whenever the host starts.
+        """Make systemd load the files and start the timer, now and each time the host starts.
 
         Raises:
-            UsageError: It does not do it.
+            UsageError: A `systemctl` command failed.
         """
         for command in (("daemon-reload",), ("enable", "--now", self.timer.name)):
-            said = self._systemctl(*command)
-            if said.returncode:
+            result = self._systemctl(*command)
+            if result.returncode:
                 raise UsageError(
                     f"systemctl {' '.join(command)} failed",
-                    why=said.stderr.strip(),
+                    why=result.stderr.strip(),
                     remedy="see journalctl -xe",
                 )
 
     def remove(self) -> list[str]:
-        """Stop the timer and remove both files; returns which there were.
+        """Stop the timer, remove both files, and return their paths.
 
         Raises:
             UsageError: `hil nightly install` did not write one of them, or it cannot be removed.
         """
-        there = self._there()
-        if there and is_running():
+        existing = self._existing()
+        if existing and is_running():
             self._systemctl("disable", "--now", self.timer.name)
         try:
-            for path in there:
+            for path in existing:
                 Path(path).unlink()
         except OSError as error:
             raise UsageError(
                 f"{error.filename} cannot be removed", why=str(error.strerror), remedy="sudo"
             ) from error
-        if there and is_running():
+        if existing and is_running():
             self._systemctl("daemon-reload")
-        return there
+        return existing
 
-    def _there(self) -> list[str]:
-        """Return which of the two files are there.
+    def _existing(self) -> list[str]:
+        """Return the paths of the two files that exist.
 
         Raises:
             UsageError: `hil nightly install` did not write one of them.
         """
-        there = [path for path in (self.timer, self.service) if os.path.lexists(path)]
-        for path in there:
+        existing = [path for path in (self.timer, self.service) if os.path.lexists(path)]
+        for path in existing:
             if not _is_ours(path):
                 raise UsageError(
                     f"{path} is there and is not a night's",
                     why="hil nightly install did not write it",
                     remedy=f"--name {self.name}-2, for a night of another name",
                 )
-        return [str(path) for path in there]
+        return [str(path) for path in existing]
 
     def state(self) -> dict[str, str]:
-        """Return what systemd knows of the timer; empty where systemd does not run."""
+        """Return systemd's properties of the timer; empty if systemd does not run or has no such timer."""
         if not is_running() or not self.timer.exists():
             return {}
-        said = self._systemctl("show", self.timer.name, f"--property={','.join(_ASKED)}").stdout
-        return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+        shown = self._systemctl("show", self.timer.name, f"--property={','.join(_PROPERTIES)}").stdout
+        return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
     def _check_owner(self, schedule: Schedule) -> None:
-        """Leave the units of another clone alone."""
+        """Refuse to overwrite the units of another clone."""
         try:
-            there = self.service.read_text(encoding="utf-8")
+            service_text = self.service.read_text(encoding="utf-8")
         except OSError:
             return
-        if f"WorkingDirectory={literal(str(schedule.clone))}\n" not in there:
+        if f"WorkingDirectory={literal(str(schedule.clone))}\n" not in service_text:
             raise UsageError(
                 f"{self.service} is there and starts another clone's nights",
                 why="one name starts one clone",
@@ -219,26 +219,26 @@ class Units:
 
 
 def _is_free(name: str) -> bool:
-    """Return True if a name can be a unit's, and no unit that came with the machine has it."""
-    if not _NAME_OF_A_USER.fullmatch(name) or name.startswith("hil"):
+    """Return True if a name can be a unit's, and no system unit has it."""
+    if not _USER_UNIT_NAME.fullmatch(name) or name.startswith("hil"):
         return False
-    units = (Path(folder, kind) for folder in _OF_THE_MACHINE for kind in ("system", "user"))
+    units = (Path(folder, kind) for folder in _SYSTEM_FOLDERS for kind in ("system", "user"))
     return not any(
         os.path.lexists(folder / f"{name}.{ending}") for folder in units for ending in ("service", "timer")
     )
 
 
 def _is_ours(path: Path) -> bool:
-    """Return True if a file is a plain one, whose first line says that `hil nightly install` wrote it."""
+    """Return True for a plain file whose first line says that `hil nightly install` wrote it."""
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        is_plain = stat.S_ISREG(os.fstat(opened).st_mode)
-        first = os.pread(opened, _MOST_BYTES, 0).partition(b"\n")[0] if is_plain else b""
+        is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        first = os.pread(descriptor, _MAX_BYTES, 0).partition(b"\n")[0] if is_plain else b""
     finally:
-        os.close(opened)
+        os.close(descriptor)
     return first.startswith(b"# ") and WRITTEN_BY.encode() in first
 
 

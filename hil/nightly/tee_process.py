@@ -1,4 +1,4 @@
-"""A program whose output goes to the terminal and to a file, and that hears each Ctrl-C once."""
+"""Run a program with its output copied to the terminal and to a file, and pass Ctrl-C on to it once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["run_tee"]
 
-_REST_S = 5.0
-"""How long what a program has left behind may keep its output open."""
+_LATE_OUTPUT_S = 5.0
+"""Seconds to wait for more output after the program has ended, if its children keep its output open."""
 
 
 def run_tee(command: Sequence[str], environ: Mapping[str, str], kept: Path, terminal: BinaryIO) -> int:
     """Run a program to its end and return its exit status; 128 + n if signal n killed it.
 
-    It has a session of its own, so that nothing but this process interrupts it: Ctrl-C, SIGTERM and the stop
-    of a systemd service reach it as one SIGINT each.
+    The program gets a session of its own, so that only this process interrupts it: Ctrl-C, SIGTERM and the
+    stop of a systemd service each reach it as one SIGINT.
 
     Args:
         command: The program and its arguments.
         environ: Its environment.
-        kept: The file; it must not be there yet.
-        terminal: Where its output is shown; one that has gone away is no trouble.
+        kept: The file for its output; it must not exist yet.
+        terminal: The terminal for its output; errors of a closed terminal are ignored.
     """
     read_end, write_end = os.pipe()
     copier = threading.Thread(target=_copy, args=(read_end, kept, terminal), name="console copy", daemon=True)
@@ -46,7 +46,7 @@ def run_tee(command: Sequence[str], environ: Mapping[str, str], kept: Path, term
         os.close(write_end)
         copier.start()
         status = _wait(process)
-    copier.join(timeout=_REST_S)
+    copier.join(timeout=_LATE_OUTPUT_S)
     return status if status >= 0 else 128 - status
 
 
@@ -59,32 +59,32 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _copy(read_end: int, path: Path, terminal: BinaryIO) -> None:
-    """Pass on what comes, to whichever of the two still takes it; the program must never wait for them."""
+    """Copy the output to file and terminal, as long as they take it; the program must never wait for them."""
     with os.fdopen(read_end, "rb", buffering=0) as pipe, _opened(path) as kept:
-        takers = [kept, terminal]
+        sinks = [kept, terminal]
         while chunk := pipe.read(65536):
-            takers = [taker for taker in takers if _write(chunk, taker)]
+            sinks = [sink for sink in sinks if _write(chunk, sink)]
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("xb", buffering=0)
-    except OSError:  # a full disk: what is shown is all there is
+    except OSError:  # the disk is full: the output goes to the terminal only
         return io.BytesIO()
 
 
-def _write(chunk: bytes, taker: BinaryIO) -> bool:
-    """Whether all of it was taken; a full disk or a terminal that went away takes nothing any more."""
+def _write(chunk: bytes, sink: BinaryIO) -> bool:
+    """Return True if all bytes were written; a full disk or a closed terminal takes none."""
     with contextlib.suppress(OSError, ValueError):
-        taker.write(chunk)
-        taker.flush()
+        sink.write(chunk)
+        sink.flush()
         return True
     return False
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM interrupt this process, also where it was started deaf to them."""
+    """Let Ctrl-C and SIGTERM interrupt this process, also if it was started with them ignored."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:

@@ -1,4 +1,4 @@
-"""The time of day at which a night begins, as people write it."""
+"""The time of day at which a night starts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class TimeOfDay:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `HH:MM`.
+        """Parse `HH:MM`.
 
         Raises:
-            UsageError: It is no time of day.
+            UsageError: The text is no time of day.
         """
         found = _FORM.fullmatch(text)
         if found is not None:

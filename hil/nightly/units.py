@@ -1,4 +1,4 @@
-"""What starts a night: a systemd service and its timer, or a line for cron; as text.
+"""The text of what starts a night: a systemd service and its timer, or a crontab line.
 
 Sources: systemd.service(5), systemd.kill(5), systemd.timer(5), systemd.syntax(7), crontab(5).
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["WRITTEN_BY", "Schedule", "cron_line", "service", "timer"]
 
 WRITTEN_BY = "Written by `hil nightly install`"
-"""In the first line of both files: `uninstall` removes no others."""
+"""Text in the first line of both files; `uninstall` removes no other files."""
 
 _MEMORY = re.compile(r"[1-9][0-9]*[KMGT]?|([1-9][0-9]?|100)%|infinity", re.ASCII)
 _LENGTH = re.compile(r"[1-9][0-9]{0,3}(min|h)", re.ASCII)
@@ -31,22 +31,22 @@ _LENGTH = re.compile(r"[1-9][0-9]{0,3}(min|h)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What is to be started, and within which limits.
+    """The command of a night, when it starts, and its limits.
 
     Attributes:
-        at: When.
-        clone: The folder of the tests; absolute.
-        python: The interpreter that has hil; absolute, and not followed where it is a link to another.
-        user: Who runs it; empty: whose systemd it is.
-        groups: Further groups of that user, such as the one that may open the boards.
-        arguments: For `hil nightly run`.
-        memory: The most it may use, as systemd writes it: `4G`, `50%`.
-        limit: How long it may take: `8h`, `90min`.
-        also: Further times: of nights whose time of day summer time skips.
-        environment: The environment variables of the unit.
+        at: Time of day at which it starts.
+        clone: Absolute path of the folder with the tests.
+        python: Absolute path of the interpreter that has hil; links in it are not resolved.
+        user: User that runs it; empty for the owner of the systemd instance.
+        groups: Further groups of that user, such as the group that may open the boards.
+        arguments: Arguments of `hil nightly run`.
+        memory: Memory limit in systemd's notation: `4G`, `50%`.
+        limit: Time limit: `8h`, `90min`.
+        also: Further starts, for nights whose time of day summer time skips.
+        environment: Environment variables of the unit.
 
     Raises:
-        UsageError: A limit is none, or a path has a character that no unit file can hold.
+        UsageError: A limit is malformed, or a path has a character that no unit file can hold.
     """
 
     at: TimeOfDay
@@ -71,7 +71,7 @@ class Schedule:
 
     @property
     def hil(self) -> tuple[str, ...]:
-        """The program `hil` of that interpreter."""
+        """The command that runs `hil` with the interpreter."""
         return (str(self.python), "-m", "hil.cli.main")
 
     @property
@@ -81,13 +81,13 @@ class Schedule:
 
     @property
     def safe(self) -> tuple[str, ...]:
-        """The command that comes after it in any case."""
+        """The command that runs after the night in any case."""
         return (*self.hil, "safe", "--all")
 
 
 def service(schedule: Schedule) -> str:
-    """Return the service."""
-    who = f"User={schedule.user}\n" if schedule.user else ""
+    """Return the service's file."""
+    user = f"User={schedule.user}\n" if schedule.user else ""
     groups = f"SupplementaryGroups={' '.join(schedule.groups)}\n" if schedule.groups else ""
     environment = "".join(f"Environment={assignment(*one)}\n" for one in schedule.environment.items())
     return f"""\
@@ -97,11 +97,11 @@ Description=Nightly hardware-in-the-loop run in {literal(str(schedule.clone))}
 
 [Service]
 Type=oneshot
-{who}{groups}{environment}WorkingDirectory={literal(str(schedule.clone))}
+{user}{groups}{environment}WorkingDirectory={literal(str(schedule.clone))}
 ExecStart={command_line(*schedule.run)}
 # In any case, also after a kill or a time-out: every DUT off, every stick detached.
 ExecStopPost={command_line(*schedule.safe)}
-# As Ctrl-C does, and to the first process only, which passes it on: a power-off sequence may take 20 s.
+# SIGINT as from Ctrl-C, only to the main process, which passes it on: a power-off sequence may take 20 s.
 KillMode=mixed
 KillSignal=SIGINT
 TimeoutStopSec=90
@@ -112,7 +112,7 @@ MemoryMax={schedule.memory}
 
 
 def timer(schedule: Schedule) -> str:
-    """Return the timer of the service with the same name."""
+    """Return the file of the timer that starts the service of the same name."""
     also = "".join(f"OnCalendar={night:%Y-%m-%d %H:%M}:00\n" for night in schedule.also)
     if also:
         also = f"# In these nights summer time begins, and {schedule.at} does not exist.\n{also}"
@@ -132,8 +132,8 @@ WantedBy=timers.target
 
 
 def cron_line(schedule: Schedule) -> str:
-    """Return a line for `crontab -e`; cron mails what goes to standard error."""
+    """Return a line for `crontab -e`; cron mails the output on standard error."""
     environment = "".join(f"{name}={shlex.quote(value)} " for name, value in schedule.environment.items())
     run, safe = environment + shlex.join(schedule.run), environment + shlex.join(schedule.safe)
     line = f"cd {shlex.quote(str(schedule.clone))} && {run} >/dev/null; {safe} >/dev/null"
-    return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron makes a new line of a bare one
+    return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron replaces a bare % by a line end

@@ -1,1 +1,1 @@
-"""The disk that an image is written to: its identity, its users, its reads and writes."""
+"""The disk that an image is written to: its identity, its users, reading and writing."""

@@ -252,7 +252,7 @@ def test_units_of_a_user_take_no_name_that_is_ours_or_no_units(name: str) -> Non
 def test_units_of_a_user_take_any_other_name_but_one_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.nightly.systemd._OF_THE_MACHINE", (tmp_path,))
+    monkeypatch.setattr("hil.nightly.systemd._SYSTEM_FOLDERS", (tmp_path,))
     (tmp_path / "user").mkdir()
     (tmp_path / "user/pipewire.service").touch()
 
