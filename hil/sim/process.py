@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import IO, Any, Self
 
-import hil
 from hil.errors import SimulatorError
 from hil.sim.management.client import ManagementClient
 
@@ -136,6 +135,4 @@ class SimulatorProcess:
 
 def _same_package() -> str:
     """Return a PYTHONPATH with which the child imports the same `hil` package as this process."""
-    return os.pathsep.join(
-        filter(None, [str(Path(hil.__file__).parent.parent), os.environ.get("PYTHONPATH")])
-    )
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import hil
 from hil.cli.command_groups import Nouns
 from hil.cli.result import Answer
+from hil.distribution import PACKAGE
 from hil.errors import UsageError
 from hil.flash.disk.permission import BOARD_GROUP
 
@@ -225,7 +225,7 @@ def _schedule(
     owner = "" if user else _owner(clone)
     if owner in {"", "root"}:  # then it is root whose tests run, if this is root
         refuse_untrusted(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
-        for program in (Path(sys.executable), Path(hil.__file__)):
+        for program in (Path(sys.executable), PACKAGE / "__init__.py"):
             refuse_untrusted(program, "what root's nights run,", "install hil where root alone may write")
     moved = list(due_nights.moved_nights(time_of_day))
     environment = kept_environment.kept_environment()

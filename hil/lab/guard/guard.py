@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hil
+from hil.distribution import PACKAGE
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
@@ -356,7 +356,7 @@ def _diagnosis() -> str:
 def _python_path() -> str:
     """Return where modules are found now; hil's own place too, which an import hook may have found."""
     path = [str(Path(entry).absolute()) for entry in sys.path]
-    return "\0".join([*path, str(Path(hil.__file__).parents[1])])
+    return "\0".join([*path, str(PACKAGE.parent)])
 
 
 def _watched(pid: int) -> int:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hil
+from hil.distribution import PACKAGE
 from hil.errors import UsageError
 from hil.flash.disk.permission import BOARD_GROUP
 from hil.lab.files.atomic_file import has_folder_below, write_below
@@ -81,7 +81,7 @@ def install_unit(system: SystemRoot, python: Path | None = None) -> tuple[Path, 
         UsageError: The system has no hil at the path where this machine has it.
         OSError: The file cannot be written.
     """
-    ours = Path(sys.executable), Path(hil.__file__)
+    ours = Path(sys.executable), PACKAGE / "__init__.py"
     if python is None and not all(system.has_file(file) for file in ours):
         missing = next(file for file in ours if not system.has_file(file))
         raise UsageError(

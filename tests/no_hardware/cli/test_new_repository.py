@@ -93,9 +93,13 @@ def test_init_writes_what_pip_installs_hil_from(
     assert ("Only this machine has" in capsys.readouterr().out) == wanted.startswith("/")
 
 
-def test_a_copied_conftest_of_before_goes_on_working(tmp_path: Path) -> None:
-    copied = (ROOT / "hil" / "plugin.py").read_text(encoding="utf-8")  # what it was, word for word
-    (tmp_path / "conftest.py").write_text(copied, encoding="utf-8")
+@pytest.mark.parametrize(
+    "copied",
+    [ROOT / "hil" / "plugin.py", Path(__file__).with_name("copied_conftest.py")],
+    ids=["now", "0.1"],
+)
+def test_a_copied_conftest_of_before_goes_on_working(tmp_path: Path, copied: Path) -> None:
+    (tmp_path / "conftest.py").write_text(copied.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "test_it.py").write_text("def test_it(power): assert power.read().amps < 9\n")
 
     assert "1 passed" in pytest_in(tmp_path, "--hil-boards=sim:1")

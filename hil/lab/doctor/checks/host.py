@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hil
+from hil.distribution import PACKAGE
 from hil.errors import SpoiltFileError, UsageError
 from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.guard.survival import find_dangers
@@ -39,7 +39,7 @@ _SET_CLOCK = "sudo timedatectl set-ntp true"
 def clock(context: DoctorContext) -> Findings:
     """Check whether the date is possible, and whether a time service sets it; history is sorted by it."""
     now_s = context.host_info.now()
-    installed_s = Path(hil.__file__).stat().st_mtime
+    installed_s = (PACKAGE / "__init__.py").stat().st_mtime
     date = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="minutes")
     if now_s < installed_s - _DAY_S:
         why = "that is before this program was installed; history and reports are sorted by the date"
