@@ -1,53 +1,53 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of hil, as one tree.
 
-    HilError                         what happened, why, what to type next
+    HilError                         what happened, why, what to do next
     |-- UnavailableError             hardware cannot be used; carries a verdict
     |   |-- NoUsbBackendError        no_backend: libusb cannot be loaded
     |   |-- BoardAbsentError         absent (also a FileNotFoundError)
     |   |   `-- BoardInBootLoaderError
     |   |-- BoardDeniedError         denied (also a PermissionError)
     |   |-- BoardBusyError           busy
-    |   `-- BoardLostError           lost: was there, is gone or silent
-    |-- BoardFaultError              the board is there and did something wrong
+    |   `-- BoardLostError           lost: left the bus, or no longer answers
+    |-- BoardFaultError              the board is on the bus and misbehaved
     |   |-- RequestStalledError      it refused a request
     |   |-- BoardTimeoutError        it did not answer in time (also a TimeoutError)
-    |   |-- TransferError            a line error on the way
-    |   |-- BoardReplyError          it answered what no firmware says
+    |   |-- TransferError            a line error in a transfer
+    |   |-- BoardReplyError          its answer is none that the firmware gives
     |   |-- TwinBoardsError          another board on the bus has its serial number; neither is used
     |   |-- BoardUnsafeError         it answers and cannot be made safe: its DUT may have power
     |   `-- FirmwareTooOldError
-    |-- SettingError                 a value the board would cut or misread (also a ValueError)
+    |-- SettingError                 a value that the board would truncate or misread (also a ValueError)
     |   `-- SequenceError            a power sequence that does not parse
-    |-- StorageError                 the stick
-    |   |-- StickMissingError        did not appear in time
-    |   |   `-- StickMovedError      a disk came at another socket than the one where the stick was learned
-    |   |-- StickStayedError         did not go in time
+    |-- StorageError                 the storage stick
+    |   |-- StickMissingError        it did not appear in time
+    |   |   `-- StickMovedError      a disk appeared at another USB socket than the stick's
+    |   |-- StickStayedError         it did not leave the host in time
     |   |-- StickAmbiguousError      more than one disk followed the mux
-    |   |-- StickLostError           left the host while it was in use
-    |   |-- StickInUseError          is mounted or open on the host, and is not pulled
-    |   |-- ImageError               an image that is damaged, or does not fit
-    |   |-- WrongDiskError           a disk is not proven to be the stick: nothing was written to it
+    |   |-- StickLostError           it left the host while it was in use
+    |   |-- StickInUseError          it is mounted or open on the host, and is not detached
+    |   |-- ImageError               an image is damaged, or does not fit
+    |   |-- WrongDiskError           a disk is not verified to be the stick: nothing was written to it
     |   `-- FlashError               the image is not on the stick
-    |-- ConsoleError
-    |   |-- ConsoleMissingError      no tty (also a FileNotFoundError)
-    |   |-- ConsoleDeniedError       may not be opened (also a PermissionError)
-    |   |-- ConsoleBusyError         held by another process
-    |   |-- ConsoleLostError         went away while it was open
-    |   |-- ExpectError              what was awaited did not come
-    |   |   `-- BootLoaderError      the DUT waits in its boot loader, not in a system
+    |-- ConsoleError                 the DUT's console
+    |   |-- ConsoleMissingError      it has no tty (also a FileNotFoundError)
+    |   |-- ConsoleDeniedError       its tty may not be opened (also a PermissionError)
+    |   |-- ConsoleBusyError         another process holds its tty
+    |   |-- ConsoleLostError         its tty disappeared while it was open
+    |   |-- ExpectError              the expected output did not come
+    |   |   `-- BootLoaderError      the DUT waits in its boot loader, which has no login
     |   `-- ShellError               the board's own shell gave no usable answer
     |-- LeaseEndedError              a board was used after its lease had ended: nothing was sent
-    |-- NotLeasedError               a board was opened in a run that does not hold it for its test
-    |-- GuardError                   no guard runs beside the holder of a board
-    |-- UsageError                   an option or argument that cannot be understood
-    |   |-- SpoiltFileError          what has a name in the lock folder cannot serve as that file
-    |   `-- UntrustedFileError       a file that root does not obey, because other users decide what it says
-    |-- UsbBlockedError              a no_hardware test touched USB
-    |-- HistoryError                 what earlier runs found cannot be read or written
-    |-- ReportError                  pages cannot be made
-    `-- SimulatorError               the simulated board's process
+    |-- NotLeasedError               a test opened a board that its process does not hold
+    |-- GuardError                   the holder of a board has no guard
+    |-- UsageError                   an option or argument is wrong
+    |   |-- SpoiltFileError          a lock or a record has the wrong file type or content
+    |   `-- UntrustedFileError       other users can write a file that root would obey
+    |-- UsbBlockedError              a no_hardware test used USB
+    |-- HistoryError                 the history cannot be read or written
+    |-- ReportError                  a report cannot be written
+    `-- SimulatorError               the simulator's process
 
-Every error survives pickling, because xdist sends them between processes.
+Every error survives pickling, because xdist sends errors between processes.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ __all__ = [
 
 
 class Verdict(enum.StrEnum):
-    """Why hardware can or cannot be used; with `PRESENT` and `FAULTY` a test's own error stands."""
+    """Why hardware can or cannot be used; `PRESENT` and `FAULTY` do not change a test's own outcome."""
 
     NO_BACKEND = "no USB backend"
     ABSENT = "absent"
@@ -119,14 +119,14 @@ class Verdict(enum.StrEnum):
 
 
 class HilError(Exception):
-    """Something went wrong, told in three parts.
+    """The base of all errors; its message has three parts: what, why, remedy.
 
     Args:
-        what: What happened, naming the hardware (a serial number, a path).
-        why: The cause, as far as it is known; may be empty.
-        remedy: What to do or type next; may be empty.
-        errno: The system's error number, where one is the cause.
-        serial: The board's serial number, where a board is concerned.
+        what: What happened, with the name of the hardware (a serial number, a path).
+        why: The cause; empty if not known.
+        remedy: What to do next, such as a command; may be empty.
+        errno: The system's error number, if one is the cause.
+        serial: The board's serial number, if the error is about a board.
     """
 
     def __init__(
@@ -176,13 +176,13 @@ def _rebuild(cls: type[HilError], what: str, facts: dict[str, Any]) -> HilError:
 
 
 class UnavailableError(HilError):
-    """Hardware cannot be used; `verdict` says which of the five ways it is."""
+    """Hardware cannot be used, for the reason in `verdict`."""
 
     verdict: ClassVar[Verdict]
 
 
 class NoUsbBackendError(UnavailableError):
-    """libusb cannot be loaded, so no board can be looked for."""
+    """libusb cannot be loaded, so boards cannot be searched for."""
 
     verdict = Verdict.NO_BACKEND
 
@@ -198,25 +198,25 @@ class BoardInBootLoaderError(BoardAbsentError):
 
 
 class BoardDeniedError(UnavailableError, PermissionError):
-    """The board is on the bus and may not be opened by this user."""
+    """The board is on the bus, and this user may not open it."""
 
     verdict = Verdict.DENIED
 
 
 class BoardBusyError(UnavailableError):
-    """Somebody else holds the board (its lease, or an interface of it)."""
+    """Another process holds the board: its lease, or one of its interfaces."""
 
     verdict = Verdict.BUSY
 
 
 class BoardLostError(UnavailableError):
-    """The board was there and is gone, or no longer answers."""
+    """The board left the bus, or no longer answers."""
 
     verdict = Verdict.LOST
 
 
 class BoardFaultError(HilError):
-    """The board is there, and something between it and us went wrong."""
+    """The board is on the bus, and communication with it failed."""
 
 
 class RequestStalledError(BoardFaultError):
@@ -228,35 +228,35 @@ class BoardTimeoutError(BoardFaultError, TimeoutError):
 
 
 class TransferError(BoardFaultError):
-    """A transfer failed on the way, as line errors make it."""
+    """A transfer failed because of a line error."""
 
 
 class BoardReplyError(BoardFaultError):
-    """The board answered something that its firmware never says."""
+    """The board's answer is none that its firmware gives."""
 
 
 class TwinBoardsError(BoardFaultError):
-    """Two boards on the bus have one serial number, so neither can be told from the other; none is used."""
+    """Two boards on the bus have the same serial number and cannot be distinguished, so neither is used."""
 
 
 class BoardUnsafeError(BoardFaultError):
-    """The board answers and cannot be made safe, so no test may have it; its DUT may have power."""
+    """The board answers and cannot be made safe, so no test may use it; its DUT may have power."""
 
 
 class FirmwareTooOldError(BoardFaultError):
-    """The board's firmware lacks what is asked of it."""
+    """The board's firmware lacks a required function."""
 
 
 class SettingError(HilError, ValueError):
-    """A value that the board would cut or misread; nothing was sent."""
+    """The board would truncate or misread a value; nothing was sent."""
 
 
 class SequenceError(SettingError):
-    """A power sequence that does not mean what it seems to; nothing was sent."""
+    """The board would misread a power sequence; nothing was sent."""
 
 
 class StorageError(HilError):
-    """The storage stick, or its way to host or DUT."""
+    """The storage stick, or its connection to host or DUT."""
 
 
 class StickMissingError(StorageError):
@@ -264,15 +264,15 @@ class StickMissingError(StorageError):
 
 
 class StickMovedError(StickMissingError):
-    """A disk came at another socket than the one where the board's stick was learned to come."""
+    """A disk appeared at another USB socket than the one that was learned for the board's stick."""
 
 
 class StickStayedError(StorageError):
-    """The stick's device node did not go in time."""
+    """The stick's device node did not disappear in time."""
 
 
 class StickAmbiguousError(StorageError):
-    """More than one disk followed the mux, so none can be called the stick."""
+    """More than one disk followed the mux, so the stick cannot be identified."""
 
 
 class StickLostError(StorageError):
@@ -280,19 +280,19 @@ class StickLostError(StorageError):
 
 
 class StickInUseError(StorageError):
-    """The stick is mounted or open on this host, so that it is not taken away."""
+    """The stick is mounted or open on this host, so it is not detached."""
 
 
 class ImageError(StorageError):
-    """An image that is damaged, in no format that is known, or too large for the stick."""
+    """An image is damaged, of an unknown format, or too large for the stick."""
 
 
 class WrongDiskError(StorageError):
-    """A disk is not proven to be the board's stick; the error says what was written before, if anything."""
+    """A disk is not verified to be the board's stick; the error says what was written before, if anything."""
 
 
 class FlashError(StorageError):
-    """The image is not on the stick as it should be; the stick is not handed to the DUT."""
+    """The stick does not hold the image, or is not verified to; it is not given to the DUT."""
 
 
 class ConsoleError(HilError):
@@ -300,11 +300,11 @@ class ConsoleError(HilError):
 
 
 class ConsoleMissingError(ConsoleError, FileNotFoundError):
-    """There is no tty for the console."""
+    """The console has no tty."""
 
 
 class ConsoleDeniedError(ConsoleError, PermissionError):
-    """The console's tty may not be opened by this user."""
+    """This user may not open the console's tty."""
 
 
 class ConsoleBusyError(ConsoleError):
@@ -312,11 +312,11 @@ class ConsoleBusyError(ConsoleError):
 
 
 class ConsoleLostError(ConsoleError):
-    """The console's tty went away while it was open."""
+    """The console's tty disappeared while it was open."""
 
 
 class ExpectError(ConsoleError):
-    """What was awaited on the console did not come."""
+    """The expected console output did not come."""
 
 
 class BootLoaderError(ExpectError):
@@ -328,7 +328,7 @@ class ShellError(ConsoleError):
 
 
 class LeaseEndedError(HilError):
-    """A board was used through an object, or under a `hil lease`, whose lease has ended; nothing was sent."""
+    """A board was used after its lease had ended; nothing was sent."""
 
 
 class NotLeasedError(HilError):
@@ -336,23 +336,23 @@ class NotLeasedError(HilError):
 
 
 class GuardError(HilError):
-    """No guard runs beside the process that holds a board: killed, it would leave the DUT powered."""
+    """The process that holds a board has no guard, so its death would leave the DUT powered."""
 
 
 class UsageError(HilError):
-    """An option, a setting of a run or an argument that cannot be understood."""
+    """An option, a setting of a run or an argument is wrong."""
 
 
 class SpoiltFileError(UsageError):
-    """What has the name of a lock or a record cannot serve as one; other boards are not concerned."""
+    """A lock or a record has the wrong file type or content; other boards are not affected."""
 
 
 class UntrustedFileError(UsageError):
-    """Root does not obey a file or folder, because other users decide what is in it."""
+    """Root refuses a file or folder, because other users decide what is in it."""
 
 
 class UsbBlockedError(HilError):
-    """A test that is marked `no_hardware` reached for USB."""
+    """A test that is marked `no_hardware` used USB."""
 
 
 class HistoryError(HilError):
@@ -360,8 +360,8 @@ class HistoryError(HilError):
 
 
 class ReportError(HilError):
-    """Pages cannot be made."""
+    """A report cannot be written."""
 
 
 class SimulatorError(HilError):
-    """The simulated boards' process could not be started, reached or told something."""
+    """The simulator's process cannot be started or reached, or refused a command."""

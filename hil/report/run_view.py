@@ -36,7 +36,7 @@ class BoardView:
 
     @property
     def bad(self) -> list[RecordedTest]:
-        """Tests that somebody must look at."""
+        """Tests that a person should look at, see `RecordedTest.needs_attention`."""
         return [one for one in self.tests if one.needs_attention]
 
     @property
@@ -74,7 +74,7 @@ class RunView:
 
     @cached_property
     def bad(self) -> list[RecordedTest]:
-        """Tests that somebody must look at."""
+        """Tests that a person should look at, see `RecordedTest.needs_attention`."""
         bad = (one for one in self.tests if one.needs_attention)
         return sorted(bad, key=lambda one: (one.kind != UNCOLLECTED, OUTCOMES.index(one.outcome)))
 
