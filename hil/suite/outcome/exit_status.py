@@ -149,7 +149,7 @@ class RunStatus:
         Args:
             listed: How many the lab file lists.
         """
-        if self._missing is None:
+        if self._missing is None or not listed:  # without a lab file a line of what is missing is no board
             return listed
         return len(self._ledger.serials()) + len(self._missing)
 

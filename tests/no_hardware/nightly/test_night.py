@@ -351,6 +351,7 @@ def test_night_that_the_environment_sends_to_simulated_boards_is_red_unless_it_i
     assert ran.stderr.splitlines()[0].startswith("hil: SIMULATED boards (sim:1)")
     assert "SIMULATED boards, " in ran.stdout + ran.stderr.splitlines()[-1]
     assert "SIMULATED boards, " in told.stdout
+    assert runs_of(clone)[0].boards == 0  # no lab file lists one
     night = clone / "nightly" / "newest" / "report"
     pages = [clone / "nightly" / "report" / "index.html", night / "index.html"]
     assert all("<title>SIMULATED: " in page.read_text("utf-8") for page in pages)
