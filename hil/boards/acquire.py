@@ -10,7 +10,7 @@ from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import held_by_own_run
 from hil.dutlink.board import open_board
 from hil.dutlink.held_boards import held_boards
-from hil.dutlink.power.sequence import unlike
+from hil.dutlink.settings import differing_sequences
 from hil.dutlink.timing import Deadline
 from hil.errors import (
     BoardBusyError,
@@ -278,7 +278,7 @@ class BoardAcquirer:
         if not place.sequences:
             return
         stored = board.settings.read()
-        for name, wanted in unlike(place.sequences, stored).items():
+        for name, wanted in differing_sequences(place.sequences, stored).items():
             self._tell(
                 f"hil: board {board.serial} stores {name} = {getattr(stored, name)!r}, the lab file has "
                 f"{wanted!r}: the board's counts until `hil settings apply --board {board.serial}`"

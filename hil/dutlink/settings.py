@@ -6,28 +6,30 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence, is_same_sequence
 from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey, Request
 from hil.errors import BoardReplyError, SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hil.dutlink.usb.control_link import ControlLink
 
-__all__ = ["BoardSettings", "Settings", "encode"]
+__all__ = ["BoardSettings", "Settings", "differing_sequences", "encode"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a board keeps, as text.
+    """The settings of a board, as text in UTF-8.
 
-    UTF-8; a byte that is none comes back as a lone surrogate (`surrogateescape`), so that nothing that
-    somebody stored is lost, or makes the other settings unreadable.
+    A byte that is not UTF-8 becomes a lone surrogate (`surrogateescape`), so that no stored byte is lost, and
+    no setting makes the others unreadable.
 
     Attributes:
         name: Up to 64 bytes.
-        tags: Up to 256 bytes, as stored; `tag_list` takes them apart.
-        usb_console: Up to 64 bytes: the DUT's own console, where it is not the board's UART.
-        power_on: A power sequence, up to 32 bytes; empty: on switches the supply.
+        tags: Up to 256 bytes, as stored; `tag_list` splits them.
+        usb_console: Up to 64 bytes: the DUT's own console, if its console is not the board's UART.
+        power_on: A power sequence of up to 32 bytes; if it is empty, on just switches the supply.
         power_off: The same for off.
         power_rescue: The same for rescue.
     """
@@ -41,17 +43,17 @@ class Settings:
 
     @property
     def tag_list(self) -> list[str]:
-        """The tags, between commas or white space."""
+        """The tags, which commas or white space separate."""
         return self.tags.replace(",", " ").split()
 
 
 class BoardSettings(Noun):
-    """Reads and writes them.
+    """Read and write the settings of a board.
 
-    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take a request.
+    Every method raises `BoardFaultError` or `BoardLostError` if the board does not take a request.
 
     Attributes:
-        last_read: The settings as they were read last through this object; None: they were not.
+        last_read: The settings that this object read last, or None.
     """
 
     last_read: Settings | None
@@ -66,7 +68,7 @@ class BoardSettings(Noun):
         return f"<BoardSettings of board {self._link.serial}>"
 
     def read(self) -> Settings:
-        """Have the board take a snapshot, and return its settings.
+        """Return the settings, from a new snapshot of the board.
 
         Raises:
             BoardReplyError: A reply is longer than its field.
@@ -77,15 +79,15 @@ class BoardSettings(Noun):
         return self.last_read
 
     def write(self, **changes: str) -> Settings:
-        """Store settings, and return all of them as they are afterwards.
+        """Store settings, and return all settings as they are afterwards.
 
-        All are checked before the first is sent. Only those that differ are sent, since each costs a block
-        of flash, and each is read back.
+        All are checked before the first is sent. Only settings that differ are sent, since each write costs a
+        block of flash. Each is read back.
 
         Raises:
-            SettingError: A setting that does not exist, does not fit, or (`SequenceError`) a power sequence
-                that means something else than it seems to; nothing was sent.
-            BoardReplyError: The board kept something else.
+            SettingError: A setting does not exist or does not fit, or (`SequenceError`) the board would not
+                understand a power sequence; nothing was sent.
+            BoardReplyError: The board stored something else.
         """
         wanted = {_key(name): encode(name, value) for name, value in changes.items()}
         now = self.read()
@@ -117,7 +119,7 @@ class BoardSettings(Noun):
 
 
 def encode(name: str, value: str) -> bytes:
-    """Turn a setting into the bytes to send, having checked that the board would keep and follow them.
+    """Return the bytes of a setting, after checking that the board would keep and understand them.
 
     Raises:
         SettingError: It would not.
@@ -136,8 +138,13 @@ def encode(name: str, value: str) -> bytes:
     if b"\0" in data:
         raise SettingError(f"{name} has a NUL in it", why="the board takes it for the end", remedy="drop it")
     if key in (ConfigKey.POWER_ON, ConfigKey.POWER_OFF, ConfigKey.POWER_RESCUE):
-        Sequence.parse(value)
+        PowerSequence.parse(value)
     return data
+
+
+def differing_sequences(wanted: Mapping[str, str], stored: Settings) -> dict[str, str]:
+    """Return the wanted sequences that differ from those stored, by the name of their setting."""
+    return {name: text for name, text in wanted.items() if not is_same_sequence(text, getattr(stored, name))}
 
 
 def _key(name: str) -> ConfigKey:

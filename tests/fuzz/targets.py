@@ -27,7 +27,7 @@ from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.inherited_lease import lent_in
 from hil.dutlink.power.reading import PowerReading
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.settings import BoardSettings, Settings, encode
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import ConfigKey
@@ -138,8 +138,8 @@ def settings(data: bytes) -> None:
     with suppress(HilError):
         encode(name, value)
     with suppress(HilError):
-        sequence = Sequence.parse(value)
-        assert Sequence.parse(sequence.format()) == sequence
+        sequence = PowerSequence.parse(value)
+        assert PowerSequence.parse(sequence.format()) == sequence
     for parse in (PowerReading.parse, FirmwareVersion.parse):
         with suppress(HilError):
             str(parse(data))

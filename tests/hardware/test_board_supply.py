@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.errors import SequenceError
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.usefixtures("safe_after")
 def _supply_after(setting: str, unset: bool) -> bool | None:
     """How a power sequence of this bench leaves the supply; None where that cannot be told."""
     try:
-        sequence = Sequence.parse(setting)
+        sequence = PowerSequence.parse(setting)
     except SequenceError:
         return None
-    return sequence.supply_after if sequence.orders else unset
+    return sequence.supply_after if sequence.steps else unset
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from hil.cli.commands.console_sinks import BytesFile, TimedFile
 from hil.cli.history_options import opened
-from hil.dutlink.power.trace import PowerTrace, Sample
+from hil.dutlink.power.model import Sample
+from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, HistoryError
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.sqlite import copy_database

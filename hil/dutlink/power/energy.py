@@ -1,11 +1,11 @@
-"""The energy of a block, out of readings of which each is the mean of the two seconds before it.
+"""Compute the energy of a block from readings that are each the mean of two seconds.
 
-A reading times two seconds is the energy of just these two seconds. So readings at the block's end, two
-seconds before that, and so on add up to the energy of the block, whatever the power did in it. The earliest
-of these windows begins before the block; of that part the first reading tells the power.
+A reading times two seconds is the energy of the two seconds before it. So the readings at the block's end,
+two seconds earlier, and so on add up to the energy of the block, however the power changed in it. The
+earliest of these windows begins before the block; the first reading gives the power of that part.
 
 A reading's watts are the product of two means, which is less than the mean of the products while the supply
-is switched. There the charge counts (it is exact), at the voltage that was reached.
+is switched. There the charge, which is exact, is multiplied by the highest voltage.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from hil.dutlink.power.reading import SETTLE_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.dutlink.power.trace import Sample
+    from hil.dutlink.power.model import Sample
 
 __all__ = ["block_joules"]
 
 _MOST_LATE_S: Final = 0.5
 _SWITCHED: Final = 0.8
-"""A supply whose voltage falls below this share of its highest was switched; a load makes it sag less."""
+"""A supply was switched if its voltage falls below this share of its highest; a load lowers it less."""
 
 
 def block_joules(samples: Sequence[Sample], began_s: float, ended_s: float) -> float | None:
-    """Return the energy of a block; None where the readings do not reach from its start to its end.
+    """Return the energy of a block, or None if the readings do not cover it.
 
     Args:
         samples: The readings.
@@ -46,8 +46,10 @@ def block_joules(samples: Sequence[Sample], began_s: float, ended_s: float) -> f
 
 
 def _watts_until(end_s: float, times_s: Sequence[float], samples: Sequence[Sample]) -> float:
-    """Mean power of the two seconds before a moment."""
-    first = max(0, bisect_left(times_s, end_s - SETTLE_S) - 1)  # of a slow board's, one on each side
+    """Return the mean power of the two seconds before a moment."""
+    first = max(
+        0, bisect_left(times_s, end_s - SETTLE_S) - 1
+    )  # readings of a slow board are far apart: take one on each side
     last = bisect_right(times_s, end_s + SETTLE_S) + 1
     near, near_s = samples[first:last], times_s[first:last]
     volts = [sample.volts for sample in near]
@@ -57,7 +59,7 @@ def _watts_until(end_s: float, times_s: Sequence[float], samples: Sequence[Sampl
 
 
 def _between(time_s: float, times_s: Sequence[float], values: Sequence[float]) -> float:
-    """A value at a moment, between its neighbours; the first one before them all."""
+    """Interpolate a value at a moment; before the first value, return the first."""
     after = bisect_left(times_s, time_s)
     if after == 0 or times_s[after] == time_s:
         return values[after]

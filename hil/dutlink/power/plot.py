@@ -1,4 +1,4 @@
-"""A power trace as a picture: SVG by hand, light and dark, with the gaps shown as gaps."""
+"""Draw a power trace as SVG or PNG, for light and dark pages; gaps are shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hil.dutlink.power.trace import PowerTrace
+    from hil.dutlink.power.model import TraceData
 
 __all__ = ["plot", "to_svg"]
 
@@ -24,7 +24,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 25, 20, 45
 _TICKS = 5
 _LABEL_ROWS, _LABEL_LETTERS, _LETTER = 3, 28, 6.5
 _LABEL_ROOM = 1.25
-"""How much higher than its highest reading a plot is, where marks have their labels."""
+"""The height of a plot with marks, as a multiple of its highest reading: room for the labels."""
 
 
 _STYLE = """
@@ -42,11 +42,11 @@ def _write(path: Path, picture: bytes) -> None:
         file.write(picture)
 
 
-def plot(trace: PowerTrace, path: Path) -> None:
+def plot(trace: TraceData, path: Path) -> None:
     """Write a picture: `.svg`, or `.png` with CairoSVG (`pip install cairosvg`).
 
     Raises:
-        UsageError: It is neither of them, or CairoSVG cannot be loaded.
+        UsageError: The name ends in neither of them, or CairoSVG cannot be loaded.
         OSError: The file cannot be written.
     """
     kind = path.suffix.lower()
@@ -76,19 +76,19 @@ def _png(svg: str) -> bytes:
 
 
 def to_svg(
-    trace: PowerTrace,
+    trace: TraceData,
     *,
     marks: Sequence[tuple[float, str]] = (),
     busy_s: Sequence[float] = (),
     styled: bool = True,
 ) -> str:
-    """Draw watts over seconds since the trace began.
+    """Return an SVG of watts over the seconds since the trace began.
 
     Args:
-        trace: What to draw.
-        marks: What happened when, by `time.monotonic`; a line with a label each.
-        busy_s: When the console spoke; a row of ticks under the plot.
-        styled: With colours of its own; a page may have them.
+        trace: The trace.
+        marks: Times by `time.monotonic` and labels; each is a vertical line.
+        busy_s: Times of console output, for a row of ticks under the plot.
+        styled: Include colours; False if the page has them.
     """
     ends = [sample.monotonic_s for sample in trace.samples] + [gap.to_s for gap in trace.gaps]
     ends += [trace.began_s + 1.0] if trace.ended_s is None else [trace.ended_s]
@@ -114,7 +114,7 @@ def to_svg(
 
 
 class _Axis:
-    """Places values of a range between two pixels; the range is widened to round ticks."""
+    """Map values of a range to pixels; the range is widened to round ticks."""
 
     def __init__(self, low: float, high: float, first: float, last: float) -> None:
         rough = max(high - low, 1e-3) / _TICKS
@@ -149,7 +149,7 @@ def _grid(across: _Axis, up: _Axis) -> Iterator[str]:
     yield f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">power / W</text>'
 
 
-def _gaps(trace: PowerTrace, across: _Axis) -> Iterator[str]:
+def _gaps(trace: TraceData, across: _Axis) -> Iterator[str]:
     for gap in trace.gaps:
         x, end = across.at(gap.from_s - trace.began_s), across.at(gap.to_s - trace.began_s)
         yield (
@@ -158,8 +158,8 @@ def _gaps(trace: PowerTrace, across: _Axis) -> Iterator[str]:
         )
 
 
-def _lines(trace: PowerTrace, across: _Axis, up: _Axis) -> Iterator[str]:
-    """One line for each stretch without a gap; a single reading is a ring."""
+def _lines(trace: TraceData, across: _Axis, up: _Axis) -> Iterator[str]:
+    """Yield a line for each part without a gap; a single reading is a circle."""
     after_gap = {gap.to_s for gap in trace.gaps}
     stretches: list[list[tuple[float, float]]] = [[]]
     for sample in trace.samples:
@@ -175,7 +175,7 @@ def _lines(trace: PowerTrace, across: _Axis, up: _Axis) -> Iterator[str]:
 
 
 def _thinned(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """Leave out what nobody can see: of each tenth of a pixel first, highest, lowest and last point stay."""
+    """Yield the first, highest, lowest and last point of each tenth of a pixel; the others are invisible."""
     for _, together in groupby(points, key=lambda point: point[0]):
         group = list(together)
         heights = [y for _, y in group]
@@ -183,8 +183,8 @@ def _thinned(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]
         yield from (group[index] for index in sorted(shown))
 
 
-def _busy(trace: PowerTrace, across: _Axis, busy_s: Sequence[float]) -> Iterator[str]:
-    """One tick for each pixel in which the console spoke."""
+def _busy(trace: TraceData, across: _Axis, busy_s: Sequence[float]) -> Iterator[str]:
+    """Yield a path with a tick for each pixel in which console output came."""
     bottom = _HEIGHT - _BOTTOM
     seen = {round(across.at(at_s - trace.began_s)) for at_s in busy_s}
     ticks = "".join(f"M{x} {bottom}v-6" for x in sorted(seen) if _LEFT <= x <= _WIDTH - _RIGHT)
@@ -192,8 +192,8 @@ def _busy(trace: PowerTrace, across: _Axis, busy_s: Sequence[float]) -> Iterator
         yield f'<path class="busy" d="{ticks}"><title>the console spoke</title></path>'
 
 
-def _marks(trace: PowerTrace, across: _Axis, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
-    """A line for each mark; its label stands where no other does, or only in its tooltip."""
+def _marks(trace: TraceData, across: _Axis, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
+    """Yield a line for each mark; a label that would cover another one is only in the tooltip."""
     taken = [0.0] * _LABEL_ROWS
     for at_s, text in marks:
         x = across.at(at_s - trace.began_s)

@@ -14,7 +14,7 @@ from hil.errors import BoardFaultError
 
 if TYPE_CHECKING:
     from hil.dutlink.dut_event import EventListener
-    from hil.dutlink.power.sampling import Sampling
+    from hil.dutlink.power.sampling import PowerSampler
     from hil.dutlink.usb.control_link import ControlLink
 
 __all__ = ["OFF_AMPS", "Power"]
@@ -23,16 +23,16 @@ _READ_EVERY_S = 0.1
 
 
 class Power(Noun):
-    """The DUT's supply, in the firmware's words.
+    """The DUT's supply and its meter.
 
-    `on`, `off` and `rescue` run the board's power sequences; a sequence that never says `p1` does not switch
-    the supply. `force_on` and `force_off` ignore the sequences. Nothing is left out because it was sent
-    before: the board may have been reset in between.
+    `on`, `off` and `rescue` run the board's power sequences; a sequence without `p1` does not switch the
+    supply on. `force_on` and `force_off` ignore the sequences. A request is sent even if it repeats the last
+    one, since the board may have been reset in between.
 
-    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request.
+    Every method raises `BoardFaultError` or `BoardLostError` if the board does not take the request.
 
     Args:
-        link: To the board.
+        link: The control link to the board.
         listener: Called with an event at each power action.
     """
 
@@ -48,42 +48,42 @@ class Power(Noun):
 
     @property
     def words(self) -> str:
-        """What this object last asked the supply for, such as `on`."""
+        """The state that this object last requested, such as `on`."""
         return self._latest or "power as it was found"
 
     @property
     def cut(self) -> bool:
-        """Whether the last power request of this object was `force_off`, and the board took it."""
+        """Whether the last power request of this object was `force_off`, and the board accepted it."""
         return self._cut
 
     @property
     def is_off(self) -> bool:
-        """Whether this object switched the supply off last; the board is not asked."""
+        """Whether the last power request of this object switched the supply off; the board is not asked."""
         return self._is_off
 
     def forget(self) -> None:
-        """Take the supply to be as it was found: the board's shell may have switched it."""
+        """Forget the last request, because the board's shell may have switched the supply."""
         self._cut = self._is_off = False
         self._latest = ""
 
     def on(self, wait: bool = True) -> None:
-        """Run the `power_on` sequence, or switch the supply on where there is none.
+        """Run the `power_on` sequence, or switch the supply on if there is none.
 
         Args:
-            wait: Return when the board answers again, that is, when the sequence is over. Otherwise return
-                at once; the next request of this process then waits as long as the sequence may take.
+            wait: Return when the sequence has ended and the board answers again. If False, return at once;
+                the next request of this process then waits as long as the sequence may take.
 
         Raises:
-            BoardTimeoutError: It does not answer a good while after the sequence should be over.
+            BoardTimeoutError: The board did not answer within the sequence's duration, 25 % of it, and 2 s.
         """
         self._run(PowerAction.ON, ConfigKey.POWER_ON, wait)
 
     def off(self, wait: bool = True) -> None:
-        """Run the `power_off` sequence, or switch the supply off where there is none; `wait` as in `on`."""
+        """Run the `power_off` sequence, or switch the supply off if there is none; `wait` as in `on`."""
         self._run(PowerAction.OFF, ConfigKey.POWER_OFF, wait)
 
     def rescue(self, wait: bool = True) -> None:
-        """Run the `power_rescue` sequence, the way on runs `power_on`; `wait` as in `on`."""
+        """Run the `power_rescue` sequence, or switch the supply on if there is none; `wait` as in `on`."""
         self._run(PowerAction.RESCUE, ConfigKey.POWER_RESCUE, wait)
 
     def force_on(self) -> None:
@@ -94,7 +94,7 @@ class Power(Noun):
         self._latest = "on"
 
     def force_off(self) -> None:
-        """Switch the supply off at once; pins that were set high are left floating."""
+        """Switch the supply off at once; the board then leaves pins floating that were high."""
         self._cut = self._is_off = False
         self._report(PowerEvent(PowerAction.FORCE_OFF))
         self._link.control_out(Request.POWER, PowerAction.FORCE_OFF)
@@ -102,16 +102,16 @@ class Power(Noun):
         self._latest = "off"
 
     def cycle(self, wait_s: float = 2.0) -> None:
-        """Off, wait that many seconds, on; with the board's sequences."""
+        """Switch off, wait that many seconds, and switch on, with the board's sequences."""
         self.off()
         sleep(wait_s)
         self.on()
 
     def read(self) -> PowerReading:
-        """Have the board take a snapshot, and return it.
+        """Return a reading, from a new snapshot of the board.
 
         Raises:
-            BoardReplyError: It answered something else.
+            BoardReplyError: The reply is not a reading.
         """
         (reply,) = self._link.snapshot_read((Request.READ, ReadKey.POWER))
         return PowerReading.parse(reply)
@@ -120,8 +120,8 @@ class Power(Noun):
         """Return True if the DUT draws current, averaged over the last two seconds."""
         return abs(self.read().amps) >= OFF_AMPS
 
-    def read_at_once(self, limit_s: float) -> PowerReading | None:
-        """The same of a board that answers now, for who must not wait; None: see `ControlLink.try_read`.
+    def try_read(self, limit_s: float) -> PowerReading | None:
+        """Return a reading if the board answers now, else None; see `ControlLink.try_read`.
 
         Raises:
             BoardReplyError: As `read`.
@@ -131,37 +131,37 @@ class Power(Noun):
 
     def trace(
         self, every_s: float = EVERY_S, offset_amps: float = 0.0, exact_energy: bool = True
-    ) -> Sampling:
-        """Read the meter in the background: `with power.trace() as trace: ...`.
+    ) -> PowerSampler:
+        """Read the meter in a thread: `with power.trace() as trace: ...`.
 
         Args:
-            every_s: Seconds between two readings; more where the board is slow.
-            offset_amps: What this board reads when nothing is drawn; taken off every reading.
-            exact_energy: Go on for a second after the block: readings lag that much behind the energy. A
-                block that raises is not waited for.
+            every_s: Seconds between two readings; a slow board takes longer.
+            offset_amps: The current that this board reads while none is drawn; it is subtracted.
+            exact_energy: Continue for one second after the block, since readings are that late; not after a
+                block that raised.
 
         Raises:
             UsageError: `every_s` is less than the meter's own 0.01 s, or more than an hour.
         """
-        from hil.dutlink.power.sampling import Sampling  # noqa: PLC0415 - for traces alone
+        from hil.dutlink.power.sampling import PowerSampler  # noqa: PLC0415 - for traces alone
 
-        return Sampling(self.read, every_s, offset_amps, exact_energy)
+        return PowerSampler(self.read, every_s, offset_amps, exact_energy)
 
     def wait_until_off(
         self, timeout_s: float = 5.0, offset_amps: float = 0.0, tolerance_amps: float = OFF_AMPS
     ) -> PowerReading:
-        """Wait until the DUT draws no current any more, and return that reading.
+        """Wait until the DUT draws no current, and return that reading.
 
-        Judged by current alone: the firmware leaves open whether voltage is taken before or behind the
-        switch. A reading settles within two seconds.
+        Only the current counts, since the firmware does not tell whether the voltage is taken before or after
+        the switch. A reading settles within two seconds.
 
         Args:
             timeout_s: How long to wait, in seconds.
-            offset_amps: What this board reads when nothing is drawn.
-            tolerance_amps: How far from it still counts as nothing.
+            offset_amps: The current that this board reads while none is drawn.
+            tolerance_amps: A difference from the offset that still counts as no current.
 
         Raises:
-            BoardFaultError: It still draws.
+            BoardFaultError: It still draws current.
         """
 
         def off() -> PowerReading | None:
@@ -179,12 +179,12 @@ class Power(Noun):
         return reading
 
     def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
-        """Send an action whose time is in a setting, read afresh: another process may have changed it."""
+        """Send a request, after reading the duration of its sequence from the board."""
         self._cut = self._is_off = False
         stored = self._link.read_setting(setting)
         duration_s = stored_duration_s(stored)
         self._report(PowerEvent(action, duration_s))
-        with self._link.lock:  # no reading of another thread's gets between the two
+        with self._link.lock:  # another thread's reading must not come between request and `set_busy`
             self._link.control_out(Request.POWER, action)
             self._latest = action.name.lower()
             self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)

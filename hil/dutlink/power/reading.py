@@ -1,8 +1,8 @@
-"""The meter's words: power, voltage and current in one reply.
+"""The meter's reply: power, voltage and current.
 
-The firmware formats each with two decimals and its unit (firmware: control.rs), and each is a moving average
-over the last two seconds: a reading settles that long after a change. The averages are running sums of single
-precision, which drift: without current a board may say `-0.00W`, which is 0 W here.
+The firmware formats each with two decimals and its unit (firmware: control.rs). Each is a moving average over
+the last two seconds, so a reading settles that long after a change. The averages are running sums of single
+precision, which drift: without current a board may reply `-0.00W`, which is read as 0 W.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hil.errors import BoardReplyError
 __all__ = ["EVERY_S", "OFF_AMPS", "SETTLE_S", "PowerReading"]
 
 EVERY_S = 0.1
-"""Seconds between two readings of a trace, where nothing else is said and the board is quick enough."""
+"""The default time between two readings of a trace, in seconds; a slow board takes longer."""
 
 OFF_AMPS = 0.05
-"""Current below which a DUT counts as off, in amperes: room for the sensor's offset, and little more."""
+"""Current below which a DUT counts as off, in amperes: a little more than the sensor's offset."""
 
 SETTLE_S = 2.0
 """Seconds until a reading shows a change in full: 200 samples, one each 10 ms (firmware: filter.rs)."""
@@ -31,12 +31,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class PowerReading:
-    """What the DUT drew when the snapshot was taken.
+    """The power that the DUT drew when the snapshot was taken.
 
     Attributes:
-        volts: Average voltage; before or behind the switch, the firmware does not settle.
+        volts: Average voltage; the firmware does not tell whether it is taken before or after the switch.
         amps: Average current. One step of the sensor is 3.05 mA, and its offset may make this negative.
-        watts: Product of the two averages, rounded by itself: not exactly `volts * amps`.
+        watts: Product of the two averages, rounded separately, so it is not exactly `volts * amps`.
     """
 
     volts: float
@@ -45,10 +45,10 @@ class PowerReading:
 
     @classmethod
     def parse(cls, reply: bytes) -> Self:
-        """Read the reply to a power request, such as `5.35W 5.10V 1.05A`.
+        """Parse the reply to a power request, such as `5.35W 5.10V 1.05A`.
 
         Raises:
-            BoardReplyError: It is anything else.
+            BoardReplyError: The reply has another form.
         """
         match = _REPLY.fullmatch(reply.rstrip(b"\0"))
         if match is None:
@@ -61,7 +61,7 @@ class PowerReading:
         return cls(volts=volts, amps=amps, watts=watts)
 
     def format(self) -> str:
-        """Write it as the board does, but for `-0.00`; the inverse of `parse` for values of two decimals."""
+        """Format it as the board does, but without `-0.00`; the inverse of `parse`."""
         return f"{self.watts:z.2f}W {self.volts:z.2f}V {self.amps:z.2f}A"
 
     def __str__(self) -> str:

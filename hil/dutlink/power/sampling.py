@@ -1,7 +1,7 @@
-"""Reads the meter in the background for as long as a block of code runs.
+"""Read the meter in a thread while a block of code runs.
 
-A reading takes the board's control endpoint for a moment; console and stick have none of it. The pause
-between readings grows with what one costs, so that at most a tenth of the time is spent in requests.
+A reading uses the board's control endpoint for a moment; console and stick are not affected. The pause
+between two readings grows with their duration, so that requests take a tenth of the time at most.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hil.dutlink.power.model import GROUP_DELAY_S, Gap, Sample
 from hil.dutlink.power.reading import EVERY_S
-from hil.dutlink.power.trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
+from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
@@ -22,25 +23,25 @@ if TYPE_CHECKING:
 
     from hil.dutlink.power.reading import PowerReading
 
-__all__ = ["Sampling"]
+__all__ = ["PowerSampler"]
 
 _RAREST_S = 3600
 _COST_FACTOR = 9.0
 _SILENT_S = 0.5
-"""A reading that is this much later than it should be leaves a gap."""
+"""A reading that is this much late makes a gap, in seconds."""
 
 _JOIN_S = 60.0
-"""A reading under way at the end may wait for a power sequence; 20 s occur."""
+"""Seconds to wait at the end for the last reading, which may wait for a power sequence; 20 s occur."""
 
 
-class Sampling:
-    """A `with` block whose target is the trace; made by `Power.trace`.
+class PowerSampler:
+    """A context manager that returns the trace; `Power.trace` makes it.
 
     Args:
-        read: Takes one reading; whatever `HilError` it raises makes a gap.
-        every_s: Seconds between two readings, at least.
-        offset_amps: What this board reads when nothing is drawn.
-        exact_energy: Go on for one second after the block, so that the energy is that of the block.
+        read: Takes one reading; a `HilError` of it makes a gap.
+        every_s: The least time between two readings, in seconds.
+        offset_amps: The current that this board reads while none is drawn.
+        exact_energy: Continue for one second after the block, so that the energy is that of the block.
 
     Raises:
         UsageError: `every_s` is less than one of the meter's samples, or more than an hour.
@@ -60,9 +61,7 @@ class Sampling:
         self._offset_amps = offset_amps
         self.trace = PowerTrace(delay_s=GROUP_DELAY_S if exact_energy else 0.0)
         self._end = threading.Event()
-        run = partial(
-            copy_context().run, self._run
-        )  # `uncounted` of the calling thread holds in the new one, too
+        run = partial(copy_context().run, self._run)  # the context has the calling thread's `uncounted`
         self._thread = threading.Thread(target=run, name="hil-power-trace", daemon=True)
         self._last_s = 0.0
         self._error = ""
@@ -96,7 +95,7 @@ class Sampling:
             else:
                 self._take(reading, pause_s)
             cost_s = time.monotonic() - began_s
-            quick = cost_s < _SILENT_S  # one that waited for a sequence says nothing about the next
+            quick = cost_s < _SILENT_S  # a reading that waited for a sequence does not predict the next one
             pause_s = max(self._every_s - cost_s, cost_s * _COST_FACTOR) if quick else self._every_s
 
     def _take(self, reading: PowerReading, pause_s: float) -> None:
@@ -110,7 +109,7 @@ class Sampling:
         self._last_s, self._error = now_s, ""
 
     def _close_gap(self) -> None:
-        """Record that nothing was heard at the end, if it was so."""
+        """Add a gap at the end if the last reading failed or did not end."""
         now_s = time.monotonic()
         if self._error or self._thread.is_alive():
             self.trace.gaps.append(Gap(self._last_s, now_s, self._error or "the board was silent"))

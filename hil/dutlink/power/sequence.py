@@ -1,49 +1,43 @@
-"""Power sequences: the little programs in a board's `power_on`, `power_off` and `power_rescue` settings.
+"""Power sequences: the programs in a board's `power_on`, `power_off` and `power_rescue` settings.
 
     a b c d r + h l z    drive CTL_A to CTL_D or RESET high, low, or leave it floating
     w + digits           wait that many times 100 ms
     p1 p0                supply on, off
-    ,                    nothing; for the eye
+    ,                    nothing; for legibility
 
-Letters in any case (firmware: ctlpins.rs). The board takes anything and skips what it does not know, so a
-slip of the pen is a program that quietly does something else; `Sequence.parse` takes only what means what it
-says. What a board already stores may be anything: `hil.dutlink.power.sequence_timing` follows it as the
-firmware would.
+Letters may have any case (firmware: ctlpins.rs). The board accepts any text and skips what it does not know,
+so a typing error makes a program that silently does something else; `PowerSequence.parse` refuses such text.
+For the bytes that a board stores already, see `hil.dutlink.power.sequence_timing`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from hil.dutlink.pin_names import Level, Pin
 from hil.dutlink.power.sequence_timing import SIZE_BYTES
 from hil.errors import SequenceError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hil.dutlink.settings import Settings
-
 __all__ = [
     "LONGEST_WAIT_TICKS",
     "SIZE_BYTES",
     "TICK_S",
-    "Order",
-    "PinOrder",
-    "Sequence",
-    "SupplyOrder",
-    "WaitOrder",
-    "same",
-    "unlike",
+    "PinStep",
+    "PowerSequence",
+    "Step",
+    "SupplyStep",
+    "WaitStep",
+    "is_same_sequence",
 ]
 
 TICK_S = 0.1
-"""Seconds of one unit of `w`. A counted loop, tuned by trial: the real time may be off by some percent."""
+"""Nominal seconds of one unit of `w`. The firmware counts in a loop, so the real time differs by some
+percent."""
 
 LONGEST_WAIT_TICKS = 1301
-"""3,300,000 cycles a tick in 32 bits: one more tick and the wait becomes a short one."""
+"""The longest wait: the firmware counts 3,300,000 cycles a tick in 32 bits, and a longer one overflows."""
 
 _PINS = {"a": Pin.A, "b": Pin.B, "c": Pin.C, "d": Pin.D, "r": Pin.RESET}
 _LEVELS = {"h": Level.HIGH, "l": Level.LOW, "z": Level.FLOATING}
@@ -54,7 +48,7 @@ _ALLOWED = "a b c d r with h l z, w with digits, p0 p1, commas"
 
 
 @dataclass(frozen=True, slots=True)
-class PinOrder:
+class PinStep:
     """Drive a pin, or leave it floating."""
 
     pin: Pin
@@ -65,8 +59,8 @@ class PinOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitOrder:
-    """Wait `ticks` times 100 ms; meanwhile the board answers nothing."""
+class WaitStep:
+    """Wait `ticks` times 100 ms, while the board answers no request."""
 
     ticks: int
 
@@ -75,8 +69,8 @@ class WaitOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class SupplyOrder:
-    """Switch the DUT's supply. On also drives every pin as it was last set; off floats those set high."""
+class SupplyStep:
+    """Switch the DUT's supply. On also drives every pin as it was last set; off floats pins that are high."""
 
     on: bool
 
@@ -84,43 +78,42 @@ class SupplyOrder:
         return "p1" if self.on else "p0"
 
 
-Order: TypeAlias = PinOrder | WaitOrder | SupplyOrder
+Step: TypeAlias = PinStep | WaitStep | SupplyStep
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """A power sequence that means what it says.
+class PowerSequence:
+    """A power sequence of which the board understands every letter.
 
-    Without orders it is an empty setting: then on and off switch the supply by themselves, and rescue
-    switches it on.
+    Without steps it is an empty setting: then on and off just switch the supply, and rescue switches it on.
     """
 
-    orders: tuple[Order, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a sequence as a person wrote it.
+        """Parse a sequence that a user wrote.
 
         Raises:
-            SequenceError: The board would cut, skip or misread a part of it; says where, what is allowed
-                there and what was probably meant.
+            SequenceError: The board would cut, skip or misread a part of it. The error says which part, what
+                is allowed there, and what was probably meant.
         """
         _check_size(text)
-        orders: list[Order] = []
+        steps: list[Step] = []
         position = 0
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:
                 raise _error(text, position, _complaint(text, position), _mended(text))
-            order = _order(text, match)
-            if order is not None:
-                orders.append(order)
+            step = _step(text, match)
+            if step is not None:
+                steps.append(step)
             position = match.end()
-        return cls(tuple(orders))
+        return cls(tuple(steps))
 
     def format(self) -> str:
-        """Write it: `p1,aL,w5`, or without commas where they would not fit; the inverse of `parse`."""
-        words = [str(order) for order in self.orders]
+        """Format it as `p1,aL,w5`, without commas if they would not fit; the inverse of `parse`."""
+        words = [str(step) for step in self.steps]
         spelled = ",".join(words)
         return spelled if len(spelled) <= SIZE_BYTES else "".join(words)
 
@@ -129,37 +122,32 @@ class Sequence:
 
     @property
     def duration_s(self) -> float:
-        """How long the board is busy with it, and silent, in seconds."""
-        return sum(order.ticks for order in self.orders if isinstance(order, WaitOrder)) * TICK_S
+        """Seconds for which the board runs it and answers no request."""
+        return sum(step.ticks for step in self.steps if isinstance(step, WaitStep)) * TICK_S
 
     @property
     def pins(self) -> frozenset[Pin]:
-        """The pins that it touches by name."""
-        return frozenset(order.pin for order in self.orders if isinstance(order, PinOrder))
+        """The pins that it drives or floats by name."""
+        return frozenset(step.pin for step in self.steps if isinstance(step, PinStep))
 
     @property
     def switches_supply(self) -> bool:
-        """Whether it ever switches the supply; `on` with a sequence that does not leaves the DUT as it is."""
-        return any(isinstance(order, SupplyOrder) for order in self.orders)
+        """Whether it switches the supply; if not, `on` with it leaves the DUT as it is."""
+        return any(isinstance(step, SupplyStep) for step in self.steps)
 
     @property
     def supply_after(self) -> bool | None:
-        """How it leaves the supply: on, off, or (None) as it was."""
-        switched = [order.on for order in self.orders if isinstance(order, SupplyOrder)]
+        """Whether it leaves the supply on; None if it does not switch the supply."""
+        switched = [step.on for step in self.steps if isinstance(step, SupplyStep)]
         return switched[-1] if switched else None
 
 
-def same(text: str, other: str) -> bool:
-    """Whether two texts are one sequence, however they are spelt; flash wears, so a comma is no change."""
+def is_same_sequence(text: str, other: str) -> bool:
+    """Return True if two texts mean the same sequence; flash wears out, so a comma is not worth a write."""
     try:
-        return text == other or Sequence.parse(text) == Sequence.parse(other)
+        return text == other or PowerSequence.parse(text) == PowerSequence.parse(other)
     except SequenceError:
         return False
-
-
-def unlike(wanted: Mapping[str, str], stored: Settings) -> dict[str, str]:
-    """Return those of the wanted sequences, by the name of their setting, that a board does not store."""
-    return {name: text for name, text in wanted.items() if not same(text, getattr(stored, name))}
 
 
 def _check_size(text: str) -> None:
@@ -171,22 +159,22 @@ def _check_size(text: str) -> None:
         raise _error(text, SIZE_BYTES, f"{len(text)} bytes; the board keeps {SIZE_BYTES}", shorter)
 
 
-def _order(text: str, match: re.Match[str]) -> Order | None:
+def _step(text: str, match: re.Match[str]) -> Step | None:
     pin, level, ticks, supply = match.groups()
     if pin is not None:
-        return PinOrder(_PINS[pin.lower()], _LEVELS[level.lower()])
+        return PinStep(_PINS[pin.lower()], _LEVELS[level.lower()])
     if supply is not None:
-        return SupplyOrder(supply == "1")
+        return SupplyStep(supply == "1")
     if ticks is None:
         return None
     if int(ticks) > LONGEST_WAIT_TICKS:
-        why = f"w{ticks} overflows the board's 32-bit counter: {LONGEST_WAIT_TICKS} is the most in one order"
+        why = f"w{ticks} overflows the board's 32-bit counter: {LONGEST_WAIT_TICKS} is the most in one step"
         raise _error(text, match.start(), why, _split_wait(text, match, int(ticks)))
-    return WaitOrder(int(ticks))
+    return WaitStep(int(ticks))
 
 
 def _split_wait(text: str, match: re.Match[str], ticks: int) -> str:
-    """The text with one long wait spelled as several; empty where that would be silly."""
+    """Return the text with one long wait split into several; empty if they would not fit."""
     if ticks > LONGEST_WAIT_TICKS * SIZE_BYTES:
         return ""
     whole, rest = divmod(ticks, LONGEST_WAIT_TICKS)
@@ -197,16 +185,16 @@ def _split_wait(text: str, match: re.Match[str], ticks: int) -> str:
 def _complaint(text: str, position: int) -> str:
     letter = text[position].lower()
     if letter in _PINS:
-        return f"{text[position]!r} needs a level behind it: h, l or z"
+        return f"{text[position]!r} needs a level after it: h, l or z"
     if letter == "w":
-        return "w needs digits behind it: tenths of a second"
+        return "w needs digits after it: tenths of a second"
     if letter == "p":
-        return "p needs 1 or 0 behind it; anything else would cut the supply"
+        return "p needs 1 or 0 after it; anything else would cut the supply"
     return f"the board skips {text[position]!r} without a word"
 
 
 def _mended(text: str) -> str:
-    """What was probably meant: the text without white space and what no order begins or ends with."""
+    """Return what was probably meant: the text without white space and letters that no step has."""
     return re.sub(r"[^abcdrhlzwp0-9,]", "", text, flags=re.IGNORECASE | re.ASCII)
 
 
@@ -221,7 +209,7 @@ def _error(text: str, position: int, why: str, mended: str = "") -> SequenceErro
 
 def _parses(text: str) -> bool:
     try:
-        Sequence.parse(text)
+        PowerSequence.parse(text)
     except SequenceError:
         return False
     return True

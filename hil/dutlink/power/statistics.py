@@ -1,7 +1,7 @@
-"""Whether two rows of power readings differ: Welch's test on readings that share no sample of the meter.
+"""Test whether two series of power readings differ: Welch's test on readings that share no sample.
 
-Readings two seconds apart come from different samples (the meter averages 200 of them, one each 10 ms). What
-is left of correlation is the DUT's own and is estimated; it makes the effective number of readings smaller.
+Readings two seconds apart come from different samples (the meter averages 200 of them, one each 10 ms). The
+remaining correlation is the DUT's own. It is estimated, and makes the effective number of readings smaller.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 __all__ = ["ALPHA", "Comparison", "compare", "independent", "student_tail"]
 
 ALPHA = 0.001
-"""How often, at most, equal powers may be told apart by chance, in each direction."""
+"""The probability at most that equal powers are found different by chance, in each direction."""
 
 _LEAST = 3
 _ROUNDING_VARIANCE = 0.01**2 / 12
-"""Of the board's reply in watts, which has two decimals."""
+"""The variance by rounding of the board's reply in watts, which has two decimals."""
 _TERMS = 300
 _TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Outcome of a comparison.
+    """The outcome of a comparison.
 
     Attributes:
         watts: Mean power.
         baseline_watts: Mean power of the baseline.
         effective: Effective number of independent readings.
-        baseline_effective: Likewise, of the baseline.
-        p_rise: How likely chance alone makes the power look at least that much higher.
-        p_fall: Likewise lower.
-        least_watts: A smaller difference is below the meter's least step.
+        baseline_effective: The same of the baseline.
+        p_rise: The probability that chance alone makes the power at least that much higher.
+        p_fall: The probability that chance alone makes it at least that much lower.
+        least_watts: The meter's smallest step; a smaller difference does not count.
     """
 
     watts: float
@@ -52,17 +52,17 @@ class Comparison:
 
     @property
     def difference_watts(self) -> float:
-        """How much higher the power is than the baseline."""
+        """The mean power minus that of the baseline."""
         return self.watts - self.baseline_watts
 
     @property
     def rose(self) -> bool:
-        """Whether the power is higher: by more than the meter's least step, and not by chance."""
+        """Whether the power is higher by more than the meter's smallest step, and not by chance."""
         return self.p_rise < ALPHA and self.difference_watts > self.least_watts
 
     @property
     def fell(self) -> bool:
-        """Whether the power is lower, likewise."""
+        """Whether the power is lower by more than the meter's smallest step, and not by chance."""
         return self.p_fall < ALPHA and -self.difference_watts > self.least_watts
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Comparison:
 
 
 def independent(times_s: Sequence[float], apart_s: float) -> list[int]:
-    """Return the indices of readings that are at least `apart_s` apart, as many as there are."""
+    """Return the indices of as many readings as possible that are at least `apart_s` seconds apart."""
     chosen: list[int] = []
     for index, time_s in enumerate(times_s):
         if not chosen or time_s - times_s[chosen[-1]] >= apart_s:
@@ -81,7 +81,7 @@ def independent(times_s: Sequence[float], apart_s: float) -> list[int]:
 
 
 def compare(mine: Sequence[float], theirs: Sequence[float], least_watts: float) -> Comparison:
-    """Compare two rows of independent readings, in watts.
+    """Compare two series of independent readings, in watts.
 
     Raises:
         UsageError: One of them has less than three.
@@ -104,10 +104,10 @@ def compare(mine: Sequence[float], theirs: Sequence[float], least_watts: float) 
 
 
 def _summary(watts: Sequence[float], least_watts: float) -> tuple[float, float, float]:
-    """Mean, variance, and how many independent readings tell as much.
+    """Return the mean, the variance, and the effective number of independent readings.
 
-    Equal readings, and those that change between two neighbouring steps of the sensor, tell of no correlation
-    of the DUT's: each one counts.
+    Equal readings, and readings that alternate between two neighbouring steps of the sensor, show no
+    correlation of the DUT's power, so each of them counts.
     """
     count = len(watts)
     mean = math.fsum(watts) / count
@@ -121,13 +121,13 @@ def _summary(watts: Sequence[float], least_watts: float) -> tuple[float, float, 
 
 
 def student_tail(t: float, freedom: float) -> float:
-    """Probability that Student's t of that many degrees of freedom is above `t`."""
+    """Return the probability that Student's t of that many degrees of freedom is above `t`."""
     half = _beta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2
     return half if t >= 0 else 1 - half
 
 
 def _beta(x: float, a: float, b: float) -> float:
-    """The regularized incomplete beta function, by its continued fraction."""
+    """Return the regularized incomplete beta function, by its continued fraction."""
     if x <= 0.0 or x >= 1.0:
         return min(max(x, 0.0), 1.0)
     if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly, its mirror image does not

@@ -1,18 +1,19 @@
-"""What the meter said over a while, and what may be concluded from it.
+"""Readings of a block of code, and what can be concluded from them.
 
-A reading is the average of the last two seconds, so it tells of one second ago (its group delay), shows a
-change in full only after two, and two readings closer together than that are not independent.
+A reading is the average of the last two seconds. So it is one second late (its group delay), shows a change
+in full only after two seconds, and is independent of another one only if they are two seconds apart.
 """
 
 from __future__ import annotations
 
 import csv
 from bisect import bisect
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.power.energy import block_joules
+from hil.dutlink.power.model import AMPS_PER_STEP, Gap, Sample, TraceData
 from hil.dutlink.power.reading import OFF_AMPS, SETTLE_S
 from hil.dutlink.power.statistics import Comparison, compare, independent
 from hil.errors import UsageError
@@ -22,91 +23,38 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["AMPS_PER_STEP", "GROUP_DELAY_S", "OFF_AMPS", "Gap", "PowerTrace", "Sample"]
-
-AMPS_PER_STEP = 0.00305
-"""Least step of the current sensor, in amperes (firmware: powermeter.rs)."""
-
-GROUP_DELAY_S = SETTLE_S / 2
-"""How far a reading lags behind what it tells of, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading.
-
-    Attributes:
-        monotonic_s: When it was taken, by `time.monotonic`.
-        time_s: The same as seconds since 1970.
-        volts: Average voltage of the last two seconds.
-        amps: Likewise, less the board's offset where one was given.
-        watts: Product of the two averages, corrected likewise.
-    """
-
-    monotonic_s: float
-    time_s: float
-    volts: float
-    amps: float
-    watts: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A while without readings: nothing is known of it, and nothing is made up.
-
-    Attributes:
-        from_s: The last reading before it, by `time.monotonic`.
-        to_s: The first one after it, or the end of the trace.
-        why: What the board said, or that it was silent.
-    """
-
-    from_s: float
-    to_s: float
-    why: str
+__all__ = ["PowerTrace"]
 
 
 @dataclass(slots=True, repr=False)
-class PowerTrace:
-    """Readings in the order in which they came; grows while its `with` block runs.
-
-    Attributes:
-        samples: The readings.
-        gaps: Where there are none.
-        began_s: Start of the block, by `time.monotonic`.
-        ended_s: Its end; None while it runs.
-        delay_s: By how much the recording outlasts the block, so that energy is counted that much later.
-    """
-
-    samples: list[Sample] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    began_s: float = 0.0
-    ended_s: float | None = None
-    delay_s: float = 0.0
+class PowerTrace(TraceData):
+    """Readings of a block of code, and conclusions from them; it grows while its `with` block runs."""
 
     def __repr__(self) -> str:
         return f"<PowerTrace of {len(self.samples)} readings, {len(self.gaps)} gaps>"
 
     @property
     def rate_hz(self) -> float:
-        """Readings a second where there were any, as the board let them be taken; 0 without two."""
+        """Readings a second outside of gaps; 0 if there are less than two."""
         steps = [after.monotonic_s - before.monotonic_s for before, after in self._steps()]
         return len(steps) / sum(steps) if sum(steps) > 0 else 0.0
 
     @property
     def measured_s(self) -> float:
-        """Seconds of the block that the energy covers: all but gaps and edges without a reading."""
+        """Seconds of the block that the energy covers: not gaps, nor ends without readings."""
         return sum(end_s - start_s for start_s, end_s, _ in self._pieces())
 
     @property
     def energy_joules(self) -> float:
         """Energy over `measured_s`.
 
-        With `delay_s` of one second it is that of the block itself, whatever the power did in it, if it was
-        steady for two seconds before. Where there is a gap, it must be steady for a second around gap and
-        ends. With `delay_s` of 0 it is that of one second earlier.
+        With `delay_s` of one second it is the energy of the block, however the power changed in it, if the
+        power was steady for two seconds before the block. If there is a gap, the power must be steady for one
+        second around the gap and around the block's ends. With `delay_s` of 0 it is the energy of one second
+        earlier.
 
         Raises:
-            UsageError: There are not two readings to count between.
+            UsageError: There are less than two readings.
         """
         pieces = list(self._pieces())
         if not pieces:
@@ -115,7 +63,7 @@ class PowerTrace:
 
     @property
     def mean_watts(self) -> float:
-        """Mean power over `measured_s`; of a single reading, that reading.
+        """Mean power over `measured_s`, or the only reading.
 
         Raises:
             UsageError: There is no reading.
@@ -125,10 +73,10 @@ class PowerTrace:
 
     @property
     def mean_watts_on(self) -> float | None:
-        """Mean power while the DUT drew current; None if it did so for too short a time to tell.
+        """Mean power while the DUT drew current; None if that time was too short.
 
-        Counted are the settled readings with no reading of a DUT that is off in the two seconds before and
-        after: the meter averages over a change of the supply.
+        A settled reading counts if no reading within two seconds shows a DUT that is off, since the meter
+        averages over a change of the supply.
         """
         off_s = [sample.monotonic_s for sample in self.samples if abs(sample.amps) < OFF_AMPS]
         on = []
@@ -150,9 +98,9 @@ class PowerTrace:
 
     @property
     def settled(self) -> list[Sample]:
-        """Readings that tell of the block alone: from two seconds after its start, and each gap, to its end.
+        """Readings that depend on the block alone: from two seconds after its start, or after a gap, on.
 
-        While a power sequence waits the board does not measure, so a gap has to settle too.
+        The board does not measure while a power sequence waits, so readings must settle after a gap too.
         """
         unsettled = [self.began_s, *(gap.to_s for gap in self.gaps)]
         return [
@@ -163,10 +111,10 @@ class PowerTrace:
         ]
 
     def assert_off(self, tolerance_amps: float = OFF_AMPS) -> None:
-        """Fail unless the DUT drew nothing, by every settled reading.
+        """Fail unless every settled reading shows a DUT that draws no current.
 
         Raises:
-            AssertionError: It did.
+            AssertionError: A reading shows current.
             UsageError: The trace is too short to tell, or `tolerance_amps` is less than a step of the sensor.
         """
         if not tolerance_amps >= AMPS_PER_STEP:  # NaN is refused too
@@ -187,7 +135,7 @@ class PowerTrace:
         """Fail unless the mean of the settled readings is below `watts`.
 
         Raises:
-            AssertionError: It is not.
+            AssertionError: It is higher.
             UsageError: The trace is too short to tell.
         """
         settled = self._settled()
@@ -199,30 +147,30 @@ class PowerTrace:
             )
 
     def compare(self, baseline: PowerTrace) -> Comparison:
-        """Tell whether this trace's settled power differs from another's of the same board.
+        """Compare the settled power with that of another trace of the same board.
 
         Raises:
-            UsageError: One of them has less than three independent readings: 8 s without a gap are enough.
+            UsageError: A trace has less than three independent readings; 8 s without a gap give them.
         """
         mine, theirs = self._independent(), baseline._independent()
         volts = max(sample.volts for sample in self._some())
         return compare(mine, theirs, least_watts=AMPS_PER_STEP * volts)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw it as SVG, or as PNG where the name ends so; see `hil.dutlink.power.plot.plot`."""
+        """Draw the trace as SVG or PNG, by the name's ending; see `hil.dutlink.power.plot.plot`."""
         from hil.dutlink.power.plot import plot  # noqa: PLC0415 - few traces are drawn
 
         plot(self, Path(path))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the readings as a table with a heading."""
+        """Write the readings as CSV with a heading."""
         with open(path, "w", newline="", encoding="utf-8", opener=nonblocking_opener) as file:
             table = csv.DictWriter(file, Sample.__slots__)
             table.writeheader()
             table.writerows(asdict(sample) for sample in self.samples)
 
     def to_data(self) -> dict[str, Any]:
-        """Everything as plain data, with what was computed."""
+        """Return the readings and the computed values as data for JSON."""
         enough = self.measured_s > 0
         return {
             **asdict(self),
@@ -236,10 +184,10 @@ class PowerTrace:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_data` gave; what was computed is computed again.
+        """Return the trace of which `to_data` returned the data; computed values are computed again.
 
         Raises:
-            ValueError, KeyError, TypeError: It is something else.
+            ValueError, KeyError, TypeError: The data is not that of a trace.
         """
         samples = [Sample(**{name: float(one[name]) for name in Sample.__slots__}) for one in data["samples"]]
         gaps = [Gap(float(one["from_s"]), float(one["to_s"]), str(one["why"])) for one in data["gaps"]]
@@ -253,14 +201,14 @@ class PowerTrace:
         )
 
     def _steps(self) -> Iterator[tuple[Sample, Sample]]:
-        """Neighbours with no gap between them."""
+        """Yield neighbouring readings with no gap between them."""
         after_gap = {gap.to_s for gap in self.gaps}
         for before, after in zip(self.samples, self.samples[1:], strict=False):
             if after.monotonic_s not in after_gap and after.monotonic_s > before.monotonic_s:
                 yield before, after
 
     def _pieces(self) -> Iterator[tuple[float, float, float]]:
-        """Start, end and energy of the block; or of each step, cut to the block as the readings lag."""
+        """Yield start, end and energy of the block as a whole, or else of each step between two readings."""
         if self.delay_s and not self.gaps and self.ended_s is not None:
             whole = block_joules(self.samples, self.began_s, self.ended_s)
             if whole is not None:

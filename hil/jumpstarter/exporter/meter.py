@@ -28,14 +28,12 @@ class Meter:
 
     Args:
         read: Asks the board; raises `HilError` as that can fail.
-        read_at_once: Asks it if it answers within a few milliseconds; None: it does not, or who knows why.
+        try_read: Asks it if it answers within a few milliseconds; None: it does not, or who knows why.
     """
 
-    def __init__(
-        self, read: Callable[[], PowerReading], read_at_once: Callable[[], PowerReading | None]
-    ) -> None:
+    def __init__(self, read: Callable[[], PowerReading], try_read: Callable[[], PowerReading | None]) -> None:
         self._read = read
-        self._read_at_once = read_at_once
+        self._read_at_once = try_read
         self._last: PowerReading | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._pace: asyncio.Task[None] | None = None

@@ -72,5 +72,5 @@ class PowerDriver(PowerInterface, SupplyPart):
 
     def _measured_at_once(self) -> Measured | None:
         with self.tenant.board_at_once() as board:
-            reading: Measured | None = None if board is None else board.power.read_at_once(_AT_ONCE_S)
+            reading: Measured | None = None if board is None else board.power.try_read(_AT_ONCE_S)
         return reading

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hil.dutlink.dut.secret import Secret
 from hil.dutlink.patterns.incremental_match import compile_pattern
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.errors import SequenceError
 
 __all__ = ["LoginEntry", "PatternText", "SequenceText"]
@@ -33,7 +33,7 @@ def _pattern(text: str) -> str:
 
 def _sequence(text: str) -> str:
     try:
-        Sequence.parse(text)
+        PowerSequence.parse(text)
     except SequenceError as error:
         meant = f"; did you mean {error.remedy}?" if error.remedy.startswith("'") else ""
         raise ValueError(

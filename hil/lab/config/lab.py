@@ -79,9 +79,9 @@ class Lab:
 
     def unlike(self, serial: str, stored: Settings) -> dict[str, str]:
         """Return the place's power sequences that the board does not store; `hil settings apply` does."""
-        from hil.dutlink.power.sequence import unlike  # noqa: PLC0415 - a board's meter is read without
+        from hil.dutlink.settings import differing_sequences  # noqa: PLC0415 - a board's meter is read without
 
-        return unlike(self.sequences_of(serial), stored)
+        return differing_sequences(self.sequences_of(serial), stored)
 
     def policy_of(self, serial: str) -> str:
         """Return what the place calls safe; see `hil.lab.safe_state.policy.Safety.policy`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from hil.dutlink.patterns.search import compile_user_pattern
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
 from hil.lab.config.dut_values import LoginEntry, PatternText, SequenceText
@@ -92,7 +92,7 @@ def _policy(text: str) -> str:
     meant = f"; did you mean {near[0]}?" if near else ""
     allowed = f"it is {', '.join(_POLICIES)}, or a power sequence such as aL,w10{meant}"
     try:
-        orders = Sequence.parse(text).orders
+        orders = PowerSequence.parse(text).steps
     except SequenceError as error:
         raise ValueError(allowed if near else f"{allowed}: {error.what}") from None
     if not orders:

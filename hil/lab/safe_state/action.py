@@ -14,7 +14,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.power.reading import SETTLE_S
-from hil.dutlink.power.sequence import TICK_S, PinOrder, Sequence, SupplyOrder, WaitOrder
+from hil.dutlink.power.sequence import TICK_S, PinStep, PowerSequence, SupplyStep, WaitStep
 from hil.dutlink.timing import sleep, until
 from hil.errors import BoardUnsafeError
 from hil.lab.safe_state.policy import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
@@ -146,11 +146,11 @@ def _prepare(board: Board, policy: str) -> None:
     if policy == OFF:
         board.power.off()
         return
-    for order in Sequence.parse(policy).orders:
+    for order in PowerSequence.parse(policy).steps:
         match order:
-            case PinOrder(pin, level):
+            case PinStep(pin, level):
                 board.pins.set(pin, level)
-            case WaitOrder(ticks):
+            case WaitStep(ticks):
                 sleep(ticks * TICK_S)
-            case SupplyOrder(on):
+            case SupplyStep(on):
                 (board.power.force_on if on else board.power.force_off)()

@@ -50,7 +50,7 @@ def test_a_garbled_reading_is_a_reply_error(board: Board, fake: FakeBoard) -> No
 def test_a_reading_at_once_is_a_fresh_one_of_a_board_that_answers_now(board: Board, fake: FakeBoard) -> None:
     fake.power = b"5.35W 5.10V 1.05A"
 
-    reading = board.power.read_at_once(limit_s=0.02)
+    reading = board.power.try_read(limit_s=0.02)
 
     assert reading == PowerReading(volts=5.10, amps=1.05, watts=5.35)
     assert fake.requests == [(0, 0, b"")]
@@ -63,7 +63,7 @@ def test_a_board_that_does_not_answer_at_once_is_no_error_yet(
 ) -> None:
     fake.errors.append(number)
 
-    assert board.power.read_at_once(limit_s=0.02) is None
+    assert board.power.try_read(limit_s=0.02) is None
     assert board.power.read()
 
 
@@ -72,13 +72,13 @@ def test_nothing_is_asked_at_once_of_a_board_in_a_sequence(board: Board, fake: F
     board.power.on(wait=False)
     fake.limits_ms.clear()
 
-    assert board.power.read_at_once(limit_s=0.02) is None
+    assert board.power.try_read(limit_s=0.02) is None
     assert fake.limits_ms == []
 
 
 def test_nothing_is_asked_at_once_while_another_thread_has_its_turn(board: Board, fake: FakeBoard) -> None:
     with board._link.lock, ThreadPoolExecutor(1) as other:
-        assert other.submit(board.power.read_at_once, 0.02).result() is None
+        assert other.submit(board.power.try_read, 0.02).result() is None
 
     assert fake.requests == []
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.power import plot
+from hil.dutlink.power.model import GROUP_DELAY_S, Gap, Sample
 from hil.dutlink.power.reading import PowerReading
-from hil.dutlink.power.sampling import Sampling
+from hil.dutlink.power.sampling import PowerSampler
 from hil.dutlink.power.statistics import compare, student_tail
-from hil.dutlink.power.trace import GROUP_DELAY_S, Gap, PowerTrace, Sample
+from hil.dutlink.power.trace import PowerTrace
 from hil.errors import UsageError
 from hil.sim.board.meter import AMPS_PER_STEP, Meter
 from hil.sim.board.ticker import Ticker
@@ -221,7 +222,7 @@ def test_no_trace_is_below_what_is_no_number() -> None:
 @pytest.mark.parametrize("every_s", [0.0, -1.0, math.nan, math.inf, 1e300])
 def test_a_pace_that_is_none_is_refused(every_s: float) -> None:
     with pytest.raises(UsageError, match="cannot be traced every"):
-        Sampling(lambda: PowerReading(VOLTS, 0.0, 0.0), every_s, 0.0, exact_energy=False)
+        PowerSampler(lambda: PowerReading(VOLTS, 0.0, 0.0), every_s, 0.0, exact_energy=False)
 
 
 @pytest.mark.parametrize(

@@ -5,53 +5,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.pin_names import Level, Pin
-from hil.dutlink.power.sequence import PinOrder, Sequence, SupplyOrder, WaitOrder
+from hil.dutlink.power.sequence import PinStep, PowerSequence, SupplyStep, WaitStep
 from hil.errors import SequenceError
 
-pins = st.builds(PinOrder, st.sampled_from(Pin), st.sampled_from(Level))
-waits = st.builds(WaitOrder, st.integers(0, 1301))
-orders = st.one_of(pins, waits, st.builds(SupplyOrder, st.booleans()))
+pins = st.builds(PinStep, st.sampled_from(Pin), st.sampled_from(Level))
+waits = st.builds(WaitStep, st.integers(0, 1301))
+orders = st.one_of(pins, waits, st.builds(SupplyStep, st.booleans()))
 
 
 @given(st.lists(orders, max_size=6).map(tuple))
 def test_format_and_parse_are_inverses(some: tuple) -> None:
-    sequence = Sequence(some)
+    sequence = PowerSequence(some)
 
-    assert Sequence.parse(sequence.format()) == sequence
+    assert PowerSequence.parse(sequence.format()) == sequence
 
 
 @given(st.text("abcdrhlzwp01239,ABHLZWP x", max_size=40))
 def test_what_parses_has_a_canonical_form_that_fits_the_field(text: str) -> None:
     try:
-        sequence = Sequence.parse(text)
+        sequence = PowerSequence.parse(text)
     except SequenceError:
         return
 
     assert len(sequence.format()) <= 32
-    assert Sequence.parse(sequence.format()) == sequence
+    assert PowerSequence.parse(sequence.format()) == sequence
 
 
 def test_letters_may_have_any_case() -> None:
-    assert Sequence.parse("P1,Al,RH,W5") == Sequence.parse("p1,aL,rh,w5")
+    assert PowerSequence.parse("P1,Al,RH,W5") == PowerSequence.parse("p1,aL,rh,w5")
 
 
 def test_waits_add_up_to_the_duration() -> None:
-    assert Sequence.parse("p1,bL,w110,bZ,w5").duration_s == pytest.approx(11.5)
+    assert PowerSequence.parse("p1,bL,w110,bZ,w5").duration_s == pytest.approx(11.5)
 
 
 def test_the_pins_that_it_touches_are_named() -> None:
-    assert Sequence.parse("p1,aL,rL,w1,rZ").pins == {Pin.A, Pin.RESET}
+    assert PowerSequence.parse("p1,aL,rL,w1,rZ").pins == {Pin.A, Pin.RESET}
 
 
 def test_a_sequence_without_p_never_switches_the_supply() -> None:
-    sequence = Sequence.parse("bL,w5,bZ")
+    sequence = PowerSequence.parse("bL,w5,bZ")
 
     assert not sequence.switches_supply
     assert sequence.supply_after is None
 
 
 def test_the_last_p_decides_how_the_supply_is_left() -> None:
-    assert Sequence.parse("p1,w5,p0").supply_after is False
+    assert PowerSequence.parse("p1,w5,p0").supply_after is False
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_a_slip_is_refused_with_its_place_and_what_was_probably_meant(
     text: str, position: int, remedy: str
 ) -> None:
     with pytest.raises(SequenceError) as caught:
-        Sequence.parse(text)
+        PowerSequence.parse(text)
 
     assert f"character {position}" in caught.value.what
     assert remedy in caught.value.remedy
 
 
 def test_an_empty_setting_has_no_orders() -> None:
-    assert Sequence.parse("") == Sequence(())
+    assert PowerSequence.parse("") == PowerSequence(())
 
 
 def test_a_sequence_may_fill_its_field() -> None:
     text = "p1" * 14 + "w100"
 
     assert len(text) == 32
-    assert Sequence.parse(text).duration_s == pytest.approx(10.0)
+    assert PowerSequence.parse(text).duration_s == pytest.approx(10.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.errors import SequenceError
 
@@ -12,7 +12,7 @@ from hil.errors import SequenceError
 @given(st.text("abcdrhlzwp0123,", max_size=32))
 def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: str) -> None:
     try:
-        sequence = Sequence.parse(text)
+        sequence = PowerSequence.parse(text)
     except SequenceError:
         return
 
@@ -22,11 +22,11 @@ def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: s
 @given(st.text("abcdrhlzwp0123,", max_size=32))
 def test_leaves_supply_off_agrees_with_the_grammar(text: str) -> None:
     try:
-        sequence = Sequence.parse(text)
+        sequence = PowerSequence.parse(text)
     except SequenceError:
         return
 
-    is_off = not sequence.orders or sequence.supply_after is False
+    is_off = not sequence.steps or sequence.supply_after is False
     assert leaves_supply_off(text.encode().ljust(32, b"\0")) == is_off
 
 

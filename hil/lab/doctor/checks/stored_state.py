@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hil.dutlink.power.sequence import Sequence
+from hil.dutlink.power.sequence import PowerSequence
 from hil.errors import SequenceError
 from hil.lab.config.lab import SEQUENCES
 from hil.lab.config.lab_file import SYSTEM_FOLDER
@@ -69,7 +69,7 @@ def power_sequences(context: BoardContext) -> Findings:
         yield problem("power sequences", says, why="on and off do what is stored", fix=fix, board=serial)
     for name in SEQUENCES:
         try:
-            Sequence.parse(stored[name])
+            PowerSequence.parse(stored[name])
         except SequenceError as error:
             well = False
             says = f"board {serial} stores {name} = {stored[name]!r}, which the firmware reads differently"
