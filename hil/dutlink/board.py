@@ -89,8 +89,8 @@ class Board(Noun):
 
         host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
         stick, slowest_s = self._wiring.stick, host.slowest_stick_s
-        far, before_turn = host.far_stick, lambda: self._before_turn()  # noqa: PLW0108 - it may be set later
-        return Storage(self._link, host.dev, stick, host.sys, far, memory, slowest_s, before_turn)
+        remote, before_turn = host.remote_stick, lambda: self._before_turn()  # noqa: PLW0108 - it may be set later
+        return Storage(self._link, host.dev, stick, host.sys, remote, memory, slowest_s, before_turn)
 
     @cached_property
     def settings(self) -> BoardSettings:

@@ -1,9 +1,8 @@
-"""The one seam between real and simulated boards.
+"""The only difference between real and simulated boards: the host.
 
-A host is where boards are plugged in: a pyusb backend that reaches them, the folder where their device
-nodes appear, and the folder where the kernel tells about disks. The system's own host has libusb, `/dev` and
-`/sys`; the simulator fills all three places with its own.
-Above this line nothing knows which one it is.
+A host is where boards are plugged in: a pyusb backend that reaches them, the folder in which their device
+nodes appear, and the kernel's folder for disks. On a real host these are libusb, `/dev` and `/sys`; the
+simulator has its own. No other module of `hil.dutlink` knows whether a board is simulated.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from hil.flash.progress import Progress
     from hil.flash.results import Flashed, ReadBack
 
-__all__ = ["SLOWEST_STICK_S", "FarStick", "Host"]
+__all__ = ["SLOWEST_STICK_S", "Host", "RemoteStorage"]
 
 SLOWEST_STICK_S = 8.0
 """Seconds after *host* within which a stick comes: a mux of 3.5 s and a disk of 3.7 s come sooner."""
 
 
-class FarStick(Protocol):
-    """A stick on another machine: images go there, and are written and proven there."""
+class RemoteStorage(Protocol):
+    """A stick on another machine, where images are written and verified."""
 
     def flash(self, image: Image, progress: Progress, *, force: bool) -> Flashed:
         """Do what `Storage.flash` promises."""
@@ -49,28 +48,28 @@ class Host:
     Attributes:
         label: What reports call it ("this host", "2 simulated boards").
         backend: Makes the pyusb backend, once per process and when first needed. None: the system's libusb,
-            else the one that `libusb-package` ships.
-        dev: The folder where device nodes appear, with `serial/by-id` and `disk/by-id` in it.
-        far_stick: Who flashes and reads the stick, where it is on another machine and its bytes are not here.
-        sys: The folder where the kernel tells about disks, with `block` and `dev/block` in it.
-        stick_memory: Gives, by a board's serial number, what keeps the socket where its stick comes; None:
-            each process learns that again.
-        slowest_stick_s: Seconds after *host* until a stick that is there has come; where its socket is not
-            known, all that comes is looked at for so long. Less where simulated time is faster: the pauses in
-            which other disks may come or go are then shorter to the same degree.
+            else the one that `libusb-package` contains.
+        dev: The folder in which device nodes appear, with `serial/by-id` and `disk/by-id`.
+        remote_stick: Flashes and reads a stick that is on another machine; None: the stick is on this one.
+        sys: The kernel's folder for disks, with `block` and `dev/block`.
+        stick_memory: Returns, for a board's serial number, the memory of the socket at which its stick comes;
+            None: each process learns it again.
+        slowest_stick_s: The longest time after *host* that a stick needs to come, in seconds. If its socket
+            is not known, disks are watched for so long. It is less if simulated time is faster; pauses in
+            which other disks may come or go are then shorter in proportion.
     """
 
     label: str = "this host"
     backend: Callable[[], Any] | None = field(default=None, compare=False)
     dev: Path = Path("/dev")
     sys: Path = Path("/sys")
-    far_stick: FarStick | None = field(default=None, compare=False)
+    remote_stick: RemoteStorage | None = field(default=None, compare=False)
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
     slowest_stick_s: float = SLOWEST_STICK_S
 
     @property
     def remedy_for_absent(self) -> str:
-        """What to do about a board that is not there: cables only where boards have them."""
+        """What to do about a board that is absent; a simulated one has no cable."""
         return (
             "plug it in, or check its cable" if self.dev == Path("/dev") else "hil boards lists what is there"
         )

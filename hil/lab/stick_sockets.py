@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.dutlink.storage.usb_sockets import Learned, OwnMemory, StickNames, is_usb_place
+from hil.dutlink.storage.usb_sockets import LearnedSocket, OwnMemory, StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.files.atomic_file import write_atomically
 from hil.lab.locks.lock_dir import lock_folder
@@ -58,11 +58,11 @@ class StickSockets:
         """True if other processes of this host can read what is kept here."""
         return self._read() is not None
 
-    def recall(self) -> Learned | None:
+    def recall(self) -> LearnedSocket | None:
         """Return what was learned; if the file is missing, spoilt or outdated, what this object knows."""
         return self._read() or self._own.recall()
 
-    def keep(self, learned: Learned) -> None:
+    def keep(self, learned: LearnedSocket) -> None:
         """Keep it in the file; if this user may not write it, or the disk is full, in this object."""
         self._own.keep(learned)
         self._is_outdated = True
@@ -78,7 +78,7 @@ class StickSockets:
             self._file().unlink(missing_ok=True)
             self._is_outdated = False
 
-    def of_others(self) -> list[tuple[str, Learned]]:
+    def of_others(self) -> list[tuple[str, LearnedSocket]]:
         """Return what all users' files say of other boards, and what other users' files say of this one."""
         found = []
         for file in self._files():
@@ -90,9 +90,9 @@ class StickSockets:
                     found.append((serial, replace(learned, source=source)))
         return found
 
-    def doubt(self, image: str) -> None:
+    def mark_unverified(self, image: str) -> None:
         """Keep it for all users; if this user may not write the file, or the disk is full, in this object."""
-        if self.doubted() == image:
+        if self.unverified_image() == image:
             return
         self._unwritten = time.time(), image
         with suppress(OSError, HilError):
@@ -100,7 +100,7 @@ class StickSockets:
             write_atomically(self._file(_FLASHED), json.dumps(facts) + "\n", mode=0o644)
             self._unwritten = None
 
-    def doubted(self) -> str:
+    def unverified_image(self) -> str:
         """Return the newest image: of all files, and of this object if it could not write its own file."""
         words = [self._unwritten] if self._unwritten is not None else []
         with suppress(OSError, HilError):
@@ -114,7 +114,7 @@ class StickSockets:
             return sorted((self._folder or lock_folder()).glob(f"{_PREFIX}*-*.json"))
         return []
 
-    def _read(self) -> Learned | None:
+    def _read(self) -> LearnedSocket | None:
         if self._is_outdated:
             return None
         with suppress(OSError, HilError):
@@ -127,14 +127,14 @@ class StickSockets:
         return (self._folder or lock_folder()) / f"{prefix}{self._serial}-{os.geteuid()}.json"
 
 
-def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, Learned]:
+def believed_sockets(uid: int, folder: Path | None = None) -> dict[str, LearnedSocket]:
     """Return what is believed of all boards' sticks, by serial number; the newest file of each board counts.
 
     Args:
         uid: A user who is believed besides this one and root.
         folder: The lock folder; None for the machine's own folder.
     """
-    found: dict[str, tuple[float, Learned]] = {}
+    found: dict[str, tuple[float, LearnedSocket]] = {}
     with suppress(OSError, HilError):
         for file in (folder or lock_folder()).glob(f"{_PREFIX}*-*.json"):
             serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
@@ -163,7 +163,7 @@ def forget_sockets(folder: Path, serial: str) -> None:
                 file.unlink()
 
 
-def _read(file: Path, also: int = 0) -> tuple[Learned | None, bool]:
+def _read(file: Path, also: int = 0) -> tuple[LearnedSocket | None, bool]:
     """Return a file's content, and whether only this user, root or `also` could write it."""
     content, is_ours = _content(file, also)
     return (_parsed(content) if content else None), is_ours
@@ -202,7 +202,7 @@ def _boot() -> str:
     return ""
 
 
-def _to_text(learned: Learned) -> str:
+def _to_text(learned: LearnedSocket) -> str:
     facts = {
         "board": learned.board,
         "socket": learned.socket,
@@ -214,7 +214,7 @@ def _to_text(learned: Learned) -> str:
     return json.dumps(facts) + "\n"
 
 
-def _parsed(content: bytes) -> Learned | None:
+def _parsed(content: bytes) -> LearnedSocket | None:
     try:
         facts: Any = json.loads(content)
         vendor, product, serial, size_bytes = facts["names"]
@@ -229,6 +229,6 @@ def _parsed(content: bytes) -> Learned | None:
             return None
         seen = facts.get("bystanders", []) if facts.get("boot") == _boot() else []
         bystanders = frozenset(one for one in seen if type(one) is str)
-        return Learned(facts["board"], facts["socket"], names, came_after_s, bystanders)
+        return LearnedSocket(facts["board"], facts["socket"], names, came_after_s, bystanders)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None

@@ -45,7 +45,9 @@ LIMIT_S = 60.0
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual machine without KVM, on a busy machine, needs many times what a host needs."""
     monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.APPEARS_WITHIN_S", LIMIT_S)
     monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.GOES_WITHIN_S", LIMIT_S)
 
 
 def shown(board: Board) -> Path:
@@ -270,6 +272,7 @@ def test_another_boards_stick_is_refused_where_it_is_wired(
     bench: Bench, serial: str, other_node: Path, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", 5.0)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.GOES_WITHIN_S", 5.0)
     with open_board(Host(), serial, Wiring(stick=other_node), console=False) as board:
         with pytest.raises(WrongDiskError) as caught:
             board.storage.flash(image)

@@ -41,8 +41,10 @@ DISK = "hers"
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual machine without KVM, on a busy machine, needs many times what a host needs."""
     monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.APPEARS_WITHIN_S", LIMIT_S)
     monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", LIMIT_S / 4)
-    monkeypatch.setattr("hil.dutlink.storage.stick_node._NAMED_WITHIN_S", LIMIT_S / 4)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.GOES_WITHIN_S", LIMIT_S / 4)
+    monkeypatch.setattr("hil.dutlink.storage.stick_path._NAMED_WITHIN_S", LIMIT_S / 4)
 
 
 @pytest.fixture(autouse=True)

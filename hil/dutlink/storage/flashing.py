@@ -1,4 +1,4 @@
-"""Write an image to a board's stick, or a stick's bytes to a file, and turn the storage off afterwards."""
+"""Write an image to a board's stick, or read the stick into a file, and turn the storage off afterwards."""
 
 from __future__ import annotations
 
@@ -31,56 +31,72 @@ from hil.flash.sparse_file import SparseFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.dutlink.storage.storage import Storage
     from hil.flash.disk.disk import Disk
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
     from hil.forked_child import OwnDescriptors
 
-__all__ = ["SameStick", "flash", "opened_image", "read", "source_of"]
+__all__ = ["SameStick", "files_of", "flash", "open_checked", "read"]
 
 logger = logging.getLogger(__name__)
 
 
-def flash(  # noqa: PLR0913 - what to write, and how
+def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
     stick: SameStick,
     image: Image,
     progress: Progress,
     *,
     force: bool,
-    untouched: Flashed | None,
-    doubt: Callable[[str], None],
+    earlier: Flashed | None,
+    mark_unverified: Callable[[str], None],
+    check_proven: Callable[[], None],
+    check_board: Callable[[], None],
 ) -> Flashed:
-    """Flash; see `Storage.flash` and `flash_image`."""
-    with _then_off(stick):
+    """Flash an image, then turn the storage off; see `Storage.flash` and `flash_image`.
+
+    Args:
+        stick: The stick.
+        image: The image.
+        progress: Receives the progress.
+        force: Write everything, even if the stick holds it already.
+        earlier: See `flash_image`.
+        mark_unverified: See `flash_image`.
+        check_proven: Raises FlashError if the stick may boot an image that is not verified.
+        check_board: Raises the error of a board that does not answer.
+    """
+    write = partial(
+        flash_image, stick, image, progress, force=force, earlier=earlier, mark_unverified=mark_unverified
+    )
+    with _then_off(stick, check_board):
         try:
-            write = partial(flash_image, force=force, earlier=untouched, mark_unverified=doubt)
-            flashed = _flashed(write, stick, image, progress)
+            flashed = _flash_unchanged(image, write)
         except BaseException as error:
-            stick.tell(error)
+            stick.add_note(error, check_proven)
             raise
     for remark in image.remarks:
         logger.warning("%s", remark)
     return flashed
 
 
-def _flashed(
-    write: Callable[[SameStick, Image, Progress], Flashed],
-    stick: SameStick,
-    image: Image,
-    progress: Progress,
-) -> Flashed:
+def _flash_unchanged(image: Image, write: Callable[[], Flashed]) -> Flashed:
+    """Flash, and raise the error of an image file that changed in place of a FlashError."""
     try:
-        return write(stick, image, progress)
+        return write()
     except FlashError:
-        image.check()  # a file that changed is what is wrong, and not the stick
+        image.check()
         raise
 
 
-def read(storage: Storage, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
-    """Read; see `Storage.read`."""
-    stick = SameStick(storage, to_write=False)
-    with _then_off(stick), stick() as disk:
+def read(
+    stick: SameStick,
+    path: Path,
+    size_bytes: int | None,
+    progress: Progress,
+    *,
+    check_board: Callable[[], None],
+) -> ReadBack:
+    """Read the stick into a file, then turn the storage off; see `Storage.read`."""
+    with _then_off(stick, check_board), stick() as disk:
         began = time.monotonic()
         wanted = disk.size_bytes if size_bytes is None else size_bytes
         if not 0 < wanted <= disk.size_bytes:
@@ -98,13 +114,22 @@ class SameStick:
     """Claim the same stick several times, and refuse another one in its place.
 
     Args:
-        storage: The storage of the board.
-        claimed: The stick as it was claimed to be written already; None: it was not.
+        claim: `Storage.claim`.
+        off: `Storage.off`.
+        claimed: The stick, if the caller has claimed it to be written already.
         to_write: Whether it is to be written.
     """
 
-    def __init__(self, storage: Storage, claimed: Disk | None = None, *, to_write: bool = True) -> None:
-        self.storage = storage
+    def __init__(
+        self,
+        claim: Callable[..., Disk],
+        off: Callable[..., None],
+        claimed: Disk | None = None,
+        *,
+        to_write: bool = True,
+    ) -> None:
+        self._claim = claim
+        self._off = off
         self._claimed = claimed
         self._to_write = to_write
         self._held: OwnDescriptors | None = None
@@ -120,26 +145,26 @@ class SameStick:
         written_bytes = sum(disk.written_bytes for disk in written)
         return f"up to {written_bytes} bytes were written to {written[-1].node.name} before that"
 
-    def tell(self, error: BaseException) -> None:
-        """Add to an error, or to Ctrl-C, what was written, if it does not say so yet, and what may boot."""
+    def add_note(self, error: BaseException, check_proven: Callable[[], None]) -> None:
+        """Add to an error what was written, unless it says so, and whether the stick may boot."""
         if self.written not in str(error):
             error.add_note(self.written)
         try:
-            self.storage.check_proven()
+            check_proven()
         except FlashError:
             error.add_note("the stick may boot an image that is not verified")
         except HilError:
-            pass  # what went wrong first is told
+            pass  # the first error is reported
 
     def __call__(self) -> Disk:
-        """Take the stick away, and claim it when it is back; the first time that may have been done.
+        """Detach the stick, attach it again and claim it; the first time, the caller may have done that.
 
-        It is held open until it is taken away, also when the disk is closed: nothing gets at it between.
+        The disk is held open until it is detached, even after it is closed, so that no other program gets it.
         """
         disk, self._claimed = self._claimed, None
         if disk is None:
             held, self._held = self._held, None
-            disk = self.storage.claim(
+            disk = self._claim(
                 to_write=self._to_write, usb_names=self._usb_names, written=self.written, held=held
             )
         self._held = disk.hold()
@@ -148,44 +173,44 @@ class SameStick:
         return disk
 
     def off(self) -> None:
-        """Take the stick away; raises as `Storage.off`."""
+        """Turn the storage off; raises what `Storage.off` raises."""
         held, self._held = self._held, None
-        self.storage.off(held=held)
+        self._off(held=held)
 
 
-def source_of(
+def files_of(
     image: str | os.PathLike[str] | Image, bmap: str | os.PathLike[str] | bool
 ) -> ImageFileState | None:
-    """Return what identifies an image's files; None for an image that the caller opened."""
+    """Return the state of an image's files; None if the caller opened the image."""
     return ImageFileState.of(Path(image), bmap) if isinstance(image, str | os.PathLike) else None
 
 
-def opened_image(
-    storage: Storage,
+def open_checked(
+    off: Callable[[], None],
     image: str | os.PathLike[str] | Image,
     bmap: str | os.PathLike[str] | bool,
     progress: Progress,
     *,
-    untouched: Flashed | None,
+    earlier: Flashed | None,
 ) -> Image:
-    """Open an image that is given by its path. If it is damaged, the storage is off afterwards.
+    """Open an image that is given by its path; if it is damaged, turn the storage off.
 
-    If the file is missing, the storage stays as it is: a wrong path need not disturb the DUT.
+    If the file does not exist, the storage stays as it is: a wrong path need not disturb the DUT.
 
     Raises:
-        ImageError: It is not there, or its damage shows at once.
-        UsageError: It is no path and no image.
+        ImageError: The file does not exist, or is found to be damaged.
+        UsageError: The argument is neither a path nor an image.
     """
     if isinstance(image, str | os.PathLike):
         try:
-            if untouched is not None:  # these files were checked when they were flashed
+            if earlier is not None:  # these files were checked when they were flashed
                 return open_image(image, bmap)
-            # A test cannot be asked: an image of unknown content is written, with a warning.
+            # A test cannot answer a question, so an image of unknown content is written, with a warning.
             return open_disk_image(image, bmap, force=True, progress=progress)
         except ImageError:
             if Path(image).exists():
                 with suppress(HilError):
-                    storage.off()
+                    off()
             raise
     if not hasattr(image, "extents"):
         raise UsageError(
@@ -197,8 +222,8 @@ def opened_image(
 
 
 @contextmanager
-def _then_off(stick: SameStick) -> Iterator[None]:
-    """Take the stick from everybody afterwards, also after Ctrl-C."""
+def _then_off(stick: SameStick, check_board: Callable[[], None]) -> Iterator[None]:
+    """Turn the storage off after the block, also after Ctrl-C."""
     try:
         yield
     except BaseException as error:
@@ -208,19 +233,19 @@ def _then_off(stick: SameStick) -> Iterator[None]:
             if isinstance(error, HilError) and not isinstance(error, StickInUseError):
                 error.add_note(f"the mux stays as it is, since {in_use.why}")
         except HilError:
-            pass  # what went wrong first is told
+            pass  # the first error is reported
         if isinstance(error, StickLostError | StickMissingError):
-            stick.storage.check_board()
+            check_board()
         raise
     stick.off()
 
 
 def _copy(disk: Disk, file: SparseFile, size_bytes: int, progress: Progress) -> None:
-    there = allocate_buffer()
+    buffer = allocate_buffer()
     progress.begin("read", size_bytes)
     try:
         for at in range(0, size_bytes, CHUNK_BYTES):
-            data = disk.read(there, at, min(CHUNK_BYTES, size_bytes - at))
+            data = disk.read(buffer, at, min(CHUNK_BYTES, size_bytes - at))
             file.write(data)
             progress.advance(len(data))
     finally:

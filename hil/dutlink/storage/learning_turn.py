@@ -1,4 +1,4 @@
-"""The turn of one board to learn which disk is its stick; other boards of the host that must learn wait."""
+"""A lock on a host, so that only one board at a time learns which disk is its stick."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Turn"]
+__all__ = ["LearningTurn"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _TURN_LIMIT_S = 90.0
-"""Seconds for a board to learn with strangers' disks around; others wait for so long."""
+"""Seconds that a board may need to learn while other disks come and go; other boards wait for so long."""
 
 _TOLD_AFTER_S = 2.0
 
 
-class Turn:
-    """The turn, which ends by itself after a while, so that a caller that forgets it does not block others.
+class LearningTurn:
+    """The lock, which ends after a while, so that a caller that does not release it blocks no other board.
 
-    It is a kernel lock on the host's device folder, which needs no file and ends with its holder.
+    It is a kernel lock on the host's device folder, which needs no file and ends with its process.
 
     Args:
         dev: The host's device folder.
-        limit_s: How long it lasts at most, in seconds, unless it is kept.
+        limit_s: How long it lasts, in seconds, unless `keep` is called.
     """
 
     def __init__(self, dev: Path, limit_s: float) -> None:
@@ -48,38 +48,38 @@ class Turn:
 
     @property
     def is_held(self) -> bool:
-        """Whether the turn has begun and not ended."""
+        """Whether this object holds the lock."""
         return self._folder is not None
 
     def take(self) -> None:
-        """Begin the turn after waiting for other boards to end theirs; a test's time limit stands still then.
+        """Take the lock, after waiting for other boards; the wait does not count for a test's time limit.
 
         Raises:
-            StorageError: Another board's turn does not end.
+            StorageError: Another board holds the lock for too long.
         """
         self.end()
         descriptor = _opened(self._dev)
         folder = OwnDescriptors(descriptor)
         try:
             _lock(descriptor, self._dev)
-            timer = threading.Timer(self._limit_s, self._end_turn_of, (folder,))
+            timer = threading.Timer(self._limit_s, self._end_if_of, (folder,))
             timer.daemon = True
             with self._changing:
                 self._folder, self._ends = folder, timer
             timer.start()
-        except BaseException:  # Ctrl-C as well: a lock that stays would block this process itself
+        except BaseException:  # also after Ctrl-C: a lock that stays would block this process itself
             folder.close()
-            self._end_turn_of(folder)
+            self._end_if_of(folder)
             raise
 
     def keep(self) -> None:
-        """Let it last until it is ended."""
+        """Hold the lock until `end`."""
         with self._changing:
             if self._ends is not None:
                 self._ends.cancel()
 
     def end(self) -> None:
-        """End it; harmless when it ended already, and when two threads do it at once."""
+        """Release the lock; harmless if it is not held, and from two threads at once."""
         with self._changing:
             if self._ends is not None:
                 self._ends.cancel()
@@ -88,12 +88,12 @@ class Turn:
             self._folder = self._ends = None
 
     def close(self) -> None:
-        """Forget the turn in a forked child, whose copy of the lock is closed without this object."""
+        """In a forked child, forget the lock, whose copied descriptor is closed elsewhere."""
         self._changing = threading.RLock()  # another thread may have held it when the child was forked
         self._folder = self._ends = None
 
-    def _end_turn_of(self, folder: OwnDescriptors) -> None:
-        """End the turn that holds this folder: a late timer must not end the next turn."""
+    def _end_if_of(self, folder: OwnDescriptors) -> None:
+        """Release the lock if it is still the one of this folder: a late timer must not end the next one."""
         with self._changing:
             if self._folder is folder:
                 self.end()
@@ -122,9 +122,9 @@ def _lock(folder: int, dev: Path) -> None:
 
 
 def _waited_for(taken: Callable[[], bool], dev: Path) -> bool:
-    """Wait until `taken`; how long the other board needs is no fault of the test that waits."""
+    """Wait until `taken`, outside of the test's time limit: the other board is the cause of the wait."""
     with outer_limit.suspended():
         if until(taken, min(_TOLD_AFTER_S, _TURN_LIMIT_S)):
             return True
-        _LOG.warning("another board looks for its stick in %s: waiting until it has ended", dev)
+        logger.warning("another board looks for its stick in %s: waiting until it has ended", dev)
         return until(taken, _TURN_LIMIT_S - _TOLD_AFTER_S) is not None

@@ -1,11 +1,13 @@
 """Prove which disk follows the mux, by watching it go with *off* and come with *host*.
 
-The first disk that comes, or the only one, need not be the stick: a person may plug one in. A round is *off*,
-then *host*, while every USB disk is watched. It proves a disk that came with *host* before if this disk alone
-goes at once and this disk alone comes again: at the same socket, with the same names, and as soon after
-*host* as before. Each time all is looked at until the slowest stick would have come, so that no disk is alone
-while the stick is there. A disk whose times are unlike a mux's must follow for more rounds, or proves
-nothing. A person who plugs disks in and out would have to keep the mux's own times, without the stick.
+The first disk that comes, or the only one, need not be the stick: a person may plug in another disk. A round
+is *off*, then *host*, while every USB disk is watched. It proves a disk that came with *host* before if only
+this
+disk goes at once and only this disk comes again: at the same socket, with the same names, and as soon after
+*host* as before. Each time, disks are watched until the slowest stick would have come, so that no other disk
+can be the only one while a stick is there. A disk whose times differ from a mux's must follow for more
+rounds, or is not proven. To be mistaken for a stick, another disk would have to be plugged in and out at the
+mux's times, while there is no stick.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hil.dutlink.storage.mux_timing import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Coming
+from hil.dutlink.storage.mux_timing import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Arrival
 from hil.dutlink.storage.usb_sockets import UsbDisk, connected_s, devices_by_socket, disks_by_socket
 from hil.dutlink.timing import Deadline, sleep, until
 from hil.errors import StickAmbiguousError
@@ -22,31 +24,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["Mux", "Patience", "Watch"]
+__all__ = ["Mux", "MuxWatch", "WaitLimits"]
 
 _ROUNDS = 6
 _SETTLE_S = 0.3
 
 
 class Mux(Protocol):
-    """Turns the storage of one board."""
+    """The mux of one board."""
 
-    def take_away(self) -> None:
+    def detach(self) -> None:
         """Turn the storage off."""
         ...
 
-    def give(self) -> None:
-        """Call `Watch.begin`, turn the storage to the host, and call `Watch.turned`."""
+    def attach(self) -> None:
+        """Call `MuxWatch.begin`, turn the storage to the host, and call `MuxWatch.turned`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds.
+class WaitLimits:
+    """How long to wait.
 
     Attributes:
-        appears_s: For a disk to come.
-        goes_s: For a disk to go.
+        appears_s: Seconds to wait for a disk to come.
+        goes_s: Seconds to wait for a disk to go.
     """
 
     appears_s: float
@@ -55,11 +57,11 @@ class Patience:
 
 @dataclass(slots=True)
 class _Departures:
-    """The sockets that emptied with *off*.
+    """The sockets that became empty with *off*.
 
     Attributes:
-        left: When the disk there was last seen, in seconds after *off*.
-        came: Sockets at which a disk came while the storage was off.
+        left: When the disk at each socket was last seen, in seconds after *off*.
+        came: The sockets at which a disk came while the storage was off.
     """
 
     left: dict[str, float] = field(default_factory=dict)
@@ -67,25 +69,25 @@ class _Departures:
 
     @property
     def soon(self) -> frozenset[str]:
-        """The sockets that emptied as soon as a mux lets go."""
+        """The sockets that became empty as soon as a mux detaches a disk."""
         return frozenset(socket for socket, last_s in self.left.items() if last_s <= LEAVES_WITHIN_S)
 
 
-class Watch:
-    """Looks which disks come and go while one board's mux turns.
+class MuxWatch:
+    """Watch which disks come and go while one board's mux turns.
 
     Args:
         dev: The host's device folder.
-        sys: The folder where the host's kernel tells about disks.
-        ignored: Sockets of other boards' sticks, which come and go as they like.
-        only: The socket where this board's stick was learned to come; None: not known.
+        sys: The folder of the host's kernel for disks.
+        ignored: The sockets of other boards' sticks, which come and go independently.
+        only: The socket at which this board's stick was learned to come; None: it is not known.
         looked: Called at each look, with the seconds since *host*.
-        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
+        slowest_s: The longest time that a stick needs to come; see `Host.slowest_stick_s`.
 
     Attributes:
-        only: As above.
-        ignored: As above, but for `only`.
-        slowest_s: As above.
+        only: The argument.
+        ignored: The argument, without `only`.
+        slowest_s: The argument.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - where it looks, for what, and how long
@@ -99,7 +101,7 @@ class Watch:
     ) -> None:
         self.only = only
         self.slowest_s = slowest_s
-        # Where simulated time is faster, whatever else comes or goes does so sooner as well.
+        # If simulated time is faster, other disks come and go sooner as well.
         pace = slowest_s / SLOWEST_S
         self._settle_s, self._even_s = _SETTLE_S * pace, EVEN_S * pace
         self._dev = dev
@@ -111,7 +113,7 @@ class Watch:
         self._host = Deadline(0.0)
 
     def begin(self) -> None:
-        """Note which disks, and which USB devices that may become disks, are there before the mux turns."""
+        """Note the disks, and the USB devices that may become disks, that are there before the mux turns."""
         self._before = disks_by_socket(self._sys)
         self._devices = devices_by_socket(self._sys)
 
@@ -119,25 +121,25 @@ class Watch:
         """Note the time at which the mux turned to the host."""
         self._host = Deadline(0.0)
 
-    def come(
+    def wait_for_disks(
         self, limit_s: float, wanted: frozenset[str] = frozenset(), settled_s: float = 0.0
-    ) -> dict[str, Coming]:
+    ) -> dict[str, Arrival]:
         """Wait until disks came at the wanted sockets, or at any but those of other boards' sticks.
 
         Args:
-            limit_s: How long, in seconds.
+            limit_s: How long to wait, in seconds.
             wanted: The sockets; empty: any.
-            settled_s: After a disk came, go on looking until so many seconds after *host*.
+            settled_s: After a disk came, continue to watch until so many seconds after *host*.
 
         Returns:
-            All disks that came and are there, those at sockets of other boards' sticks included.
+            All disks that came and are there, including those at sockets of other boards' sticks.
         """
-        came: dict[str, Coming] = {}
+        came: dict[str, Arrival] = {}
 
         def look() -> bool:
             for socket, disk in self._news(disks_by_socket(self._sys)).items():
-                if socket not in came or came[socket].disk.coming != disk.coming:
-                    came[socket] = self._coming(disk)
+                if socket not in came or came[socket].disk.plug_number != disk.plug_number:
+                    came[socket] = self._arrival(disk)
             self._looked(self._host.spent_s)
             return wanted <= came.keys() if wanted else bool(self.watched(came))
 
@@ -149,22 +151,22 @@ class Watch:
         now = disks_by_socket(self._sys)
         return {socket: one for socket, one in came.items() if _is_there(one.disk, now)}
 
-    def _coming(self, disk: UsbDisk) -> Coming:
+    def _arrival(self, disk: UsbDisk) -> Arrival:
         after_s, since_s = self._host.spent_s, connected_s(self._sys, disk.socket)
-        return Coming(disk, after_s, None if since_s is None else after_s - since_s)
+        return Arrival(disk, after_s, None if since_s is None else after_s - since_s)
 
-    def come_as_learned(self, limit_s: float, after_s: float) -> dict[str, Coming]:
-        """Wait for the disk at the learned socket, and for those that may come as soon as it should.
+    def wait_for_learned(self, limit_s: float, after_s: float) -> dict[str, Arrival]:
+        """Wait for the disk at the learned socket, and for disks that come at the same time.
 
         Args:
-            limit_s: How long, in seconds.
-            after_s: How long after *host* it was learned to come, in seconds.
+            limit_s: How long to wait, in seconds.
+            after_s: The time after *host* at which it was learned to come, in seconds.
         """
         wanted = frozenset(filter(None, [self.only]))
-        return self.come(limit_s, wanted, min(after_s, limit_s) + self._even_s)
+        return self.wait_for_disks(limit_s, wanted, min(after_s, limit_s) + self._even_s)
 
     def elsewhere(self) -> list[UsbDisk]:
-        """Return the disks that came at another socket than the learned one, but for other boards' sticks."""
+        """Return the disks that came at another socket than the learned one, without other boards' sticks."""
         now = disks_by_socket(self._sys)
         return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self.ignored}]
 
@@ -172,28 +174,28 @@ class Watch:
         """Return these sockets without those of other boards' sticks."""
         return frozenset(sockets) - self.ignored
 
-    def prove(self, seen: dict[str, Coming], mux: Mux, patience: Patience) -> Coming | None:
-        """Watch rounds until one proves a disk; return None if no disk comes any more.
+    def prove(self, seen: dict[str, Arrival], mux: Mux, limits: WaitLimits) -> Arrival | None:
+        """MuxWatch rounds until one proves a disk; return None if no disk comes any more.
 
         The disk may be at another socket than the learned one, even at that of another board's stick.
 
         Args:
             seen: The disks that came with *host*.
             mux: Turns the storage.
-            patience: How long to wait each time.
+            limits: How long to wait each time.
 
         Raises:
-            StickAmbiguousError: Disks come and go by other hands all the time.
+            StickAmbiguousError: Other disks come and go all the time.
         """
         followed, in_a_row = "", 0
         told: set[str] = set()
         for _ in range(_ROUNDS):
-            gone = self._go(seen, mux, patience.goes_s)
-            mux.give()
+            gone = self._go(seen, mux, limits.goes_s)
+            mux.attach()
             wanted = self.watched(gone.soon) or gone.soon
             last_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
-            settled_s = max(self.slowest_s, min(last_s, patience.appears_s) + self._even_s)
-            came = self.come(patience.appears_s, wanted, settled_s)
+            settled_s = max(self.slowest_s, min(last_s, limits.appears_s) + self._even_s)
+            came = self.wait_for_disks(limits.appears_s, wanted, settled_s)
             told |= {str(one.disk) for one in (*seen.values(), *came.values())}
             follower = self._follower(seen, gone, came)
             in_a_row = in_a_row + 1 if follower and follower.disk.socket == followed else int(bool(follower))
@@ -209,8 +211,10 @@ class Watch:
             remedy="leave other USB disks plugged in, or out, for half a minute, then do it again",
         )
 
-    def _follower(self, seen: dict[str, Coming], gone: _Departures, came: dict[str, Coming]) -> Coming | None:
-        """Return the one disk that went and came as behind the mux, or None if another one may have, too."""
+    def _follower(
+        self, seen: dict[str, Arrival], gone: _Departures, came: dict[str, Arrival]
+    ) -> Arrival | None:
+        """Return the only disk that went and came as a stick does, or None if there may be several."""
         follow = [
             came[socket]
             for socket in gone.soon & seen.keys() & came.keys()
@@ -224,10 +228,10 @@ class Watch:
         moved = self.watched({*gone.left, *gone.came, *came})
         return mine[0] if rivals <= {socket} and moved <= {socket} else None
 
-    def _go(self, seen: dict[str, Coming], mux: Mux, limit_s: float) -> _Departures:
+    def _go(self, seen: dict[str, Arrival], mux: Mux, limit_s: float) -> _Departures:
         """Turn the storage off, and watch which disks go."""
         before = disks_by_socket(self._sys)
-        mux.take_away()
+        mux.detach()
         off, gone = Deadline(0.0), _Departures()
         last_s = 0.0
 
@@ -247,7 +251,7 @@ class Watch:
         return gone
 
     def _news(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
-        """Return the disks that came and can be used."""
+        """Return the disks that came since the mux turned, and that can be used."""
         return {
             socket: disk
             for socket, disk in self._new(now).items()
@@ -255,14 +259,14 @@ class Watch:
         }
 
     def _new(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
-        """Return the disks that were not there, nor their USB devices, before the mux turned."""
+        """Return the disks that were not there before the mux turned, nor their USB devices."""
         return {
             socket: disk
             for socket, disk in now.items()
-            if not _is_there(disk, self._before) and self._devices.get(socket) != disk.coming
+            if not _is_there(disk, self._before) and self._devices.get(socket) != disk.plug_number
         }
 
 
 def _is_there(disk: UsbDisk, now: dict[str, UsbDisk]) -> bool:
-    """Return True if the disk is there and was not unplugged since it was seen."""
-    return disk.socket in now and now[disk.socket].coming == disk.coming
+    """Return True if the disk is there and was not unplugged since."""
+    return disk.socket in now and now[disk.socket].plug_number == disk.plug_number

@@ -1,7 +1,7 @@
-"""Decide whether a mux may be turned away from the host: the question of every way to turn it by choice.
+"""Decide whether the stick may be detached from the host, depending on the programs that use it.
 
-`Storage` asks it in the one method that turns the mux, just before the request, so that no way passes it by.
-Where it is not known for certain which disk is the stick, each disk that may be it counts.
+`StickMux.turn` calls this just before each request. While it is uncertain which disk is the stick, each disk
+that may be the stick counts.
 """
 
 from __future__ import annotations
@@ -15,67 +15,69 @@ from hil.errors import StickInUseError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Leave", "Use", "taken_from"]
+__all__ = ["DetachReason", "DiskUse", "check_detach"]
 
 _PASSES_WITHIN_S = 1.5
 """Seconds that a desktop's short look at a disk may take before it counts as a use."""
 
 
-class Leave(enum.Enum):
-    """On which ground the mux is turned away from the host."""
+class DetachReason(enum.Enum):
+    """Why the stick may be detached from the host."""
 
-    UNUSED = "nothing uses the stick"
-    FORCED = "the caller takes it from its users"
+    UNUSED = "no program uses the stick"
+    FORCED = "the caller takes it from the programs that use it"
     OURS = "this process holds it open and locked until the mux has turned"
 
     @classmethod
-    def of(cls, *, force: bool) -> Leave:
-        """Return the ground of a caller that forces it, or does not."""
+    def of(cls, *, force: bool) -> DetachReason:
+        """Return FORCED or UNUSED."""
         return cls.FORCED if force else cls.UNUSED
 
 
-class Use(NamedTuple):
+class DiskUse(NamedTuple):
     """A use of a disk on this host.
 
     Attributes:
         why: What uses it.
-        is_certain: Whether the disk is the stick; else it may be it.
+        is_certain: Whether the disk is certainly the stick.
     """
 
     why: str
     is_certain: bool
 
 
-def taken_from(serial: str, leave: Leave, look: Callable[[], Use | None]) -> str:
-    """Return what the stick is taken from; empty: nothing that is seen.
+def check_detach(serial: str, reason: DetachReason, find_use: Callable[[], DiskUse | None]) -> str:
+    """Return what uses the stick that is about to be detached; empty if nothing is seen.
 
     Args:
-        serial: The board.
-        leave: On which ground it is taken.
-        look: Finds a use of the stick, or of a disk that may be it.
+        serial: The board's serial number.
+        reason: Why it may be detached.
+        find_use: Returns a use of the stick, or of a disk that may be it, or None.
 
     Raises:
-        StickInUseError: It is in use, and that is not overridden.
+        StickInUseError: It is in use, and `reason` does not allow to take it.
     """
-    if leave is Leave.OURS:
+    if reason is DetachReason.OURS:
         return ""
     try:
-        use = look()
-        if use is not None and leave is Leave.UNUSED:
-            until(lambda: look() is None, _PASSES_WITHIN_S)
-            use = look()
+        use = find_use()
+        if use is not None and reason is DetachReason.UNUSED:
+            until(lambda: find_use() is None, _PASSES_WITHIN_S)
+            use = find_use()
     except OSError as error:
-        if leave is Leave.FORCED:  # a kernel that does not tell must not keep a board from being made safe
+        if (
+            reason is DetachReason.FORCED
+        ):  # a board must be made safe even if the kernel does not tell what uses the stick
             return ""
-        raise _in_use(serial, Use(f"what uses it cannot be seen: {error}", is_certain=False)) from error
+        raise _in_use(serial, DiskUse(f"what uses it cannot be seen: {error}", is_certain=False)) from error
     if use is None:
         return ""
-    if leave is Leave.UNUSED:
+    if reason is DetachReason.UNUSED:
         raise _in_use(serial, use)
     return use.why if use.is_certain else f"{use.why}, and that disk may be the stick"
 
 
-def _in_use(serial: str, use: Use) -> StickInUseError:
+def _in_use(serial: str, use: DiskUse) -> StickInUseError:
     if use.is_certain:
         return StickInUseError(
             f"board {serial}: the stick is in use on this host and was not taken away",

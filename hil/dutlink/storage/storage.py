@@ -1,33 +1,26 @@
-"""The storage stick and its mux: turn it to the host or the DUT, flash it, read it."""
+"""The storage stick: turn it to the host or the DUT, flash it, read it."""
 
 from __future__ import annotations
 
-import enum
-import threading
-import time
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
-from hil.dutlink.storage.mux_follower import Patience
 from hil.dutlink.storage.mux_timing import SLOWEST_S
+from hil.dutlink.storage.stick_mux import Position, StickMux
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
-from hil.dutlink.storage.stick_use import Leave, Use, taken_from
+from hil.dutlink.storage.stick_use import DetachReason, check_detach
 from hil.dutlink.storage.usb_disks import usb_disks
 from hil.dutlink.timing import until
-from hil.dutlink.usb.protocol import Request, StorageAction
-from hil.errors import StickLostError, StickStayedError, UsageError
+from hil.errors import StickStayedError, UsageError
 from hil.flash.disk.identity import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
-from hil.flash.disk.users import user_of
 from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from hil.dutlink.host import FarStick
+    from hil.dutlink.host import RemoteStorage
     from hil.dutlink.storage.usb_sockets import StickMemory, UsbDisk
     from hil.dutlink.usb.control_link import ControlLink
     from hil.flash.disk.disk import Disk
@@ -40,14 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Position", "Storage"]
 
 
-class Position(enum.StrEnum):
-    """Where the mux connects the stick."""
-
-    OFF = "off"
-    HOST = "host"
-    DUT = "dut"
-
-
 class Storage(Noun):
     """The stick and its mux.
 
@@ -56,22 +41,21 @@ class Storage(Noun):
     this host is not taken away unless that is forced.
 
     Args:
-        link: The board.
+        link: The control link to the board.
         dev: The host's device folder.
-        stick: The node's path, where it is wired: it must lead to the disk that follows the mux.
-        sys: The folder where the host's kernel tells about disks.
-        far: Flashes and reads a stick that is on another machine.
-        memory: Keeps the socket where the stick comes; None: this object alone does.
-        slowest_s: Seconds after *host* until a stick that is there has come; see `Host.slowest_stick_s`.
+        stick: The node's path, if it is wired: it must lead to the disk that follows the mux.
+        sys: The folder of the host's kernel for disks.
+        remote: Flashes and reads a stick that is on another machine.
+        memory: Keeps the socket at which the stick comes; None: only this object does.
+        slowest_s: The longest time that a stick needs to come; see `Host.slowest_stick_s`.
         before_turn: Called before each turn of the mux, so that a caller can record the position as unknown.
 
     Attributes:
-        progress: Is told how far `flash` and `read` are if they are given no other; silent at first.
-        taken_from: What used the stick when it was last taken away by force; empty: nothing that is known.
+        progress: Receives the progress of `flash` and `read` unless they are given another; silent by
+            default.
     """
 
     progress: Progress
-    taken_from: str
 
     def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
         self,
@@ -79,25 +63,20 @@ class Storage(Noun):
         dev: Path,
         stick: Path | None = None,
         sys: Path = Path("/sys"),
-        far: FarStick | None = None,
+        remote: RemoteStorage | None = None,
         memory: StickMemory | None = None,
         slowest_s: float = SLOWEST_S,
         before_turn: Callable[[], None] = lambda: None,
     ) -> None:
-        self._before_turn = before_turn
         self.progress = NoProgress()
-        self.taken_from = ""
         self._link = link
-        self._far = far
+        self._remote = remote
         self._dev = dev
         self._sys = sys
         self._stick = StickNode(link.serial, link.usb_port, dev, sys, stick, link.access, memory, slowest_s)
-        self._position: Position | None = None
-        self._turned_at_s = time.monotonic()
-        self._turns = 0
-        self._turning = threading.RLock()
+        self._mux = StickMux(link, self._stick, dev, sys, before_turn, remote is not None)
         self._flashed: Flashed | None = None
-        self._untouched: ImageFileState | None = None
+        self._flashed_files: tuple[ImageFileState | None, int] = (None, 0)
 
     def __repr__(self) -> str:
         return f"<Storage of board {self._link.serial}, {self.words}>"
@@ -105,7 +84,7 @@ class Storage(Noun):
     @property
     def words(self) -> str:
         """Where the stick is, as far as this object knows, such as `stick at dut`."""
-        match self._position:
+        match self.position:
             case None:
                 return "stick as it was found"
             case Position.OFF:
@@ -115,17 +94,22 @@ class Storage(Noun):
 
     @property
     def flashed(self) -> Flashed | None:
-        """What this object flashed last and proved; None before that, and while it is not proven."""
+        """The last verified flash; None before that, and while another flash runs or has failed."""
         return self._flashed
 
     @property
     def position(self) -> Position | None:
-        """The position as this object last set it; None before that, or when setting it failed."""
-        return self._position
+        """The position that this object set last; None before that, and if setting it failed."""
+        return self._mux.position
+
+    @property
+    def taken_from(self) -> str:
+        """The program from which the stick was last taken by force; empty if none was seen."""
+        return self._mux.taken_from
 
     @property
     def node(self) -> Path | None:
-        """The stick's device node, where it is wired or was found already."""
+        """The stick's device node, if it is wired or was found already."""
         return self._stick.path
 
     @property
@@ -135,16 +119,16 @@ class Storage(Noun):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the stick was given to the host, and `wait_for_node` was not called since."""
+        """Whether the stick was turned to the host, and `wait_for_node` was not called since."""
         return self._stick.is_awaited
 
     def host(self, *, force: bool = False) -> None:
-        """Give the stick to the host; `wait_for_node` tells when it can be used.
+        """Turn the stick to the host; `wait_for_node` returns when it can be used.
 
-        Where the host may have it already it is taken away first, so that it is seen to come.
+        If the host may have it already, it is taken away first, so that it is seen to come.
 
         Args:
-            force: Take it away although it is in use on this host.
+            force: Take it away even if it is in use on this host.
 
         Raises:
             BoardFaultError, BoardLostError: The board did not take the request.
@@ -152,124 +136,117 @@ class Storage(Noun):
             StickInUseError: It is on the host, and in use.
             StickStayedError: A disk stays where the stick comes, so it does not follow the mux.
         """
-        if self._position is Position.HOST and self._stick.here is not None:
-            self._set(Position.HOST)
+        if self.position is Position.HOST and self._stick.here is not None:
+            self._mux.turn(Position.HOST)
             return
-        self._give(Leave.of(force=force))
+        self._mux.attach(DetachReason.of(force=force))
 
     def dut(self, *, force: bool = False) -> None:
-        """Give the stick to the DUT; `wait_until_gone` returns when it has left the host.
+        """Turn the stick to the DUT; `wait_until_gone` returns when it has left the host.
 
         Args:
-            force: Give it although it is in use on this host, or holds an image that is not proven.
+            force: Do so even if it is in use on this host, or holds an image that is not verified.
 
         Raises:
             StickInUseError: It is mounted or open on this host.
-            FlashError: A flash ended after it had written everything, and before all was read back.
+            FlashError: A flash ended after everything was written, and before all was read back.
             BoardFaultError, BoardLostError: The board did not take the request.
         """
         if not force:
             self.check_proven()
-        self._set(Position.DUT, leave=Leave.of(force=force))
+        self._mux.turn(Position.DUT, DetachReason.of(force=force))
         self._stick.end_turn()
 
     def off(self, *, force: bool = False, held: OwnDescriptors | None = None) -> None:
-        """Cut the stick off from host and DUT, and cut its power; errors as for `dut`.
+        """Detach the stick from host and DUT, which cuts its power; errors as for `dut`.
 
         Args:
-            force: Take it away although it is in use on this host.
-            held: From `Disk.hold`: keeps other programs from the stick that `claim` gave until the mux has
-                turned, and is closed then.
+            force: Take it away even if it is in use on this host.
+            held: From `Disk.hold`: keeps other programs from the stick that `claim` returned, until the mux
+                has turned; it is closed then.
         """
         is_ours = held is not None and self._stick.here is not None
         try:
-            self._set(Position.OFF, leave=Leave.OURS if is_ours else Leave.of(force=force))
+            self._mux.turn(Position.OFF, DetachReason.OURS if is_ours else DetachReason.of(force=force))
         finally:
             if held is not None:
                 held.close()
         self._stick.end_turn()
 
     def learn(self, timeout_s: float = APPEARS_WITHIN_S, *, force: bool = False) -> UsbDisk:
-        """Forget the socket where the stick comes, and watch the mux to learn it again.
+        """Forget the socket at which the stick comes, and watch the mux to learn it again.
 
         Args:
-            timeout_s: How long it may take to come, each time, in seconds.
-            force: Turn the mux although the stick, or what may be the stick, is in use on this host.
+            timeout_s: How long the stick may take to come, each time, in seconds.
+            force: Turn the mux even if the stick, or a disk that may be it, is in use on this host.
 
         Returns:
-            The disk that follows the mux, which is with the host then.
+            The disk that follows the mux; it is attached to the host.
 
         Raises:
             UsageError: The stick is on another machine, whose sockets are not seen here; nothing was turned.
             HilError: As `host` and `wait_for_node`.
         """
-        if self._far is not None:
+        if self._remote is not None:
             raise UsageError(
                 f"the socket of board {self._link.serial}'s stick is not learned from this machine",
                 why="the board and its stick are on another machine, whose disks are not seen here",
                 remedy=f"on that machine: hil storage learn --board {self._link.serial}",
                 serial=self._link.serial,
             )
-        leave = Leave.of(force=force)
-        self._position = self._untouched = None
-        self._set(Position.OFF, leave=leave)
+        reason = DetachReason.of(force=force)
+        self.forget()
+        self._mux.turn(Position.OFF, reason)
         self._stick.forget()
-        self._give(leave)
+        self._mux.attach(reason)
         try:
-            return self._await_stick(timeout_s, leave)
+            return self._mux.wait_for_stick(timeout_s, reason)
         finally:
             self._stick.end_turn()
 
     def check_unused(self) -> None:
-        """Return if nothing on this host uses the stick, as far as that is seen.
+        """Return unless a program on this host is seen to use the stick.
 
         Raises:
-            StickInUseError: Something does.
+            StickInUseError: A program uses it.
         """
-        if self._far is None:
-            taken_from(self._link.serial, Leave.UNUSED, self._use)
+        if self._remote is None:
+            check_detach(self._link.serial, DetachReason.UNUSED, self._mux.use)
 
     def user(self) -> str:
-        """Return what uses the stick, or what may be the stick, on this host now; empty: nothing seen.
+        """Return what uses the stick, or a disk that may be it, on this host now; empty if nothing is seen.
 
-        Nothing uses the stick while the storage is off or with the DUT.
+        Nothing uses the stick while the storage is off or turned to the DUT.
         """
-        use = self._use()
+        use = self._mux.use()
         return use.why if use is not None else ""
-
-    def _use(self) -> Use | None:
-        if self._is_away:
-            return None
-        disks, is_certain = self._stick.possible()
-        uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
-        why = next(filter(None, uses), "")
-        return Use(why, is_certain) if why else None
 
     def wait_for_node(self, timeout_s: float = APPEARS_WITHIN_S) -> Path:
         """Wait until the stick's node is there, has a size and is proven, and return its path.
 
-        The path is by its place on the bus, where udev has such names: a name by serial number (`node`) may
-        lead to another disk a moment later, which tells the same one.
+        The path names the stick by its place on the bus, if udev has such names: a name by serial number
+        (`node`) may lead to another disk with the same serial number a moment later.
 
-        Call it after `host()`; without that, the stick is taken away and given to the host. On its first use
-        on a host it goes and comes once more, since the first disk that comes need not be the stick.
+        Call it after `host()`; otherwise the stick is taken away and turned to the host here. When a stick is
+        used on a host for the first time, it goes and comes once more, since the first disk that comes need
+        not be the stick.
 
         Args:
-            timeout_s: How long it may take to come, in seconds.
+            timeout_s: How long the stick may take to come, in seconds.
 
         Raises:
-            StickMissingError: It did not appear in time.
+            StickMissingError: It did not come in time.
             StickMovedError: A disk came at another socket than the one where the stick was learned.
-            BoardLostError, BoardTimeoutError: Nor does the board answer any more.
+            BoardLostError, BoardTimeoutError: It did not come, and the board does not answer either.
             StickAmbiguousError: Other disks came and went, so that none is proven to be the stick.
             WrongDiskError: The wiring names another disk.
         """
-        if self._far is not None:
-            return self._wait_for_far_node(timeout_s)
+        if self._remote is not None:
+            return self._wait_for_remote_node(timeout_s)
         if self._stick.here is None and not self._stick.is_awaited:
             self.host()
         try:
-            disk = self._await_stick(timeout_s)
+            disk = self._mux.wait_for_stick(timeout_s)
             self._stick.check_wired()
         finally:
             self._stick.end_turn()
@@ -287,13 +264,14 @@ class Storage(Noun):
 
         Args:
             to_write: Whether it is to be written.
-            usb_names: What it was when it was claimed before; see `BlockDevice.usb_names`.
+            usb_names: Its names at an earlier claim, which it must still have; see `BlockDevice.usb_names`.
             written: What has been written already, for errors.
-            held: Keeps other programs from the stick as it was claimed before; see `off`.
+            held: Keeps other programs from the stick since an earlier claim; see `off`.
 
         Raises:
-            WrongDiskError: One of the proofs fails; the error says which, and what was written.
-            StickMissingError, StickAmbiguousError, StickLostError: It did not come, others came, it went.
+            WrongDiskError: A proof fails; the error says which, and what was written.
+            StickMissingError, StickAmbiguousError, StickLostError: The stick did not come, other disks came
+                too, or it left.
             StickInUseError: It is mounted or open on this host.
             StorageError: It may not be opened; another process has been looking for its stick too long.
             BoardFaultError, BoardLostError: The board did not take a request.
@@ -302,11 +280,11 @@ class Storage(Noun):
         try:
             self.wait_until_gone(GOES_WITHIN_S)
             self.host()
-            disk = self._await_stick(APPEARS_WITHIN_S)
+            disk = self._mux.wait_for_stick(APPEARS_WITHIN_S)
             self._stick.check_wired(written)
             node = self.node or self._dev / disk.media[0].name
             expected = ExpectedDisk(
-                node, self._sys, self._stick.before, usb_names, (disk.socket, disk.coming), written
+                node, self._sys, self._stick.before, usb_names, (disk.socket, disk.plug_number), written
             )
             return open_verified(expected, to_write=to_write, access=self._link.access)
         except StickStayedError as error:
@@ -317,12 +295,12 @@ class Storage(Noun):
     def wait_until_gone(self, timeout_s: float = GOES_WITHIN_S) -> None:
         """Wait until the stick's node is gone, after `dut()` or `off()`.
 
-        Returns at once where the node is not known: what was never seen on the host cannot be missed.
+        Return at once if the node is not known.
 
         Raises:
             StickStayedError: It is still there.
         """
-        self._stick.wait_until_gone(timeout_s, str(self._position))
+        self._stick.wait_until_gone(timeout_s, str(self.position))
 
     def flash(
         self,
@@ -333,42 +311,49 @@ class Storage(Noun):
         force: bool = False,
         claimed: Disk | None = None,
     ) -> Flashed:
-        """Write an image to the stick and prove it; a stick that holds the image already is not written.
+        """Write an image to the stick and verify it; a stick that holds the image already is not written.
 
-        Afterwards the position is off, whatever happened: `dut()` gives a proven stick to the DUT.
+        Afterwards the position is off, however it ended: `dut()` turns a verified stick to the DUT.
 
         Args:
-            image: Its path, or an image that was opened.
-            bmap: Its block map; True: the one beside it, if there is one; False: none.
-            progress: Is told how far it is; None: the storage's own.
-            force: Write it, whatever the stick holds.
+            image: Its path, or an open image.
+            bmap: Its block map; True: the one next to it, if there is one; False: none.
+            progress: Receives the progress; None: the storage's own.
+            force: Write everything, even if the stick holds it already.
             claimed: The stick that the caller got from `claim` to be written; it is closed.
 
         Raises:
             ImageError: The image is damaged, or larger than the stick.
-            WrongDiskError: A disk is not proven to be this board's stick; not a byte was written to it.
+            WrongDiskError: A disk is not proven to be this board's stick; nothing was written to it.
             FlashError: The stick does not hold what was written, or failed; it does not boot.
-            StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: It did not come, did
-                not go, came together with others, or left in between.
+            StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: It did not come, did not
+                go, came together with other disks, or left in between.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
         from hil.dutlink.storage import flashing  # noqa: PLC0415 - decompressors are slow to import
 
-        source = flashing.source_of(image, bmap)
-        is_same = source is not None and source == self._untouched and self._position is Position.OFF
-        untouched = self._flashed if is_same else None
+        files = flashing.files_of(image, bmap)
+        is_untouched = files is not None and (files, self._mux.changes) == self._flashed_files
+        earlier = self._flashed if is_untouched and self.position is Position.OFF else None
         self._flashed = None
         progress = progress or self.progress
-        opened = flashing.opened_image(self, image, bmap, progress, untouched=untouched)
-        if self._far is not None:
-            with self._left_off():
-                flashed = self._far.flash(opened, progress, force=force)
+        opened = flashing.open_checked(self.off, image, bmap, progress, earlier=earlier)
+        if self._remote is not None:
+            with self._mux.turned_remotely():
+                flashed = self._remote.flash(opened, progress, force=force)
         else:
-            stick = flashing.SameStick(self, claimed)
+            stick = flashing.SameStick(self.claim, self.off, claimed)
             flashed = flashing.flash(
-                stick, opened, progress, force=force, untouched=untouched, doubt=self._stick.doubt
+                stick,
+                opened,
+                progress,
+                force=force,
+                earlier=earlier,
+                mark_unverified=self._stick.mark_unverified,
+                check_proven=self.check_proven,
+                check_board=self.check_board,
             )
-            self._untouched = source
+            self._flashed_files = (files, self._mux.changes)
         self._flashed = flashed
         return flashed
 
@@ -379,14 +364,14 @@ class Storage(Noun):
         size_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> ReadBack:
-        """Read the stick's bytes into a sparse file, which is there only when it is complete.
+        """Read the stick's bytes into a sparse file, which appears only when it is complete.
 
-        Afterwards the position is off, whatever happened.
+        Afterwards the position is off, however it ended.
 
         Args:
-            path: The file; a plain one that exists is replaced, anything else is refused.
+            path: The file; a regular one that exists is replaced, anything else is refused.
             size_bytes: How much, from the stick's start; None: all of it.
-            progress: Is told how far it is; None: the storage's own.
+            progress: Receives the progress; None: the storage's own.
 
         Raises:
             StorageError: The stick cannot be read, or the file cannot be written.
@@ -396,26 +381,16 @@ class Storage(Noun):
         """
         from hil.dutlink.storage import flashing  # noqa: PLC0415 - as above
 
-        if self._far is not None:
-            with self._left_off():
-                return self._far.read(Path(path), size_bytes, progress or self.progress)
-        return flashing.read(self, Path(path), size_bytes, progress or self.progress)
-
-    @contextmanager
-    def _left_off(self) -> Iterator[None]:
-        """Note that the storage is off after what was done on another machine, however it ended."""
-        self._link.access.check()
-        self._stick.end_turn()
-        self._position = None
-        try:
-            yield
-        finally:
-            self._position = Position.OFF
+        progress = progress or self.progress
+        if self._remote is not None:
+            with self._mux.turned_remotely():
+                return self._remote.read(Path(path), size_bytes, progress)
+        stick = flashing.SameStick(self.claim, self.off, to_write=False)
+        return flashing.read(stick, Path(path), size_bytes, progress, check_board=self.check_board)
 
     def forget(self) -> None:
-        """Forget position and proof: the storage is turned by other means, such as the board's shell."""
-        self._position = None
-        self._untouched = None
+        """Forget the position and what was flashed: the mux may be turned by other means, as by the shell."""
+        self._mux.forget()
 
     def check_proven(self) -> None:
         """Return unless the stick may boot an image that was written and not read back.
@@ -423,7 +398,7 @@ class Storage(Noun):
         Raises:
             FlashError: It may.
         """
-        (self._far or self._stick).check_proven()
+        (self._remote or self._stick).check_proven()
 
     def check_board(self) -> None:
         """Return if the board still answers.
@@ -437,63 +412,9 @@ class Storage(Noun):
         """Stop looking for the stick; the position stays."""
         self._stick.end_turn()
 
-    def _give(self, leave: Leave) -> None:
-        """Give the stick to the host, where it is seen to come."""
-        self._stick.expect(lambda: self._away(leave))
-        self._stick.note_before()
-        self._set(Position.HOST)
-        self._stick.turned()
-
-    def _set(self, position: Position, after: int | None = None, leave: Leave = Leave.UNUSED) -> int:
-        """Turn the mux, unless it was turned since turn number `after`; return the number of this turn.
-
-        Every turn goes through here, so that none takes the stick from the host without asking.
-
-        Raises:
-            StickInUseError: The stick is in use on this host, and `leave` is no ground to take it.
-            StickLostError: Another thread turned it.
-            BoardFaultError, BoardLostError: The board did not take the request.
-        """
-        with self._turning:
-            if after not in {None, self._turns}:
-                raise StickLostError(
-                    f"board {self._link.serial}: the stick was not waited for to the end",
-                    why="the storage was turned while its stick was looked for",
-                    remedy="turn it from one thread, or wait for the stick first",
-                    serial=self._link.serial,
-                )
-            if position is not Position.HOST:
-                self.taken_from = ""
-                if self._far is None:
-                    self.taken_from = taken_from(self._link.serial, leave, self._use)
-            self._before_turn()
-            self._turns += 1
-            self._position = None
-            if position is not Position.OFF:  # a board that gives no answer may have turned it all the same
-                self._untouched = None
-            try:
-                self._link.control_out(Request.STORAGE, StorageAction[position.name])
-            except BaseException:
-                self._stick.end_turn()
-                raise
-            self._position = position
-            self._turned_at_s = time.monotonic()
-            return self._turns
-
-    @property
-    def _is_away(self) -> bool:
-        """Whether the stick is not on the host for certain."""
-        return self._position in (Position.OFF, Position.DUT)
-
-    def _away(self, leave: Leave) -> float:
-        """Make sure that the stick is not on the host; return the seconds since it was taken away."""
-        if not self._is_away:
-            self._set(Position.OFF, leave=leave)
-        return time.monotonic() - self._turned_at_s
-
-    def _wait_for_far_node(self, timeout_s: float) -> Path:
+    def _wait_for_remote_node(self, timeout_s: float) -> Path:
         """Wait for the node that stands for a stick which its exporter has proven on its own host."""
-        if self._position is not Position.HOST:
+        if self.position is not Position.HOST:
             self.host()
         self._stick.end_turn()
         node = until(lambda: next(iter(usb_disks(self._dev)), None), timeout_s)
@@ -501,37 +422,3 @@ class Storage(Noun):
             self._link.wait_ready()
             raise self._stick.missing(timeout_s)
         return node
-
-    def _await_stick(self, timeout_s: float, leave: Leave = Leave.UNUSED) -> UsbDisk:
-        """Wait for the stick; raise the error of a silent board rather than that of a missing stick."""
-        mux = _WatchedMux(partial(self._set, leave=leave), self._stick, self._turns)
-        disk = self._stick.wait(timeout_s, mux, Patience(APPEARS_WITHIN_S, GOES_WITHIN_S))
-        if disk is None:
-            self._link.wait_ready()
-            raise self._stick.missing(timeout_s)
-        return disk
-
-
-class _WatchedMux:
-    """Turns the mux while it is watched, until another thread turns it.
-
-    Args:
-        turn: Turns it, unless it was turned since a turn of that number.
-        stick: Is told before and after the stick may come.
-        turns: The number of the last turn.
-    """
-
-    def __init__(self, turn: Callable[[Position, int], int], stick: StickNode, turns: int) -> None:
-        self._turn = turn
-        self._stick = stick
-        self._turns = turns
-
-    def take_away(self) -> None:
-        """Turn the storage off."""
-        self._turns = self._turn(Position.OFF, self._turns)
-
-    def give(self) -> None:
-        """Give the stick to the host."""
-        self._stick.note_before()
-        self._turns = self._turn(Position.HOST, self._turns)
-        self._stick.turned()

@@ -1,4 +1,4 @@
-"""The host's USB disks by the names that udev gives them, and their sizes."""
+"""Udev's names of a host's USB disks, and the sizes of disks."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["name_of", "place_of", "size_bytes", "usb_disks"]
+__all__ = ["by_id_name", "by_path_name", "size_bytes", "usb_disks"]
 
 _PARTITION = re.compile(r".*-part[0-9]+")
 _SECTOR_BYTES = 512
 
 
 def usb_disks(dev: Path) -> frozenset[Path]:
-    """The whole disks on USB, as paths below `dev/disk/by-id` whose device node exists."""
+    """Return the whole disks on USB, as paths below `dev/disk/by-id` whose device node exists."""
     return frozenset(entry for entry in _names(dev / "disk/by-id") if entry.name.startswith("usb-"))
 
 
-def name_of(dev: Path, name: str) -> Path | None:
-    """Return udev's lasting name of a disk: `disk/by-id/usb-...` of `sda`; None while there is none."""
+def by_id_name(dev: Path, name: str) -> Path | None:
+    """Return udev's permanent name of a disk, `disk/by-id/usb-...` for `sda`; None if there is none."""
     node = os.path.realpath(dev / name)
     named = (entry for entry in sorted(usb_disks(dev)) if os.path.realpath(entry) == node)
     return next(named, None)
 
 
-def place_of(dev: Path, name: str) -> Path | None:
-    """Return udev's name of a disk by its place on the bus, in `disk/by-path`; None where it has none."""
+def by_path_name(dev: Path, name: str) -> Path | None:
+    """Return udev's name of a disk by its place on the bus, in `disk/by-path`; None if there is none."""
     node = os.path.realpath(dev / name)
     named = (entry for entry in sorted(_names(dev / "disk/by-path")) if os.path.realpath(entry) == node)
     return next(named, None)
 
 
 def _names(folder: Path) -> list[Path]:
-    """The names of whole disks in one of udev's folders, which it makes with the first disk."""
+    """Return the names of whole disks in a folder of udev, which exists only while there are disks."""
     with suppress(OSError):
         return [
             entry for entry in folder.iterdir() if not _PARTITION.fullmatch(entry.name) and entry.exists()
@@ -43,10 +43,10 @@ def _names(folder: Path) -> list[Path]:
 
 
 def size_bytes(node: Path, sys: Path = Path("/sys")) -> int:
-    """Size of a disk, 0 while it has none: gone, still spinning up, or without a medium.
+    """Return the size of a disk; 0 if it is gone, still starts, or has no medium.
 
-    A block device's size is read from sysfs, which needs neither permission nor an open that would disturb
-    udev's own look at the disk.
+    A block device's size is read from sysfs, which needs no permission, and does not open the disk, which
+    would disturb udev.
     """
     try:
         status = node.stat()

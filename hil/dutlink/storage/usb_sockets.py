@@ -1,9 +1,9 @@
-"""USB disks by the socket that they are plugged into, and what is learned about a board's own.
+"""USB disks by the socket that they are plugged into, and what is kept about a board's stick.
 
-A name proves nothing: two sticks may share a serial number, and a name leads elsewhere a moment later. A
-stick is on one port of its board's mux, and that port is cabled to one USB socket of the host. The kernel
-tells sockets apart (`2-1.3` is bus 2, port 1 of it, port 3 of the hub there), and gives a device another
-number each time that it is plugged in (`devnum`).
+A name proves nothing: two sticks may have the same serial number, and udev may give a name to another disk a
+moment later. A board's stick, however, always comes at the USB socket to which the board's mux is cabled. The
+kernel distinguishes sockets (`2-1.3` is bus 2, port 1, port 3 of the hub there), and gives a device a new
+number (`devnum`) each time that it is plugged in.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hil.flash.disk.sysfs import BlockDevice
 
 __all__ = [
-    "Learned",
+    "LearnedSocket",
     "OwnMemory",
     "StickMemory",
     "StickNames",
@@ -39,12 +39,12 @@ _LONGEST_TEXT_BYTES = 4096
 
 
 class StickNames(NamedTuple):
-    """The names and the size of a stick, as the stick tells them.
+    """The names and the size of a stick, as the stick reports them.
 
     Attributes:
         vendor: USB vendor, four hexadecimal digits.
-        product: USB product, likewise.
-        serial: Its serial number; may be empty, and is not always its own.
+        product: USB product, four hexadecimal digits.
+        serial: Its serial number, which may be empty, or the same as that of other sticks.
         size_bytes: Its size.
     """
 
@@ -56,28 +56,28 @@ class StickNames(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsbDisk:
-    """A USB device with disks on it, as one look found it.
+    """A USB device with disks.
 
     Attributes:
         socket: The USB socket that it is plugged into.
-        coming: A number that differs each time that a device is plugged in there.
+        plug_number: A number that differs each time that a device is plugged in there.
         names: Its names, and the size of its medium.
         media: Its disks that have a medium; a card reader may have several.
     """
 
     socket: str
-    coming: str
+    plug_number: str
     names: StickNames
     media: tuple[BlockDevice, ...]
 
     @property
-    def sighting(self) -> str:
-        """What tells this disk from each other one, and from itself after it was plugged in again."""
-        return " ".join((self.socket, self.coming, *(medium.key for medium in self.media)))
+    def identity(self) -> str:
+        """A text that no other disk has, and that changes when the disk is plugged in again."""
+        return " ".join((self.socket, self.plug_number, *(medium.key for medium in self.media)))
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a medium that can be used."""
+        """Whether it has a medium that can be used."""
         return bool(self.media and self.names.vendor)
 
     def __str__(self) -> str:
@@ -95,9 +95,9 @@ def disks_by_socket(sys: Path) -> dict[str, UsbDisk]:
 
 
 def devices_by_socket(sys: Path) -> dict[str, str]:
-    """Return the number of each USB device that is there now, disk or not, by socket.
+    """Return the `plug_number` of each USB device that is there now, with disks or without, by socket.
 
-    A disk's device is there a second or more before the disk.
+    The device of a disk is there a second or more before the disk.
     """
     try:
         devices = list((sys / "bus/usb/devices").iterdir())
@@ -121,19 +121,20 @@ def _usb_disk(device: Path, disks: list[BlockDevice]) -> UsbDisk:
     sizes = {disk: disk.size_bytes for disk in disks}
     media = tuple(disk for disk, size_bytes in sizes.items() if size_bytes)
     size_bytes = sizes[media[0]] if media else 0
-    coming = usb_number_at(device) or (media or tuple(disks))[0].key
-    return UsbDisk(device.name, coming, StickNames(vendor, product, serial, size_bytes), media)
+    plug_number = usb_number_at(device) or (media or tuple(disks))[0].key
+    return UsbDisk(device.name, plug_number, StickNames(vendor, product, serial, size_bytes), media)
 
 
 def is_usb_place(text: str) -> bool:
-    """Return True if a text is a USB port as the kernel names it, such as `2-1.3`, and no path."""
+    """Return True if a text is the kernel's name of a USB port, such as `2-1.3`."""
     return _PLACE.fullmatch(text) is not None
 
 
 def board_is_at(sys: Path, place: str, serial: str) -> bool:
     """Return True if a board of that serial number is plugged in at that USB port now.
 
-    The place may be another user's word: only a plain file of a USB device is opened, and no open waits.
+    The port may come from another user's file, so only a regular file of a USB device is opened, without
+    waiting.
     """
     if not is_usb_place(place):
         return False
@@ -154,16 +155,16 @@ def _short_text(file: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedSocket:
     """Where and how soon a board's stick came when it was proven.
 
     Attributes:
-        board: The USB port of the board then: at another port, its cables may be others.
+        board: The USB port of the board at that time; if it is at another port now, its cables may be others.
         socket: The stick's socket.
-        names: The names of the stick there.
-        came_after_s: How long after *host* it could be used, in seconds.
-        bystanders: The other disks, as `UsbDisk.sighting`, that were there then while the storage was off.
-        source: The file that says so, if it is another user's; empty: it may be believed.
+        names: The stick's names.
+        came_after_s: When it could be used, in seconds after *host*.
+        bystanders: The other disks, by `UsbDisk.identity`, that were there while the storage was off.
+        source: Another user's file that says so; empty: it can be believed.
     """
 
     board: str
@@ -175,67 +176,67 @@ class Learned:
 
 
 class StickMemory(Protocol):
-    """Keeps what was learned about one board's stick."""
+    """Storage for what is learned about one board's stick."""
 
-    def recall(self) -> Learned | None:
-        """Return what was learned; None before that, and where it cannot be believed."""
+    def recall(self) -> LearnedSocket | None:
+        """Return what was learned; None if nothing was, or if it cannot be believed."""
         ...
 
-    def keep(self, learned: Learned) -> None:
-        """Keep it, if possible."""
+    def keep(self, learned: LearnedSocket) -> None:
+        """Keep what was learned, if possible."""
         ...
 
     def forget(self) -> None:
-        """Forget it: the cabling has changed."""
+        """Forget what was learned, because the cabling has changed."""
         ...
 
-    def of_others(self) -> list[tuple[str, Learned]]:
-        """Return what is known of other boards, and what other users say of this one, by serial number."""
+    def of_others(self) -> list[tuple[str, LearnedSocket]]:
+        """Return what is known of other boards, and what other users say of this one."""
         ...
 
-    def doubt(self, image: str) -> None:
-        """Note that the stick may boot an image that was written and is not proven; empty: it does not."""
+    def mark_unverified(self, image: str) -> None:
+        """Record an image that the stick may boot although it is not verified; empty: there is none."""
         ...
 
-    def doubted(self) -> str:
-        """Return the image that the stick may boot unproven, by the word of whoever wrote it; empty: none."""
+    def unverified_image(self) -> str:
+        """Return the image that the stick may boot although it is not verified; empty if there is none."""
         ...
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes of this host can see what is kept here."""
+        """Whether other processes of this host see what is kept."""
         ...
 
 
 class OwnMemory:
-    """What one process learned, for itself alone: a `StickMemory` where there is no better one."""
+    """A `StickMemory` in this process's memory, which no other process sees."""
 
     is_shared = False
 
     def __init__(self) -> None:
-        self._learned: Learned | None = None
-        self._doubted = ""
+        self._learned: LearnedSocket | None = None
+        self._unverified = ""
 
-    def recall(self) -> Learned | None:
-        """Return what was learned."""
+    def recall(self) -> LearnedSocket | None:
+        """Return what was learned, or None."""
         return self._learned
 
-    def keep(self, learned: Learned) -> None:
-        """Keep it."""
+    def keep(self, learned: LearnedSocket) -> None:
+        """Keep what was learned."""
         self._learned = learned
 
     def forget(self) -> None:
-        """Forget it."""
+        """Forget what was learned."""
         self._learned = None
 
-    def of_others(self) -> list[tuple[str, Learned]]:
-        """Return nothing."""
+    def of_others(self) -> list[tuple[str, LearnedSocket]]:
+        """Return an empty list: nothing is known of other boards."""
         return []
 
-    def doubt(self, image: str) -> None:
-        """Note it."""
-        self._doubted = image
+    def mark_unverified(self, image: str) -> None:
+        """Record the image."""
+        self._unverified = image
 
-    def doubted(self) -> str:
-        """Return it."""
-        return self._doubted
+    def unverified_image(self) -> str:
+        """Return the image."""
+        return self._unverified

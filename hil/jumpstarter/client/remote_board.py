@@ -69,7 +69,7 @@ class RemoteBoard:
             backend=lambda: backend,
             dev=dev,
             sys=self.folder / "sys",
-            far_stick=RemoteStick(road),
+            remote_stick=RemoteStick(road),
         )
 
     def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:

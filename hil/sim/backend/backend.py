@@ -54,7 +54,7 @@ class SimulatedHost:
         backend: Returns the pyusb backend; raises usb.core.NoBackendError under the fault `no_backend`.
         dev: The `/dev`-like folder.
         sys: The `/sys`-like folder.
-        far_stick: None, because its sticks are on this machine.
+        remote_stick: None, because its sticks are on this machine.
         stick_memory: None, because the ports of its sticks are not remembered.
         slowest_stick_s: Real seconds until the slowest stick appears.
     """
@@ -63,7 +63,7 @@ class SimulatedHost:
     backend: Callable[[], SimulatedBackend]
     dev: Path
     sys: Path
-    far_stick: None = None
+    remote_stick: None = None
     stick_memory: None = None
     slowest_stick_s: float = _SLOWEST_STICK_S
 

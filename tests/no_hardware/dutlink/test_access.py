@@ -14,7 +14,7 @@ import pytest
 from fake_tty import FakeTty
 
 from hil.dutlink.board import open_board
-from hil.dutlink.storage.learning_turn import Turn
+from hil.dutlink.storage.learning_turn import LearningTurn
 from hil.dutlink.usb.access import Access
 from hil.dutlink.wiring import Wiring
 from hil.errors import LeaseEndedError
@@ -256,7 +256,7 @@ def test_forked_child_does_not_keep_the_turn_to_look_for_a_stick(board: Board, d
     with forked():
         board.storage.off()
 
-        turn = Turn(dev, 1.0)
+        turn = LearningTurn(dev, 1.0)
         turn.take()
         turn.end()
 

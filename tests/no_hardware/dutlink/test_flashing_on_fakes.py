@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.dutlink.storage.flashing import SameStick, opened_image
+from hil.dutlink.storage.flashing import SameStick, open_checked
 from hil.flash.progress import NoProgress
 
 BLOCK_BYTES = 4096
@@ -51,7 +51,7 @@ class Phases(NoProgress):
 
 def test_same_stick_names_the_disk_that_was_written_if_another_one_was_claimed_since() -> None:
     storage: Any = FakeStorage(FakeDisk(Path("/dev/sda"), 512), FakeDisk(Path("/dev/sdb"), 0))
-    stick = SameStick(storage)
+    stick = SameStick(storage.claim, storage.off)
 
     stick()
     stick()
@@ -75,6 +75,6 @@ def test_opened_image_reports_the_proof_of_a_block_map_to_its_progress(tmp_path:
     (tmp_path / "os.img.bmap").write_text(text.replace(ZEROS, own))
     progress = Phases()
 
-    opened_image(storage, image, True, progress, untouched=None)
+    open_checked(storage.off, image, True, progress, earlier=None)
 
     assert progress.begun == ["check"]

@@ -322,6 +322,7 @@ def test_a_stick_that_never_comes_is_missing(
     board: Board, simulator: SimulatorProcess, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", 0.5)
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.APPEARS_WITHIN_S", 0.5)
     simulator.control.fault(board.serial, "stick_missing")
 
     with pytest.raises(errors.StickMissingError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.dutlink.storage import learning_turn
-from hil.dutlink.storage.learning_turn import Turn
+from hil.dutlink.storage.learning_turn import LearningTurn
 from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTimer]:
     return FakeTimer.made
 
 
-class ReadTogether(Turn):
+class ReadTogether(LearningTurn):
     """A turn whose state two threads read before either of them changes it, if nothing keeps them apart."""
 
     together = threading.Barrier(1)
@@ -85,7 +85,7 @@ def test_end_by_two_threads_closes_the_folder_once(
 
 
 def test_a_late_timer_does_not_end_the_next_turn(tmp_path: Path, timers: list[FakeTimer]) -> None:
-    shared = Turn(tmp_path, 1.0)
+    shared = LearningTurn(tmp_path, 1.0)
     shared.take()
     shared.take()
 
@@ -105,7 +105,7 @@ def test_take_interrupted_while_it_waits_closes_the_folder(
 ) -> None:
     with taken_by_another(tmp_path):
         monkeypatch.setattr(learning_turn, "until", interrupt)
-        waiting = Turn(tmp_path, 1.0)
+        waiting = LearningTurn(tmp_path, 1.0)
 
         with pytest.raises(KeyboardInterrupt):
             waiting.take()
@@ -117,7 +117,7 @@ def test_take_interrupted_while_it_waits_closes_the_folder(
 def test_take_interrupted_after_it_locked_the_folder_unlocks_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    interrupted = Turn(tmp_path, 1.0)
+    interrupted = LearningTurn(tmp_path, 1.0)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Timer, method, interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -9,8 +9,8 @@ import pytest
 from mux_bench import MIB, MuxBench
 
 from hil import errors
-from hil.dutlink.storage.mux_timing import Coming
-from hil.dutlink.storage.usb_sockets import Learned, StickNames, UsbDisk, connected_s
+from hil.dutlink.storage.mux_timing import Arrival
+from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames, UsbDisk, connected_s
 from hil.flash.progress import NoProgress
 from hil.sim.dut.image import build_image
 from hil.sim.stick.usb_disk import usb_names_of
@@ -184,8 +184,8 @@ def test_a_hand_that_keeps_a_mux_s_times_is_not_believed_while_the_stick_is_ther
         bench.storage().wait_for_node()
 
 
-def coming(after_s: float, connected_after_s: float | None = None, serial: str = "AB00") -> Coming:
-    return Coming(
+def coming(after_s: float, connected_after_s: float | None = None, serial: str = "AB00") -> Arrival:
+    return Arrival(
         UsbDisk("2-1", "5", StickNames("1209", "0001", serial, MIB), ()), after_s, connected_after_s
     )
 
@@ -207,7 +207,7 @@ def coming(after_s: float, connected_after_s: float | None = None, serial: str =
         (coming(1.2, -0.1), coming(1.5, 0.15), 2),
     ],
 )
-def test_coming_tells_how_many_rounds_prove_it(before: Coming, now: Coming, rounds: int) -> None:
+def test_coming_tells_how_many_rounds_prove_it(before: Arrival, now: Arrival, rounds: int) -> None:
     assert now.rounds_after(before) == rounds
 
 
@@ -354,7 +354,9 @@ def test_a_disk_that_comes_elsewhere_than_learned_is_said_to_have_moved(bench: M
 
 
 def test_learn_finds_a_stick_that_is_cabled_to_another_socket(bench: MuxBench) -> None:
-    bench.kept[bench.links[0].serial] = Learned("1-1", "2-7", StickNames("1209", "0001", "AB00", 1), 3.5)
+    bench.kept[bench.links[0].serial] = LearnedSocket(
+        "1-1", "2-7", StickNames("1209", "0001", "AB00", 1), 3.5
+    )
 
     disk = bench.storage().learn()
 
@@ -375,7 +377,7 @@ def test_what_was_learned_counts_only_while_the_board_is_where_it_was(bench: Mux
 def test_another_stick_in_the_socket_is_learned_by_one_more_coming(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     known = bench.kept[bench.links[0].serial]
-    bench.kept[bench.links[0].serial] = Learned(
+    bench.kept[bench.links[0].serial] = LearnedSocket(
         known.board, known.socket, known.names._replace(serial="OLD"), known.came_after_s
     )
     bench.links[0].sent.clear()
@@ -440,7 +442,7 @@ def test_sticks_of_equal_names_are_told_apart_by_their_sockets(bench: MuxBench) 
 
 
 def test_a_socket_of_a_board_that_is_gone_is_nobody_s(bench: MuxBench) -> None:
-    bench.kept["00000000"] = Learned("1-9", "2-1", StickNames("", "", "", 0), 3.5)
+    bench.kept["00000000"] = LearnedSocket("1-9", "2-1", StickNames("", "", "", 0), 3.5)
 
     assert bench.storage().wait_for_node().resolve() == node_of(bench)
 
@@ -571,7 +573,7 @@ def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         monkeypatch.setattr(
-            "hil.dutlink.storage.storage.user_of", lambda *_: "sda1 is mounted at /media/hers"
+            "hil.dutlink.storage.stick_mux.user_of", lambda *_: "sda1 is mounted at /media/hers"
         )
         raise errors.WrongDiskError("it is mounted", why="sda1 is mounted at /media/hers")
 

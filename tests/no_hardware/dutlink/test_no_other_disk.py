@@ -139,7 +139,7 @@ def act_of(judge: Judge, index: int, rng: random.Random, folder: Path) -> Callab
 
 def judged(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, counts: Counter[str]) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secrets
-    monkeypatch.setattr("hil.dutlink.storage.storage.user_of", lambda *_: "")  # no program uses these disks
+    monkeypatch.setattr("hil.dutlink.storage.stick_mux.user_of", lambda *_: "")  # no program uses these disks
     bench = MuxBench(folder, monkeypatch, size_bytes=2 * MIB, seed=seed)
     for stick in bench.sticks:
         stick.late_s = rng.choice([0.0, 0.0, 0.0, 3.5])

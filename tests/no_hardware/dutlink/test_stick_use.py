@@ -12,7 +12,7 @@ import pytest
 from mux_bench import MIB, Memory, MuxBench
 
 from hil import errors
-from hil.dutlink.storage.stick_use import Leave, Use, taken_from
+from hil.dutlink.storage.stick_use import DetachReason, DiskUse, check_detach
 from hil.flash.disk import open_files, users
 from hil.flash.disk.disk import Disk
 from hil.flash.disk.sysfs import BlockDevice
@@ -287,13 +287,13 @@ def test_a_claim_says_what_was_written_when_the_wired_name_leads_elsewhere(bench
 
 
 def test_taken_from_refuses_where_the_kernel_does_not_tell_and_force_goes_on() -> None:
-    def look() -> Use | None:
+    def look() -> DiskUse | None:
         raise OSError("too many open files")
 
     with pytest.raises(errors.StickInUseError, match="too many open files"):
-        taken_from("5a1c0e00", Leave.UNUSED, look)
+        check_detach("5a1c0e00", DetachReason.UNUSED, look)
 
-    assert taken_from("5a1c0e00", Leave.FORCED, look) == ""
+    assert check_detach("5a1c0e00", DetachReason.FORCED, look) == ""
 
 
 @pytest.fixture

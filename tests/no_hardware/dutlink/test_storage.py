@@ -201,16 +201,16 @@ def test_a_turn_that_does_not_end_is_an_error(
 
 def test_learn_refuses_a_stick_on_another_machine_and_turns_nothing(bench: MuxBench) -> None:
     storage = bench.storage()
-    storage._far = far = FarStick()
+    storage._remote = remote = FakeRemote()
 
     with pytest.raises(errors.UsageError, match="not learned from this machine") as caught:
         storage.learn(force=True)
 
     assert "hil storage learn" in caught.value.remedy
-    assert (bench.links[0].sent, far.asked) == ([], [])
+    assert (bench.links[0].sent, remote.asked) == ([], [])
 
 
-class FarStick:
+class FakeRemote:
     """A stick on another machine, which notes what is asked of it."""
 
     def __init__(self) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.learning_turn import Turn
-from hil.dutlink.storage.usb_disks import name_of, size_bytes, usb_disks
+from hil.dutlink.storage.learning_turn import LearningTurn
+from hil.dutlink.storage.usb_disks import by_id_name, size_bytes, usb_disks
 from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.errors import StorageError
 from hil.sim.host.sysfs import SysFolder, UsbNames
@@ -46,7 +46,7 @@ def test_the_size_of_a_block_device_needs_no_permission(monkeypatch: pytest.Monk
 
 def test_turn_on_a_host_without_a_device_folder_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        Turn(tmp_path / "none", 1.0).take()
+        LearningTurn(tmp_path / "none", 1.0).take()
 
 
 def test_name_of_a_disk_is_the_one_that_leads_to_it(dev: Path) -> None:
@@ -55,7 +55,7 @@ def test_name_of_a_disk_is_the_one_that_leads_to_it(dev: Path) -> None:
         (dev / name).touch()
         (by_id / f"usb-Stick_{name}-0:0").symlink_to(dev / name)
 
-    assert (name_of(dev, "sdb"), name_of(dev, "sdc")) == (by_id / "usb-Stick_sdb-0:0", None)
+    assert (by_id_name(dev, "sdb"), by_id_name(dev, "sdc")) == (by_id / "usb-Stick_sdb-0:0", None)
 
 
 def listed(folder: SysFolder, file: Path, name: str, busid: str, serial: str = "AB12") -> None:
@@ -72,7 +72,7 @@ def test_disks_by_socket_tells_disks_of_equal_names_apart(tmp_path: Path) -> Non
 
     assert {socket: disk.media[0].name for socket, disk in found.items()} == {"2-1": "sda", "2-1.4": "sdb"}
     assert found["2-1"].names == found["2-1.4"].names == ("1209", "0001", "AB12", 4096)
-    assert found["2-1"].coming != found["2-1.4"].coming
+    assert found["2-1"].plug_number != found["2-1.4"].plug_number
 
 
 def test_disks_by_socket_takes_a_card_reader_s_slots_for_one_device(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_disks_by_socket_sees_no_new_coming_in_a_card_that_is_put_into_a_reader(
 
     full = disks_by_socket(folder.root)["2-1"]
 
-    assert (empty.is_ready, full.is_ready, empty.coming == full.coming) == (False, True, True)
+    assert (empty.is_ready, full.is_ready, empty.plug_number == full.plug_number) == (False, True, True)

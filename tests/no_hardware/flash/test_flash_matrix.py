@@ -18,7 +18,9 @@ from flash_case import FORMATS, Fault, FlashCase
 from flash_station import FlashStation
 
 import hil.dutlink.storage.mux_follower
+import hil.dutlink.storage.stick_mux
 import hil.dutlink.storage.stick_node
+import hil.dutlink.storage.stick_path
 import hil.dutlink.storage.storage
 import hil.flash.disk.disk
 from hil.dutlink.timing import until
@@ -84,7 +86,9 @@ def stations(
     monkeypatch.setattr(hil.flash.disk.disk, "os", bad_os)
     monkeypatch.setattr(hil.flash.disk.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
     monkeypatch.setattr(hil.dutlink.storage.storage, "APPEARS_WITHIN_S", 3.0)
+    monkeypatch.setattr(hil.dutlink.storage.stick_mux, "APPEARS_WITHIN_S", 3.0)
     monkeypatch.setattr(hil.dutlink.storage.stick_node, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.storage.stick_path, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.mux_follower, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.mux_follower, "_SETTLE_S", 0.02)
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import Learned, StickNames
+from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.cleanup import forget_boards
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL, OTHER = "5a1c0e01", "0df10035"
-LEARNED = Learned("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
+LEARNED = LearnedSocket("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
 
 
 def files_of_boards(folder: Path) -> list[str]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import Learned, StickNames, board_is_at
+from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames, board_is_at
 from hil.lab.stick_sockets import StickSockets, forget_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LEARNED = Learned("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
-OTHER = Learned("1-2", "2-2", StickNames("1209", "0001", "", 1 << 20), 3.4)
+LEARNED = LearnedSocket("1-1", "2-1.3", StickNames("1209", "0001", "AB12", 1 << 20), 3.5)
+OTHER = LearnedSocket("1-2", "2-2", StickNames("1209", "0001", "", 1 << 20), 3.4)
 
 
 def file_of(folder: Path, serial: str = "5a1c0e01", uid: int | None = None) -> Path:
@@ -144,19 +144,19 @@ def nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
     return fill
 
 
-def test_doubted_goes_by_what_could_not_be_written_and_not_by_an_older_file(
+def test_unverified_image_goes_by_what_could_not_be_written_and_not_by_an_older_file(
     tmp_path: Path, nothing_can_be_written: Callable[[], None]
 ) -> None:
-    StickSockets("5a1c0e01", tmp_path).doubt("older.img")
-    StickSockets("5a1c0e01", tmp_path).doubt("")
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("older.img")
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("")
     memory = StickSockets("5a1c0e01", tmp_path)
     nothing_can_be_written()
 
-    memory.doubt("image.img")
-    doubted = memory.doubted()
-    memory.doubt("")
+    memory.mark_unverified("image.img")
+    unverified = memory.unverified_image()
+    memory.mark_unverified("")
 
-    assert (doubted, memory.doubted()) == ("image.img", "")
+    assert (unverified, memory.unverified_image()) == ("image.img", "")
 
 
 def test_recall_goes_by_what_could_not_be_written_and_not_by_an_older_file(
@@ -275,47 +275,47 @@ def flash_file(folder: Path, uid: int) -> Path:
     return folder / f"hil-flash-5a1c0e01-{uid}.json"
 
 
-def test_doubted_tells_every_process_what_a_flash_left_unproven(tmp_path: Path) -> None:
-    StickSockets("5a1c0e01", tmp_path).doubt("image.img")
-    seen = StickSockets("5a1c0e01", tmp_path).doubted()
-    StickSockets("5a1c0e01", tmp_path).doubt("")
+def test_unverified_image_tells_every_process_what_a_flash_left_unproven(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("image.img")
+    seen = StickSockets("5a1c0e01", tmp_path).unverified_image()
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("")
 
-    assert (seen, StickSockets("5a1c0e01", tmp_path).doubted()) == ("image.img", "")
+    assert (seen, StickSockets("5a1c0e01", tmp_path).unverified_image()) == ("image.img", "")
 
 
-def test_doubted_is_what_the_newest_user_says(tmp_path: Path) -> None:
+def test_unverified_image_is_what_the_newest_user_says(tmp_path: Path) -> None:
     flash_file(tmp_path, 1).write_text('{"image": "hers", "when": 1}')
-    before = StickSockets("5a1c0e01", tmp_path).doubted()
-    StickSockets("5a1c0e01", tmp_path).doubt("")
+    before = StickSockets("5a1c0e01", tmp_path).unverified_image()
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("")
 
-    assert (before, StickSockets("5a1c0e01", tmp_path).doubted()) == ("hers", "")
+    assert (before, StickSockets("5a1c0e01", tmp_path).unverified_image()) == ("hers", "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_doubted_believes_no_other_user_s_word_of_the_future(tmp_path: Path) -> None:
-    StickSockets("5a1c0e01", tmp_path).doubt("mine")
-    StickSockets("5a1c0e01", tmp_path).doubt("")
+def test_unverified_image_believes_no_other_user_s_word_of_the_future(tmp_path: Path) -> None:
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("mine")
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("")
     flash_file(tmp_path, 12345).write_text('{"image": "hers", "when": 1e12}')
     os.chown(flash_file(tmp_path, 12345), 12345, 12345)
 
-    assert StickSockets("5a1c0e01", tmp_path).doubted() == ""
+    assert StickSockets("5a1c0e01", tmp_path).unverified_image() == ""
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"image": "x"}', '{"image": "x", "when": "nan, or so"}', "\x00"])
-def test_doubted_of_a_spoilt_file_is_nothing(tmp_path: Path, text: str) -> None:
+def test_unverified_image_of_a_spoilt_file_is_nothing(tmp_path: Path, text: str) -> None:
     flash_file(tmp_path, 1).write_text(text)
 
-    assert StickSockets("5a1c0e01", tmp_path).doubted() == ""
+    assert StickSockets("5a1c0e01", tmp_path).unverified_image() == ""
 
 
-def test_doubted_shows_no_control_characters(tmp_path: Path) -> None:
+def test_unverified_image_shows_no_control_characters(tmp_path: Path) -> None:
     flash_file(tmp_path, 1).write_text(json.dumps({"image": "a\x1b[2Jb", "when": 1}))
 
-    assert "\x1b" not in StickSockets("5a1c0e01", tmp_path).doubted()
+    assert "\x1b" not in StickSockets("5a1c0e01", tmp_path).unverified_image()
 
 
 def test_forget_sockets_removes_what_is_known_of_flashes(tmp_path: Path) -> None:
-    StickSockets("5a1c0e01", tmp_path).doubt("image.img")
+    StickSockets("5a1c0e01", tmp_path).mark_unverified("image.img")
 
     forget_sockets(tmp_path, "5a1c0e01")
 

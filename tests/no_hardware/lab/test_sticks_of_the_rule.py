@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import Learned, StickNames
+from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames
 from hil.lab.stick_sockets import StickSockets
 from hil.lab.udev.rule import install_rule, is_this_version, known_sticks, rule_text, unopened_sticks
 
@@ -38,7 +38,9 @@ def locks(tmp_path: Path) -> Path:
 
 
 def learn(locks: Path, board: str, socket: str) -> None:
-    StickSockets(board, locks).keep(Learned("1-1", socket, StickNames("abcd", "1234", "S", 1 << 20), 3.5))
+    StickSockets(board, locks).keep(
+        LearnedSocket("1-1", socket, StickNames("abcd", "1234", "S", 1 << 20), 3.5)
+    )
 
 
 def opened_by(rule: str, path: str) -> bool:

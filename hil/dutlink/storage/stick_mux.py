@@ -1,0 +1,213 @@
+"""Turn the mux of one board, and find the stick that comes with it.
+
+Each turn goes through `StickMux.turn`, so that none takes the stick from a program that uses it, unless the
+caller forces that.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hil.dutlink.storage.mux_follower import WaitLimits
+from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S
+from hil.dutlink.storage.stick_use import DetachReason, DiskUse, check_detach
+from hil.dutlink.usb.protocol import Request, StorageAction
+from hil.errors import StickLostError
+from hil.flash.disk.users import user_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hil.dutlink.storage.stick_node import StickNode
+    from hil.dutlink.storage.usb_sockets import UsbDisk
+    from hil.dutlink.usb.control_link import ControlLink
+
+__all__ = ["Position", "StickMux"]
+
+
+class Position(enum.StrEnum):
+    """Where the mux connects the stick."""
+
+    OFF = "off"
+    HOST = "host"
+    DUT = "dut"
+
+
+class StickMux:
+    """The mux of one board.
+
+    Args:
+        link: The control link to the board.
+        node: The stick's node, which is told before and after the stick may come.
+        dev: The host's device folder.
+        sys: The folder of the host's kernel for disks.
+        before_turn: Called before each turn, so that a caller can record the position as unknown.
+        is_remote: Whether the stick is on another machine, where its users are checked.
+
+    Attributes:
+        position: The position that this object set last; None before that, and if setting it failed.
+        taken_from: The program from which the stick was last taken by force; empty if none was seen.
+        changes: A number that grows each time that the stick may be changed through the mux.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the mux of a board is
+        self,
+        link: ControlLink,
+        node: StickNode,
+        dev: Path,
+        sys: Path,
+        before_turn: Callable[[], None],
+        is_remote: bool,
+    ) -> None:
+        self.position: Position | None = None
+        self.taken_from = ""
+        self.changes = 0
+        self._link = link
+        self._node = node
+        self._dev = dev
+        self._sys = sys
+        self._before_turn = before_turn
+        self._is_remote = is_remote
+        self._turned_at_s = time.monotonic()
+        self._turns = 0
+        self._turning = threading.RLock()
+
+    def turn(
+        self,
+        position: Position,
+        reason: DetachReason = DetachReason.UNUSED,
+        *,
+        after: int | None = None,
+    ) -> int:
+        """Turn the mux, unless it was turned since turn number `after`; return the number of this turn.
+
+        Args:
+            position: Where to.
+            reason: Why the stick may be taken from the host.
+            after: The number of a turn; None: turn in any case.
+
+        Raises:
+            StickInUseError: The stick is in use on this host, and `reason` does not allow to take it.
+            StickLostError: Another thread turned the mux.
+            BoardFaultError, BoardLostError: The board did not take the request.
+        """
+        with self._turning:
+            if after not in {None, self._turns}:
+                raise StickLostError(
+                    f"board {self._link.serial}: the stick was not waited for to the end",
+                    why="the storage was turned while its stick was looked for",
+                    remedy="turn it from one thread, or wait for the stick first",
+                    serial=self._link.serial,
+                )
+            if position is not Position.HOST:
+                self.taken_from = ""
+                if not self._is_remote:
+                    self.taken_from = check_detach(self._link.serial, reason, self.use)
+            self._before_turn()
+            self._turns += 1
+            self.position = None
+            if position is not Position.OFF:  # before the request: a board may turn the mux and not answer
+                self.changes += 1
+            try:
+                self._link.control_out(Request.STORAGE, StorageAction[position.name])
+            except BaseException:
+                self._node.end_turn()
+                raise
+            self.position = position
+            self._turned_at_s = time.monotonic()
+            return self._turns
+
+    def attach(self, reason: DetachReason) -> None:
+        """Turn the mux to the host while the stick is watched for; take the stick away first if necessary."""
+        self._node.expect(lambda: self._detached_s(reason))
+        self._node.note_before()
+        self.turn(Position.HOST)
+        self._node.turned()
+
+    def wait_for_stick(self, timeout_s: float, reason: DetachReason = DetachReason.UNUSED) -> UsbDisk:
+        """Wait until the stick is there and proven.
+
+        Args:
+            timeout_s: How long it may take to come the first time, in seconds.
+            reason: Why the stick may be taken from the host, if it has to go and come again.
+
+        Raises:
+            StickMissingError: It did not come in time.
+            BoardLostError, BoardTimeoutError: It did not come, and the board does not answer either.
+        """
+        mux = _WatchedMux(partial(self._turn_watched, reason), self._node, self._turns)
+        disk = self._node.wait(timeout_s, mux, WaitLimits(APPEARS_WITHIN_S, GOES_WITHIN_S))
+        if disk is None:
+            self._link.wait_ready()
+            raise self._node.missing(timeout_s)
+        return disk
+
+    def use(self) -> DiskUse | None:
+        """Return a use of the stick, or of a disk that may be it, on this host; None if none is seen."""
+        if self._is_detached:
+            return None
+        disks, is_certain = self._node.candidates()
+        uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
+        why = next(filter(None, uses), "")
+        return DiskUse(why, is_certain) if why else None
+
+    def forget(self) -> None:
+        """Forget the position, because the mux may be turned by other means."""
+        self.position = None
+        self.changes += 1
+
+    @contextmanager
+    def turned_remotely(self) -> Iterator[None]:
+        """Note that the storage is off after a block in which another machine turns it."""
+        self._link.access.check()
+        self._node.end_turn()
+        self.position = None
+        try:
+            yield
+        finally:
+            self.position = Position.OFF
+
+    @property
+    def _is_detached(self) -> bool:
+        """Whether the stick is certainly not on the host."""
+        return self.position in (Position.OFF, Position.DUT)
+
+    def _detached_s(self, reason: DetachReason) -> float:
+        """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
+        if not self._is_detached:
+            self.turn(Position.OFF, reason)
+        return time.monotonic() - self._turned_at_s
+
+    def _turn_watched(self, reason: DetachReason, position: Position, after: int) -> int:
+        return self.turn(position, reason, after=after)
+
+
+class _WatchedMux:
+    """The mux while it is watched; turning it fails once another thread has turned it.
+
+    Args:
+        turn: Turns the mux, unless it was turned since a turn of that number.
+        node: The stick's node, which is told before and after the stick may come.
+        turns: The number of the last turn.
+    """
+
+    def __init__(self, turn: Callable[[Position, int], int], node: StickNode, turns: int) -> None:
+        self._turn = turn
+        self._node = node
+        self._turns = turns
+
+    def detach(self) -> None:
+        """Turn the storage off."""
+        self._turns = self._turn(Position.OFF, self._turns)
+
+    def attach(self) -> None:
+        """Turn the storage to the host."""
+        self._node.note_before()
+        self._turns = self._turn(Position.HOST, self._turns)
+        self._node.turned()
