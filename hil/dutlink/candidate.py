@@ -1,7 +1,7 @@
-"""What the bus says about one device before anything is asked of the board itself.
+"""Devices on the bus that may be boards.
 
-Strings are read with requests of our own: pyusb's attributes hide every cause behind one `ValueError`, and
-their time limit of a second is too short for a board in the middle of a power sequence.
+The serial number is read with a request of this module, not with pyusb's attribute: that raises the same
+`ValueError` for every cause, and its time limit of one second is too short during a power sequence.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Candidate:
 
     Attributes:
         device: pyusb's device.
-        control_interface: Number of the interface that takes requests; None in a boot loader.
-        boot_loader: It is there, but cannot run tests.
+        control_interface: The number of the interface that takes requests; None in a boot loader.
+        boot_loader: Whether it is in a boot loader and cannot run tests.
         node: Its device node.
-        listed_serial: Its serial number as the kernel lists it, which needs no permission and no answer; None
-            where no kernel lists it.
-        twins: Where boards with this serial number are, if it is not the only one.
+        listed_serial: Its serial number in the kernel's list, which needs no permission and no answer; None
+            if the kernel does not list it.
+        twins: The locations of all boards with this serial number, if there are several.
     """
 
     device: Device
@@ -59,7 +59,7 @@ class Candidate:
 
     @property
     def location(self) -> str:
-        """Where it is plugged in, for people."""
+        """Bus and address, for messages."""
         return f"bus {self.device.bus} address {self.device.address}"
 
     @property
@@ -68,11 +68,11 @@ class Candidate:
         return FirmwareVersion.from_bcd(self.device.bcdDevice)
 
     def read_serial(self, limit_s: float) -> str:
-        """Ask for the serial number.
+        """Read the serial number from the device.
 
         Raises:
-            HilError: As opening and asking a board can fail.
-            BoardReplyError: It has none, or one that no board has.
+            HilError: The device cannot be opened, or the request fails.
+            BoardReplyError: It has no serial number, or one that no board has.
             TwinBoardsError: Another board on the bus has the same.
         """
         self._check_alone()
@@ -107,16 +107,16 @@ class Candidate:
             )
 
     def link(self, serial: str) -> ControlLink:
-        """Make the link for control requests; only for one that has a control interface."""
+        """Return a control link to the device, which must have a control interface."""
         return ControlLink(self.device, self.control_interface or 0, serial)
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
         release(self.device)
 
 
 def candidates(host: Host) -> list[Candidate]:
-    """List the boards and boot loaders on the host's bus; opens none of them.
+    """List the boards and boot loaders on the host's bus, without opening them.
 
     Raises:
         NoUsbBackendError: libusb cannot be loaded.
@@ -133,15 +133,16 @@ def candidates(host: Host) -> list[Candidate]:
 
 
 def chip_boot_loader_seen(host: Host) -> bool:
-    """Whether a chip in its factory boot loader is on the bus: perhaps a board without any firmware."""
+    """Return True if a chip in its factory boot loader is on the bus, perhaps a board without firmware."""
     wanted = (UsbId.CHIP_VENDOR, UsbId.CHIP_BOOT_LOADER)
     return any((dev.idVendor, dev.idProduct) == wanted for dev in usb_devices(host))
 
 
 def _candidate(device: Device, host: Host, listed: dict[tuple[int, int], str]) -> Candidate | None:
-    """Tell firmware from boot loader by the interfaces; None for a device that just left the bus.
+    """Return the candidate for a device, or None if the device just left the bus.
 
-    The product id does not tell: the boot loader's source gives itself the firmware's (boot loader: main.rs).
+    Firmware and boot loader differ by their interfaces, since the boot loader may have the firmware's product
+    id (boot loader: main.rs).
     """
     try:
         interfaces = [

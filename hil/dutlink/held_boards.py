@@ -1,8 +1,8 @@
-"""The boards that this process holds, and all the objects that were opened for each of them.
+"""The boards that this process holds, and the objects that were opened for each of them.
 
-Outside of runs `open_board` opens any board. A run restricts it to boards that this process holds: each other
-board may be in use by another worker or another run. The end of a lease ends every object of its board, also
-those that a test opened for itself.
+Outside of runs `open_board` opens any board. In a run it opens only boards that this process holds, since
+another worker or run may use any other board. The end of a lease ends every object of the board, including
+those that a test opened itself.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ __all__ = ["HeldBoards", "held_boards"]
 
 
 class HeldBoards:
-    """The boards that this process holds; a host is known by the folder of its device nodes."""
+    """The boards that this process holds; a host is identified by its device folder."""
 
     def __init__(self) -> None:
         self._restricted: dict[Path, int] = {}
         self._held: set[tuple[Path, str]] = set()
         self._opened: dict[tuple[Path, str], WeakSet[Access]] = {}
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._of_thread = threading.local()
         forget_on_fork(self)
 
     def close(self) -> None:
-        """In a forked child: hold no board, because a fork inherits no lease."""
-        self._turn = threading.RLock()
+        """In a forked child, hold no board: a fork inherits no lease."""
+        self._lock = threading.RLock()
         self._held.clear()
 
     @contextmanager
     def any_board(self) -> Iterator[None]:
-        """Let the calling thread open any board for a block: for code that goes by the leases itself."""
+        """Let the calling thread open any board in a block, for code that checks the leases itself."""
         depth = self._depth
         self._of_thread.depth = depth + 1
         try:
@@ -53,44 +53,44 @@ class HeldBoards:
             self._of_thread.depth = depth
 
     def restrict(self, dev: Path) -> None:
-        """Restrict `open_board` on a host to the boards that this process holds, until `lift`."""
-        with self._turn:
+        """Restrict `open_board` on a host to the boards that this process holds, until `lift` is called."""
+        with self._lock:
             self._restricted[dev] = self._restricted.get(dev, 0) + 1
 
     def lift(self, dev: Path) -> None:
-        """Take back one `restrict`."""
-        with self._turn:
+        """Undo one `restrict`."""
+        with self._lock:
             self._restricted[dev] -= 1
             if not self._restricted[dev]:
                 del self._restricted[dev]
 
     def add(self, host: Host, serial: str) -> None:
-        """Let this process open a board: its lease began."""
-        with self._turn:
+        """Let this process open a board whose lease has begun."""
+        with self._lock:
             self._held.add((host.dev, serial))
 
     def end(self, host: Host, own: Access, how: str, *, after: str = "", why: str = "") -> None:
-        """Refuse every object of a board that was opened in this process, and let none be opened any more.
+        """End every object of a board that was opened in this process, and let no new one be opened.
 
         Args:
             host: Where the board is plugged in.
-            own: The lease holder's access; the calling thread keeps it, to make the board safe.
-            how: What becomes of the board: `was given back`.
-            after: The test after which that is.
-            why: Its cause.
+            own: The lease holder's access, which the calling thread keeps to make the board safe.
+            how: What happens to the board: `was given back`.
+            after: The test after which that happens.
+            why: The cause.
         """
         key = (host.dev, own.serial)
-        with self._turn:
+        with self._lock:
             self._held.discard(key)
             opened = list(self._opened.pop(key, ()))
         own.end(how, after=after, why=why)
-        for access in opened:  # without the turn: `end` waits for transfers of other threads
+        for access in opened:  # without the lock: `end` waits for transfers of other threads
             if access is not own:
                 access.end(how, after=after, why=why)
                 access.finish()
 
     def default_for(self, host: Host) -> str | None:
-        """Return the board to open if a test names none: in a run, one that this process holds."""
+        """Return the board to open if none is named: in a run, one that this process holds; else None."""
         if not self._is_restricted(host):
             return None
         return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
@@ -102,7 +102,7 @@ class HeldBoards:
             NotLeasedError: This process belongs to a run, and does not hold the board.
         """
         key = (host.dev, access.serial)
-        with self._turn:
+        with self._lock:
             if self._is_restricted(host) and key not in self._held:
                 raise NotLeasedError(
                     f"board {access.serial} was opened without a lease",
@@ -126,4 +126,4 @@ class HeldBoards:
 
 
 held_boards = HeldBoards()
-"""The one of this process."""
+"""The instance of this process."""

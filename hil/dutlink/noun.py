@@ -1,4 +1,4 @@
-"""What Board, Power, Storage, Console, Pins and BoardSettings have in common."""
+"""The base class of Board, Power, Storage, Console, Pins and BoardSettings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["Noun"]
 
 
 class Noun:
-    """An object that refuses attributes which it does not have, and to have its own nouns replaced.
+    """An object that refuses to set an attribute which its class neither annotates nor defines.
 
-    `board.settings.name = "x"` would do nothing. A class has the attributes that it annotates or defines.
+    Otherwise `board.settings.name = "x"` would do nothing. An attribute that is a `Noun` itself cannot be
+    replaced.
     """
 
     _declared: ClassVar[frozenset[str]] = frozenset()
@@ -23,14 +24,14 @@ class Noun:
         cls._declared = cls._declared | frozenset(inspect.get_annotations(cls))
 
     def __setattr__(self, name: str, value: object) -> None:
-        __tracebackhide__ = True  # of pytest: the test's own line tells more
+        __tracebackhide__ = True  # pytest then shows the line of the test
         if not name.startswith("_") and name not in self._declared and not hasattr(type(self), name):
             hint = f"; {self._hint}" if self._hint else ""
             raise AttributeError(f"{self!r} has no attribute {name!r}{hint}", name=name, obj=self)
         if isinstance(self.__dict__.get(name), Noun) or isinstance(
             getattr(type(self), name, None), cached_property
         ):
-            raise AttributeError(  # noqa: TRY004 - what Python raises where no attribute can be set
+            raise AttributeError(  # noqa: TRY004 - Python's error for an attribute that cannot be set
                 f"{name} of {self!r} cannot be replaced: the board is made safe through it; "
                 f"replace one of its methods instead",
                 name=name,

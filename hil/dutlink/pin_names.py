@@ -1,4 +1,4 @@
-"""The control pins and what they can do, by the names printed on the board."""
+"""The control pins, by the names printed on the board, and their levels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Pin(enum.StrEnum):
 
 
 class Level(enum.StrEnum):
-    """What a pin does to the DUT.
+    """The level of a pin.
 
-    A pin set high while the supply is off is remembered but left floating, so that no current flows into an
-    unpowered DUT; low and floating are driven at once (firmware: ctlpins.rs).
+    A pin that is set high while the supply is off stays floating until the supply is on, so that no current
+    flows into an unpowered DUT. Low and floating take effect at once (firmware: ctlpins.rs).
     """
 
     LOW = "low"

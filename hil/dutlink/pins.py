@@ -21,13 +21,13 @@ RESET_PULSE_S = 0.1
 
 
 class Pins(Noun):
-    """What the board does to the DUT's control pins.
+    """The control pins of one board.
 
-    Every method raises `BoardFaultError` or `BoardLostError` when the board does not take the request, and
-    `UsageError` for a pin or level it has not got.
+    Every method raises `BoardFaultError` or `BoardLostError` if the board does not take the request, and
+    `UsageError` if there is no such pin or level.
 
     Args:
-        link: To the board.
+        link: The control link to the board.
         listener: Called with an event when the DUT is held in reset.
     """
 
@@ -41,7 +41,7 @@ class Pins(Noun):
     def set(self, pin: Pin | str, level: Level | str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`.
 
-        While the supply is off, high is remembered and driven once the supply is on.
+        While the supply is off, high takes effect when the supply is switched on.
         """
         value = PinValue[_pin(pin).name]
         state = StateByte[_level(level).name]
@@ -62,7 +62,7 @@ class Pins(Noun):
         self.set(pin, Level.FLOATING)
 
     def float_all(self) -> None:
-        """Leave every pin floating; tries all of them, then raises the first error."""
+        """Leave every pin floating; try all of them, then raise the first error."""
         errors: list[HilError] = []
         for pin in Pin:
             try:
@@ -73,7 +73,7 @@ class Pins(Noun):
             raise errors[0]
 
     def pulse_reset(self, duration_s: float = RESET_PULSE_S) -> None:
-        """Hold the reset pin low for that many seconds, then leave it floating, whatever happens between."""
+        """Hold the reset pin low for that many seconds, then leave it floating, even after an error."""
         try:
             self.low(Pin.RESET)
             sleep(duration_s)
@@ -86,7 +86,7 @@ class Pins(Noun):
         try:
             self.floating(Pin.RESET)
         except HilError:
-            return  # the error that led here says more
+            return  # the first error is raised
 
 
 def _pin(name: Pin | str) -> Pin:

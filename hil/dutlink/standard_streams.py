@@ -10,18 +10,19 @@ _STANDARD = (0, 1, 2)
 
 
 def keep_standard_streams() -> None:
-    """Open /dev/null as standard input, output or error where that descriptor is closed.
+    """Open /dev/null as standard input, output or error if that descriptor is closed.
 
-    The kernel gives out the lowest free number. In a process that was started without standard error the next
-    file opened would be number 2: libusb's and the C library's messages would be written into it, and a child
-    process that gets /dev/null there would lose it.
+    The kernel assigns the lowest free number. In a process that was started without standard error, the next
+    file
+    that is opened would be number 2: libusb and the C library would write messages into it, and a child
+    process that gets /dev/null as standard error would lose it.
     """
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
             null = os.open(os.devnull, os.O_RDWR)
-            if null != number:  # another thread was faster: it has the number, this one is not needed
+            if null != number:  # another thread has opened that number since
                 os.close(null)
             else:
                 os.set_inheritable(number, True)

@@ -1,7 +1,7 @@
-"""Waiting with an end: deadlines, and looking again until then.
+"""Deadlines, and polling until a deadline.
 
-Device nodes and other processes announce nothing that the standard library could await, so they are looked
-at every few milliseconds, always against a deadline.
+The standard library cannot wait for device nodes or for other processes' changes, so `until` checks for them
+every few milliseconds.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "outer_limit", "sleep", "until"]
 
 LOOK_EVERY_S = 0.05
-"""How often to look again, in seconds."""
+"""Seconds between two checks."""
 
 Found = TypeVar("Found")
 
 
 class Deadline:
-    """A point in time that a wait must not pass.
+    """A point in time at which a wait ends.
 
     Args:
-        limit_s: Seconds from now; negative counts as none, `inf` as the longest that Python can wait.
+        limit_s: Seconds from now; a negative number counts as 0, `inf` as the longest time that Python can
+            wait.
     """
 
     __slots__ = ("_began", "limit_s")
@@ -38,28 +39,29 @@ class Deadline:
 
     @property
     def spent_s(self) -> float:
-        """Seconds since it was set."""
+        """Seconds since it was made."""
         return time.monotonic() - self._began
 
     @property
     def left_s(self) -> float:
-        """Seconds until it passes; 0 afterwards."""
+        """Seconds until it passes; 0 after that."""
         return max(0.0, self.limit_s - self.spent_s)
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is left."""
+        """Whether it has passed."""
         return self.left_s <= 0.0
 
 
 class OuterLimit:
-    """When something outside, such as a test's own time limit, ends whatever waits.
+    """A time limit that ends every wait from outside, such as the time limit of a test.
 
-    A wait that ends a little earlier can tell what it waited for.
+    A wait that ends a little earlier can raise an error that tells what it waited for.
 
     Attributes:
-        left_s: Returns the seconds until then; None: nothing ends waits.
-        suspended: Makes a `with` block whose time does not count: another process decides how long it takes.
+        left_s: Returns the seconds until the limit; None: there is no limit.
+        suspended: Returns a context manager whose block does not count for the limit, for waits whose length
+            another process decides.
     """
 
     _MARGIN_S = 5.0
@@ -69,7 +71,7 @@ class OuterLimit:
         self.suspended: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def cut(self, timeout_s: float) -> float:
-        """Return how long a wait of `timeout_s` seconds may take, so that it ends before the outer limit."""
+        """Return how long a wait of `timeout_s` seconds may take so that it ends before the limit."""
         if self.left_s is None:
             return timeout_s
         left_s = max(0.0, self.left_s())
@@ -77,22 +79,22 @@ class OuterLimit:
 
 
 outer_limit = OuterLimit()
-"""This process's; the suite sets it for each test."""
+"""The instance of this process; the suite sets it for each test."""
 
 
-def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOOK_EVERY_S) -> Found | None:
-    """Call `look` until it finds something other than None or False, or `limit_s` is over.
+def until(find: Callable[[], Found | None], limit_s: float, every_s: float = LOOK_EVERY_S) -> Found | None:
+    """Call `find` until it returns something other than None or False, or until `limit_s` seconds are over.
 
-    What is empty or 0 is found: where that means nothing, let `look` return None.
+    An empty or zero result counts as found.
 
     Returns:
-        What it found; None when time ran out. `look` is called once more at the very end, so that a
-        machine that was busy for the whole wait still gets its answer.
+        The result; None if time ran out. `find` is called once more at the end, because a busy machine may
+        not have called it in time.
     """
     deadline = Deadline(limit_s)
     while True:
         last = deadline.passed
-        found = look()
+        found = find()
         if found is not None and found is not False:
             return found
         if last:
@@ -101,5 +103,5 @@ def until(look: Callable[[], Found | None], limit_s: float, every_s: float = LOO
 
 
 def sleep(duration_s: float) -> None:
-    """Let time pass where time itself is wanted: a pulse's length, a pause between two looks."""
+    """Sleep for that many seconds; a negative number counts as 0."""
     time.sleep(max(0.0, duration_s))

@@ -1,4 +1,4 @@
-"""What a board cannot know about the bench around it."""
+"""What the lab file says about one board's surroundings: console, stick, and login of the DUT."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 __all__ = ["UP_TIMEOUT_S", "Login", "Wiring"]
 
 UP_TIMEOUT_S = 120.0
-"""How long a DUT may take to come up, in seconds, where its place does not say."""
+"""The default time that a DUT may take to come up, in seconds."""
 
 NO_PASSWORD: Final = Secret("")
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How one logs in to the DUT.
+    """The account for logging in to the DUT.
 
     Attributes:
-        user: Its name there.
-        password: Sent if it is asked for.
+        user: The user's name.
+        password: Sent if the DUT asks for it.
         prompt: The shell's prompt, a regular expression; None: `# ` or `$ `.
     """
 
@@ -38,18 +38,18 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What belongs to one board: paths on the host, and words of its DUT.
+    """The surroundings of one board.
 
     Attributes:
-        console: The tty of the DUT's own console, where it is not the board's UART.
-        stick: The storage stick's device node on the host (a `by-id` path keeps its name). None: the one
-            disk that follows the mux.
-        baud_rate: Of a console of its own; the board's UART is fixed at 115200.
-        login: How one logs in to the DUT.
-        up: What its console shows when it is up, a regular expression; None: a login prompt.
-        up_timeout_s: How long it may take to come up, in seconds.
-        pace_s: Seconds between two characters that are sent to it.
-        name: What the lab file calls the board's place; empty where it has none.
+        console: The tty of the DUT's own console, if its console is not the board's UART.
+        stick: The stick's device node on the host, best by a permanent name in `by-id`; None: the disk that
+            follows the mux.
+        baud_rate: The baud rate of the DUT's own console; the board's UART is fixed at 115200.
+        login: The account for logging in to the DUT.
+        up: What the console shows when the DUT is up, a regular expression; None: a login prompt.
+        up_timeout_s: Seconds that the DUT may take to come up.
+        pace_s: Seconds between two characters that are sent to the DUT.
+        name: The board's place in the lab file; empty if it has none.
     """
 
     console: Path | None = None

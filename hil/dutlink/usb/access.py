@@ -1,7 +1,7 @@
-"""Permission to use an open board, asked for by each transfer to it.
+"""Permission to use an open board, which each transfer to it checks.
 
-A board object can outlive its lease: a test keeps it in a global, or a thread goes on after the test. Another
-process may hold the board by then, so each transfer asks here first.
+A board object can outlive its lease: a test may keep it in a global variable, or a thread may go on after the
+test. Another process may hold the board by then, so each transfer checks its permission first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Access"]
 
 _DRAIN_LIMIT_S = 10.0
-"""Seconds that `end` waits for transfers of other threads; a request to a silent board takes as long."""
+"""Seconds that `end` waits for transfers of other threads; a request to a silent board takes that long."""
 
 _AGAIN = "ask for the fixture again (or open the board again): an object of an earlier lease drives nothing"
 
@@ -35,13 +35,13 @@ class Access:
         serial: The board's serial number, for errors.
 
     Attributes:
-        serial: The same.
-        hindered: Raises why the board may not be used at present; None: it may.
+        serial: The argument.
+        raise_if_blocked: Called by each check; raises an error if the board must not be used at present.
         lease: The lease of another process under which this one uses the board; None: it needs none.
     """
 
     def __init__(self, serial: str) -> None:
-        self.hindered: Callable[[], None] | None = None
+        self.raise_if_blocked: Callable[[], None] | None = None
         self.lease: InheritedLease | None = None
         self.serial = serial
         self._shared: list[int] = []
@@ -53,14 +53,14 @@ class Access:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this process is a fork of the one that opened the board, which goes on using it."""
+        """Whether this process is a fork of the process that opened the board, and still uses it."""
         return os.getpid() != self._owner
 
     def check(self) -> None:
         """Return if the board may be used by the calling thread.
 
         Raises:
-            LeaseEndedError: Its use has ended, or this process is a fork of the one that opened it.
+            LeaseEndedError: Its lease has ended, or this process is a fork of the one that opened it.
         """
         self._check_own()
         if self.lease is not None:
@@ -77,37 +77,37 @@ class Access:
         if self._ended is not None and threading.get_ident() != self._closer:
             what, why = self._ended
             raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self.serial)
-        if self.hindered is not None:
-            self.hindered()
+        if self.raise_if_blocked is not None:
+            self.raise_if_blocked()
 
     def end(self, how: str = "was closed", *, after: str = "", why: str = "") -> None:
-        """Refuse all further use, but by the calling thread, which makes the board safe and closes it.
+        """End the permission of all threads except the calling one, which makes the board safe and closes it.
 
-        Returns when no transfer of another thread is under way; harmless when repeated.
+        Return when no other thread is in a transfer. Harmless when repeated.
 
         Args:
-            how: What became of the board: `was given back`.
-            after: The test after which that was.
-            why: Its cause.
+            how: What happened to the board: `was given back`.
+            after: The test after which that happened.
+            why: The cause.
         """
         if self._ended is not None:
-            return  # the first end is the one that errors name
+            return  # errors name the first end
         after = f", after {after}" if after else ""
         self._closer = threading.get_ident()
         self._ended = (f"board {self.serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
         if self.is_inherited:
-            return  # a fork has no copy of its parent's threads, and one of them may have held the lock
+            return  # one of the parent's threads may have held the lock, and a fork does not have that thread
         deadline = Deadline(_DRAIN_LIMIT_S)
         with self._changed:
             while self._transfers and not deadline.passed:
                 self._changed.wait(deadline.left_s)
 
     def finish(self) -> None:
-        """Refuse the thread that called `end`, too."""
+        """End the permission of the thread that called `end`, too."""
         self._closer = 0
 
     def __enter__(self) -> Self:
-        self._check_own()  # before the lock, which a fork may have inherited in its locked state
+        self._check_own()  # before the lock, which a fork may have inherited locked
         with self._changed:
             self._check_own()  # `end` may have been called while this thread waited for the lock
             if self.lease is not None:

@@ -262,9 +262,9 @@ class ControlLink:
         except PYUSB_ERRORS as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
             told = translate(error, ErrorSource.USB, what, serial=self.serial)
-            self.requests.note(began_s, request, value, sent, type(told).__name__)
+            self.requests.add(began_s, request, value, sent, type(told).__name__)
             raise told from error
-        self.requests.note(began_s, request, value, sent, OK)
+        self.requests.add(began_s, request, value, sent, OK)
         return bytes(reply) if kind == VENDOR_IN else b""
 
     def _control(

@@ -1,7 +1,7 @@
-"""A board's node in the device folder, `bus/usb/BUS/DEVICE`, as usbfs numbers it, and its serial number.
+"""Find a board's device node, `bus/usb/BUS/DEVICE`, and its serial number in sysfs.
 
-Both are found in sysfs, without permission and without a request to the board: the kernel read the serial
-number when the board was plugged in. A board that is plugged in again gets another node.
+This needs no permission and no request to the board, since the kernel read the serial number when the board
+was plugged in. A board that is plugged in again gets another node.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VENDOR = f"{UsbId.VENDOR:04x}"
 
 
 def usb_node(host: Host, serial: str) -> Path | None:
-    """Return a board's device node, or None if this host's kernel lists no board of that serial number."""
+    """Return a board's device node, or None if the kernel lists no board of that serial number."""
     places = (place for place, listed in serials_by_place(host).items() if listed == serial)
     return next((node_at(host, *place) for place in places), None)
 
@@ -40,7 +40,7 @@ def serials_by_place(host: Host) -> dict[tuple[int, int], str]:
     found = {}
     for device in devices:
         if ":" in device.name or _text(device / "idVendor") != _VENDOR:
-            continue  # "1-4:1.0" is an interface
+            continue  # 1-4:1.0 is an interface of device 1-4
         bus, number, serial = (_text(device / name) for name in ("busnum", "devnum", "serial"))
         if bus.isdecimal() and number.isdecimal() and serial:
             found[int(bus), int(number)] = serial

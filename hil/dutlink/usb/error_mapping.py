@@ -1,7 +1,8 @@
-"""Foreign exceptions become ours: the one place where pyusb's, the tty's and the stick's errors are read.
+"""Translate exceptions of pyusb, the tty and the stick into errors of `hil.errors`.
 
-By type and error number, never by text. Neither `usb` nor `serial` is imported for it: an exception of
-theirs can only exist when its module has been imported already. Each row was seen on Linux with libusb.
+They are recognized by type and error number, never by text. Neither `usb` nor `serial` is imported here:
+their exceptions can only occur once their module was imported. Each row of the tables was seen on Linux with
+libusb.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ NO_BACKEND_REMEDY = "install libusb (apt install libusb-1.0-0), or pip install l
 
 
 class ErrorSource(enum.Enum):
-    """What was being done when the exception came."""
+    """What was done when the exception was raised."""
 
     UNKNOWN = "somewhere"
     USB = "a transfer to an open board"
@@ -60,7 +61,7 @@ _NO_BACKEND = _Meaning(NoUsbBackendError, "libusb cannot be loaded", NO_BACKEND_
 _SILENT = _Meaning(
     BoardTimeoutError,
     "no answer in time",
-    "wait if a power sequence is running (the board is silent meanwhile), else replug the board",
+    "wait if a power sequence is running (the board is silent until it ends), else replug the board",
 )
 _NO_STRINGS = _Meaning(BoardDeniedError, "its strings cannot be read: no permission, or gone")
 _LINE = _Meaning(TransferError, "the transfer failed on the way", "check cable and hub, then try again")
@@ -135,11 +136,11 @@ _OTHERWISE: dict[ErrorSource, type[HilError]] = {
 
 
 def classify(error: BaseException, source: ErrorSource = ErrorSource.UNKNOWN) -> type[HilError] | None:
-    """Which of our errors a raw exception is a sign of; None where it is no sign of hardware at all.
+    """Return the class of the error that an exception may be translated to, or None if it has no such class.
 
-    Without a source the exception's own type tells: pyusb's and pyserial's are theirs beyond doubt. A bare
-    `OSError` then counts as a sign where its number can come from hardware that went away. A sign is no
-    proof: a missing data file raises what a missing board raises.
+    Without a source, exceptions of pyusb and pyserial are recognized by their type, and a bare `OSError` by a
+    number that hardware causes when it goes away. The class then proves nothing about the hardware: a missing
+    data file raises the same `OSError` as a missing board.
     """
     if isinstance(error, HilError):
         return type(error)
@@ -155,14 +156,14 @@ def translate(
     serial: str | None = None,
     node: Path | None = None,
 ) -> HilError:
-    """Make our error of a foreign one; raise it `from` the original.
+    """Return the error for a foreign exception; the caller raises it `from` the original.
 
     Args:
-        error: What was caught.
-        source: What was being done.
-        what: What failed, naming the hardware, for the error's first sentence.
-        serial: The board's serial number, where it is known.
-        node: The device node, where it is known: it tells why this user may not open it.
+        error: The exception.
+        source: What was done.
+        what: The first sentence of the error, which names the hardware.
+        serial: The board's serial number, if it is known.
+        node: The device node, if it is known, to explain why this user may not open it.
     """
     if isinstance(error, HilError):
         return error
@@ -194,22 +195,23 @@ def _meaning(error: BaseException, source: ErrorSource) -> _Meaning | None:
 
 
 def _number(error: BaseException) -> int | None:
-    """The system's error number; termios keeps it in its arguments."""
+    """Return the system's error number; termios has it in its arguments."""
     number = error.args[0] if isinstance(error, termios.error) and error.args else None
     number = getattr(error, "errno", number)
     return number if isinstance(number, int) else None
 
 
 def _is_from(module_name: str, class_name: str, error: BaseException) -> bool:
-    """Whether `error` is of a class of a module that may not even be loaded."""
+    """Return True if `error` is of a class of a module, which need not be loaded."""
     kind = getattr(sys.modules.get(module_name), class_name, None)
     return isinstance(kind, type) and isinstance(error, kind)
 
 
 def _raised_by(module_name: str, error: BaseException) -> bool:
-    """Whether the innermost frame of the traceback belongs to that module.
+    """Return True if the innermost frame of the traceback belongs to that module.
 
-    pyusb says "no langid" with a bare `ValueError`, whose type tells nothing; where it was raised does.
+    For a device without string descriptors pyusb raises a bare `ValueError`, which only its origin
+    identifies.
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -1,4 +1,4 @@
-"""Which firmware a board runs, and whether it is new enough."""
+"""The version of a board's firmware, and the oldest one that works."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True, order=True)
 class FirmwareVersion:
-    """A release such as `0.09`: the digits behind the dot count as a number, so 0.10 is newer.
+    """A release such as `0.09`. The digits after the dot are a number, so 0.10 is newer than 0.09.
 
     Attributes:
-        major: Before the dot.
-        minor: Behind the dot.
-        git_ref: The commit it was built from; empty where only the bus listing was asked.
+        major: The number before the dot.
+        minor: The number after the dot.
+        git_ref: The commit that it was built from; empty if the version is from the bus listing.
     """
 
     major: int
@@ -30,10 +30,10 @@ class FirmwareVersion:
 
     @classmethod
     def parse(cls, reply: bytes) -> Self:
-        """Read the reply to a version request, such as `0.09 git-ref: 1a2b3c4`.
+        """Parse the reply to a version request, such as `0.09 git-ref: 1a2b3c4`.
 
         Raises:
-            BoardReplyError: It is anything else.
+            BoardReplyError: The reply has another form.
         """
         match = _REPLY.fullmatch(reply.rstrip(b"\0").decode("ascii", errors="replace"))
         if match is None:
@@ -46,11 +46,11 @@ class FirmwareVersion:
 
     @classmethod
     def from_bcd(cls, bcd_device: int) -> Self:
-        """Read `bcdDevice` of the device descriptor: 0x0009 is release 0.09 (firmware: version.rs)."""
+        """Parse `bcdDevice` of the device descriptor: 0x0009 is release 0.09 (firmware: version.rs)."""
         return cls(_decimal(bcd_device >> 8), _decimal(bcd_device & 0xFF))
 
     def format(self) -> str:
-        """Write it as the board does; the inverse of `parse`."""
+        """Format it as the board does; the inverse of `parse`."""
         return f"{self} git-ref: {self.git_ref}"
 
     def __str__(self) -> str:
@@ -58,19 +58,19 @@ class FirmwareVersion:
 
 
 def _decimal(bcd: int) -> int:
-    """Two binary-coded decimal digits as the number they show."""
+    """Return the number that two binary-coded decimal digits show."""
     return (bcd >> 4) * 10 + (bcd & 0x0F)
 
 
 OLDEST = FirmwareVersion(0, 7)
-"""The first release that speaks all requests this driver sends."""
+"""The first release that knows all requests of this driver."""
 
 
 def check_firmware(version: FirmwareVersion, serial: str) -> None:
-    """Refuse a board whose firmware is older than `OLDEST`.
+    """Return if the firmware is `OLDEST` or newer.
 
     Raises:
-        FirmwareTooOldError: It is.
+        FirmwareTooOldError: It is older.
     """
     if (version.major, version.minor) < (OLDEST.major, OLDEST.minor):
         raise FirmwareTooOldError(

@@ -1,4 +1,4 @@
-"""What goes over the wire: ids, request numbers and field sizes, each as the firmware writes them.
+"""The wire protocol: ids, request numbers and field sizes, as the firmware defines them.
 
 Sources: control.rs (requests, values), config.rs (field sizes), main.rs and the boot loader's main.rs (ids).
 """
@@ -36,20 +36,20 @@ CONTROL_INTERFACE = (0xFF, 0x01, 0x01)
 """Class, subclass, protocol of the interface that takes the requests (firmware: control.rs)."""
 
 DFU_INTERFACE = (0xFE, 0x01, 0x02)
-"""Class, subclass, protocol of a boot loader; the running firmware's DFU interface ends in 01 instead."""
+"""Class, subclass, protocol of a boot loader; the protocol of the running firmware's DFU interface is 01."""
 
 MOST_DATA_BYTES = 256
 """Bytes that the board's control buffer holds (firmware: Cargo.toml, control-buffer-256).
 
-By the source of its USB stack (usb-device 0.3.2, control_pipe.rs) more than that in one request stop its USB
-until its power goes; not seen on hardware, and never sent.
+According to the source of its USB stack (usb-device 0.3.2, control_pipe.rs), a request with more bytes stops
+the board's USB until its power is cut. That was not tried on hardware, and such a request is never sent.
 """
 
 REPLY_SIZE = 512
-"""Bytes asked for in every IN request.
+"""Bytes that every IN request asks for: more than any reply has.
 
-More than any reply, on purpose: the board's USB stack ends a reply of whole 64-byte packets with an empty
-packet even when exactly that many bytes were asked for, and a host that stops early leaves it in the queue.
+The board's USB stack ends a reply of whole 64-byte packets with an empty packet, even if exactly that many
+bytes were asked for. A host that has all its bytes would not read that packet, which would stay in the queue.
 """
 
 
@@ -61,7 +61,7 @@ The firmware waits in a counted loop whose count was found by experiment.
 
 
 class UsbId(enum.IntEnum):
-    """Vendor and product ids that a board, or what is left of one, shows on the bus."""
+    """USB ids of a board: of its firmware, of its boot loader, and of its chip without either."""
 
     VENDOR = 0x2B23
     FIRMWARE = 0x1012
@@ -100,7 +100,7 @@ class StorageAction(enum.IntEnum):
 
 
 class ConfigKey(enum.IntEnum):
-    """`wValue` of `Request.CONFIG`; the seventh field in flash, `json`, has no request."""
+    """`wValue` of `Request.CONFIG`; the seventh field in flash, `json`, cannot be requested."""
 
     NAME = 0
     TAGS = 1
@@ -145,4 +145,4 @@ FIELD_SIZES = {
     ConfigKey.POWER_OFF: 32,
     ConfigKey.POWER_RESCUE: 32,
 }
-"""Bytes that each setting may have; the board cuts what is longer without a word (firmware: config.rs)."""
+"""The most bytes of each setting; the board silently cuts longer ones (firmware: config.rs)."""

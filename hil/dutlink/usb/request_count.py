@@ -1,7 +1,7 @@
-"""How often this process asked each board for something: requests, and uses of its console.
+"""Count how often this process uses each board: requests, and uses of its console.
 
-A test that never asked its board has shown nothing about it. What hil does on its own account, such as the
-power trace of a test's evidence, is left out.
+A test that never used its board has shown nothing about it. Requests of hil's own, such as those of the power
+trace of a test's evidence, are not counted.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["RequestsSince", "count_request", "record_error", "request_count", "uncounted"]
 
 _MOST_ERRORS = 100
-"""So many of the latest errors are kept for each board."""
+"""The number of latest errors that are kept for each board."""
 
-_turn = threading.Lock()
-_asked: Counter[str] = Counter()
+_lock = threading.Lock()
+_counts: Counter[str] = Counter()
 _by_thread: WeakKeyDictionary[threading.Thread, Counter[str]] = WeakKeyDictionary()
 _errors: dict[str, deque[tuple[int, str]]] = {}
 _is_uncounted = ContextVar("is_uncounted", default=False)
@@ -32,32 +32,33 @@ _is_uncounted = ContextVar("is_uncounted", default=False)
 def count_request(serial: str) -> None:
     """Count one request to a board, or one use of its console."""
     if not _is_uncounted.get():
-        with _turn:
-            _asked[serial] += 1
+        with _lock:
+            _counts[serial] += 1
             _by_thread.setdefault(threading.current_thread(), Counter())[serial] += 1
 
 
 def record_error(serial: str, error: Exception) -> None:
-    """Note that a request to a board raised an error, which its caller may catch."""
+    """Record that a request to a board raised an error, which its caller may catch."""
     if not _is_uncounted.get():
-        with _turn:
+        with _lock:
             errors = _errors.setdefault(serial, deque(maxlen=_MOST_ERRORS))
             number = errors[-1][0] + 1 if errors else 1
             errors.append((number, str(error).splitlines()[0]))
 
 
 def request_count(serial: str) -> int:
-    """Return how often this process asked a board for something, by any object and in any thread."""
-    return _asked[serial]
+    """Return how often this process used a board, by any object and in any thread."""
+    return _counts[serial]
 
 
 class RequestsSince:
-    """Count what is asked of a board from now on, without threads that run already: they are others' work.
+    """Count requests to a board from now on, without those of threads that run already.
 
-    The thread that counts is none of these, nor are those of an executor: they do what they are given now.
+    A thread of an earlier test thus does not count. The calling thread does, and so do the threads of
+    executors, since these run what they are given now.
 
     Args:
-        serial: The board.
+        serial: The board's serial number.
 
     Attributes:
         serial: The argument.
@@ -65,16 +66,16 @@ class RequestsSince:
 
     def __init__(self, serial: str) -> None:
         self.serial = serial
-        pools = sys.modules.get("concurrent.futures.thread")  # imported by whatever has an executor
+        pools = sys.modules.get("concurrent.futures.thread")  # imported only if there is an executor
         own = {threading.current_thread(), *getattr(pools, "_threads_queues", ())}
-        with _turn:
-            self._before = _asked[serial]
+        with _lock:
+            self._before = _counts[serial]
             self._errors_before = self._last_error()
             self._others = {one: _times_by(one, serial) for one in threading.enumerate() if one not in own}
 
     def errors(self) -> list[str]:
-        """Return what requests raised since, in any thread: the first line of each of the latest errors."""
-        with _turn:
+        """Return the first line of each of the latest errors of requests since then, in any thread."""
+        with _lock:
             return [said for number, said in _errors.get(self.serial, ()) if number > self._errors_before]
 
     def _last_error(self) -> int:
@@ -82,10 +83,10 @@ class RequestsSince:
         return errors[-1][0] if errors else 0
 
     def times(self) -> int:
-        """Return how often the board was asked since."""
-        with _turn:
+        """Return how often the board was used since then."""
+        with _lock:
             by_others = sum(_times_by(one, self.serial) - before for one, before in self._others.items())
-            return _asked[self.serial] - self._before - by_others
+            return _counts[self.serial] - self._before - by_others
 
 
 def _times_by(thread: threading.Thread, serial: str) -> int:
@@ -94,7 +95,7 @@ def _times_by(thread: threading.Thread, serial: str) -> int:
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Do not count what is asked in the block, nor in the threads that hil starts in it."""
+    """Do not count requests of the block, nor of the threads that hil starts in it."""
     token = _is_uncounted.set(True)
     try:
         yield

@@ -1,7 +1,7 @@
-"""The last requests that a board was sent, and what became of them: the first thing to read after a failure.
+"""Keep the last requests to a board with their outcome, for the report of a failure.
 
-Many requests in a row that only ask, as a power trace sends them, are one entry, and so are repetitions of
-one that fails; else they would drive out what was done to the DUT.
+Many requests in a row that only read, as a power trace sends them, are one entry, and so are repetitions of a
+request that fails. Otherwise they would displace the requests that changed something.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _VALUES: dict[Request, type[enum.IntEnum]] = {
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request, or several alike in a row.
+    """A request, or several equal ones in a row.
 
     Attributes:
         monotonic_s: When the first was sent, by `time.monotonic`.
-        time_s: The same in seconds since 1970.
-        name: The request; "meter" or "settings" where these were read.
-        value: What it was for, in the firmware's words.
-        status: "ok", or the error that it ended with.
-        duration_s: From the first being sent to the last being answered.
-        count: How many they are.
+        time_s: When the first was sent, in seconds since 1970.
+        name: The request; "meter" or "settings" if these were read.
+        value: Its value, in the firmware's words.
+        status: "ok", or the name of the error.
+        duration_s: Seconds from the sending of the first to the answer to the last.
+        count: How many requests.
     """
 
     monotonic_s: float
@@ -67,8 +67,8 @@ class SentRequest:
         """When the last was answered, by `time.monotonic`."""
         return self.monotonic_s + self.duration_s
 
-    def and_one_more(self, answered_s: float) -> Self:
-        """This with another one alike, answered at that moment."""
+    def with_one_more(self, answered_s: float) -> Self:
+        """Return the entry with one more request, which was answered at that moment."""
         return type(self)(
             self.monotonic_s,
             self.time_s,
@@ -81,38 +81,38 @@ class SentRequest:
 
 
 class LastRequests:
-    """The newest requests; who notes one holds the link's turn."""
+    """The newest requests; `add` is called while the link's lock is held."""
 
     def __init__(self, kept: int = KEPT_REQUESTS) -> None:
         self._kept: deque[SentRequest] = deque(maxlen=kept)
 
-    def note(self, began_s: float, request: Request, value: int, sent: bytes | None, status: str) -> None:
-        """Note a request that is over.
+    def add(self, began_s: float, request: Request, value: int, sent: bytes | None, status: str) -> None:
+        """Add a request that has ended.
 
         Args:
             began_s: When it was sent, by `time.monotonic`.
-            request: Which.
+            request: The request.
             value: Its `wValue`.
-            sent: The bytes that went with it; None: it was a question.
+            sent: The bytes that were sent with it; None: it was an IN request.
             status: "ok", or the error's name.
         """
         now_s = time.monotonic()
         read = _reading(request, sent) if status == OK else ""
         last = self._kept[-1] if self._kept else None
         if last is not None and read and (last.name, last.status) == (read, OK):
-            self._kept[-1] = last.and_one_more(now_s)
+            self._kept[-1] = last.with_one_more(now_s)
             return
         took_s = now_s - began_s
         name = read or request.name.lower().replace("_", "-")
         text = "" if read else _value(request, value, sent or b"")
         new = SentRequest(began_s, time.time() - took_s, name, text, status, took_s)
         if last is not None and _fails_again(last, new):
-            self._kept[-1] = last.and_one_more(now_s)
+            self._kept[-1] = last.with_one_more(now_s)
         else:
             self._kept.append(new)
 
     def since(self, monotonic_s: float) -> list[SentRequest]:
-        """Return those that ended after that moment, oldest first."""
+        """Return the requests that ended after that moment, oldest first."""
         return [one for one in self if one.end_s >= monotonic_s]
 
     def __iter__(self) -> Iterator[SentRequest]:
@@ -120,13 +120,13 @@ class LastRequests:
 
 
 def _fails_again(last: SentRequest, new: SentRequest) -> bool:
-    """Whether a request fails as the one before it did: they are one entry."""
+    """Return True if a request fails as the one before it did: they are one entry."""
     same = (last.name, last.value, last.status) == (new.name, new.value, new.status)
     return same and new.status != OK
 
 
 def _reading(request: Request, sent: bytes | None) -> str:
-    """Return what a request only reads: the meter, or the settings; empty: it does something."""
+    """Return what a request reads, "meter" or "settings"; empty if it changes something."""
     if request in _METER:
         return "meter"
     return "settings" if request is Request.CONFIG and sent is None else ""

@@ -331,7 +331,7 @@ class BoardPlugin:
             held = self.session.held
             self._restrict(held.host.dev)
             held.test = item.nodeid
-            held.board.access.hindered = partial(self._resting.block.check, "a board of this run")
+            held.board.access.raise_if_blocked = partial(self._resting.block.check, "a board of this run")
             in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
             name = self.name_of_board() if in_history else self._options.lab.name_of(held.board.serial)
             describe_board(item, held, name)
