@@ -110,14 +110,14 @@ def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from
     board: Board, control: ManagementClient
 ) -> None:
     board.storage.off()
-    StickSockets(board.serial).doubt("image.img")  # as the exporter does, before it dies
+    StickSockets(board.serial).mark_unverified("image.img")  # as the exporter does, before it dies
     try:
         with pytest.raises(FlashError, match=r"image.img was written but not verified"):
             board.storage.dut()
         before = control.state(board.serial)["mux"]
         board.storage.dut(force=True)
     finally:
-        StickSockets(board.serial).doubt("")
+        StickSockets(board.serial).mark_unverified("")
 
     assert (before, control.state(board.serial)["mux"]) == ("off", "dut")
 
