@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def note(
     requests: LastRequests, request: Request, value: int, sent: bytes | None = b"", status: str = "ok"
 ) -> None:
-    requests.note(time.monotonic(), request, value, sent, status)
+    requests.add(time.monotonic(), request, value, sent, status)
 
 
 def test_what_an_open_board_is_asked_is_noted_in_the_firmwares_words(fake: FakeBoard, dev: Path) -> None:
