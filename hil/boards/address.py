@@ -61,7 +61,8 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
         UsageError: It is none, or it needs an extra that is not installed.
     """
     if text.startswith("jumpstarter"):
-        importlib.import_module("hil.jumpstarter.client.provider").check(text, client)  # an extra: by name
+        provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
+        provider.check_target(text, client)
         return BoardsOption(Where.JUMPSTARTER, text=text, client=client)
     plain = {"usb": Where.USB, "none": Where.NOWHERE}
     if text in plain:

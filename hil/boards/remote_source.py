@@ -32,7 +32,7 @@ GUARD_LIMIT_S = 30.0
 
 
 class ProvidedBoard(Protocol):
-    """What `hil.jumpstarter.client.provider:reach` returns."""
+    """What `hil.jumpstarter.client.provider:connect_board` returns."""
 
     host: Host
     wiring: Wiring
@@ -161,9 +161,9 @@ class RemoteSource(BoardSource):
             if refused is not None and serial is None:
                 raise refused
         way = self._leases.way_to(serial) if self._leases is not None and serial else ""
-        reach = importlib.import_module("hil.jumpstarter.client.provider").reach
+        connect = importlib.import_module("hil.jumpstarter.client.provider").connect_board
         try:
-            board: ProvidedBoard = reach(
+            board: ProvidedBoard = connect(
                 way or self._boards.text,
                 self._boards.client,
                 self._patience_s(serial, requirement),

@@ -24,7 +24,7 @@ from ratios import Ratio, interleaved, table
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.flash.formats.open import open_image
 from hil.flash.progress import NoProgress
-from hil.jumpstarter.client.connection import Road
+from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.remote_stick import RemoteStick
 
 if TYPE_CHECKING:
@@ -187,11 +187,11 @@ def _their_flash_s(served: Served, image: Path, size_mib: int) -> float:
 def _our_flash_s(served: Served, image: Path, size_mib: int) -> float:
     """Seconds of a flash as a run does it: the exporter proves it, then the DUT gets the stick."""
     _make_image(image, size_mib)
-    road = Road(served.address).connect(partial(client, served.address))
+    connection = ExporterConnection(served.address).connect(partial(client, served.address))
     began = time.perf_counter()
-    RemoteStick(road).flash(open_image(image, True), NoProgress(), force=False)
+    RemoteStick(connection).flash(open_image(image, True), NoProgress(), force=False)
     spent_s = time.perf_counter() - began
-    road.close()
+    connection.close()
     return spent_s
 
 

@@ -41,7 +41,7 @@ from hil.flash.formats.open import open_disk_image
 from hil.history.merge import merge_history
 from hil.history.store import History
 from hil.history.window import Window
-from hil.jumpstarter.protocol.frames import FrameKind, Frames, Transfer
+from hil.jumpstarter.protocol.frames import FrameDecoder, FrameKind, Transfer
 from hil.lab.config.lab_file import parse_lab
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.wait_queue import Ticket
@@ -398,7 +398,7 @@ def control_port(data: bytes) -> None:
 
 def frames(data: bytes) -> None:
     """What a run and an exporter say to each other."""
-    stream = Frames()
+    stream = FrameDecoder()
     with suppress(HilError):
         for piece in pieces(data):
             for frame in stream.feed(piece):

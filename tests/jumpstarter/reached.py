@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporters import PASSPHRASE
 
 from hil.dutlink.board import Board, open_board
-from hil.jumpstarter.client.provider import reach
+from hil.jumpstarter.client.provider import connect_board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def address(place: str, certificate: Certificate, folder: Path) -> str:
 @contextmanager
 def reached(asked: str, limit_s: float) -> Iterator[Board]:
     """Open the board, for a `with` block; what is told meanwhile is printed."""
-    far = reach(asked, "", limit_s, print)
+    far = connect_board(asked, "", limit_s, print)
     try:
         with open_board(far.host, wiring=far.wiring) as board:
             yield board

@@ -15,9 +15,9 @@ from reached import address, reached
 from relay import Relay
 
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
-from hil.jumpstarter.client.leased import LeasedRoad, LentRoad
-from hil.jumpstarter.client.provider import reach
-from hil.jumpstarter.client.target import Leased, Lent
+from hil.jumpstarter.client.leased import OwnLeaseConnection, SharedLeaseConnection
+from hil.jumpstarter.client.provider import connect_board
+from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,11 +114,11 @@ def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(
     client: Path,
 ) -> None:
     with third() as exporter:
-        road = LeasedRoad(Leased("lab=2", str(client)), LIMIT_S, print)
+        connection = OwnLeaseConnection(SelectorTarget("lab=2", str(client)), LIMIT_S, print)
 
         with exporter.stopped(), pytest.raises(BoardLostError, match="did not answer within"):
-            LentRoad(Lent(road.leasing.name, str(client)), LIMIT_S)
-        road.close()
+            SharedLeaseConnection(LeaseTarget(connection.lease.name, str(client)), LIMIT_S)
+        connection.close()
 
 
 def test_a_flash_whose_exporter_goes_dark_ends_as_a_lost_board(
@@ -156,4 +156,4 @@ def test_connecting_to_a_dark_exporter_ends(relay: Relay, certificate: Certifica
     relay.go_dark()
 
     with pytest.raises(BoardAbsentError, match="cannot be reached"):
-        reach(through(relay, certificate, tmp_path), "", LIMIT_S, print)
+        connect_board(through(relay, certificate, tmp_path), "", LIMIT_S, print)

@@ -12,8 +12,8 @@ from exporters import wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.client.leased import LeasedRoad
-from hil.jumpstarter.client.target import Leased
+from hil.jumpstarter.client.leased import OwnLeaseConnection
+from hil.jumpstarter.client.target import SelectorTarget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
     tmp_path: Path, client: Path, controller: Controller, workers: str
 ) -> None:
     wait_until_free(controller, 2)
-    other = LeasedRoad(Leased("lab=0", str(client)), 60.0, print)
+    other = OwnLeaseConnection(SelectorTarget("lab=0", str(client)), 60.0, print)
     with LabRun(tmp_path / "run", FIRST, options(client, workers, "next")) as run:
         run.wait_for_text("waiting for an exporter")
         assert controller.pending()
@@ -47,7 +47,7 @@ def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
         run.process.kill()
 
         wait_for("it waits no more", lambda: not controller.pending())
-    assert controller.active() == [other.leasing.name]
+    assert controller.active() == [other.lease.name]
     other.close()
 
 

@@ -10,8 +10,8 @@ from exporters import wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.client.leased import LeasedRoad
-from hil.jumpstarter.client.target import Leased
+from hil.jumpstarter.client.leased import OwnLeaseConnection
+from hil.jumpstarter.client.target import SelectorTarget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +141,9 @@ def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noq
     wait_until_free(controller, 2)
     with third() as exporter:
         wait_until_free(controller, 3)
-        other = LeasedRoad(Leased("lab=0", str(client)), 60.0, print)  # so the run gets the other two
+        other = OwnLeaseConnection(
+            SelectorTarget("lab=0", str(client)), 60.0, print
+        )  # so the run gets the other two
         options = (f"--hil-client={client}", "-n", "2", "--hil-require")
         with LabRun(tmp_path / "run", ANY, options, cases="case_loss.py") as run:
             for board in boards[1:]:
@@ -150,7 +152,7 @@ def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noq
             exporter.kill()
             run.give_sign("go on")
             text = run.result()
-        ended = [lease.ended for name, lease in controller.leases.items() if name != other.leasing.name]
+        ended = [lease.ended for name, lease in controller.leases.items() if name != other.lease.name]
         other.close()
         wait_for("the board is safe", lambda: not control.state(boards[2])["supply"])
 

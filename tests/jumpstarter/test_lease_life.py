@@ -14,8 +14,8 @@ from exporters import JMP, wait_for
 from jumpstarter_fixtures import wait_until_free
 from lab_run import LabRun
 
-from hil.jumpstarter.client.leased import LeasedRoad
-from hil.jumpstarter.client.target import Leased
+from hil.jumpstarter.client.leased import OwnLeaseConnection
+from hil.jumpstarter.client.target import SelectorTarget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,9 @@ SHORT_S = 3.0
 LIMIT_S = 60.0
 KILLED = """
 import os, signal, sys
-from hil.jumpstarter.client.leased import LeasedRoad
-from hil.jumpstarter.client.target import Leased
-LeasedRoad(Leased("lab=0", sys.argv[1]), 60.0, print)
+from hil.jumpstarter.client.leased import OwnLeaseConnection
+from hil.jumpstarter.client.target import SelectorTarget
+OwnLeaseConnection(SelectorTarget("lab=0", sys.argv[1]), 60.0, print)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -39,15 +39,15 @@ pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 
 def test_a_lease_outlives_its_own_length_while_it_is_used(client: Path, controller: Controller) -> None:
     wait_until_free(controller, 2)
-    road = LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
-    lease = controller.leases[road.leasing.name]
+    connection = OwnLeaseConnection(SelectorTarget("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
+    lease = controller.leases[connection.lease.name]
     begun = time.monotonic()
 
     wait_for("it is past its first end", lambda: time.monotonic() - begun > 2 * SHORT_S)
 
     assert lease.ended is None
-    assert road.board.describe()["serial"]
-    road.close()
+    assert connection.board.describe()["serial"]
+    connection.close()
     assert lease.ended is not None
 
 
@@ -58,15 +58,15 @@ def test_lease_is_renewed_for_its_length_though_the_controllers_clock_is_wrong(
     wait_until_free(controller, 2)
     monkeypatch.setattr(controller, "clock_ahead", timedelta(seconds=ahead_s))
     asked = time.monotonic()
-    road = LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
-    lease = controller.leases[road.leasing.name]
+    connection = OwnLeaseConnection(SelectorTarget("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
+    lease = controller.leases[connection.lease.name]
     begun = time.monotonic()
 
     wait_for("it is past its first end", lambda: time.monotonic() - begun > 2 * SHORT_S)
 
     assert lease.ended is None
     assert lease.duration.total_seconds() < time.monotonic() - asked + 2 * SHORT_S
-    road.close()
+    connection.close()
 
 
 def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
@@ -77,7 +77,7 @@ def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
     (left,) = controller.active()
     told: list[str] = []
 
-    LeasedRoad(Leased("lab=0", str(client)), LIMIT_S, told.append).close()
+    OwnLeaseConnection(SelectorTarget("lab=0", str(client)), LIMIT_S, told.append).close()
 
     assert controller.leases[left].ended is not None
     assert any("1 lease of runs that were killed here: ended now" in line for line in told)
@@ -89,10 +89,10 @@ def test_hooks_may_take_longer_than_a_connection_is_waited_for(
     boards: list[str],
 ) -> None:
     with third(hook_s=22):
-        road = LeasedRoad(Leased("lab=2", str(client)), LIMIT_S, print)
+        connection = OwnLeaseConnection(SelectorTarget("lab=2", str(client)), LIMIT_S, print)
 
-        assert road.board.describe()["serial"] == boards[2]
-        road.close()
+        assert connection.board.describe()["serial"] == boards[2]
+        connection.close()
 
 
 def test_inside_a_jumpstarter_shell_its_board_is_used_unasked(

@@ -7,7 +7,7 @@ from functools import partial
 
 from hil.dutlink.power.reading import PowerReading
 from hil.errors import BoardLostError
-from hil.jumpstarter.exporter.meter import Meter
+from hil.jumpstarter.exporter.meter import SharedMeter
 
 WATCHERS = 20
 
@@ -36,8 +36,8 @@ def test_every_stream_begins_with_a_reading_of_its_own() -> None:
     board = Board(0.1, 0.2)
 
     async def begin() -> list[PowerReading]:
-        meter = Meter(board.read, busy)
-        return [await meter.now(), await meter.now()]
+        meter = SharedMeter(board.read, busy)
+        return [await meter.read(), await meter.read()]
 
     assert asyncio.run(begin()) == [reading(0.1), reading(0.2)]
 
@@ -46,7 +46,7 @@ def test_a_board_that_answers_at_once_is_not_asked_by_a_thread() -> None:
     board = Board(0.1)
 
     async def begin() -> PowerReading:
-        return await Meter(board.read, partial(reading, 0.3)).now()
+        return await SharedMeter(board.read, partial(reading, 0.3)).read()
 
     assert asyncio.run(begin()) == reading(0.3)
     assert board.asked == 0
@@ -56,9 +56,9 @@ def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
     board = Board(0.1, 0.1, 0.2)
 
     async def watch() -> list[PowerReading]:
-        meter = Meter(board.read, busy)
-        first = await meter.now()
-        return await asyncio.gather(*(meter.changed(first) for _ in range(WATCHERS)))
+        meter = SharedMeter(board.read, busy)
+        first = await meter.read()
+        return await asyncio.gather(*(meter.wait_for_change(first) for _ in range(WATCHERS)))
 
     assert asyncio.run(watch()) == [reading(0.2)] * WATCHERS
     assert board.asked == 1 + 2
@@ -68,9 +68,9 @@ def test_a_stream_that_begins_tells_the_others_what_changed() -> None:
     board = Board(0.1, 0.2)
 
     async def watch() -> PowerReading:
-        meter = Meter(board.read, busy)
-        waiting = asyncio.ensure_future(meter.changed(await meter.now()))
-        await meter.now()
+        meter = SharedMeter(board.read, busy)
+        waiting = asyncio.ensure_future(meter.wait_for_change(await meter.read()))
+        await meter.read()
         return await waiting
 
     assert asyncio.run(watch()) == reading(0.2)
@@ -81,8 +81,8 @@ def test_a_meter_that_nobody_watches_any_more_is_not_read() -> None:
     board = Board(0.1)
 
     async def leave() -> set[asyncio.Task[None]]:
-        meter = Meter(board.read, busy)
-        waiting = asyncio.ensure_future(meter.changed(await meter.now()))
+        meter = SharedMeter(board.read, busy)
+        waiting = asyncio.ensure_future(meter.wait_for_change(await meter.read()))
         await asyncio.sleep(0)  # it waits now
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -98,8 +98,8 @@ def test_a_board_that_is_lost_ends_every_stream() -> None:
         raise BoardLostError(what)
 
     async def watch() -> list[PowerReading | BaseException]:
-        meter = Meter(lost, busy)
-        streams = (meter.changed(reading(0.1)) for _ in range(2))
+        meter = SharedMeter(lost, busy)
+        streams = (meter.wait_for_change(reading(0.1)) for _ in range(2))
         return await asyncio.gather(*streams, return_exceptions=True)
 
     assert [type(ended) for ended in asyncio.run(watch())] == [BoardLostError, BoardLostError]

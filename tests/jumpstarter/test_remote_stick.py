@@ -12,7 +12,7 @@ from reached import address, reached
 
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import BoardBusyError, FlashError, ImageError
-from hil.jumpstarter.client.provider import reach
+from hil.jumpstarter.client.provider import connect_board
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
 
@@ -161,7 +161,7 @@ def test_two_runs_never_share_a_board_that_is_reached_directly(
     asked = address(direct.address, certificate, tmp_path)
 
     with pytest.raises(BoardBusyError, match=f"pid {os.getpid()}"):
-        reach(asked, "", 0.5, told.append)
+        connect_board(asked, "", 0.5, told.append)
 
     assert "waiting for the board" in told[0]
     assert board.power.read() is not None

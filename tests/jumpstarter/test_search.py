@@ -9,21 +9,21 @@ import pytest
 
 from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.errors import BoardAbsentError, UsageError
-from hil.jumpstarter.client.search import Found, Search
-from hil.jumpstarter.client.target import Leased
+from hil.jumpstarter.client.search import FoundBoard, Search
+from hil.jumpstarter.client.target import SelectorTarget
 from hil.lab.config.lab import Lab
 
 
-def found(exporter: str, tag: str) -> Found:
-    road: Any = SimpleNamespace(leasing=SimpleNamespace(exporter=exporter))
-    return Found(road, BoardInfo("5a1c0e01", "", frozenset({tag})))
+def found(exporter: str, tag: str) -> FoundBoard:
+    connection: Any = SimpleNamespace(lease=SimpleNamespace(exporter=exporter))
+    return FoundBoard(connection, BoardInfo("5a1c0e01", "", frozenset({tag})))
 
 
 @pytest.mark.parametrize(("known", "kind"), [({"a"}, UsageError), ({"a", "b"}, BoardAbsentError)])
 def test_tag_that_no_exporter_has_is_misspelt_where_all_have_told_theirs(
     known: set[str], kind: type[Exception]
 ) -> None:
-    search = Search(Leased("board=dutlink", ""), Lab(), 0.0, lambda _line: None)
+    search = Search(SelectorTarget("board=dutlink", ""), Lab(), 0.0, lambda _line: None)
     search.found.append(found("a", "jetson"))
 
     error = search._nothing_suits(BoardRequirement(frozenset({"jetsn"})), known)

@@ -10,36 +10,36 @@ import pytest
 from anyio import EndOfStream, create_task_group
 from jumpstarter.streams.common import create_memory_stream
 
-from hil.jumpstarter.exporter.access_queue import Visitors
-from hil.jumpstarter.exporter.session import Session
-from hil.jumpstarter.exporter.stick_service import StickDesk
+from hil.jumpstarter.exporter.access_queue import AccessQueue
+from hil.jumpstarter.exporter.session import ExporterSession
+from hil.jumpstarter.exporter.stick_service import StickService
 from hil.jumpstarter.protocol import heartbeat
-from hil.jumpstarter.protocol.frames import Frame, FrameKind, Frames
+from hil.jumpstarter.protocol.frames import Frame, FrameDecoder, FrameKind
 
-TENANT: Any = SimpleNamespace(serial="5a1c0e01", held=SimpleNamespace(desk=None))
+TENANT: Any = SimpleNamespace(serial="5a1c0e01", exported=SimpleNamespace(usb=None))
 
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "RUN_SILENCE_S", 1)
-    monkeypatch.setattr(heartbeat, "PIECE_SILENCE_S", 1)
+    monkeypatch.setattr(heartbeat, "RUN_TIMEOUT_S", 1)
+    monkeypatch.setattr(heartbeat, "CHUNK_TIMEOUT_S", 1)
 
 
 @pytest.mark.parametrize("said", [b"", Frame(FrameKind.HELLO).to_bytes()[:-1]], ids=["silent", "half"])
 def test_session_ends_without_a_hello(said: bytes) -> None:
-    visitors = Visitors()
+    access_queue = AccessQueue()
 
     async def serve() -> None:
         theirs, ours = create_memory_stream()
         async with theirs, ours, create_task_group() as tasks:
-            tasks.start_soon(Session(ours, TENANT, visitors, {}).serve)
+            tasks.start_soon(ExporterSession(ours, TENANT, access_queue, {}).serve)
             if said:
                 await theirs.send(said)
             with pytest.raises(EndOfStream):
                 await theirs.receive()
 
     asyncio.run(asyncio.wait_for(serve(), 60))
-    assert not visitors.refusal()
+    assert not access_queue.refusal()
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["silent", "silent after it began"])
@@ -47,12 +47,12 @@ def test_stick_desk_gives_its_thread_back_from_a_silent_run(begun: bool) -> None
     async def serve() -> list[Frame]:
         theirs, ours = create_memory_stream()
         async with theirs, ours, create_task_group() as tasks:
-            tasks.start_soon(StickDesk(ours, TENANT, "").serve)
+            tasks.start_soon(StickService(ours, TENANT, "").serve)
             if begun:
-                await theirs.send(Frame.of(FrameKind.BEGIN, {"pieces": 5}).to_bytes())
-            return list(Frames().feed(await theirs.receive()))
+                await theirs.send(Frame.with_json(FrameKind.BEGIN, {"pieces": 5}).to_bytes())
+            return list(FrameDecoder().feed(await theirs.receive()))
         raise AssertionError
 
     (frame,) = asyncio.run(asyncio.wait_for(serve(), 60))
 
-    assert (frame.kind, frame.facts["what"]) == (FrameKind.FAILED, "nothing was heard of the run")
+    assert (frame.kind, frame.json["what"]) == (FrameKind.FAILED, "nothing was heard of the run")

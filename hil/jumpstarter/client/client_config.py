@@ -12,10 +12,10 @@ from jumpstarter.config.user import UserConfigV1Alpha1
 
 from hil.errors import UsageError
 
-__all__ = ["load_config"]
+__all__ = ["load_client_config"]
 
 
-def load_config(client: str) -> Any:  # noqa: ANN401 - Jumpstarter's
+def load_client_config(client: str) -> Any:  # noqa: ANN401 - Jumpstarter's
     """Load a client's configuration.
 
     Args:

@@ -13,14 +13,14 @@ from anyio import create_task_group, current_time, sleep
 
 from hil.errors import HilError
 from hil.jumpstarter.client.direct import CONNECT_LIMIT_S
-from hil.jumpstarter.client.lease import Look
+from hil.jumpstarter.client.lease import LeaseStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from hil.jumpstarter.client.lease import Leasing
+    from hil.jumpstarter.client.lease import ExporterLease
 
-__all__ = ["ExporterGoneError", "ExporterSilentError", "until_ready", "while_leased"]
+__all__ = ["ExporterGoneError", "ExporterSilentError", "connect_while_leased", "wait_until_ready"]
 
 _FIRST_PAUSE_S = 0.1
 _LOOK_EVERY_S = 1.0
@@ -34,11 +34,11 @@ class ExporterSilentError(ExporterGoneError):
     """The lease lasts, but nothing came from the exporter: its host may be dark, which ends no connection."""
 
 
-async def until_ready(leasing: Leasing, hooks_s: float) -> None:
+async def wait_until_ready(lease: ExporterLease, hooks_s: float) -> None:
     """Wait until a leased exporter lets its run in; gRPC gives up after 20 s, hooks may take longer.
 
     Args:
-        leasing: The lease.
+        lease: The lease.
         hooks_s: How long the exporter's hooks may take, in seconds.
 
     Raises:
@@ -46,7 +46,7 @@ async def until_ready(leasing: Leasing, hooks_s: float) -> None:
         HilError: The controller does not answer.
     """
     began_s, pause_s = current_time(), _FIRST_PAUSE_S
-    while not (look := await leasing.look()).is_ready:
+    while not (look := await lease.status()).is_ready:
         if look.in_hooks:
             _judge(look, current_time() - began_s, hooks_s, "its hooks did not end")
         else:
@@ -55,23 +55,23 @@ async def until_ready(leasing: Leasing, hooks_s: float) -> None:
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
 
 
-def _judge(look: Look, spent_s: float, limit_s: float, silence: str) -> None:
-    if look.why_over:
-        raise ExporterGoneError(look.why_over)
+def _judge(look: LeaseStatus, spent_s: float, limit_s: float, silence: str) -> None:
+    if look.ended_reason:
+        raise ExporterGoneError(look.ended_reason)
     if spent_s >= limit_s:
         raise ExporterSilentError(f"{silence} within {limit_s:.0f} s, though the lease lasts")
 
 
 @asynccontextmanager
-async def while_leased(
+async def connect_while_leased(
     connecting: Any,  # noqa: ANN401 - Jumpstarter's
-    leasing: Leasing,
+    lease: ExporterLease,
 ) -> AsyncIterator[Any]:
     """Connect, but give up when the lease is over, or nothing comes.
 
     Args:
         connecting: Enters Jumpstarter's client, which would go on trying.
-        leasing: The lease.
+        lease: The lease.
 
     Raises:
         ExporterGoneError: There was no use in waiting on.
@@ -83,9 +83,9 @@ async def while_leased(
         began_s = current_time()
         while not connected and not given_up:
             await sleep(_LOOK_EVERY_S)
-            look = Look()
+            look = LeaseStatus()
             with suppress(HilError):  # a controller that does not answer says nothing of the exporter
-                look = await leasing.look()
+                look = await lease.status()
             try:
                 _judge(look, current_time() - began_s, CONNECT_LIMIT_S, "it did not answer")
             except ExporterGoneError as error:

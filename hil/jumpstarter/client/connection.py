@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from anyio import CancelScope
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["ALLOWED", "ANSWER_LIMIT_S", "Road", "within"]
+__all__ = ["ALLOWED_CLIENTS", "ANSWER_LIMIT_S", "ExporterConnection", "enter_within"]
 
-ALLOWED = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
+ALLOWED_CLIENTS = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
 """Client classes that an exporter may name; it is not believed beyond them."""
 
 ANSWER_LIMIT_S = 45.0
@@ -34,7 +34,7 @@ _ASK_LIMIT_S = 2.0
 _T = TypeVar("_T")
 
 
-class Road:
+class ExporterConnection:
     """A connection to an exporter that offers a board of ours.
 
     Attributes:
@@ -42,7 +42,7 @@ class Road:
         portal: Runs what is asynchronous.
         board: Jumpstarter's client of the board's driver.
         console: Its client of the console's.
-        on_over: Told why, when the exporter is known to be lost.
+        on_lost: Told why, when the exporter is known to be lost.
         over: Why it is; empty while it is not.
     """
 
@@ -50,17 +50,17 @@ class Road:
         self.label = label
         self.board: Any = None
         self.console: Any = None
-        self.on_over: list[Callable[[str], None]] = []
-        self.over = ""
+        self.on_lost: list[Callable[[str], None]] = []
+        self.lost_reason = ""
         self._ask: Callable[[], Awaitable[str]] | None = None
         self._stack = ExitStack()
         for name in ("jumpstarter", "BoardClient", "PySerialClient"):
             logging.getLogger(name).setLevel(logging.ERROR)  # what matters is told as an error of ours
         self.portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
-        self._is_over = self.portal.call(_new_event)
+        self._lost_event = self.portal.call(_new_event)
         self._loop = self.portal.call(_this_loop)
 
-    def watched_by(self, ask: Callable[[], Awaitable[str]]) -> None:
+    def set_lost_check(self, ask: Callable[[], Awaitable[str]]) -> None:
         """Have `ask` say why the exporter cannot be used any more; empty: as far as is known it can."""
         self._ask = ask
 
@@ -95,18 +95,20 @@ class Road:
         try:
             facts: dict[str, Any] = self.portal.call(self._describe)
         except Exception as error:
-            raise self.lost(self.why_lost() or f"it does not answer ({type(error).__name__})") from error
+            raise self.lost_error(
+                self.ask_why_lost() or f"it does not answer ({type(error).__name__})"
+            ) from error
         return facts
 
     async def _describe(self) -> Any:  # noqa: ANN401 - Jumpstarter's
         async with asyncio.timeout(ANSWER_LIMIT_S):
             return await self.board.call_async("describe")
 
-    def why_lost(self) -> str:
+    def ask_why_lost(self) -> str:
         """Ask what became of the lease; empty: it lasts, or nobody can tell."""
-        return self.portal.call(self.why_lost_async) if self._ask else ""
+        return self.portal.call(self.ask_why_lost_async) if self._ask else ""
 
-    async def why_lost_async(self) -> str:
+    async def ask_why_lost_async(self) -> str:
         """The same, in the portal's loop."""
         if self._ask is None:
             return ""
@@ -116,15 +118,15 @@ class Road:
         except Exception:  # noqa: BLE001 - who does not answer knows nothing
             return ""
 
-    def end(self, why: str) -> None:
+    def mark_lost(self, why: str) -> None:
         """Declare the exporter lost, from any thread; the first reason counts."""
-        if self.over:
+        if self.lost_reason:
             return
-        self.over = why
-        for act in self.on_over:
+        self.lost_reason = why
+        for act in self.on_lost:
             act(why)
         with suppress(RuntimeError):  # the loop has ended, and with it all that could wait
-            self._loop.call_soon_threadsafe(self._is_over.set)
+            self._loop.call_soon_threadsafe(self._lost_event.set)
 
     @contextmanager
     def stream(self, method: str) -> Iterator[Any]:
@@ -135,7 +137,7 @@ class Road:
         """
         opened: Future[Any] = Future()
         done = self.portal.call(_new_event)
-        task = self.portal.start_task_soon(self.unless_over, self._keep_open, method, opened, done)
+        task = self.portal.start_task_soon(self.run_unless_lost, self._keep_open, method, opened, done)
         task.add_done_callback(partial(self._never_opened, opened))
         try:
             yield opened.result()
@@ -147,7 +149,7 @@ class Road:
 
     def _never_opened(self, opened: Future[Any], _task: Future[Any]) -> None:
         if not opened.done():
-            opened.set_exception(EOFError(self.over))
+            opened.set_exception(EOFError(self.lost_reason))
 
     async def _keep_open(self, method: str, opened: Future[Any], done: asyncio.Event) -> None:
         try:
@@ -159,11 +161,11 @@ class Road:
                 opened.set_exception(error)
             raise
 
-    async def until_over(self) -> None:
+    async def wait_until_lost(self) -> None:
         """Wait, in the portal's loop, until the exporter is known to be lost."""
-        await self._is_over.wait()
+        await self._lost_event.wait()
 
-    async def unless_over(self, act: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+    async def run_unless_lost(self, act: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
         """Await something of the exporter, in the portal's loop.
 
         Raises:
@@ -171,30 +173,30 @@ class Road:
         """
         results: list[_T] = []
         async with create_task_group() as tasks:
-            tasks.start_soon(self._cancel_when_over, tasks.cancel_scope)
+            tasks.start_soon(self._cancel_when_lost, tasks.cancel_scope)
             results.append(await act(*arguments))
             tasks.cancel_scope.cancel()
         if not results:
-            raise EOFError(self.over)
+            raise EOFError(self.lost_reason)
         return results[0]
 
-    async def _cancel_when_over(self, scope: CancelScope) -> None:
-        await self.until_over()
+    async def _cancel_when_lost(self, scope: CancelScope) -> None:
+        await self.wait_until_lost()
         scope.cancel()
 
-    def lost(self, why: str) -> BoardLostError:
+    def lost_error(self, why: str) -> BoardLostError:
         """Say that the exporter is lost."""
         return BoardLostError(
             f"the board of {self.label} is lost", why=why, remedy="see that exporter's log; then run again"
         )
 
     def on_close(self, act: Callable[[], object]) -> None:
-        """Have something done when the road is closed; what came last goes first."""
+        """Have something done when the connection is closed; what came last goes first."""
         self._stack.callback(_quietly, act)
 
     @contextmanager
-    def or_closed(self) -> Iterator[Self]:
-        """Close the road if the block fails."""
+    def close_on_error(self) -> Iterator[Self]:
+        """Close the connection if the block fails."""
         try:
             yield self
         except BaseException:
@@ -207,7 +209,7 @@ class Road:
 
 
 @asynccontextmanager
-async def within(limit_s: float, entering: AbstractAsyncContextManager[_T]) -> AsyncIterator[_T]:
+async def enter_within(limit_s: float, entering: AbstractAsyncContextManager[_T]) -> AsyncIterator[_T]:
     """Enter something within a limit; what follows has none.
 
     Not by anyio: gRPC makes a cancellation of its own out of one, which anyio does not know again.

@@ -12,7 +12,7 @@ from jumpstarter.common.exceptions import JumpstarterException
 from jumpstarter.config.tls import TLSConfigV1Alpha1
 
 from hil.errors import BoardAbsentError, BoardDeniedError, HilError
-from hil.jumpstarter.client.connection import ALLOWED, Road, within
+from hil.jumpstarter.client.connection import ALLOWED_CLIENTS, ExporterConnection, enter_within
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from hil.jumpstarter.client.target import Direct, InShell
+    from hil.jumpstarter.client.target import DirectTarget, ShellTarget
 
 CONNECT_LIMIT_S = 15.0
 """Seconds within which an exporter that is ready lets a run in: one whose host is dark refuses nothing."""
 
-__all__ = ["CONNECT_LIMIT_S", "direct_road", "shell_road", "unreached"]
+__all__ = ["CONNECT_LIMIT_S", "connect_directly", "connect_in_shell", "unreachable_error"]
 
 
-def direct_road(target: Direct) -> Road:
+def connect_directly(target: DirectTarget) -> ExporterConnection:
     """Connect to an exporter that listens by itself.
 
     Raises:
@@ -44,18 +44,18 @@ def direct_road(target: Direct) -> Road:
             target.address,
             portal,
             stack,
-            allow=ALLOWED,
+            allow=ALLOWED_CLIENTS,
             unsafe=False,
             tls_config=tls,
             insecure=target.plain,
             passphrase=target.passphrase or None,
         )
 
-    return _connected(Road(f"exporter {target.address}"), make)
+    return _connected(ExporterConnection(f"exporter {target.address}"), make)
 
 
-def shell_road(target: InShell) -> Road:
-    """Connect the way that `jmp shell` left in the environment; raises what `direct_road` raises."""
+def connect_in_shell(target: ShellTarget) -> ExporterConnection:
+    """Connect the way that `jmp shell` left in the environment; raises what `connect_directly` raises."""
     insecure = "1" in {os.environ.get("JMP_GRPC_INSECURE"), os.environ.get("JUMPSTARTER_GRPC_INSECURE")}
 
     def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
@@ -63,26 +63,28 @@ def shell_road(target: InShell) -> Road:
             target.host,
             portal,
             stack,
-            allow=ALLOWED,
+            allow=ALLOWED_CLIENTS,
             unsafe=False,
             insecure=insecure,
             passphrase=os.environ.get("JMP_GRPC_PASSPHRASE") or None,
         )
 
-    return _connected(Road(f"exporter {target.exporter or 'of this jmp shell'}"), make)
+    return _connected(ExporterConnection(f"exporter {target.exporter or 'of this jmp shell'}"), make)
 
 
-def _connected(road: Road, make: Any) -> Road:  # noqa: ANN401 - as above
-    with road.or_closed():
+def _connected(connection: ExporterConnection, make: Any) -> ExporterConnection:  # noqa: ANN401 - as above
+    with connection.close_on_error():
         try:
-            return road.connect(lambda portal, stack: within(CONNECT_LIMIT_S, make(portal, stack)))
+            return connection.connect(
+                lambda portal, stack: enter_within(CONNECT_LIMIT_S, make(portal, stack))
+            )
         except HilError:
             raise
         except Exception as error:
-            raise unreached(road.label, error) from error
+            raise unreachable_error(connection.label, error) from error
 
 
-def unreached(label: str, error: Exception) -> HilError:
+def unreachable_error(label: str, error: Exception) -> HilError:
     """Make our error of Jumpstarter's, or gRPC's: by code, never by text."""
     number = _code(error)
     if number in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:

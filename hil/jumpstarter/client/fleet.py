@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Self
 
 from hil.errors import UnavailableError, UsageError
 from hil.jumpstarter.client.search import Search
-from hil.jumpstarter.client.target import Lent
+from hil.jumpstarter.client.target import LeaseTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
-    from hil.jumpstarter.client.search import Found
-    from hil.jumpstarter.client.target import Leased
+    from hil.jumpstarter.client.search import FoundBoard
+    from hil.jumpstarter.client.target import SelectorTarget
     from hil.lab.config.lab import Lab
 
-__all__ = ["Fleet", "useful"]
+__all__ = ["Fleet", "choose_boards"]
 
 
 class Fleet:
@@ -47,7 +47,7 @@ class Fleet:
     @classmethod
     def lease(  # noqa: PLR0913 - what is asked for, and by whom
         cls,
-        target: Leased,
+        target: SelectorTarget,
         lab: Lab,
         wait_s: float,
         tell: Callable[[str], None],
@@ -72,11 +72,11 @@ class Fleet:
         with ExitStack() as undo:
             undo.callback(search.close)
             search.lease(min(workers, len(requirements)))
-            chosen = useful(search, requirements, workers)
+            chosen = choose_boards(search, requirements, workers)
             search.keep(chosen)
             undo.pop_all()
             return cls(
-                [_with_way(one) for one in chosen], {one.info.serial: one.road.close for one in chosen}
+                [_with_way(one) for one in chosen], {one.info.serial: one.connection.close for one in chosen}
             )
 
     def give_back(self, serial: str) -> None:
@@ -95,9 +95,9 @@ class Fleet:
             self._ending.pop().join()
 
 
-def useful(search: Search, requirements: Sequence[BoardRequirement], workers: int) -> list[Found]:
+def choose_boards(search: Search, requirements: Sequence[BoardRequirement], workers: int) -> list[FoundBoard]:
     """Choose boards: one for each requirement that any can fulfil, then as many as workers can use."""
-    chosen: list[Found] = []
+    chosen: list[FoundBoard] = []
     for requirement in sorted(set(requirements), key=lambda requirement: requirement.is_any):
         if not any(requirement.fits(one.info) for one in chosen):
             try:
@@ -108,9 +108,9 @@ def useful(search: Search, requirements: Sequence[BoardRequirement], workers: in
     return chosen + rest[: max(0, workers - len(chosen))]
 
 
-def _is_wanted(found: Found, requirements: Sequence[BoardRequirement]) -> bool:
+def _is_wanted(found: FoundBoard, requirements: Sequence[BoardRequirement]) -> bool:
     return any(requirement.fits(found.info) for requirement in requirements)
 
 
-def _with_way(found: Found) -> BoardInfo:
-    return replace(found.info, way=Lent(found.road.leasing.name).text)
+def _with_way(found: FoundBoard) -> BoardInfo:
+    return replace(found.info, way=LeaseTarget(found.connection.lease.name).text)

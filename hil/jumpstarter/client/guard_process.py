@@ -42,12 +42,12 @@ def end_lease(
 def _end(client: str, lease: str) -> None:
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - a guard pays for it when it must
 
-    from hil.jumpstarter.client.client_config import load_config  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.lease import Leasing  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.lease import ExporterLease  # noqa: PLC0415 - as above
     from hil.jumpstarter.client.leased import open_channel  # noqa: PLC0415 - as above
 
-    config = load_config(client)
+    config = load_client_config(client)
     with start_blocking_portal() as portal:
         channel = open_channel(portal, config)
-        portal.call(Leasing(config, channel, lease).end)
+        portal.call(ExporterLease(config, channel, lease).end)
         portal.call(channel.close)

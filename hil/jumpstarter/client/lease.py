@@ -17,13 +17,13 @@ from jumpstarter.common import ExporterStatus
 from jumpstarter.common.condition import condition_message, condition_true
 
 from hil.errors import BoardAbsentError, BoardBusyError, HilError
-from hil.jumpstarter.client.direct import unreached
+from hil.jumpstarter.client.direct import unreachable_error
 from hil.jumpstarter.client.lease_name import LeaseName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["LEASE_S", "MOMENT_S", "Leasing", "Look", "end_stale"]
+__all__ = ["LEASE_S", "MOMENT_S", "ExporterLease", "LeaseStatus", "end_stale_leases"]
 
 LEASE_S = 120.0
 """Seconds that a lease lasts beyond its last renewal."""
@@ -41,15 +41,15 @@ _NEWS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LeaseStatus:
     """What a controller says of a leased exporter.
 
     Attributes:
-        why_over: Why it cannot be used any more; empty: as far as is known it can.
+        ended_reason: Why it cannot be used any more; empty: as far as is known it can.
         status: What it says that it does; None: it is too old to say so.
     """
 
-    why_over: str = ""
+    ended_reason: str = ""
     status: ExporterStatus | None = None
 
     @property
@@ -60,11 +60,11 @@ class Look:
     @property
     def is_ready(self) -> bool:
         """Whether it lets its run in."""
-        return not self.why_over and self.status in _READY
+        return not self.ended_reason and self.status in _READY
 
 
 @dataclass(slots=True)
-class Leasing:
+class ExporterLease:
     """A lease, from its request to its end.
 
     Attributes:
@@ -99,7 +99,7 @@ class Leasing:
             lease_id=self.name,
         )
 
-    async def wait(
+    async def wait_for_exporter(
         self,
         selector: str,
         wait_s: float,
@@ -139,7 +139,7 @@ class Leasing:
             await sleep(min(pause_s, limit_s - spent_s))
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
-    async def keep(self, over: Callable[[str], None]) -> None:
+    async def keep_renewed(self, on_end: Callable[[str], None]) -> None:
         """Renew the lease again and again; `over` is told when it has ended all the same.
 
         To be called when the lease has begun: its length counts from there, and neither this machine's clock
@@ -148,43 +148,43 @@ class Leasing:
         began = current_time()
         while True:
             await sleep(self.lease_s / 3)
-            why = await self.ended()
+            why = await self.ended_reason()
             if why:
-                over(why)
+                on_end(why)
                 return
             with suppress(HilError):  # the next round tries again; a lease that ends meanwhile says so
                 await self._renew(current_time() - began)
 
-    async def ended(self) -> str:
+    async def ended_reason(self) -> str:
         """Why the exporter cannot be used any more; empty: as far as the controller knows it can.
 
         Raises:
             HilError: The controller does not answer.
         """
-        return (await self.look()).why_over
+        return (await self.status()).ended_reason
 
-    async def look(self) -> Look:
+    async def status(self) -> LeaseStatus:
         """Ask the controller what became of the exporter; raises what `ended` raises."""
         lease = await self._call("GetLease", name=self.name)
         if lease.effective_end_time or not condition_true(lease.conditions, "Ready"):
-            return Look(f"the lease {self.name} has ended")
+            return LeaseStatus(f"the lease {self.name} has ended")
         exporter = await self._call("GetExporter", name=lease.exporter)
         if not _is_online(exporter):
-            return Look(f"exporter {lease.exporter} is offline")
+            return LeaseStatus(f"exporter {lease.exporter} is offline")
         if exporter.status in _FAILED:
-            return Look(f"a hook of exporter {lease.exporter} has failed")
-        return Look(status=exporter.status)
+            return LeaseStatus(f"a hook of exporter {lease.exporter} has failed")
+        return LeaseStatus(status=exporter.status)
 
-    async def find(self) -> None:
+    async def load_exporter(self) -> None:
         """Learn which exporter a lease has that another process keeps."""
         self.exporter = (await self._call("GetLease", name=self.name)).exporter
 
-    async def exporters(self, selector: str) -> set[str]:
+    async def list_exporters(self, selector: str) -> set[str]:
         """Names of the exporters with these labels that are there, leased or not."""
         found = await self._call("ListExporters", filter=selector)
         return {exporter.name for exporter in found.exporters if _is_online(exporter)}
 
-    async def exporters_of(self, pids: Collection[int]) -> set[str]:
+    async def exporters_leased_by(self, pids: Collection[int]) -> set[str]:
         """Names of the exporters that processes of this machine have leased as this client."""
         found = await self._call("ListLeases", only_active=True)
         names = {lease.exporter: LeaseName.parse(lease.name) for lease in found.leases if lease.exporter}
@@ -205,16 +205,16 @@ class Leasing:
             with fail_after(_CALL_LIMIT_S):
                 return await getattr(self.service, method)(**arguments)
         except Exception as error:
-            raise unreached(f"controller {self.config.endpoint}", error) from error
+            raise unreachable_error(f"controller {self.config.endpoint}", error) from error
 
 
-async def end_stale(leasing: Leasing) -> int:
+async def end_stale_leases(lease: ExporterLease) -> int:
     """End this client's leases of processes of this machine that are gone; returns how many."""
-    found = await leasing._call("ListLeases", only_active=True)  # noqa: SLF001 - of this module
+    found = await lease._call("ListLeases", only_active=True)  # noqa: SLF001 - of this module
     names = {lease.name: LeaseName.parse(lease.name) for lease in found.leases}
     stale = [name for name, holder in names.items() if holder is not None and holder.is_stale]
     for name in stale:
-        await Leasing(leasing.config, leasing.channel, name).end()
+        await ExporterLease(lease.config, lease.channel, name).end()
     return len(stale)
 
 

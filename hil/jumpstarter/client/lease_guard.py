@@ -14,9 +14,9 @@ from hil.lab.safe_state.policy import Safety
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GUARD", "guard_facts", "guard_lease"]
+__all__ = ["GUARD_ACTION", "guard_arguments", "guard_lease"]
 
-GUARD = "hil.jumpstarter.client.guard_process:end_lease"
+GUARD_ACTION = "hil.jumpstarter.client.guard_process:end_lease"
 GUARD_LIMIT_S = 30.0
 
 
@@ -33,7 +33,9 @@ def guard_lease(client: str, config: str, name: str) -> Callable[[], None]:
         client = str(folder / "client.yaml")
         Path(client).write_text(config, encoding="utf-8")
     lock = acquire(name, test="a Jumpstarter lease", folder=folder)
-    guarded = under_guard(lock, Safety(GUARD, guard_facts(client, name, folder), limit_s=GUARD_LIMIT_S))
+    guarded = under_guard(
+        lock, Safety(GUARD_ACTION, guard_arguments(client, name, folder), limit_s=GUARD_LIMIT_S)
+    )
 
     def end() -> None:
         guarded.release()
@@ -42,7 +44,7 @@ def guard_lease(client: str, config: str, name: str) -> Callable[[], None]:
     return end
 
 
-def guard_facts(client: str, lease: str, folder: Path) -> dict[str, str]:
+def guard_arguments(client: str, lease: str, folder: Path) -> dict[str, str]:
     """Return what a guard must know to end a lease.
 
     Args:

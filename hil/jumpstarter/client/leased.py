@@ -1,4 +1,4 @@
-"""The road to an exporter that a controller has leased to this run: to this process, or to another of it."""
+"""Connections to exporters that a controller has leased to a process of this run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from jumpstarter.client.lease import Lease
 
 from hil.dutlink.timing import Deadline
 from hil.errors import BoardAbsentError, HilError
-from hil.jumpstarter.client.client_config import load_config
+from hil.jumpstarter.client.client_config import load_client_config
 from hil.jumpstarter.client.connect_retry import (
     ExporterGoneError,
     ExporterSilentError,
-    until_ready,
-    while_leased,
+    connect_while_leased,
+    wait_until_ready,
 )
-from hil.jumpstarter.client.connection import ALLOWED, Road
-from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreached
-from hil.jumpstarter.client.lease import LEASE_S, Leasing, end_stale
+from hil.jumpstarter.client.connection import ALLOWED_CLIENTS, ExporterConnection
+from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
+from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, end_stale_leases
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from hil.jumpstarter.client.target import Leased, Lent
+    from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
 
-__all__ = ["LeasedRoad", "LentRoad", "open_channel"]
+__all__ = ["OwnLeaseConnection", "SharedLeaseConnection", "open_channel"]
 
 _HOOKS_LIMIT_S = 20.0
 """Seconds that an exporter's hooks get, however short the run's patience."""
 
 
-class LeaseRoad(Road):
-    """A road whose far end is ours as long as a lease lasts.
+class LeaseConnection(ExporterConnection):
+    """A connection whose far end is ours as long as a lease lasts.
 
     Args:
         label: What reports call the other end, until its name is known.
@@ -47,7 +47,7 @@ class LeaseRoad(Road):
         lease_s: Seconds that the lease lasts beyond a renewal.
 
     Attributes:
-        leasing: The lease.
+        lease: The lease.
 
     Raises:
         BoardAbsentError: The controller cannot be reached.
@@ -55,58 +55,58 @@ class LeaseRoad(Road):
     """
 
     def __init__(self, label: str, client: str, name: str, lease_s: float = LEASE_S) -> None:
-        config = load_config(client)
+        config = load_client_config(client)
         super().__init__(label)
-        with self.or_closed():
+        with self.close_on_error():
             channel = open_channel(self.portal, config)
             self.on_close(lambda: self.portal.call(channel.close))
-            self.leasing = Leasing(config, channel, name, lease_s=lease_s)
+            self.lease = ExporterLease(config, channel, name, lease_s=lease_s)
 
     def _name(self) -> None:
-        self.label = f"exporter {self.leasing.exporter}"
-        self.watched_by(self.leasing.ended)
+        self.label = f"exporter {self.lease.exporter}"
+        self.set_lost_check(self.lease.ended_reason)
 
     def _reach(self, wait_s: float) -> None:
         """Connect to the exporter; its hooks may take a while, but it may also have died just now."""
-        config = self.leasing.config
+        config = self.lease.config
 
         def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
             lease = Lease(
-                channel=self.leasing.channel,
-                name=self.leasing.name,
+                channel=self.lease.channel,
+                name=self.lease.name,
                 release=False,
                 selector=None,
-                duration=dt.timedelta(seconds=self.leasing.lease_s),
+                duration=dt.timedelta(seconds=self.lease.lease_s),
                 portal=portal,
                 namespace=config.metadata.namespace,
-                allow=ALLOWED,
+                allow=ALLOWED_CLIENTS,
                 unsafe=False,
                 tls_config=config.tls,
                 grpc_options=config.grpcOptions,
                 dial_timeout=CONNECT_LIMIT_S,
             )
-            return while_leased(lease.connect_async(stack), self.leasing)
+            return connect_while_leased(lease.connect_async(stack), self.lease)
 
         try:
-            self.portal.call(until_ready, self.leasing, max(wait_s, _HOOKS_LIMIT_S))
+            self.portal.call(wait_until_ready, self.lease, max(wait_s, _HOOKS_LIMIT_S))
             self.connect(make)
         except HilError:
             raise
         except ExporterSilentError as error:
             raise self._silent(str(error)) from error
         except ExporterGoneError as error:
-            raise self.lost(str(error)) from error
+            raise self.lost_error(str(error)) from error
         except Exception as error:
-            why = self.why_lost()
-            raise (self.lost(why) if why else unreached(self.label, error)) from error
+            why = self.ask_why_lost()
+            raise (self.lost_error(why) if why else unreachable_error(self.label, error)) from error
 
     def _silent(self, why: str) -> HilError:
         """Say that an exporter did not answer that was there when it was given to this run."""
-        return self.lost(why)
+        return self.lost_error(why)
 
 
-class LeasedRoad(LeaseRoad):
-    """A road to an exporter that is leased for it, and given back with it.
+class OwnLeaseConnection(LeaseConnection):
+    """A connection to an exporter that is leased for it, and given back with it.
 
     Args:
         target: What exporter is wanted.
@@ -122,7 +122,7 @@ class LeasedRoad(LeaseRoad):
 
     def __init__(
         self,
-        target: Leased,
+        target: SelectorTarget,
         wait_s: float,
         tell: Callable[[str], None],
         *,
@@ -132,21 +132,21 @@ class LeasedRoad(LeaseRoad):
         name, self._client = LeaseName.of_this_process().fresh(), target.client
         super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
         patience = Deadline(wait_s)
-        with self.or_closed():
+        with self.close_on_error():
             self._lease(target.selector, wait_s, tell, given or Event())
-            keeper = self.portal.start_task_soon(self.leasing.keep, self.end)
+            keeper = self.portal.start_task_soon(self.lease.keep_renewed, self.mark_lost)
             self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
             self._reach(patience.left_s)
 
     def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
-        stale = self.portal.call(end_stale, self.leasing)
+        stale = self.portal.call(end_stale_leases, self.lease)
         if stale:
             tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
-        config = self.leasing.config
-        self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.leasing.name))
-        self.on_close(lambda: self.portal.call(self.leasing.end))
-        self.portal.call(self.leasing.request, selector)
-        self.portal.call(self.leasing.wait, selector, wait_s, tell, given.is_set)
+        config = self.lease.config
+        self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.lease.name))
+        self.on_close(lambda: self.portal.call(self.lease.end))
+        self.portal.call(self.lease.request, selector)
+        self.portal.call(self.lease.wait_for_exporter, selector, wait_s, tell, given.is_set)
         given.set()
         self._name()
 
@@ -159,8 +159,8 @@ class LeasedRoad(LeaseRoad):
         )
 
 
-class LentRoad(LeaseRoad):
-    """A road to an exporter that another process of this run has leased, and goes on to keep.
+class SharedLeaseConnection(LeaseConnection):
+    """A connection to an exporter that another process of this run has leased, and goes on to keep.
 
     Args:
         target: The lease.
@@ -171,14 +171,14 @@ class LentRoad(LeaseRoad):
         BoardAbsentError, BoardDeniedError, UsageError: As asking the controller can fail.
     """
 
-    def __init__(self, target: Lent, wait_s: float) -> None:
+    def __init__(self, target: LeaseTarget, wait_s: float) -> None:
         super().__init__(f"the exporter of lease {target.lease}", target.client, target.lease)
-        with self.or_closed():
-            self.portal.call(self.leasing.find)
+        with self.close_on_error():
+            self.portal.call(self.lease.load_exporter)
             self._name()
-            why = self.portal.call(self.leasing.ended)
+            why = self.portal.call(self.lease.ended_reason)
             if why:
-                raise self.lost(why)
+                raise self.lost_error(why)
             self._reach(wait_s)
 
 
@@ -191,4 +191,4 @@ def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - 
     try:
         return portal.call(config.channel)
     except Exception as error:
-        raise unreached(f"controller {config.endpoint}", error) from error
+        raise unreachable_error(f"controller {config.endpoint}", error) from error

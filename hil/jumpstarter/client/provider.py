@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.timing import Deadline
-from hil.jumpstarter.client.lease_guard import GUARD, guard_facts
-from hil.jumpstarter.client.target import Direct, InShell, Leased, Lent, read_target
+from hil.jumpstarter.client.lease_guard import GUARD_ACTION, guard_arguments
+from hil.jumpstarter.client.target import DirectTarget, LeaseTarget, SelectorTarget, ShellTarget, parse_target
 from hil.jumpstarter.optional import require_extra
 from hil.lab.config.lab import Lab
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
-    from hil.jumpstarter.client.connection import Road
+    from hil.jumpstarter.client.connection import ExporterConnection
     from hil.jumpstarter.client.fleet import Fleet
     from hil.jumpstarter.client.remote_board import RemoteBoard
 
-__all__ = ["FarBoard", "check", "check_client", "lease_boards", "reach"]
+__all__ = ["JumpstarterBoard", "check_client", "check_target", "connect_board", "lease_boards"]
 
 
-def check(text: str, client: str) -> None:
+def check_target(text: str, client: str) -> None:
     """See to it that a value of `--hil-boards` can be used at all.
 
     Raises:
         UsageError: It is not understood, or the extra is not installed.
     """
-    read_target(text, client)
+    parse_target(text, client)
     require_extra()
 
 
@@ -42,13 +42,13 @@ def check_client(text: str, client: str) -> None:
     Raises:
         UsageError: There is not, or its configuration cannot be used.
     """
-    if isinstance(read_target(text, client), Leased):
-        from hil.jumpstarter.client.client_config import load_config  # noqa: PLC0415 - imports half a second of packages
+    if isinstance(parse_target(text, client), SelectorTarget):
+        from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - imports half a second of packages
 
-        load_config(client)
+        load_client_config(client)
 
 
-def reach(  # noqa: PLR0913 - what is asked for, and by whom
+def connect_board(  # noqa: PLR0913 - what is asked for, and by whom
     text: str,
     client: str,
     wait_s: float,
@@ -56,7 +56,7 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     *,
     requirement: BoardRequirement = ANY_BOARD,
     lab: Lab | None = None,
-) -> FarBoard:
+) -> JumpstarterBoard:
     """Get a board of a Jumpstarter lab.
 
     Args:
@@ -75,13 +75,13 @@ def reach(  # noqa: PLR0913 - what is asked for, and by whom
     from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
 
     lab, patience = lab or Lab(), Deadline(wait_s)
-    road = _road(read_target(text, client), lab, wait_s, tell, requirement)
+    connection = _connection(parse_target(text, client), lab, wait_s, tell, requirement)
 
     def on_wait(holder: str) -> None:
-        tell(f"hil: waiting for the board of {road.label}: {holder}")
+        tell(f"hil: waiting for the board of {connection.label}: {holder}")
 
-    with road.or_closed():
-        return FarBoard(RemoteBoard(road, patience.left_s, on_wait), lab, client)
+    with connection.close_on_error():
+        return JumpstarterBoard(RemoteBoard(connection, patience.left_s, on_wait), lab, client)
 
 
 def lease_boards(  # noqa: PLR0913 - as above
@@ -112,31 +112,33 @@ def lease_boards(  # noqa: PLR0913 - as above
     require_extra()
     from hil.jumpstarter.client.fleet import Fleet  # noqa: PLC0415 - as above
 
-    target = read_target(text, client)
-    if isinstance(target, Leased):
+    target = parse_target(text, client)
+    if isinstance(target, SelectorTarget):
         return Fleet.lease(target, lab, wait_s, tell, requirements=requirements, workers=workers)
-    board = reach(text, client, wait_s, tell, lab=lab)  # the only one that there is; workers go the same way
+    board = connect_board(
+        text, client, wait_s, tell, lab=lab
+    )  # the only one that there is; workers go the same way
     board.close()
     return Fleet([board.info])
 
 
-def _road(
-    target: Leased | Lent | Direct | InShell,
+def _connection(
+    target: SelectorTarget | LeaseTarget | DirectTarget | ShellTarget,
     lab: Lab,
     wait_s: float,
     tell: Callable[[str], None],
     requirement: BoardRequirement,
-) -> Road:
-    from hil.jumpstarter.client.direct import direct_road, shell_road  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.leased import LentRoad  # noqa: PLC0415 - as above
+) -> ExporterConnection:
+    from hil.jumpstarter.client.direct import connect_directly, connect_in_shell  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.leased import SharedLeaseConnection  # noqa: PLC0415 - as above
     from hil.jumpstarter.client.search import Search  # noqa: PLC0415 - as above
 
-    if isinstance(target, Direct):
-        return direct_road(target)
-    if isinstance(target, InShell):
-        return shell_road(target)
-    if isinstance(target, Lent):
-        return LentRoad(target, wait_s)
+    if isinstance(target, DirectTarget):
+        return connect_directly(target)
+    if isinstance(target, ShellTarget):
+        return connect_in_shell(target)
+    if isinstance(target, LeaseTarget):
+        return SharedLeaseConnection(target, wait_s)
     search = Search(target, lab, wait_s, tell)
     try:
         found = search.find(requirement)
@@ -144,10 +146,10 @@ def _road(
         search.close()
         raise
     search.keep([found])
-    return found.road
+    return found.connection
 
 
-class FarBoard:
+class JumpstarterBoard:
     """A board of a Jumpstarter lab that this process has to itself.
 
     Attributes:
@@ -160,14 +162,14 @@ class FarBoard:
     """
 
     def __init__(self, board: RemoteBoard, lab: Lab, client: str) -> None:
-        from hil.jumpstarter.client.search import dressed  # noqa: PLC0415 - as above
+        from hil.jumpstarter.client.search import board_info  # noqa: PLC0415 - as above
 
         self._board = board
         self.host: Host = board.host
         self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
-        self.guard: tuple[str, dict[str, str]] = (GUARD, guard_facts(client, "", board.folder))
-        self.info: BoardInfo = dressed(board.facts, lab)
+        self.guard: tuple[str, dict[str, str]] = (GUARD_ACTION, guard_arguments(client, "", board.folder))
+        self.info: BoardInfo = board_info(board.facts, lab)
         self.place = PlaceInfo.from_data(board.facts.get("place", {}))
 
     def note(self, test: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 import usb.backend
 import usb.core
 
-from hil.jumpstarter.protocol.descriptors import Facts, named
+from hil.jumpstarter.protocol.descriptors import Descriptors, as_namespace
 from hil.jumpstarter.protocol.frames import FrameKind, Transfer
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ def _fail(number: int) -> Never:
 class _Listed:
     """A device as one look at the exporter's bus found it."""
 
-    facts: Facts
+    facts: Descriptors
 
-    def configuration(self, index: int) -> Facts:
-        configurations: list[Facts] = self.facts["configurations"]
+    def configuration(self, index: int) -> Descriptors:
+        configurations: list[Descriptors] = self.facts["configurations"]
         return configurations[index]
 
-    def interface(self, number: int, alternate: int, configuration: int) -> Facts:
+    def interface(self, number: int, alternate: int, configuration: int) -> Descriptors:
         """One alternate setting of an interface; raises IndexError where there is none, as pyusb expects."""
-        every: list[Facts] = self.configuration(configuration)["interfaces"]
+        every: list[Descriptors] = self.configuration(configuration)["interfaces"]
         settings = [one for one in every if one["bInterfaceNumber"] == number]
         return settings[alternate]
 
@@ -73,31 +73,31 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
     def enumerate_devices(self) -> list[_Listed]:
         """List what is on the exporter's bus now."""
         answer = self._session.ask(FrameKind.LIST, b"", LIST_LIMIT_S)
-        return [_Listed(facts) for facts in answer.facts] if answer is not None else []
+        return [_Listed(facts) for facts in answer.json] if answer is not None else []
 
     def get_parent(self, dev: _Listed) -> None:
         """Return None: what hubs the exporter has is its own business."""
 
     def get_device_descriptor(self, dev: _Listed) -> SimpleNamespace:
         """Return the device descriptor and its place on the exporter's bus."""
-        found = named(dev.facts)
+        found = as_namespace(dev.facts)
         found.port_numbers = None
         return found
 
     def get_configuration_descriptor(self, dev: _Listed, config: int) -> SimpleNamespace:
         """Return a configuration; raises IndexError where there is none."""
-        return named(dev.configuration(config))
+        return as_namespace(dev.configuration(config))
 
     def get_interface_descriptor(self, dev: _Listed, intf: int, alt: int, config: int) -> SimpleNamespace:
         """Return one alternate setting; raises IndexError where there is none."""
         every = sorted({one["bInterfaceNumber"] for one in dev.configuration(config)["interfaces"]})
-        return named(dev.interface(every[intf], alt, config))
+        return as_namespace(dev.interface(every[intf], alt, config))
 
     def get_endpoint_descriptor(
         self, dev: _Listed, ep: int, intf: int, alt: int, config: int
     ) -> SimpleNamespace:
         """Return one endpoint; raises IndexError where there is none."""
-        return named(dev.interface(intf, alt, config)["endpoints"][ep])
+        return as_namespace(dev.interface(intf, alt, config)["endpoints"][ep])
 
     def open_device(self, dev: _Listed) -> _Listed:
         """Open it: the exporter does so with the first transfer, whose error then says why it cannot."""

@@ -15,12 +15,12 @@ from hil.jumpstarter.client.remote_backend import RemoteBackend
 from hil.jumpstarter.client.remote_console import RemoteConsole
 from hil.jumpstarter.client.remote_session import RemoteSession
 from hil.jumpstarter.client.remote_stick import RemoteStick
-from hil.jumpstarter.protocol.wiring_codec import with_words
+from hil.jumpstarter.protocol.wiring_codec import apply_wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.jumpstarter.client.connection import Road
+    from hil.jumpstarter.client.connection import ExporterConnection
 
 __all__ = ["RemoteBoard"]
 
@@ -29,7 +29,7 @@ class RemoteBoard:
     """A board that an exporter has given to this run alone.
 
     Args:
-        road: The way to it; closed with the board.
+        connection: The way to it; closed with the board.
         wait_s: How long others may keep the board, in seconds.
         on_wait: Told who has it.
 
@@ -44,10 +44,10 @@ class RemoteBoard:
         BoardLostError: The exporter went away.
     """
 
-    def __init__(self, road: Road, wait_s: float, on_wait: Callable[[str], None]) -> None:
-        self._road = road
+    def __init__(self, connection: ExporterConnection, wait_s: float, on_wait: Callable[[str], None]) -> None:
+        self._connection = connection
         self.folder = Path(tempfile.mkdtemp(prefix="hil-remote-"))
-        road.on_close(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+        connection.on_close(lambda: shutil.rmtree(self.folder, ignore_errors=True))
         dev = self.folder / "dev"
         for kind in ("serial", "disk"):
             (dev / kind / "by-id").mkdir(parents=True)
@@ -55,30 +55,30 @@ class RemoteBoard:
         self.wiring = Wiring()
         self._consoles: list[RemoteConsole] = []
         self._shown: Placeholder | None = None
-        self._session = RemoteSession(road, self._stick)
-        road.on_close(self._close)
-        road.on_over.append(self._session.lose)
+        self._session = RemoteSession(connection, self._stick)
+        connection.on_close(self._close)
+        connection.on_lost.append(self._session.lose)
         facts = self._session.begin(wait_s, on_wait)
         self.facts = facts
         self.serial = str(facts["serial"])
         self._show_consoles(facts, dev / "serial" / "by-id")
-        self.wiring = with_words(self.wiring, facts["words"])
+        self.wiring = apply_wiring(self.wiring, facts["words"])
         backend = RemoteBackend(self._session)
         self.host = Host(
-            label=f"{road.label} ({facts['host']})",
+            label=f"{connection.label} ({facts['host']})",
             backend=lambda: backend,
             dev=dev,
             sys=self.folder / "sys",
-            remote_stick=RemoteStick(road),
+            remote_stick=RemoteStick(connection),
         )
 
     def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:
         """Let the board's port appear, and the DUT's own console if it has one."""
         uart = by_id / uart_name(self.serial)
-        self._consoles.append(RemoteConsole(self._road, "connect_board", uart))
+        self._consoles.append(RemoteConsole(self._connection, "connect_board", uart))
         if not facts["console_is_board"]:
             own = by_id / Path(facts["console"]).name
-            self._consoles.append(RemoteConsole(self._road, "connect", own))
+            self._consoles.append(RemoteConsole(self._connection, "connect", own))
             self.wiring = Wiring(console=own, baud_rate=int(facts["baud_rate"]))
 
     def _stick(self, facts: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class RemoteBoard:
             self._shown = None
         if facts:
             node = self._disks / Path(facts["name"]).name
-            self._shown = Placeholder(node, self._road.label, int(facts["size_bytes"]))
+            self._shown = Placeholder(node, self._connection.label, int(facts["size_bytes"]))
 
     def _close(self) -> None:
         self._session.close()
@@ -105,4 +105,4 @@ class RemoteBoard:
 
     def close(self) -> None:
         """Give the board back; the exporter makes it safe."""
-        self._road.close()
+        self._connection.close()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ObjectStream
 
-    from hil.jumpstarter.client.connection import Road
+    from hil.jumpstarter.client.connection import ExporterConnection
 
 __all__ = ["RemoteConsole"]
 
@@ -34,17 +34,19 @@ class RemoteConsole:
     """One console.
 
     Args:
-        road: The way to the exporter.
+        connection: The way to the exporter.
         method: The stream of its console driver.
         node: Where the tty appears, a link.
     """
 
-    def __init__(self, road: Road, method: str, node: Path) -> None:
-        self._road = road
+    def __init__(self, connection: ExporterConnection, method: str, node: Path) -> None:
+        self._connection = connection
         self._method = method
         self._node = node
         self._master = self._make()
-        self._tasks = [road.portal.start_task_soon(act) for act in (self._serve, self._vanish_when_lost)]
+        self._tasks = [
+            connection.portal.start_task_soon(act) for act in (self._serve, self._vanish_when_lost)
+        ]
 
     def close(self) -> None:
         """End the stream, and let the tty go."""
@@ -66,10 +68,10 @@ class RemoteConsole:
     async def _serve(self) -> None:
         """Run in the portal's loop until `close`."""
         try:
-            while not self._road.over:
+            while not self._connection.lost_reason:
                 while not self._is_open():  # noqa: ASYNC110 - nothing wakes a master when its slave is opened
                     await anyio.sleep(_LOOK_EVERY_S)
-                if not await self._carry() and not self._road.over:
+                if not await self._carry() and not self._connection.lost_reason:
                     self._hang_up()
                     self._master = self._make()
         finally:
@@ -77,7 +79,7 @@ class RemoteConsole:
 
     async def _vanish_when_lost(self) -> None:
         """Not left to `_serve`: a stream through a dark network may take long to end."""
-        await self._road.until_over()
+        await self._connection.wait_until_lost()
         self._hang_up()
         self._node.unlink(missing_ok=True)
 
@@ -99,12 +101,15 @@ class RemoteConsole:
         """Carry bytes both ways; False when it was the stream that ended."""
         closed_here = False
         with suppress(Exception):  # a stream that fails has ended, whatever it says
-            await self._road.unless_over(self._carry_both_ways)
+            await self._connection.run_unless_lost(self._carry_both_ways)
             closed_here = True
         return closed_here
 
     async def _carry_both_ways(self) -> None:
-        async with self._road.console.stream_async(self._method) as stream, create_task_group() as tasks:
+        async with (
+            self._connection.console.stream_async(self._method) as stream,
+            create_task_group() as tasks,
+        ):
             tasks.start_soon(self._carry_in, stream)
             await self._carry_out(stream)
             tasks.cancel_scope.cancel()

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 from hil.boards.misspelling import KnownWords
 from hil.boards.requirements import BoardInfo
 from hil.errors import BoardAbsentError, UnavailableError, UsageError
-from hil.jumpstarter.client.leased import LeasedRoad, LeaseRoad
+from hil.jumpstarter.client.leased import LeaseConnection, OwnLeaseConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.boards.requirements import BoardRequirement
-    from hil.jumpstarter.client.connection import Road
-    from hil.jumpstarter.client.target import Leased
+    from hil.jumpstarter.client.connection import ExporterConnection
+    from hil.jumpstarter.client.target import SelectorTarget
     from hil.lab.config.lab import Lab
 
-__all__ = ["Found", "Search", "dressed", "info_of"]
+__all__ = ["FoundBoard", "Search", "board_info", "describe_board"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundBoard:
     """A leased exporter, and the board that it has."""
 
-    road: LeasedRoad
+    connection: OwnLeaseConnection
     info: BoardInfo
 
 
@@ -49,8 +49,8 @@ class Search:
         found: What is leased now.
     """
 
-    def __init__(self, target: Leased, lab: Lab, wait_s: float, tell: Callable[[str], None]) -> None:
-        self.found: list[Found] = []
+    def __init__(self, target: SelectorTarget, lab: Lab, wait_s: float, tell: Callable[[str], None]) -> None:
+        self.found: list[FoundBoard] = []
         self._target = target
         self._lab = lab
         self._tell = tell
@@ -74,7 +74,7 @@ class Search:
         if not self.found:
             raise failed[0]
 
-    def find(self, requirement: BoardRequirement, *, waits: bool = True) -> Found:
+    def find(self, requirement: BoardRequirement, *, waits: bool = True) -> FoundBoard:
         """Return an exporter whose board suits; one after another is leased until there is one.
 
         Args:
@@ -84,7 +84,7 @@ class Search:
         Raises:
             BoardBusyError: Those that were not seen stayed in use.
             BoardAbsentError: None suits; or no exporter has the labels.
-            UnavailableError: As leasing can fail.
+            UnavailableError: As lease can fail.
         """
         while True:
             suits = next((one for one in self.found if requirement.fits(one.info)), None)
@@ -94,12 +94,12 @@ class Search:
                 self._check_that_others_are_left(requirement)
             self._lease(None if waits else self._given, self._tell)
 
-    def keep(self, chosen: Iterable[Found]) -> None:
+    def keep(self, chosen: Iterable[FoundBoard]) -> None:
         """Give the others back."""
         kept = list(chosen)
         for one in [one for one in self.found if one not in kept]:
             self.found.remove(one)
-            one.road.close()
+            one.connection.close()
 
     def close(self) -> None:
         """Give all of them back."""
@@ -107,9 +107,9 @@ class Search:
 
     def _lease(self, given: Event | None, tell: Callable[[str], None]) -> None:
         left_s = max(0.0, self._ends_s - time.monotonic())
-        road = LeasedRoad(self._target, left_s, tell, given=given)
-        with road.or_closed():
-            self.found.append(Found(road, info_of(road, self._lab)))
+        connection = OwnLeaseConnection(self._target, left_s, tell, given=given)
+        with connection.close_on_error():
+            self.found.append(FoundBoard(connection, describe_board(connection, self._lab)))
 
     def _check_that_others_are_left(self, requirement: BoardRequirement) -> None:
         """See to it that there are exporters that this run does not know yet.
@@ -118,10 +118,10 @@ class Search:
             BoardAbsentError: There are none.
             UsageError: The same, and a word of the requirement is misspelt.
         """
-        desk = LeaseRoad("the controller", self._target.client, "")
+        desk = LeaseConnection("the controller", self._target.client, "")
         try:
-            every = desk.portal.call(desk.leasing.exporters, self._target.selector)
-            known = desk.portal.call(desk.leasing.exporters_of, (os.getpid(), os.getppid()))
+            every = desk.portal.call(desk.lease.list_exporters, self._target.selector)
+            known = desk.portal.call(desk.lease.exporters_leased_by, (os.getpid(), os.getppid()))
         finally:
             desk.close()
         if every and every <= known:
@@ -129,7 +129,7 @@ class Search:
 
     def _nothing_suits(self, requirement: BoardRequirement, known: set[str]) -> BoardAbsentError | UsageError:
         """Return why no exporter suits: a word is misspelt if all have told theirs, and none knows it."""
-        seen = {one.road.leasing.exporter for one in self.found}
+        seen = {one.connection.lease.exporter for one in self.found}
         words = KnownWords.of((one.info for one in self.found), certain=known <= seen)
         mistake = (words | KnownWords.of_lab(self._lab)).mistake(requirement)
         if mistake is not None:
@@ -152,20 +152,20 @@ def _nobody(_line: str) -> None:
     """Tell nobody."""
 
 
-def info_of(road: Road, lab: Lab) -> BoardInfo:
+def describe_board(connection: ExporterConnection, lab: Lab) -> BoardInfo:
     """Return what tests may choose an exporter's board by.
 
     Args:
-        road: To the exporter.
+        connection: To the exporter.
         lab: What this machine's lab file says of it, too.
 
     Raises:
         BoardLostError: It does not answer.
     """
-    return dressed(road.describe(), lab)
+    return board_info(connection.describe(), lab)
 
 
-def dressed(facts: dict[str, Any], lab: Lab) -> BoardInfo:
+def board_info(facts: dict[str, Any], lab: Lab) -> BoardInfo:
     """Return the info that an exporter's facts make, with what this machine's lab file says, too."""
     serial = str(facts["serial"])
     tags = lab.tags_of(serial).union(facts["tags"])

@@ -25,7 +25,7 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Direct", "InShell", "Leased", "Lent", "read_target"]
+__all__ = ["DirectTarget", "LeaseTarget", "SelectorTarget", "ShellTarget", "parse_target"]
 
 _DIRECT = "jumpstarter+direct://"
 _SELECTOR = "jumpstarter:"
@@ -33,7 +33,7 @@ _LEASE = "jumpstarter+lease:"
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class SelectorTarget:
     """Any exporter with these labels.
 
     Attributes:
@@ -46,12 +46,12 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
+class LeaseTarget:
     """The exporter of a lease that another process of this run has, and keeps.
 
     Attributes:
         lease: Its name.
-        client: As `Leased` has it.
+        client: As `SelectorTarget` has it.
     """
 
     lease: str
@@ -59,12 +59,12 @@ class Lent:
 
     @property
     def text(self) -> str:
-        """As `read_target` reads it."""
+        """As `parse_target` reads it."""
         return _LEASE + self.lease
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class DirectTarget:
     """One exporter, without a controller.
 
     Attributes:
@@ -104,7 +104,7 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True)
-class InShell:
+class ShellTarget:
     """What `jmp shell` has leased: it left the way there in the environment.
 
     Attributes:
@@ -116,9 +116,9 @@ class InShell:
     exporter: str
 
 
-def read_target(
+def parse_target(
     text: str, client: str = "", environ: Mapping[str, str] = os.environ
-) -> Leased | Lent | Direct | InShell:
+) -> SelectorTarget | LeaseTarget | DirectTarget | ShellTarget:
     """Read a value of `--hil-boards` that begins with `jumpstarter`.
 
     Args:
@@ -130,12 +130,12 @@ def read_target(
         UsageError: It is none, or there is no `jmp shell` around this process.
     """
     if text.startswith(_DIRECT):
-        return Direct.parse(text.removeprefix(_DIRECT), environ)
+        return DirectTarget.parse(text.removeprefix(_DIRECT), environ)
     if text.startswith(_LEASE):
-        return Lent(text.removeprefix(_LEASE), client)
+        return LeaseTarget(text.removeprefix(_LEASE), client)
     selector = text.removeprefix(_SELECTOR).strip()
     if text.startswith(_SELECTOR) and selector:
-        return Leased(selector, client)
+        return SelectorTarget(selector, client)
     if text != "jumpstarter":
         raise _unclear(text)
     if not environ.get("JUMPSTARTER_HOST"):
@@ -144,7 +144,7 @@ def read_target(
             why="JUMPSTARTER_HOST is not set",
             remedy="jmp shell --selector ..., and pytest inside it; or --hil-boards jumpstarter:SELECTOR",
         )
-    return InShell(environ["JUMPSTARTER_HOST"], environ.get("JMP_EXPORTER", ""))
+    return ShellTarget(environ["JUMPSTARTER_HOST"], environ.get("JMP_EXPORTER", ""))
 
 
 def _content(file: Path) -> str:

@@ -18,20 +18,20 @@ from anyio import CancelScope
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["PEER", "Visitors", "visitors_of"]
+__all__ = ["PEER", "AccessQueue", "access_queue_of"]
 
 PEER: contextvars.ContextVar[str] = contextvars.ContextVar("hil-peer", default="")
 """The connection that the present call comes from."""
 
-_of_board: dict[str, Visitors] = {}
+_of_board: dict[str, AccessQueue] = {}
 
 
-def visitors_of(serial: str) -> Visitors:
+def access_queue_of(serial: str) -> AccessQueue:
     """Return the one object for a board of this process."""
-    return _of_board.setdefault(serial, Visitors())
+    return _of_board.setdefault(serial, AccessQueue())
 
 
-class Visitors:
+class AccessQueue:
     """One board's clients. Only for the event loop that serves them."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Visitors:
         return f"the board is in use by {self._line[0][2]}"
 
     @asynccontextmanager
-    async def alone(self, name: str, on_wait: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+    async def exclusive(self, name: str, on_wait: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
         """Have the board to oneself; first come, first served.
 
         Args:

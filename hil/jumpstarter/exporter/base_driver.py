@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode
-from jumpstarter.driver import Driver
+from jumpstarter.driver import Driver, export
 
 from hil.jumpstarter.exporter.access_queue import PEER
+from hil.jumpstarter.protocol.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Part"]
+__all__ = ["BoardDriver", "SupplyDriver"]
 
 
 @dataclass(kw_only=True)
-class Part(Driver):
+class BoardDriver(Driver):
     """A driver that belongs to a board.
 
     Attributes:
         tenant: The lease that it was made for.
-        visitors: Who is at the board.
+        access_queue: Who is at the board.
     """
 
     tenant: Any  # a `Tenant`; Jumpstarter checks fields with pydantic, which need not know it
-    visitors: Any  # a `Visitors`
+    access_queue: Any  # a `AccessQueue`
 
     async def DriverCall(self, request: Any, context: Any) -> Any:
         """Do a call, unless somebody else has the board."""
@@ -60,8 +61,27 @@ class Part(Driver):
     def _refusal(self, context: Any) -> str:
         """Why the call must not be done; empty if it may."""
         PEER.set(context.peer())
-        refusal: str = self.visitors.refusal()
+        refusal: str = self.access_queue.refusal()
         return refusal
+
+
+@dataclass(kw_only=True)
+class SupplyDriver(BoardDriver):
+    """A driver that forces the supply: `power`, where stock clients look, and `board`, which has commands."""
+
+    @export
+    @in_thread
+    def force_on(self) -> None:
+        """Switch the supply on at once."""
+        with self.tenant.board() as board:
+            board.power.force_on()
+
+    @export
+    @in_thread
+    def force_off(self) -> None:
+        """Switch the supply off at once."""
+        with self.tenant.board() as board:
+            board.power.force_off()
 
 
 async def _refuse(context: Any, refusal: str) -> AsyncIterator[Any]:

@@ -16,7 +16,7 @@ from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
 from hil.dutlink.discovery import serials_on
 from hil.errors import BoardAbsentError, UsageError
-from hil.jumpstarter.exporter.tenant import HeldBoard
+from hil.jumpstarter.exporter.tenant import ExportedBoard
 from hil.lab.config.lab_file import find_lab
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.locks.acquire import WaitStatus
 
-__all__ = ["hold_board"]
+__all__ = ["claim_board"]
 
 logger = logging.getLogger(__name__)
 
-_held: dict[tuple[str, str], HeldBoard] = {}
+_held: dict[tuple[str, str], ExportedBoard] = {}
 _one_at_a_time = threading.Lock()
 
 
-def hold_board(serial: str, boards: str, lab_file: str | None, wait_s: float) -> HeldBoard:
+def claim_board(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
     """Hold a board of this host; the same object whenever this process asks for the same board.
 
     Args:
@@ -54,14 +54,14 @@ def hold_board(serial: str, boards: str, lab_file: str | None, wait_s: float) ->
         return _held[key]
 
 
-def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> HeldBoard:
+def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
     option, lab = _checked(boards), find_lab(lab_file, Path.cwd())
     source = source_of(option, lab=lab)
     host = source.host()
     number = lab.serial_of(serial) if serial else _only(host)
     lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
     guarded = under_guard(lease, source.safety_of(number))
-    return HeldBoard(host, guarded, lab, simulated=source.is_simulated)
+    return ExportedBoard(host, guarded, lab, simulated=source.is_simulated)
 
 
 def _checked(boards: str) -> BoardsOption:

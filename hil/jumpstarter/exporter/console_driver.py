@@ -11,9 +11,9 @@ from jumpstarter.driver import exportstream
 
 from hil.dutlink.console.tty import find_tty, uart_of
 from hil.errors import ConsoleBusyError
-from hil.jumpstarter.exporter.base_driver import Part
+from hil.jumpstarter.exporter.base_driver import BoardDriver
 from hil.jumpstarter.exporter.tty_stream import TtyStream
-from hil.jumpstarter.protocol.threads import by_hand
+from hil.jumpstarter.protocol.threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _LOOK_EVERY_S = 0.02
 
 
 @dataclass(kw_only=True)
-class ConsoleDriver(Part):
+class ConsoleDriver(BoardDriver):
     """The console that the lab file or the board's `usb_console` setting names, else the board's own port."""
 
     @classmethod
@@ -39,14 +39,14 @@ class ConsoleDriver(Part):
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[TtyStream]:
         """Open the console."""
-        async with await self._opened(await by_hand(self.console)) as stream:
+        async with await self._opened(await run_in_thread(self.console)) as stream:
             yield stream
 
     @exportstream
     @asynccontextmanager
     async def connect_board(self) -> AsyncIterator[TtyStream]:
         """Open the board's own port, behind which its shell is."""
-        async with await self._opened(await by_hand(self.uart)) as stream:
+        async with await self._opened(await run_in_thread(self.uart)) as stream:
             yield stream
 
     async def _opened(self, tty: Tty) -> TtyStream:
@@ -62,14 +62,14 @@ class ConsoleDriver(Part):
 
     def console(self) -> Tty:
         """Which tty the console is."""
-        held = self.tenant.held
+        exported = self.tenant.exported
         usb_console = ""
-        if held.wiring.console is None:
+        if exported.wiring.console is None:
             with self.tenant.board() as board:
                 usb_console = board.settings.read().usb_console
-        return find_tty(held.host.dev, held.serial, usb_console, held.wiring)
+        return find_tty(exported.host.dev, exported.serial, usb_console, exported.wiring)
 
     def uart(self) -> Tty:
         """The board's own port."""
-        self.tenant.check()
-        return uart_of(self.tenant.held.host.dev, self.tenant.serial)
+        self.tenant.ensure_attached()
+        return uart_of(self.tenant.exported.host.dev, self.tenant.serial)

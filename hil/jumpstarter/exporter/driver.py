@@ -11,15 +11,15 @@ from jumpstarter.driver import Driver
 from jumpstarter_driver_composite.driver import CompositeInterface
 
 from hil.errors import UsageError
-from hil.jumpstarter.exporter.access_queue import visitors_of
-from hil.jumpstarter.exporter.board_claim import hold_board
-from hil.jumpstarter.exporter.board_driver import BoardDriver
+from hil.jumpstarter.exporter.access_queue import access_queue_of
+from hil.jumpstarter.exporter.board_claim import claim_board
 from hil.jumpstarter.exporter.console_driver import ConsoleDriver
 from hil.jumpstarter.exporter.pins_driver import PinsDriver
 from hil.jumpstarter.exporter.power_driver import PowerDriver
 from hil.jumpstarter.exporter.settings_driver import SettingsDriver
 from hil.jumpstarter.exporter.storage_driver import StorageDriver
 from hil.jumpstarter.exporter.tenant import Tenant
+from hil.jumpstarter.exporter.whole_board_driver import WholeBoardDriver
 
 __all__ = ["Dutlink"]
 
@@ -49,9 +49,9 @@ class Dutlink(CompositeInterface, Driver):
         """Hold the board and make its parts."""
         super().__post_init__()
         _check_serial(self.serial)
-        held = hold_board(self.serial, self.boards, self.lab or None, self.wait_s)
-        self._tenant = Tenant(held)
-        rights = {"tenant": self._tenant, "visitors": visitors_of(held.serial)}
+        exported = claim_board(self.serial, self.boards, self.lab or None, self.wait_s)
+        self._tenant = Tenant(exported)
+        rights = {"tenant": self._tenant, "access_queue": access_queue_of(exported.serial)}
         console = ConsoleDriver(**rights)
         self.children |= {
             "power": PowerDriver(**rights),
@@ -59,7 +59,7 @@ class Dutlink(CompositeInterface, Driver):
             "console": console,
             "pins": PinsDriver(**rights),
             "settings": SettingsDriver(**rights),
-            "board": BoardDriver(**rights, console=console, spool=self.spool),
+            "board": WholeBoardDriver(**rights, console=console, spool=self.spool),
         }
 
     def extra_labels(self) -> dict[str, str]:
@@ -68,13 +68,13 @@ class Dutlink(CompositeInterface, Driver):
 
     def reset(self) -> None:
         """Begin a lease: the board is this tree's, and safe before its first call."""
-        self._tenant.come()
+        self._tenant.attach()
         super().reset()
 
     def close(self) -> None:
         """End it: the board is made safe, unless another lease has it by now."""
         super().close()
-        self._tenant.leave()
+        self._tenant.detach()
 
 
 def _check_serial(serial: object) -> None:

@@ -11,19 +11,19 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.jumpstarter.protocol.threads import by_hand
+from hil.jumpstarter.protocol.threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.dutlink.power.reading import PowerReading
 
-__all__ = ["Meter"]
+__all__ = ["SharedMeter"]
 
 _READ_EVERY_S = 0.5
 
 
-class Meter:
+class SharedMeter:
     """One board's meter. Only for the event loop that serves its clients.
 
     Args:
@@ -38,15 +38,15 @@ class Meter:
         self._waiting: set[asyncio.Future[None]] = set()
         self._pace: asyncio.Task[None] | None = None
 
-    async def now(self) -> PowerReading:
+    async def read(self) -> PowerReading:
         """What it reads now; a board that answers at once is not worth a thread."""
         reading = self._read_at_once()
         if reading is None:
-            reading = await by_hand(self._read)
+            reading = await run_in_thread(self._read)
         self._saw(reading)
         return reading
 
-    async def changed(self, told: PowerReading) -> PowerReading:
+    async def wait_for_change(self, told: PowerReading) -> PowerReading:
         """Wait until it reads anything else than `told`; it is read every half second, whoever waits.
 
         Raises:
@@ -76,7 +76,7 @@ class Meter:
         while True:
             await asyncio.sleep(_READ_EVERY_S)
             try:
-                self._saw(await by_hand(self._read))
+                self._saw(await run_in_thread(self._read))
             except Exception as error:  # noqa: BLE001 - it belongs to who waits
                 self._tell(error)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from jumpstarter.driver import export
 
-from hil.jumpstarter.exporter.base_driver import Part
-from hil.jumpstarter.protocol.threads import done_by_hand
+from hil.jumpstarter.exporter.base_driver import BoardDriver
+from hil.jumpstarter.protocol.threads import in_thread
 
 __all__ = ["PinsDriver"]
 
 
 @dataclass(kw_only=True)
-class PinsDriver(Part):
+class PinsDriver(BoardDriver):
     """CTL_A to CTL_D and RESET."""
 
     @classmethod
@@ -22,21 +22,21 @@ class PinsDriver(Part):
         return "hil.jumpstarter.exporter.j_clients.PinsClient"
 
     @export
-    @done_by_hand
+    @in_thread
     def set(self, pin: str, level: str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`."""
         with self.tenant.board() as board:
             board.pins.set(pin, level)
 
     @export
-    @done_by_hand
+    @in_thread
     def pulse_reset(self, duration_s: float) -> None:
         """Hold the reset pin low for that many seconds."""
         with self.tenant.board() as board:
             board.pins.pulse_reset(duration_s)
 
     @export
-    @done_by_hand
+    @in_thread
     def float_all(self) -> None:
         """Leave every pin floating."""
         with self.tenant.board() as board:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from jumpstarter.driver import export
 from jumpstarter_driver_power.driver import PowerInterface, PowerReading
 
-from hil.jumpstarter.exporter.meter import Meter
-from hil.jumpstarter.exporter.supply_driver import SupplyPart
-from hil.jumpstarter.protocol.threads import done_by_hand
+from hil.jumpstarter.exporter.base_driver import SupplyDriver
+from hil.jumpstarter.exporter.meter import SharedMeter
+from hil.jumpstarter.protocol.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ _AT_ONCE_S = 0.02
 
 
 @dataclass(kw_only=True)
-class PowerDriver(PowerInterface, SupplyPart):
+class PowerDriver(PowerInterface, SupplyDriver):
     """The supply in the firmware's words; `on`, `off` and `rescue` return when the board's sequence is over.
 
     Nothing is left out because it was sent before: the board may have been reset in between.
@@ -34,24 +34,24 @@ class PowerDriver(PowerInterface, SupplyPart):
     def __post_init__(self) -> None:
         """Make the meter that all of its clients watch."""
         super().__post_init__()
-        self._meter = Meter(self._measured, self._measured_at_once)
+        self._meter = SharedMeter(self._measured, self._measured_at_once)
 
     @export
-    @done_by_hand
+    @in_thread
     def on(self) -> None:
         """Run the board's power_on sequence."""
         with self.tenant.board() as board:
             board.power.on()
 
     @export
-    @done_by_hand
+    @in_thread
     def off(self) -> None:
         """Run the board's power_off sequence."""
         with self.tenant.board() as board:
             board.power.off()
 
     @export
-    @done_by_hand
+    @in_thread
     def rescue(self) -> None:
         """Run the board's power_rescue sequence."""
         with self.tenant.board() as board:
@@ -60,10 +60,10 @@ class PowerDriver(PowerInterface, SupplyPart):
     @export
     async def read(self) -> AsyncGenerator[PowerReading, None]:
         """Yield what the meter reads now, then whenever that changes; without end."""
-        reading = await self._meter.now()
+        reading = await self._meter.read()
         while True:
             yield PowerReading(voltage=reading.volts, current=reading.amps)
-            reading = await self._meter.changed(reading)
+            reading = await self._meter.wait_for_change(reading)
 
     def _measured(self) -> Measured:
         with self.tenant.board() as board:
@@ -71,6 +71,6 @@ class PowerDriver(PowerInterface, SupplyPart):
         return reading
 
     def _measured_at_once(self) -> Measured | None:
-        with self.tenant.board_at_once() as board:
+        with self.tenant.try_board() as board:
             reading: Measured | None = None if board is None else board.power.try_read(_AT_ONCE_S)
         return reading

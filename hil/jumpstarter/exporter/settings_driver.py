@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 
 from jumpstarter.driver import export
 
-from hil.jumpstarter.exporter.base_driver import Part
-from hil.jumpstarter.protocol.threads import done_by_hand
+from hil.jumpstarter.exporter.base_driver import BoardDriver
+from hil.jumpstarter.protocol.threads import in_thread
 
 __all__ = ["SettingsDriver"]
 
 
 @dataclass(kw_only=True)
-class SettingsDriver(Part):
+class SettingsDriver(BoardDriver):
     """The six settings."""
 
     @classmethod
@@ -22,14 +22,14 @@ class SettingsDriver(Part):
         return "hil.jumpstarter.exporter.j_clients.SettingsClient"
 
     @export
-    @done_by_hand
+    @in_thread
     def read(self) -> dict[str, str]:
         """Return all of them."""
         with self.tenant.board() as board:
             return asdict(board.settings.read())
 
     @export
-    @done_by_hand
+    @in_thread
     def write(self, changes: dict[str, str]) -> dict[str, str]:
         """Store those that differ, and return all of them."""
         with self.tenant.board() as board:

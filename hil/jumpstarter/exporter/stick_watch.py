@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.storage.storage import Position
 from hil.dutlink.storage.usb_disks import size_bytes
 from hil.errors import HilError
-from hil.jumpstarter.protocol.threads import by_hand
+from hil.jumpstarter.protocol.threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from hil.dutlink.storage.storage import Storage
 
-__all__ = ["follow_stick"]
+__all__ = ["watch_stick"]
 
 _EVERY_S = 0.05
 
 
-async def follow_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Path, int] | None]:
+async def watch_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Path, int] | None]:
     """Yield the stick's node and size when it comes, and None when it goes; without end.
 
     Args:
@@ -33,7 +33,7 @@ async def follow_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Pa
     """
     told: tuple[Path, int] | None = None
     while True:
-        seen = await by_hand(_seen, storage)
+        seen = await run_in_thread(_seen, storage)
         if seen != told:
             told = seen
             yield told

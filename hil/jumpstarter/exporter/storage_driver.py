@@ -12,16 +12,16 @@ from jumpstarter.driver import export
 from jumpstarter_driver_opendal.driver import StorageMuxFlasherInterface
 
 from hil.errors import FlashError, HilError
-from hil.jumpstarter.exporter.base_driver import Part
-from hil.jumpstarter.protocol.threads import by_hand, done_by_hand
+from hil.jumpstarter.exporter.base_driver import BoardDriver
+from hil.jumpstarter.protocol.threads import in_thread, run_in_thread
 
 __all__ = ["StorageDriver"]
 
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(kw_only=True)
-class StorageDriver(StorageMuxFlasherInterface, Part):
+class StorageDriver(StorageMuxFlasherInterface, BoardDriver):
     """The stick and its mux. An image is proven to be on the stick before the DUT may have it.
 
     Attributes:
@@ -32,21 +32,21 @@ class StorageDriver(StorageMuxFlasherInterface, Part):
     _failed: str = field(default="", init=False)
 
     @export
-    @done_by_hand
+    @in_thread
     def host(self) -> None:
         """Give the stick to the exporter's host."""
         with self.tenant.board() as board:
             board.storage.host()
 
     @export
-    @done_by_hand
+    @in_thread
     def off(self) -> None:
         """Give it to nobody."""
         with self.tenant.board() as board:
             board.storage.off()
 
     @export
-    @done_by_hand
+    @in_thread
     def dut(self) -> None:
         """Give it to the DUT, unless the last image is not proven to be on it.
 
@@ -86,9 +86,9 @@ class StorageDriver(StorageMuxFlasherInterface, Part):
     @export
     async def read(self, dst: str) -> None:
         """Send the stick's bytes."""
-        node = await by_hand(self._node)
+        node = await run_in_thread(self._node)
         async with self.resource(dst) as stream, await open_file(node, "rb", buffering=0) as file:
-            while data := await file.read(_PIECE_BYTES):
+            while data := await file.read(_CHUNK_BYTES):
                 await stream.send(data)
 
     def _node(self) -> Path:

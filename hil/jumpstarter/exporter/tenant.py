@@ -1,4 +1,4 @@
-"""A board that an exporter offers: held under this host's lease, and safe whenever it changes hands.
+"""A board that an exporter offers: exported under this host's lease, and safe whenever it changes hands.
 
 Jumpstarter makes a new tree of drivers for every lease, and the last lease's tree may still be closing when
 the next one's is made. So the board belongs to the process: it is leased from the host and opened once, and
@@ -17,7 +17,7 @@ from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import BoardInfo
 from hil.dutlink.board import Board, open_board
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
-from hil.jumpstarter.exporter.usb_service import UsbDesk
+from hil.jumpstarter.exporter.usb_service import UsbService
 from hil.lab.safe_state.action import apply_policy
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
 
-__all__ = ["HeldBoard", "Tenant"]
+__all__ = ["ExportedBoard", "Tenant"]
 
 logger = logging.getLogger(__name__)
 
 
-class HeldBoard:
+class ExportedBoard:
     """One board, for the life of this process.
 
     Args:
@@ -43,7 +43,7 @@ class HeldBoard:
         simulated: Whether it is a simulated one.
 
     Attributes:
-        desk: The bus that it is on.
+        usb: The bus that it is on.
         place: What the lab file says of its place beside its wiring.
     """
 
@@ -55,14 +55,14 @@ class HeldBoard:
         self._lab = lab
         self.place = PlaceInfo.of(lab, lease.serial, simulated=simulated)
         self._board: Board | None = None
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._tenant: Tenant | None = None
-        self.desk = UsbDesk(host, self.serial)
+        self.usb = UsbService(host, self.serial)
         self._changes = threading.Condition()
         self._unsafe = 0  # changes of tenants behind which the board is not safe yet
         atexit.register(self.close)
 
-    def change(self, leaving: Tenant | None, coming: Tenant | None) -> None:
+    def set_tenant(self, leaving: Tenant | None, coming: Tenant | None) -> None:
         """Let another tenant in, or none; returns at once, and makes the board safe in the background.
 
         A tenant that has left already, because another came, changes nothing any more.
@@ -85,42 +85,42 @@ class HeldBoard:
 
     def make_safe(self) -> HilError | None:
         """Make the board safe; returns what stood in the way."""
-        with self._turn:
+        with self._lock:
             try:
                 apply_policy(self._opened(), self.place.safe)
             except HilError as error:
-                self._let_go_if_lost(error)
+                self._release_if_lost(error)
                 logger.warning("board %s could not be made safe: %s", self.serial, error)
                 return error
         return None
 
     @contextmanager
-    def used_by(self, tenant: Tenant) -> Iterator[Board]:
+    def open_for(self, tenant: Tenant) -> Iterator[Board]:
         """The open board, for one call of its tenant; calls wait for each other, and for a safe board.
 
         Raises:
             BoardLostError: The caller is not its tenant any more.
             HilError: As opening and using it can fail.
         """
-        self.check(tenant)
-        with self._turn:
+        self.ensure_attached(tenant)
+        with self._lock:
             board = self._opened()
             try:
                 yield board
             except HilError as error:
-                self._let_go_if_lost(error)
+                self._release_if_lost(error)
                 raise
 
     @contextmanager
-    def used_at_once(self, tenant: Tenant) -> Iterator[Board | None]:
+    def try_open_for(self, tenant: Tenant) -> Iterator[Board | None]:
         """The same without any wait; None where there would be one, or an error."""
-        if not self._turn.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             yield None
             return
         try:
             yield self._board if tenant is self._tenant and not self._unsafe else None
         finally:
-            self._turn.release()
+            self._lock.release()
 
     def info_of(self, board: Board) -> BoardInfo:
         """Return the name and tags that tests may choose it by: its own, and those of its place."""
@@ -128,11 +128,11 @@ class HeldBoard:
         tags = self._lab.tags_of(self.serial).union(settings.tag_list)
         return BoardInfo(self.serial, self._lab.name_of(self.serial) or settings.name, tags)
 
-    def note(self, use: str) -> None:
+    def note_use(self, use: str) -> None:
         """Say in the host's lease what the board is used for."""
         self._lease.set_test(use)
 
-    def check(self, tenant: Tenant) -> None:
+    def ensure_attached(self, tenant: Tenant) -> None:
         """See to it that the caller is the board's tenant, and the board safe since it came.
 
         Raises:
@@ -152,7 +152,7 @@ class HeldBoard:
     def close(self) -> None:
         """Make the board safe and give it back to this host; harmless when repeated."""
         atexit.unregister(self.close)
-        with self._turn:
+        with self._lock:
             unsafe = self.make_safe()
             if self._board is not None:
                 self._board.close()
@@ -167,7 +167,7 @@ class HeldBoard:
             self._board = open_board(self.host, self.serial, self.wiring, console=False)
         return self._board
 
-    def _let_go_if_lost(self, error: HilError) -> None:
+    def _release_if_lost(self, error: HilError) -> None:
         """Forget a handle that may be of a board that was replugged; the next call opens it anew."""
         if isinstance(error, UnavailableError | BoardFaultError) and self._board is not None:
             self._board.close()
@@ -178,42 +178,42 @@ class Tenant:
     """One lease's right to a board.
 
     Args:
-        held: The board.
+        exported: The board.
     """
 
-    def __init__(self, held: HeldBoard) -> None:
-        self.held = held
+    def __init__(self, exported: ExportedBoard) -> None:
+        self.exported = exported
 
     @property
     def serial(self) -> str:
         """The board's serial number."""
-        return self.held.serial
+        return self.exported.serial
 
-    def come(self) -> None:
+    def attach(self) -> None:
         """The lease begins."""
-        self.held.change(None, self)
+        self.exported.set_tenant(None, self)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Make the board safe within the lease, unless another lease has it by now."""
-        self.held.change(self, self)
+        self.exported.set_tenant(self, self)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """The lease ends."""
-        self.held.change(self, None)
+        self.exported.set_tenant(self, None)
 
     def board(self) -> AbstractContextManager[Board]:
-        """The open board, for one call; see `HeldBoard.used_by`."""
-        return self.held.used_by(self)
+        """The open board, for one call; see `ExportedBoard.open_for`."""
+        return self.exported.open_for(self)
 
-    def board_at_once(self) -> AbstractContextManager[Board | None]:
-        """The open board without any wait; see `HeldBoard.used_at_once`."""
-        return self.held.used_at_once(self)
+    def try_board(self) -> AbstractContextManager[Board | None]:
+        """The open board without any wait; see `ExportedBoard.try_open_for`."""
+        return self.exported.try_open_for(self)
 
-    def note(self, use: str) -> None:
+    def note_use(self, use: str) -> None:
         """Say on this host what the board is used for now; raises what `check` raises."""
-        self.check()
-        self.held.note(use)
+        self.ensure_attached()
+        self.exported.note_use(use)
 
-    def check(self) -> None:
-        """See to it that the lease lasts and the board is safe since it began; see `HeldBoard.check`."""
-        self.held.check(self)
+    def ensure_attached(self) -> None:
+        """See to it that the lease lasts and the board is safe since it began; see `ExportedBoard.check`."""
+        self.exported.ensure_attached(self)

@@ -14,19 +14,19 @@ from hil.dutlink.candidate import Candidate, candidates
 from hil.dutlink.usb.backend import PYUSB_ERRORS, release
 from hil.dutlink.usb.protocol import MOST_DATA_BYTES
 from hil.errors import HilError, NoUsbBackendError
-from hil.jumpstarter.protocol.descriptors import Device, facts_of
+from hil.jumpstarter.protocol.descriptors import Device, read_descriptors
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
-    from hil.jumpstarter.protocol.descriptors import Facts
+    from hil.jumpstarter.protocol.descriptors import Descriptors
     from hil.jumpstarter.protocol.frames import Transfer
 
-__all__ = ["UsbDesk"]
+__all__ = ["UsbService"]
 
 _SERIAL_LIMIT_S = 2.0
 
 
-class UsbDesk:
+class UsbService:
     """One board on the bus.
 
     Args:
@@ -39,18 +39,18 @@ class UsbDesk:
         self._serial = serial
         self._serials: dict[tuple[int, int], str] = {}
         self._devices: dict[tuple[int, int], Device] = {}
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
-    def listing(self) -> list[Facts]:
+    def list_devices(self) -> list[Descriptors]:
         """Return the board as it is listed now; nothing when it is not on the bus.
 
         Raises:
             NoUsbBackendError: libusb cannot be loaded.
         """
-        with self._turn:
+        with self._lock:
             return self._look()
 
-    def _look(self) -> list[Facts]:
+    def _look(self) -> list[Descriptors]:
         found = candidates(self._host)
         ours = [one for one in found if self._is_ours(one, alone=len(found) == 1)]
         here = {_place(one.device): one.device for one in ours}
@@ -59,7 +59,7 @@ class UsbDesk:
         for place in self._devices.keys() - here.keys():
             del self._devices[place]
             self._serials.pop(place, None)
-        return [facts_of(device) for device in here.values()]
+        return [read_descriptors(device) for device in here.values()]
 
     def transfer(self, transfer: Transfer) -> tuple[int, bytes]:
         """Do a control transfer; returns an error number (0: none), and what was read."""

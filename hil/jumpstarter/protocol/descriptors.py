@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-__all__ = ["Device", "Facts", "facts_of", "named"]
+__all__ = ["Descriptors", "Device", "as_namespace", "read_descriptors"]
 
 Device: TypeAlias = Any  # pyusb ships no types
-Facts: TypeAlias = dict[str, Any]
+Descriptors: TypeAlias = dict[str, Any]
 
 # Fields of the USB specification's standard descriptors, as pyusb names them.
 _DEVICE = (
@@ -30,7 +30,7 @@ _ENDPOINT = (
 )
 
 
-def facts_of(device: Device) -> Facts:
+def read_descriptors(device: Device) -> Descriptors:
     """Tell a pyusb device's descriptors; raises what pyusb raises of one that just left."""
     return _fields(device, _DEVICE) | {
         "configurations": [
@@ -47,11 +47,11 @@ def facts_of(device: Device) -> Facts:
     }
 
 
-def named(facts: Facts) -> SimpleNamespace:
+def as_namespace(facts: Descriptors) -> SimpleNamespace:
     """Return facts the way a pyusb backend hands them out."""
     plain = {name: value for name, value in facts.items() if not isinstance(value, list)}
     return SimpleNamespace(**plain, extra_descriptors=[])
 
 
-def _fields(described: Device, names: tuple[str, ...]) -> Facts:
+def _fields(described: Device, names: tuple[str, ...]) -> Descriptors:
     return {name: getattr(described, name, None) for name in names}

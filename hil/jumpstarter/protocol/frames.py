@@ -9,7 +9,7 @@
                         LISTING [...]                   answers LIST
                         RESULT status data              answers TRANSFER, and NOTE
                         STICK {name, size_bytes} | {}   the stick came to the exporter's host, or went
-    both                BEAT                            I am here: said every second, whatever else is said
+    both                HEARTBEAT                       sent every second
 
 A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload. What
 is said about images is told in `hil.jumpstarter.exporter.stick_service`.
@@ -28,7 +28,7 @@ from hil.errors import BoardReplyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Frame", "FrameKind", "Frames", "Transfer"]
+__all__ = ["Frame", "FrameDecoder", "FrameKind", "Transfer"]
 
 _HEAD = struct.Struct(">BII")
 _TRANSFER = struct.Struct(">HHBBHHHI")
@@ -45,19 +45,19 @@ class FrameKind(enum.IntEnum):
     TRANSFER = 3
     NOTE = 4
     BEGIN = 5
-    PLAN = 6
+    MANIFEST = 6
     CHUNK = 7
     WAIT = 16
     READY = 17
     LISTING = 18
     RESULT = 19
     STICK = 20
-    LACKS = 21
+    MISSING = 21
     PROGRESS = 22
     SIZE = 23
     DONE = 24
     FAILED = 25
-    BEAT = 32
+    HEARTBEAT = 32
 
 
 _KINDS = frozenset(int(kind) for kind in FrameKind)
@@ -78,7 +78,7 @@ class Frame:
     payload: bytes = b""
 
     @classmethod
-    def of(cls, kind: FrameKind, facts: Any, number: int = 0) -> Self:  # noqa: ANN401 - plain data
+    def with_json(cls, kind: FrameKind, facts: Any, number: int = 0) -> Self:  # noqa: ANN401 - plain data
         """Make one that carries plain data."""
         return cls(kind, number, json.dumps(facts).encode())
 
@@ -88,7 +88,7 @@ class Frame:
         return cls(FrameKind.RESULT, number, _RESULT.pack(status) + data)
 
     @property
-    def facts(self) -> Any:  # noqa: ANN401 - as above
+    def json(self) -> Any:  # noqa: ANN401 - as above
         """The plain data in it; raises BoardReplyError where it is none."""
         try:
             return json.loads(self.payload)
@@ -166,7 +166,7 @@ class Transfer:
         )
 
 
-class Frames:
+class FrameDecoder:
     """Takes a stream's bytes as they come, and gives the frames in them."""
 
     def __init__(self) -> None:

@@ -16,27 +16,34 @@ from hil.jumpstarter.protocol.frames import Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["BEAT_S", "EXPORTER_SILENCE_S", "PIECE_SILENCE_S", "RUN_SILENCE_S", "Pulse", "beat"]
+__all__ = [
+    "CHUNK_TIMEOUT_S",
+    "EXPORTER_TIMEOUT_S",
+    "HEARTBEAT_S",
+    "RUN_TIMEOUT_S",
+    "HeartbeatMonitor",
+    "send_heartbeats",
+]
 
-BEAT_S = 1.0
-EXPORTER_SILENCE_S = 6
+HEARTBEAT_S = 1.0
+EXPORTER_TIMEOUT_S = 6
 """After so many silent seconds an exporter is lost to its run."""
-RUN_SILENCE_S = 20
+RUN_TIMEOUT_S = 20
 """After so many a run is gone for its exporter: longer, since a test may keep its process from talking."""
 
-PIECE_SILENCE_S = 300
+CHUNK_TIMEOUT_S = 300
 """After so many without the next piece of an image a run has given up; an archive may take its time."""
 
 
-async def beat(say: Callable[[Frame], Awaitable[None]]) -> None:
+async def send_heartbeats(say: Callable[[Frame], Awaitable[None]]) -> None:
     """Say every second that this end is there, until the stream ends."""
     with suppress(BrokenResourceError, ClosedResourceError):
         while True:
-            await say(Frame(FrameKind.BEAT))
-            await sleep(BEAT_S)
+            await say(Frame(FrameKind.HEARTBEAT))
+            await sleep(HEARTBEAT_S)
 
 
-class Pulse:
+class HeartbeatMonitor:
     """What was heard of the other end.
 
     Seconds are counted, not measured: a process that was stopped for a while must not take its own sleep for
@@ -50,13 +57,13 @@ class Pulse:
         self._silence_s = silence_s
         self._silent = 0
 
-    def heard(self) -> None:
+    def frame_received(self) -> None:
         """Something came."""
         self._silent = 0
 
-    async def stops(self) -> str:
+    async def wait_for_timeout(self) -> str:
         """Wait until nothing came for too long; returns that as a reason."""
         while self._silent < self._silence_s:
-            await sleep(BEAT_S)
+            await sleep(HEARTBEAT_S)
             self._silent += 1
         return f"nothing was heard of it for {self._silence_s} s"

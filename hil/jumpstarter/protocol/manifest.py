@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from hil.flash.formats.image import Allocate, Image, SkipChecksums
     from hil.flash.progress import Progress
 
-__all__ = ["PIECE_BYTES", "Piece", "SpooledImage", "digest_of", "pieces_of"]
+__all__ = ["CHUNK_BYTES", "ManifestEntry", "SpooledImage", "chunk_digest", "iter_chunks"]
 
-PIECE_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ManifestEntry:
     """A range of an image that matters.
 
     Attributes:
@@ -46,11 +46,11 @@ class Piece:
 
     @classmethod
     def of(cls, found: Hole | tuple[int, memoryview]) -> Self:
-        """Describe what `pieces_of` yields."""
+        """Describe what `iter_chunks` yields."""
         if isinstance(found, Hole):
             return cls(found.offset, found.size_bytes, "")
         offset, data = found
-        return cls(offset, len(data), digest_of(data))
+        return cls(offset, len(data), chunk_digest(data))
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Self:
@@ -61,26 +61,26 @@ class Piece:
         """
         offset, size_bytes, digest = plain
         piece = cls(int(offset), int(size_bytes), str(digest))
-        if piece.offset < 0 or piece.size_bytes < 0 or not (piece.is_hole or piece.size_bytes <= PIECE_BYTES):
+        if piece.offset < 0 or piece.size_bytes < 0 or not (piece.is_hole or piece.size_bytes <= CHUNK_BYTES):
             raise BoardReplyError(
                 "the plan of an image came garbled",
-                why=f"a piece of {piece.size_bytes} bytes at {piece.offset}; one has {PIECE_BYTES} at most",
+                why=f"a piece of {piece.size_bytes} bytes at {piece.offset}; one has {CHUNK_BYTES} at most",
                 remedy="install the same version of hil on both sides",
             )
         return piece
 
 
-def digest_of(data: bytes | memoryview) -> str:
+def chunk_digest(data: bytes | memoryview) -> str:
     """Return what tells pieces apart."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def pieces_of(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
+def iter_chunks(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
     """Yield every hole, and offset and bytes of every piece of an image; raises what reading it raises.
 
     Pieces are as large as they may be, however little at a time is read: an archive comes by less than a MiB.
     """
-    gathered = _Gathered()
+    gathered = _ChunkBuffer()
     for extent in image.extents():
         if isinstance(extent, Hole):
             yield from gathered.given()
@@ -91,12 +91,12 @@ def pieces_of(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
         rest = extent.data
         while rest:
             rest = gathered.take(extent.offset + len(extent.data) - len(rest), rest)
-            if gathered.size_bytes == PIECE_BYTES:
+            if gathered.size_bytes == CHUNK_BYTES:
                 yield from gathered.given()
     yield from gathered.given()
 
 
-class _Gathered:
+class _ChunkBuffer:
     """A piece that grows."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class _Gathered:
         """Take as much as there is room for, which belongs at `offset`; returns the rest."""
         if not self._parts:
             self._offset = offset
-        part = data[: PIECE_BYTES - self.size_bytes]
+        part = data[: CHUNK_BYTES - self.size_bytes]
         self._parts.append(part)
         self.size_bytes += len(part)
         return data[len(part) :]
@@ -137,7 +137,7 @@ class SpooledImage:
 
     is_compressed = is_read_once = False
 
-    def __init__(self, label: str, size_bytes: int, pieces: list[Piece], file: Path) -> None:
+    def __init__(self, label: str, size_bytes: int, pieces: list[ManifestEntry], file: Path) -> None:
         self.label = label
         self.remarks: list[str] = []
         self.size_bytes = size_bytes
@@ -164,7 +164,7 @@ class SpooledImage:
                 file.seek(piece.offset)
                 data = file.read(piece.size_bytes)
                 is_skipped = skip_checksums is not None and skip_checksums()
-                if not is_skipped and digest_of(data) != piece.digest:
+                if not is_skipped and chunk_digest(data) != piece.digest:
                     raise ImageError(
                         f"{self.label} did not come to the exporter as it is",
                         why=f"its bytes at {piece.offset} are others",

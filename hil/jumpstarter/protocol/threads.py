@@ -19,18 +19,18 @@ from anyio import CancelScope, Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["by_hand", "done_by_hand"]
+__all__ = ["in_thread", "run_in_thread"]
 
 _T = TypeVar("_T")
 
 
-async def by_hand(act: Callable[..., _T], *arguments: object) -> _T:
+async def run_in_thread(act: Callable[..., _T], *arguments: object) -> _T:
     """Have a thread do it, and wait for that; raises what it raises.
 
     Nothing is left behind half done: who is cancelled meanwhile waits for its end, too, as with anyio.
     """
     job = _Job(act, arguments)
-    hand = _idle.pop() if _idle else _Hand()
+    hand = _idle.pop() if _idle else _WorkerThread()
     hand.jobs.put(job)
     try:
         result: _T = await job.done
@@ -41,12 +41,12 @@ async def by_hand(act: Callable[..., _T], *arguments: object) -> _T:
     return result
 
 
-def done_by_hand(act: Callable[..., _T]) -> Callable[..., Coroutine[Any, Any, _T]]:
+def in_thread(act: Callable[..., _T]) -> Callable[..., Coroutine[Any, Any, _T]]:
     """Make a driver's method one that a thread does: Jumpstarter awaits it where it would use anyio's."""
 
     @wraps(act)
     async def done(*arguments: object) -> _T:
-        return await by_hand(act, *arguments)
+        return await run_in_thread(act, *arguments)
 
     return done
 
@@ -94,7 +94,7 @@ class _Job:
             await self._ended.wait()
 
 
-class _Hand(threading.Thread):
+class _WorkerThread(threading.Thread):
     """One thread; it lives as long as the process, and never keeps that alive."""
 
     def __init__(self) -> None:
@@ -112,5 +112,5 @@ class _Hand(threading.Thread):
             del job
 
 
-_idle: deque[_Hand] = deque()
+_idle: deque[_WorkerThread] = deque()
 """Both of its ends are safe from any thread."""

@@ -10,10 +10,10 @@ from hil.dutlink.wiring import Login
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
 
-__all__ = ["with_words", "words_of"]
+__all__ = ["apply_wiring", "encode_wiring"]
 
 
-def words_of(wiring: Wiring) -> dict[str, Any]:
+def encode_wiring(wiring: Wiring) -> dict[str, Any]:
     """Return what is no path of this host, as plain data."""
     return {
         "login": asdict(wiring.login) if wiring.login is not None else None,
@@ -23,8 +23,8 @@ def words_of(wiring: Wiring) -> dict[str, Any]:
     }
 
 
-def with_words(wiring: Wiring, words: dict[str, Any]) -> Wiring:
-    """Return the wiring with what `words_of` told."""
+def apply_wiring(wiring: Wiring, words: dict[str, Any]) -> Wiring:
+    """Return the wiring with what `encode_wiring` told."""
     login = Login(**words["login"]) if words["login"] is not None else None
     return replace(
         wiring, login=login, up=words["up"], up_timeout_s=words["up_timeout_s"], pace_s=words["pace_s"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from hil.errors import ImageError
 
-__all__ = ["squeezed", "unsqueezed"]
+__all__ = ["compress", "decompress"]
 
 _LEVEL = 1
 """The fastest: a lab's network is faster than any other level."""
@@ -27,14 +27,14 @@ def _zstd() -> Any:  # noqa: ANN401 - a module
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
-def squeezed(data: bytes | memoryview) -> bytes:
+def compress(data: bytes | memoryview) -> bytes:
     """Compress a piece."""
     packed: bytes = _zstd().compress(data, level=_LEVEL)
     return packed
 
 
-def unsqueezed(packed: bytes, size_bytes: int) -> bytes:
-    """The inverse of `squeezed`.
+def decompress(packed: bytes, size_bytes: int) -> bytes:
+    """The inverse of `compress`.
 
     Raises:
         ImageError: It is not that, or of another size.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import BoardReplyError
-from hil.jumpstarter.protocol.frames import Frame, FrameKind, Frames, Transfer
+from hil.jumpstarter.protocol.frames import Frame, FrameDecoder, FrameKind, Transfer
 
 words = st.integers(0, 0xFFFF)
 octets = st.integers(0, 0xFF)
@@ -20,7 +20,7 @@ transfers = st.builds(Transfer, *numbers, st.binary(max_size=99))
 @given(st.lists(frames, max_size=5), st.integers(1, 50))
 def test_frames_come_out_as_they_went_in_whatever_the_pieces(said: list[Frame], step: int) -> None:
     stream = b"".join(frame.to_bytes() for frame in said)
-    taking, heard = Frames(), []
+    taking, heard = FrameDecoder(), []
 
     for at in range(0, len(stream), step):
         heard += taking.feed(stream[at : at + step])
@@ -41,4 +41,4 @@ def test_a_result_survives_the_way(status: int, data: bytes) -> None:
 @pytest.mark.parametrize("garbage", [b"\xff" * 9, bytes([1, 0, 0, 0, 0, 255, 255, 255, 255])])
 def test_another_kind_of_stream_is_told_as_that(garbage: bytes) -> None:
     with pytest.raises(BoardReplyError, match="garbled"):
-        list(Frames().feed(garbage))
+        list(FrameDecoder().feed(garbage))

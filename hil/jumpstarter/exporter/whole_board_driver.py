@@ -12,22 +12,22 @@ from jumpstarter.driver import export, exportstream
 from jumpstarter.streams.common import create_memory_stream
 
 from hil.errors import HilError
-from hil.jumpstarter.exporter.session import Session
-from hil.jumpstarter.exporter.stick_service import StickDesk
-from hil.jumpstarter.exporter.supply_driver import SupplyPart
-from hil.jumpstarter.protocol.threads import done_by_hand
-from hil.jumpstarter.protocol.wiring_codec import words_of
+from hil.jumpstarter.exporter.base_driver import SupplyDriver
+from hil.jumpstarter.exporter.session import ExporterSession
+from hil.jumpstarter.exporter.stick_service import StickService
+from hil.jumpstarter.protocol.threads import in_thread
+from hil.jumpstarter.protocol.wiring_codec import encode_wiring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from anyio.abc import ObjectStream
 
-__all__ = ["BoardDriver"]
+__all__ = ["WholeBoardDriver"]
 
 
 @dataclass(kw_only=True)
-class BoardDriver(SupplyPart):
+class WholeBoardDriver(SupplyDriver):
     """The whole board.
 
     Attributes:
@@ -44,12 +44,12 @@ class BoardDriver(SupplyPart):
         return "hil.jumpstarter.exporter.j_clients.BoardClient"
 
     @export
-    @done_by_hand
+    @in_thread
     def describe(self) -> dict[str, Any]:
         """Return what it is: serial number, firmware, host, name and tags, console."""
         with self.tenant.board() as board:
             facts = {"serial": board.serial, "firmware": str(board.firmware), "host": socket.gethostname()}
-            info = self.tenant.held.info_of(board)
+            info = self.tenant.exported.info_of(board)
         try:
             tty = self.console.console()
         except HilError:  # its first use says why it cannot be
@@ -63,7 +63,7 @@ class BoardDriver(SupplyPart):
         }
 
     @export
-    @done_by_hand
+    @in_thread
     def make_safe(self) -> None:
         """Force the supply off, take the stick from everybody, leave all pins floating.
 
@@ -79,7 +79,7 @@ class BoardDriver(SupplyPart):
         """Flash the stick, or read it; see `hil.jumpstarter.exporter.stick_service`."""
         theirs, ours = create_memory_stream()
         async with ours, create_task_group() as tasks:
-            tasks.start_soon(StickDesk(ours, self.tenant, self.spool).serve)
+            tasks.start_soon(StickService(ours, self.tenant, self.spool).serve)
             try:
                 yield theirs
             finally:
@@ -91,10 +91,10 @@ class BoardDriver(SupplyPart):
         """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.protocol.frames`."""
         theirs, ours = create_memory_stream()
         facts = await self.describe()
-        held = self.tenant.held
-        facts |= {"words": words_of(held.wiring), "place": held.place.as_data()}
+        exported = self.tenant.exported
+        facts |= {"words": encode_wiring(exported.wiring), "place": exported.place.as_data()}
         async with ours, create_task_group() as tasks:
-            tasks.start_soon(Session(ours, self.tenant, self.visitors, facts).serve)
+            tasks.start_soon(ExporterSession(ours, self.tenant, self.access_queue, facts).serve)
             try:
                 yield theirs
             finally:

@@ -13,31 +13,31 @@ from hil.errors import BoardReplyError, ImageError
 from hil.flash.formats.image import Extent, Hole
 from hil.flash.formats.raw import RawImage
 from hil.jumpstarter.client.remote_stick import _checked_length
-from hil.jumpstarter.protocol.manifest import PIECE_BYTES, Piece, SpooledImage, pieces_of
-from hil.jumpstarter.protocol.zstd_codec import squeezed, unsqueezed
+from hil.jumpstarter.protocol.manifest import CHUNK_BYTES, ManifestEntry, SpooledImage, iter_chunks
+from hil.jumpstarter.protocol.zstd_codec import compress, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-def planned(image: RawImage) -> list[Piece]:
-    return [Piece.of(found) for found in pieces_of(image)]
+def planned(image: RawImage) -> list[ManifestEntry]:
+    return [ManifestEntry.of(found) for found in iter_chunks(image)]
 
 
 def test_pieces_cover_what_is_stored_and_tell_of_the_holes(tmp_path: Path) -> None:
     file = tmp_path / "image"
     with file.open("wb") as image:
-        image.write(os.urandom(PIECE_BYTES + 4096))
+        image.write(os.urandom(CHUNK_BYTES + 4096))
         image.seek(8 << 20)
         image.write(os.urandom(4096))
 
     plan = planned(RawImage(file))
 
     assert [(piece.offset, piece.size_bytes, piece.is_hole) for piece in plan] == [
-        (0, PIECE_BYTES, False),
-        (PIECE_BYTES, 4096, False),
-        (PIECE_BYTES + 4096, (8 << 20) - PIECE_BYTES - 4096, True),
+        (0, CHUNK_BYTES, False),
+        (CHUNK_BYTES, 4096, False),
+        (CHUNK_BYTES + 4096, (8 << 20) - CHUNK_BYTES - 4096, True),
         (8 << 20, 4096, False),
     ]
 
@@ -58,18 +58,18 @@ class Dribble:
 
 
 def test_pieces_are_large_however_little_is_read_at_a_time() -> None:
-    data = memoryview(os.urandom(2 * PIECE_BYTES + 4096))
-    behind = 8 * PIECE_BYTES
+    data = memoryview(os.urandom(2 * CHUNK_BYTES + 4096))
+    behind = 8 * CHUNK_BYTES
     image: Any = Dribble(
         Extent(0, data), Hole(len(data), 4096), Extent(behind, data[:5000]), Extent(behind + 9000, data[:7])
     )
 
-    pieces = list(pieces_of(image))
+    pieces = list(iter_chunks(image))
 
     assert pieces == [
-        (0, data[:PIECE_BYTES]),
-        (PIECE_BYTES, data[PIECE_BYTES : 2 * PIECE_BYTES]),
-        (2 * PIECE_BYTES, data[2 * PIECE_BYTES :]),
+        (0, data[:CHUNK_BYTES]),
+        (CHUNK_BYTES, data[CHUNK_BYTES : 2 * CHUNK_BYTES]),
+        (2 * CHUNK_BYTES, data[2 * CHUNK_BYTES :]),
         Hole(len(data), 4096),
         (behind, data[:5000]),
         (behind + 9000, data[:7]),
@@ -98,30 +98,30 @@ def test_a_piece_that_came_otherwise_is_refused_before_the_image_ends(tmp_path: 
 
 @given(st.binary(min_size=1, max_size=5000))
 def test_what_is_squeezed_comes_back(data: bytes) -> None:
-    assert unsqueezed(squeezed(data), len(data)) == data
+    assert decompress(compress(data), len(data)) == data
 
 
 @pytest.mark.parametrize("size_bytes", [9, 11])
 def test_a_piece_of_another_size_is_garbled(size_bytes: int) -> None:
     with pytest.raises(ImageError, match="garbled"):
-        unsqueezed(squeezed(bytes(10)), size_bytes)
+        decompress(compress(bytes(10)), size_bytes)
 
 
 def test_what_was_never_squeezed_is_garbled() -> None:
     with pytest.raises(ImageError, match="garbled"):
-        unsqueezed(b"not zstd at all", 15)
+        decompress(b"not zstd at all", 15)
 
 
 @pytest.mark.parametrize(
-    "plain", [[0, 2 << 30, "ab"], [0, PIECE_BYTES + 1, "ab"], [-1, 4096, "ab"], [0, -1, ""], [0, -1, "ab"]]
+    "plain", [[0, 2 << 30, "ab"], [0, CHUNK_BYTES + 1, "ab"], [-1, 4096, "ab"], [0, -1, ""], [0, -1, "ab"]]
 )
 def test_a_piece_that_no_sender_makes_is_refused_before_it_takes_memory(plain: list[Any]) -> None:
     with pytest.raises(BoardReplyError, match="the plan of an image came garbled"):
-        Piece.from_plain(plain)
+        ManifestEntry.from_plain(plain)
 
 
 def test_a_hole_may_be_larger_than_a_piece() -> None:
-    assert Piece.from_plain([0, 1 << 40, ""]).is_hole
+    assert ManifestEntry.from_plain([0, 1 << 40, ""]).is_hole
 
 
 @pytest.mark.parametrize(("length", "left"), [(0, 4096), (2 << 30, 4 << 30), (4097, 4096), (1, 0)])

@@ -8,16 +8,16 @@ import threading
 import pytest
 from anyio import create_task_group
 
-from hil.jumpstarter.protocol.threads import by_hand
+from hil.jumpstarter.protocol.threads import run_in_thread
 
 LONG_S = 30.0
 
 
 def test_what_a_thread_returns_and_raises_reaches_who_asked() -> None:
     async def ask() -> None:
-        assert await by_hand(divmod, 7, 2) == (3, 1)
+        assert await run_in_thread(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
-            await by_hand(divmod, 7, 0)
+            await run_in_thread(divmod, 7, 0)
 
     asyncio.run(ask())
 
@@ -26,7 +26,7 @@ def test_two_jobs_at_once_do_not_wait_for_each_other() -> None:
     both = threading.Barrier(2)
 
     async def ask() -> list[int]:
-        return await asyncio.gather(by_hand(both.wait, LONG_S), by_hand(both.wait, LONG_S))
+        return await asyncio.gather(run_in_thread(both.wait, LONG_S), run_in_thread(both.wait, LONG_S))
 
     assert sorted(asyncio.run(ask())) == [0, 1]
 
@@ -44,7 +44,7 @@ def test_who_is_cancelled_waits_until_the_thread_is_done(natively: bool) -> None
 
     async def asking() -> None:
         try:
-            await by_hand(act)
+            await run_in_thread(act)
         finally:
             told.append("left")
 
